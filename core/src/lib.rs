@@ -1,0 +1,17 @@
+//! posada
+
+#![forbid(unsafe_code)]
+
+mod clock;
+pub mod error;
+mod rng;
+pub mod settings;
+mod stay;
+mod task;
+mod tenants;
+mod text;
+
+pub use clock::{Clock, ManualClock, SharedClock, SystemClock};
+pub use error::{Code, Error, Kind, Result, Retry, codes};
+pub use stay::Stay;
+pub use tenants::TenantId;

@@ -1,0 +1,143 @@
+//! Detached work: what must finish although its caller went away, and what `close()` waits for.
+//!
+//! Cancelling a future in the middle of a Postgres transaction or of a write leaves a connection that nobody
+//! can use and an effect that nobody knows. So writes run as tasks of their own: the caller awaits the answer,
+//! and when it stops waiting the work still ends, within its own deadline.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::error::{Error, Result, codes};
+
+/// The tasks of one [`Posada`](crate::Posada). Clones share them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Tasks {
+    tracker: TaskTracker,
+    stopping: CancellationToken,
+}
+
+impl Tasks {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Runs `work` to its end, whether or not the returned future is awaited or dropped.
+    ///
+    /// `work` must bound itself by a deadline: `close()` waits for it.
+    pub(crate) async fn detach<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        if self.stopping.is_cancelled() {
+            return Err(closed());
+        }
+        match self.spawn(work).await {
+            Ok(outcome) => outcome,
+            Err(failure) => {
+                Err(Error::new(codes::POSADA_INTERNAL, "a detached task did not finish").caused_by(failure))
+            }
+        }
+    }
+
+    /// Starts work that nobody awaits. It must bound itself by a deadline.
+    pub(crate) fn in_background(&self, work: impl Future<Output = ()> + Send + 'static) {
+        drop(self.spawn(work));
+    }
+
+    /// Starts a loop that runs until [`close`](Self::close); it is dropped then at its current await.
+    pub(crate) fn run_until_closed(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let stopping = self.stopping.clone();
+        drop(self.spawn(async move {
+            tokio::select! {
+                () = stopping.cancelled() => {}
+                () = work => {}
+            }
+        }));
+    }
+
+    /// Completes when [`close`](Self::close) begins: for loops that have something to finish.
+    pub(crate) fn stopping(&self) -> CancellationToken {
+        self.stopping.clone()
+    }
+
+    /// Whether [`close`](Self::close) has begun.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.stopping.is_cancelled()
+    }
+
+    /// Stops the loops and waits for detached work, at most `deadline` long. Answers how many tasks are still
+    /// running then. Cancel-safe; may be called again.
+    pub(crate) async fn close(&self, deadline: Duration) -> usize {
+        self.stopping.cancel();
+        self.tracker.close();
+        match tokio::time::timeout(deadline, self.tracker.wait()).await {
+            Ok(()) => 0,
+            Err(_) => self.tracker.len(),
+        }
+    }
+
+    fn spawn<T, F>(&self, work: F) -> tokio::task::JoinHandle<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = T> + Send + 'static,
+    {
+        #[allow(clippy::disallowed_methods, reason = "this is the one place that spawns")]
+        tokio::task::spawn(self.tracker.track_future(work))
+    }
+}
+
+/// The error of every operation on a closed handle.
+pub(crate) fn closed() -> Error {
+    Error::new(codes::POSADA_CLOSED, "this handle was closed; connect a new one")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::sync::{Notify, oneshot};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn detached_work_ends_although_its_caller_was_dropped() {
+        let tasks = Tasks::new();
+        let (go, gate) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (done, finished) = oneshot::channel();
+        let (inner_go, inner_gate) = (go.clone(), gate.clone());
+        let mut waiting = Box::pin(tasks.detach(async move {
+            inner_go.notify_one();
+            inner_gate.notified().await;
+            let _ = done.send(());
+            Ok(())
+        }));
+        tokio::select! {
+            _ = &mut waiting => unreachable!("the gate is shut"),
+            () = go.notified() => {}
+        }
+        drop(waiting);
+        gate.notify_one();
+        finished.await.unwrap();
+        assert_eq!(tasks.close(Duration::from_secs(5)).await, 0);
+    }
+
+    #[tokio::test]
+    async fn close_says_how_many_tasks_outlived_its_deadline() {
+        let tasks = Tasks::new();
+        tasks.in_background(std::future::pending());
+        assert_eq!(tasks.close(Duration::from_millis(1)).await, 1);
+        let refused = tasks.detach(async { Ok(()) }).await.unwrap_err();
+        assert!(refused.is(codes::POSADA_CLOSED));
+    }
+
+    #[tokio::test]
+    async fn loops_stop_at_close() {
+        let tasks = Tasks::new();
+        tasks.run_until_closed(std::future::pending());
+        assert_eq!(tasks.close(Duration::from_secs(5)).await, 0);
+    }
+}

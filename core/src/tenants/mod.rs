@@ -1,0 +1,5 @@
+//! Tenants.
+
+mod id;
+
+pub use id::TenantId;

@@ -1,0 +1,57 @@
+//! Rules that every identifier from outside obeys before it reaches a server.
+
+use std::fmt;
+
+/// Why a text cannot be an identifier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    Empty,
+    TooLong { limit: usize, length: usize },
+    Control(char),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("must not be empty"),
+            Self::TooLong { limit, length } => write!(f, "must have at most {limit} bytes, has {length}"),
+            Self::Control(found) => {
+                write!(
+                    f,
+                    "must not contain control characters, has U+{:04X}",
+                    u32::from(*found)
+                )
+            }
+        }
+    }
+}
+
+/// Accepts 1 to `limit` bytes without control characters (NUL and line breaks among them).
+pub(crate) fn check(text: &str, limit: usize) -> Result<(), Fault> {
+    if text.is_empty() {
+        return Err(Fault::Empty);
+    }
+    if text.len() > limit {
+        return Err(Fault::TooLong {
+            limit,
+            length: text.len(),
+        });
+    }
+    text.chars()
+        .find(|c| c.is_control())
+        .map_or(Ok(()), |found| Err(Fault::Control(found)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn empty_long_and_control_characters_are_faults() {
+        assert_eq!(check("", 5), Err(Fault::Empty));
+        assert_eq!(check("sechs!", 5), Err(Fault::TooLong { limit: 5, length: 6 }));
+        assert_eq!(check("a\0b", 5), Err(Fault::Control('\0')));
+        assert_eq!(check("a\u{85}", 5), Err(Fault::Control('\u{85}')));
+        assert_eq!(check("ñandú", 7), Ok(()));
+    }
+}
