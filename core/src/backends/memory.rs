@@ -1,0 +1,191 @@
+//! The expiring map behind every in-memory adapter.
+
+use std::borrow::Borrow;
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::clock::SharedClock;
+
+/// A map whose entries may have a time to live, like the keys of a Redis server. One lock: an
+/// [`update`](Self::update) is as indivisible as a script.
+#[derive(Debug)]
+pub(crate) struct ExpiringMap<K, V> {
+    clock: SharedClock,
+    entries: Mutex<HashMap<K, Entry<V>>>,
+}
+
+#[derive(Debug)]
+struct Entry<V> {
+    value: V,
+    expires: Option<Instant>,
+}
+
+/// What an update leaves behind.
+pub(crate) enum Change<V> {
+    /// The entry, or its absence, stays as it was, time to live included.
+    Keep,
+    /// This value, with this time to live (or none).
+    Put(V, Option<Duration>),
+    /// This value, with the time to live that the entry had.
+    Replace(V),
+    /// No entry.
+    Remove,
+}
+
+impl<K: Eq + Hash + Clone, V: Clone> ExpiringMap<K, V> {
+    pub(crate) fn new(clock: SharedClock) -> Self {
+        Self {
+            clock,
+            entries: Mutex::default(),
+        }
+    }
+
+    /// The live value.
+    pub(crate) fn get<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+    {
+        let now = self.clock.instant();
+        self.lock()
+            .get(key)
+            .filter(|entry| entry.is_live(now))
+            .map(|entry| entry.value.clone())
+    }
+
+    /// The time that the live value has left; `None` when there is none or it never expires.
+    pub(crate) fn time_to_live<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<Duration>
+    where
+        K: Borrow<Q>,
+    {
+        let now = self.clock.instant();
+        self.lock()
+            .get(key)?
+            .expires?
+            .checked_duration_since(now)
+            .filter(|left| !left.is_zero())
+    }
+
+    /// Stores a value with a time to live, or for ever.
+    pub(crate) fn insert(&self, key: K, value: V, ttl: Option<Duration>) {
+        self.update(key, |_| (Change::Put(value, ttl), ()));
+    }
+
+    /// Removes the entry; answers the value that was live.
+    pub(crate) fn remove<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+    {
+        let now = self.clock.instant();
+        self.lock()
+            .remove(key)
+            .filter(|entry| entry.is_live(now))
+            .map(|entry| entry.value)
+    }
+
+    /// Looks at the live value and decides, in one indivisible step.
+    pub(crate) fn update<R>(&self, key: K, decide: impl FnOnce(Option<&V>) -> (Change<V>, R)) -> R {
+        let now = self.clock.instant();
+        let mut entries = self.lock();
+        let live = entries.get(&key).filter(|entry| entry.is_live(now));
+        let (change, answer) = decide(live.map(|entry| &entry.value));
+        match change {
+            Change::Keep => {}
+            Change::Put(value, ttl) => {
+                let expires = ttl.and_then(|ttl| now.checked_add(ttl));
+                entries.insert(key, Entry { value, expires });
+            }
+            Change::Replace(value) => {
+                let expires = live.and_then(|entry| entry.expires);
+                entries.insert(key, Entry { value, expires });
+            }
+            Change::Remove => {
+                entries.remove(&key);
+            }
+        }
+        answer
+    }
+
+    /// All live entries. Also drops the dead ones.
+    pub(crate) fn entries(&self) -> Vec<(K, V)> {
+        let now = self.clock.instant();
+        let mut entries = self.lock();
+        entries.retain(|_, entry| entry.is_live(now));
+        entries
+            .iter()
+            .map(|(key, entry)| (key.clone(), entry.value.clone()))
+            .collect()
+    }
+
+    /// Keeps only the live entries that `keep` accepts; answers how many live ones were removed.
+    pub(crate) fn retain(&self, mut keep: impl FnMut(&K, &V) -> bool) -> usize {
+        let now = self.clock.instant();
+        let mut removed = 0;
+        self.lock().retain(|key, entry| {
+            let live = entry.is_live(now);
+            let stays = live && keep(key, &entry.value);
+            removed += usize::from(live && !stays);
+            stays
+        });
+        removed
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<K, Entry<V>>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<V> Entry<V> {
+    fn is_live(&self, now: Instant) -> bool {
+        self.expires.is_none_or(|expires| now < expires)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+    use crate::clock::ManualClock;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn map() -> (ManualClock, ExpiringMap<&'static str, u32>) {
+        let clock = ManualClock::at(DateTime::UNIX_EPOCH);
+        let map = ExpiringMap::new(clock.shared());
+        (clock, map)
+    }
+
+    #[test]
+    fn an_entry_is_gone_when_its_time_to_live_has_passed() {
+        let (clock, map) = map();
+        map.insert("a", 1, Some(SECOND));
+        clock.advance(SECOND / 2);
+        assert_eq!((map.get("a"), map.time_to_live("a")), (Some(1), Some(SECOND / 2)));
+        clock.advance(SECOND / 2);
+        assert_eq!((map.get("a"), map.time_to_live("a")), (None, None));
+        assert!(map.entries().is_empty());
+    }
+
+    #[test]
+    fn an_update_sees_no_dead_value_and_may_keep_the_time_to_live() {
+        let (clock, map) = map();
+        map.insert("a", 1, Some(SECOND));
+        map.update("a", |old| (Change::Replace(old.copied().unwrap_or(0) + 1), ()));
+        assert_eq!(map.get("a"), Some(2));
+        clock.advance(SECOND);
+        assert!(map.update("a", |old| (Change::Keep, old.is_none())));
+    }
+
+    #[test]
+    fn retain_counts_what_it_removed() {
+        let (clock, map) = map();
+        map.insert("dead", 0, Some(SECOND));
+        clock.advance(SECOND);
+        map.insert("a", 1, None);
+        map.insert("b", 2, None);
+        assert_eq!(map.retain(|_, value| *value == 2), 1);
+        assert_eq!(map.remove("b"), Some(2));
+    }
+}

@@ -1,0 +1,51 @@
+//! Every Redis key and channel of posada, and the only place that puts one together.
+//!
+//! Keys that the production app shares have its exact form. Keys of our own begin with `posada:`, so that the
+//! app's `SCAN session:*` and `lock:room:*` never meet them. Parts from outside are escaped, so that no two
+//! (tenant, user) pairs share a key; plain ids come out unchanged.
+
+use std::borrow::Cow;
+
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+
+/// What could end a part (`:`), begin an escape (`%`) or move the key to another slot (`{` and `}`).
+const SPECIAL: &AsciiSet = &CONTROLS.add(b':').add(b'%').add(b'{').add(b'}');
+
+/// One part of a key.
+pub(crate) fn part(text: &str) -> Cow<'_, str> {
+    // Only ASCII needs escaping; the rest passes as it is, so that keys stay readable.
+    if text.bytes().all(|byte| !SPECIAL_BYTES.contains(&byte)) {
+        return Cow::Borrowed(text);
+    }
+    let mut escaped = String::with_capacity(text.len() + 8);
+    for character in text.chars() {
+        if character.is_ascii() {
+            let mut buffer = [0; 1];
+            escaped.extend(utf8_percent_encode(character.encode_utf8(&mut buffer), SPECIAL));
+        } else {
+            escaped.push(character);
+        }
+    }
+    Cow::Owned(escaped)
+}
+
+const SPECIAL_BYTES: &[u8] = b":%{}";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_ids_stay_as_they_are() {
+        for id in ["5491112345678", "ana@hotel.example", "hotel-test", "Ñandú"] {
+            assert_eq!(part(id), id);
+        }
+    }
+
+    #[test]
+    fn separators_escapes_and_braces_are_escaped() {
+        assert_eq!(part("a:b"), "a%3Ab");
+        assert_eq!(part("a%3Ab"), "a%253Ab");
+        assert_eq!(part("{x}é:"), "%7Bx%7Dé%3A");
+    }
+}

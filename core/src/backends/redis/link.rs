@@ -1,0 +1,259 @@
+//! One live connection to Redis, whatever the topology, and how it is made.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::cluster::ClusterClient;
+use redis::cluster_async::ClusterConnection;
+use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion,
+    PushInfo, PushKind, RedisConnectionInfo, RedisError, TlsMode, Value,
+};
+
+use super::failure::Failure;
+use crate::backends::tls;
+use crate::error::{Error, Result, codes};
+use crate::settings::{RedisNode, RedisSettings, RedisTopology};
+
+/// After this many unanswered commands in a row the connection is given up: the driver itself stays on a
+/// half-open connection until the kernel does (redis-rs pull request 1032 made time-outs non-fatal).
+const TIMEOUTS_BEFORE_REBUILD: u32 = 3;
+
+/// Commands that may wait for the socket before senders are held back.
+const PIPELINE_BUFFER: usize = 1024;
+
+/// Knows how to make connections.
+pub(super) struct Connector {
+    clients: Clients,
+    settings: RedisSettings,
+}
+
+enum Clients {
+    Single(Client),
+    /// Asked anew for each connection, because the primary moves.
+    Sentinel {
+        nodes: Vec<RedisNode>,
+        primary: String,
+    },
+    Cluster {
+        client: ClusterClient,
+        nodes: Vec<Client>,
+    },
+}
+
+/// One live connection; clones of the inner handle share one socket (per node).
+pub(super) struct Link {
+    connection: Connection,
+    timeouts: AtomicU32,
+    gone: Arc<AtomicBool>,
+}
+
+#[derive(Clone)]
+enum Connection {
+    Node(MultiplexedConnection),
+    Cluster(ClusterConnection),
+}
+
+impl Connector {
+    /// Checks the settings; nothing connects.
+    pub(super) fn new(settings: &RedisSettings) -> Result<Self> {
+        tls::install_provider();
+        let invalid = |error: RedisError| {
+            Error::field_invalid(codes::SETTINGS_INVALID, "REDIS_URL", error.category()).caused_by(error)
+        };
+        let clients = match &settings.topology {
+            RedisTopology::Single(node) => Clients::Single(node_client(node, settings).map_err(invalid)?),
+            RedisTopology::Sentinel { nodes, primary } => Clients::Sentinel {
+                nodes: nodes.clone(),
+                primary: primary.clone(),
+            },
+            RedisTopology::Cluster(nodes) => Clients::Cluster {
+                client: cluster_client(nodes, settings).map_err(invalid)?,
+                nodes: nodes
+                    .iter()
+                    .map(|node| node_client(node, settings))
+                    .collect::<Result<_, _>>()
+                    .map_err(invalid)?,
+            },
+        };
+        Ok(Self {
+            clients,
+            settings: settings.clone(),
+        })
+    }
+
+    /// Makes a connection. The caller bounds the time.
+    pub(super) async fn connect(&self) -> Result<Link, RedisError> {
+        let gone = Arc::new(AtomicBool::new(false));
+        let connection = match &self.clients {
+            Clients::Single(client) => Connection::Node(self.dial(client, &gone).await?),
+            Clients::Sentinel { nodes, primary } => {
+                let client = self.ask_sentinels(nodes, primary).await?;
+                Connection::Node(self.dial(&client, &gone).await?)
+            }
+            Clients::Cluster { client, .. } => Connection::Cluster(client.get_async_connection().await?),
+        };
+        Ok(Link {
+            connection,
+            timeouts: AtomicU32::new(0),
+            gone,
+        })
+    }
+
+    /// A client for a subscribing connection: the server, the primary, or the cluster's node of that turn (every
+    /// node of a cluster sees every message). A failed attempt takes the next turn.
+    pub(super) async fn subscriber(&self, turn: usize) -> Result<Client, RedisError> {
+        match &self.clients {
+            Clients::Single(client) => Ok(client.clone()),
+            Clients::Sentinel { nodes, primary } => self.ask_sentinels(nodes, primary).await,
+            Clients::Cluster { nodes, .. } => {
+                let node = turn.checked_rem(nodes.len()).and_then(|index| nodes.get(index));
+                node.cloned()
+                    .ok_or_else(|| RedisError::from((redis::ErrorKind::Client, "a cluster without nodes")))
+            }
+        }
+    }
+
+    async fn dial(
+        &self,
+        client: &Client,
+        gone: &Arc<AtomicBool>,
+    ) -> Result<MultiplexedConnection, RedisError> {
+        let flag = gone.clone();
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(self.settings.connect_timeout))
+            .set_response_timeout(None)
+            .set_pipeline_buffer_size(PIPELINE_BUFFER)
+            .set_push_sender(move |push: PushInfo| {
+                if push.kind == PushKind::Disconnection {
+                    flag.store(true, Ordering::Release);
+                }
+                Ok::<(), redis::aio::SendError>(())
+            });
+        client.get_multiplexed_async_connection_with_config(&config).await
+    }
+
+    async fn ask_sentinels(&self, nodes: &[RedisNode], primary: &str) -> Result<Client, RedisError> {
+        sentinel_client(nodes, primary, &self.settings)?
+            .async_get_client()
+            .await
+    }
+}
+
+impl Link {
+    pub(super) async fn send(&self, command: &Cmd) -> Result<Value, RedisError> {
+        let outcome = match self.connection.clone() {
+            Connection::Node(mut node) => node.req_packed_command(command).await,
+            Connection::Cluster(mut cluster) => cluster.req_packed_command(command).await,
+        };
+        self.timeouts.store(0, Ordering::Relaxed);
+        outcome.and_then(Value::extract_error)
+    }
+
+    /// Notes a command without an answer. Says whether the connection should be given up.
+    pub(super) fn timed_out(&self) -> bool {
+        self.timeouts.fetch_add(1, Ordering::Relaxed) + 1 >= TIMEOUTS_BEFORE_REBUILD
+    }
+
+    /// Whether the socket is known to be closed.
+    pub(super) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
+    }
+
+    /// Whether this error means that the connection is of no more use. A cluster handle mends itself.
+    pub(super) fn is_broken_by(&self, error: &RedisError) -> bool {
+        match self.connection {
+            Connection::Node(_) => {
+                error.is_unrecoverable_error()
+                    || error.is_connection_dropped()
+                    || matches!(
+                        Failure::from_driver(error, super::Effect::Read),
+                        Failure::Unavailable(_) | Failure::Refused(_)
+                    )
+            }
+            Connection::Cluster(_) => error.is_unrecoverable_error(),
+        }
+    }
+}
+
+fn node_client(node: &RedisNode, settings: &RedisSettings) -> Result<Client, RedisError> {
+    let info: ConnectionInfo = address(node, settings.tls).into_connection_info()?;
+    Client::open(info.set_redis_settings(handshake(settings)))
+}
+
+fn address(node: &RedisNode, tls: bool) -> ConnectionAddr {
+    let (host, port) = (node.host.clone(), node.port);
+    if tls {
+        ConnectionAddr::TcpTls {
+            host,
+            port,
+            insecure: false,
+            tls_params: None,
+        }
+    } else {
+        ConnectionAddr::Tcp(host, port)
+    }
+}
+
+/// RESP3, because only there does the driver tell us at once that an idle connection was closed.
+fn handshake(settings: &RedisSettings) -> RedisConnectionInfo {
+    let mut info = RedisConnectionInfo::default()
+        .set_db(settings.database)
+        .set_protocol(ProtocolVersion::RESP3);
+    if let Some(username) = &settings.username {
+        info = info.set_username(username);
+    }
+    if let Some(password) = &settings.password {
+        info = info.set_password(password.expose());
+    }
+    info
+}
+
+fn cluster_client(nodes: &[RedisNode], settings: &RedisSettings) -> Result<ClusterClient, RedisError> {
+    let addresses: Vec<ConnectionInfo> = nodes
+        .iter()
+        .map(|node| address(node, settings.tls).into_connection_info())
+        .collect::<Result<_, _>>()?;
+    let mut builder = ClusterClient::builder(addresses)
+        .connection_timeout(settings.connect_timeout)
+        .response_timeout(settings.command_timeout)
+        .use_protocol(ProtocolVersion::RESP3)
+        .retries(3)
+        .min_retry_wait(10)
+        .max_retry_wait(100);
+    if settings.tls {
+        builder = builder.tls(TlsMode::Secure);
+    }
+    if let Some(username) = &settings.username {
+        builder = builder.username(username);
+    }
+    if let Some(password) = &settings.password {
+        builder = builder.password(password.expose());
+    }
+    builder.build()
+}
+
+fn sentinel_client(
+    nodes: &[RedisNode],
+    primary: &str,
+    settings: &RedisSettings,
+) -> Result<SentinelClient, RedisError> {
+    let sentinels = nodes.iter().map(|node| address(node, settings.tls));
+    let mut builder = SentinelClientBuilder::new(sentinels, primary, SentinelServerType::Master)?
+        .set_client_to_redis_db(settings.database)
+        .set_client_to_redis_protocol(ProtocolVersion::RESP3);
+    if settings.tls {
+        builder = builder
+            .set_client_to_redis_tls_mode(TlsMode::Secure)
+            .set_client_to_sentinel_tls_mode(TlsMode::Secure);
+    }
+    if let Some(username) = &settings.username {
+        builder = builder.set_client_to_redis_username(username);
+    }
+    if let Some(password) = &settings.password {
+        builder = builder.set_client_to_redis_password(password.expose());
+    }
+    builder.build()
+}

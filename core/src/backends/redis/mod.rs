@@ -1,0 +1,269 @@
+//! Redis behind a small face: commands and scripts with deadlines, and one subscription per process.
+//!
+//! Promises:
+//! * Every call ends within the command timeout, reconnection included (redis-rs alone blocks on a reconnect for
+//!   seconds and never leaves a half-open connection).
+//! * A read is repeated once when its connection broke; a write never is. A write without an answer is
+//!   [`Failure::OutcomeUnknown`], because it may have happened.
+//! * Nothing connects before the first call, and a lost server is found again by the next call.
+//! * The same face over one server, a Sentinel group and a cluster. On a cluster the driver follows redirections
+//!   and repeats what a node refused; our scripts are safe to repeat.
+
+mod failure;
+pub(crate) mod keys;
+mod link;
+mod pubsub;
+mod script;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use redis::{Cmd, FromRedisValue, Value};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+pub(crate) use failure::{Effect, Failure};
+pub(crate) use pubsub::{Event, Subscription};
+pub(crate) use script::{Call, Script};
+
+use crate::error::Result as ApiResult;
+use crate::settings::{RedisSettings, RedisTopology};
+use crate::task::Tasks;
+use link::{Connector, Link};
+use pubsub::PubSub;
+
+/// A handle to Redis. Clones share one connection (per node).
+#[derive(Clone)]
+pub(crate) struct Redis(Arc<Inner>);
+
+struct Inner {
+    connector: Arc<Connector>,
+    live: ArcSwapOption<Link>,
+    attempt: Mutex<Option<Attempt>>,
+    connect_timeout: Duration,
+    command_timeout: Duration,
+    is_cluster: bool,
+    tasks: Tasks,
+    pubsub: PubSub,
+}
+
+/// A running attempt to connect, which any number of callers await.
+type Attempt = watch::Receiver<Option<Result<Arc<Link>, String>>>;
+
+impl Redis {
+    /// A handle for these settings; nothing connects yet.
+    pub(crate) fn new(settings: &RedisSettings, tasks: Tasks) -> ApiResult<Self> {
+        let connector = Arc::new(Connector::new(settings)?);
+        Ok(Self(Arc::new(Inner {
+            live: ArcSwapOption::empty(),
+            attempt: Mutex::default(),
+            connect_timeout: settings.connect_timeout,
+            command_timeout: settings.command_timeout,
+            is_cluster: matches!(settings.topology, RedisTopology::Cluster(_)),
+            pubsub: PubSub::new(connector.clone(), settings.connect_timeout, tasks.clone()),
+            connector,
+            tasks,
+        })))
+    }
+
+    /// Whether keys of different hash tags live on different servers.
+    pub(crate) fn is_cluster(&self) -> bool {
+        self.0.is_cluster
+    }
+
+    /// Asks the server for a sign of life.
+    pub(crate) async fn ping(&self) -> Result<(), Failure> {
+        self.read::<Value>(&redis::cmd("PING")).await.map(drop)
+    }
+
+    /// Runs a command that changes nothing. Repeated once when the connection broke. Cancel-safe.
+    pub(crate) async fn read<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Failure> {
+        self.call(command, Effect::Read).await
+    }
+
+    /// Runs a command once. When the caller stops waiting, the command may still be executed.
+    pub(crate) async fn write<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Failure> {
+        self.call(command, Effect::Write).await
+    }
+
+    /// Begins a call of a script.
+    pub(crate) fn script(&self, script: &'static Script) -> Call<'_> {
+        Call::new(self, script)
+    }
+
+    /// Listens on a channel. All subscriptions of a handle share one connection.
+    pub(crate) fn subscribe(&self, channel: &str) -> Subscription {
+        self.0.pubsub.subscribe(channel)
+    }
+
+    /// Sends a message to every subscriber of a channel, wherever it is connected.
+    pub(crate) async fn publish(&self, channel: &str, payload: &[u8]) -> Result<(), Failure> {
+        self.write::<Value>(redis::cmd("PUBLISH").arg(channel).arg(payload))
+            .await
+            .map(drop)
+    }
+
+    pub(super) async fn call<T: FromRedisValue>(&self, command: &Cmd, effect: Effect) -> Result<T, Failure> {
+        let mut sent_on = None;
+        let value = match timeout(
+            self.0.command_timeout,
+            self.exchange(command, effect, &mut sent_on),
+        )
+        .await
+        {
+            Ok(outcome) => outcome?,
+            Err(_) => match sent_on {
+                Some(link) => {
+                    if link.timed_out() {
+                        tracing::warn!("Redis left several commands unanswered; making a new connection");
+                        self.give_up(&link);
+                    }
+                    return Err(Failure::unanswered(effect));
+                }
+                None => {
+                    return Err(Failure::Unavailable(
+                        "no connection within the deadline".to_owned(),
+                    ));
+                }
+            },
+        };
+        T::from_redis_value(value).map_err(|error| Failure::Unexpected(error.to_string()))
+    }
+
+    async fn exchange(
+        &self,
+        command: &Cmd,
+        effect: Effect,
+        sent_on: &mut Option<Arc<Link>>,
+    ) -> Result<Value, Failure> {
+        let mut repeated = false;
+        loop {
+            let link = self.link().await?;
+            *sent_on = Some(link.clone());
+            let error = match link.send(command).await {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            let broken = link.is_broken_by(&error);
+            if broken {
+                self.give_up(&link);
+            }
+            if !broken || repeated || effect == Effect::Write || !error.is_io_error() {
+                return Err(Failure::from_driver(&error, effect));
+            }
+            repeated = true;
+            *sent_on = None;
+        }
+    }
+
+    /// The live connection, or a new one.
+    async fn link(&self) -> Result<Arc<Link>, Failure> {
+        if let Some(link) = &*self.0.live.load()
+            && !link.is_gone()
+        {
+            return Ok(link.clone());
+        }
+        if self.0.tasks.is_closed() {
+            return Err(Failure::Closed);
+        }
+        let mut attempt = self.attempt();
+        match attempt.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some(Ok(link))) => Ok(link.clone()),
+            Ok(Some(Err(reason))) => Err(Failure::Unavailable(reason.clone())),
+            Ok(None) | Err(_) => Err(Failure::Unavailable(
+                "the attempt to connect was given up".to_owned(),
+            )),
+        }
+    }
+
+    /// Joins the running attempt to connect or starts one. It runs by itself, so that a caller with a short
+    /// deadline does not abort it for the others.
+    fn attempt(&self) -> Attempt {
+        let mut running = self.0.attempt.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(attempt) = &*running {
+            return attempt.clone();
+        }
+        let (done, attempt) = watch::channel(None);
+        *running = Some(attempt.clone());
+        let inner = self.0.clone();
+        self.0.tasks.in_background(async move {
+            let outcome = match timeout(inner.connect_timeout, inner.connector.connect()).await {
+                Ok(Ok(link)) => Ok(Arc::new(link)),
+                Ok(Err(error)) => Err(error.to_string()),
+                Err(_) => Err(format!("no connection within {:?}", inner.connect_timeout)),
+            };
+            inner.live.store(outcome.as_ref().ok().cloned());
+            inner
+                .attempt
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take();
+            done.send_replace(Some(outcome));
+        });
+        attempt
+    }
+
+    /// Forgets a connection, unless somebody has replaced it already.
+    fn give_up(&self, link: &Arc<Link>) {
+        let live = self.0.live.load();
+        if live.as_ref().is_some_and(|current| Arc::ptr_eq(current, link)) {
+            self.0.live.compare_and_swap(&*live, None);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::settings::RedisNode;
+
+    fn settings(port: u16) -> RedisSettings {
+        RedisSettings {
+            topology: RedisTopology::Single(RedisNode {
+                host: "127.0.0.1".to_owned(),
+                port,
+            }),
+            tls: false,
+            username: None,
+            password: None,
+            database: 0,
+            connect_timeout: Duration::from_millis(200),
+            command_timeout: Duration::from_millis(200),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refused_connection_is_unavailable_at_once() {
+        let free = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let redis = Redis::new(&settings(free), Tasks::new()).unwrap();
+        let failure = redis
+            .write::<Value>(redis::cmd("SET").arg("k").arg("v"))
+            .await
+            .unwrap_err();
+        assert!(matches!(failure, Failure::Unavailable(_)), "{failure}");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_never_answers_costs_one_deadline() {
+        // Accepts in the kernel's backlog and stays silent, like a host behind a dead link.
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let redis = Redis::new(&settings(silent.local_addr().unwrap().port()), Tasks::new()).unwrap();
+        let failure = redis.ping().await.unwrap_err();
+        assert!(matches!(failure, Failure::Unavailable(_)), "{failure}");
+    }
+
+    #[tokio::test]
+    async fn a_closed_handle_says_so() {
+        let tasks = Tasks::new();
+        let redis = Redis::new(&settings(1), tasks.clone()).unwrap();
+        tasks.close(Duration::from_secs(1)).await;
+        assert!(matches!(redis.ping().await.unwrap_err(), Failure::Closed));
+    }
+}

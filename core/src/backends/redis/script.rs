@@ -1,0 +1,104 @@
+//! Lua scripts: sent by their hash, and by their text when the server does not know it yet.
+
+use std::sync::OnceLock;
+
+use redis::{Cmd, FromRedisValue, ToRedisArgs};
+use sha1::{Digest, Sha1};
+
+use super::{Effect, Failure, Redis};
+
+/// A script of ours. Scripts are atomic on the server, so each is one indivisible step.
+pub(crate) struct Script {
+    name: &'static str,
+    source: &'static str,
+    hash: OnceLock<String>,
+}
+
+impl Script {
+    /// A script and the name under which spans and errors show it.
+    pub(crate) const fn new(name: &'static str, source: &'static str) -> Self {
+        Self {
+            name,
+            source,
+            hash: OnceLock::new(),
+        }
+    }
+
+    /// The SHA-1 of the text, in lower-case hexadecimal digits, as `EVALSHA` wants it.
+    fn hash(&self) -> &str {
+        self.hash.get_or_init(|| {
+            Sha1::digest(self.source)
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect::<String>()
+        })
+    }
+}
+
+/// One call of a script, being put together.
+#[must_use = "a script call does nothing until it is read or written"]
+pub(crate) struct Call<'a> {
+    redis: &'a Redis,
+    script: &'static Script,
+    keys: Vec<Vec<u8>>,
+    arguments: Vec<Vec<u8>>,
+}
+
+impl<'a> Call<'a> {
+    pub(super) fn new(redis: &'a Redis, script: &'static Script) -> Self {
+        Self {
+            redis,
+            script,
+            keys: Vec::new(),
+            arguments: Vec::new(),
+        }
+    }
+
+    /// The next of `KEYS`. On a cluster all keys of one call must share a slot.
+    pub(crate) fn key(mut self, key: impl ToRedisArgs) -> Self {
+        key.write_redis_args(&mut self.keys);
+        self
+    }
+
+    /// The next of `ARGV`; a slice or tuple adds several.
+    pub(crate) fn arg(mut self, argument: impl ToRedisArgs) -> Self {
+        argument.write_redis_args(&mut self.arguments);
+        self
+    }
+
+    /// Runs a script that changes nothing, or that may run twice without harm.
+    pub(crate) async fn read<T: FromRedisValue>(self) -> Result<T, Failure> {
+        self.run(Effect::Read).await
+    }
+
+    /// Runs a script that must not run twice. A lost answer is [`Failure::OutcomeUnknown`].
+    pub(crate) async fn write<T: FromRedisValue>(self) -> Result<T, Failure> {
+        self.run(Effect::Write).await
+    }
+
+    async fn run<T: FromRedisValue>(self, effect: Effect) -> Result<T, Failure> {
+        let by_hash = self.command("EVALSHA", self.script.hash());
+        match self.redis.call(&by_hash, effect).await {
+            Err(Failure::UnknownScript) => {
+                tracing::debug!(
+                    script = self.script.name,
+                    "the server does not know the script yet"
+                );
+                self.redis
+                    .call(&self.command("EVAL", self.script.source), effect)
+                    .await
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn command(&self, verb: &str, body: &str) -> Cmd {
+        let mut command = redis::cmd(verb);
+        command
+            .arg(body)
+            .arg(self.keys.len())
+            .arg(&self.keys)
+            .arg(&self.arguments);
+        command
+    }
+}
