@@ -10,6 +10,8 @@ pub mod settings;
 mod stay;
 mod task;
 mod tenants;
+#[cfg(feature = "testkit")]
+pub mod testkit;
 mod text;
 
 pub use clock::{Clock, ManualClock, SharedClock, SystemClock};

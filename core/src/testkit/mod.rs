@@ -1,0 +1,13 @@
+//! For tests (feature `testkit`): conformance suites that every adapter must pass, probes of the backends, and a
+//! TCP proxy that misbehaves on demand. Suites panic with a sentence when a promise is broken.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    reason = "a test that cannot go on should stop, loudly"
+)]
+
+pub mod redis;
