@@ -16,5 +16,6 @@ mod text;
 
 pub use clock::{Clock, ManualClock, SharedClock, SystemClock};
 pub use error::{Code, Error, Kind, Result, Retry, codes};
+pub use settings::Settings;
 pub use stay::Stay;
 pub use tenants::TenantId;

@@ -1,9 +1,234 @@
 //! Settings: how posada is told where its servers are and how it should behave.
+//!
+//! [`Settings::from_env`] reads the variables that the app has always read, plus `POSADA_…` for what is new;
+//! [`Settings::builder`] takes the same things from code; [`Settings::embedded`] needs nothing. All three pass the
+//! same checks, so a `Settings` that exists is usable. Nothing here connects, and nothing here shows a secret.
+//!
+//! ```
+//! use posada::settings::{Settings, Store};
+//! let settings = Settings::builder()
+//!     .postgres_url("postgresql+asyncpg://ana:s3cret@db.example.com/hotels?sslmode=require")
+//!     .build()?;
+//! let Store::Server(postgres) = settings.postgres() else { unreachable!() };
+//! assert_eq!((postgres.host.as_str(), postgres.port), ("db.example.com", 5432));
+//! assert!(!format!("{settings:?}").contains("s3cret"));
+//! # Ok::<(), posada::Error>(())
+//! ```
 
+mod builder;
+mod dsn;
+mod environment;
+mod given;
+mod pms;
 mod postgres;
+mod postgres_url;
 mod redis;
+mod redis_url;
 mod secret;
 
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use builder::SettingsBuilder;
+pub use environment::Environment;
+pub use pms::{PmsSettings, QloAppsSettings};
 pub use postgres::{Pooling, PostgresSettings, TlsMode};
 pub use redis::{RedisNode, RedisSettings, RedisTopology};
 pub use secret::Secret;
+
+use crate::TenantId;
+use crate::error::Result;
+
+/// Where one kind of state lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Store<T> {
+    /// In this process, and gone with it.
+    Memory,
+    /// On a server.
+    Server(T),
+}
+
+/// Everything that posada must be told. See the [module](self).
+#[derive(Debug, Clone)]
+pub struct Settings {
+    environment: Environment,
+    postgres: Store<PostgresSettings>,
+    redis: Store<RedisSettings>,
+    pms: PmsSettings,
+    secret_key: Option<Secret>,
+    jwt_expiry: Duration,
+    default_tenant: Option<TenantId>,
+    snapshot_dir: Option<PathBuf>,
+    session_ttl: Duration,
+    tenant_cache_fresh: Duration,
+    tenant_cache_stale: Duration,
+    tenant_cache_negative: Duration,
+    flags_poll: Duration,
+    hold_ttl: Duration,
+    hold_extension: Duration,
+    hold_max_extensions: u32,
+    close_deadline: Duration,
+}
+
+/// The defaults.
+impl Settings {
+    /// Life of an access token: 60 minutes, as in the app.
+    pub const DEFAULT_JWT_EXPIRY: Duration = Duration::from_mins(60);
+    /// Life of a conversation after its last write: 1800 seconds.
+    pub const DEFAULT_SESSION_TTL: Duration = Duration::from_secs(1800);
+    /// Age up to which a resolved tenant is served without asking Postgres again: 300 seconds.
+    pub const DEFAULT_TENANT_CACHE_FRESH: Duration = Duration::from_secs(300);
+    /// Age up to which a resolved tenant is served while Postgres fails: 24 hours.
+    pub const DEFAULT_TENANT_CACHE_STALE: Duration = Duration::from_hours(24);
+    /// Time for which an unknown identifier is remembered as unknown: 30 seconds.
+    pub const DEFAULT_TENANT_CACHE_NEGATIVE: Duration = Duration::from_secs(30);
+    /// Longest time between two looks at the flags in Redis: 30 seconds, which is also the most that is allowed.
+    pub const DEFAULT_FLAGS_POLL: Duration = Duration::from_secs(30);
+    /// Life of a stay hold: 1200 seconds.
+    pub const DEFAULT_HOLD_TTL: Duration = Duration::from_secs(1200);
+    /// What one extension adds to a stay hold: 600 seconds.
+    pub const DEFAULT_HOLD_EXTENSION: Duration = Duration::from_secs(600);
+    /// How often a stay hold may be extended: twice.
+    pub const DEFAULT_HOLD_MAX_EXTENSIONS: u32 = 2;
+    /// Longest time that `close()` waits for work that is under way: 10 seconds.
+    pub const DEFAULT_CLOSE_DEADLINE: Duration = Duration::from_secs(10);
+}
+
+/// How settings are made.
+impl Settings {
+    /// Memory stores and the mock PMS, in development, with every default. Needs no server and cannot fail.
+    pub fn embedded() -> Self {
+        Self {
+            environment: Environment::Development,
+            postgres: Store::Memory,
+            redis: Store::Memory,
+            pms: PmsSettings::Mock,
+            secret_key: None,
+            jwt_expiry: Self::DEFAULT_JWT_EXPIRY,
+            default_tenant: None,
+            snapshot_dir: None,
+            session_ttl: Self::DEFAULT_SESSION_TTL,
+            tenant_cache_fresh: Self::DEFAULT_TENANT_CACHE_FRESH,
+            tenant_cache_stale: Self::DEFAULT_TENANT_CACHE_STALE,
+            tenant_cache_negative: Self::DEFAULT_TENANT_CACHE_NEGATIVE,
+            flags_poll: Self::DEFAULT_FLAGS_POLL,
+            hold_ttl: Self::DEFAULT_HOLD_TTL,
+            hold_extension: Self::DEFAULT_HOLD_EXTENSION,
+            hold_max_extensions: Self::DEFAULT_HOLD_MAX_EXTENSIONS,
+            close_deadline: Self::DEFAULT_CLOSE_DEADLINE,
+        }
+    }
+
+    /// A builder with every default.
+    pub fn builder() -> SettingsBuilder {
+        SettingsBuilder::default()
+    }
+
+    /// Reads the variables of this process.
+    ///
+    /// # Errors
+    /// As [`from_vars`](Self::from_vars).
+    pub fn from_env() -> Result<Self> {
+        Self::from_vars(
+            std::env::vars_os()
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
+        )
+    }
+
+    /// Reads variables from any source, such as a file or a test. Names are case-insensitive, empty values count
+    /// as unset, and names that are not posada's are ignored.
+    ///
+    /// # Errors
+    /// `settings.*`; the field is the variable, and the message says what would be right.
+    pub fn from_vars(vars: impl IntoIterator<Item = (String, String)>) -> Result<Self> {
+        Self::builder().vars(vars)?.build()
+    }
+}
+
+/// What the settings say.
+impl Settings {
+    /// The kind of installation.
+    pub fn environment(&self) -> Environment {
+        self.environment
+    }
+
+    /// Where tenants, users and audit live.
+    pub fn postgres(&self) -> &Store<PostgresSettings> {
+        &self.postgres
+    }
+
+    /// Where conversations, flags, locks and counters live.
+    pub fn redis(&self) -> &Store<RedisSettings> {
+        &self.redis
+    }
+
+    /// The property management system.
+    pub fn pms(&self) -> &PmsSettings {
+        &self.pms
+    }
+
+    /// Key that signs tokens, if sign-in is used.
+    pub fn secret_key(&self) -> Option<&Secret> {
+        self.secret_key.as_ref()
+    }
+
+    /// Life of an access token. Tokens are signed with HS256; there is no other choice.
+    pub fn jwt_expiry(&self) -> Duration {
+        self.jwt_expiry
+    }
+
+    /// The tenant of identifiers that belong to none. `None` leaves them unknown, which is safer.
+    pub fn default_tenant(&self) -> Option<&TenantId> {
+        self.default_tenant.as_ref()
+    }
+
+    /// Folder for snapshots of tenants and flags, which let a restart survive an outage. `None` writes none.
+    pub fn snapshot_dir(&self) -> Option<&Path> {
+        self.snapshot_dir.as_deref()
+    }
+
+    /// Life of a conversation after its last write.
+    pub fn session_ttl(&self) -> Duration {
+        self.session_ttl
+    }
+
+    /// Age up to which a resolved tenant is served without asking Postgres again.
+    pub fn tenant_cache_fresh(&self) -> Duration {
+        self.tenant_cache_fresh
+    }
+
+    /// Age up to which a resolved tenant is served while Postgres fails.
+    pub fn tenant_cache_stale(&self) -> Duration {
+        self.tenant_cache_stale
+    }
+
+    /// Time for which an unknown identifier is remembered as unknown.
+    pub fn tenant_cache_negative(&self) -> Duration {
+        self.tenant_cache_negative
+    }
+
+    /// Longest time between two looks at the flags in Redis.
+    pub fn flags_poll(&self) -> Duration {
+        self.flags_poll
+    }
+
+    /// Life of a stay hold.
+    pub fn hold_ttl(&self) -> Duration {
+        self.hold_ttl
+    }
+
+    /// What one extension adds to a stay hold.
+    pub fn hold_extension(&self) -> Duration {
+        self.hold_extension
+    }
+
+    /// How often a stay hold may be extended.
+    pub fn hold_max_extensions(&self) -> u32 {
+        self.hold_max_extensions
+    }
+
+    /// Longest time that `close()` waits for work that is under way.
+    pub fn close_deadline(&self) -> Duration {
+        self.close_deadline
+    }
+}

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::Secret;
+use crate::error::{Error, Result, codes};
 
 /// How to reach Redis. Made from a URL by the settings; see the README for every option.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RedisSettings {
     /// One server, a Sentinel group, or a cluster.
     pub topology: RedisTopology,
@@ -46,4 +47,38 @@ pub struct RedisNode {
     pub host: String,
     /// TCP port.
     pub port: u16,
+}
+
+impl Default for RedisSettings {
+    /// The defaults of every field: database 0 of `localhost:6379` without a password.
+    fn default() -> Self {
+        Self {
+            topology: RedisTopology::Single(RedisNode {
+                host: "localhost".to_owned(),
+                port: 6379,
+            }),
+            tls: false,
+            username: None,
+            password: None,
+            database: 0,
+            connect_timeout: Self::DEFAULT_CONNECT_TIMEOUT,
+            command_timeout: Self::DEFAULT_COMMAND_TIMEOUT,
+        }
+    }
+}
+
+impl RedisSettings {
+    /// Default of [`connect_timeout`](Self::connect_timeout): 1 second.
+    pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+    /// Default of [`command_timeout`](Self::command_timeout): 1 second.
+    pub const DEFAULT_COMMAND_TIMEOUT: Duration = Duration::from_secs(1);
+
+    /// Reads a URL; everything that it does not say has its default.
+    ///
+    /// # Errors
+    /// `settings.invalid` or `settings.unknown` (field `redis_url`); no piece of the URL is repeated.
+    pub fn parse(url: &str) -> Result<Self> {
+        super::redis_url::parse(url.trim())
+            .map_err(|fault| Error::field_invalid(codes::SETTINGS_INVALID, "redis_url", fault))
+    }
 }
