@@ -1,0 +1,11 @@
+//! The suites of `posada::testkit` on real servers: what the memory adapters promise, the servers keep.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod servers;
