@@ -80,7 +80,11 @@ mod tests {
 
     #[test]
     fn a_healthy_answer_has_the_shape_of_the_setup_guide() {
-        let health = Health { postgres: Check::Ok, redis: Check::Ok, timestamp: DateTime::UNIX_EPOCH };
+        let health = Health {
+            postgres: Check::Ok,
+            redis: Check::Ok,
+            timestamp: DateTime::UNIX_EPOCH,
+        };
         assert_eq!(
             health.to_json().to_string(),
             r#"{"postgres":"ok","redis":"ok","status":"healthy","timestamp":"1970-01-01T00:00:00.000000+00:00"}"#
@@ -90,7 +94,11 @@ mod tests {
     #[test]
     fn one_failed_server_makes_it_unhealthy_and_not_ready() {
         let failed = Check::from(Err(Error::new(codes::REDIS_TIMEOUT, "silence")));
-        let health = Health { postgres: Check::Ok, redis: failed, timestamp: DateTime::UNIX_EPOCH };
+        let health = Health {
+            postgres: Check::Ok,
+            redis: failed,
+            timestamp: DateTime::UNIX_EPOCH,
+        };
         assert_eq!(health.to_json()["status"], "unhealthy");
         assert_eq!(health.to_json()["redis"], "error");
         assert_eq!(health.to_readiness_json()["checks"]["redis"], false);

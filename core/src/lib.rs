@@ -5,6 +5,8 @@
 mod backends;
 mod clock;
 pub mod error;
+mod health;
+mod posada;
 mod rng;
 pub mod settings;
 mod stay;
@@ -16,6 +18,8 @@ mod text;
 
 pub use clock::{Clock, ManualClock, SharedClock, SystemClock};
 pub use error::{Code, Error, Kind, Result, Retry, codes};
+pub use health::{Check, Health};
+pub use posada::{Posada, PosadaBuilder};
 pub use settings::Settings;
 pub use stay::Stay;
 pub use tenants::TenantId;

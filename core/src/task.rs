@@ -7,21 +7,29 @@
 use std::future::Future;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::error::{Error, Result, codes};
 
 /// The tasks of one [`Posada`](crate::Posada). Clones share them.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Tasks {
     tracker: TaskTracker,
     stopping: CancellationToken,
+    /// Where the handle was made; `None` outside a runtime.
+    runtime: Option<Handle>,
 }
 
 impl Tasks {
     pub(crate) fn new() -> Self {
-        Self::default()
+        Self {
+            tracker: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+            runtime: Handle::try_current().ok(),
+        }
     }
 
     /// Runs `work` to its end, whether or not the returned future is awaited or dropped.
@@ -35,7 +43,13 @@ impl Tasks {
         if self.stopping.is_cancelled() {
             return Err(closed());
         }
-        match self.spawn(work).await {
+        let Some(handle) = self.spawn(work) else {
+            return Err(Error::new(
+                codes::POSADA_INTERNAL,
+                "posada must be used inside a tokio runtime",
+            ));
+        };
+        match handle.await {
             Ok(outcome) => outcome,
             Err(failure) => {
                 Err(Error::new(codes::POSADA_INTERNAL, "a detached task did not finish").caused_by(failure))
@@ -43,20 +57,23 @@ impl Tasks {
         }
     }
 
-    /// Starts work that nobody awaits. It must bound itself by a deadline.
+    /// Starts work that nobody awaits. It must bound itself by a deadline. Callable from `Drop`, also outside a
+    /// runtime: then the work runs on the runtime on which the handle was made, or not at all.
     pub(crate) fn in_background(&self, work: impl Future<Output = ()> + Send + 'static) {
-        drop(self.spawn(work));
+        if self.spawn(work).is_none() {
+            tracing::warn!("no tokio runtime: background work was dropped");
+        }
     }
 
     /// Starts a loop that runs until [`close`](Self::close); it is dropped then at its current await.
     pub(crate) fn run_until_closed(&self, work: impl Future<Output = ()> + Send + 'static) {
         let stopping = self.stopping.clone();
-        drop(self.spawn(async move {
+        self.in_background(async move {
             tokio::select! {
                 () = stopping.cancelled() => {}
                 () = work => {}
             }
-        }));
+        });
     }
 
     /// Completes when [`close`](Self::close) begins: for loops that have something to finish.
@@ -80,13 +97,14 @@ impl Tasks {
         }
     }
 
-    fn spawn<T, F>(&self, work: F) -> tokio::task::JoinHandle<T>
+    fn spawn<T, F>(&self, work: F) -> Option<JoinHandle<T>>
     where
         T: Send + 'static,
         F: Future<Output = T> + Send + 'static,
     {
+        let runtime = Handle::try_current().ok().or_else(|| self.runtime.clone())?;
         #[allow(clippy::disallowed_methods, reason = "this is the one place that spawns")]
-        tokio::task::spawn(self.tracker.track_future(work))
+        Some(runtime.spawn(self.tracker.track_future(work)))
     }
 }
 
@@ -132,6 +150,13 @@ mod tests {
         assert_eq!(tasks.close(Duration::from_millis(1)).await, 1);
         let refused = tasks.detach(async { Ok(()) }).await.unwrap_err();
         assert!(refused.is(codes::POSADA_CLOSED));
+    }
+
+    #[test]
+    fn outside_a_runtime_background_work_is_dropped_and_nothing_panics() {
+        let tasks = Tasks::new();
+        tasks.in_background(async {});
+        assert_eq!(tasks.tracker.len(), 0);
     }
 
     #[tokio::test]

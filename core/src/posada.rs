@@ -1,0 +1,152 @@
+//! [`Posada`]: the whole house behind one handle, and the only place that chooses adapters.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::backends::redis::Redis;
+use crate::clock::{SharedClock, SystemClock};
+use crate::error::{Error, Result, codes};
+use crate::health::{Check, Health};
+use crate::settings::{Settings, Store};
+use crate::task::Tasks;
+
+/// Every service of posada, built from [`Settings`]. Cloning is cheap and shares everything.
+///
+/// [`embedded`](Self::embedded) keeps everything in this process; [`connect`](Self::connect) uses the servers that
+/// the settings name. Both give the same services with the same meaning. Use it inside a tokio runtime.
+#[derive(Clone)]
+pub struct Posada(Arc<Inner>);
+
+struct Inner {
+    settings: Settings,
+    clock: SharedClock,
+    tasks: Tasks,
+    redis: Option<Redis>,
+}
+
+/// Puts a [`Posada`] together piece by piece.
+#[derive(Debug)]
+pub struct PosadaBuilder {
+    settings: Settings,
+    clock: SharedClock,
+}
+
+impl PosadaBuilder {
+    /// Where the servers are and how to behave.
+    #[must_use]
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// The time, for tests.
+    #[must_use]
+    pub fn clock(mut self, clock: SharedClock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Builds the services. Nothing connects: the first call of a service does, within its deadline.
+    ///
+    /// # Errors
+    /// `settings.*` when the settings name something that cannot be used, such as an unreadable certificate.
+    pub fn build(self) -> Result<Posada> {
+        let tasks = Tasks::new();
+        let redis = match self.settings.redis() {
+            Store::Memory => None,
+            Store::Server(settings) => Some(Redis::new(settings, tasks.clone())?),
+        };
+        Ok(Posada(Arc::new(Inner {
+            settings: self.settings,
+            clock: self.clock,
+            tasks,
+            redis,
+        })))
+    }
+}
+
+/// How a handle is made, watched and closed.
+impl Posada {
+    /// A builder with the embedded settings and the system's clock.
+    pub fn builder() -> PosadaBuilder {
+        PosadaBuilder {
+            settings: Settings::embedded(),
+            clock: SystemClock::shared(),
+        }
+    }
+
+    /// Everything in memory, with the mock PMS: for a first look, for tests, and for programs without servers.
+    pub fn embedded() -> Self {
+        match Self::builder().build() {
+            Ok(posada) => posada,
+            Err(error) => unreachable!("the embedded settings are complete: {error}"),
+        }
+    }
+
+    /// Builds the services from the process's environment and connects.
+    ///
+    /// # Errors
+    /// As [`Settings::from_env`] and [`connect`](Self::connect).
+    pub async fn from_env() -> Result<Self> {
+        Self::connect(Settings::from_env()?).await
+    }
+
+    /// Builds the services and makes sure that every server answers, each within its own deadline.
+    ///
+    /// # Errors
+    /// `settings.*`, `postgres.*` or `redis.*`. A program that should start although a server is down uses
+    /// [`builder`](Self::builder), and asks [`health`](Self::health) later.
+    pub async fn connect(settings: Settings) -> Result<Self> {
+        let posada = Self::builder().settings(settings).build()?;
+        posada.ping_redis().await?;
+        Ok(posada)
+    }
+
+    /// The settings that this handle was built from.
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// Asks every server for a sign of life, each within its own deadline. Never fails; cancel-safe.
+    pub async fn health(&self) -> Health {
+        let redis = self.ping_redis().await;
+        Health {
+            postgres: Check::Ok,
+            redis: redis.into(),
+            timestamp: self.0.clock.now(),
+        }
+    }
+
+    /// Stops the background work, waits for writes that are under way (at most the `close_deadline` of the
+    /// settings), flushes the audit, and gives the connections back. Every later call answers `posada.closed`.
+    /// May be called again. Cancel-safe: what was not waited for ends by itself.
+    ///
+    /// # Errors
+    /// `postgres.timeout` when work was still under way at the deadline.
+    pub async fn close(&self) -> Result<()> {
+        match self.0.tasks.close(self.0.settings.close_deadline()).await {
+            0 => Ok(()),
+            left => Err(Error::new(
+                codes::POSTGRES_TIMEOUT,
+                "work was still under way at the deadline",
+            )
+            .with("tasks", left)),
+        }
+    }
+
+    async fn ping_redis(&self) -> Result<()> {
+        match &self.0.redis {
+            Some(redis) => Ok(redis.ping().await?),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Posada {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Posada")
+            .field("settings", &self.0.settings)
+            .finish_non_exhaustive()
+    }
+}
