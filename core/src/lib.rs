@@ -6,6 +6,7 @@ mod backends;
 mod clock;
 pub mod error;
 mod health;
+mod pms;
 mod posada;
 mod rng;
 pub mod settings;
@@ -19,6 +20,11 @@ mod text;
 pub use clock::{Clock, ManualClock, SharedClock, SystemClock};
 pub use error::{Code, Error, Kind, Result, Retry, codes};
 pub use health::{Check, Health};
+pub use pms::{
+    Availability, BookedRoom, Booking, BookingId, BookingRequest, BookingStatus, Created, Currency, Guest,
+    HoldProof, Hotel, HotelId, IdempotencyKey, Money, Occupancy, OccupancyLimits, Offer, Party, Quote,
+    RoomId, RoomType, RoomTypeId,
+};
 pub use posada::{Posada, PosadaBuilder};
 pub use settings::Settings;
 pub use stay::Stay;

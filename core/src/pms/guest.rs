@@ -1,0 +1,192 @@
+//! The guest: personal data, checked against what hotel systems accept and hidden from logs.
+
+use std::fmt;
+
+use crate::error::{Error, Result, codes};
+
+/// Who stays. The rules are those of QloApps, which does not refuse a bad name or address but breaks on it,
+/// sometimes after it has begun to write.
+///
+/// `Debug` shows no personal data, and neither does any error.
+///
+/// ```
+/// use posada::Guest;
+/// let guest = Guest::new("Ana", "Gómez", "ana@example.com", "+5491112345678")?;
+/// assert_eq!(format!("{guest:?}"), "Guest(redacted)");
+/// assert_eq!(Guest::new("Ana 2", "Gómez", "ana@example.com", "1").unwrap_err().field(), Some("first_name"));
+/// # Ok::<(), posada::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Guest {
+    first_name: String,
+    last_name: String,
+    email: String,
+    phone: String,
+}
+
+impl Guest {
+    /// Longest first or last name, in characters.
+    pub const MAX_NAME_CHARS: usize = 32;
+    /// Longest e-mail address, in bytes.
+    pub const MAX_EMAIL_BYTES: usize = 128;
+    /// Longest phone number, in bytes.
+    pub const MAX_PHONE_BYTES: usize = 32;
+
+    /// Checks all four; surrounding white space is dropped.
+    ///
+    /// # Errors
+    /// `pms.invalid_request`, naming the field `first_name`, `last_name`, `email` or `phone`, and never its value.
+    pub fn new(first_name: &str, last_name: &str, email: &str, phone: &str) -> Result<Self> {
+        Ok(Self {
+            first_name: name("first_name", first_name.trim())?,
+            last_name: name("last_name", last_name.trim())?,
+            email: self::email(email.trim())?,
+            phone: self::phone(phone.trim())?,
+        })
+    }
+
+    /// The given name.
+    pub fn first_name(&self) -> &str {
+        &self.first_name
+    }
+
+    /// The family name.
+    pub fn last_name(&self) -> &str {
+        &self.last_name
+    }
+
+    /// The e-mail address, as it was given.
+    pub fn email(&self) -> &str {
+        &self.email
+    }
+
+    /// The phone number, as it was given.
+    pub fn phone(&self) -> &str {
+        &self.phone
+    }
+}
+
+impl fmt::Debug for Guest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Guest(redacted)")
+    }
+}
+
+fn name(field: &'static str, text: &str) -> Result<String> {
+    if text.is_empty() || text.chars().count() > Guest::MAX_NAME_CHARS {
+        return Err(invalid(field, "must have 1 to 32 characters"));
+    }
+    let unfit = |c: char| {
+        c.is_control() || c.is_numeric() || u32::from(c) > 0xFFFF || "!<>,;?=+()@#\"°{}_$%:".contains(c)
+    };
+    if text.contains(unfit) {
+        return Err(invalid(
+            field,
+            "must not contain digits, emoji or any of !<>,;?=+()@#\"°{}_$%:",
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+fn email(text: &str) -> Result<String> {
+    let refused = || {
+        invalid(
+            "email",
+            "must be an address such as ana@example.com, at most 128 bytes",
+        )
+    };
+    let (local, domain) = text.rsplit_once('@').ok_or_else(refused)?;
+    let label = |label: &str| {
+        !label.is_empty()
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let local_fits = !local.is_empty()
+        && local
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b".!#$%&'*+/=?^_`{|}~-".contains(&byte))
+        && local.split('.').all(|atom| !atom.is_empty());
+    if text.len() > Guest::MAX_EMAIL_BYTES
+        || !local_fits
+        || !domain.contains('.')
+        || !domain.split('.').all(label)
+    {
+        return Err(refused());
+    }
+    Ok(text.to_owned())
+}
+
+fn phone(text: &str) -> Result<String> {
+    let digits = text.strip_prefix('+').unwrap_or(text);
+    let fits = |byte: u8| byte.is_ascii_digit() || b" .()-".contains(&byte);
+    if text.len() > Guest::MAX_PHONE_BYTES
+        || !digits.bytes().all(fits)
+        || !digits.ends_with(|last: char| last.is_ascii_digit())
+    {
+        return Err(invalid(
+            "phone",
+            "must be a phone number such as +5491112345678, at most 32 bytes",
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+fn invalid(field: &'static str, message: &'static str) -> Error {
+    Error::field_invalid(codes::PMS_INVALID_REQUEST, field, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(guest: [&str; 4]) -> Option<String> {
+        let [first_name, last_name, email, phone] = guest;
+        let error = Guest::new(first_name, last_name, email, phone).err()?;
+        assert!(error.is(codes::PMS_INVALID_REQUEST));
+        error.field().map(str::to_owned)
+    }
+
+    #[test]
+    fn usual_guests_are_accepted() {
+        for guest in [
+            ["Ana", "Gómez", "ana@example.com", "5551234567"],
+            [
+                " José María ",
+                "O'Neill-Núñez",
+                "j.m+hotel@mail.example.co.uk",
+                "+54 9 11 1234-5678",
+            ],
+            ["小明", "王", "x@example.org", "(011) 4321.1234"],
+        ] {
+            assert_eq!(refused(guest), None);
+        }
+    }
+
+    #[test]
+    fn what_breaks_a_hotel_system_is_refused_and_named() {
+        for (guest, field) in [
+            (["", "Gómez", "ana@example.com", "1"], "first_name"),
+            (["Ana😀", "Gómez", "ana@example.com", "1"], "first_name"),
+            (["Ana", "Gómez <script>", "ana@example.com", "1"], "last_name"),
+            (["Ana", &"x".repeat(33), "ana@example.com", "1"], "last_name"),
+            (["Ana", "Gómez", "ana@localhost", "1"], "email"),
+            (["Ana", "Gómez", "ana@example..com", "1"], "email"),
+            (["Ana", "Gómez", "a na@example.com", "1"], "email"),
+            (["Ana", "Gómez", "ana", "1"], "email"),
+            (["Ana", "Gómez", "ana@example.com", ""], "phone"),
+            (["Ana", "Gómez", "ana@example.com", "call me"], "phone"),
+            (["Ana", "Gómez", "ana@example.com", "12-"], "phone"),
+        ] {
+            assert_eq!(refused(guest).as_deref(), Some(field), "{guest:?}");
+        }
+    }
+
+    #[test]
+    fn errors_hold_no_personal_data() {
+        let error = Guest::new("Ana", "Gómez", "secret-address", "1").unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("secret-address"));
+    }
+}

@@ -1,0 +1,313 @@
+//! The wish to book, and the proof that the rooms were held for it.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+
+use super::id::{HotelId, IdempotencyKey, RoomTypeId};
+use super::model::Quote;
+use super::occupancy::Party;
+use crate::error::{Error, Result, codes};
+use crate::pms::guest::Guest;
+use crate::stay::Stay;
+
+/// What is to be booked, for whom, and under which key. All parts were checked when they were made.
+///
+/// `Debug` hides the guest and the remark.
+#[derive(Clone, PartialEq, Eq)]
+pub struct BookingRequest {
+    hotel: HotelId,
+    room_type: RoomTypeId,
+    stay: Stay,
+    party: Party,
+    guest: Guest,
+    key: IdempotencyKey,
+    remark: Option<String>,
+    quote: Option<Quote>,
+}
+
+impl BookingRequest {
+    /// Longest remark, in characters.
+    pub const MAX_REMARK_CHARS: usize = 1000;
+
+    /// A request without remark and quote. `party` may be one [`Occupancy`](crate::Occupancy).
+    pub fn new(
+        hotel: HotelId,
+        room_type: RoomTypeId,
+        stay: Stay,
+        party: impl Into<Party>,
+        guest: Guest,
+        key: IdempotencyKey,
+    ) -> Self {
+        Self {
+            hotel,
+            room_type,
+            stay,
+            party: party.into(),
+            guest,
+            key,
+            remark: None,
+            quote: None,
+        }
+    }
+
+    /// Adds words for the front desk.
+    ///
+    /// # Errors
+    /// `pms.invalid_request` (field `remark`) when it is longer than 1000 characters or holds control characters
+    /// other than line breaks.
+    pub fn with_remark(mut self, remark: &str) -> Result<Self> {
+        let remark = remark.trim();
+        if remark.chars().count() > Self::MAX_REMARK_CHARS {
+            return Err(invalid("remark", "must have at most 1000 characters"));
+        }
+        if remark.contains(|c: char| c.is_control() && c != '\n') {
+            return Err(invalid(
+                "remark",
+                "must not contain control characters other than line breaks",
+            ));
+        }
+        self.remark = (!remark.is_empty()).then(|| remark.to_owned());
+        Ok(self)
+    }
+
+    /// Binds the booking to the price that the guest was told.
+    ///
+    /// # Errors
+    /// `pms.invalid_request` (field `quote`) when the quote is for another hotel, room type, stay or party.
+    pub fn with_quote(mut self, quote: Quote) -> Result<Self> {
+        let same = quote.hotel == self.hotel
+            && quote.room_type == self.room_type
+            && quote.stay == self.stay
+            && quote.party.sorted() == self.party.sorted();
+        if !same {
+            return Err(invalid("quote", "is for another hotel, room type, stay or party"));
+        }
+        self.quote = Some(quote);
+        Ok(self)
+    }
+
+    /// The hotel.
+    pub fn hotel(&self) -> HotelId {
+        self.hotel
+    }
+
+    /// The room type, the same for all rooms.
+    pub fn room_type(&self) -> RoomTypeId {
+        self.room_type
+    }
+
+    /// The nights.
+    pub fn stay(&self) -> Stay {
+        self.stay
+    }
+
+    /// The guests of each room.
+    pub fn party(&self) -> &Party {
+        &self.party
+    }
+
+    /// Who books.
+    pub fn guest(&self) -> &Guest {
+        &self.guest
+    }
+
+    /// The name of this wish.
+    pub fn key(&self) -> &IdempotencyKey {
+        &self.key
+    }
+
+    /// Words for the front desk.
+    pub fn remark(&self) -> Option<&str> {
+        self.remark.as_deref()
+    }
+
+    /// The price that the guest was told.
+    pub fn quote(&self) -> Option<&Quote> {
+        self.quote.as_ref()
+    }
+}
+
+impl fmt::Debug for BookingRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BookingRequest")
+            .field("key", &self.key)
+            .field("hotel", &self.hotel)
+            .field("room_type", &self.room_type)
+            .field("stay", &self.stay)
+            .field("party", &self.party)
+            .field("guest", &self.guest)
+            .field("quote", &self.quote.as_ref().map(|quote| quote.total))
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a live stay hold says about itself: which rooms it keeps, in which nights, and until when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HoldProof {
+    /// What is held, such as `room_type:1`.
+    pub resource: String,
+    /// The nights that are held.
+    pub stay: Stay,
+    /// How many rooms are held.
+    pub quantity: u32,
+    /// The hold's place in the order of all holds; larger is later.
+    pub fence: u64,
+    /// When it ends by itself.
+    pub expires_at: DateTime<Utc>,
+}
+
+impl HoldProof {
+    /// Checks that the hold keeps every room and night of the request. A hold of one room (`room:101`) does not,
+    /// because a booking asks for a room type and the hotel may give it another room.
+    ///
+    /// # Errors
+    /// `pms.hold_mismatch`; the fact `differs` is `resource`, `stay` or `quantity`.
+    pub(crate) fn covers(&self, request: &BookingRequest) -> Result<()> {
+        let differs = if self.resource != format!("room_type:{}", request.room_type) {
+            "resource"
+        } else if !self.stay.covers(request.stay) {
+            "stay"
+        } else if self.quantity < request.party.rooms() {
+            "quantity"
+        } else {
+            return Ok(());
+        };
+        Err(self
+            .mismatch("the hold does not cover this booking")
+            .with("differs", differs))
+    }
+
+    /// Checks that the hold has not ended.
+    ///
+    /// # Errors
+    /// `pms.hold_mismatch`; the fact `differs` is `expires_at`.
+    pub(crate) fn is_live(&self, now: DateTime<Utc>) -> Result<()> {
+        if now < self.expires_at {
+            return Ok(());
+        }
+        Err(self
+            .mismatch("the hold has expired")
+            .with("differs", "expires_at"))
+    }
+
+    fn mismatch(&self, message: &str) -> Error {
+        Error::new(codes::PMS_HOLD_MISMATCH, message)
+            .with("resource", &self.resource)
+            .with("stay", self.stay)
+            .with("fence", self.fence)
+    }
+}
+
+fn invalid(field: &'static str, message: &'static str) -> Error {
+    Error::field_invalid(codes::PMS_INVALID_REQUEST, field, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pms::money::Money;
+    use crate::pms::occupancy::Occupancy;
+
+    fn stay(check_in: &str, check_out: &str) -> Stay {
+        Stay::parse(check_in, check_out).unwrap()
+    }
+
+    fn request() -> BookingRequest {
+        BookingRequest::new(
+            HotelId::new(1).unwrap(),
+            RoomTypeId::new(3).unwrap(),
+            stay("2027-03-10", "2027-03-12"),
+            Party::new(vec![Occupancy::new(2, &[]).unwrap(); 2]).unwrap(),
+            Guest::new("Ana", "Gómez", "ana@example.com", "5551234567").unwrap(),
+            IdempotencyKey::parse("wa-1").unwrap(),
+        )
+    }
+
+    fn hold() -> HoldProof {
+        HoldProof {
+            resource: "room_type:3".into(),
+            stay: stay("2027-03-09", "2027-03-12"),
+            quantity: 2,
+            fence: 7,
+            expires_at: DateTime::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn a_hold_of_all_rooms_and_nights_covers_the_request() {
+        assert!(hold().covers(&request()).is_ok());
+    }
+
+    #[test]
+    fn a_hold_that_lacks_something_says_what() {
+        let other_type = HoldProof {
+            resource: "room_type:30".into(),
+            ..hold()
+        };
+        let one_night = HoldProof {
+            stay: stay("2027-03-10", "2027-03-11"),
+            ..hold()
+        };
+        let one_room = HoldProof {
+            quantity: 1,
+            ..hold()
+        };
+        for (hold, differs) in [
+            (other_type, "resource"),
+            (one_night, "stay"),
+            (one_room, "quantity"),
+        ] {
+            let error = hold.covers(&request()).unwrap_err();
+            assert!(error.is(codes::PMS_HOLD_MISMATCH));
+            assert_eq!(error.fact("differs"), Some(differs));
+        }
+    }
+
+    #[test]
+    fn a_hold_ends_at_its_expiry_and_not_after_it() {
+        let error = hold().is_live(DateTime::UNIX_EPOCH).unwrap_err();
+        assert_eq!(error.fact("differs"), Some("expires_at"));
+        assert!(
+            hold()
+                .is_live(DateTime::UNIX_EPOCH - chrono::Duration::milliseconds(1))
+                .is_ok()
+        );
+    }
+
+    #[test]
+    fn a_quote_of_another_stay_is_refused() {
+        let quote = Quote {
+            hotel: HotelId::new(1).unwrap(),
+            room_type: RoomTypeId::new(3).unwrap(),
+            stay: stay("2027-03-10", "2027-03-13"),
+            party: request().party,
+            total: Money::parse("1", "USD").unwrap(),
+            quoted_at: DateTime::UNIX_EPOCH,
+        };
+        assert_eq!(request().with_quote(quote).unwrap_err().field(), Some("quote"));
+    }
+
+    #[test]
+    fn a_remark_is_bounded_and_plain() {
+        assert_eq!(
+            request().with_remark(" late \n arrival ").unwrap().remark(),
+            Some("late \n arrival")
+        );
+        assert_eq!(request().with_remark(" ").unwrap().remark(), None);
+        assert_eq!(request().with_remark("a\0b").unwrap_err().field(), Some("remark"));
+        assert_eq!(
+            request().with_remark(&"x".repeat(1001)).unwrap_err().field(),
+            Some("remark")
+        );
+    }
+
+    #[test]
+    fn debug_shows_neither_guest_nor_remark() {
+        let shown = format!("{:?}", request().with_remark("it is a surprise").unwrap());
+        assert!(
+            !shown.contains("ana@example.com") && !shown.contains("surprise"),
+            "{shown}"
+        );
+    }
+}
