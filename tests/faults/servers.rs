@@ -1,6 +1,10 @@
 //! The faults themselves: servers that stop come back, frozen ones say nothing.
 
-use posada_tests::{PostgresServer, RedisServer};
+use std::io::ErrorKind;
+use std::net::TcpStream;
+use std::process::Command;
+
+use posada_tests::{PostgresServer, RedisServer, wait_until};
 
 #[test]
 fn postgres_comes_back_on_its_port_with_its_data_after_a_stop_and_after_a_crash() {
@@ -48,9 +52,50 @@ async fn a_frozen_postgres_keeps_its_connections_and_answers_after_the_thaw() {
 }
 
 #[test]
-fn a_server_goes_with_the_process_that_started_it() {
+fn a_server_goes_with_the_value_that_stands_for_it() {
     let server = RedisServer::start();
     let address = server.address();
     drop(server);
-    assert!(std::net::TcpStream::connect(address).is_err());
+    assert!(TcpStream::connect(address).is_err());
+}
+
+#[test]
+fn all_servers_go_although_the_process_that_started_them_was_killed() {
+    let ran = Command::new(env!("CARGO_BIN_EXE_servers"))
+        .args([
+            "sh",
+            "-c",
+            "echo $POSADA_TEST_POSTGRES_URL; echo $POSADA_TEST_REDIS_URL; kill -KILL $PPID",
+        ])
+        .output()
+        .unwrap();
+    assert!(!ran.status.success());
+    let urls = String::from_utf8(ran.stdout).unwrap();
+    assert_eq!(urls.lines().count(), 2);
+    for url in urls.lines() {
+        let address = url
+            .rsplit_once('@')
+            .or(url.split_once("//"))
+            .unwrap()
+            .1
+            .split('/')
+            .next()
+            .unwrap();
+        wait_until("the orphaned server is gone", || {
+            match TcpStream::connect(address) {
+                Err(failure) if failure.kind() == ErrorKind::ConnectionRefused => Ok(()),
+                outcome => Err(format!("{address}: {outcome:?}")),
+            }
+        });
+    }
+}
+
+#[test]
+fn the_launcher_gives_the_urls_and_answers_with_the_exit_status_of_its_command() {
+    let script = "test -n \"$DATABASE_URL$REDIS_URL\" && test -n \"$POSADA_TEST_CLUSTER_URL\" && exit 7";
+    let ran = Command::new(env!("CARGO_BIN_EXE_servers"))
+        .args(["sh", "-c", script])
+        .status()
+        .unwrap();
+    assert_eq!(ran.code(), Some(7));
 }

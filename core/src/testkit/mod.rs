@@ -10,4 +10,7 @@
     reason = "a test that cannot go on should stop, loudly"
 )]
 
+mod proxy;
 pub mod redis;
+
+pub use proxy::Proxy;
