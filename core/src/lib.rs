@@ -6,6 +6,7 @@ mod backends;
 mod clock;
 pub mod error;
 mod health;
+mod metrics;
 mod pms;
 mod posada;
 mod rng;

@@ -54,6 +54,10 @@ codes! {
     POSTGRES_SCHEMA = "postgres.schema", Internal, Never;
     /// A migration that was applied differs from the one that this version carries, or a newer one is there.
     POSTGRES_MIGRATION = "postgres.migration", Internal, Never;
+    /// A constraint of the database refused a write; the facts name it.
+    POSTGRES_CONSTRAINT = "postgres.constraint", Conflict, Never;
+    /// A text holds a character that Postgres cannot store, such as NUL.
+    POSTGRES_INVALID_TEXT = "postgres.invalid_text", Invalid, Never;
     /// Postgres answered something that posada does not expect.
     POSTGRES_INTERNAL = "postgres.internal", Internal, Never;
 

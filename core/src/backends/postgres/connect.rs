@@ -1,0 +1,152 @@
+//! How one connection is made: TLS by libpq's rules, and the check whether a pooler stands in between.
+
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
+use sqlx::{ConnectOptions as _, Row as _};
+
+use super::failure::Failure;
+use crate::settings::{Pooling, PostgresSettings, TlsMode};
+
+/// Statements that stay prepared on one connection of our own.
+const PREPARED_STATEMENTS: usize = 100;
+
+/// What was found at the other end.
+pub(super) enum Found {
+    /// A connection that behaves as asked.
+    Ready(PgConnection),
+    /// Something in between drops or refuses what belongs to a session: it must be used as a transaction pooler.
+    Pooler,
+}
+
+/// Makes a connection for this way of pooling.
+///
+/// In session mode the server is asked, as part of the start-up packet, for a time limit on statements. PgBouncer
+/// refuses such a packet and Supavisor drops the limit silently; both mean that prepared statements would not be
+/// safe either, whatever the settings say.
+pub(super) async fn connect(
+    settings: &PostgresSettings,
+    pooling: Pooling,
+    limit: Duration,
+) -> Result<Found, Failure> {
+    let limit = limit.as_millis().max(1).to_string();
+    let mut last = None;
+    for mode in tls_attempts(settings) {
+        let options = options(settings, pooling, *mode, &limit);
+        match options.connect().await {
+            Ok(connection) if pooling == Pooling::Transaction => return Ok(Found::Ready(connection)),
+            Ok(connection) => return keeps_session(connection, &limit).await,
+            Err(error) if refuses_session(&error) => return Ok(Found::Pooler),
+            Err(error) => {
+                let failure = Failure::from(error);
+                if !matches!(failure, Failure::Refused { .. } | Failure::Tls { .. }) {
+                    return Err(failure);
+                }
+                last.get_or_insert(failure);
+            }
+        }
+    }
+    Err(last.unwrap_or(Failure::Unreachable {
+        reason: "no way to connect".into(),
+    }))
+}
+
+/// The TLS modes to try, in libpq's order. `require` with a root certificate means `verify-ca` there; the driver
+/// would ignore the certificate.
+fn tls_attempts(settings: &PostgresSettings) -> &'static [PgSslMode] {
+    match settings.tls {
+        TlsMode::Disable => &[PgSslMode::Disable],
+        TlsMode::Allow => &[PgSslMode::Disable, PgSslMode::Require],
+        TlsMode::Prefer => &[PgSslMode::Prefer, PgSslMode::Disable],
+        TlsMode::Require if settings.root_certificate.is_some() => &[PgSslMode::VerifyCa],
+        TlsMode::Require => &[PgSslMode::Require],
+        TlsMode::VerifyCa => &[PgSslMode::VerifyCa],
+        TlsMode::VerifyFull => &[PgSslMode::VerifyFull],
+    }
+}
+
+/// Never format the result: its `Debug` shows the password.
+fn options(settings: &PostgresSettings, pooling: Pooling, tls: PgSslMode, limit: &str) -> PgConnectOptions {
+    let mut options = PgConnectOptions::new_without_pgpass()
+        .host(&settings.host)
+        .port(settings.port)
+        .database(&settings.database)
+        .username(&settings.user)
+        .application_name(&settings.application_name)
+        .ssl_mode(tls)
+        .extra_float_digits(None)
+        .disable_statement_logging();
+    if let Some(password) = &settings.password {
+        options = options.password(password.expose());
+    }
+    if let Some(certificate) = &settings.root_certificate {
+        options = options.ssl_root_cert(certificate);
+    }
+    match pooling {
+        Pooling::Session => options
+            .statement_cache_capacity(PREPARED_STATEMENTS)
+            .options([("statement_timeout", limit)]),
+        Pooling::Transaction => options.statement_cache_capacity(0),
+    }
+}
+
+fn refuses_session(error: &sqlx::Error) -> bool {
+    error
+        .as_database_error()
+        .is_some_and(|answer| answer.message().contains("unsupported startup parameter"))
+}
+
+async fn keeps_session(mut connection: PgConnection, limit: &str) -> Result<Found, Failure> {
+    let row = sqlx::raw_sql("SELECT setting FROM pg_settings WHERE name = 'statement_timeout'")
+        .fetch_one(&mut connection)
+        .await?;
+    let kept = row.try_get::<String, _>(0)? == limit;
+    Ok(if kept {
+        Found::Ready(connection)
+    } else {
+        Found::Pooler
+    })
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::settings::Secret;
+
+    pub(in crate::backends::postgres) fn settings() -> PostgresSettings {
+        PostgresSettings {
+            host: "127.0.0.1".into(),
+            port: 1,
+            database: "hotel".into(),
+            user: "agente".into(),
+            password: Some(Secret::new("hunter2")),
+            tls: TlsMode::Disable,
+            root_certificate: None,
+            pooling: Pooling::Session,
+            pool_size: 2,
+            max_overflow: 1,
+            acquire_timeout: Duration::from_secs(1),
+            statement_timeout: Duration::from_secs(1),
+            application_name: "posada".into(),
+        }
+    }
+
+    #[test]
+    fn require_with_a_root_certificate_verifies_the_chain() {
+        let mut settings = settings();
+        settings.tls = TlsMode::Require;
+        assert!(matches!(tls_attempts(&settings), [PgSslMode::Require]));
+        settings.root_certificate = Some(PathBuf::from("ca.crt"));
+        assert!(matches!(tls_attempts(&settings), [PgSslMode::VerifyCa]));
+    }
+
+    #[test]
+    fn a_pooler_is_sent_no_session_options() {
+        let session = options(&settings(), Pooling::Session, PgSslMode::Disable, "900");
+        assert_eq!(session.get_options(), Some("-c statement_timeout=900"));
+        let pooled = options(&settings(), Pooling::Transaction, PgSslMode::Disable, "900");
+        assert_eq!(pooled.get_options(), None);
+    }
+}

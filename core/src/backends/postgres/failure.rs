@@ -1,0 +1,398 @@
+//! Everything that Postgres, a pooler or the network can answer, told apart by what follows from it.
+
+use std::io;
+
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
+
+use crate::error::{Code, Error, codes};
+
+/// Why a call to Postgres failed. Adapters match what they care about; the rest becomes an [`Error`].
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// A row with this key exists (23505).
+    UniqueViolation { constraint: String },
+    /// The row that is referred to does not exist, or is still referred to (23503).
+    ForeignKeyViolation { constraint: String },
+    /// A check or exclusion constraint refused the row (23514, 23P01).
+    CheckViolation { constraint: String },
+    /// A column without a default got no value (23502).
+    NotNullViolation { column: String },
+    /// A text that Postgres cannot hold: NUL, or a broken code point (22021, 22P05).
+    InvalidText,
+    /// Two transactions collided (40001).
+    Serialization,
+    /// Two transactions waited for each other (40P01).
+    Deadlock,
+    /// Somebody else holds the row for longer than we wait (55P03).
+    LockTimeout,
+    /// The server takes no writes; it is a replica, or became one (25006).
+    ReadOnly,
+    /// A table, column, type or function that we need does not exist (42P01, 42703, 3F000, 42704, 42883).
+    MissingSchema { what: String },
+    /// User, password, database or network address are not accepted (28xxx, 3D000), or the role lacks a right (42501).
+    Refused { reason: String },
+    /// The server or the pooler has no connection left for us (53300 and the poolers' own words for it).
+    TooManyConnections { reason: String },
+    /// All connections of our pool stayed busy.
+    PoolTimeout,
+    /// The server is stopping, starting or failing over (57P01, 57P02, 57P03).
+    ShuttingDown,
+    /// The server gave up on the statement at its time limit (57014).
+    StatementTimeout,
+    /// The deadline passed without an answer, and nothing was changed.
+    DeadlinePassed,
+    /// No connection could be made, or it broke, and nothing was changed.
+    Unreachable { reason: String },
+    /// TLS could not be agreed on.
+    Tls { reason: String },
+    /// A write or `COMMIT` was sent and its answer never came.
+    OutcomeUnknown,
+    /// What stands between us and the server gave us another session's state (26000, 42P05, 08P01).
+    PoolerContract { state: String, reason: String },
+    /// A migration cannot be applied.
+    Migration { reason: String },
+    /// Postgres refused the statement for a reason that posada does not expect, or answered something else.
+    Unexpected { state: String, reason: String },
+    /// The work gave up by itself, with this error; its transaction was rolled back.
+    Abandoned(Error),
+}
+
+impl Failure {
+    /// Whether the whole transaction may be run again at once: nothing was changed, and the cause passes.
+    pub(super) fn is_transient(&self) -> bool {
+        matches!(
+            self,
+            Self::Serialization
+                | Self::Deadlock
+                | Self::LockTimeout
+                | Self::ReadOnly
+                | Self::TooManyConnections { .. }
+                | Self::ShuttingDown
+                | Self::Unreachable { .. }
+        )
+    }
+
+    /// The same failure, for a write whose answer was lost: what could not be known must not be called a failure.
+    pub(super) fn of_lost_write(self) -> Self {
+        match self {
+            Self::Unreachable { .. } | Self::DeadlinePassed | Self::ShuttingDown => Self::OutcomeUnknown,
+            Self::PoolerContract { .. } | Self::TooManyConnections { .. } => Self::OutcomeUnknown,
+            other => other,
+        }
+    }
+
+    /// The code under which this failure is shown and counted.
+    pub(crate) fn code(&self) -> Code {
+        match self {
+            Self::UniqueViolation { .. }
+            | Self::ForeignKeyViolation { .. }
+            | Self::CheckViolation { .. }
+            | Self::NotNullViolation { .. } => codes::POSTGRES_CONSTRAINT,
+            Self::InvalidText => codes::POSTGRES_INVALID_TEXT,
+            Self::Serialization | Self::Deadlock | Self::LockTimeout => codes::POSTGRES_CONTENDED,
+            Self::ReadOnly | Self::ShuttingDown | Self::Unreachable { .. } => codes::POSTGRES_UNAVAILABLE,
+            Self::Refused { .. } | Self::Tls { .. } => codes::POSTGRES_REFUSED,
+            Self::TooManyConnections { .. } | Self::PoolTimeout => codes::POSTGRES_EXHAUSTED,
+            Self::MissingSchema { .. } => codes::POSTGRES_SCHEMA,
+            Self::StatementTimeout | Self::DeadlinePassed => codes::POSTGRES_TIMEOUT,
+            Self::OutcomeUnknown => codes::POSTGRES_OUTCOME_UNKNOWN,
+            Self::Migration { .. } => codes::POSTGRES_MIGRATION,
+            Self::PoolerContract { .. } | Self::Unexpected { .. } => codes::POSTGRES_INTERNAL,
+            Self::Abandoned(_) => codes::POSADA_INTERNAL,
+        }
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        let code = failure.code();
+        match failure {
+            Failure::Abandoned(error) => error,
+            Failure::UniqueViolation { constraint } => {
+                Self::new(code, "a row with this key exists").with("constraint", constraint)
+            }
+            Failure::ForeignKeyViolation { constraint } => Self::new(
+                code,
+                "the row refers to another that does not exist, or is referred to",
+            )
+            .with("constraint", constraint),
+            Failure::CheckViolation { constraint } => {
+                Self::new(code, "a constraint of the database refused the row").with("constraint", constraint)
+            }
+            Failure::NotNullViolation { column } => {
+                Self::new(code, "a column of the database needs a value").with("column", column)
+            }
+            Failure::InvalidText => Self::new(code, "a text holds a character that Postgres cannot store"),
+            Failure::Serialization | Failure::Deadlock => {
+                Self::new(code, "the transaction collided with others, repeatedly")
+            }
+            Failure::LockTimeout => Self::new(code, "another transaction holds the row"),
+            Failure::ReadOnly => Self::new(code, "this Postgres server takes no writes; is it a replica?"),
+            Failure::MissingSchema { what } => Self::new(
+                code,
+                format!(
+                    "{what}; run `Posada::migrate()` or paste migrations/schema.sql into the SQL editor, \
+                     and check the role's search_path"
+                ),
+            ),
+            Failure::Refused { reason } => Self::new(code, format!("Postgres refused us: {reason}")),
+            Failure::Tls { reason } => Self::new(code, format!("TLS with Postgres failed: {reason}")),
+            Failure::TooManyConnections { reason } => {
+                Self::new(code, format!("Postgres has no connection left: {reason}"))
+            }
+            Failure::PoolTimeout => Self::new(code, "every connection of the pool stayed busy"),
+            Failure::ShuttingDown => Self::new(code, "Postgres is stopping, starting or failing over"),
+            Failure::Unreachable { reason } => {
+                Self::new(code, format!("Postgres cannot be reached: {reason}"))
+            }
+            Failure::StatementTimeout => {
+                Self::new(code, "Postgres gave up on the statement at its time limit")
+            }
+            Failure::DeadlinePassed => Self::new(code, "Postgres did not answer within the deadline"),
+            Failure::OutcomeUnknown => Self::new(
+                code,
+                "a write was sent to Postgres and its answer never came; read before repeating it",
+            ),
+            Failure::PoolerContract { state, reason } => Self::new(
+                code,
+                format!(
+                    "the connection pooler mixed up sessions: {reason}; set the pooling mode to `transaction`"
+                ),
+            )
+            .with("sqlstate", state),
+            Failure::Migration { reason } => Self::new(code, reason),
+            Failure::Unexpected { state, reason } => {
+                Self::new(code, format!("Postgres answered: {reason}")).with("sqlstate", state)
+            }
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Abandoned(error)
+    }
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::Database(answer) => match answer.try_downcast_ref::<PgDatabaseError>() {
+                Some(answer) => from_answer(answer),
+                None => unexpected(&answer),
+            },
+            sqlx::Error::Io(broken) => from_network(&broken),
+            sqlx::Error::Tls(reason) => Self::Tls {
+                reason: reason.to_string(),
+            },
+            // The driver lost the thread of the conversation: the other end is not what we take it for, or a
+            // pooler gave us the middle of another conversation.
+            sqlx::Error::Protocol(reason) => Self::PoolerContract {
+                state: "protocol".into(),
+                reason,
+            },
+            other => unexpected(&other),
+        }
+    }
+}
+
+/// Whether a connection can be used again after this error: the server answered in order and keeps the session.
+pub(super) fn leaves_connection_usable(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(answer) => answer
+            .try_downcast_ref::<PgDatabaseError>()
+            .is_some_and(|answer| {
+                answer.severity() == PgSeverity::Error
+                    && !matches!(answer.code(), "26000" | "42P05" | "08P01" | "25006")
+            }),
+        // A value could not be encoded: nothing was sent.
+        sqlx::Error::Encode(_) => true,
+        _ => false,
+    }
+}
+
+fn from_network(broken: &io::Error) -> Failure {
+    Failure::Unreachable {
+        reason: broken.to_string(),
+    }
+}
+
+fn unexpected(error: &dyn std::fmt::Display) -> Failure {
+    Failure::Unexpected {
+        state: "none".into(),
+        reason: error.to_string(),
+    }
+}
+
+fn from_answer(answer: &PgDatabaseError) -> Failure {
+    let named = |name: Option<&str>| name.unwrap_or("unnamed").to_owned();
+    classify(Answer {
+        state: answer.code(),
+        message: answer.message(),
+        constraint: named(answer.constraint()),
+        column: named(answer.column()),
+    })
+}
+
+struct Answer<'a> {
+    state: &'a str,
+    message: &'a str,
+    constraint: String,
+    column: String,
+}
+
+fn classify(answer: Answer<'_>) -> Failure {
+    let reason = || answer.message.to_owned();
+    let from_pooler = answer.state.starts_with("08") || answer.state.starts_with("XX");
+    if let Some(failure) = from_pooler_words(answer.message).filter(|_| from_pooler) {
+        return failure;
+    }
+    match answer.state {
+        "23505" => Failure::UniqueViolation {
+            constraint: answer.constraint,
+        },
+        "23503" => Failure::ForeignKeyViolation {
+            constraint: answer.constraint,
+        },
+        "23514" | "23P01" => Failure::CheckViolation {
+            constraint: answer.constraint,
+        },
+        "23502" => Failure::NotNullViolation {
+            column: answer.column,
+        },
+        "22021" | "22P05" => Failure::InvalidText,
+        "40001" => Failure::Serialization,
+        "40P01" => Failure::Deadlock,
+        "55P03" => Failure::LockTimeout,
+        "25006" => Failure::ReadOnly,
+        "42P01" | "42703" | "3F000" | "42704" | "42883" => Failure::MissingSchema { what: reason() },
+        "28000" | "28P01" | "3D000" | "42501" => Failure::Refused { reason: reason() },
+        "53300" => Failure::TooManyConnections { reason: reason() },
+        "57P01" | "57P02" | "57P03" => Failure::ShuttingDown,
+        "57014" => Failure::StatementTimeout,
+        "08000" | "08001" | "08003" | "08004" | "08006" => Failure::Unreachable { reason: reason() },
+        "26000" | "42P05" | "08P01" => Failure::PoolerContract {
+            state: answer.state.to_owned(),
+            reason: reason(),
+        },
+        // The messages of class 22 (bad data) quote the value; values never leave this module.
+        state if state.starts_with("22") => Failure::Unexpected {
+            state: state.to_owned(),
+            reason: "a value does not fit its type".into(),
+        },
+        state => Failure::Unexpected {
+            state: state.to_owned(),
+            reason: reason(),
+        },
+    }
+}
+
+/// Poolers speak in words where Postgres has a code: PgBouncer says 08P01 for everything, Supavisor XX000.
+fn from_pooler_words(message: &str) -> Option<Failure> {
+    const FULL: [&str; 6] = [
+        "ECHECKOUTTIMEOUT",
+        "EMAXCONN",
+        "Max client connections",
+        "no more connections allowed",
+        "query_wait_timeout",
+        "unable to check out connection from the pool",
+    ];
+    const AWAY: [&str; 7] = [
+        "server conn crashed",
+        "server_login_retry",
+        "server login has been failing",
+        "pgbouncer cannot connect to server",
+        "the database system is",
+        "terminating connection",
+        "server closed the connection",
+    ];
+    const REFUSED: [&str; 4] = [
+        "Tenant or user not found",
+        "no such database",
+        "password authentication failed",
+        "no such user",
+    ];
+    let says = |phrases: &[&str]| phrases.iter().any(|phrase| message.contains(phrase));
+    let reason = || message.to_owned();
+    if says(&FULL) {
+        return Some(Failure::TooManyConnections { reason: reason() });
+    }
+    if says(&REFUSED) {
+        return Some(Failure::Refused { reason: reason() });
+    }
+    says(&AWAY).then_some(Failure::ShuttingDown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(state: &str, message: &str) -> Failure {
+        classify(Answer {
+            state,
+            message,
+            constraint: "uq_identifier".into(),
+            column: "role".into(),
+        })
+    }
+
+    #[test]
+    fn a_missing_table_names_itself_and_the_remedy() {
+        let error = Error::from(of("42P01", "relation \"tenants\" does not exist"));
+        assert!(error.is(codes::POSTGRES_SCHEMA));
+        assert!(error.message().contains("tenants") && error.message().contains("migrate"));
+    }
+
+    #[test]
+    fn constraints_are_named() {
+        assert!(
+            matches!(of("23505", ""), Failure::UniqueViolation { constraint } if constraint == "uq_identifier")
+        );
+        assert!(matches!(of("23502", ""), Failure::NotNullViolation { column } if column == "role"));
+    }
+
+    #[test]
+    fn poolers_are_understood_by_their_words() {
+        for words in [
+            "(ECHECKOUTTIMEOUT) unable to check out connection from the pool after 60000ms",
+            "Max client connections reached",
+            "no more connections allowed (max_client_conn)",
+        ] {
+            assert!(of("XX000", words).code() == codes::POSTGRES_EXHAUSTED, "{words}");
+        }
+        assert!(of("08P01", "server conn crashed?").is_transient());
+        assert!(of("XX000", "Tenant or user not found").code() == codes::POSTGRES_REFUSED);
+    }
+
+    #[test]
+    fn a_mixed_up_session_is_never_repeated_blindly() {
+        for state in ["26000", "42P05", "08P01"] {
+            assert!(
+                !of(state, "bind message supplies 1 parameters").is_transient(),
+                "{state}"
+            );
+        }
+    }
+
+    #[test]
+    fn values_in_messages_of_bad_data_are_not_passed_on() {
+        let error = Error::from(of("22P02", "invalid input syntax for type integer: \"hunter2\""));
+        assert!(!format!("{error} {error:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn an_error_of_the_work_itself_comes_out_unchanged() {
+        let inner = Error::new(codes::TENANTS_EXISTS, "taken");
+        assert!(Error::from(Failure::from(inner)).is(codes::TENANTS_EXISTS));
+    }
+
+    #[test]
+    fn only_what_could_have_happened_is_unknown() {
+        let lost = Failure::Unreachable {
+            reason: "reset".into(),
+        };
+        assert!(matches!(lost.of_lost_write(), Failure::OutcomeUnknown));
+        let refused = of("23505", "").of_lost_write();
+        assert!(matches!(refused, Failure::UniqueViolation { .. }));
+    }
+}

@@ -1,0 +1,299 @@
+//! Postgres: a pool, one safe way to run statements, the capabilities of the schema, and migrations.
+//!
+//! * Behind a pooler in transaction mode every statement runs inside `BEGIN … COMMIT`, unprepared; on a connection
+//!   of our own it runs prepared. [`Postgres`] decides, per connection; nobody else can begin a transaction.
+//! * Every call runs detached, with a deadline. Dropping the caller never leaves a transaction open.
+//! * A connection whose state is not known is closed, never lent again.
+//! * A write whose answer was lost is [`Failure::OutcomeUnknown`], and is never repeated by this module.
+//! * Nothing connects in a constructor.
+
+mod connect;
+mod deadline;
+mod failure;
+mod pool;
+mod schema;
+mod statement;
+mod transaction;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::postgres::PgRow;
+
+use self::deadline::Deadline;
+use self::pool::{Lease, Pool};
+use crate::clock::SharedClock;
+use crate::error::Error;
+use crate::settings::{Pooling, PostgresSettings};
+use crate::task::Tasks;
+use crate::{metrics as names, rng};
+
+pub(crate) use self::failure::Failure;
+pub(crate) use self::pool::PoolUsage;
+pub(crate) use self::schema::Schema;
+pub(crate) use self::statement::Statement;
+pub(crate) use self::transaction::Tx;
+
+/// How often a transaction is run again after a failure that passes by itself.
+const RETRIES: u32 = 3;
+/// The pause before a retry: at least this, and by chance up to [`LONGEST_PAUSE`].
+const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_millis(200);
+/// An idle connection older than this must answer a ping before it is used again. For a write the limit is
+/// lower: a connection that died in the meantime would turn a plain failure into an unknown outcome.
+const STALE_FOR_READ: Duration = Duration::from_secs(10);
+const STALE_FOR_WRITE: Duration = Duration::from_secs(1);
+
+/// What the work of a transaction is, while it runs.
+pub(crate) type Work<'tx, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'tx>>;
+
+/// A Postgres server, or the pooler in front of it. Clones share the connections.
+#[derive(Clone)]
+pub(crate) struct Postgres(Arc<Inner>);
+
+struct Inner {
+    pool: Pool,
+    tasks: Tasks,
+    clock: SharedClock,
+    limit: Duration,
+    schema: schema::Cache,
+}
+
+impl Postgres {
+    /// A handle. Nothing connects.
+    ///
+    /// # Errors
+    /// None today; settings that the driver cannot use would be `settings.invalid`.
+    #[allow(
+        clippy::unnecessary_wraps,
+        reason = "callers must not change when a setting becomes refusable"
+    )]
+    pub(crate) fn new(settings: &PostgresSettings, tasks: Tasks, clock: SharedClock) -> Result<Self, Error> {
+        Ok(Self(Arc::new(Inner {
+            pool: Pool::new(settings.clone(), tasks.clone(), clock.clone()),
+            tasks,
+            clock,
+            limit: settings.statement_timeout,
+            schema: schema::Cache::default(),
+        })))
+    }
+
+    /// Proves within the deadline that statements can be run.
+    pub(crate) async fn connect(&self) -> Result<(), Failure> {
+        self.ping().await
+    }
+
+    /// One round trip through a statement. Detached.
+    pub(crate) async fn ping(&self) -> Result<(), Failure> {
+        self.fetch(Statement::read("postgres.ping", "SELECT 1"))
+            .await
+            .map(drop)
+    }
+
+    /// The rows of one statement. Detached: dropping the future loses only the answer.
+    pub(crate) async fn fetch(&self, statement: Statement) -> Result<Vec<PgRow>, Failure> {
+        self.one(statement, |lease, statement| {
+            Box::pin(transaction::fetch(lease, statement))
+        })
+        .await
+    }
+
+    /// How many rows one statement changed. Detached: dropping the future loses only the answer.
+    pub(crate) async fn execute(&self, statement: Statement) -> Result<u64, Failure> {
+        self.one(statement, |lease, statement| {
+            Box::pin(transaction::execute(lease, statement))
+        })
+        .await
+    }
+
+    /// Runs `work` in a transaction and commits it if it succeeds. Detached.
+    ///
+    /// `work` is run again, from the start and in a new transaction, after a collision or a lost connection, so it
+    /// must have no effect outside `tx`. An [`Error`] from it rolls back and comes out unchanged.
+    pub(crate) async fn transaction<T, F>(&self, name: &'static str, work: F) -> Result<T, Failure>
+    where
+        T: Send + 'static,
+        F: for<'tx> Fn(&'tx mut Tx) -> Work<'tx, T> + Send + Sync + 'static,
+    {
+        let inner = self.0.clone();
+        self.detached(name, async move {
+            let work = Arc::new(work);
+            let deadline = inner.deadline();
+            inner
+                .retrying(&deadline, || {
+                    inner.attempt(&deadline, STALE_FOR_WRITE, work.as_ref())
+                })
+                .await
+        })
+        .await
+    }
+
+    /// What the tables of the present schema look like. Read once, and again after a column was missing.
+    pub(crate) async fn schema(&self) -> Result<Arc<Schema>, Failure> {
+        self.0.schema.get(self).await
+    }
+
+    /// How the pool stands.
+    pub(crate) fn pool_usage(&self) -> PoolUsage {
+        self.0.pool.usage()
+    }
+
+    /// Ends the connections. Calls that run keep theirs until they are done; new ones are refused.
+    pub(crate) async fn close(&self) {
+        self.0.pool.close().await;
+    }
+
+    async fn one<T, F>(&self, statement: Statement, run: F) -> Result<T, Failure>
+    where
+        T: Send + 'static,
+        F: for<'run> Fn(&'run mut Lease, &'run Statement) -> Run<'run, T> + Send + Sync + 'static,
+    {
+        let inner = self.0.clone();
+        self.detached(statement.name, async move {
+            let deadline = inner.deadline();
+            inner
+                .retrying(&deadline, || inner.attempt_one(&deadline, &statement, &run))
+                .await
+        })
+        .await
+    }
+
+    async fn detached<T, F>(&self, name: &'static str, work: F) -> Result<T, Failure>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Failure>> + Send + 'static,
+    {
+        let inner = self.0.clone();
+        let observed = async move {
+            let start = inner.clock.instant();
+            let outcome = work.await;
+            let took = inner.clock.instant().saturating_duration_since(start);
+            metrics::histogram!(names::POSTGRES_QUERY_DURATION_SECONDS, "operation" => name).record(took);
+            if let Err(failure) = &outcome {
+                inner.observe(failure);
+            }
+            Ok(outcome)
+        };
+        self.0.tasks.detach(observed).await.map_err(Failure::Abandoned)?
+    }
+}
+
+type Run<'run, T> = Pin<Box<dyn Future<Output = Result<T, sqlx::Error>> + Send + 'run>>;
+
+impl Inner {
+    fn deadline(&self) -> Deadline {
+        Deadline::after(self.clock.clone(), self.limit)
+    }
+
+    /// Runs an attempt again after failures that pass by themselves, with pauses of random length, as long as
+    /// there is time.
+    async fn retrying<T, A, F>(&self, deadline: &Deadline, attempt: A) -> Result<T, Failure>
+    where
+        A: Fn() -> F,
+        F: Future<Output = Result<T, Failure>>,
+    {
+        let mut retries = 0;
+        loop {
+            let failure = match attempt().await {
+                Ok(value) => return Ok(value),
+                Err(failure) => failure,
+            };
+            self.distrust_after(&failure);
+            let pause = SHORTEST_PAUSE + rng::jitter(LONGEST_PAUSE.saturating_sub(SHORTEST_PAUSE));
+            if !failure.is_transient() || retries == RETRIES || pause >= deadline.remaining() {
+                return Err(failure);
+            }
+            retries += 1;
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn attempt_one<T: Send + 'static>(
+        &self,
+        deadline: &Deadline,
+        statement: &Statement,
+        run: &(dyn for<'run> Fn(&'run mut Lease, &'run Statement) -> Run<'run, T> + Send + Sync),
+    ) -> Result<T, Failure> {
+        let stale = if statement.writes {
+            STALE_FOR_WRITE
+        } else {
+            STALE_FOR_READ
+        };
+        let mut lease = self.pool.acquire(deadline, stale).await?;
+        if lease.pooling() == Pooling::Transaction {
+            let mut tx = Tx::begin(lease, deadline).await?;
+            let outcome = deadline.bound(tx.run(statement, run)).await;
+            return Self::finish(tx, deadline, outcome).await;
+        }
+        let lost = match deadline.bound(run(&mut lease, statement)).await {
+            Some(Ok(value)) => {
+                lease.give_back();
+                return Ok(value);
+            }
+            Some(Err(error)) if failure::leaves_connection_usable(&error) => {
+                lease.give_back();
+                return Err(error.into());
+            }
+            // The server ended the session before it did anything: its last word is an answer.
+            Some(Err(error @ sqlx::Error::Database(_))) => return Err(error.into()),
+            Some(Err(error)) => error.into(),
+            None => Failure::DeadlinePassed,
+        };
+        Err(if statement.writes {
+            lost.of_lost_write()
+        } else {
+            lost
+        })
+    }
+
+    async fn attempt<T, F>(&self, deadline: &Deadline, stale: Duration, work: &F) -> Result<T, Failure>
+    where
+        T: Send + 'static,
+        F: for<'tx> Fn(&'tx mut Tx) -> Work<'tx, T> + Send + Sync,
+    {
+        let lease = self.pool.acquire(deadline, stale).await?;
+        let mut tx = Tx::begin(lease, deadline).await?;
+        let outcome = deadline.bound(work(&mut tx)).await;
+        Self::finish(tx, deadline, outcome).await
+    }
+
+    async fn finish<T>(
+        tx: Tx,
+        deadline: &Deadline,
+        outcome: Option<Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        match outcome {
+            Some(Ok(value)) => tx.commit(deadline.closing_share()).await.map(|()| value),
+            Some(Err(failure)) => {
+                tx.roll_back(deadline.closing_share()).await;
+                Err(failure)
+            }
+            // The server is in the middle of something: closing the connection is the only rollback left.
+            None => Err(Failure::DeadlinePassed),
+        }
+    }
+
+    /// What one failure says about the other connections.
+    fn distrust_after(&self, failure: &Failure) {
+        match failure {
+            Failure::ReadOnly | Failure::ShuttingDown => self.pool.distrust_all(),
+            Failure::Unreachable { .. } | Failure::DeadlinePassed | Failure::OutcomeUnknown => {
+                self.pool.distrust_idle();
+            }
+            Failure::PoolerContract { state, .. } => {
+                self.pool.distrust_all();
+                tracing::error!(sqlstate = %state, "the connection pooler mixed up sessions");
+            }
+            _ => {}
+        }
+    }
+
+    fn observe(&self, failure: &Failure) {
+        metrics::counter!(names::POSTGRES_ERRORS_TOTAL, "code" => failure.code().name).increment(1);
+        if matches!(failure, Failure::MissingSchema { .. }) {
+            self.schema.forget();
+        }
+    }
+}
