@@ -127,6 +127,7 @@ pub(super) mod tests {
             pooling: Pooling::Session,
             pool_size: 2,
             max_overflow: 1,
+            connect_timeout: Duration::from_secs(1),
             acquire_timeout: Duration::from_secs(1),
             statement_timeout: Duration::from_secs(1),
             application_name: "posada".into(),

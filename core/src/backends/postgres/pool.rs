@@ -20,8 +20,6 @@ use crate::settings::{Pooling, PostgresSettings};
 use crate::task::{Tasks, closed};
 use crate::{metrics as names, rng};
 
-/// Longest time to make a connection.
-const CONNECT: Duration = Duration::from_secs(5);
 /// Longest time that an idle connection has to prove that it lives.
 const PING: Duration = Duration::from_millis(500);
 /// A connection that is not among the kept ones closes after being idle for so long.
@@ -239,7 +237,7 @@ impl Shared {
     }
 
     async fn open(self: &Arc<Self>, deadline: &Deadline) -> Result<Live, Failure> {
-        let patience = CONNECT.min(deadline.remaining());
+        let patience = self.settings.connect_timeout.min(deadline.remaining());
         let counted = Counted::new(&self.open);
         let generation = self.generation.load(Ordering::Relaxed);
         let (connection, pooling) =
