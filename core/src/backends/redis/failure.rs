@@ -8,7 +8,7 @@ use crate::error::{Error, codes};
 use crate::task;
 
 /// A failed Redis call. Private to the adapters; services see an [`Error`].
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Failure {
     /// No connection, or the server cannot serve now; nothing was done.
     Unavailable(String),
@@ -74,6 +74,14 @@ impl Failure {
             _ if error.to_string().contains("WRONGTYPE") => Self::WrongType,
             _ if error.to_string().contains("OOM command not allowed") => Self::OutOfMemory,
             _ => Self::Unexpected(error.to_string()),
+        }
+    }
+
+    /// Reads the driver's error about a connection that did not come about: nothing was sent.
+    pub(super) fn while_connecting(error: &RedisError) -> Self {
+        match Self::from_driver(error, Effect::Read) {
+            Self::Timeout => Self::Unavailable(error.to_string()),
+            failure => failure,
         }
     }
 

@@ -49,7 +49,7 @@ struct Inner {
 }
 
 /// A running attempt to connect, which any number of callers await.
-type Attempt = watch::Receiver<Option<Result<Arc<Link>, String>>>;
+type Attempt = watch::Receiver<Option<Result<Arc<Link>, Failure>>>;
 
 impl Redis {
     /// A handle for these settings; nothing connects yet.
@@ -170,7 +170,7 @@ impl Redis {
         let mut attempt = self.attempt();
         match attempt.wait_for(Option::is_some).await.as_deref() {
             Ok(Some(Ok(link))) => Ok(link.clone()),
-            Ok(Some(Err(reason))) => Err(Failure::Unavailable(reason.clone())),
+            Ok(Some(Err(failure))) => Err(failure.clone()),
             Ok(None) | Err(_) => Err(Failure::Unavailable(
                 "the attempt to connect was given up".to_owned(),
             )),
@@ -190,8 +190,11 @@ impl Redis {
         self.0.tasks.in_background(async move {
             let outcome = match timeout(inner.connect_timeout, inner.connector.connect()).await {
                 Ok(Ok(link)) => Ok(Arc::new(link)),
-                Ok(Err(error)) => Err(error.to_string()),
-                Err(_) => Err(format!("no connection within {:?}", inner.connect_timeout)),
+                Ok(Err(error)) => Err(Failure::while_connecting(&error)),
+                Err(_) => Err(Failure::Unavailable(format!(
+                    "no connection within {:?}",
+                    inner.connect_timeout
+                ))),
             };
             inner.live.store(outcome.as_ref().ok().cloned());
             inner

@@ -1,0 +1,268 @@
+//! The Redis backend on a bad day: every call keeps its deadline, says the truth about writes, and recovers.
+
+use std::time::{Duration, Instant};
+
+use posada::settings::RedisSettings;
+use posada::testkit::Proxy;
+use posada::testkit::redis::Probe;
+use posada::{Error, codes};
+use posada_tests::{RedisSentinel, RedisServer, servers, unique};
+
+const DEADLINE: Duration = Duration::from_millis(300);
+
+fn settings(url: &str) -> RedisSettings {
+    let mut settings = RedisSettings::parse(url).unwrap();
+    settings.command_timeout = DEADLINE;
+    settings.connect_timeout = DEADLINE;
+    settings
+}
+
+fn probe(url: &str) -> Probe {
+    Probe::new(&settings(url)).unwrap()
+}
+
+/// Repeats an operation until it works; fails the test after ten seconds.
+async fn until_it_works<T>(what: &str, mut operation: impl AsyncFnMut() -> Result<T, Error>) -> T {
+    let started = Instant::now();
+    loop {
+        match operation().await {
+            Ok(value) => return value,
+            Err(error) => assert!(started.elapsed() < Duration::from_secs(10), "{what}: {error}"),
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Runs an operation that must fail, and checks that it failed within its deadline.
+async fn fails_in_time<T: std::fmt::Debug>(operation: impl Future<Output = Result<T, Error>>) -> Error {
+    let started = Instant::now();
+    let error = operation.await.unwrap_err();
+    assert!(
+        started.elapsed() < DEADLINE * 2,
+        "{error} took {:?}",
+        started.elapsed()
+    );
+    error
+}
+
+#[tokio::test]
+async fn a_stopped_server_is_unavailable_and_a_restarted_one_is_found_without_a_new_handle() {
+    let mut server = RedisServer::start();
+    let probe = probe(server.url());
+    assert_eq!(probe.increment("n").await.unwrap(), 1);
+    server.stop();
+    let error = fails_in_time(probe.get("n")).await;
+    assert!(error.is(codes::REDIS_UNAVAILABLE), "{error}");
+    server.start_again();
+    assert_eq!(
+        until_it_works("the first command after the restart", async || probe
+            .get("n")
+            .await)
+        .await,
+        None
+    );
+    assert_eq!(probe.increment("n").await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_frozen_server_times_out_reads_and_leaves_writes_unknown_and_the_thaw_ends_it() {
+    let mut server = RedisServer::start();
+    let probe = probe(server.url());
+    probe.increment("n").await.unwrap();
+    server.freeze();
+    let read = fails_in_time(probe.get("n")).await;
+    assert!(read.is(codes::REDIS_TIMEOUT), "{read}");
+    let write = fails_in_time(probe.increment("n")).await;
+    assert!(write.is(codes::REDIS_OUTCOME_UNKNOWN), "{write}");
+    server.thaw();
+    let value = until_it_works("the first read after the thaw", async || probe.get("n").await).await;
+    assert_eq!(
+        value.as_deref(),
+        Some("2"),
+        "a write without an answer may well have happened"
+    );
+}
+
+#[tokio::test]
+async fn a_half_open_connection_is_given_up_after_three_silent_commands() {
+    let server = RedisServer::start();
+    let proxy = Proxy::in_front_of(server.url()).await;
+    let probe = probe(proxy.url());
+    probe.increment("n").await.unwrap();
+    assert_eq!(proxy.connections(), 1);
+    proxy.black_hole();
+    for _ in 0..3 {
+        fails_in_time(probe.get("n")).await;
+    }
+    // The fourth goes on a new connection, which the same black hole swallows: no connection, so nothing was sent.
+    let error = fails_in_time(probe.increment("n")).await;
+    assert!(error.is(codes::REDIS_UNAVAILABLE), "{error}");
+    assert_eq!(proxy.connections(), 2);
+    proxy.heal();
+    until_it_works("the first read after the network healed", async || {
+        probe.get("n").await
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_write_whose_answer_is_lost_is_unknown_and_is_not_sent_again() {
+    let server = RedisServer::start();
+    let proxy = Proxy::in_front_of(server.url()).await;
+    let probe = probe(proxy.url());
+    probe.increment("n").await.unwrap();
+    let before = proxy.requests();
+    proxy.hold_answers();
+    let (outcome, ()) = tokio::join!(probe.increment("n"), async {
+        proxy.wait_for_requests(before + 1).await;
+        proxy.reset();
+    });
+    assert!(outcome.unwrap_err().is(codes::REDIS_OUTCOME_UNKNOWN));
+    proxy.heal();
+    assert_eq!(
+        server.command::<i64>(&["GET", "n"]),
+        2,
+        "sent once, neither lost nor repeated"
+    );
+}
+
+#[tokio::test]
+async fn a_read_whose_connection_breaks_is_repeated_on_a_new_one() {
+    let server = RedisServer::start();
+    let proxy = Proxy::in_front_of(server.url()).await;
+    let probe = probe(proxy.url());
+    probe.increment("n").await.unwrap();
+    let before = proxy.requests();
+    proxy.hold_answers();
+    let (outcome, ()) = tokio::join!(probe.get("n"), async {
+        proxy.wait_for_requests(before + 1).await;
+        proxy.heal();
+        proxy.reset();
+    });
+    assert_eq!(outcome.unwrap().as_deref(), Some("1"));
+    assert_eq!(proxy.connections(), 2);
+}
+
+#[tokio::test]
+async fn an_idle_connection_that_the_server_closed_costs_no_write() {
+    let server = RedisServer::start();
+    let probe = probe(server.url());
+    for expected in 1..=20 {
+        assert_eq!(
+            until_it_works("a write after an idle close", async || probe.increment("n").await).await,
+            expected
+        );
+        server.command::<i64>(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+        // The close has reached us once the probe's connection answers a read on a new one.
+        probe.get("n").await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_flushed_script_cache_is_filled_again() {
+    let server = RedisServer::start();
+    let probe = probe(server.url());
+    assert_eq!(probe.append("text", "ab").await.unwrap(), 2);
+    server.command::<()>(&["SCRIPT", "FLUSH"]);
+    assert_eq!(probe.append("text", "c").await.unwrap(), 3);
+}
+
+#[tokio::test]
+async fn a_wrong_type_is_named_from_commands_and_from_scripts() {
+    let server = RedisServer::start();
+    let probe = probe(server.url());
+    server.command::<i64>(&["RPUSH", "list", "x"]);
+    assert!(probe.get("list").await.unwrap_err().is(codes::REDIS_WRONG_TYPE));
+    assert!(
+        probe
+            .append("list", "y")
+            .await
+            .unwrap_err()
+            .is(codes::REDIS_WRONG_TYPE)
+    );
+}
+
+#[tokio::test]
+async fn a_full_server_is_exhausted_and_not_unknown() {
+    let server = RedisServer::start();
+    let probe = probe(server.url());
+    probe.increment("n").await.unwrap();
+    server.command::<()>(&["CONFIG", "SET", "maxmemory", "1"]);
+    assert!(
+        probe
+            .increment("n")
+            .await
+            .unwrap_err()
+            .is(codes::REDIS_OUT_OF_MEMORY)
+    );
+    assert!(
+        probe
+            .append("text", "x")
+            .await
+            .unwrap_err()
+            .is(codes::REDIS_OUT_OF_MEMORY)
+    );
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_refused_and_not_shown() {
+    let server = RedisServer::start();
+    server.command::<()>(&["CONFIG", "SET", "requirepass", "correct-horse"]);
+    let address = server.address();
+    let wrong = probe(&format!("redis://:battery-staple@{address}/0"));
+    let error = wrong.get("n").await.unwrap_err();
+    assert!(error.is(codes::REDIS_REFUSED), "{error:?}");
+    assert!(!format!("{error:?}").contains("battery-staple"));
+}
+
+#[tokio::test]
+async fn a_subscription_outlives_a_restart_and_says_that_messages_may_be_missing() {
+    let mut server = RedisServer::start();
+    let probe = probe(server.url());
+    let mut listener = probe.subscribe("news");
+    assert_eq!(listener.next().await, None, "the subscription stands");
+    probe.publish("news", "one").await.unwrap();
+    assert_eq!(listener.next().await.as_deref(), Some("one".as_bytes()));
+    server.stop();
+    server.start_again();
+    assert_eq!(listener.next().await, None, "it stands again");
+    until_it_works("publishing after the restart", async || {
+        probe.publish("news", "two").await
+    })
+    .await;
+    assert_eq!(listener.next().await.as_deref(), Some("two".as_bytes()));
+}
+
+#[tokio::test]
+async fn a_cluster_serves_commands_scripts_and_subscriptions_on_every_node() {
+    let probe = probe(servers::cluster().url());
+    let channel = unique("news");
+    let mut listener = probe.subscribe(&channel);
+    assert_eq!(listener.next().await, None);
+    for number in 0..50 {
+        let key = unique(&format!("key{number}"));
+        assert_eq!(probe.increment(&key).await.unwrap(), 1);
+        assert_eq!(probe.append(&key, "0").await.unwrap(), 2);
+        assert_eq!(probe.get(&key).await.unwrap().as_deref(), Some("10"));
+    }
+    probe.publish(&channel, "hello").await.unwrap();
+    assert_eq!(listener.next().await.as_deref(), Some("hello".as_bytes()));
+}
+
+#[tokio::test]
+async fn after_a_failover_the_sentinels_lead_to_the_new_primary() {
+    let mut group = RedisSentinel::start();
+    let probe = probe(&group.url());
+    let mut listener = probe.subscribe("news");
+    assert_eq!(listener.next().await, None);
+    assert_eq!(probe.increment("n").await.unwrap(), 1);
+    group.primary().kill();
+    group.wait_until_failed_over();
+    until_it_works("the first write after the failover", async || {
+        probe.increment("n").await
+    })
+    .await;
+    assert_eq!(listener.next().await, None, "subscribed to the new primary");
+    probe.publish("news", "moved").await.unwrap();
+    assert_eq!(listener.next().await.as_deref(), Some("moved".as_bytes()));
+}
