@@ -10,6 +10,7 @@ mod metrics;
 mod pms;
 mod posada;
 mod rng;
+mod sessions;
 pub mod settings;
 mod stay;
 mod task;
@@ -27,6 +28,7 @@ pub use pms::{
     RoomId, RoomType, RoomTypeId,
 };
 pub use posada::{Posada, PosadaBuilder};
+pub use sessions::{Json, JsonNumber, JsonObject, JsonText};
 pub use settings::Settings;
 pub use stay::Stay;
 pub use tenants::TenantId;

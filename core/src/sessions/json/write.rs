@@ -1,0 +1,121 @@
+//! The writer: Python's `json.dumps` with its defaults, character for character.
+
+use super::text::JsonText;
+use super::value::Json;
+
+/// Writes one value. Recursive, so the caller keeps documents shallow.
+pub(super) fn write(json: &Json) -> String {
+    let mut out = String::with_capacity(256);
+    write_value(&mut out, json);
+    out
+}
+
+fn write_value(out: &mut String, json: &Json) {
+    match json {
+        Json::Null => out.push_str("null"),
+        Json::Bool(true) => out.push_str("true"),
+        Json::Bool(false) => out.push_str("false"),
+        Json::Number(number) => out.push_str(number.as_str()),
+        Json::Text(text) => write_text(out, text),
+        Json::List(items) => {
+            out.push('[');
+            for (position, item) in items.iter().enumerate() {
+                if position > 0 {
+                    out.push_str(", ");
+                }
+                write_value(out, item);
+            }
+            out.push(']');
+        }
+        Json::Object(members) => {
+            out.push('{');
+            for (position, (key, value)) in members.iter().enumerate() {
+                if position > 0 {
+                    out.push_str(", ");
+                }
+                write_text(out, key);
+                out.push_str(": ");
+                write_value(out, value);
+            }
+            out.push('}');
+        }
+    }
+}
+
+fn write_text(out: &mut String, text: &JsonText) {
+    out.push('"');
+    match (text.as_str(), text.broken_units()) {
+        (Some(text), _) => write_whole(out, text),
+        (None, units) => units
+            .unwrap_or_default()
+            .iter()
+            .for_each(|unit| write_unit(out, *unit)),
+    }
+    out.push('"');
+}
+
+/// Copies runs of plain characters at once: nearly all of a document is that.
+fn write_whole(out: &mut String, text: &str) {
+    let mut rest = text;
+    while let Some(special) = rest.find(|character| !is_plain(character)) {
+        let (plain, special_first) = rest.split_at(special);
+        out.push_str(plain);
+        let mut characters = special_first.chars();
+        if let Some(character) = characters.next() {
+            let mut units = [0; 2];
+            for unit in character.encode_utf16(&mut units) {
+                write_unit(out, *unit);
+            }
+        }
+        rest = characters.as_str();
+    }
+    out.push_str(rest);
+}
+
+fn is_plain(character: char) -> bool {
+    matches!(character, ' '..='~') && character != '"' && character != '\\'
+}
+
+fn write_unit(out: &mut String, unit: u16) {
+    match unit {
+        0x22 => out.push_str("\\\""),
+        0x5c => out.push_str("\\\\"),
+        0x0a => out.push_str("\\n"),
+        0x0d => out.push_str("\\r"),
+        0x09 => out.push_str("\\t"),
+        0x0c => out.push_str("\\f"),
+        0x08 => out.push_str("\\b"),
+        0x20..=0x7e => out.push(char::from(u8::try_from(unit).unwrap_or(b'?'))),
+        _ => {
+            out.push_str("\\u");
+            for shift in [12, 8, 4, 0] {
+                out.push(char::from_digit(u32::from(unit >> shift) & 0xf, 16).unwrap_or('0'));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_escaped_as_python_escapes_them() {
+        for (text, written) in [
+            ("a\"b\\c/d", r#""a\"b\\c/d""#),
+            ("\n\r\t\u{c}\u{8}", r#""\n\r\t\f\b""#),
+            ("\0\u{1f}\u{7f}", r#""\u0000\u001f\u007f""#),
+            ("ñ€😀", r#""\u00f1\u20ac\ud83d\ude00""#),
+        ] {
+            assert_eq!(Json::from(text).to_text(), written);
+        }
+        let broken = JsonText::from_utf16(vec![0x41, 0x22, 0xde00, 0x0a]);
+        assert_eq!(Json::from(broken).to_text(), r#""A\"\ude00\n""#);
+    }
+
+    #[test]
+    fn parts_are_separated_as_python_separates_them() {
+        let json = Json::parse(r#"{"a":[1,2,[]],"b":{},"c":null}"#).unwrap();
+        assert_eq!(json.to_text(), r#"{"a": [1, 2, []], "b": {}, "c": null}"#);
+    }
+}

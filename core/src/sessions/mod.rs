@@ -1,0 +1,5 @@
+//! Conversations.
+
+mod json;
+
+pub use json::{Json, JsonNumber, JsonObject, JsonText};
