@@ -22,7 +22,7 @@ pub(crate) struct Port {
 impl Port {
     /// Claims a free port.
     pub(crate) fn free() -> Self {
-        Self::find(|number| is_free(number))
+        Self::find(is_free)
     }
 
     /// Claims a port whose cluster bus port is free as well.

@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 
 /// How long a server may take to start or stop. Generous: test machines are busy.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Ends the server when our end of its standard input closes, which the system does however we die.
 /// `$1` is the server's process, `$2` the signal that it ends by, `$3` the scratch folder.

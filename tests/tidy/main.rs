@@ -1,4 +1,6 @@
 //! The invariants of ARCHITECTURE.md that a search of the files can hold.
+//!
+//! Each test is one rule, and each finding says where it is and what to do instead.
 
 #![allow(
     clippy::unwrap_used,
@@ -8,5 +10,10 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod dependencies;
+mod drivers;
 mod files;
+mod plan;
+mod rooms;
 mod size;
+mod words;

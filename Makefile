@@ -1,0 +1,36 @@
+# `make` lists what there is to do.
+
+.DEFAULT_GOAL := help
+.PHONY: help quickstart quickstart-live test lint fmt doc bench servers
+SERVERS := cargo run -q -p posada-tests --bin servers --
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-16s %s\n", $$1, $$2 }'
+
+quickstart: ## the main job in one program, in memory: needs cargo and nothing else
+	cargo run -q -p posada-examples --bin quickstart
+
+quickstart-live: ## the same program on Postgres and Redis, started for it
+	@scripts/install-servers
+	$(SERVERS) cargo run -q -p posada-examples --bin quickstart
+
+test: ## everything that CI runs; installs missing servers when run as root on Debian
+	@scripts/test
+
+lint: ## formatting and clippy, with warnings as errors
+	cargo fmt --all --check
+	cargo clippy -q --locked --workspace --all-targets -- -D warnings
+
+fmt: ## formats the sources
+	cargo fmt --all
+
+doc: ## the API's documentation, in target/doc
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
+
+bench: ## the benchmarks, on servers started for them
+	@scripts/install-servers
+	$(SERVERS) cargo bench --workspace
+
+servers: ## a shell with all servers running and their URLs in its environment
+	@scripts/install-servers
+	$(SERVERS) $${SHELL:-sh}

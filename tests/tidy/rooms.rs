@@ -1,0 +1,157 @@
+//! A room per feature: rooms do not look into each other, and services do not see their adapters.
+
+use crate::files::{self, TextFile};
+
+const ROOMS: &[&str] = &["tenants", "sessions", "flags", "locks", "auth", "limits", "pms"];
+
+/// What a room may use of another one: of tenants the two values that everybody speaks of, and pms locks nights.
+fn is_allowed(room: &str, path: &str) -> bool {
+    match path.split("::").collect::<Vec<_>>().as_slice() {
+        ["crate", "tenants", "TenantId" | "Channel" | "id", ..] => true,
+        ["crate", "locks", ..] => room == "pms",
+        ["crate", other, ..] => *other == room || !ROOMS.contains(other),
+        _ => true,
+    }
+}
+
+/// The room in which a file lies.
+fn room_of(file: &TextFile) -> Option<&str> {
+    let (room, _) = file.path.strip_prefix("core/src/")?.split_once('/')?;
+    ROOMS.contains(&room).then_some(room)
+}
+
+/// Every path that begins with `crate::`, with its line; `crate::{a, b::c}` counts as two.
+fn crate_paths(file: &TextFile) -> Vec<(usize, String)> {
+    let lines: Vec<(usize, &str)> = file.code().collect();
+    let mut found = Vec::new();
+    for (index, (number, line)) in lines.iter().enumerate() {
+        for (start, _) in line.match_indices("crate::") {
+            if line[..start].ends_with(|before: char| before.is_alphanumeric() || before == '_') {
+                continue;
+            }
+            let mut text = line[start..].to_owned();
+            // A list may go on over the following lines.
+            let mut following = index + 1;
+            while text.matches('{').count() > text.matches('}').count()
+                && text.contains("::{")
+                && following < lines.len()
+            {
+                text.push_str(lines[following].1.trim());
+                following += 1;
+            }
+            found.extend(expand(&text).into_iter().map(|path| (*number, path)));
+        }
+    }
+    found
+}
+
+/// The paths in `a::{b, c::{d, e}}`: `a::b`, `a::c::d`, `a::c::e`.
+fn expand(text: &str) -> Vec<String> {
+    let text = text.trim();
+    let is_path = |character: char| character.is_alphanumeric() || character == '_' || character == ':';
+    let end = text.find(|character| !is_path(character)).unwrap_or(text.len());
+    let prefix = &text[..end];
+    if !prefix.ends_with("::") || !text[end..].starts_with('{') {
+        return vec![prefix.to_owned()];
+    }
+    let mut parts = vec![String::new()];
+    let mut depth = 0;
+    for character in text[end..].chars() {
+        match character {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            _ => {}
+        }
+        match (character, depth) {
+            ('{', 1) => {}
+            (_, 0) => break,
+            (',', 1) => parts.push(String::new()),
+            _ => parts.last_mut().unwrap().push(character),
+        }
+    }
+    parts
+        .iter()
+        .filter(|part| !part.trim().is_empty())
+        .flat_map(|part| expand(part))
+        .map(|part| format!("{prefix}{part}"))
+        .collect()
+}
+
+/// The names that the crate's root re-exports, with the room that they come from.
+fn exports() -> Vec<(String, String)> {
+    let library = files::core()
+        .find(|file| file.path == "core/src/lib.rs")
+        .expect("the crate has a root");
+    let text: String = library.code().map(|(_, line)| line).collect();
+    text.split(';')
+        .filter_map(|statement| statement.trim().strip_prefix("pub use "))
+        .flat_map(expand)
+        .filter_map(|path| {
+            let (room, name) = path.split_once("::")?;
+            let name = name.rsplit("::").next()?;
+            ROOMS.contains(&room).then(|| (name.to_owned(), room.to_owned()))
+        })
+        .collect()
+}
+
+#[test]
+fn features_do_not_import_each_other() {
+    let exports = exports();
+    let full = |path: &str| {
+        let first = path.split("::").nth(1).unwrap_or_default();
+        let room = exports
+            .iter()
+            .find(|(name, _)| name == first)
+            .map(|(_, room)| room);
+        room.map_or_else(
+            || path.to_owned(),
+            |room| path.replacen("crate::", &format!("crate::{room}::"), 1),
+        )
+    };
+    files::expect_none(files::core().filter_map(|file| Some((file, room_of(file)?))).flat_map(|(file, room)| {
+        crate_paths(file).into_iter().filter(|(_, path)| !is_allowed(room, &full(path))).map(|(number, _)| {
+            let advice = "a room uses no other room: move the shared value to the crate's root, or let posada.rs \
+                          connect the two";
+            file.at(number, advice)
+        })
+    }));
+}
+
+#[test]
+fn a_service_knows_its_port_and_never_an_adapter() {
+    const ADAPTERS: &[&str] = &["postgres", "redis", "memory"];
+    let is_adapter = |file: &TextFile| {
+        let name = file.name().trim_end_matches(".rs");
+        ADAPTERS.contains(&name)
+            || ADAPTERS
+                .iter()
+                .any(|adapter| file.path.contains(&format!("/{adapter}/")))
+    };
+    let names_one = |line: &str| {
+        ADAPTERS.iter().any(|adapter| {
+            line.contains(&format!("{adapter}::")) || line.contains(&format!("backends::{{{adapter}"))
+        })
+    };
+    let services = files::core().filter(|file| room_of(file).is_some() && !is_adapter(file));
+    files::expect_none(services.flat_map(|file| {
+        file.code_without_tests()
+            .filter(|(_, line)| names_one(line) && !line.trim_start().starts_with("pub(crate) use "))
+            .map(|(number, _)| file.at(number, "use the trait of store.rs; posada.rs chooses the adapter"))
+    }));
+}
+
+#[test]
+fn lists_in_paths_are_expanded() {
+    let paths = expand("crate::{tenants::{TenantId, Channel}, locks::LockGuard}");
+    assert_eq!(
+        paths,
+        [
+            "crate::tenants::TenantId",
+            "crate::tenants::Channel",
+            "crate::locks::LockGuard"
+        ]
+    );
+    assert!(paths.iter().all(|path| is_allowed("pms", path)));
+    assert!(!is_allowed("sessions", "crate::locks::LockGuard"));
+    assert!(!is_allowed("flags", "crate::tenants::TenantResolver"));
+}
