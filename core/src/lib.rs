@@ -6,6 +6,7 @@ mod backends;
 mod clock;
 pub mod error;
 mod health;
+mod limits;
 mod metrics;
 mod pms;
 mod posada;
@@ -22,6 +23,7 @@ mod text;
 pub use clock::{Clock, ManualClock, SharedClock, SystemClock};
 pub use error::{Code, Error, Kind, Result, Retry, codes};
 pub use health::{Check, Health};
+pub use limits::{Decision, FailurePolicy, Granularity, RateLimit, RateLimiter, Strategy};
 pub use pms::{
     Availability, BookedRoom, Booking, BookingId, BookingRequest, BookingStatus, Created, Currency, Guest,
     HoldProof, Hotel, HotelId, IdempotencyKey, Money, Occupancy, OccupancyLimits, Offer, Party, Quote,

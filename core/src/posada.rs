@@ -8,6 +8,7 @@ use crate::backends::redis::Redis;
 use crate::clock::{SharedClock, SystemClock};
 use crate::error::{Error, Result, codes};
 use crate::health::{Check, Health};
+use crate::limits::{MemoryLimitStore, RateLimiter, RedisLimitStore};
 use crate::settings::{Settings, Store};
 use crate::task::Tasks;
 
@@ -23,6 +24,7 @@ struct Inner {
     clock: SharedClock,
     tasks: Tasks,
     redis: Option<Redis>,
+    limits: RateLimiter,
 }
 
 /// Puts a [`Posada`] together piece by piece.
@@ -57,11 +59,17 @@ impl PosadaBuilder {
             Store::Memory => None,
             Store::Server(settings) => Some(Redis::new(settings, tasks.clone())?),
         };
+        let clock = self.clock;
+        let limits = match &redis {
+            None => RateLimiter::new(Arc::new(MemoryLimitStore::new(clock.clone())), clock.clone()),
+            Some(redis) => RateLimiter::new(Arc::new(RedisLimitStore::new(redis.clone())), clock.clone()),
+        };
         Ok(Posada(Arc::new(Inner {
             settings: self.settings,
-            clock: self.clock,
+            clock,
             tasks,
             redis,
+            limits,
         })))
     }
 }
@@ -106,6 +114,11 @@ impl Posada {
     /// The settings that this handle was built from.
     pub fn settings(&self) -> &Settings {
         &self.0.settings
+    }
+
+    /// Rate limits.
+    pub fn limits(&self) -> &RateLimiter {
+        &self.0.limits
     }
 
     /// Asks every server for a sign of life, each within its own deadline. Never fails; cancel-safe.

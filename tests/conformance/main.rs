@@ -8,4 +8,5 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod limits;
 mod servers;

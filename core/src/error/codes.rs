@@ -136,6 +136,13 @@ codes! {
     /// The resource has more live holds than can be kept.
     LOCKS_TOO_MANY_HOLDS = "locks.too_many_holds", Exhausted, Backoff;
 
+    /// Not a rate limit.
+    LIMITS_INVALID = "limits.invalid", Invalid, Never;
+    /// It is not said whose quota it is.
+    LIMITS_INVALID_IDENTIFIER = "limits.invalid_identifier", Invalid, Never;
+    /// Too many requests; the retry advice says when the next one may come.
+    LIMITS_EXCEEDED = "limits.exceeded", Exhausted, Backoff;
+
     /// Not a date, or not a stay of at least one and at most 366 nights.
     STAY_INVALID = "stay.invalid", Invalid, Never;
     /// Not an amount of money or currency.

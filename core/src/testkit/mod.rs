@@ -10,6 +10,7 @@
     reason = "a test that cannot go on should stop, loudly"
 )]
 
+pub mod limits;
 mod proxy;
 pub mod redis;
 

@@ -31,6 +31,21 @@ pub(crate) fn part(text: &str) -> Cow<'_, str> {
 
 const SPECIAL_BYTES: &[u8] = b":%{}";
 
+/// The counter or list of a rate limit, as the Python package `limits` names it. Not escaped: the package does not.
+pub(crate) fn limit(item: &str) -> String {
+    format!("LIMITS:{item}")
+}
+
+/// The current window of a sliding counter.
+pub(crate) fn limit_window(item: &str) -> String {
+    format!("LIMITS:{{{item}}}")
+}
+
+/// The previous window of a sliding counter, in the same slot.
+pub(crate) fn limit_previous_window(item: &str) -> String {
+    format!("LIMITS:{{{item}}}/-1")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
