@@ -1,41 +1,156 @@
 //! Collects settings from code and from variables, and checks them once, at the end.
 
-use super::given::Given;
-use super::{PostgresSettings, RedisSettings, Secret, Settings, Store};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::given::Slot;
+use super::pms::{PmsSource, PmsType};
+use super::postgres_source::{Pooler, PostgresSource};
+use super::redis_source::RedisSource;
+use super::{Environment, Pooling, Secret, Settings, Store, TlsMode, variables};
+use crate::TenantId;
 use crate::error::{Error, Result, codes};
 
 /// Makes [`Settings`]. Every option has a default; [`build`](SettingsBuilder::build) checks all of them.
+///
+/// What code sets wins over what [`vars`](SettingsBuilder::vars) reads, whatever the order.
+///
+/// ```
+/// use std::time::Duration;
+/// use posada::Settings;
+/// let settings = Settings::builder()
+///     .redis_url("rediss+sentinel://:s3cret@one.example.com,two.example.com/mymaster/0")
+///     .session_ttl(Duration::from_secs(900))
+///     .build()?;
+/// assert_eq!(settings.session_ttl(), Duration::from_secs(900));
+/// # Ok::<(), posada::Error>(())
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct SettingsBuilder {
-    postgres_url: Option<Given<Secret>>,
-    redis_url: Option<Given<Secret>>,
+    pub(super) environment: Slot<Environment>,
+    pub(super) postgres: PostgresSource,
+    pub(super) redis: RedisSource,
+    pub(super) pms: PmsSource,
+    pub(super) secret_key: Slot<Secret>,
+    pub(super) jwt_expiry: Slot<Duration>,
+    pub(super) default_tenant: Slot<TenantId>,
+    pub(super) snapshot_dir: Slot<PathBuf>,
+    pub(super) session_ttl: Slot<Duration>,
+    pub(super) tenant_cache_fresh: Slot<Duration>,
+    pub(super) tenant_cache_stale: Slot<Duration>,
+    pub(super) tenant_cache_negative: Slot<Duration>,
+    pub(super) flags_poll: Slot<Duration>,
+    pub(super) hold_ttl: Slot<Duration>,
+    pub(super) hold_extension: Slot<Duration>,
+    pub(super) hold_max_extensions: Slot<u32>,
+    pub(super) close_deadline: Slot<Duration>,
+}
+
+/// The setters, one line each: documentation, name, type, place.
+macro_rules! setters {
+    ($($(#[$doc:meta])* $option:ident: $type:ty => $($place:ident).+;)*) => {
+        impl SettingsBuilder {$(
+            $(#[$doc])*
+            #[must_use]
+            pub fn $option(mut self, value: $type) -> Self {
+                self.$($place).+.set_by_code(stringify!($option), value);
+                self
+            }
+        )*}
+    };
+}
+
+setters! {
+    /// The kind of installation. Default: development.
+    environment: Environment => environment;
+    /// The Postgres URL, or `memory:`. Default: memory, except in production.
+    postgres_url: impl Into<Secret> => postgres.url;
+    /// Connections that are kept, 1 to 1000. Default: 10.
+    postgres_pool_size: u32 => postgres.pool_size;
+    /// Connections beyond those, 0 to 1000. Default: 10.
+    postgres_max_overflow: u32 => postgres.max_overflow;
+    /// libpq's `sslmode` where the URL does not say it.
+    postgres_sslmode: TlsMode => postgres.tls;
+    /// A file of root certificates where the URL does not say `sslrootcert`.
+    postgres_root_certificate: impl Into<PathBuf> => postgres.root_certificate;
+    /// Longest wait for a connection of the pool, 10 ms to 5 minutes. Default: 3 seconds.
+    postgres_acquire_timeout: Duration => postgres.acquire_timeout;
+    /// Longest time of one statement or transaction, 10 ms to 5 minutes. Default: 5 seconds.
+    postgres_statement_timeout: Duration => postgres.statement_timeout;
+    /// Whether Postgres is Supabase: at most 2 + 2 connections there, and TLS by default on any host.
+    use_supabase: bool => postgres.use_supabase;
+    /// The Redis URL, or `memory:`. Default: memory, except in production.
+    redis_url: impl Into<Secret> => redis.url;
+    /// Password of Redis where the URL has none.
+    redis_password: impl Into<Secret> => redis.password;
+    /// Longest time to make a connection to Redis, 10 ms to 1 minute. Default: 1 second.
+    redis_connect_timeout: Duration => redis.connect_timeout;
+    /// Longest time of one Redis command, reconnection included, 10 ms to 1 minute. Default: 1 second.
+    redis_command_timeout: Duration => redis.command_timeout;
+    /// The hotel that is meant when a call names none. Default: 1.
+    pms_hotel_id: u64 => pms.hotel_id;
+    /// Longest time of one request to the PMS, 100 ms to 5 minutes. Default: 10 seconds.
+    pms_timeout: Duration => pms.timeout;
+    /// Key that signs tokens; in production random and at least 32 bytes.
+    secret_key: impl Into<Secret> => secret_key;
+    /// Life of an access token, 1 minute to 30 days. Default: 60 minutes.
+    jwt_expiry: Duration => jwt_expiry;
+    /// Tenant of identifiers that belong to none. Default: none, so that no guest reaches the wrong hotel.
+    default_tenant: TenantId => default_tenant;
+    /// Folder for snapshots of tenants and flags. Default: none are written.
+    snapshot_dir: impl Into<PathBuf> => snapshot_dir;
+    /// Life of a conversation after its last write, 1 second to 30 days. Default: 1800 seconds.
+    session_ttl: Duration => session_ttl;
+    /// Age up to which a resolved tenant is served without asking Postgres, at most 24 hours. Default: 300 seconds.
+    tenant_cache_fresh: Duration => tenant_cache_fresh;
+    /// Age up to which a resolved tenant is served while Postgres fails, at most 30 days and not less than
+    /// `tenant_cache_fresh`. Default: 24 hours.
+    tenant_cache_stale: Duration => tenant_cache_stale;
+    /// Time for which an unknown identifier is remembered as unknown, at most 1 hour. Default: 30 seconds.
+    tenant_cache_negative: Duration => tenant_cache_negative;
+    /// Longest time between two looks at the flags in Redis, 1 to 30 seconds. Default: 30 seconds.
+    flags_poll: Duration => flags_poll;
+    /// Life of a stay hold, 1 second to 24 hours. Default: 1200 seconds.
+    hold_ttl: Duration => hold_ttl;
+    /// What one extension adds to a stay hold, 1 second to 24 hours. Default: 600 seconds.
+    hold_extension: Duration => hold_extension;
+    /// How often a stay hold may be extended, at most 100 times. Default: twice.
+    hold_max_extensions: u32 => hold_max_extensions;
+    /// Longest time that `close()` waits for work under way, at most 5 minutes. Default: 10 seconds.
+    close_deadline: Duration => close_deadline;
 }
 
 impl SettingsBuilder {
-    /// The Postgres URL, or `memory:`.
+    /// What stands before Postgres, whatever the URL looks like. Default: told by port 6543 and `pgbouncer=true`.
     #[must_use]
-    pub fn postgres_url(mut self, url: impl Into<String>) -> Self {
-        self.postgres_url = Some(Given::new("postgres_url", Secret::new(url)));
+    pub fn postgres_pooler(mut self, pooling: Pooling) -> Self {
+        let known = Pooler::Known(pooling);
+        self.postgres.pooler.set_by_code("postgres_pooler", known);
         self
     }
 
-    /// The Redis URL, or `memory:`.
+    /// The mock: a small hotel in memory. The default, except in production.
     #[must_use]
-    pub fn redis_url(mut self, url: impl Into<String>) -> Self {
-        self.redis_url = Some(Given::new("redis_url", Secret::new(url)));
+    pub fn pms_mock(mut self) -> Self {
+        self.pms.kind.set_by_code("pms_mock", PmsType::Mock);
         self
     }
 
-    /// Reads variables; see [`Settings::from_vars`]. What was given before is overridden.
+    /// QloApps at this address (`http://` or `https://`) with this key of its web service.
+    #[must_use]
+    pub fn pms_qloapps(mut self, base_url: impl Into<String>, api_key: impl Into<Secret>) -> Self {
+        self.pms.kind.set_by_code("pms_qloapps", PmsType::QloApps);
+        self.pms.base_url.set_by_code("pms_qloapps.base_url", base_url);
+        self.pms.api_key.set_by_code("pms_qloapps.api_key", api_key);
+        self
+    }
+
+    /// Reads variables as [`Settings::from_vars`] does, so that code can add to them.
+    ///
+    /// # Errors
+    /// `settings.invalid` when a variable cannot be read, `settings.unknown` for an unknown `POSADA_…`.
     pub fn vars(mut self, vars: impl IntoIterator<Item = (String, String)>) -> Result<Self> {
-        for (name, value) in vars {
-            match name.to_ascii_uppercase().as_str() {
-                _ if value.trim().is_empty() => {}
-                "DATABASE_URL" => self.postgres_url = Some(Given::new("DATABASE_URL", Secret::new(value))),
-                "REDIS_URL" => self.redis_url = Some(Given::new("REDIS_URL", Secret::new(value))),
-                _ => {}
-            }
-        }
+        variables::read(&mut self, vars)?;
         Ok(self)
     }
 
@@ -44,22 +159,92 @@ impl SettingsBuilder {
     /// # Errors
     /// `settings.*`; the field is the option or variable, and the message says what would be right.
     pub fn build(self) -> Result<Settings> {
-        let mut settings = Settings::embedded();
-        if let Some(url) = &self.postgres_url {
-            settings.postgres = store(url, |url| PostgresSettings::parse(url))?;
+        let environment = self.environment.value().copied().unwrap_or_default();
+        let second = Duration::from_secs(1);
+        let day = Duration::from_hours(24);
+        let month = Duration::from_hours(30 * 24);
+        let tenant_cache_fresh = self
+            .tenant_cache_fresh
+            .within(Duration::ZERO..=day, Settings::DEFAULT_TENANT_CACHE_FRESH)?;
+        Ok(Settings {
+            environment,
+            postgres: chosen(
+                self.postgres.resolve()?,
+                environment,
+                "DATABASE_URL",
+                "postgres_url",
+            )?,
+            redis: chosen(self.redis.resolve()?, environment, "REDIS_URL", "redis_url")?,
+            pms: self.pms.resolve(environment)?,
+            secret_key: self.checked_secret_key(environment)?,
+            jwt_expiry: self
+                .jwt_expiry
+                .within(Duration::from_mins(1)..=month, Settings::DEFAULT_JWT_EXPIRY)?,
+            session_ttl: self
+                .session_ttl
+                .within(second..=month, Settings::DEFAULT_SESSION_TTL)?,
+            tenant_cache_fresh,
+            tenant_cache_stale: self.tenant_cache_stale.within(
+                tenant_cache_fresh..=month,
+                Settings::DEFAULT_TENANT_CACHE_STALE.max(tenant_cache_fresh),
+            )?,
+            tenant_cache_negative: self.tenant_cache_negative.within(
+                Duration::ZERO..=Duration::from_hours(1),
+                Settings::DEFAULT_TENANT_CACHE_NEGATIVE,
+            )?,
+            flags_poll: self
+                .flags_poll
+                .within(second..=Duration::from_secs(30), Settings::DEFAULT_FLAGS_POLL)?,
+            hold_ttl: self.hold_ttl.within(second..=day, Settings::DEFAULT_HOLD_TTL)?,
+            hold_extension: self
+                .hold_extension
+                .within(second..=day, Settings::DEFAULT_HOLD_EXTENSION)?,
+            hold_max_extensions: self
+                .hold_max_extensions
+                .within(0..=100, Settings::DEFAULT_HOLD_MAX_EXTENSIONS)?,
+            close_deadline: self.close_deadline.within(
+                Duration::ZERO..=Duration::from_mins(5),
+                Settings::DEFAULT_CLOSE_DEADLINE,
+            )?,
+            default_tenant: self.default_tenant.value().cloned(),
+            snapshot_dir: self.snapshot_dir.value().cloned(),
+        })
+    }
+
+    fn checked_secret_key(&self, environment: Environment) -> Result<Option<Secret>> {
+        let Some(key) = self.secret_key.get() else {
+            return Ok(None);
+        };
+        if environment.is_production() {
+            key.value
+                .check_strength(SHORTEST_SECRET_KEY)
+                .map_err(|fault| fault.blame(key.field))?;
         }
-        if let Some(url) = &self.redis_url {
-            settings.redis = store(url, |url| RedisSettings::parse(url))?;
-        }
-        Ok(settings)
+        Ok(Some(key.value.clone()))
     }
 }
 
-fn store<T>(url: &Given<Secret>, parse: impl Fn(&str) -> Result<T>) -> Result<Store<T>> {
-    match url.value.expose().trim() {
-        "memory:" | "memory://" => Ok(Store::Memory),
-        text => parse(text)
-            .map(Store::Server)
-            .map_err(|error| Error::field_invalid(codes::SETTINGS_INVALID, url.field, error.message())),
+/// The shortest key that signs tokens in production, in bytes: as long as what HS256 makes of it.
+const SHORTEST_SECRET_KEY: usize = 32;
+
+/// The store, or memory if nobody said anything. Production wants to be told, because there a forgotten variable
+/// would be noticed only when every conversation is gone.
+fn chosen<T>(
+    store: Option<Store<T>>,
+    environment: Environment,
+    variable: &'static str,
+    option: &str,
+) -> Result<Store<T>> {
+    match store {
+        Some(store) => Ok(store),
+        None if environment.is_production() => Err(Error::field_invalid(
+            codes::SETTINGS_MISSING,
+            variable,
+            format_args!(
+                "is needed in production (in code: {option}); set it to a server, or to memory: if everything may \
+                 be forgotten with this process"
+            ),
+        )),
+        None => Ok(Store::Memory),
     }
 }

@@ -4,11 +4,12 @@
 //! passwords arrive half-encoded, and because a fault must never repeat any piece of the text: whatever cannot be
 //! read may be a password.
 
-use std::borrow::Cow;
+use std::fmt;
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::Secret;
+use super::given::Fault;
 
 /// One server of a URL. An absent host or port is for the caller to default.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,9 +30,6 @@ pub(super) struct Dsn<'a> {
     pub(super) options: Vec<(String, String)>,
 }
 
-/// Why a text is not a URL, in words that follow the name of the setting. Holds no piece of the text.
-pub(super) type Fault = Cow<'static, str>;
-
 /// Splits a URL into its scheme and the rest behind `://`. The scheme is only returned when it looks like one.
 pub(super) fn scheme(text: &str) -> Option<(&str, &str)> {
     let (scheme, rest) = text.split_once("://")?;
@@ -43,11 +41,40 @@ pub(super) fn scheme(text: &str) -> Option<(&str, &str)> {
     looks_right.then_some((scheme, rest))
 }
 
+/// What may be shown of a URL that could not be read: the scheme if it is one of ours, and nothing else.
+pub(super) fn redacted(text: &str) -> String {
+    match scheme(text) {
+        Some((scheme, _)) => match scheme.split('+').next() {
+            Some(base @ ("postgres" | "postgresql" | "redis" | "rediss")) => format!("{base}://***"),
+            _ => "***".to_owned(),
+        },
+        None => "***".to_owned(),
+    }
+}
+
+/// Whether a URL still holds a word in brackets such as `[PASSWORD]`, as dashboards and guides print it.
+fn has_placeholder(text: &str) -> bool {
+    text.split('[').skip(1).any(|behind| {
+        behind.split_once(']').is_some_and(|(word, _)| {
+            word.len() > 2
+                && word
+                    .bytes()
+                    .all(|byte| byte.is_ascii_uppercase() || b"-_".contains(&byte))
+        })
+    })
+}
+
 impl<'a> Dsn<'a> {
     /// Reads what stands behind `scheme://`.
     pub(super) fn parse(rest: &'a str) -> Result<Self, Fault> {
         if rest.chars().any(|c| c.is_control() || c.is_whitespace()) {
             return Err("must not contain white space or control characters; write a space as %20".into());
+        }
+        if has_placeholder(rest) {
+            return Err(
+                "still holds a placeholder in brackets such as [PASSWORD]; put the real value there, without brackets"
+                    .into(),
+            );
         }
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, tail) = rest.split_at(end);
@@ -119,6 +146,18 @@ pub(super) fn decode(text: &str, what: &str) -> Result<String, Fault> {
     }
 }
 
+/// What a piece of a URL need not encode.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// Encodes a piece so that [`decode`] gives it back.
+pub(super) fn encode(text: &str) -> impl fmt::Display {
+    utf8_percent_encode(text, ENCODED)
+}
+
 fn address(text: &str) -> Result<Address, Fault> {
     let (host, port) = if let Some(inner) = text.strip_prefix('[') {
         let (host, after) = inner
@@ -158,5 +197,153 @@ pub(super) fn parse_port(text: &str) -> Result<u16, Fault> {
             "must have a port between 1 and 65535; if that is a piece of the password, encode it (/ as %2F)"
                 .into(),
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn fault(rest: &str) -> String {
+        Dsn::parse(rest).unwrap_err().blame("url").message().to_owned()
+    }
+
+    fn password(rest: &str) -> String {
+        Dsn::parse(rest).unwrap().password.unwrap().expose().to_owned()
+    }
+
+    fn hosts(rest: &str) -> Vec<(String, Option<u16>)> {
+        let dsn = Dsn::parse(rest).unwrap();
+        dsn.addresses
+            .into_iter()
+            .map(|address| (address.host, address.port))
+            .collect()
+    }
+
+    #[test]
+    fn encoded_passwords_are_decoded() {
+        for (written, meant) in [
+            ("p%40ss%2Fw%3Ard%25%23%3F", "p@ss/w:rd%#?"),
+            ("contrase%C3%B1a", "contraseña"),
+            ("%F0%9F%94%91", "🔑"),
+            ("a%20b", "a b"),
+            ("%5BPASSWORD%5D", "[PASSWORD]"),
+        ] {
+            assert_eq!(password(&format!("ana:{written}@h/db")), meant);
+        }
+    }
+
+    #[test]
+    fn an_unencoded_colon_at_sign_or_letter_of_another_alphabet_is_no_riddle() {
+        assert_eq!(password("ana:a:b@h"), "a:b");
+        assert_eq!(password("ana:a@b@h"), "a@b");
+        assert_eq!(password("ana:señal@h"), "señal");
+        assert_eq!(password(":solo@h"), "solo");
+    }
+
+    #[test]
+    fn an_unencoded_slash_or_question_or_hash_mark_in_a_password_is_explained() {
+        for rest in [
+            "ana:a/b@h/db",
+            "ana:a?b@h/db",
+            "ana:a#b@h/db",
+            "ana:p@a/b@h/db",
+            "ana:1234/x@h/db?a=b",
+        ] {
+            assert!(fault(rest).contains("@ behind the host"), "{rest}");
+        }
+        assert!(fault("h/db#part").contains('#'));
+        assert!(fault("ana:100%sure@h").contains("write % itself as %25"));
+        assert!(fault("ana:pass word@h").contains("white space"));
+    }
+
+    #[test]
+    fn broken_encodings_are_refused() {
+        for rest in ["a:%@h", "a:%4@h", "a:%zz@h", "a:%ñ@h", "a:%FF@h", "a:%00@h"] {
+            assert!(Dsn::parse(rest).is_err(), "{rest}");
+        }
+    }
+
+    #[test]
+    fn the_placeholders_of_guides_are_refused() {
+        for rest in [
+            "postgres.[PROJECT-REF]:secret@aws-0-us-east-1.pooler.supabase.com:6543/postgres",
+            "postgres.abc:[PASSWORD]@aws-0-us-east-1.pooler.supabase.com:6543/postgres",
+            "postgres:[YOUR-PASSWORD]@db.abc.supabase.co:5432/postgres",
+        ] {
+            assert!(fault(rest).contains("placeholder"), "{rest}");
+        }
+    }
+
+    #[test]
+    fn hosts_ports_and_addresses_are_told_apart() {
+        assert_eq!(
+            hosts("u@a:1,b,[::1]:3,[2001:db8::2]/x"),
+            [
+                ("a".into(), Some(1)),
+                ("b".into(), None),
+                ("::1".into(), Some(3)),
+                ("2001:db8::2".into(), None)
+            ]
+        );
+        assert_eq!(
+            hosts("%2Frun%2Fpostgresql/db"),
+            [("/run/postgresql".into(), None)]
+        );
+        assert_eq!(hosts(""), [(String::new(), None)]);
+        for rest in [
+            "::1/db",
+            "[::1/db",
+            "[::1]x/db",
+            "[nonsense]/db",
+            "h:0",
+            "h:65536",
+            "h:+1",
+            "h:1x",
+        ] {
+            assert!(Dsn::parse(rest).is_err(), "{rest}");
+        }
+    }
+
+    #[test]
+    fn path_and_options_are_split_and_options_decoded() {
+        let dsn = Dsn::parse("h/a/b?x=1&&y=%2Ftmp%2Fa%3Db").unwrap();
+        assert_eq!(dsn.path, "a/b");
+        assert_eq!(
+            dsn.options,
+            [("x".into(), "1".into()), ("y".into(), "/tmp/a=b".into())]
+        );
+        assert!(fault("h?x").contains("name=value"));
+    }
+
+    #[test]
+    fn a_url_is_shown_by_its_scheme_alone() {
+        for (text, shown) in [
+            ("postgresql+asyncpg://ana:s3cret@h/db", "postgresql://***"),
+            ("rediss://:s3cret@h", "rediss://***"),
+            ("s3cret://h", "***"),
+            ("s3cret", "***"),
+        ] {
+            assert_eq!(redacted(text), shown);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_decodes_to_itself(text in "[^\0]{1,40}") {
+            prop_assert_eq!(decode(&encode(&text).to_string(), "it").unwrap(), text.clone());
+            let dsn = format!("{}:{}@h", encode(&text), encode(&text));
+            let dsn = Dsn::parse(&dsn).unwrap();
+            prop_assert_eq!(dsn.user.as_deref(), Some(text.as_str()));
+            prop_assert_eq!(dsn.password, Some(Secret::new(text)));
+        }
+
+        #[test]
+        fn no_text_makes_the_reader_panic(text in ".{0,80}", odd in "[@:/?#%&=,\\[\\]a0\u{e9} ]{0,40}") {
+            let _ = Dsn::parse(&text);
+            let _ = Dsn::parse(&odd);
+        }
     }
 }

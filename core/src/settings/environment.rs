@@ -54,3 +54,25 @@ impl FromStr for Environment {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_reads_back_in_any_case() {
+        for name in Environment::NAMES {
+            assert_eq!(name.parse::<Environment>().unwrap().as_str(), name);
+            assert!(name.to_uppercase().parse::<Environment>().is_ok());
+        }
+    }
+
+    #[test]
+    fn only_production_is_production() {
+        let strict: Vec<_> = Environment::NAMES
+            .into_iter()
+            .filter(|name| name.parse::<Environment>().unwrap().is_production())
+            .collect();
+        assert_eq!(strict, ["production"]);
+    }
+}

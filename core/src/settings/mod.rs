@@ -20,11 +20,14 @@ mod dsn;
 mod environment;
 mod given;
 mod pms;
-mod postgres;
+mod postgres_server;
+mod postgres_source;
 mod postgres_url;
-mod redis;
+mod redis_server;
+mod redis_source;
 mod redis_url;
 mod secret;
+mod variables;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -32,9 +35,10 @@ use std::time::Duration;
 pub use builder::SettingsBuilder;
 pub use environment::Environment;
 pub use pms::{PmsSettings, QloAppsSettings};
-pub use postgres::{Pooling, PostgresSettings, TlsMode};
-pub use redis::{RedisNode, RedisSettings, RedisTopology};
+pub use postgres_server::{Pooling, PostgresSettings, TlsMode};
+pub use redis_server::{RedisNode, RedisSettings, RedisTopology};
 pub use secret::Secret;
+pub use variables::Variable;
 
 use crate::TenantId;
 use crate::error::Result;
@@ -129,10 +133,7 @@ impl Settings {
     /// # Errors
     /// As [`from_vars`](Self::from_vars).
     pub fn from_env() -> Result<Self> {
-        Self::from_vars(
-            std::env::vars_os()
-                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
-        )
+        Self::from_vars(variables::as_text(std::env::vars_os())?)
     }
 
     /// Reads variables from any source, such as a file or a test. Names are case-insensitive, empty values count

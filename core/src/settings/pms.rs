@@ -3,6 +3,10 @@
 use std::time::Duration;
 
 use super::Secret;
+use super::dsn::scheme;
+use super::environment::Environment;
+use super::given::{Fault, Given, Slot};
+use crate::error::{Error, Result, codes};
 
 /// The property management system.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,4 +36,118 @@ impl QloAppsSettings {
     pub const DEFAULT_HOTEL_ID: u64 = 1;
     /// Default of [`timeout`](Self::timeout): 10 seconds.
     pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+}
+
+/// `PMS_TYPE`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PmsType {
+    Mock,
+    QloApps,
+}
+
+impl PmsType {
+    pub(super) fn parse(text: &str) -> Result<Self, Fault> {
+        match text.to_ascii_lowercase().as_str() {
+            "mock" => Ok(Self::Mock),
+            "qloapps" => Ok(Self::QloApps),
+            _ => Err("must be mock or qloapps".into()),
+        }
+    }
+}
+
+/// Everything that was said about the property management system.
+#[derive(Debug, Clone, Default)]
+pub(super) struct PmsSource {
+    pub(super) kind: Slot<PmsType>,
+    pub(super) base_url: Slot<String>,
+    pub(super) api_key: Slot<Secret>,
+    pub(super) hotel_id: Slot<u64>,
+    pub(super) timeout: Slot<Duration>,
+}
+
+/// The shortest key that production accepts, in bytes. QloApps makes keys of 32.
+const SHORTEST_KEY: usize = 16;
+
+impl PmsSource {
+    pub(super) fn resolve(&self, environment: Environment) -> Result<PmsSettings> {
+        let hotel_id = self
+            .hotel_id
+            .within(1..=u64::from(u32::MAX), QloAppsSettings::DEFAULT_HOTEL_ID)?;
+        let timeout = self.timeout.within(
+            Duration::from_millis(100)..=Duration::from_mins(5),
+            QloAppsSettings::DEFAULT_TIMEOUT,
+        )?;
+        match (self.kind.value(), self.base_url.get()) {
+            (Some(PmsType::Mock), _) => Ok(PmsSettings::Mock),
+            (None, None) if environment.is_production() => Err(missing(
+                "PMS_TYPE",
+                "is needed in production, where bookings of the mock would reach no hotel; set it to qloapps, or \
+                 to mock if that is what you want",
+            )),
+            (None, None) => Ok(PmsSettings::Mock),
+            (Some(PmsType::QloApps), None) => Err(missing(
+                "PMS_BASE_URL",
+                "is needed for qloapps: the address of the shop, such as https://hotel.example.com",
+            )),
+            (_, Some(base_url)) => Ok(PmsSettings::QloApps(QloAppsSettings {
+                base_url: shop(&base_url.value).map_err(|fault| fault.blame(base_url.field))?,
+                api_key: self.key(environment)?,
+                hotel_id,
+                timeout,
+            })),
+        }
+    }
+
+    fn key(&self, environment: Environment) -> Result<Secret> {
+        let Some(key) = self.api_key.get() else {
+            return Err(missing(
+                "PMS_API_KEY",
+                "is needed for qloapps: a key of its web service",
+            ));
+        };
+        check_key(key, environment).map_err(|fault| fault.blame(key.field))?;
+        Ok(key.value.clone())
+    }
+}
+
+fn missing(field: &'static str, message: &'static str) -> Error {
+    Error::field_invalid(codes::SETTINGS_MISSING, field, message)
+}
+
+/// The key travels as the user of HTTP Basic, which ends at the first colon.
+fn check_key(key: &Given<Secret>, environment: Environment) -> Result<(), Fault> {
+    let fits = |byte: u8| byte.is_ascii_graphic() && byte != b':';
+    if !key.value.expose().bytes().all(fits) {
+        return Err("must consist of visible ASCII characters other than a colon".into());
+    }
+    if environment.is_production() {
+        key.value.check_strength(SHORTEST_KEY)?;
+    }
+    Ok(())
+}
+
+/// Reads the address of a shop. Nothing of a wrong one is repeated, because people put keys into it.
+fn shop(text: &str) -> Result<String, Fault> {
+    let (scheme, rest) = scheme(text.trim())
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https"))
+        .ok_or("must begin with http:// or https://")?;
+    if rest.contains('@') || rest.contains("ws_key") {
+        return Err("must not hold a user or key; the key belongs in PMS_API_KEY".into());
+    }
+    if rest.contains(['?', '#']) {
+        return Err("must end before any ? or #".into());
+    }
+    if rest
+        .chars()
+        .any(|c| c.is_control() || c.is_whitespace() || c == '\\')
+    {
+        return Err("must not hold white space, control characters or backslashes".into());
+    }
+    let rest = rest.trim_end_matches('/');
+    // The web service lives at /api, and so every guide names it; the client adds it by itself.
+    let rest = rest.strip_suffix("/api").unwrap_or(rest).trim_end_matches('/');
+    if rest.is_empty() || rest.starts_with(['/', ':']) {
+        return Err("must name a host".into());
+    }
+    Ok(format!("{}://{rest}", scheme.to_ascii_lowercase()))
 }

@@ -1,41 +1,636 @@
-//! The Postgres URL.
+//! The Postgres URL: what libpq, SQLAlchemy and Supabase write, with libpq's meaning.
 
-use super::dsn::{Dsn, Fault, scheme};
-use super::postgres::{Pooling, PostgresSettings, TlsMode};
+use std::net::Ipv6Addr;
+use std::path::PathBuf;
+use std::time::Duration;
 
-/// What a Postgres URL may begin with.
-const FORMS: &str = "must begin with postgresql:// or postgres:// (a driver as in postgresql+asyncpg:// is \
-                     accepted and ignored), or be memory:";
+use super::dsn::{Dsn, decode, parse_port, scheme};
+use super::given::{Fault, nearest, whole_number, yes_or_no};
+use super::{Pooling, PostgresSettings, Secret, TlsMode};
 
-/// Reads a URL into settings that begin from the defaults.
-pub(super) fn parse(text: &str) -> Result<PostgresSettings, Fault> {
+const FORMS: &str = "must begin with postgresql:// or postgres:// (a driver as in postgresql+asyncpg:// is read \
+                     over) and have no quotes around it, or be memory:";
+
+/// The options that mean something here.
+const OPTIONS: [&str; 12] = [
+    "sslmode",
+    "sslrootcert",
+    "application_name",
+    "connect_timeout",
+    "pgbouncer",
+    "host",
+    "port",
+    "user",
+    "password",
+    "dbname",
+    "ssl",
+    "channel_binding",
+];
+
+/// Options of other programs that share the URL. They tune those programs' own pools, caches and timers, and change
+/// neither where a connection goes nor how it is protected, so they are read over.
+const FOREIGN: [&str; 30] = [
+    // SQLAlchemy and asyncpg
+    "async_fallback",
+    "command_timeout",
+    "max_cacheable_statement_size",
+    "max_cached_statement_lifetime",
+    "max_inactive_connection_lifetime",
+    "max_overflow",
+    "pool_pre_ping",
+    "pool_recycle",
+    "pool_size",
+    "prepare_threshold",
+    "prepared_statement_cache_size",
+    "prepared_statement_name_func",
+    "statement-cache-capacity",
+    "statement_cache_capacity",
+    "statement_cache_size",
+    "timeout",
+    // Prisma and Supabase's dashboard
+    "connection_limit",
+    "pool_timeout",
+    "socket_timeout",
+    "supa",
+    "workaround",
+    // libpq and its relatives: the network layer underneath, and texts that we always send as UTF-8
+    "client_encoding",
+    "encoding",
+    "fallback_application_name",
+    "keepalives",
+    "keepalives_count",
+    "keepalives_idle",
+    "keepalives_interval",
+    "sslsni",
+    "tcp_user_timeout",
+];
+
+/// Where Postgres is, before defaults and rules: from a URL or from single variables.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Parts {
+    pub(super) host: Option<String>,
+    pub(super) port: Option<u16>,
+    pub(super) user: Option<String>,
+    pub(super) password: Option<Secret>,
+    pub(super) database: Option<String>,
+    pub(super) tls: Option<TlsMode>,
+    pub(super) root_certificate: Option<RootCertificate>,
+    pub(super) application_name: Option<String>,
+    pub(super) connect_timeout: Option<Duration>,
+    pub(super) says_pgbouncer: bool,
+}
+
+/// What `sslrootcert` names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum RootCertificate {
+    /// The word `system`: the public roots.
+    Public,
+    /// A file.
+    File(PathBuf),
+}
+
+/// Takes a URL apart. The rules that concern several parts are checked by [`Parts::settings`].
+pub(super) fn parse(text: &str) -> Result<Parts, Fault> {
     let (scheme, rest) = scheme(text).ok_or(FORMS)?;
     let base = scheme.split('+').next().unwrap_or(scheme);
-    if !matches!(base, "postgres" | "postgresql") {
+    if !matches!(base.to_ascii_lowercase().as_str(), "postgres" | "postgresql") {
         return Err(FORMS.into());
     }
     let dsn = Dsn::parse(rest)?;
-    let mut settings = PostgresSettings::default();
-    if let Some(address) = dsn.addresses.first() {
-        if !address.host.is_empty() {
-            settings.host.clone_from(&address.host);
-        }
-        settings.port = address.port.unwrap_or(settings.port);
-    }
-    if let Some(user) = dsn.user {
-        settings.user = user;
-    }
-    settings.password = dsn.password;
+    let [address] = dsn.addresses.as_slice() else {
+        return Err("names several servers; posada writes to one, so name the primary".into());
+    };
+    let mut parts = Parts {
+        host: Some(address.host.clone()).filter(|host| !host.is_empty()),
+        port: address.port,
+        user: dsn.user,
+        password: dsn.password,
+        ..Parts::default()
+    };
     if !dsn.path.is_empty() {
-        settings.database = super::dsn::decode(dsn.path, "the database")?;
+        parts.database = Some(decode(dsn.path, "the database")?);
     }
-    if settings.port == 6543 {
-        settings.pooling = Pooling::Transaction;
+    for (name, value) in dsn.options {
+        parts.option(&name, &value)?;
     }
-    for (name, value) in &dsn.options {
-        if name == "sslmode" {
-            settings.tls = TlsMode::parse(value).ok_or("unknown sslmode")?;
+    Ok(parts)
+}
+
+impl Parts {
+    fn option(&mut self, name: &str, value: &str) -> Result<(), Fault> {
+        match name {
+            "sslmode" => once(name, &mut self.tls, tls_mode(value)?),
+            "ssl" => once("sslmode", &mut self.tls, asyncpg_ssl(value)?),
+            "sslrootcert" => once(name, &mut self.root_certificate, root_certificate(value)?),
+            "application_name" => once(name, &mut self.application_name, application_name(value)?),
+            "connect_timeout" => once(name, &mut self.connect_timeout, connect_timeout(value)?),
+            "pgbouncer" => {
+                self.says_pgbouncer = yes_or_no(value).map_err(|_| "pgbouncer must be true or false")?;
+                Ok(())
+            }
+            "host" => once("the host", &mut self.host, value.to_owned()),
+            "port" => once("the port", &mut self.port, parse_port(value)?),
+            "user" => once("the user", &mut self.user, value.to_owned()),
+            "password" => once("the password", &mut self.password, Secret::new(value)),
+            "dbname" => once("the database", &mut self.database, value.to_owned()),
+            "channel_binding" if matches!(value, "disable" | "prefer") => Ok(()),
+            "channel_binding" => Err(
+                "channel_binding must be disable or prefer: posada cannot promise it; \
+                                      to authenticate the server use sslmode=verify-full"
+                    .into(),
+            ),
+            "options" => Err(
+                "options are refused by PgBouncer and dropped by Supavisor; use ALTER ROLE … SET \
+                              instead"
+                    .into(),
+            ),
+            "gssencmode" if matches!(value, "disable" | "prefer") => Ok(()),
+            "gssencmode" => Err("gssencmode must be disable or prefer; posada encrypts with TLS".into()),
+            "schema" if value == "public" => Ok(()),
+            "schema" => Err("schema must be public, where the app's tables are".into()),
+            _ if FOREIGN.contains(&name) => Ok(()),
+            _ => Err(unknown_option(name, &OPTIONS)),
         }
     }
-    Ok(settings)
+
+    /// Applies defaults and the rules that concern several parts.
+    ///
+    /// `behind_supabase` says that the server is Supabase although its host does not show it.
+    pub(super) fn settings(self, behind_supabase: bool) -> Result<PostgresSettings, Fault> {
+        let defaults = PostgresSettings::default();
+        let host = self.host.unwrap_or(defaults.host);
+        check_host(&host)?;
+        let port = self.port.unwrap_or(defaults.port);
+        let user = named("the user", self.user)?.unwrap_or(defaults.user);
+        // As in libpq, a user's own database has the user's name.
+        let database = named("the database", self.database)?.unwrap_or_else(|| user.clone());
+        let (tls, root_certificate) = protection(&host, self.tls, self.root_certificate, behind_supabase)?;
+        Ok(PostgresSettings {
+            pooling: pooling(&host, port, self.says_pgbouncer),
+            host,
+            port,
+            database,
+            user,
+            password: self.password,
+            tls,
+            root_certificate,
+            application_name: self.application_name.unwrap_or(defaults.application_name),
+            connect_timeout: self.connect_timeout.unwrap_or(defaults.connect_timeout),
+            ..PostgresSettings::default()
+        })
+    }
+}
+
+/// Whether a host belongs to Supabase, which refuses plain text.
+pub(super) fn is_supabase(host: &str) -> bool {
+    is_below(host, "supabase.co") || is_below(host, "supabase.com")
+}
+
+fn is_below(host: &str, domain: &str) -> bool {
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    host.strip_suffix(domain).is_some_and(|name| name.ends_with('.'))
+}
+
+/// Port 6543 is where Supavisor, and by custom PgBouncer beside Postgres, pools by transaction. The same pooler on
+/// 5432 gives a connection for the whole session.
+fn pooling(host: &str, port: u16, says_pgbouncer: bool) -> Pooling {
+    if says_pgbouncer || (port == 6543 && !host.starts_with('/')) {
+        Pooling::Transaction
+    } else {
+        Pooling::Session
+    }
+}
+
+/// Whom to trust. Never weaker than what was asked for.
+fn protection(
+    host: &str,
+    asked: Option<TlsMode>,
+    root: Option<RootCertificate>,
+    behind_supabase: bool,
+) -> Result<(TlsMode, Option<PathBuf>), Fault> {
+    if host.starts_with('/') {
+        return Ok((TlsMode::Disable, None));
+    }
+    let default = match &root {
+        // Who names a root wants to know whom he talks to.
+        Some(_) => TlsMode::VerifyFull,
+        None if behind_supabase || is_supabase(host) => TlsMode::Require,
+        None => TlsMode::Prefer,
+    };
+    let tls = asked.unwrap_or(default);
+    if is_supabase(host) && !tls.is_encrypted() {
+        return Err(format!(
+            "sslmode={tls} may send the password and the guests' data in plain text, and Supabase refuses that; \
+             write sslmode=require, or verify-full with sslrootcert"
+        )
+        .into());
+    }
+    match root {
+        None => Ok((tls, None)),
+        Some(RootCertificate::Public) if tls == TlsMode::VerifyFull => Ok((tls, None)),
+        Some(RootCertificate::Public) => Err(
+            "sslrootcert=system needs sslmode=verify-full, because anybody may \
+                                              have a certificate that is signed by a public root"
+                .into(),
+        ),
+        Some(RootCertificate::File(path)) => {
+            let tls = if tls == TlsMode::Require {
+                TlsMode::VerifyCa
+            } else {
+                tls
+            };
+            Ok((tls, Some(path)))
+        }
+    }
+}
+
+/// A host name, an address or the directory of a socket, and nothing that belongs into another part.
+fn check_host(host: &str) -> Result<(), Fault> {
+    if host.chars().any(|c| c.is_control() || c.is_whitespace()) || host.is_empty() {
+        return Err("must have a host without white space and control characters".into());
+    }
+    if host.starts_with('/') || host.parse::<Ipv6Addr>().is_ok() {
+        return Ok(());
+    }
+    if host.contains(['/', '@', ':', '?', '#', ',', '[', ']', '\\']) || host.len() > 253 {
+        return Err("must have a host that is a name, an address or the directory of a socket".into());
+    }
+    Ok(())
+}
+
+/// A name that fits into Postgres's start-up message, if there is one.
+fn named(what: &str, name: Option<String>) -> Result<Option<String>, Fault> {
+    match name {
+        Some(name) if name.is_empty() => Ok(None),
+        Some(name) if name.chars().any(char::is_control) => {
+            Err(format!("{what} must not hold control characters").into())
+        }
+        name => Ok(name),
+    }
+}
+
+/// Reads libpq's `sslmode`.
+pub(super) fn tls_mode(text: &str) -> Result<TlsMode, Fault> {
+    match text.to_ascii_lowercase().as_str() {
+        "disable" => Ok(TlsMode::Disable),
+        "allow" => Ok(TlsMode::Allow),
+        "prefer" => Ok(TlsMode::Prefer),
+        "require" => Ok(TlsMode::Require),
+        "verify-ca" => Ok(TlsMode::VerifyCa),
+        "verify-full" => Ok(TlsMode::VerifyFull),
+        _ => Err(format!("sslmode must be one of {}", TlsMode::NAMES.join(", ")).into()),
+    }
+}
+
+/// Reads asyncpg's `ssl`: a mode of libpq, or true for full verification.
+fn asyncpg_ssl(text: &str) -> Result<TlsMode, Fault> {
+    match yes_or_no(text) {
+        Ok(true) => Ok(TlsMode::VerifyFull),
+        Ok(false) => Ok(TlsMode::Disable),
+        Err(_) => tls_mode(text),
+    }
+}
+
+/// Reads `sslrootcert`. The file must exist: otherwise the first connection would fail, hours later perhaps.
+pub(super) fn root_certificate(text: &str) -> Result<RootCertificate, Fault> {
+    if text == "system" {
+        return Ok(RootCertificate::Public);
+    }
+    let path = PathBuf::from(text);
+    if path.is_file() {
+        Ok(RootCertificate::File(path))
+    } else {
+        Err(
+            format!("sslrootcert must name a file that exists, or be system; there is no file {text:?}")
+                .into(),
+        )
+    }
+}
+
+fn application_name(text: &str) -> Result<String, Fault> {
+    let fits = (1..=63).contains(&text.len()) && text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    fits.then(|| text.to_owned())
+        .ok_or_else(|| "application_name must have 1 to 63 printable ASCII characters".into())
+}
+
+fn connect_timeout(text: &str) -> Result<Duration, Fault> {
+    match whole_number::<u64>(text) {
+        Ok(seconds @ 1..=300) => Ok(Duration::from_secs(seconds)),
+        _ => {
+            Err("connect_timeout must be 1 to 300 seconds (0, libpq's for ever, does not exist here)".into())
+        }
+    }
+}
+
+/// Fills a place that must be empty: two different answers to one question are a mistake worth hearing of.
+fn once<T>(what: &str, place: &mut Option<T>, value: T) -> Result<(), Fault> {
+    match place.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(format!("gives {what} twice").into()),
+    }
+}
+
+/// The fault of an option that nobody knows. Its name is shown only when it looks like one.
+pub(super) fn unknown_option(name: &str, known: &[&str]) -> Fault {
+    let shows = (1..=40).contains(&name.len())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte == b'_' || byte == b'-');
+    let mut message = "has an option that posada does not know".to_owned();
+    if shows {
+        message = format!("{message}: {name}");
+        if let Some(nearest) = nearest(name, known.iter().copied()) {
+            message = format!("{message} (did you mean {nearest}?)");
+        }
+    }
+    Fault::unknown(format!("{message}; known are {}", known.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{Error, codes};
+
+    fn read(url: &str) -> PostgresSettings {
+        PostgresSettings::parse(url).unwrap_or_else(|error| panic!("{url}: {error}"))
+    }
+
+    fn refused(url: &str) -> Error {
+        let error = PostgresSettings::parse(url).expect_err(url);
+        assert_eq!(error.field(), Some("postgres_url"), "{url}");
+        error
+    }
+
+    #[test]
+    fn the_url_of_the_setup_guide_reads_as_it_is_meant() {
+        let settings = read(
+            "postgresql://postgres.xxxxx:password@host.pooler.supabase.com:6543/postgres?sslmode=require",
+        );
+        assert_eq!(settings.host, "host.pooler.supabase.com");
+        assert_eq!((settings.port, settings.database.as_str()), (6543, "postgres"));
+        assert_eq!(settings.user, "postgres.xxxxx");
+        assert_eq!(settings.password, Some(Secret::new("password")));
+        assert_eq!(settings.tls, TlsMode::Require);
+        assert_eq!(settings.pooling, Pooling::Transaction);
+    }
+
+    #[test]
+    fn every_driver_of_every_orm_means_the_same_server() {
+        let plain = read("postgresql://ana:s@h:5432/db");
+        for scheme in [
+            "postgres",
+            "postgresql+asyncpg",
+            "postgresql+psycopg2",
+            "postgresql+psycopg",
+            "postgres+pg8000",
+            "POSTGRESQL",
+        ] {
+            assert_eq!(read(&format!("{scheme}://ana:s@h:5432/db")), plain);
+        }
+        assert_eq!(
+            read("postgresql+asyncpg://localhost:5432/postgres"),
+            PostgresSettings::default()
+        );
+    }
+
+    #[test]
+    fn what_is_not_a_postgres_url_is_told_what_would_be() {
+        for text in [
+            "mysql://ana:s3cret@h/db",
+            "host=h user=ana password=s3cret",
+            "s3cret",
+            "\"postgres://ana:s3cret@h/db\"",
+            "",
+        ] {
+            let error = refused(text);
+            assert!(error.is(codes::SETTINGS_INVALID));
+            assert!(
+                error.message().contains("must begin with postgresql://"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn all_six_modes_have_the_meaning_of_libpq() {
+        for (name, mode) in [
+            ("disable", TlsMode::Disable),
+            ("allow", TlsMode::Allow),
+            ("prefer", TlsMode::Prefer),
+            ("require", TlsMode::Require),
+            ("verify-ca", TlsMode::VerifyCa),
+            ("verify-full", TlsMode::VerifyFull),
+        ] {
+            assert_eq!(read(&format!("postgres://h/db?sslmode={name}")).tls, mode);
+        }
+        assert_eq!(read("postgres://h/db").tls, TlsMode::Prefer);
+        let error = refused("postgres://h/db?sslmode=no-verify");
+        assert!(
+            error
+                .message()
+                .contains("disable, allow, prefer, require, verify-ca, verify-full"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn the_ssl_option_of_asyncpg_is_understood() {
+        for (value, mode) in [
+            ("true", TlsMode::VerifyFull),
+            ("require", TlsMode::Require),
+            ("false", TlsMode::Disable),
+        ] {
+            assert_eq!(read(&format!("postgres://h/db?ssl={value}")).tls, mode);
+        }
+        assert!(
+            refused("postgres://h/db?ssl=require&sslmode=require")
+                .message()
+                .contains("twice")
+        );
+    }
+
+    #[test]
+    fn supabase_is_never_reached_in_plain_text() {
+        for host in [
+            "db.abc.supabase.co",
+            "x.pooler.supabase.com",
+            "DB.ABC.SUPABASE.CO.",
+        ] {
+            assert_eq!(
+                read(&format!("postgres://u:p@{host}/db")).tls,
+                TlsMode::Require,
+                "{host}"
+            );
+            for mode in ["disable", "allow", "prefer"] {
+                let error = refused(&format!("postgres://u:p@{host}/db?sslmode={mode}"));
+                assert!(error.message().contains("sslmode=require"), "{error}");
+            }
+            for mode in ["require", "verify-ca", "verify-full"] {
+                let url = format!("postgres://u:p@{host}/db?sslmode={mode}");
+                assert_eq!(read(&url).tls.as_str(), mode);
+            }
+        }
+        for host in ["supabase.co", "notsupabase.co", "supabase.co.example.com"] {
+            assert_eq!(
+                read(&format!("postgres://u:p@{host}/db")).tls,
+                TlsMode::Prefer,
+                "{host}"
+            );
+        }
+    }
+
+    #[test]
+    fn transaction_poolers_are_recognised() {
+        for (url, pooling) in [
+            ("postgres://x.pooler.supabase.com:6543/db", Pooling::Transaction),
+            ("postgres://x.pooler.supabase.com:5432/db", Pooling::Session),
+            ("postgres://x.pooler.supabase.com/db", Pooling::Session),
+            ("postgres://db.abc.supabase.co:6543/db", Pooling::Transaction),
+            ("postgres://h:6543/db", Pooling::Transaction),
+            ("postgres://h:5432/db", Pooling::Session),
+            ("postgres://h:5432/db?pgbouncer=true", Pooling::Transaction),
+            ("postgres://h:6432/db?pgbouncer=false", Pooling::Session),
+        ] {
+            assert_eq!(read(url).pooling, pooling, "{url}");
+        }
+        assert!(refused("postgres://h/db?pgbouncer=perhaps").is(codes::SETTINGS_INVALID));
+    }
+
+    #[test]
+    fn a_root_certificate_must_exist_and_is_used() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path().to_str().unwrap();
+        for (mode, means) in [
+            ("", TlsMode::VerifyFull),
+            ("&sslmode=require", TlsMode::VerifyCa),
+            ("&sslmode=verify-ca", TlsMode::VerifyCa),
+            ("&sslmode=verify-full", TlsMode::VerifyFull),
+        ] {
+            let settings = read(&format!("postgres://h/db?sslrootcert={path}{mode}"));
+            assert_eq!(settings.tls, means, "{mode}");
+            assert_eq!(settings.root_certificate.as_deref(), Some(file.path()));
+        }
+        let error = refused("postgres://h/db?sslrootcert=/no/such/prod-ca-2021.crt");
+        assert!(error.message().contains("/no/such/prod-ca-2021.crt"), "{error}");
+    }
+
+    #[test]
+    fn the_public_roots_are_chosen_by_the_word_system_and_need_the_host_name() {
+        let settings = read("postgres://h/db?sslrootcert=system");
+        assert_eq!(
+            (settings.tls, settings.root_certificate),
+            (TlsMode::VerifyFull, None)
+        );
+        assert!(
+            refused("postgres://h/db?sslrootcert=system&sslmode=require")
+                .message()
+                .contains("verify-full")
+        );
+    }
+
+    #[test]
+    fn names_and_times_of_the_url_arrive() {
+        let settings = read("postgres://h/db?application_name=hotel_agent%20prod&connect_timeout=3");
+        assert_eq!(settings.application_name, "hotel_agent prod");
+        assert_eq!(settings.connect_timeout, Duration::from_secs(3));
+        for option in [
+            "application_name=",
+            "application_name=%C3%B1",
+            "connect_timeout=0",
+            "connect_timeout=-1",
+            "connect_timeout=301",
+            "port=x",
+        ] {
+            assert!(
+                refused(&format!("postgres://h/db?{option}")).is(codes::SETTINGS_INVALID),
+                "{option}"
+            );
+        }
+    }
+
+    #[test]
+    fn options_of_other_programs_are_read_over() {
+        for option in FOREIGN {
+            assert_eq!(
+                read(&format!("postgres://h/db?{option}=1")),
+                read("postgres://h/db"),
+                "{option}"
+            );
+        }
+        read("postgres://h/db?schema=public&channel_binding=prefer&gssencmode=disable");
+    }
+
+    #[test]
+    fn options_that_would_change_the_meaning_are_not_read_over() {
+        for (option, says) in [
+            ("options=-c%20statement_timeout%3D5", "ALTER ROLE"),
+            ("channel_binding=require", "verify-full"),
+            ("gssencmode=require", "TLS"),
+            ("schema=hotels", "public"),
+        ] {
+            assert!(
+                refused(&format!("postgres://h/db?{option}"))
+                    .message()
+                    .contains(says),
+                "{option}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_unknown_option_lists_the_known_ones() {
+        let error = refused("postgres://h/db?ssl_mode=require");
+        assert!(error.is(codes::SETTINGS_UNKNOWN));
+        for known in OPTIONS {
+            assert!(error.message().contains(known), "{error}");
+        }
+        assert!(error.message().contains("did you mean sslmode?"), "{error}");
+        let strange = refused("postgres://h/db?S3cret!=x");
+        assert!(strange.is(codes::SETTINGS_UNKNOWN));
+        assert!(!strange.to_string().contains("S3cret"), "{strange}");
+    }
+
+    #[test]
+    fn addresses_sockets_and_libpqs_options_for_them_are_read() {
+        let settings = read("postgres://ana@[2001:db8::1]:6000");
+        assert_eq!((settings.host.as_str(), settings.port), ("2001:db8::1", 6000));
+        assert_eq!(
+            settings.database, "ana",
+            "libpq's default database has the user's name"
+        );
+        for url in [
+            "postgres://ana@%2Frun%2Fpostgresql/hotels",
+            "postgres:///hotels?host=/run/postgresql&user=ana",
+            "postgres://?host=%2Frun%2Fpostgresql&user=ana&dbname=hotels&sslmode=require",
+        ] {
+            let settings = read(url);
+            assert_eq!(settings.host, "/run/postgresql");
+            assert_eq!(
+                (settings.user.as_str(), settings.database.as_str()),
+                ("ana", "hotels")
+            );
+            assert!(settings.is_socket());
+            assert_eq!(settings.tls, TlsMode::Disable, "libpq has no TLS on sockets");
+        }
+        let settings = read("postgres://h?password=a%26b&port=1");
+        assert_eq!(settings.password, Some(Secret::new("a&b")));
+        assert_eq!(settings.port, 1);
+    }
+
+    #[test]
+    fn two_servers_and_hosts_that_are_none_are_refused() {
+        assert!(
+            refused("postgres://a,b/db")
+                .message()
+                .contains("name the primary")
+        );
+        for url in [
+            "postgres://h/db?host=other",
+            "postgres://?host=a:1",
+            "postgres://?host=http%3A%2F%2Fh",
+            "postgres://a%20b/db",
+        ] {
+            assert!(refused(url).is(codes::SETTINGS_INVALID), "{url}");
+        }
+    }
 }

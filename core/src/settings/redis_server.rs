@@ -1,0 +1,155 @@
+//! Where Redis is and how it is used.
+
+use std::fmt;
+use std::net::Ipv6Addr;
+use std::time::Duration;
+
+use super::dsn::encode;
+use super::given::Fault;
+use super::{Secret, redis_url};
+use crate::error::Result;
+
+/// How to reach Redis. Made from a URL by the settings; see the README for every option.
+///
+/// `Display` is the URL without its password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RedisSettings {
+    /// One server, a Sentinel group, or a cluster.
+    pub topology: RedisTopology,
+    /// Encrypted with verified certificates (`rediss://`).
+    pub tls: bool,
+    /// User name of an ACL user, if any.
+    pub username: Option<String>,
+    /// Password, if any.
+    pub password: Option<Secret>,
+    /// Database number; always 0 in a cluster.
+    pub database: i64,
+    /// Longest time to make a connection.
+    pub connect_timeout: Duration,
+    /// Longest time that one command may take, from the caller's view, reconnection included.
+    pub command_timeout: Duration,
+}
+
+/// How the servers of one Redis stand together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RedisTopology {
+    /// One server.
+    Single(RedisNode),
+    /// The primary of this name, as the sentinels know it.
+    Sentinel {
+        /// The sentinels.
+        nodes: Vec<RedisNode>,
+        /// The name of the primary.
+        primary: String,
+    },
+    /// A cluster, entered through any of these nodes.
+    Cluster(Vec<RedisNode>),
+}
+
+/// The address of one server. `Display` is `host:port`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RedisNode {
+    /// Host name or IP address.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+}
+
+impl RedisSettings {
+    /// Default of [`connect_timeout`](Self::connect_timeout): 1 second.
+    pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+    /// Default of [`command_timeout`](Self::command_timeout): 1 second.
+    pub const DEFAULT_COMMAND_TIMEOUT: Duration = Duration::from_secs(1);
+
+    /// Reads a URL; everything that it does not say has its default.
+    ///
+    /// # Errors
+    /// `settings.invalid` or `settings.unknown` (field `redis_url`); no piece of a wrong URL is repeated.
+    pub fn parse(url: &str) -> Result<Self> {
+        redis_url::parse(url.trim())
+            .and_then(|settings| settings.checked())
+            .map_err(|fault| fault.blame("redis_url"))
+    }
+
+    /// The rules that concern several parts.
+    pub(super) fn checked(self) -> Result<Self, Fault> {
+        if self.username.is_some() && self.password.is_none() {
+            return Err(
+                "names a user without a password; a password alone is written with a colon before it, \
+                        redis://:password@host"
+                    .into(),
+            );
+        }
+        Ok(self)
+    }
+}
+
+impl Default for RedisSettings {
+    /// The defaults of every field: database 0 of `localhost:6379` without a password.
+    fn default() -> Self {
+        Self {
+            topology: RedisTopology::Single(RedisNode {
+                host: "localhost".to_owned(),
+                port: RedisNode::DEFAULT_PORT,
+            }),
+            tls: false,
+            username: None,
+            password: None,
+            database: 0,
+            connect_timeout: Self::DEFAULT_CONNECT_TIMEOUT,
+            command_timeout: Self::DEFAULT_COMMAND_TIMEOUT,
+        }
+    }
+}
+
+impl fmt::Display for RedisSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.tls { "rediss" } else { "redis" };
+        let (kind, nodes, primary) = match &self.topology {
+            RedisTopology::Single(node) => ("", std::slice::from_ref(node), None),
+            RedisTopology::Sentinel { nodes, primary } => ("+sentinel", nodes.as_slice(), Some(primary)),
+            RedisTopology::Cluster(nodes) => ("+cluster", nodes.as_slice(), None),
+        };
+        write!(f, "{scheme}{kind}://")?;
+        if let Some(username) = &self.username {
+            write!(f, "{}@", encode(username))?;
+        }
+        for (position, node) in nodes.iter().enumerate() {
+            let comma = if position == 0 { "" } else { "," };
+            write!(f, "{comma}{node}")?;
+        }
+        if let Some(primary) = primary {
+            write!(f, "/{}", encode(primary))?;
+        }
+        write!(f, "/{}", self.database)
+    }
+}
+
+impl RedisNode {
+    /// Default of [`port`](Self::port), except for sentinels, which listen on 26379.
+    pub const DEFAULT_PORT: u16 = 6379;
+
+    /// An address; an empty host means this machine.
+    pub(super) fn checked(host: &str, port: u16) -> Result<Self, Fault> {
+        let is_address = host.parse::<Ipv6Addr>().is_ok();
+        let is_odd = |c: char| c.is_control() || c.is_whitespace() || "/@:?#,[]\\".contains(c);
+        if !is_address && (host.contains(is_odd) || host.len() > 253) {
+            return Err("must have a host that is a name or an address".into());
+        }
+        let host = if host.is_empty() { "localhost" } else { host };
+        Ok(Self {
+            host: host.to_owned(),
+            port,
+        })
+    }
+}
+
+impl fmt::Display for RedisNode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", encode(&self.host), self.port)
+        }
+    }
+}
