@@ -9,4 +9,5 @@
 )]
 
 mod limits;
+mod limits_python;
 mod servers;

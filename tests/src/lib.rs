@@ -21,6 +21,7 @@ mod pgbouncer;
 mod ports;
 mod postgres;
 mod process;
+mod python;
 mod redis;
 mod sentinel;
 pub mod servers;
@@ -29,6 +30,7 @@ pub use cluster::RedisCluster;
 pub use pgbouncer::PgBouncer;
 pub use postgres::PostgresServer;
 pub use process::wait_until;
+pub use python::PythonPeer;
 pub use redis::RedisServer;
 pub use sentinel::RedisSentinel;
 

@@ -1,0 +1,92 @@
+//! Python with the packages that the tests compare posada with.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::LazyLock;
+
+/// A Python program that answers one line to each line.
+#[derive(Debug)]
+pub struct PythonPeer {
+    process: Child,
+    questions: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+impl PythonPeer {
+    /// Starts `tests/python/<script>` with one argument.
+    pub fn start(script: &str, argument: &str) -> Self {
+        let mut process = Command::new(&*INTERPRETER)
+            .arg(tests_folder().join("python").join(script))
+            .arg(argument)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("Python starts");
+        let questions = process.stdin.take().expect("its input is piped");
+        let answers = BufReader::new(process.stdout.take().expect("its output is piped"));
+        Self {
+            process,
+            questions,
+            answers,
+        }
+    }
+
+    /// Sends a line and waits for the answering one.
+    pub fn ask(&mut self, question: &str) -> String {
+        writeln!(self.questions, "{question}").expect("the peer reads");
+        let mut answer = String::new();
+        self.answers.read_line(&mut answer).expect("the peer answers");
+        assert!(
+            !answer.is_empty(),
+            "the Python peer ended; its own message stands above"
+        );
+        answer
+    }
+}
+
+impl Drop for PythonPeer {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// An interpreter that has the packages of `tests/python/requirements.txt`, in a virtual environment under the
+/// build folder. Made on first use; pip installs only what is missing.
+static INTERPRETER: LazyLock<PathBuf> = LazyLock::new(|| {
+    let environment = build_folder().join("python");
+    let interpreter = environment.join("bin/python");
+    let requirements = tests_folder().join("python/requirements.txt");
+    if !interpreter.exists() {
+        run(Command::new("python3").args(["-m", "venv"]).arg(&environment));
+    }
+    run(Command::new(&interpreter)
+        .args(["-m", "pip", "install", "--quiet", "-r"])
+        .arg(&requirements));
+    interpreter
+});
+
+fn run(command: &mut Command) {
+    let status = command.stdout(Stdio::null()).status();
+    assert!(
+        status.is_ok_and(|status| status.success()),
+        "{command:?} failed: is Python 3 with venv installed?"
+    );
+}
+
+fn tests_folder() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// `target`, or what stands for it: the tests run from a folder three levels below.
+fn build_folder() -> PathBuf {
+    let program = std::env::current_exe().expect("a test is a program");
+    program
+        .ancestors()
+        .nth(3)
+        .expect("it lies in the build folder")
+        .to_owned()
+}
