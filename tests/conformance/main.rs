@@ -7,6 +7,7 @@
     clippy::indexing_slicing,
     reason = "a test that cannot go on has failed"
 )]
+#![allow(clippy::disallowed_methods, reason = "real servers run on real time")]
 
 mod limits;
 mod limits_python;

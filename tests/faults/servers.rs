@@ -1,10 +1,11 @@
 //! The faults themselves: servers that stop come back, frozen ones say nothing.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
+use std::time::Duration;
 
-use posada_tests::{PostgresServer, RedisServer, wait_until};
+use posada_tests::{PgBouncer, PostgresServer, RedisServer, wait_until};
 
 #[test]
 fn postgres_comes_back_on_its_port_with_its_data_after_a_stop_and_after_a_crash() {
@@ -42,7 +43,7 @@ async fn a_frozen_postgres_keeps_its_connections_and_answers_after_the_thaw() {
     let mut server = PostgresServer::start();
     let mut connection = sqlx::PgConnection::connect(server.url()).await.unwrap();
     server.freeze();
-    let silent = tokio::time::timeout(std::time::Duration::from_millis(300), async {
+    let silent = tokio::time::timeout(Duration::from_millis(300), async {
         sqlx::raw_sql("SELECT 1").execute(&mut connection).await
     });
     assert!(silent.await.is_err(), "a frozen server answered");
@@ -98,4 +99,33 @@ fn the_launcher_gives_the_urls_and_answers_with_the_exit_status_of_its_command()
         .status()
         .unwrap();
     assert_eq!(ran.code(), Some(7));
+}
+
+#[test]
+fn the_pooler_comes_back_on_its_port_and_is_silent_while_it_is_frozen() {
+    let server = PostgresServer::start();
+    let mut pooler = PgBouncer::start(&server, 2);
+    let url = pooler.url("postgres");
+    pooler.stop();
+    pooler.start_again();
+    assert_eq!(pooler.url("postgres"), url);
+    assert!(pooler.admin("SHOW POOLS").contains("transaction"));
+
+    let mut connection = TcpStream::connect(pooler.address()).unwrap();
+    connection
+        .set_read_timeout(Some(Duration::from_millis(200)))
+        .unwrap();
+    pooler.freeze();
+    // A request for encryption, which a live pooler answers at once.
+    connection.write_all(&[0, 0, 0, 8, 4, 210, 22, 47]).unwrap();
+    let silence = connection.read(&mut [0]).unwrap_err();
+    assert!(matches!(
+        silence.kind(),
+        ErrorKind::WouldBlock | ErrorKind::TimedOut
+    ));
+    pooler.thaw();
+    connection
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .unwrap();
+    assert_eq!(connection.read(&mut [0]).unwrap(), 1);
 }

@@ -3,7 +3,7 @@
 use rustix::process::Signal;
 
 use crate::ports::Port;
-use crate::postgres::{PASSWORD, PostgresServer, USER, answers, psql, with_database};
+use crate::postgres::{PASSWORD, PostgresServer, USER, address_of, answers, psql, with_database};
 use crate::process::{Process, Scratch};
 
 /// A PgBouncer in front of a Postgres server. It lends a server connection for one transaction only, knows
@@ -62,6 +62,11 @@ impl PgBouncer {
     /// The URL of a database through the pooler.
     pub fn url(&self, database: &str) -> String {
         with_database(&self.url, database)
+    }
+
+    /// The host and port, `127.0.0.1:10123`.
+    pub fn address(&self) -> String {
+        address_of(&self.url).to_owned()
     }
 
     /// Runs a command of PgBouncer's console, such as `PAUSE` or `KILL name`, and gives its rows as text.

@@ -183,6 +183,15 @@ impl PostgresServer {
     }
 }
 
+/// The host and port of a URL.
+pub(crate) fn address_of(url: &str) -> &str {
+    let rest = url
+        .rsplit_once('@')
+        .or_else(|| url.split_once("://"))
+        .map_or(url, |(_, rest)| rest);
+    rest.split(['/', '?']).next().unwrap_or(rest)
+}
+
 /// Replaces the database in a URL and keeps its options.
 pub(crate) fn with_database(url: &str, database: &str) -> String {
     let (base, options) = url
@@ -243,6 +252,12 @@ pub(crate) fn answers(port: u16) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_address_is_what_follows_the_user() {
+        assert_eq!(address_of("postgres://u:p@h:1/d?x=y"), "h:1");
+        assert_eq!(address_of("redis://h:1"), "h:1");
+    }
 
     #[test]
     fn another_database_keeps_the_options() {

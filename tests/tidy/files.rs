@@ -116,7 +116,7 @@ pub(crate) fn expect_none(findings: impl IntoIterator<Item = String>) {
 fn without_comment(line: &str) -> &str {
     let is_comment = |&(position, _): &(usize, &str)| {
         let before = &line[..position];
-        !before.ends_with(':') && before.matches('"').count() % 2 == 0
+        !before.ends_with(':') && before.matches('"').count().is_multiple_of(2)
     };
     line.match_indices("//")
         .find(is_comment)
