@@ -248,3 +248,141 @@ fn chosen<T>(
         None => Ok(Store::Memory),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn production() -> SettingsBuilder {
+        Settings::builder()
+            .environment(Environment::Production)
+            .postgres_url("memory:")
+            .redis_url("memory:")
+            .pms_mock()
+    }
+
+    #[test]
+    fn a_builder_without_options_makes_the_embedded_settings() {
+        assert_eq!(
+            format!("{:?}", Settings::builder().build().unwrap()),
+            format!("{:?}", Settings::embedded())
+        );
+    }
+
+    #[test]
+    fn every_option_arrives() {
+        let second = Duration::from_secs;
+        let settings = Settings::builder()
+            .environment(Environment::Staging)
+            .postgres_url("postgres://h/db")
+            .postgres_pool_size(3)
+            .postgres_max_overflow(4)
+            .postgres_sslmode(TlsMode::VerifyFull)
+            .postgres_acquire_timeout(second(5))
+            .postgres_statement_timeout(second(6))
+            .postgres_pooler(Pooling::Transaction)
+            .redis_url("redis://h")
+            .redis_password("s3cret")
+            .redis_connect_timeout(second(7))
+            .redis_command_timeout(second(8))
+            .pms_qloapps("http://h", "s3cret")
+            .pms_hotel_id(9)
+            .pms_timeout(second(10))
+            .secret_key("s3cret")
+            .jwt_expiry(second(900))
+            .default_tenant(TenantId::parse("default").unwrap())
+            .snapshot_dir("/var/lib/posada")
+            .session_ttl(second(11))
+            .tenant_cache_fresh(second(12))
+            .tenant_cache_stale(second(13))
+            .tenant_cache_negative(second(14))
+            .flags_poll(second(15))
+            .hold_ttl(second(16))
+            .hold_extension(second(17))
+            .hold_max_extensions(18)
+            .close_deadline(second(19))
+            .build()
+            .unwrap();
+        let expected = "Settings { environment: Staging, \
+            postgres: Server(PostgresSettings { host: \"h\", port: 5432, database: \"db\", user: \"postgres\", \
+            password: None, tls: VerifyFull, root_certificate: None, pooling: Transaction, pool_size: 3, \
+            max_overflow: 4, connect_timeout: 5s, acquire_timeout: 5s, statement_timeout: 6s, \
+            application_name: \"posada\" }), \
+            redis: Server(RedisSettings { topology: Single(RedisNode { host: \"h\", port: 6379 }), tls: false, \
+            username: None, password: Some(***), database: 0, connect_timeout: 7s, command_timeout: 8s }), \
+            pms: QloApps(QloAppsSettings { base_url: \"http://h\", api_key: ***, hotel_id: 9, timeout: 10s }), \
+            secret_key: Some(***), jwt_expiry: 900s, default_tenant: Some(TenantId(\"default\")), \
+            snapshot_dir: Some(\"/var/lib/posada\"), session_ttl: 11s, tenant_cache_fresh: 12s, \
+            tenant_cache_stale: 13s, tenant_cache_negative: 14s, flags_poll: 15s, hold_ttl: 16s, \
+            hold_extension: 17s, hold_max_extensions: 18, close_deadline: 19s }";
+        assert_eq!(format!("{settings:?}"), expected);
+    }
+
+    #[test]
+    fn production_wants_to_be_told_where_its_stores_are() {
+        let bare = || {
+            Settings::builder()
+                .environment(Environment::Production)
+                .pms_mock()
+        };
+        let error = bare().redis_url("memory:").build().unwrap_err();
+        assert!(error.is(codes::SETTINGS_MISSING));
+        assert_eq!(error.field(), Some("DATABASE_URL"));
+        let error = bare().postgres_url("memory:").build().unwrap_err();
+        assert_eq!(error.field(), Some("REDIS_URL"));
+        assert_eq!(*production().build().unwrap().postgres(), Store::Memory);
+    }
+
+    #[test]
+    fn production_refuses_a_signing_key_that_can_be_guessed() {
+        for key in [
+            "generate_secure_key_here",
+            "changeme",
+            "generate_secure_key_here_generate_secure_key_here",
+            "Qm2xL0vRk9ZpW4sNbYc8dHfJ1gTeUa3",
+        ] {
+            let error = production().secret_key(key).build().unwrap_err();
+            assert!(error.is(codes::SETTINGS_DUMMY_SECRET), "{error}");
+            assert_eq!(error.field(), Some("secret_key"));
+            assert!(error.message().contains("openssl rand -hex 32"), "{error}");
+            assert!(!format!("{error:?}").contains(key), "{error:?}");
+            assert!(Settings::builder().secret_key(key).build().is_ok());
+        }
+        let good = "Qm2xL0vRk9ZpW4sNbYc8dHfJ1gTeUa3i";
+        assert!(production().secret_key(good).build().is_ok());
+    }
+
+    #[test]
+    fn a_stale_answer_cannot_be_younger_than_a_fresh_one() {
+        let builder = || Settings::builder().tenant_cache_fresh(Duration::from_secs(600));
+        let error = builder()
+            .tenant_cache_stale(Duration::from_secs(300))
+            .build()
+            .unwrap_err();
+        assert_eq!(error.field(), Some("tenant_cache_stale"));
+        let settings = builder().build().unwrap();
+        assert_eq!(
+            settings.tenant_cache_stale(),
+            Settings::DEFAULT_TENANT_CACHE_STALE
+        );
+    }
+
+    #[test]
+    fn code_adds_to_variables_and_wins() {
+        let vars = [
+            ("DATABASE_URL".to_owned(), "postgres://variable/db".to_owned()),
+            ("POSADA_SESSION_TTL".to_owned(), "60".to_owned()),
+            ("POSADA_HOLD_TTL".to_owned(), "61".to_owned()),
+        ];
+        let settings = Settings::builder()
+            .postgres_url("memory:")
+            .vars(vars)
+            .unwrap()
+            .session_ttl(Duration::from_secs(62))
+            .build()
+            .unwrap();
+        assert_eq!(*settings.postgres(), Store::Memory);
+        assert_eq!(settings.session_ttl(), Duration::from_secs(62));
+        assert_eq!(settings.hold_ttl(), Duration::from_secs(61));
+    }
+}

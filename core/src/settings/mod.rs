@@ -233,3 +233,105 @@ impl Settings {
         self.close_deadline
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// No word of any message holds these letters.
+    const PASSWORD: &str = "Zq9Xk";
+
+    fn from(vars: &[(&str, &str)]) -> Result<Settings> {
+        Settings::from_vars(vars.iter().map(|(name, value)| ((*name).into(), (*value).into())))
+    }
+
+    #[test]
+    fn the_example_environment_of_the_app_is_read() {
+        let settings = from(&[
+            ("ENVIRONMENT", "development"),
+            ("DEBUG", "true"),
+            ("POSTGRES_URL", "postgresql+asyncpg://localhost:5432/postgres"),
+            ("POSTGRES_POOL_SIZE", "10"),
+            ("POSTGRES_MAX_OVERFLOW", "10"),
+            ("REDIS_URL", "redis://localhost:6379/0"),
+            ("PMS_TYPE", "mock"),
+        ])
+        .unwrap();
+        assert_eq!(settings.environment(), Environment::Development);
+        assert_eq!(*settings.postgres(), Store::Server(PostgresSettings::default()));
+        assert_eq!(*settings.redis(), Store::Server(RedisSettings::default()));
+        assert_eq!(*settings.pms(), PmsSettings::Mock);
+    }
+
+    #[test]
+    fn nothing_shows_a_secret() {
+        let vars = [
+            ("DATABASE_URL", format!("postgres://ana:{PASSWORD}@h/db")),
+            ("REDIS_URL", "redis://h".to_owned()),
+            ("REDIS_PASSWORD", PASSWORD.to_owned()),
+            ("PMS_BASE_URL", "http://h".to_owned()),
+            ("PMS_API_KEY", PASSWORD.to_owned()),
+            ("SECRET_KEY", PASSWORD.to_owned()),
+            ("POSTGRES_PASSWORD", PASSWORD.to_owned()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value));
+        let builder = Settings::builder().vars(vars).unwrap();
+        let settings = builder.clone().build().unwrap();
+        let (Store::Server(postgres), Store::Server(redis)) = (settings.postgres(), settings.redis()) else {
+            panic!("two servers were named");
+        };
+        assert_eq!(postgres.password.as_ref().map(Secret::expose), Some(PASSWORD));
+        let shown = format!("{builder:?} {settings:?} {settings:#?} {postgres} {redis}");
+        assert!(!shown.contains(PASSWORD), "{shown}");
+    }
+
+    proptest! {
+        /// Pieces of URLs in any order, among them the password, encoded or not.
+        #[test]
+        fn no_error_repeats_a_piece_of_a_url(
+            pieces in prop::collection::vec(prop::sample::select(vec![
+                "postgres", "rediss", "+sentinel", "://", ":", "@", "/", "?", "#", "&", "=", "%", "%40", "[", "]", ",",
+                "h", "6543", "sslmode", "require", "db.x.supabase.co", "user", PASSWORD, "\u{e9}", " ",
+            ]), 0..16),
+            scheme in prop::sample::select(vec!["", "postgres://", "redis://", "redis+cluster://"]),
+        ) {
+            let text = format!("{scheme}{}", pieces.concat());
+            for name in ["DATABASE_URL", "REDIS_URL", "PMS_BASE_URL"] {
+                match from(&[(name, &text), ("PMS_API_KEY", "k")]) {
+                    Ok(_) => {}
+                    Err(error) => {
+                        let shown = format!("{error} {error:?}");
+                        prop_assert!(!shown.contains(PASSWORD), "{}: {}", text, shown);
+                        prop_assert!(error.code().starts_with("settings."));
+                        prop_assert!(error.field().is_some());
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn a_password_of_any_letters_arrives_and_is_never_shown(tail in "[^\0]{0,20}") {
+            let password = format!("{PASSWORD}{tail}");
+            let url = format!("postgres://ana:{}@h/db", dsn::encode(&password));
+            let settings = from(&[("DATABASE_URL", &url)]).unwrap();
+            let Store::Server(postgres) = settings.postgres() else { panic!("a server was named") };
+            prop_assert_eq!(postgres.password.as_ref().map(Secret::expose), Some(password.as_str()));
+            let shown = format!("{settings:?} {postgres}");
+            prop_assert!(!shown.contains(PASSWORD));
+        }
+
+        #[test]
+        fn any_text_in_any_variable_is_read_or_refused_with_its_name(
+            variable in 0..Variable::ALL.len(),
+            text in "\\PC{0,40}",
+        ) {
+            let name = Variable::ALL[variable].name;
+            if let Err(error) = from(&[(name, &text)]) {
+                prop_assert!(error.code().starts_with("settings."));
+                prop_assert!(error.field().is_some(), "{}", error);
+            }
+        }
+    }
+}

@@ -151,3 +151,141 @@ fn shop(text: &str) -> Result<String, Fault> {
     }
     Ok(format!("{}://{rest}", scheme.to_ascii_lowercase()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Settings;
+
+    const KEY: &str = "QLOAPPSTESTKEYALLPERMISSIONS0001";
+
+    fn from(vars: &[(&str, &str)]) -> Result<PmsSettings> {
+        let vars = vars.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+        Settings::from_vars(vars).map(|settings| settings.pms().clone())
+    }
+
+    fn production(vars: &[(&'static str, &'static str)]) -> Result<PmsSettings> {
+        let mut all = vec![
+            ("ENVIRONMENT", "production"),
+            ("DATABASE_URL", "memory:"),
+            ("REDIS_URL", "memory:"),
+        ];
+        all.extend_from_slice(vars);
+        from(&all)
+    }
+
+    fn base_url(text: &str) -> Result<String> {
+        match from(&[("PMS_BASE_URL", text), ("PMS_API_KEY", "k")])? {
+            PmsSettings::QloApps(qloapps) => Ok(qloapps.base_url),
+            PmsSettings::Mock => panic!("a shop was named"),
+        }
+    }
+
+    #[test]
+    fn qloapps_takes_its_place_key_hotel_and_deadline() {
+        let vars = [
+            ("PMS_TYPE", "QloApps"),
+            ("PMS_BASE_URL", "http://127.0.0.1:8090/"),
+            ("PMS_API_KEY", KEY),
+            ("PMS_HOTEL_ID", "3"),
+            ("PMS_TIMEOUT", "30"),
+        ];
+        assert_eq!(
+            from(&vars).unwrap(),
+            PmsSettings::QloApps(QloAppsSettings {
+                base_url: "http://127.0.0.1:8090".to_owned(),
+                api_key: Secret::new(KEY),
+                hotel_id: 3,
+                timeout: Duration::from_secs(30),
+            })
+        );
+    }
+
+    #[test]
+    fn the_mock_is_the_default_until_a_shop_is_named() {
+        assert_eq!(from(&[]).unwrap(), PmsSettings::Mock);
+        let shop = [("PMS_BASE_URL", "http://h"), ("PMS_API_KEY", "dev-pms-key")];
+        assert!(matches!(from(&shop).unwrap(), PmsSettings::QloApps(_)));
+        let mock = [("PMS_TYPE", "mock"), ("PMS_BASE_URL", "http://h")];
+        assert_eq!(from(&mock).unwrap(), PmsSettings::Mock);
+    }
+
+    #[test]
+    fn what_qloapps_needs_and_does_not_get_is_named() {
+        for (vars, field) in [
+            (&[("PMS_TYPE", "qloapps")][..], "PMS_BASE_URL"),
+            (&[("PMS_BASE_URL", "http://h")], "PMS_API_KEY"),
+        ] {
+            let error = from(vars).unwrap_err();
+            assert!(error.is(codes::SETTINGS_MISSING), "{error}");
+            assert_eq!(error.field(), Some(field));
+        }
+    }
+
+    #[test]
+    fn production_does_not_fall_back_to_the_mock() {
+        let error = production(&[]).unwrap_err();
+        assert!(error.is(codes::SETTINGS_MISSING));
+        assert_eq!(error.field(), Some("PMS_TYPE"));
+        assert_eq!(production(&[("PMS_TYPE", "mock")]).unwrap(), PmsSettings::Mock);
+    }
+
+    #[test]
+    fn production_refuses_a_key_that_anybody_knows() {
+        for key in ["dev-pms-key", "changeme-changeme-changeme", "short-9Qm2xL0v"] {
+            let error = production(&[("PMS_BASE_URL", "http://h"), ("PMS_API_KEY", key)]).unwrap_err();
+            assert!(error.is(codes::SETTINGS_DUMMY_SECRET), "{key}: {error}");
+            assert_eq!(error.field(), Some("PMS_API_KEY"));
+            assert!(!format!("{error:?}").contains(key), "{error:?}");
+        }
+        assert!(production(&[("PMS_BASE_URL", "http://h"), ("PMS_API_KEY", KEY)]).is_ok());
+    }
+
+    #[test]
+    fn a_key_that_cannot_travel_in_http_basic_is_refused() {
+        for key in ["a:b", "a b", "ñ"] {
+            let error = from(&[("PMS_BASE_URL", "http://h"), ("PMS_API_KEY", key)]).unwrap_err();
+            assert_eq!(error.field(), Some("PMS_API_KEY"));
+        }
+        let error = Settings::builder()
+            .pms_qloapps("http://h", "a:b")
+            .build()
+            .unwrap_err();
+        assert_eq!(error.field(), Some("pms_qloapps.api_key"));
+    }
+
+    #[test]
+    fn the_address_of_the_shop_is_made_uniform() {
+        for (text, uniform) in [
+            ("http://h", "http://h"),
+            ("HTTPS://hotel.example.com/", "https://hotel.example.com"),
+            (
+                "https://hotel.example.com/shop//",
+                "https://hotel.example.com/shop",
+            ),
+            ("http://[::1]:8080/api/", "http://[::1]:8080"),
+        ] {
+            assert_eq!(base_url(text).unwrap(), uniform);
+        }
+    }
+
+    #[test]
+    fn an_address_with_anything_else_in_it_is_refused_and_not_shown() {
+        for text in [
+            "hotel.example.com",
+            "ftp://s3cret",
+            "http://",
+            "http:///api",
+            "http://:80",
+            "http://s3cret@h",
+            "http://h/?ws_key=s3cret",
+            "http://h/?a=s3cret",
+            "http://h/#s3cret",
+            "http://h/s3cret x",
+        ] {
+            let error = base_url(text).unwrap_err();
+            assert_eq!(error.field(), Some("PMS_BASE_URL"), "{text}");
+            assert!(!format!("{error:?}").contains("s3cret"), "{error:?}");
+        }
+    }
+}

@@ -188,3 +188,172 @@ fn is_placeholder(url: &Given<Secret>) -> bool {
             matches!(scheme, "postgres" | "postgresql" | "postgresql+asyncpg") && rest == PLACEHOLDER
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Settings;
+
+    fn from(vars: &[(&str, &str)]) -> Result<Store<PostgresSettings>> {
+        let vars = vars.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+        Settings::from_vars(vars).map(|settings| settings.postgres().clone())
+    }
+
+    fn server(vars: &[(&str, &str)]) -> PostgresSettings {
+        match from(vars) {
+            Ok(Store::Server(settings)) => settings,
+            other => panic!("{vars:?}: {other:?}"),
+        }
+    }
+
+    const PARTS: [(&str, &str); 5] = [
+        ("POSTGRES_HOST", "aws-0-us-east-1.pooler.supabase.com"),
+        ("POSTGRES_PORT", "6543"),
+        ("POSTGRES_DB", "postgres"),
+        ("POSTGRES_USER", "postgres.xxxxxxxxxxxxx"),
+        ("POSTGRES_PASSWORD", "p@ss/w:rd%23 #?"),
+    ];
+
+    #[test]
+    fn the_parts_of_the_setup_guide_are_taken_as_they_are() {
+        let settings = server(&PARTS);
+        assert_eq!(settings.host, "aws-0-us-east-1.pooler.supabase.com");
+        assert_eq!((settings.port, settings.database.as_str()), (6543, "postgres"));
+        assert_eq!(settings.user, "postgres.xxxxxxxxxxxxx");
+        assert_eq!(settings.password, Some(Secret::new("p@ss/w:rd%23 #?")));
+        assert_eq!(
+            (settings.tls, settings.pooling),
+            (TlsMode::Require, Pooling::Transaction)
+        );
+    }
+
+    #[test]
+    fn the_first_url_wins_over_the_parts_and_the_parts_over_supabases() {
+        let urls = [
+            ("DATABASE_URL", "postgres://one/db"),
+            ("POSTGRES_URL", "postgres://two/db"),
+            ("POSTGRES_HOST", "three"),
+            ("SUPABASE_DATABASE_URL", "postgres://four/db"),
+        ];
+        for (skipped, host) in ["one", "two", "three", "four"].into_iter().enumerate() {
+            assert_eq!(server(urls.get(skipped..).unwrap()).host, host);
+        }
+        assert_eq!(from(&[]).unwrap(), Store::Memory);
+    }
+
+    #[test]
+    fn the_apps_default_url_gives_way_to_complete_parts_as_in_the_app() {
+        let default = (
+            "POSTGRES_URL",
+            "postgresql+asyncpg://postgres:postgres@localhost:5432/postgres",
+        );
+        let mut vars = PARTS.to_vec();
+        vars.push(default);
+        assert_eq!(server(&vars).port, 6543);
+        assert_eq!(
+            server(&[default, ("POSTGRES_HOST", "db.example.com")]).host,
+            "localhost"
+        );
+    }
+
+    #[test]
+    fn a_part_without_a_host_is_a_mistake_and_not_memory() {
+        for part in [
+            "POSTGRES_PORT",
+            "POSTGRES_DB",
+            "POSTGRES_USER",
+            "POSTGRES_PASSWORD",
+        ] {
+            let error = from(&[(part, "1")]).unwrap_err();
+            assert!(error.is(codes::SETTINGS_MISSING), "{error}");
+            assert_eq!(error.field(), Some("POSTGRES_HOST"));
+            assert!(error.message().contains(part), "{error}");
+        }
+        assert_eq!(
+            from(&[("POSTGRES_DB", "x"), ("DATABASE_URL", "memory:")]).unwrap(),
+            Store::Memory
+        );
+    }
+
+    #[test]
+    fn a_host_that_is_more_than_a_host_is_refused() {
+        for host in ["db:5432", "postgres://db", "ana@db", "a,b", "a b"] {
+            let error = from(&[("POSTGRES_HOST", host)]).unwrap_err();
+            assert_eq!(error.field(), Some("POSTGRES_HOST"), "{error}");
+        }
+        assert_eq!(server(&[("POSTGRES_HOST", "::1")]).host, "::1");
+        assert!(server(&[("POSTGRES_HOST", "/run/postgresql")]).is_socket());
+    }
+
+    #[test]
+    fn the_pool_has_the_sizes_of_the_variables() {
+        let settings = server(&[
+            ("DATABASE_URL", "postgres://h/db"),
+            ("POSTGRES_POOL_SIZE", "5"),
+            ("POSTGRES_MAX_OVERFLOW", "0"),
+            ("POSADA_POSTGRES_ACQUIRE_TIMEOUT", "30"),
+            ("POSADA_POSTGRES_STATEMENT_TIMEOUT", "0.5"),
+        ]);
+        assert_eq!((settings.pool_size, settings.max_overflow), (5, 0));
+        assert_eq!(settings.acquire_timeout, Duration::from_secs(30));
+        assert_eq!(settings.statement_timeout, Duration::from_millis(500));
+    }
+
+    #[test]
+    fn use_supabase_caps_the_pool_at_two_and_two() {
+        for (url, given, pool) in [
+            ("postgres://x.pooler.supabase.com:6543/db", "10", (2, 2)),
+            ("postgres://x.pooler.supabase.com:6543/db", "1", (1, 1)),
+            ("postgres://h/db", "10", (10, 10)),
+        ] {
+            let settings = server(&[
+                ("DATABASE_URL", url),
+                ("USE_SUPABASE", "true"),
+                ("POSTGRES_POOL_SIZE", given),
+                ("POSTGRES_MAX_OVERFLOW", given),
+            ]);
+            assert_eq!((settings.pool_size, settings.max_overflow), pool, "{url} {given}");
+        }
+    }
+
+    #[test]
+    fn use_supabase_asks_for_tls_on_hosts_of_another_name_unless_told_otherwise() {
+        let with = |url| server(&[("DATABASE_URL", url), ("USE_SUPABASE", "1")]).tls;
+        assert_eq!(with("postgres://db.hotel.example/db"), TlsMode::Require);
+        assert_eq!(with("postgres://localhost/db?sslmode=disable"), TlsMode::Disable);
+    }
+
+    #[test]
+    fn what_is_known_of_the_pooler_wins_over_what_the_url_looks_like() {
+        let with = |url, pooler| server(&[("DATABASE_URL", url), ("POSTGRES_POOLER", pooler)]).pooling;
+        assert_eq!(with("postgres://h:6543/db", "session"), Pooling::Session);
+        assert_eq!(with("postgres://h:5432/db", "Transaction"), Pooling::Transaction);
+        assert_eq!(with("postgres://h:6543/db", "auto"), Pooling::Transaction);
+    }
+
+    #[test]
+    fn protection_said_beside_the_url_fills_what_the_url_leaves_open() {
+        let with = |url| server(&[("DATABASE_URL", url), ("POSADA_POSTGRES_SSLMODE", "verify-full")]).tls;
+        assert_eq!(with("postgres://h/db"), TlsMode::VerifyFull);
+        assert_eq!(with("postgres://h/db?sslmode=verify-ca"), TlsMode::VerifyCa);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path().to_str().unwrap();
+        let mut vars = PARTS.to_vec();
+        vars.push(("POSADA_POSTGRES_SSLROOTCERT", path));
+        let settings = server(&vars);
+        assert_eq!(settings.tls, TlsMode::VerifyFull);
+        assert_eq!(settings.root_certificate.as_deref(), Some(file.path()));
+    }
+
+    #[test]
+    fn a_wrong_url_blames_its_own_variable_and_shows_only_the_scheme() {
+        for field in ["DATABASE_URL", "POSTGRES_URL", "SUPABASE_DATABASE_URL"] {
+            let error = from(&[(field, "postgresql+asyncpg://ana:s3/cret@h/db")]).unwrap_err();
+            assert_eq!(error.field(), Some(field));
+            assert_eq!(error.fact("url"), Some("postgresql://***"));
+            assert!(!format!("{error} {error:?}").contains("s3"), "{error:?}");
+        }
+        let error = Settings::builder().postgres_url("h").build().unwrap_err();
+        assert_eq!(error.field(), Some("postgres_url"));
+    }
+}

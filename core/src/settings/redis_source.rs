@@ -77,3 +77,88 @@ impl RedisSource {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Settings;
+    use crate::error::codes;
+
+    fn from(vars: &[(&str, &str)]) -> Result<Store<RedisSettings>> {
+        let vars = vars.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+        Settings::from_vars(vars).map(|settings| settings.redis().clone())
+    }
+
+    fn server(vars: &[(&str, &str)]) -> RedisSettings {
+        match from(vars) {
+            Ok(Store::Server(settings)) => settings,
+            other => panic!("{vars:?}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn each_part_has_the_default_of_the_app() {
+        for (vars, shown) in [
+            (&[("REDIS_HOST", "redis")][..], "redis://redis:6379/0"),
+            (&[("REDIS_PORT", "6380")], "redis://localhost:6380/0"),
+            (&[("REDIS_DB", "3")], "redis://localhost:6379/3"),
+            (&[("REDIS_PASSWORD", "s")], "redis://localhost:6379/0"),
+            (
+                &[("REDIS_HOST", "::1"), ("REDIS_PORT", "1"), ("REDIS_DB", "2")],
+                "redis://[::1]:1/2",
+            ),
+        ] {
+            assert_eq!(server(vars).to_string(), shown);
+        }
+        assert_eq!(from(&[]).unwrap(), Store::Memory);
+        assert_eq!(from(&[("REDIS_URL", "memory:")]).unwrap(), Store::Memory);
+    }
+
+    #[test]
+    fn a_url_wins_over_the_parts_unless_it_is_the_apps_default() {
+        let host = ("REDIS_HOST", "redis");
+        let with = |url| server(&[("REDIS_URL", url), host]).to_string();
+        assert_eq!(with("redis://other:6379/0"), "redis://other:6379/0");
+        assert_eq!(with("redis://localhost:6379/1"), "redis://localhost:6379/1");
+        assert_eq!(with("redis://localhost:6379/0"), "redis://redis:6379/0");
+    }
+
+    #[test]
+    fn the_password_also_applies_to_a_url_without_one() {
+        let with = |url| server(&[("REDIS_URL", url), ("REDIS_PASSWORD", "p@ss/w:rd%23")]);
+        assert_eq!(with("rediss://h:1/0").password, Some(Secret::new("p@ss/w:rd%23")));
+        assert_eq!(with("rediss://:own@h").password, Some(Secret::new("own")));
+        let acl = with("redis+cluster://ana@a,b");
+        assert_eq!(
+            (acl.username.as_deref(), acl.password.is_some()),
+            (Some("ana"), true)
+        );
+        assert_eq!(
+            server(&[("REDIS_HOST", "h"), ("REDIS_PASSWORD", "s")]).password,
+            Some(Secret::new("s"))
+        );
+    }
+
+    #[test]
+    fn deadlines_are_seconds_within_limits() {
+        let settings = server(&[
+            ("REDIS_HOST", "h"),
+            ("POSADA_REDIS_CONNECT_TIMEOUT", "2"),
+            ("POSADA_REDIS_COMMAND_TIMEOUT", "0.25"),
+        ]);
+        assert_eq!(settings.connect_timeout, Duration::from_secs(2));
+        assert_eq!(settings.command_timeout, Duration::from_millis(250));
+        let error = from(&[("POSADA_REDIS_COMMAND_TIMEOUT", "0")]).unwrap_err();
+        assert_eq!(error.field(), Some("POSADA_REDIS_COMMAND_TIMEOUT"));
+    }
+
+    #[test]
+    fn a_wrong_url_blames_its_variable_and_shows_only_the_scheme() {
+        let error = from(&[("REDIS_URL", "rediss://:s3/cret@h#insecure")]).unwrap_err();
+        assert!(error.is(codes::SETTINGS_INVALID));
+        assert_eq!(error.field(), Some("REDIS_URL"));
+        assert_eq!(error.fact("url"), Some("rediss://***"));
+        let error = from(&[("REDIS_HOST", "redis:6379")]).unwrap_err();
+        assert_eq!(error.field(), Some("REDIS_HOST"));
+    }
+}
