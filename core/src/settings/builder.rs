@@ -20,9 +20,9 @@ use crate::error::{Error, Result, codes};
 /// use posada::Settings;
 /// let settings = Settings::builder()
 ///     .redis_url("rediss+sentinel://:s3cret@one.example.com,two.example.com/mymaster/0")
-///     .session_ttl(Duration::from_secs(900))
+///     .session_ttl(Duration::from_mins(15))
 ///     .build()?;
-/// assert_eq!(settings.session_ttl(), Duration::from_secs(900));
+/// assert_eq!(settings.session_ttl(), Duration::from_mins(15));
 /// # Ok::<(), posada::Error>(())
 /// ```
 #[derive(Debug, Clone, Default)]
@@ -121,7 +121,8 @@ setters! {
 }
 
 impl SettingsBuilder {
-    /// What stands before Postgres, whatever the URL looks like. Default: told by port 6543 and `pgbouncer=true`.
+    /// What stands before Postgres, whatever the URL looks like. Default: `Transaction` on
+    /// ports 6543 and 6432 and with `pgbouncer=true` in the URL, else `Session`.
     #[must_use]
     pub fn postgres_pooler(mut self, pooling: Pooling) -> Self {
         let known = Pooler::Known(pooling);
@@ -289,7 +290,7 @@ mod tests {
             .pms_hotel_id(9)
             .pms_timeout(second(10))
             .secret_key("s3cret")
-            .jwt_expiry(second(900))
+            .jwt_expiry(Duration::from_mins(15))
             .default_tenant(TenantId::parse("default").unwrap())
             .snapshot_dir("/var/lib/posada")
             .session_ttl(second(11))
@@ -354,9 +355,9 @@ mod tests {
 
     #[test]
     fn a_stale_answer_cannot_be_younger_than_a_fresh_one() {
-        let builder = || Settings::builder().tenant_cache_fresh(Duration::from_secs(600));
+        let builder = || Settings::builder().tenant_cache_fresh(Duration::from_mins(10));
         let error = builder()
-            .tenant_cache_stale(Duration::from_secs(300))
+            .tenant_cache_stale(Duration::from_mins(5))
             .build()
             .unwrap_err();
         assert_eq!(error.field(), Some("tenant_cache_stale"));

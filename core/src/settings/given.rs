@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn seconds_are_plain_numbers() {
-        assert_eq!(seconds("1800").unwrap(), Duration::from_secs(1800));
+        assert_eq!(seconds("1800").unwrap(), Duration::from_mins(30));
         assert_eq!(seconds("0.25").unwrap(), Duration::from_millis(250));
         for wrong in [
             "-1",

@@ -20,6 +20,7 @@ mod dsn;
 mod environment;
 mod given;
 mod pms;
+mod postgres_rules;
 mod postgres_server;
 mod postgres_source;
 mod postgres_url;
@@ -77,11 +78,11 @@ pub struct Settings {
 /// The defaults.
 impl Settings {
     /// Life of an access token: 60 minutes, as in the app.
-    pub const DEFAULT_JWT_EXPIRY: Duration = Duration::from_mins(60);
+    pub const DEFAULT_JWT_EXPIRY: Duration = Duration::from_hours(1);
     /// Life of a conversation after its last write: 1800 seconds.
-    pub const DEFAULT_SESSION_TTL: Duration = Duration::from_secs(1800);
+    pub const DEFAULT_SESSION_TTL: Duration = Duration::from_mins(30);
     /// Age up to which a resolved tenant is served without asking Postgres again: 300 seconds.
-    pub const DEFAULT_TENANT_CACHE_FRESH: Duration = Duration::from_secs(300);
+    pub const DEFAULT_TENANT_CACHE_FRESH: Duration = Duration::from_mins(5);
     /// Age up to which a resolved tenant is served while Postgres fails: 24 hours.
     pub const DEFAULT_TENANT_CACHE_STALE: Duration = Duration::from_hours(24);
     /// Time for which an unknown identifier is remembered as unknown: 30 seconds.
@@ -89,9 +90,9 @@ impl Settings {
     /// Longest time between two looks at the flags in Redis: 30 seconds, which is also the most that is allowed.
     pub const DEFAULT_FLAGS_POLL: Duration = Duration::from_secs(30);
     /// Life of a stay hold: 1200 seconds.
-    pub const DEFAULT_HOLD_TTL: Duration = Duration::from_secs(1200);
+    pub const DEFAULT_HOLD_TTL: Duration = Duration::from_mins(20);
     /// What one extension adds to a stay hold: 600 seconds.
-    pub const DEFAULT_HOLD_EXTENSION: Duration = Duration::from_secs(600);
+    pub const DEFAULT_HOLD_EXTENSION: Duration = Duration::from_mins(10);
     /// How often a stay hold may be extended: twice.
     pub const DEFAULT_HOLD_MAX_EXTENSIONS: u32 = 2;
     /// Longest time that `close()` waits for work that is under way: 10 seconds.

@@ -78,13 +78,12 @@ impl PmsSource {
             QloAppsSettings::DEFAULT_TIMEOUT,
         )?;
         match (self.kind.value(), self.base_url.get()) {
-            (Some(PmsType::Mock), _) => Ok(PmsSettings::Mock),
             (None, None) if environment.is_production() => Err(missing(
                 "PMS_TYPE",
                 "is needed in production, where bookings of the mock would reach no hotel; set it to qloapps, or \
                  to mock if that is what you want",
             )),
-            (None, None) => Ok(PmsSettings::Mock),
+            (Some(PmsType::Mock), _) | (None, None) => Ok(PmsSettings::Mock),
             (Some(PmsType::QloApps), None) => Err(missing(
                 "PMS_BASE_URL",
                 "is needed for qloapps: the address of the shop, such as https://hotel.example.com",

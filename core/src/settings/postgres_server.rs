@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::dsn::encode;
-use super::{Secret, postgres_url};
+use super::{Secret, postgres_rules, postgres_url};
 use crate::error::{Error, Result};
 
 /// How to reach Postgres. Made from a URL by the settings; see the README for every option.
@@ -105,7 +105,7 @@ impl PostgresSettings {
 
     /// Whether the host belongs to Supabase.
     pub fn is_supabase(&self) -> bool {
-        postgres_url::is_supabase(&self.host)
+        postgres_rules::is_supabase(&self.host)
     }
 }
 

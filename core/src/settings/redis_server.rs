@@ -67,7 +67,7 @@ impl RedisSettings {
     /// `settings.invalid` or `settings.unknown` (field `redis_url`); no piece of a wrong URL is repeated.
     pub fn parse(url: &str) -> Result<Self> {
         redis_url::parse(url.trim())
-            .and_then(|settings| settings.checked())
+            .and_then(Self::checked)
             .map_err(|fault| fault.blame("redis_url"))
     }
 

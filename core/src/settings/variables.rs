@@ -86,11 +86,8 @@ pub(super) fn read(
     let mut found = Vec::new();
     for (name, value) in vars {
         match Variable::find(&name) {
-            Some(variable) => {
-                if !value.trim().is_empty() {
-                    found.push((variable.name == name, variable, value));
-                }
-            }
+            Some(_) if value.trim().is_empty() => {}
+            Some(variable) => found.push((variable.name == name, variable, value)),
             None if starts_with(&name, OURS) && !starts_with(&name, FOR_TESTS) => return Err(unknown(&name)),
             None => {}
         }
@@ -163,8 +160,8 @@ table! {
         |b, name, text| { b.postgres.pool_size.set_by_variable(name, whole_number::<u32>(text.trim())?); Ok(()) };
     "POSTGRES_MAX_OVERFLOW", "Connections beyond those, closed when idle.", "10",
         |b, name, text| { b.postgres.max_overflow.set_by_variable(name, whole_number::<u32>(text.trim())?); Ok(()) };
-    "POSTGRES_POOLER", "What stands before Postgres: `session`, `transaction`, or `auto` to tell by port 6543 and \
-        `pgbouncer=true`.", "auto",
+    "POSTGRES_POOLER", "What stands before Postgres: `session`, `transaction`, or `auto`: transaction on \
+        ports 6543 and 6432 and with `pgbouncer=true` in the URL, else session.", "auto",
         |b, name, text| { b.postgres.pooler.set_by_variable(name, Pooler::parse(text.trim())?); Ok(()) };
     "USE_SUPABASE", "Whether Postgres is Supabase: at most 2 + 2 connections there, and TLS by default on any host.",
         "false",
