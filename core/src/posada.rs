@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::backends::postgres::Postgres;
 use crate::backends::redis::Redis;
 use crate::clock::{SharedClock, SystemClock};
 use crate::error::{Error, Result, codes};
@@ -23,6 +24,7 @@ struct Inner {
     settings: Settings,
     clock: SharedClock,
     tasks: Tasks,
+    postgres: Option<Postgres>,
     redis: Option<Redis>,
     limits: RateLimiter,
 }
@@ -54,12 +56,15 @@ impl PosadaBuilder {
     /// # Errors
     /// `settings.*` when the settings name something that cannot be used, such as an unreadable certificate.
     pub fn build(self) -> Result<Posada> {
-        let tasks = Tasks::new();
+        let (tasks, clock) = (Tasks::new(), self.clock);
+        let postgres = match self.settings.postgres() {
+            Store::Memory => None,
+            Store::Server(settings) => Some(Postgres::new(settings, tasks.clone(), clock.clone())?),
+        };
         let redis = match self.settings.redis() {
             Store::Memory => None,
             Store::Server(settings) => Some(Redis::new(settings, tasks.clone())?),
         };
-        let clock = self.clock;
         let limits = match &redis {
             None => RateLimiter::new(Arc::new(MemoryLimitStore::new(clock.clone())), clock.clone()),
             Some(redis) => RateLimiter::new(Arc::new(RedisLimitStore::new(redis.clone())), clock.clone()),
@@ -68,6 +73,7 @@ impl PosadaBuilder {
             settings: self.settings,
             clock,
             tasks,
+            postgres,
             redis,
             limits,
         })))
@@ -107,7 +113,7 @@ impl Posada {
     /// [`builder`](Self::builder), and asks [`health`](Self::health) later.
     pub async fn connect(settings: Settings) -> Result<Self> {
         let posada = Self::builder().settings(settings).build()?;
-        posada.ping_redis().await?;
+        tokio::try_join!(posada.ping_postgres(), posada.ping_redis())?;
         Ok(posada)
     }
 
@@ -136,15 +142,26 @@ impl Posada {
     /// May be called again. Cancel-safe: what was not waited for ends by itself.
     ///
     /// # Errors
-    /// `postgres.timeout` when work was still under way at the deadline.
+    /// `posada.close_timeout` when work was still under way at the deadline.
     pub async fn close(&self) -> Result<()> {
-        match self.0.tasks.close(self.0.settings.close_deadline()).await {
+        let left = self.0.tasks.close(self.0.settings.close_deadline()).await;
+        if let Some(postgres) = &self.0.postgres {
+            postgres.close().await;
+        }
+        match left {
             0 => Ok(()),
             left => Err(Error::new(
                 codes::POSTGRES_TIMEOUT,
                 "work was still under way at the deadline",
             )
             .with("tasks", left)),
+        }
+    }
+
+    async fn ping_postgres(&self) -> Result<()> {
+        match &self.0.postgres {
+            Some(postgres) => Ok(postgres.ping().await?),
+            None => Ok(()),
         }
     }
 

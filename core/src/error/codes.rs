@@ -26,6 +26,8 @@ macro_rules! codes {
 codes! {
     /// The handle was closed by `close()`.
     POSADA_CLOSED = "posada.closed", Closed, Never;
+    /// Work was still under way when `close()` stopped waiting; it ends by itself.
+    POSADA_CLOSE_TIMEOUT = "posada.close_timeout", Timeout, Never;
     /// A defect of posada itself.
     POSADA_INTERNAL = "posada.internal", Internal, Never;
 
