@@ -16,7 +16,7 @@ pub mod settings;
 mod stay;
 mod task;
 mod tenants;
-#[cfg(feature = "testkit")]
+#[cfg(any(test, feature = "testkit"))]
 pub mod testkit;
 mod text;
 
@@ -30,7 +30,9 @@ pub use pms::{
     RoomId, RoomType, RoomTypeId,
 };
 pub use posada::{Posada, PosadaBuilder};
-pub use sessions::{Json, JsonNumber, JsonObject, JsonText};
+pub use sessions::{
+    ActiveSession, Document, Json, JsonNumber, JsonObject, JsonText, Session, SessionManager, Turn,
+};
 pub use settings::Settings;
 pub use stay::Stay;
 pub use tenants::TenantId;

@@ -6,3 +6,12 @@ pub(crate) const POSTGRES_CONNECTIONS_ACTIVE: &str = "postgres_connections_activ
 pub(crate) const POSTGRES_QUERY_DURATION_SECONDS: &str = "postgres_query_duration_seconds";
 /// Counter by `code`: calls that failed.
 pub(crate) const POSTGRES_ERRORS_TOTAL: &str = "postgres_errors_total";
+
+/// Gauge: live conversations of all tenants.
+pub(crate) const SESSION_ACTIVE_TOTAL: &str = "session_active_total";
+/// Counter by `reason`: conversations that ended by themselves (`ttl`).
+pub(crate) const SESSION_EXPIRATIONS_TOTAL: &str = "session_expirations_total";
+/// Counter by `operation` and `result` (`retry`, `success`, `failed`): writes that had to be repeated.
+pub(crate) const SESSION_SAVE_RETRIES_TOTAL: &str = "session_save_retries_total";
+/// Counter by `operation`: writes that met a conversation which somebody else had written.
+pub(crate) const SESSION_CONFLICTS_TOTAL: &str = "session_conflicts_total";

@@ -10,6 +10,7 @@ use crate::clock::{SharedClock, SystemClock};
 use crate::error::{Error, Result, codes};
 use crate::health::{Check, Health};
 use crate::limits::{MemoryLimitStore, RateLimiter, RedisLimitStore};
+use crate::sessions::{MemorySessions, RedisSessions, SessionManager, SessionOptions, SessionStore};
 use crate::settings::{Settings, Store};
 use crate::task::Tasks;
 
@@ -27,6 +28,7 @@ struct Inner {
     postgres: Option<Postgres>,
     redis: Option<Redis>,
     limits: RateLimiter,
+    sessions: SessionManager,
 }
 
 /// Puts a [`Posada`] together piece by piece.
@@ -69,6 +71,7 @@ impl PosadaBuilder {
             None => RateLimiter::new(Arc::new(MemoryLimitStore::new(clock.clone())), clock.clone()),
             Some(redis) => RateLimiter::new(Arc::new(RedisLimitStore::new(redis.clone())), clock.clone()),
         };
+        let sessions = sessions(&self.settings, redis.as_ref(), &clock, &tasks);
         Ok(Posada(Arc::new(Inner {
             settings: self.settings,
             clock,
@@ -76,7 +79,33 @@ impl PosadaBuilder {
             postgres,
             redis,
             limits,
+            sessions,
         })))
+    }
+}
+
+fn sessions(
+    settings: &Settings,
+    redis: Option<&Redis>,
+    clock: &SharedClock,
+    tasks: &Tasks,
+) -> SessionManager {
+    let store: Arc<dyn SessionStore> = match redis {
+        Some(redis) => Arc::new(RedisSessions::new(redis.clone(), clock.clone(), tasks.clone())),
+        None => Arc::new(MemorySessions::new(clock.clone())),
+    };
+    let options = SessionOptions {
+        ttl: settings.session_ttl(),
+        ..SessionOptions::default()
+    };
+    SessionManager::new(store, clock.clone(), tasks.clone(), options)
+}
+
+/// The services.
+impl Posada {
+    /// The conversations.
+    pub fn sessions(&self) -> &SessionManager {
+        &self.0.sessions
     }
 }
 

@@ -1,5 +1,412 @@
-//! Conversations.
+//! Conversations: what a guest and the hotel have said so far, shared by every process that talks to the guest.
+//!
+//! A conversation is a JSON document at `session:{tenant}:{user}` in Redis (or in this process), with a life of
+//! 30 minutes after its last write. The Python app reads and writes the same documents, so they keep the app's keys,
+//! members, order and spelling, and members that posada does not know are left alone.
+//!
+//! Promises:
+//! * No update is lost. A write replaces exactly the bytes that it was made from, or it is a conflict; that the other
+//!   writer is the app makes no difference.
+//! * Nothing is overwritten blindly. A read that fails never begins a new conversation, what is not a conversation
+//!   is reported and left as it is, and a write never brings a deleted conversation back.
+//! * A write whose answer was lost is looked up, not guessed.
+//! * One round trip per call in the common case, whatever else is in the database: lists and counts come from an
+//!   index per tenant, never from a scan.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> posada::Result<()> {
+//! use posada::{Json, Posada, TenantId, Turn};
+//!
+//! let posada = Posada::embedded();
+//! let hotel = TenantId::parse("hotel-test")?;
+//! let sessions = posada.sessions();
+//!
+//! let mut session = sessions.get_or_create("5491112345678", "whatsapp", Some(&hotel)).await?;
+//! session.document.set(["context", "last_intent"], "book")?;
+//! sessions.save(&mut session).await?; // `sessions.conflict` if somebody else wrote
+//!
+//! let nights = Json::parse(r#"{"context": {"nights": 2}}"#)?;
+//! sessions.update("5491112345678", Some(&hotel), &nights).await?; // re-applied if somebody else wrote
+//! sessions.append_turn("5491112345678", Some(&hotel), Turn::new("user", "¿Hay lugar?")).await?;
+//! assert_eq!(sessions.count(Some(&hotel)).await?, 1);
+//! # Ok(()) }
+//! ```
 
+mod document;
 mod json;
+mod memory;
+mod model;
+mod options;
+mod recent;
+mod redis;
+mod store;
+mod turn;
+mod version;
+mod writing;
 
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+pub use document::Document;
 pub use json::{Json, JsonNumber, JsonObject, JsonText};
+pub use model::{ActiveSession, Session};
+pub use turn::Turn;
+
+pub(crate) use memory::MemorySessions;
+pub(crate) use options::SessionOptions;
+pub(crate) use redis::RedisSessions;
+pub(crate) use store::SessionStore;
+
+use crate::TenantId;
+use crate::clock::SharedClock;
+use crate::error::Result;
+use crate::metrics::SESSION_ACTIVE_TOTAL;
+use crate::task::{self, Tasks};
+use model::{Address, check_channel};
+use store::Replaced;
+use writing::Writer;
+
+/// The conversations. See the [module](crate::sessions) for what it promises. Cheap to clone.
+///
+/// Every call may answer `sessions.invalid_user` for a user id that is empty, longer than 255 bytes or holds control
+/// characters. When Redis is down, every call answers `redis.unavailable` or `redis.timeout` within the command
+/// timeout of the settings, and nothing was done; a write that was sent and could not be looked up either answers
+/// `redis.outcome_unknown`. A key that holds something else than a text is `redis.wrong_type`.
+#[derive(Debug, Clone)]
+pub struct SessionManager {
+    store: Arc<dyn SessionStore>,
+    clock: SharedClock,
+    tasks: Tasks,
+    writer: Arc<Writer>,
+}
+
+/// How many conversations are looked at at once, where there are many.
+const AT_ONCE: usize = 32;
+
+impl SessionManager {
+    pub(crate) fn new(
+        store: Arc<dyn SessionStore>,
+        clock: SharedClock,
+        tasks: Tasks,
+        options: SessionOptions,
+    ) -> Self {
+        let writer = Arc::new(Writer::new(store.clone(), clock.clone(), options));
+        Self {
+            store,
+            clock,
+            tasks,
+            writer,
+        }
+    }
+
+    /// The conversation of a user, begun now if there is none. Any number of callers who begin it at once get the
+    /// same one. Reading does not renew its life.
+    ///
+    /// `channel` (1 to 255 bytes, such as `whatsapp`) matters only when the conversation begins.
+    ///
+    /// Cancel-safe: at worst an empty conversation has begun. A failure never replaces a conversation.
+    ///
+    /// # Errors
+    /// `sessions.invalid_channel`; `sessions.corrupt` when something else is stored there, which stays as it is.
+    pub async fn get_or_create(
+        &self,
+        user: &str,
+        channel: &str,
+        tenant: Option<&TenantId>,
+    ) -> Result<Session> {
+        let at = self.address(user, tenant)?;
+        check_channel(channel)?;
+        let body = Document::begin(user, channel, tenant, self.clock.now()).to_text();
+        let (stored, is_new) = self.store.create(&at, &body, self.writer.options().ttl).await?;
+        let mut session = self.writer.session(&at, &stored)?;
+        session.is_new = is_new;
+        Ok(session)
+    }
+
+    /// The conversation of a user, if there is one. Reading does not renew its life. Cancel-safe read.
+    ///
+    /// # Errors
+    /// `sessions.corrupt` when something else is stored there, which stays as it is.
+    pub async fn get(&self, user: &str, tenant: Option<&TenantId>) -> Result<Option<Session>> {
+        let at = self.address(user, tenant)?;
+        let stored = self.store.read(&at).await?;
+        stored.map(|stored| self.writer.session(&at, &stored)).transpose()
+    }
+
+    /// Stores a changed conversation, sets its `last_activity` and renews its life.
+    ///
+    /// After a success the session can be changed and saved again. After a conflict read it again, or use
+    /// [`update`](Self::update), which does that. Detached: it ends although the caller stops waiting, and then the
+    /// session in hand is of an older version.
+    ///
+    /// # Errors
+    /// `sessions.conflict` when somebody else wrote since it was read; `sessions.gone` when it expired or was deleted
+    /// (it is not brought back); `sessions.too_large` beyond 256 KiB; `sessions.invalid_document` when `user_id` or
+    /// `tenant_id` was changed, `canal` or `state` removed, or the document is nested too deep.
+    pub async fn save(&self, session: &mut Session) -> Result<()> {
+        let now = self.clock.now();
+        let new = self
+            .writer
+            .render(&mut session.document, &session.identity, now)?;
+        let (writer, at, expected) = (self.writer.clone(), session.at.clone(), session.version);
+        let version = new.version;
+        let outcome = self
+            .tasks
+            .detach(async move { writer.replace("save", &at, expected, &new).await });
+        match outcome.await? {
+            Replaced::Done => {
+                session.stored(version, now + self.ttl());
+                Ok(())
+            }
+            Replaced::Occupied(_) => Err(writing::conflict(&session.at)),
+            Replaced::Missing => Err(writing::gone(&session.at)),
+        }
+    }
+
+    /// Applies a JSON merge patch (RFC 7396: `null` removes a member, lists are replaced as a whole) to a
+    /// conversation, again and again while others write it too, and answers what is stored then. Sets `last_activity`
+    /// and renews the life. Detached.
+    ///
+    /// # Errors
+    /// `sessions.gone` when there is no such conversation; `sessions.conflict` when others kept writing for five
+    /// seconds; `sessions.too_large`, `sessions.invalid_document` and `sessions.corrupt` as [`save`](Self::save) and
+    /// [`get`](Self::get).
+    pub async fn update(&self, user: &str, tenant: Option<&TenantId>, patch: &Json) -> Result<Session> {
+        let at = self.address(user, tenant)?;
+        let (writer, patch) = (self.writer.clone(), patch.clone());
+        let work = async move {
+            writer
+                .apply("update", &at, |document| document.merge(&patch).map(|()| true))
+                .await
+        };
+        self.tasks.detach(work).await
+    }
+
+    /// Appends a turn to the list `history` of a conversation and answers what is stored then. The oldest turns go
+    /// when there are more than 50 or when they take more than 64 KiB. A turn whose id is there already changes
+    /// nothing. Sets `last_activity` and renews the life. Detached.
+    ///
+    /// # Errors
+    /// As [`update`](Self::update); `sessions.too_large` also for a single turn beyond 64 KiB, and
+    /// `sessions.invalid_document` when `history` is something else than a list.
+    pub async fn append_turn(&self, user: &str, tenant: Option<&TenantId>, turn: Turn) -> Result<Session> {
+        let at = self.address(user, tenant)?;
+        let (writer, turn) = (self.writer.clone(), turn.written(self.clock.now()));
+        let work = async move {
+            let options = writer.options();
+            writer
+                .apply("append_turn", &at, |document| turn.append_to(document, options))
+                .await
+        };
+        self.tasks.detach(work).await
+    }
+
+    /// Renews the life of a conversation without writing it; answers whether there is one. Detached.
+    ///
+    /// # Errors
+    /// Only those of every call; a repeat does no harm.
+    pub async fn touch(&self, user: &str, tenant: Option<&TenantId>) -> Result<bool> {
+        let at = self.address(user, tenant)?;
+        let (store, ttl) = (self.store.clone(), self.writer.options().ttl);
+        self.tasks
+            .detach(async move { store.touch(&at, ttl).await })
+            .await
+    }
+
+    /// Ends a conversation; answers whether there was one. Sessions in hand cannot bring it back. It also removes
+    /// what is `sessions.corrupt`. Detached.
+    ///
+    /// # Errors
+    /// Only those of every call.
+    pub async fn delete(&self, user: &str, tenant: Option<&TenantId>) -> Result<bool> {
+        let at = self.address(user, tenant)?;
+        let writer = self.writer.clone();
+        self.tasks.detach(async move { writer.delete(&at).await }).await
+    }
+
+    /// The live conversations of a tenant (or of none), the first to end first. Cancel-safe read.
+    ///
+    /// A conversation that only another program has written is listed once posada has met it, and one that another
+    /// program deleted until it would have ended.
+    ///
+    /// # Errors
+    /// Only those of every call.
+    pub async fn list(&self, tenant: Option<&TenantId>) -> Result<Vec<ActiveSession>> {
+        self.open()?;
+        self.store.list(tenant).await
+    }
+
+    /// How many conversations [`list`](Self::list) would name. Cancel-safe read.
+    ///
+    /// # Errors
+    /// Only those of every call.
+    pub async fn count(&self, tenant: Option<&TenantId>) -> Result<u64> {
+        self.open()?;
+        self.store.count(tenant).await
+    }
+
+    /// Counts the live conversations of all tenants and of none, and shows the sum as the gauge
+    /// `session_active_total`. One call per tenant; for a scheduler, not for a request. Cancel-safe read.
+    ///
+    /// # Errors
+    /// Only those of every call.
+    pub async fn measure(&self) -> Result<u64> {
+        self.open()?;
+        let tenants = self.store.tenants().await?.into_iter().map(Some).chain([None]);
+        let counts: Vec<u64> = stream::iter(tenants)
+            .map(|tenant| async move { self.store.count(tenant.as_ref()).await })
+            .buffer_unordered(AT_ONCE)
+            .try_collect()
+            .await?;
+        let active: u64 = counts.into_iter().sum();
+        metrics::gauge!(SESSION_ACTIVE_TOTAL).set(f64::from(u32::try_from(active).unwrap_or(u32::MAX)));
+        Ok(active)
+    }
+
+    /// Deletes every conversation of a tenant; answers how many there were. Detached.
+    ///
+    /// # Errors
+    /// Only those of every call; after an error some may be left, and a repeat deletes those.
+    pub async fn purge_tenant(&self, tenant: &TenantId) -> Result<u64> {
+        let (store, tenant) = (self.store.clone(), tenant.clone());
+        self.tasks
+            .detach(async move { store.purge_tenant(&tenant).await })
+            .await
+    }
+
+    /// Deletes the conversations of a user with every tenant that has had conversations, and with none; answers how
+    /// many there were. Detached.
+    ///
+    /// # Errors
+    /// Only those of every call; after an error some may be left, and a repeat deletes those.
+    pub async fn purge_user(&self, user: &str) -> Result<u64> {
+        self.address(user, None)?;
+        let (store, writer, user) = (self.store.clone(), self.writer.clone(), user.to_owned());
+        let work = async move {
+            let tenants = store.tenants().await?.into_iter().map(Some).chain([None]);
+            let deleted: Vec<bool> = stream::iter(tenants)
+                .map(|tenant| Address::new(&user, tenant.as_ref()))
+                .map(|at| async { writer.delete(&at?).await })
+                .buffer_unordered(AT_ONCE)
+                .try_collect()
+                .await?;
+            Ok(deleted.into_iter().map(u64::from).sum())
+        };
+        self.tasks.detach(work).await
+    }
+
+    fn address(&self, user: &str, tenant: Option<&TenantId>) -> Result<Address> {
+        self.open()?;
+        Address::new(user, tenant)
+    }
+
+    fn open(&self) -> Result<()> {
+        if self.tasks.is_closed() {
+            return Err(task::closed());
+        }
+        Ok(())
+    }
+
+    fn ttl(&self) -> TimeDelta {
+        TimeDelta::from_std(self.writer.options().ttl).unwrap_or(TimeDelta::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use chrono::DateTime;
+
+    use super::*;
+    use crate::clock::{Clock, ManualClock};
+    use crate::error::codes;
+    use crate::testkit;
+
+    const LIFE: Duration = Duration::from_mins(30);
+
+    fn in_memory() -> (ManualClock, Tasks, SessionManager) {
+        let (clock, tasks) = (ManualClock::at(DateTime::UNIX_EPOCH), Tasks::new());
+        let store = Arc::new(MemorySessions::new(clock.shared()));
+        let sessions = SessionManager::new(store, clock.shared(), tasks.clone(), SessionOptions::default());
+        (clock, tasks, sessions)
+    }
+
+    #[tokio::test]
+    async fn memory_keeps_every_promise() {
+        let (_, _, sessions) = in_memory();
+        testkit::sessions::every_promise(&sessions, "memory").await;
+    }
+
+    #[tokio::test]
+    async fn reading_does_not_renew_a_life_and_writing_and_touching_do() {
+        let (clock, _, sessions) = in_memory();
+        let mut session = sessions.get_or_create("549", "whatsapp", None).await.unwrap();
+        clock.advance(LIFE / 2);
+        let read = sessions.get("549", None).await.unwrap().unwrap();
+        assert_eq!(read.expires(), Some(clock.now() + LIFE / 2));
+        sessions.save(&mut session).await.unwrap();
+        assert_eq!(session.expires(), Some(clock.now() + LIFE));
+        clock.advance(LIFE - Duration::from_millis(1));
+        assert!(sessions.touch("549", None).await.unwrap());
+        clock.advance(LIFE - Duration::from_millis(1));
+        assert_eq!(sessions.count(None).await.unwrap(), 1);
+        clock.advance(Duration::from_millis(1));
+        assert!(sessions.get("549", None).await.unwrap().is_none());
+        assert_eq!(sessions.count(None).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_save_after_the_end_is_gone() {
+        let (clock, _, sessions) = in_memory();
+        let mut session = sessions.get_or_create("549", "whatsapp", None).await.unwrap();
+        clock.advance(LIFE);
+        assert!(
+            sessions
+                .save(&mut session)
+                .await
+                .unwrap_err()
+                .is(codes::SESSIONS_GONE)
+        );
+        assert!(
+            sessions
+                .get_or_create("549", "whatsapp", None)
+                .await
+                .unwrap()
+                .is_new()
+        );
+    }
+
+    #[tokio::test]
+    async fn a_save_notes_the_moment_of_the_activity() {
+        let (clock, _, sessions) = in_memory();
+        let mut session = sessions.get_or_create("549", "whatsapp", None).await.unwrap();
+        clock.advance(Duration::from_millis(1500));
+        sessions.save(&mut session).await.unwrap();
+        let text = session.document.to_text();
+        assert!(text.contains(r#""created_at": "1970-01-01T00:00:00+00:00""#));
+        assert!(text.contains(r#""last_activity": "1970-01-01T00:00:01.500000+00:00""#));
+    }
+
+    #[tokio::test]
+    async fn a_closed_handle_says_so() {
+        let (_, tasks, sessions) = in_memory();
+        tasks.close(Duration::from_secs(1)).await;
+        assert!(
+            sessions
+                .get("549", None)
+                .await
+                .unwrap_err()
+                .is(codes::POSADA_CLOSED)
+        );
+        assert!(
+            sessions
+                .delete("549", None)
+                .await
+                .unwrap_err()
+                .is(codes::POSADA_CLOSED)
+        );
+    }
+}

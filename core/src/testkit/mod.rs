@@ -15,3 +15,4 @@ mod proxy;
 pub mod redis;
 
 pub use proxy::Proxy;
+pub mod sessions;

@@ -8,6 +8,8 @@ use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
+use crate::TenantId;
+
 /// What could end a part (`:`), begin an escape (`%`) or move the key to another slot (`{` and `}`).
 const SPECIAL: &AsciiSet = &CONTROLS.add(b':').add(b'%').add(b'{').add(b'}');
 
@@ -46,6 +48,27 @@ pub(crate) fn limit_previous_window(item: &str) -> String {
     format!("LIMITS:{{{item}}}/-1")
 }
 
+/// A conversation, shared with the app: `session:{tenant}:{user}`, or `session:{user}` without a tenant.
+pub(crate) fn session(tenant: Option<&TenantId>, user: &str) -> String {
+    match tenant {
+        Some(tenant) => format!("session:{}:{}", part(tenant.as_str()), part(user)),
+        None => format!("session:{}", part(user)),
+    }
+}
+
+/// The live conversations of a tenant, or of those without one.
+pub(crate) fn session_index(tenant: Option<&TenantId>) -> String {
+    match tenant {
+        Some(tenant) => format!("posada:sessions:{}", part(tenant.as_str())),
+        None => "posada:sessions".to_owned(),
+    }
+}
+
+/// The tenants that have, or had, conversations.
+pub(crate) fn session_tenants() -> &'static str {
+    "posada:session_tenants"
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,5 +85,21 @@ mod tests {
         assert_eq!(part("a:b"), "a%3Ab");
         assert_eq!(part("a%3Ab"), "a%253Ab");
         assert_eq!(part("{x}é:"), "%7Bx%7Dé%3A");
+    }
+
+    #[test]
+    fn a_conversation_has_the_apps_key_and_no_two_share_one() {
+        let tenant = |id| TenantId::parse(id).unwrap();
+        assert_eq!(
+            session(Some(&tenant("hotel-test")), "5491112345678"),
+            "session:hotel-test:5491112345678"
+        );
+        assert_eq!(session(None, "ana@hotel.example"), "session:ana@hotel.example");
+        let keys = [
+            session(Some(&tenant("a")), "b:c"),
+            session(Some(&tenant("a:b")), "c"),
+            session(None, "a:b:c"),
+        ];
+        assert!(keys[0] != keys[1] && keys[1] != keys[2] && keys[0] != keys[2]);
     }
 }

@@ -1,0 +1,282 @@
+//! Conversations in Redis: one string per conversation, and a sorted set per tenant that knows which ones live.
+//!
+//! The two keys stand in different slots of a cluster, so they are changed by two calls that share one round trip.
+//! The index is therefore a good guess, corrected by time: what has ended leaves it by its score, and what
+//! another program stored joins it when this one next meets it. No conversation is lost or kept by its mistakes.
+
+use std::time::Duration;
+
+use ::redis::{FromRedisValue, cmd};
+use async_trait::async_trait;
+use chrono::TimeDelta;
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+use super::model::{ActiveSession, Address};
+use super::recent::Recent;
+use super::store::{Replaced, SessionStore, Stored};
+use super::version::{Rendered, Version};
+use crate::TenantId;
+use crate::backends::redis::{Failure, Redis, Script, keys};
+use crate::clock::SharedClock;
+use crate::error::{Error, Result};
+use crate::metrics::SESSION_EXPIRATIONS_TOTAL;
+use crate::task::Tasks;
+
+static READ: Script = Script::new("sessions.read", include_str!("read.lua"));
+static CREATE: Script = Script::new("sessions.create", include_str!("create.lua"));
+static REPLACE: Script = Script::new("sessions.replace", include_str!("replace.lua"));
+static NOTE: Script = Script::new("sessions.note", include_str!("note.lua"));
+static LIST: Script = Script::new("sessions.list", include_str!("list.lua"));
+static COUNT: Script = Script::new("sessions.count", include_str!("count.lua"));
+
+/// How far an index may be off about the end of a conversation before it is corrected.
+const SLACK: Duration = Duration::from_secs(2);
+/// How long a tenant is taken to be on the list of tenants.
+const TENANT_NOTED: Duration = Duration::from_mins(10);
+/// How long a conversation that another program stored without an end is listed after it was last met.
+const ENDLESS: Duration = Duration::from_hours(24);
+/// How many conversations are removed at a time, and how many of them at once.
+const PURGE: (usize, usize) = (500, 32);
+
+/// The adapter.
+#[derive(Clone)]
+pub(crate) struct RedisSessions {
+    redis: Redis,
+    clock: SharedClock,
+    tasks: Tasks,
+    recent: std::sync::Arc<Recent>,
+}
+
+impl RedisSessions {
+    pub(crate) fn new(redis: Redis, clock: SharedClock, tasks: Tasks) -> Self {
+        Self {
+            redis,
+            clock,
+            tasks,
+            recent: std::sync::Arc::new(Recent::new(65_536)),
+        }
+    }
+
+    /// Whether the index is known to hold the conversation up to `ttl` from now.
+    fn is_noted(&self, at: &Address, ttl: Duration) -> bool {
+        self.recent.covers(at, self.clock.instant() + ttl, SLACK)
+    }
+
+    /// Notes in the index that the conversation lives for `ttl`. A failure is logged only: the next call tries again.
+    async fn note(&self, at: &Address, ttl: Duration, only_known: bool) {
+        let tenant = at.tenant.as_ref();
+        let now = self.clock.instant();
+        let (outcome, ()) = tokio::join!(
+            self.redis
+                .script(&NOTE)
+                .key(keys::session_index(tenant))
+                .arg(millis(ttl))
+                .arg(&*at.user)
+                .arg(if only_known { "XX" } else { "" })
+                .read::<u64>(),
+            self.note_tenant(tenant),
+        );
+        match outcome {
+            Ok(ended) => {
+                if !only_known {
+                    self.recent.note(at, now + ttl, now);
+                }
+                metrics::counter!(SESSION_EXPIRATIONS_TOTAL, "reason" => "ttl").increment(ended);
+            }
+            Err(failure) => tracing::warn!(%failure, "a conversation is not in the index of its tenant yet"),
+        }
+    }
+
+    async fn note_tenant(&self, tenant: Option<&TenantId>) {
+        let now = self.clock.instant();
+        let Some(tenant) = tenant.filter(|tenant| !self.recent.covers(tenant, now, Duration::ZERO)) else {
+            return;
+        };
+        let mut command = cmd("SADD");
+        command.arg(keys::session_tenants()).arg(tenant.as_str());
+        if self.redis.read::<u64>(&command).await.is_ok() {
+            self.recent.note(tenant, now + TENANT_NOTED, now);
+        }
+    }
+
+    /// Corrects the index behind the caller's back, if what was read is not as it was noted.
+    fn correct(&self, at: &Address, stored: &Stored) {
+        let ttl = stored.time_to_live.unwrap_or(ENDLESS);
+        if !self.is_noted(at, ttl) {
+            let (this, at) = (self.clone(), at.clone());
+            self.tasks
+                .in_background(async move { this.note(&at, ttl, false).await });
+        }
+    }
+
+    async fn unlink(&self, key: String) -> Result<u64, Failure> {
+        let mut command = cmd("UNLINK");
+        command.arg(key);
+        self.redis.read(&command).await
+    }
+
+    async fn forget(&self, at: &Address) -> Result<(), Failure> {
+        self.recent.forget(at);
+        let mut command = cmd("ZREM");
+        command
+            .arg(keys::session_index(at.tenant.as_ref()))
+            .arg(&*at.user);
+        self.redis.read::<u64>(&command).await.map(drop)
+    }
+}
+
+#[async_trait]
+impl SessionStore for RedisSessions {
+    async fn read(&self, at: &Address) -> Result<Option<Stored>> {
+        let reply: Option<(Vec<u8>, i64)> = named(at, self.redis.script(&READ).key(at.key()).read().await)?;
+        let stored = reply.map(stored);
+        if let Some(stored) = &stored {
+            self.correct(at, stored);
+        }
+        Ok(stored)
+    }
+
+    async fn create(&self, at: &Address, body: &str, ttl: Duration) -> Result<(Stored, bool)> {
+        let create = self
+            .redis
+            .script(&CREATE)
+            .key(at.key())
+            .arg(body)
+            .arg(millis(ttl))
+            .read::<(Vec<u8>, i64, bool)>();
+        // An unknown conversation will exist after this call, so the index learns of it in the same round trip.
+        let reply = if self.is_noted(at, Duration::ZERO) {
+            create.await
+        } else {
+            tokio::join!(create, self.note(at, ttl, false)).0
+        };
+        let (body, left, is_new) = named(at, reply)?;
+        let stored = stored((body, left));
+        self.correct(at, &stored);
+        Ok((stored, is_new))
+    }
+
+    async fn replace(
+        &self,
+        at: &Address,
+        expected: Version,
+        new: &Rendered,
+        ttl: Duration,
+    ) -> Result<Replaced> {
+        let replace = self
+            .redis
+            .script(&REPLACE)
+            .key(at.key())
+            .arg(expected.hex())
+            .arg(&new.body)
+            .arg(new.version.hex())
+            .arg(millis(ttl))
+            .write::<(u8, Option<Vec<u8>>, Option<i64>)>();
+        let (reply, ()) = tokio::join!(replace, self.note(at, ttl, false));
+        Ok(match named(at, reply)? {
+            (1, ..) => Replaced::Done,
+            (2, Some(body), left) => Replaced::Occupied(stored((body, left.unwrap_or(-1)))),
+            _ => {
+                let (this, at) = (self.clone(), at.clone());
+                self.tasks.in_background(async move {
+                    let _next_note_corrects_it = this.forget(&at).await;
+                });
+                Replaced::Missing
+            }
+        })
+    }
+
+    async fn touch(&self, at: &Address, ttl: Duration) -> Result<bool> {
+        let mut command = cmd("PEXPIRE");
+        command.arg(at.key()).arg(millis(ttl));
+        let (reply, ()) = tokio::join!(self.redis.read::<bool>(&command), self.note(at, ttl, true));
+        named(at, reply)
+    }
+
+    async fn delete(&self, at: &Address) -> Result<bool> {
+        let mut command = cmd("GETDEL");
+        command.arg(at.key());
+        let (reply, _next_note_corrects_it) =
+            tokio::join!(self.redis.write::<Option<Vec<u8>>>(&command), self.forget(at));
+        Ok(named(at, reply)?.is_some())
+    }
+
+    async fn list(&self, tenant: Option<&TenantId>) -> Result<Vec<ActiveSession>> {
+        let index = keys::session_index(tenant);
+        let reply: Vec<(String, i64)> = self.redis.script(&LIST).key(index).read().await?;
+        let now = self.clock.now();
+        Ok(reply
+            .into_iter()
+            .map(|(user, left)| ActiveSession {
+                user,
+                expires: now + TimeDelta::milliseconds(left),
+            })
+            .collect())
+    }
+
+    async fn count(&self, tenant: Option<&TenantId>) -> Result<u64> {
+        let index = keys::session_index(tenant);
+        Ok(self.redis.script(&COUNT).key(index).read().await?)
+    }
+
+    async fn purge_tenant(&self, tenant: &TenantId) -> Result<u64> {
+        let mut purged = 0;
+        loop {
+            let mut command = cmd("ZRANGE");
+            command
+                .arg(keys::session_index(Some(tenant)))
+                .arg(0)
+                .arg(PURGE.0 - 1);
+            let users: Vec<String> = self.redis.read(&command).await?;
+            if users.is_empty() {
+                return Ok(purged);
+            }
+            let keys: Vec<_> = users
+                .iter()
+                .map(|user| keys::session(Some(tenant), user))
+                .collect();
+            let removed: Vec<u64> = stream::iter(keys)
+                .map(|key| self.unlink(key))
+                .buffer_unordered(PURGE.1)
+                .try_collect()
+                .await?;
+            purged += removed.into_iter().sum::<u64>();
+            let mut command = cmd("ZREM");
+            command.arg(keys::session_index(Some(tenant))).arg(&users);
+            self.redis.read::<u64>(&command).await?;
+        }
+    }
+
+    async fn tenants(&self) -> Result<Vec<TenantId>> {
+        let mut command = cmd("SMEMBERS");
+        command.arg(keys::session_tenants());
+        let names: Vec<String> = self.redis.read(&command).await?;
+        Ok(names
+            .iter()
+            .filter_map(|name| TenantId::parse(name).ok())
+            .collect())
+    }
+}
+
+impl std::fmt::Debug for RedisSessions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RedisSessions").finish_non_exhaustive()
+    }
+}
+
+fn stored((body, left): (Vec<u8>, i64)) -> Stored {
+    Stored {
+        body,
+        time_to_live: u64::try_from(left).ok().map(Duration::from_millis),
+    }
+}
+
+/// At least one millisecond: Redis refuses a life of zero.
+fn millis(ttl: Duration) -> u64 {
+    u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).max(1)
+}
+
+/// A failure about one conversation names its key.
+fn named<T: FromRedisValue>(at: &Address, reply: Result<T, Failure>) -> Result<T> {
+    reply.map_err(|failure| Error::from(failure).with("key", at.key()))
+}

@@ -1,0 +1,62 @@
+//! Which bytes of a conversation somebody has seen.
+
+use std::fmt;
+
+use sha1::{Digest, Sha1};
+
+/// The SHA-1 of a stored document. Redis computes the same with `redis.sha1hex`, so a compare-and-set notices any
+/// other writer without asking it to keep a counter. It guards against accidents, not against forgery.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Version([u8; 20]);
+
+impl Version {
+    /// The version of these bytes.
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        Self(Sha1::digest(bytes).into())
+    }
+
+    /// Forty lower-case hexadecimal digits.
+    pub(crate) fn hex(self) -> String {
+        use fmt::Write as _;
+        let mut text = String::with_capacity(40);
+        for byte in self.0 {
+            let _ = write!(text, "{byte:02x}");
+        }
+        text
+    }
+}
+
+impl fmt::Debug for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.hex())
+    }
+}
+
+/// The text of a document on its way to the store, with its version.
+#[derive(Debug, Clone)]
+pub(crate) struct Rendered {
+    /// What will be stored.
+    pub(crate) body: String,
+    /// Its version.
+    pub(crate) version: Version,
+}
+
+impl From<String> for Rendered {
+    fn from(body: String) -> Self {
+        let version = Version::of(body.as_bytes());
+        Self { body, version }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_is_what_redis_computes() {
+        assert_eq!(
+            Version::of(b"abc").hex(),
+            "a9993e364706816aba3e25717850c26c9cd0d89d"
+        );
+    }
+}
