@@ -26,8 +26,8 @@ pub use health::{Check, Health};
 pub use limits::{Decision, FailurePolicy, Granularity, RateLimit, RateLimiter, Strategy};
 pub use pms::{
     Availability, BookedRoom, Booking, BookingId, BookingRequest, BookingStatus, Created, Currency, Guest,
-    HoldProof, Hotel, HotelId, IdempotencyKey, Money, Occupancy, OccupancyLimits, Offer, Party, Quote,
-    RoomId, RoomType, RoomTypeId,
+    HoldProof, Hotel, HotelId, IdempotencyKey, MockCollision, MockFault, MockOperation, MockPms, Money,
+    Occupancy, OccupancyLimits, Offer, Party, PmsClient, Quote, RoomId, RoomType, RoomTypeId,
 };
 pub use posada::{Posada, PosadaBuilder};
 pub use sessions::{

@@ -5,6 +5,8 @@
 //! * Values that a request is made of ([`Guest`], [`Party`], [`IdempotencyKey`], …) were checked when they were
 //!   made, because the system behind them often breaks on a bad value instead of refusing it.
 //! * A [`BookingRequest`] carries an [`IdempotencyKey`]: the same key asks for the same booking.
+//! * [`PmsClient`] trusts no system: what it booked, it looks at again (`verify.rs`), and no write is ever repeated
+//!   on a guess (`booking.rs`). Providers only translate (`provider.rs`).
 //!
 //! ```
 //! use posada::{BookingRequest, Guest, HotelId, IdempotencyKey, Occupancy, RoomTypeId, Stay};
@@ -22,16 +24,312 @@
 //! # Ok::<(), posada::Error>(())
 //! ```
 
+mod admission;
+mod booking;
+#[cfg(test)]
+mod fixture;
+mod gate;
 mod guest;
 mod id;
+mod mock;
 mod model;
 mod money;
 mod occupancy;
+mod patience;
+mod provider;
 mod request;
+mod verify;
 
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::SharedClock;
+use crate::error::{Error, Result, codes};
+use crate::stay::Stay;
+use crate::task::{self, Tasks};
+use admission::House;
+use booking::Desk;
+pub(crate) use gate::{HotelGate, LocalGate};
 pub use guest::Guest;
 pub use id::{BookingId, HotelId, IdempotencyKey, RoomId, RoomTypeId};
+pub use mock::{MockCollision, MockFault, MockOperation, MockPms};
 pub use model::{Availability, BookedRoom, Booking, BookingStatus, Created, Hotel, Offer, Quote, RoomType};
 pub use money::{Currency, Money};
 pub use occupancy::{Occupancy, OccupancyLimits, Party};
+pub(crate) use patience::Patience;
+pub(crate) use provider::PmsProvider;
+use provider::Record;
 pub use request::{BookingRequest, HoldProof};
+
+/// The property management system of a hotel company, behind one promise: **no double booking, no silently
+/// back-ordered guest, no second booking after a lost answer.** Cloning is cheap.
+///
+/// Reads are cancel-safe. `book` and `cancel` are detached: a caller that goes away loses only the answer. Every
+/// call answers `pms.unavailable` or `pms.timeout` when the system is down and nothing was changed, and
+/// `posada.closed` after the handle was closed.
+#[derive(Clone)]
+pub struct PmsClient(Arc<Inner>);
+
+struct Inner {
+    desk: Arc<Desk>,
+    tasks: Tasks,
+}
+
+impl PmsClient {
+    pub(crate) fn new(
+        provider: Arc<dyn PmsProvider>,
+        gate: Arc<dyn HotelGate>,
+        clock: SharedClock,
+        tasks: Tasks,
+        patience: Patience,
+    ) -> Self {
+        let desk = Arc::new(Desk {
+            provider,
+            gate,
+            clock,
+            patience,
+        });
+        Self(Arc::new(Inner { desk, tasks }))
+    }
+
+    /// All hotels. Cancel-safe read.
+    ///
+    /// # Errors
+    /// As the [type](Self) says.
+    pub async fn hotels(&self) -> Result<Vec<Hotel>> {
+        self.provider()?.hotels().await
+    }
+
+    /// The room types of a hotel, with their limits. Cancel-safe read.
+    ///
+    /// # Errors
+    /// `pms.unknown_hotel`.
+    pub async fn room_types(&self, hotel: HotelId) -> Result<Vec<RoomType>> {
+        Ok(House::read(self.provider()?, hotel).await?.into_room_types())
+    }
+
+    /// What a party can book for a stay: of one room type, or of all. A party is one
+    /// [`Occupancy`] or one for each of several rooms. Cancel-safe read.
+    ///
+    /// An empty answer means that the hotel is full. The answer is a moment's view: only [`book`](Self::book) gives
+    /// a room.
+    ///
+    /// # Errors
+    /// `pms.unknown_hotel`, `pms.unknown_room_type`; `pms.invalid_request` (field `stay`) for dates before today in
+    /// the hotel's calendar or beyond what it sells; `pms.occupancy` when no room type asked about takes the party.
+    pub async fn availability(
+        &self,
+        hotel: HotelId,
+        stay: Stay,
+        party: impl Into<Party> + Send,
+        room_type: Option<RoomTypeId>,
+    ) -> Result<Availability> {
+        let party = party.into();
+        let house = House::read(self.provider()?, hotel).await?;
+        let offers = house.offers(stay, &party, room_type).await?;
+        Ok(Availability {
+            hotel,
+            stay,
+            offers,
+            age: Duration::ZERO,
+            potentially_stale: false,
+        })
+    }
+
+    /// The price of a stay, to be told to a guest and to be carried by the booking. Cancel-safe read.
+    ///
+    /// # Errors
+    /// `pms.sold_out`, and those of [`availability`](Self::availability).
+    pub async fn quote(
+        &self,
+        hotel: HotelId,
+        room_type: RoomTypeId,
+        stay: Stay,
+        party: impl Into<Party> + Send,
+    ) -> Result<Quote> {
+        let party = party.into();
+        let answer = self
+            .availability(hotel, stay, party.clone(), Some(room_type))
+            .await?;
+        let offer = answer.offers.first().ok_or_else(|| {
+            Error::new(codes::PMS_SOLD_OUT, "not enough rooms are free").with("room_type", room_type)
+        })?;
+        let quoted_at = self.0.desk.clock.now();
+        Ok(Quote {
+            hotel,
+            room_type,
+            stay,
+            party,
+            total: offer.total,
+            quoted_at,
+        })
+    }
+
+    /// Books, or finds the booking that an earlier call with the same key made. Detached; takes as long as the
+    /// system needs, and minutes when it loses answers.
+    ///
+    /// With a hold, its rooms and nights must cover the request and it must be live. With a quote, the booking is
+    /// made at that price or not at all. A success has a room for every guest, and nobody else has it.
+    ///
+    /// # Errors
+    /// * `pms.sold_out`: no room is left, or others were faster; whatever was begun is cancelled
+    ///   (`cancelled_booking`).
+    /// * `pms.price_changed` with `quoted` and `current`.
+    /// * `pms.key_reused` with `differs`: the key belongs to a booking that does not answer to this request.
+    /// * `pms.wrong_state`: the booking of this key was cancelled since.
+    /// * `pms.hold_mismatch` with `differs`.
+    /// * `pms.outcome_unknown`: it may or may not be booked. Ask again with the same key; never with another.
+    /// * Those of [`availability`](Self::availability). Nothing was booked then.
+    pub async fn book(&self, request: &BookingRequest, hold: Option<&HoldProof>) -> Result<Booking> {
+        if let Some(hold) = hold {
+            hold.covers(request)?;
+        }
+        let (desk, request, hold) = (self.0.desk.clone(), request.clone(), hold.cloned());
+        self.0
+            .tasks
+            .detach(async move { desk.book(&request, hold.as_ref()).await })
+            .await
+    }
+
+    /// A booking as it is now; `None` when there is none of that id. Cancel-safe read.
+    ///
+    /// # Errors
+    /// `pms.outcome_unknown` while the system is still writing its rooms.
+    pub async fn booking(&self, id: BookingId) -> Result<Option<Booking>> {
+        let record = self.provider()?.record(id).await?;
+        record
+            .map(|record| booking::answer(&record, Created::FoundAgain))
+            .transpose()
+    }
+
+    /// The booking that was made with a key: the live one, else the last that was cancelled; `None` when there is
+    /// none. Right after `pms.outcome_unknown`, `None` proves nothing yet. Cancel-safe read.
+    ///
+    /// # Errors
+    /// `pms.outcome_unknown` while the system is still writing its rooms.
+    pub async fn find_booking(&self, key: &IdempotencyKey) -> Result<Option<Booking>> {
+        let records = self.provider()?.find(key).await?;
+        let live = records
+            .iter()
+            .find(|record| record.status() != BookingStatus::Cancelled);
+        let found: Option<&Record> = live.or(records.last());
+        found
+            .map(|record| booking::answer(record, Created::FoundAgain))
+            .transpose()
+    }
+
+    /// Cancels a booking and frees its rooms; a booking that is cancelled already is answered as it is. Detached.
+    ///
+    /// # Errors
+    /// `pms.unknown_booking`; `pms.wrong_state` when the guest is, or was, in the house; `pms.outcome_unknown`
+    /// when the answer was lost every time, and then the call may be repeated.
+    pub async fn cancel(&self, id: BookingId) -> Result<Booking> {
+        let desk = self.0.desk.clone();
+        self.0.tasks.detach(async move { desk.cancel(id).await }).await
+    }
+
+    fn provider(&self) -> Result<&Arc<dyn PmsProvider>> {
+        if self.0.tasks.is_closed() {
+            return Err(task::closed());
+        }
+        Ok(&self.0.desk.provider)
+    }
+}
+
+impl fmt::Debug for PmsClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PmsClient")
+            .field("patience", &self.0.desk.patience)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fixture::{World, hotel, room, room_type, stay};
+    use super::*;
+    use crate::testkit::pms::Suite;
+
+    #[tokio::test]
+    async fn the_mock_keeps_every_promise() {
+        let world = World::new();
+        let suite = Suite::new(world.process(), "2027-02-01".parse().unwrap(), "mock").await;
+        suite.run().await;
+        assert_eq!(world.mock.double_booked_nights(), 0);
+    }
+
+    #[tokio::test]
+    async fn the_mock_keeps_every_promise_with_a_gap() {
+        let world = World::new();
+        world.mock.set_gap(3);
+        Suite::new(world.process(), "2027-02-01".parse().unwrap(), "gap")
+            .await
+            .run()
+            .await;
+    }
+
+    #[tokio::test]
+    async fn a_night_in_the_demo_hotel_has_service_and_tax_in_its_price() {
+        let process = World::new().process();
+        let answer = process
+            .availability(hotel(), stay(), room(2), None)
+            .await
+            .unwrap();
+        let totals: Vec<_> = answer
+            .offers
+            .iter()
+            .map(|offer| offer.total.to_string())
+            .collect();
+        assert_eq!(
+            totals,
+            ["2600.00 USD", "3640.00 USD", "4680.00 USD", "5720.00 USD"]
+        );
+        assert_eq!(answer.offers[0].net_total.to_string(), "2500.00 USD");
+        assert_eq!(answer.offers[0].per_night[0].1.to_string(), "1300.00 USD");
+        assert_eq!((answer.age, answer.potentially_stale), (Duration::ZERO, false));
+    }
+
+    #[tokio::test]
+    async fn dates_beyond_what_the_hotel_sells_are_refused() {
+        let process = World::new().process();
+        let last = Stay::parse("2027-12-31", "2028-01-01").unwrap();
+        let beyond = Stay::parse("2027-12-31", "2028-01-02").unwrap();
+        assert!(process.availability(hotel(), last, room(2), None).await.is_ok());
+        let error = process
+            .availability(hotel(), beyond, room(2), Some(room_type()))
+            .await
+            .unwrap_err();
+        assert_eq!(
+            (error.code(), error.field()),
+            ("pms.invalid_request", Some("stay"))
+        );
+    }
+
+    #[tokio::test]
+    async fn today_can_be_booked_and_yesterday_cannot() {
+        let process = World::new().process();
+        let today = Stay::parse("2027-01-01", "2027-01-02").unwrap();
+        let yesterday = Stay::parse("2026-12-31", "2027-01-02").unwrap();
+        assert!(process.availability(hotel(), today, room(2), None).await.is_ok());
+        let error = process
+            .availability(hotel(), yesterday, room(2), None)
+            .await
+            .unwrap_err();
+        assert_eq!(error.field(), Some("stay"));
+    }
+
+    #[tokio::test]
+    async fn a_closed_handle_says_so() {
+        let process = World::new().process();
+        process.0.tasks.close(Duration::from_secs(5)).await;
+        assert!(process.hotels().await.unwrap_err().is(codes::POSADA_CLOSED));
+        assert!(
+            process
+                .cancel(BookingId::new(1).unwrap())
+                .await
+                .unwrap_err()
+                .is(codes::POSADA_CLOSED)
+        );
+    }
+}

@@ -11,6 +11,7 @@
 )]
 
 pub mod limits;
+pub mod pms;
 mod proxy;
 pub mod redis;
 

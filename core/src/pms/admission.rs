@@ -1,0 +1,147 @@
+//! What a hotel sells, and to whom: the checks that the system itself leaves out.
+
+use std::sync::Arc;
+
+use chrono::{Days, NaiveDate};
+
+use super::id::{HotelId, RoomTypeId};
+use super::model::{Hotel, Offer, RoomType};
+use super::occupancy::Party;
+use super::provider::PmsProvider;
+use crate::error::{Error, Result, codes};
+use crate::stay::Stay;
+
+/// One hotel as it is now.
+pub(super) struct House {
+    provider: Arc<dyn PmsProvider>,
+    hotel: Hotel,
+    room_types: Vec<RoomType>,
+    today: NaiveDate,
+}
+
+impl House {
+    /// Reads the hotel, its room types and its date, at once.
+    ///
+    /// # Errors
+    /// `pms.unknown_hotel`, or that of a failed read.
+    pub(super) async fn read(provider: &Arc<dyn PmsProvider>, id: HotelId) -> Result<Self> {
+        let (hotels, room_types, today) =
+            tokio::try_join!(provider.hotels(), provider.room_types(id), provider.today(id))?;
+        let hotel = hotels
+            .into_iter()
+            .find(|hotel| hotel.id == id)
+            .ok_or_else(|| unknown_hotel(id))?;
+        Ok(Self {
+            provider: provider.clone(),
+            hotel,
+            room_types,
+            today,
+        })
+    }
+
+    pub(super) fn into_room_types(self) -> Vec<RoomType> {
+        self.room_types
+    }
+
+    /// What can be booked: enough rooms are free, and each takes its guests.
+    ///
+    /// # Errors
+    /// `pms.invalid_request` (field `stay`), `pms.unknown_room_type`, `pms.occupancy` when no room type that was
+    /// asked about takes the party, or that of a failed read.
+    pub(super) async fn offers(
+        &self,
+        stay: Stay,
+        party: &Party,
+        room_type: Option<RoomTypeId>,
+    ) -> Result<Vec<Offer>> {
+        self.admit_dates(stay)?;
+        let fitting = match room_type {
+            Some(id) => {
+                let known = self.room_type(id)?;
+                known.limits.admit(party)?;
+                admit_nights(known, stay)?;
+                vec![id]
+            }
+            None => self.fitting(stay, party)?,
+        };
+        let mut offers = self
+            .provider
+            .offers(self.hotel.id, stay, party, room_type)
+            .await?;
+        offers.retain(|offer| fitting.contains(&offer.room_type) && offer.available >= party.rooms());
+        Ok(offers)
+    }
+
+    fn room_type(&self, id: RoomTypeId) -> Result<&RoomType> {
+        self.room_types
+            .iter()
+            .find(|known| known.id == id)
+            .ok_or_else(|| {
+                Error::new(codes::PMS_UNKNOWN_ROOM_TYPE, "the hotel has no such room type")
+                    .with("hotel", self.hotel.id)
+                    .with("room_type", id)
+            })
+    }
+
+    /// The room types that take the party for so many nights. When guests fit nowhere, the error says so: an empty
+    /// answer would look like a full house.
+    fn fitting(&self, stay: Stay, party: &Party) -> Result<Vec<RoomTypeId>> {
+        let mut refusal = None;
+        let mut fitting = Vec::new();
+        for known in &self.room_types {
+            match known.limits.admit(party) {
+                Ok(()) => fitting.push(known),
+                Err(error) => refusal = Some(error),
+            }
+        }
+        if let (true, Some(refusal)) = (fitting.is_empty(), refusal) {
+            return Err(refusal);
+        }
+        fitting.retain(|known| admit_nights(known, stay).is_ok());
+        Ok(fitting.into_iter().map(|known| known.id).collect())
+    }
+
+    /// The system sells yesterday and the next century; a guest wants neither.
+    fn admit_dates(&self, stay: Stay) -> Result<()> {
+        if stay.check_in() < self.today {
+            let today = self.today;
+            return Err(stay_invalid(format!(
+                "begins before today, {today}, in the hotel's calendar"
+            )));
+        }
+        let last = self
+            .hotel
+            .max_days_ahead
+            .and_then(|days| self.today.checked_add_days(Days::new(days.into())));
+        match last {
+            Some(last) if stay.check_out() > last => Err(stay_invalid(format!(
+                "ends after {last}, the last departure that the hotel sells"
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn admit_nights(room_type: &RoomType, stay: Stay) -> Result<()> {
+    let nights = stay.nights();
+    if nights < room_type.min_nights {
+        return Err(stay_invalid(format!(
+            "has {nights} nights; this room type asks for {}",
+            room_type.min_nights
+        )));
+    }
+    match room_type.max_nights {
+        Some(most) if nights > most => Err(stay_invalid(format!(
+            "has {nights} nights; this room type allows {most}"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn unknown_hotel(id: HotelId) -> Error {
+    Error::new(codes::PMS_UNKNOWN_HOTEL, "no such hotel").with("hotel", id)
+}
+
+fn stay_invalid(message: String) -> Error {
+    Error::field_invalid(codes::PMS_INVALID_REQUEST, "stay", message)
+}

@@ -1,0 +1,475 @@
+//! How a booking is made, whatever the system: the order of the steps is the promise.
+//!
+//! 1. Wait for a turn: one booking at a time in each hotel.
+//! 2. Look for the key. What is there already is finished and answered, never made again.
+//! 3. Ask for free rooms and the price now, never from a cache.
+//! 4. Make the booking once. A write is never repeated.
+//! 5. Look for the key until the booking shows, also when the answer was lost.
+//! 6. Look again whether every room is the guest's alone; move to a free room, or cancel and answer `pms.sold_out`.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use super::admission::House;
+use super::gate::HotelGate;
+use super::id::{BookingId, IdempotencyKey};
+use super::model::{Booking, BookingStatus, Created};
+use super::money::Money;
+use super::patience::Patience;
+use super::provider::{PmsProvider, Record, RowState};
+use super::request::{BookingRequest, HoldProof};
+use crate::clock::SharedClock;
+use crate::error::{Error, Result, codes};
+
+/// Where bookings are made. It has no state of its own.
+pub(super) struct Desk {
+    pub(super) provider: Arc<dyn PmsProvider>,
+    pub(super) gate: Arc<dyn HotelGate>,
+    pub(super) clock: SharedClock,
+    pub(super) patience: Patience,
+}
+
+impl Desk {
+    /// A booking younger than this may still be one that nobody was told about, so it is checked and cancelled
+    /// like a new one. An older one was reported, or is the front desk's by now: it is only reported again.
+    const SETTLING: chrono::Duration = chrono::Duration::minutes(15);
+
+    /// Makes the booking or finds it again. See the [module](self) for the steps.
+    ///
+    /// What depends on the time (past dates, an expired hold, a changed price) is checked after the look for the
+    /// key, so that a repeated request finds its booking for ever.
+    pub(super) async fn book(&self, request: &BookingRequest, hold: Option<&HoldProof>) -> Result<Booking> {
+        let turn = self.gate.enter(request.hotel(), self.patience.turn).await?;
+        if !self.provider.find(request.key()).await?.is_empty() {
+            return self.bounded(request, self.find_again(request)).await;
+        }
+        if let Some(hold) = hold {
+            hold.is_live(self.clock.now())?;
+        }
+        let total = self.price_now(request).await?;
+        if let Some(hold) = hold {
+            hold.is_live(self.clock.now())?;
+        }
+        if !turn.is_live() {
+            return Err(super::gate::turn_timeout(request.hotel()));
+        }
+        let made = match self.provider.create(request, total).await {
+            Ok(id) => Some(id),
+            Err(error) if error.is(codes::PMS_OUTCOME_UNKNOWN) => None,
+            Err(error) => return Err(error),
+        };
+        let booking = self.bounded(request, self.finish(request, made)).await;
+        drop(turn);
+        booking
+    }
+
+    /// Works on a booking that exists, or may exist. Whatever fails then, or takes too long, leaves the outcome
+    /// unknown: an error that says "nothing was booked" would be a lie.
+    async fn bounded(
+        &self,
+        request: &BookingRequest,
+        work: impl Future<Output = Result<Booking>> + Send,
+    ) -> Result<Booking> {
+        let limit = self.patience.total * 2;
+        match tokio::time::timeout(limit, work).await {
+            Ok(Err(error)) if error.is_retryable() => {
+                Err(outcome_unknown(request.key(), None).caused_by(error))
+            }
+            Ok(answer) => answer,
+            Err(_) => Err(outcome_unknown(request.key(), None)),
+        }
+    }
+
+    /// The price of the request now, if it can be booked.
+    async fn price_now(&self, request: &BookingRequest) -> Result<Money> {
+        let house = House::read(&self.provider, request.hotel()).await?;
+        let offers = house
+            .offers(request.stay(), request.party(), Some(request.room_type()))
+            .await?;
+        let offer = offers
+            .first()
+            .ok_or_else(|| sold_out("not enough rooms are free"))?;
+        same_price(request, offer.total)?;
+        Ok(offer.total)
+    }
+
+    /// Finishes a booking that this call made, or whose answer was lost.
+    async fn finish(&self, request: &BookingRequest, made: Option<BookingId>) -> Result<Booking> {
+        let record = self.settled(request.key(), made).await?;
+        let other = made.is_some_and(|id| id != record.id);
+        // What this call made may show the request imperfectly; what only carries its key must match it.
+        if made != Some(record.id)
+            && let Some(differs) = record.differs_from(request)
+        {
+            return Err(key_reused(&record, differs));
+        }
+        let whole = record.rows.len() == request.party().each_room().len()
+            && !record.rows.iter().any(|row| row.state == RowState::Cancelled);
+        let kept = if whole && !record.cancelled {
+            self.secure(record.clone()).await?
+        } else {
+            None
+        };
+        self.keep(
+            request,
+            &record,
+            kept,
+            if other {
+                Created::FoundAgain
+            } else {
+                Created::Created
+            },
+        )
+        .await
+    }
+
+    /// Answers a young booking that has its rooms and its price; cancels any other.
+    async fn keep(
+        &self,
+        request: &BookingRequest,
+        record: &Record,
+        kept: Option<Record>,
+        created: Created,
+    ) -> Result<Booking> {
+        let refusal = match kept {
+            Some(kept) => match same_price(request, kept.total) {
+                Ok(()) => return answer(&kept, created),
+                Err(changed) => changed,
+            },
+            None => sold_out("the rooms were taken while they were being booked"),
+        };
+        self.give_back(record).await?;
+        Err(refusal.with("cancelled_booking", record.id))
+    }
+
+    /// Answers the booking that an earlier call made. One that is still young may never have been checked, because
+    /// that call may have died half-way.
+    async fn find_again(&self, request: &BookingRequest) -> Result<Booking> {
+        let record = self.settled(request.key(), None).await?;
+        if let Some(differs) = record.differs_from(request) {
+            return Err(key_reused(&record, differs));
+        }
+        if record.status() == BookingStatus::Cancelled {
+            return Err(dead(&record));
+        }
+        if self.is_young(&record) {
+            let kept = self.secure(record.clone()).await?;
+            return self.keep(request, &record, kept, Created::FoundAgain).await;
+        }
+        if record.status() == BookingStatus::BackOrdered {
+            return Err(sold_out("the hotel has no room for this booking").with("booking", record.id));
+        }
+        answer(&record, Created::FoundAgain)
+    }
+
+    /// Looks for the key until a finished booking shows: the one that was `made`, if its id is known. Of several
+    /// live ones, left by an answer that was lost and a later try, the first with a room is kept and the young
+    /// others are cancelled.
+    ///
+    /// # Errors
+    /// `pms.outcome_unknown` when none shows in time, or another one could not be cancelled.
+    async fn settled(&self, key: &IdempotencyKey, made: Option<BookingId>) -> Result<Record> {
+        let mut pauses = self.patience.pauses();
+        let mut records = loop {
+            let records = self.provider.find(key).await.unwrap_or_default();
+            let shows = |record: &Record| record.settled && made.is_none_or(|id| id == record.id);
+            if records.iter().any(shows) {
+                break records;
+            }
+            match pauses.next() {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => return Err(outcome_unknown(key, made)),
+            }
+        };
+        records.retain(|record| record.settled);
+        records.sort_by_key(|record| (record.cancelled, record.was_back_ordered(), record.id));
+        let mut records = records.into_iter();
+        let kept = records.next().ok_or_else(|| outcome_unknown(key, made))?;
+        for extra in records.filter(|extra| !extra.cancelled && self.is_young(extra)) {
+            self.give_back(&extra).await?;
+        }
+        Ok(kept)
+    }
+
+    /// Cancels a booking; see [`PmsClient::cancel`](crate::PmsClient::cancel).
+    pub(super) async fn cancel(&self, id: BookingId) -> Result<Booking> {
+        let read = || self.provider.record(id);
+        let unknown = || Error::new(codes::PMS_UNKNOWN_BOOKING, "no such booking").with("booking", id);
+        let record = read().await?.ok_or_else(unknown)?;
+        match record.status() {
+            BookingStatus::Cancelled => return answer(&record, Created::FoundAgain),
+            status @ (BookingStatus::CheckedIn | BookingStatus::CheckedOut) => {
+                return Err(Error::new(
+                    codes::PMS_WRONG_STATE,
+                    "a guest who has arrived cannot be cancelled",
+                )
+                .with("booking", id)
+                .with("status", status));
+            }
+            BookingStatus::Pending | BookingStatus::Confirmed | BookingStatus::BackOrdered => {}
+        }
+        // Cancelling twice is harmless, so a lost answer may be followed by another try.
+        let lost = |error: &Error| error.is(codes::PMS_OUTCOME_UNKNOWN);
+        self.patience
+            .persist_while(lost, || self.provider.cancel(id))
+            .await?;
+        let record = self.patience.persist(read).await?.ok_or_else(unknown)?;
+        answer(&record, Created::FoundAgain)
+    }
+
+    fn is_young(&self, record: &Record) -> bool {
+        self.clock.now() - record.made_at < Self::SETTLING
+    }
+}
+
+/// The booking for the caller.
+///
+/// # Errors
+/// `pms.outcome_unknown` while the system has written its head but none of its rooms.
+pub(super) fn answer(record: &Record, created: Created) -> Result<Booking> {
+    record.booking(created).ok_or_else(|| {
+        Error::new(
+            codes::PMS_OUTCOME_UNKNOWN,
+            "the system is still writing this booking; ask again",
+        )
+        .with("booking", record.id)
+    })
+}
+
+fn same_price(request: &BookingRequest, current: Money) -> Result<()> {
+    match request.quote() {
+        Some(quote) if quote.total != current => Err(Error::new(
+            codes::PMS_PRICE_CHANGED,
+            "the price is not the one that was quoted",
+        )
+        .with("quoted", quote.total)
+        .with("current", current)),
+        _ => Ok(()),
+    }
+}
+
+/// A booking that ended must not come back because a message was delivered twice, and is no success either.
+fn dead(record: &Record) -> Error {
+    let error = if record.was_back_ordered() {
+        sold_out("this booking was cancelled because the rooms were gone; book again with a new key")
+    } else {
+        Error::new(
+            codes::PMS_WRONG_STATE,
+            "the booking of this key was cancelled; book again with a new key",
+        )
+    };
+    error.with("booking", record.id)
+}
+
+fn key_reused(record: &Record, differs: &'static str) -> Error {
+    Error::new(
+        codes::PMS_KEY_REUSED,
+        "this idempotency key belongs to another request",
+    )
+    .with("booking", record.id)
+    .with("differs", differs)
+}
+
+fn sold_out(message: &'static str) -> Error {
+    Error::new(codes::PMS_SOLD_OUT, message)
+}
+
+fn outcome_unknown(key: &IdempotencyKey, made: Option<BookingId>) -> Error {
+    let error = Error::new(
+        codes::PMS_OUTCOME_UNKNOWN,
+        "the booking was sent and does not show yet; ask again with the same key",
+    )
+    .with("key", key);
+    match made {
+        Some(id) => error.with("booking", id),
+        None => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::join;
+
+    use super::super::fixture::{World, hotel, request, room, room_type, stay};
+    use super::super::{MockFault, MockOperation, MockPms, PmsClient};
+    use super::*;
+
+    async fn book(process: &PmsClient, key: &str) -> Result<Booking> {
+        process.book(&request(key, stay(), room(2)), None).await
+    }
+
+    fn lose(mock: &MockPms, fault: MockFault) {
+        mock.script(MockOperation::Create, fault, 1);
+    }
+
+    #[tokio::test]
+    async fn a_booking_whose_answer_was_lost_is_found_and_not_made_again() {
+        let world = World::new();
+        lose(&world.mock, MockFault::TimeoutAfterWrite);
+        let booking = book(&world.process(), "lost").await.unwrap();
+        assert_eq!(booking.created, Created::Created);
+        let again = book(&world.process(), "lost").await.unwrap();
+        assert_eq!((again.id, again.created), (booking.id, Created::FoundAgain));
+        assert_eq!(world.mock.bookings(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_booking_that_shows_late_is_waited_for() {
+        let world = World::new();
+        lose(&world.mock, MockFault::TimeoutThenWrite { after_lookups: 4 });
+        let booking = book(&world.process(), "late").await.unwrap();
+        assert_eq!((booking.created, world.mock.bookings()), (Created::Created, 1));
+    }
+
+    #[tokio::test]
+    async fn a_request_that_never_arrived_is_unknown_and_the_same_key_books_later() {
+        let world = World::new();
+        lose(&world.mock, MockFault::TimeoutBeforeWrite);
+        let error = book(&world.process(), "nowhere").await.unwrap_err();
+        assert!(error.is(codes::PMS_OUTCOME_UNKNOWN), "{error}");
+        assert_eq!(world.mock.bookings(), 0);
+        let booking = book(&world.process(), "nowhere").await.unwrap();
+        assert_eq!((booking.created, world.mock.bookings()), (Created::Created, 1));
+    }
+
+    #[tokio::test]
+    async fn a_lost_booking_that_shows_after_a_second_try_leaves_one_booking() {
+        let world = World::new();
+        // The first call gives up after 10 look-ups or more; the late booking then shows while the second call is
+        // making its own.
+        lose(&world.mock, MockFault::TimeoutThenWrite { after_lookups: 14 });
+        let process = world.process();
+        let first = book(&process, "slow").await;
+        assert!(first.unwrap_err().is(codes::PMS_OUTCOME_UNKNOWN));
+        let mut live = Vec::new();
+        for _ in 0..6 {
+            live.push(book(&process, "slow").await.unwrap().id);
+        }
+        assert_eq!(world.mock.bookings(), 2, "both tries were written");
+        assert_eq!(world.free(stay()).await, 4, "and one of them was cancelled");
+        let (last, before) = live.split_last().unwrap();
+        assert_eq!(before.last(), Some(last), "after that the answer stays the same");
+    }
+
+    #[tokio::test]
+    async fn nothing_is_sent_to_a_system_that_is_down() {
+        let world = World::new();
+        world.mock.script(MockOperation::Read, MockFault::Unavailable, 1);
+        assert!(
+            book(&world.process(), "down")
+                .await
+                .unwrap_err()
+                .is(codes::PMS_UNAVAILABLE)
+        );
+        lose(&world.mock, MockFault::Unavailable);
+        assert!(
+            book(&world.process(), "down")
+                .await
+                .unwrap_err()
+                .is(codes::PMS_UNAVAILABLE)
+        );
+        assert_eq!(world.mock.bookings(), 0);
+    }
+
+    #[tokio::test]
+    async fn reads_that_fail_after_the_booking_was_made_are_repeated() {
+        let world = World::new();
+        world.mock.set_gap(100);
+        let process = world.process();
+        let (booking, ()) = join(book(&process, "patient"), async {
+            for _ in 0..60 {
+                tokio::task::yield_now().await;
+            }
+            world.mock.script(MockOperation::Read, MockFault::Unavailable, 4);
+        })
+        .await;
+        assert_eq!(booking.unwrap().status, BookingStatus::Confirmed);
+        assert_eq!(world.mock.bookings(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_price_that_rises_while_the_booking_is_made_cancels_it() {
+        let world = World::new();
+        let process = world.process();
+        let quote = process
+            .quote(hotel(), room_type(), stay(), room(2))
+            .await
+            .unwrap();
+        let quoted = request("dearer", stay(), room(2))
+            .with_quote(quote.clone())
+            .unwrap();
+        world.mock.set_gap(200);
+        let (answer, ()) = join(process.book(&quoted, None), async {
+            for _ in 0..60 {
+                tokio::task::yield_now().await;
+            }
+            world
+                .mock
+                .set_base_price(room_type(), Money::parse("1100", "USD").unwrap());
+        })
+        .await;
+        let error = answer.unwrap_err();
+        assert!(error.is(codes::PMS_PRICE_CHANGED), "{error}");
+        assert_eq!(error.fact("quoted"), Some("2600.00 USD"));
+        assert_eq!(error.fact("current"), Some("2808.00 USD"));
+        assert!(error.fact("cancelled_booking").is_some());
+        assert_eq!(world.free(stay()).await, 5);
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_goes_away_loses_only_the_answer() {
+        let world = World::new();
+        world.mock.set_gap(20);
+        let process = world.process();
+        let asked = request("impatient", stay(), room(2));
+        let mut call = Box::pin(process.book(&asked, None));
+        tokio::select! {
+            biased;
+            answer = &mut call => panic!("the gap is wide: {answer:?}"),
+            () = tokio::task::yield_now() => {}
+        }
+        drop(call);
+        let booking = loop {
+            match process.find_booking(asked.key()).await {
+                Ok(Some(booking)) if booking.status == BookingStatus::Confirmed => break booking,
+                _ => tokio::task::yield_now().await,
+            }
+        };
+        assert_eq!(process.book(&asked, None).await.unwrap().id, booking.id);
+    }
+
+    #[tokio::test]
+    async fn a_cancellation_whose_answer_was_lost_is_tried_again() {
+        let world = World::new();
+        let process = world.process();
+        let booking = book(&process, "ended").await.unwrap();
+        world
+            .mock
+            .script(MockOperation::Cancel, MockFault::TimeoutBeforeWrite, 1);
+        world
+            .mock
+            .script(MockOperation::Cancel, MockFault::TimeoutAfterWrite, 1);
+        assert_eq!(
+            process.cancel(booking.id).await.unwrap().status,
+            BookingStatus::Cancelled
+        );
+        assert_eq!(world.free(stay()).await, 5);
+    }
+
+    #[tokio::test]
+    async fn a_guest_in_the_house_cannot_be_cancelled() {
+        let world = World::new();
+        let process = world.process();
+        let booking = book(&process, "arrived").await.unwrap();
+        world.mock.check_in(booking.id);
+        let error = process.cancel(booking.id).await.unwrap_err();
+        assert!(error.is(codes::PMS_WRONG_STATE));
+        assert_eq!(error.fact("status"), Some("checked_in"));
+        world.mock.check_out(booking.id);
+        assert_eq!(
+            process.booking(booking.id).await.unwrap().unwrap().status,
+            BookingStatus::CheckedOut
+        );
+        assert_eq!(world.free(stay()).await, 5, "a guest who has left takes no room");
+    }
+}

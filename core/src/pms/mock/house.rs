@@ -1,0 +1,307 @@
+//! The mock's memory: rooms, who has them in which night, bookings.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+
+use crate::error::{Error, Result, codes};
+use crate::pms::id::{BookingId, HotelId, RoomId, RoomTypeId};
+use crate::pms::model::{Hotel, RoomType};
+use crate::pms::money::{Currency, Money};
+use crate::pms::occupancy::OccupancyLimits;
+use crate::pms::provider::{Record, Room, Row, RowState};
+use crate::pms::request::BookingRequest;
+use crate::stay::Stay;
+
+/// Name and list price in dollars of the four room types; each has five rooms.
+const ROOM_TYPES: [(&str, &str, u32); 4] = [
+    ("General Rooms", "GR", 1000),
+    ("Delux Rooms", "DR", 1500),
+    ("Executive Rooms", "ER", 2000),
+    ("Luxury Rooms", "LR", 2500),
+];
+const ROOMS_EACH: u64 = 5;
+
+/// One hotel and everything that was ever booked in it.
+pub(super) struct House {
+    pub(super) hotel: Hotel,
+    pub(super) room_types: Vec<RoomType>,
+    /// Every room with its type, smallest id first.
+    rooms: Vec<(RoomTypeId, Room)>,
+    /// The rows that take a room in a night. Two of them are a double booking.
+    nights: BTreeMap<(RoomId, NaiveDate), BTreeSet<u64>>,
+    pub(super) bookings: BTreeMap<BookingId, Record>,
+    last_row: u64,
+}
+
+impl House {
+    /// "The Hotel Prime": four room types of five rooms each, prices in dollars, check-in at noon.
+    pub(super) fn demo() -> Result<Self> {
+        let dollars = Currency::parse("USD")?;
+        let hotel = Hotel {
+            id: HotelId::new(1)?,
+            name: "The Hotel Prime".into(),
+            check_in: NaiveTime::from_hms_opt(12, 0, 0).unwrap_or_default(),
+            check_out: NaiveTime::from_hms_opt(11, 0, 0).unwrap_or_default(),
+            currency: dollars,
+            max_days_ahead: Some(365),
+        };
+        let mut room_types = Vec::new();
+        let mut rooms = Vec::new();
+        for (id, (name, prefix, price)) in (1..).zip(ROOM_TYPES) {
+            let room_type = RoomTypeId::new(id)?;
+            room_types.push(RoomType {
+                id: room_type,
+                hotel: hotel.id,
+                name: name.into(),
+                base_price: Money::new(price.into(), dollars)?,
+                limits: OccupancyLimits {
+                    max_adults: 2,
+                    max_children: 2,
+                    max_guests: 4,
+                },
+                min_nights: 1,
+                max_nights: None,
+            });
+            for place in 1..=ROOMS_EACH {
+                let room = RoomId::new((id - 1) * ROOMS_EACH + place)?;
+                rooms.push((
+                    room_type,
+                    Room {
+                        id: room,
+                        number: format!("{prefix}-{}", id * 100 + place),
+                    },
+                ));
+            }
+        }
+        Ok(Self {
+            hotel,
+            room_types,
+            rooms,
+            nights: BTreeMap::new(),
+            bookings: BTreeMap::new(),
+            last_row: 0,
+        })
+    }
+
+    pub(super) fn free_rooms(&self, room_type: RoomTypeId, stay: Stay) -> Vec<Room> {
+        let free = |room: RoomId| {
+            stay.each_night()
+                .all(|night| !self.nights.contains_key(&(room, night)))
+        };
+        let of_type = self.rooms.iter().filter(|(known, _)| *known == room_type);
+        of_type
+            .filter(|(_, room)| free(room.id))
+            .map(|(_, room)| room.clone())
+            .collect()
+    }
+
+    /// The rows that take the room in some night of the stay.
+    pub(super) fn rows_on(&self, room: RoomId, stay: Stay) -> Vec<Row> {
+        let ids: BTreeSet<u64> = stay
+            .each_night()
+            .filter_map(|night| self.nights.get(&(room, night)))
+            .flatten()
+            .copied()
+            .collect();
+        self.rows().filter(|row| ids.contains(&row.id)).cloned().collect()
+    }
+
+    /// Room nights that more than one row takes.
+    pub(super) fn double_booked(&self) -> usize {
+        self.nights.values().filter(|rows| rows.len() > 1).count()
+    }
+
+    /// Chooses the rooms of a booking, without taking them.
+    pub(super) fn choose(&self, request: &BookingRequest) -> Result<Vec<Room>> {
+        let mut free = self.free_rooms(request.room_type(), request.stay());
+        let wanted = request.party().each_room().len();
+        if free.len() < wanted {
+            return Err(Error::new(
+                codes::PMS_SOLD_OUT,
+                "requested rooms are not available",
+            ));
+        }
+        free.truncate(wanted);
+        Ok(free)
+    }
+
+    /// Writes the head of a booking, as yet without rooms.
+    pub(super) fn open(
+        &mut self,
+        request: &BookingRequest,
+        total: Money,
+        now: DateTime<Utc>,
+    ) -> Result<BookingId> {
+        let number = self
+            .bookings
+            .last_key_value()
+            .map_or(1, |(last, _)| last.get() + 1);
+        let id = BookingId::new(number)?;
+        self.bookings.insert(
+            id,
+            Record {
+                id,
+                reference: reference(number),
+                key: Some(request.key().clone()),
+                hotel: request.hotel(),
+                guest_email: request.guest().email().to_owned(),
+                rows: Vec::new(),
+                total,
+                made_at: now,
+                settled: false,
+                cancelled: false,
+            },
+        );
+        Ok(id)
+    }
+
+    /// Writes the rooms that were chosen. A room that somebody took meanwhile is back-ordered, or, when `doubles`,
+    /// taken twice. Answers how many rooms collided.
+    pub(super) fn fill(
+        &mut self,
+        id: BookingId,
+        request: &BookingRequest,
+        rooms: Vec<Room>,
+        doubles: bool,
+    ) -> usize {
+        let mut collisions = 0;
+        let mut rows = Vec::new();
+        for (room, occupancy) in rooms.into_iter().zip(request.party().each_room()) {
+            self.last_row += 1;
+            let collides = !self.rows_on(room.id, request.stay()).is_empty();
+            collisions += usize::from(collides);
+            let row = Row {
+                id: self.last_row,
+                room,
+                room_type: request.room_type(),
+                stay: request.stay(),
+                occupancy: occupancy.clone(),
+                state: if collides && !doubles {
+                    RowState::BackOrdered
+                } else {
+                    RowState::Reserved
+                },
+            };
+            self.take(&row);
+            rows.push(row);
+        }
+        if let Some(record) = self.bookings.get_mut(&id) {
+            record.rows = rows;
+            record.settled = true;
+        }
+        collisions
+    }
+
+    /// Moves a row, without asking whether the room is free: the real system does not ask either.
+    pub(super) fn place(&mut self, id: BookingId, row: u64, room: &Room) -> Result<()> {
+        let moved = self
+            .bookings
+            .get_mut(&id)
+            .filter(|record| !record.cancelled)
+            .and_then(|record| {
+                let row = record.rows.iter_mut().find(|known| known.id == row)?;
+                let before = row.clone();
+                row.room = room.clone();
+                row.state = RowState::Reserved;
+                Some((before, row.clone()))
+            });
+        let (before, after) = moved
+            .ok_or_else(|| Error::new(codes::PMS_WRONG_STATE, "the row is not part of a live booking"))?;
+        self.release(&before);
+        self.take(&after);
+        Ok(())
+    }
+
+    /// Cancels a booking; a back-ordered row keeps its mark.
+    pub(super) fn cancel(&mut self, id: BookingId) -> Result<()> {
+        let record = self
+            .bookings
+            .get_mut(&id)
+            .ok_or_else(|| Error::new(codes::PMS_UNKNOWN_BOOKING, "no such booking").with("booking", id))?;
+        record.cancelled = true;
+        let rows = record.rows.clone();
+        for row in &mut record.rows {
+            if row.state != RowState::BackOrdered {
+                row.state = RowState::Cancelled;
+            }
+        }
+        for row in &rows {
+            self.release(row);
+        }
+        Ok(())
+    }
+
+    /// Sets the state of every row of a booking, as the front desk does.
+    pub(super) fn set_state(&mut self, id: BookingId, state: RowState) {
+        let Some(record) = self.bookings.get_mut(&id) else {
+            return;
+        };
+        let before = record.rows.clone();
+        for row in &mut record.rows {
+            row.state = state;
+        }
+        let after = record.rows.clone();
+        for row in &before {
+            self.release(row);
+        }
+        for row in &after {
+            self.take(row);
+        }
+    }
+
+    fn rows(&self) -> impl Iterator<Item = &Row> {
+        self.bookings.values().flat_map(|record| &record.rows)
+    }
+
+    fn take(&mut self, row: &Row) {
+        if row.state.takes_room() {
+            for night in row.stay.each_night() {
+                self.nights
+                    .entry((row.room.id, night))
+                    .or_default()
+                    .insert(row.id);
+            }
+        }
+    }
+
+    fn release(&mut self, row: &Row) {
+        for night in row.stay.each_night() {
+            if let Some(rows) = self.nights.get_mut(&(row.room.id, night)) {
+                rows.remove(&row.id);
+                if rows.is_empty() {
+                    self.nights.remove(&(row.room.id, night));
+                }
+            }
+        }
+    }
+}
+
+/// Nine letters that follow from the number and do not look like it.
+fn reference(number: u64) -> String {
+    const LETTERS: u64 = 26;
+    // Odd and not divisible by 13, so that different numbers give different letters.
+    let mut rest = number.wrapping_mul(2_654_435_761) % LETTERS.pow(9);
+    let letter = |rest: &mut u64| {
+        let letter = u8::try_from(*rest % LETTERS).unwrap_or(0) + b'A';
+        *rest /= LETTERS;
+        char::from(letter)
+    };
+    (0..9).map(|_| letter(&mut rest)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_are_nine_letters_and_differ() {
+        let references: BTreeSet<_> = (1..=10_000).map(reference).collect();
+        assert_eq!(references.len(), 10_000);
+        assert!(
+            references
+                .iter()
+                .all(|text| text.len() == 9 && text.chars().all(|c| c.is_ascii_uppercase()))
+        );
+    }
+}

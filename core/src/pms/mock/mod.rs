@@ -1,0 +1,335 @@
+//! A small hotel in memory: the default of the embedded handle, and the executable specification of a provider.
+//!
+//! It sells, collides and fails as the real system does. Between choosing rooms and writing them it can leave a
+//! [gap](MockPms::set_gap), in which other bookings take the same rooms; and it can be [told](MockPms::script) to
+//! lose answers. Numbers and references count up, so that the same calls give the same bookings.
+
+mod fault;
+mod house;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use chrono::{DateTime, NaiveDate, Utc};
+use rust_decimal::Decimal;
+
+use super::id::{BookingId, HotelId, IdempotencyKey, RoomId, RoomTypeId};
+use super::model::{Hotel, Offer, RoomType};
+use super::money::Money;
+use super::occupancy::Party;
+use super::provider::{PmsProvider, Record, Room, Row, RowState};
+use super::request::BookingRequest;
+use crate::clock::SharedClock;
+use crate::error::Result;
+use crate::stay::Stay;
+pub use fault::{MockFault, MockOperation};
+use fault::{Script, Strike, outcome_unknown};
+use house::House;
+
+/// What becomes of a booking whose rooms were taken between choosing and writing them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MockCollision {
+    /// It is accepted and silently back-ordered.
+    #[default]
+    BackOrder,
+    /// Both bookings have the same room.
+    DoubleBook,
+}
+
+/// The mock hotel. Clones share it, so a test can keep one to script faults and to look behind the desk.
+///
+/// "The Hotel Prime" has the id 1 and four room types (1 to 4) of five rooms each, for 1000, 1500, 2000 and 2500 USD
+/// a night, plus 250 for service and 4 % tax, so the cheapest room is 1300.00 USD. A room takes two adults, two
+/// children and four guests. Its calendar is UTC, and it sells 365 days ahead.
+#[derive(Clone)]
+pub struct MockPms(Arc<Inner>);
+
+struct Inner {
+    clock: SharedClock,
+    desk: Mutex<Desk>,
+}
+
+struct Desk {
+    house: House,
+    script: Script,
+    gap: usize,
+    collision: MockCollision,
+    collisions: usize,
+    /// Bookings whose answer was lost and that will be written after so many more look-ups of their key.
+    late: Vec<(u32, BookingRequest, Money)>,
+}
+
+/// The hotel and its moods.
+impl MockPms {
+    /// An empty hotel whose calendar follows the clock.
+    ///
+    /// # Errors
+    /// None that can happen: the demo data is valid.
+    pub fn new(clock: SharedClock) -> Result<Self> {
+        Ok(Self(Arc::new(Inner {
+            clock,
+            desk: Mutex::new(Desk {
+                house: House::demo()?,
+                script: Script::default(),
+                gap: 0,
+                collision: MockCollision::default(),
+                collisions: 0,
+                late: Vec::new(),
+            }),
+        })))
+    }
+
+    /// Makes the next `times` calls of this kind go wrong. Faults of one kind strike in the order of scripting.
+    pub fn script(&self, operation: MockOperation, fault: MockFault, times: usize) {
+        self.desk().script.add(operation, fault, times);
+    }
+
+    /// How often a booking yields to other tasks between choosing its rooms and writing them; with 0, the default,
+    /// both are one step and no collision happens.
+    pub fn set_gap(&self, yields: usize) {
+        self.desk().gap = yields;
+    }
+
+    /// What becomes of the loser of a collision.
+    pub fn set_collision(&self, collision: MockCollision) {
+        self.desk().collision = collision;
+    }
+
+    /// Changes the list price of a room type, as the hotel may do between a quote and a booking. An unknown room
+    /// type is ignored.
+    pub fn set_base_price(&self, room_type: RoomTypeId, price: Money) {
+        let mut desk = self.desk();
+        if let Some(known) = desk
+            .house
+            .room_types
+            .iter_mut()
+            .find(|known| known.id == room_type)
+        {
+            known.base_price = price;
+        }
+    }
+
+    /// Checks the guests of a booking in, as the front desk does. An unknown booking is ignored.
+    pub fn check_in(&self, booking: BookingId) {
+        self.desk().house.set_state(booking, RowState::CheckedIn);
+    }
+
+    /// Checks the guests of a booking out. An unknown booking is ignored.
+    pub fn check_out(&self, booking: BookingId) {
+        self.desk().house.set_state(booking, RowState::CheckedOut);
+    }
+
+    /// How many rooms collided so far.
+    pub fn collisions(&self) -> usize {
+        self.desk().collisions
+    }
+
+    /// How many bookings were ever begun, cancelled ones among them.
+    pub fn bookings(&self) -> usize {
+        self.desk().house.bookings.len()
+    }
+
+    /// How many room nights two guests have at this moment.
+    pub fn double_booked_nights(&self) -> usize {
+        self.desk().house.double_booked()
+    }
+
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.0.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The desk, unless a scripted fault strikes this read.
+    fn read(&self) -> Result<MutexGuard<'_, Desk>> {
+        let mut desk = self.desk();
+        desk.script.read()?;
+        Ok(desk)
+    }
+
+    async fn write(&self, request: &BookingRequest, total: Money) -> Result<BookingId> {
+        let now = self.0.clock.now();
+        let (gap, rooms) = {
+            let mut desk = self.desk();
+            let rooms = desk.house.choose(request)?;
+            if desk.gap == 0 {
+                let id = desk.open(request, total, now)?;
+                desk.fill(id, request, rooms);
+                return Ok(id);
+            }
+            (desk.gap, rooms)
+        };
+        pause(gap).await;
+        let id = self.desk().open(request, total, now)?;
+        pause(gap).await;
+        self.desk().fill(id, request, rooms);
+        Ok(id)
+    }
+
+    /// Counts a look-up of this key and answers the bookings that were late long enough.
+    fn ripe(&self, key: &IdempotencyKey) -> Vec<(BookingRequest, Money)> {
+        let mut desk = self.desk();
+        for (lookups, request, _) in &mut desk.late {
+            if request.key() == key {
+                *lookups = lookups.saturating_sub(1);
+            }
+        }
+        let (ripe, late) = std::mem::take(&mut desk.late)
+            .into_iter()
+            .partition(|(lookups, ..)| *lookups == 0);
+        desk.late = late;
+        ripe.into_iter()
+            .map(|(_, request, total)| (request, total))
+            .collect()
+    }
+}
+
+impl Desk {
+    /// Begins a booking. A total above the hotel's own price is charged as given; a lower one is ignored.
+    fn open(&mut self, request: &BookingRequest, total: Money, now: DateTime<Utc>) -> Result<BookingId> {
+        let types = &self.house.room_types;
+        let price = match types.iter().find(|known| known.id == request.room_type()) {
+            Some(known) => Self::night(known)?
+                .1
+                .times(request.stay().nights() * request.party().rooms())?,
+            None => total,
+        };
+        self.house
+            .open(request, if total > price { total } else { price }, now)
+    }
+
+    fn fill(&mut self, id: BookingId, request: &BookingRequest, rooms: Vec<Room>) {
+        let doubles = self.collision == MockCollision::DoubleBook;
+        self.collisions += self.house.fill(id, request, rooms, doubles);
+    }
+
+    /// The price of one room and night, without and with tax.
+    fn night(room_type: &RoomType) -> Result<(Money, Money)> {
+        let service = Money::new(Decimal::from(250), room_type.base_price.currency())?;
+        let net = room_type.base_price.plus(service)?;
+        Ok((net, net.scaled(Decimal::new(104, 2))?))
+    }
+}
+
+async fn pause(yields: usize) {
+    for _ in 0..yields {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[async_trait]
+impl PmsProvider for MockPms {
+    async fn hotels(&self) -> Result<Vec<Hotel>> {
+        Ok(vec![self.read()?.house.hotel.clone()])
+    }
+
+    async fn room_types(&self, hotel: HotelId) -> Result<Vec<RoomType>> {
+        let desk = self.read()?;
+        Ok(desk
+            .house
+            .room_types
+            .iter()
+            .filter(|known| known.hotel == hotel)
+            .cloned()
+            .collect())
+    }
+
+    async fn today(&self, _hotel: HotelId) -> Result<NaiveDate> {
+        drop(self.read()?);
+        Ok(self.0.clock.now().date_naive())
+    }
+
+    async fn offers(
+        &self,
+        hotel: HotelId,
+        stay: Stay,
+        party: &Party,
+        room_type: Option<RoomTypeId>,
+    ) -> Result<Vec<Offer>> {
+        let desk = self.read()?;
+        let asked = |known: &&RoomType| known.hotel == hotel && room_type.is_none_or(|id| id == known.id);
+        let offer = |known: &RoomType| {
+            let (net, gross) = Desk::night(known)?;
+            let room_nights = stay.nights() * party.rooms();
+            Ok(Offer {
+                room_type: known.id,
+                name: known.name.clone(),
+                available: u32::try_from(desk.house.free_rooms(known.id, stay).len()).unwrap_or(u32::MAX),
+                per_night: stay.each_night().map(|night| (night, gross)).collect(),
+                net_total: net.times(room_nights)?,
+                total: gross.times(room_nights)?,
+            })
+        };
+        desk.house.room_types.iter().filter(asked).map(offer).collect()
+    }
+
+    async fn create(&self, request: &BookingRequest, total: Money) -> Result<BookingId> {
+        let strike = self.desk().script.write(MockOperation::Create)?;
+        if let Strike::WriteLater { after_lookups } = strike {
+            self.desk().late.push((after_lookups, request.clone(), total));
+            return Err(outcome_unknown());
+        }
+        let id = self.write(request, total).await?;
+        if strike == Strike::None {
+            Ok(id)
+        } else {
+            Err(outcome_unknown())
+        }
+    }
+
+    async fn find(&self, key: &IdempotencyKey) -> Result<Vec<Record>> {
+        drop(self.read()?);
+        let found = |desk: &Desk| {
+            let carries = |record: &&Record| record.key.as_ref() == Some(key);
+            desk.house.bookings.values().filter(carries).cloned().collect()
+        };
+        // What is written during this look-up shows in the next one.
+        let records = found(&self.desk());
+        for (request, total) in self.ripe(key) {
+            // A late booking that finds no room leaves nothing behind, as in the real system.
+            let _ = self.write(&request, total).await;
+        }
+        Ok(records)
+    }
+
+    async fn record(&self, booking: BookingId) -> Result<Option<Record>> {
+        Ok(self.read()?.house.bookings.get(&booking).cloned())
+    }
+
+    async fn rows_on(&self, room: RoomId, stay: Stay) -> Result<Vec<Row>> {
+        Ok(self.read()?.house.rows_on(room, stay))
+    }
+
+    async fn free_rooms(&self, _hotel: HotelId, room_type: RoomTypeId, stay: Stay) -> Result<Vec<Room>> {
+        Ok(self.read()?.house.free_rooms(room_type, stay))
+    }
+
+    async fn place(&self, booking: BookingId, row: u64, room: &Room) -> Result<()> {
+        let mut desk = self.desk();
+        let strike = desk.script.write(MockOperation::Place)?;
+        desk.house.place(booking, row, room)?;
+        answered(strike)
+    }
+
+    async fn cancel(&self, booking: BookingId) -> Result<()> {
+        let mut desk = self.desk();
+        let strike = desk.script.write(MockOperation::Cancel)?;
+        desk.house.cancel(booking)?;
+        answered(strike)
+    }
+}
+
+fn answered(strike: Strike) -> Result<()> {
+    if strike == Strike::None {
+        Ok(())
+    } else {
+        Err(outcome_unknown())
+    }
+}
+
+impl fmt::Debug for MockPms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MockPms")
+            .field("bookings", &self.bookings())
+            .finish_non_exhaustive()
+    }
+}

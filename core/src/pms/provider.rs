@@ -1,0 +1,200 @@
+//! The port to a property management system: few, small steps that any of them can take.
+//!
+//! A provider translates and nothing more. It keeps no promise about double bookings, because no hotel system that
+//! is reached over a network keeps one; the order in which [`booking`](super::booking) takes these steps does.
+//!
+//! Rules for every provider:
+//! * Each call bounds itself by a deadline of its own.
+//! * A failed read is `pms.unavailable` or `pms.timeout`. So is a write that surely did not happen.
+//! * A write that may have happened is `pms.outcome_unknown`, whatever the answer looked like.
+//! * Writes are never repeated inside a provider.
+
+use async_trait::async_trait;
+use chrono::{DateTime, NaiveDate, Utc};
+
+use super::id::{BookingId, HotelId, IdempotencyKey, RoomId, RoomTypeId};
+use super::model::{BookedRoom, Booking, BookingStatus, Created, Hotel, Offer, RoomType};
+use super::money::Money;
+use super::occupancy::{Occupancy, Party};
+use super::request::BookingRequest;
+use crate::error::Result;
+use crate::stay::Stay;
+
+/// What posada needs of a property management system.
+#[async_trait]
+pub(crate) trait PmsProvider: Send + Sync {
+    /// All hotels that we may see.
+    async fn hotels(&self) -> Result<Vec<Hotel>>;
+
+    /// The room types of a hotel; empty for an unknown hotel.
+    async fn room_types(&self, hotel: HotelId) -> Result<Vec<RoomType>>;
+
+    /// Today's date where the hotel stands.
+    async fn today(&self, hotel: HotelId) -> Result<NaiveDate>;
+
+    /// What the system offers for the party, not yet checked against any limit. Room types without a free room may
+    /// be listed or left out.
+    async fn offers(
+        &self,
+        hotel: HotelId,
+        stay: Stay,
+        party: &Party,
+        room_type: Option<RoomTypeId>,
+    ) -> Result<Vec<Offer>>;
+
+    /// Makes a booking at this total price and marks it with the key of the request. The answer says only that the
+    /// system took it: rooms, price and state are read afterwards.
+    ///
+    /// # Errors
+    /// `pms.sold_out` when the system refused; otherwise as every write.
+    async fn create(&self, request: &BookingRequest, total: Money) -> Result<BookingId>;
+
+    /// Every booking that carries exactly this key, oldest first, half-made and cancelled ones among them.
+    async fn find(&self, key: &IdempotencyKey) -> Result<Vec<Record>>;
+
+    /// One booking; `None` when there is none.
+    async fn record(&self, booking: BookingId) -> Result<Option<Record>>;
+
+    /// The rows of all bookings that take this room in some night of the stay.
+    async fn rows_on(&self, room: RoomId, stay: Stay) -> Result<Vec<Row>>;
+
+    /// The rooms of this type that nobody has in any night of the stay.
+    async fn free_rooms(&self, hotel: HotelId, room_type: RoomTypeId, stay: Stay) -> Result<Vec<Room>>;
+
+    /// Moves a row to that room and makes it the guest's, also when it was back-ordered.
+    ///
+    /// # Errors
+    /// `pms.wrong_state` when the system cannot do that with this row; otherwise as every write.
+    async fn place(&self, booking: BookingId, row: u64, room: &Room) -> Result<()>;
+
+    /// Cancels a booking and frees its rooms. Cancelling twice is harmless.
+    async fn cancel(&self, booking: BookingId) -> Result<()>;
+}
+
+/// One physical room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Room {
+    pub(crate) id: RoomId,
+    /// The number on the door.
+    pub(crate) number: String,
+}
+
+/// One room of one booking, as the system stores it.
+#[derive(Debug, Clone)]
+pub(crate) struct Row {
+    /// Grows with time: of two rows on one room, the smaller was written first.
+    pub(crate) id: u64,
+    pub(crate) room: Room,
+    pub(crate) room_type: RoomTypeId,
+    pub(crate) stay: Stay,
+    pub(crate) occupancy: Occupancy,
+    pub(crate) state: RowState,
+}
+
+/// What a row means for its room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RowState {
+    Reserved,
+    CheckedIn,
+    CheckedOut,
+    BackOrdered,
+    Cancelled,
+}
+
+impl RowState {
+    /// Whether the row keeps others out of its room. A guest who has left does not.
+    pub(crate) fn takes_room(self) -> bool {
+        matches!(self, Self::Reserved | Self::CheckedIn)
+    }
+}
+
+/// A booking as the system stores it. Without `Debug`, because it holds an address.
+#[derive(Clone)]
+pub(crate) struct Record {
+    pub(crate) id: BookingId,
+    pub(crate) reference: String,
+    pub(crate) key: Option<IdempotencyKey>,
+    pub(crate) hotel: HotelId,
+    pub(crate) guest_email: String,
+    /// Its rows, smallest id first; never empty once `settled`.
+    pub(crate) rows: Vec<Row>,
+    pub(crate) total: Money,
+    /// When the system began to write it.
+    pub(crate) made_at: DateTime<Utc>,
+    /// Whether the system has finished writing it.
+    pub(crate) settled: bool,
+    /// Whether the booking as a whole was cancelled or refunded.
+    pub(crate) cancelled: bool,
+}
+
+impl Record {
+    pub(crate) fn status(&self) -> BookingStatus {
+        let any = |state| self.rows.iter().any(|row| row.state == state);
+        if self.cancelled {
+            BookingStatus::Cancelled
+        } else if !self.settled || self.rows.is_empty() {
+            BookingStatus::Pending
+        } else if any(RowState::BackOrdered) {
+            BookingStatus::BackOrdered
+        } else if any(RowState::CheckedIn) {
+            BookingStatus::CheckedIn
+        } else if any(RowState::Reserved) {
+            BookingStatus::Confirmed
+        } else if any(RowState::CheckedOut) {
+            BookingStatus::CheckedOut
+        } else {
+            BookingStatus::Cancelled
+        }
+    }
+
+    pub(crate) fn was_back_ordered(&self) -> bool {
+        self.rows.iter().any(|row| row.state == RowState::BackOrdered)
+    }
+
+    /// The first part of the request that this booking does not answer to, if any.
+    pub(crate) fn differs_from(&self, request: &BookingRequest) -> Option<&'static str> {
+        let mut occupancies: Vec<_> = self.rows.iter().map(|row| &row.occupancy).collect();
+        occupancies.sort_unstable();
+        if self.hotel != request.hotel() {
+            Some("hotel")
+        } else if self.rows.iter().any(|row| row.room_type != request.room_type()) {
+            Some("room_type")
+        } else if self.rows.iter().any(|row| row.stay != request.stay()) {
+            Some("stay")
+        } else if occupancies != request.party().sorted() {
+            Some("party")
+        } else if !self.guest_email.eq_ignore_ascii_case(request.guest().email()) {
+            Some("guest")
+        } else {
+            None
+        }
+    }
+
+    /// The booking as callers see it; `None` while the system has written no row yet.
+    pub(crate) fn booking(&self, created: Created) -> Option<Booking> {
+        let arrival = self.rows.iter().map(|row| row.stay.check_in()).min()?;
+        let departure = self.rows.iter().map(|row| row.stay.check_out()).max()?;
+        Some(Booking {
+            id: self.id,
+            reference: self.reference.clone(),
+            key: self.key.clone(),
+            hotel: self.hotel,
+            status: self.status(),
+            rooms: self.rows.iter().map(Row::booked_room).collect(),
+            stay: Stay::new(arrival, departure).ok()?,
+            total: self.total,
+            created,
+        })
+    }
+}
+
+impl Row {
+    fn booked_room(&self) -> BookedRoom {
+        BookedRoom {
+            number: self.room.number.clone(),
+            room_type: self.room_type,
+            stay: self.stay,
+            occupancy: self.occupancy.clone(),
+        }
+    }
+}

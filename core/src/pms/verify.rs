@@ -1,0 +1,382 @@
+//! Looking again after a booking was made: does the guest really have a room alone?
+//!
+//! Systems such as QloApps check and write without a lock, so a booking that was accepted may share its room or may
+//! have been back-ordered without a word. Each side writes first and looks afterwards, so of two bookings at least
+//! one sees the other. The rule that both follow, without talking to each other: on one room the row that was
+//! written first wins, and a row that was moved there later loses against everybody.
+
+use std::collections::HashSet;
+
+use super::booking::Desk;
+use super::provider::{Record, Room, Row, RowState};
+use crate::error::{Error, Result, codes};
+
+/// How often a booking is moved before it is given up.
+const MOVES: usize = 3;
+
+impl Desk {
+    /// Makes sure that every row has its room alone, moving rows where that helps. Answers the booking as it is
+    /// then, or `None` when it cannot be kept and must be cancelled.
+    ///
+    /// # Errors
+    /// That of a read that kept failing.
+    pub(super) async fn secure(&self, mut record: Record) -> Result<Option<Record>> {
+        let mut moved = HashSet::new();
+        for _ in 0..MOVES {
+            let lost = self.lost_rows(&record, &moved).await?;
+            if lost.is_empty() {
+                return Ok(Some(record));
+            }
+            if !self.move_rows(&record, &lost, &mut moved).await? {
+                return Ok(None);
+            }
+            let id = record.id;
+            let now = self.patience.persist(|| self.provider.record(id)).await?;
+            match now {
+                Some(now) if !now.cancelled => record = now,
+                _ => return Ok(None),
+            }
+        }
+        let lost = self.lost_rows(&record, &moved).await?;
+        Ok(lost.is_empty().then_some(record))
+    }
+
+    /// The rows of the booking that have no room, or share it with a row that was there first.
+    async fn lost_rows(&self, record: &Record, moved: &HashSet<u64>) -> Result<Vec<Row>> {
+        let mut lost = Vec::new();
+        for row in &record.rows {
+            let loses = match row.state {
+                RowState::BackOrdered => true,
+                RowState::Reserved => {
+                    let on_room = self
+                        .patience
+                        .persist(|| self.provider.rows_on(row.room.id, row.stay))
+                        .await?;
+                    let newcomer = moved.contains(&row.id);
+                    on_room
+                        .iter()
+                        .any(|other| other.id != row.id && (newcomer || other.id < row.id))
+                }
+                // The front desk has decided about these.
+                RowState::CheckedIn | RowState::CheckedOut | RowState::Cancelled => false,
+            };
+            if loses {
+                lost.push(row.clone());
+            }
+        }
+        Ok(lost)
+    }
+
+    /// Moves each row to a free room. Answers false when there is no room for one of them.
+    async fn move_rows(&self, record: &Record, lost: &[Row], moved: &mut HashSet<u64>) -> Result<bool> {
+        let mut given = HashSet::new();
+        for row in lost {
+            let read = || self.provider.free_rooms(record.hotel, row.room_type, row.stay);
+            let mut free = self.patience.persist(read).await?;
+            free.retain(|room| !given.contains(&room.id));
+            let Some(room) = choose(&free, row.id) else {
+                return Ok(false);
+            };
+            match self.provider.place(record.id, row.id, room).await {
+                Ok(()) => {}
+                // Reading the booking again shows whether it moved.
+                Err(error) if error.is(codes::PMS_OUTCOME_UNKNOWN) => {}
+                Err(_) => return Ok(false),
+            }
+            given.insert(room.id);
+            moved.insert(row.id);
+        }
+        Ok(true)
+    }
+
+    /// Cancels a booking that must not stay.
+    ///
+    /// # Errors
+    /// `pms.outcome_unknown` when that could not be done: the system has a booking that nobody was told about, and
+    /// the next call with the same key deals with it.
+    pub(super) async fn give_back(&self, record: &Record) -> Result<()> {
+        let id = record.id;
+        // Cancelling twice is harmless, so a lost answer may be followed by another try.
+        let again = |error: &Error| error.is_retryable() || error.is(codes::PMS_OUTCOME_UNKNOWN);
+        let done = self
+            .patience
+            .persist_while(again, || self.provider.cancel(id))
+            .await;
+        done.map_err(|cause| {
+            Error::new(
+                codes::PMS_OUTCOME_UNKNOWN,
+                "a booking that cannot be kept could not be cancelled yet; ask again with the same key",
+            )
+            .with("booking", id)
+            .caused_by(cause)
+        })
+    }
+}
+
+/// Different rows choose different rooms, so that two bookings that flee from a third do not meet again.
+fn choose(free: &[Room], row: u64) -> Option<&Room> {
+    let count = u64::try_from(free.len()).ok().filter(|count| *count > 0)?;
+    free.get(usize::try_from(row % count).ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::join_all;
+    use proptest::prelude::*;
+
+    use super::super::fixture::{World, request, room, stay};
+    use super::super::provider::PmsProvider;
+    use super::super::{BookingStatus, MockCollision, MockFault, MockOperation, Party, RoomId};
+    use super::*;
+    use crate::Booking;
+    use crate::stay::Stay;
+
+    /// Enough yields that all bookers choose their rooms before the first writes.
+    const WIDE: usize = 200;
+
+    /// Books with as many processes at once, each with a gate of its own, so that nothing but the look afterwards
+    /// keeps them apart.
+    async fn race(world: &World, bookers: usize) -> Vec<Result<Booking>> {
+        world.mock.set_gap(WIDE);
+        let answers = join_all((0..bookers).map(|booker| {
+            let process = world.process();
+            async move {
+                process
+                    .book(&request(&format!("racer-{booker}"), stay(), room(2)), None)
+                    .await
+            }
+        }))
+        .await;
+        world.mock.set_gap(0);
+        answers
+    }
+
+    async fn assert_all_have_a_room(world: &World, booked: &[&Booking]) {
+        for booking in booked {
+            let now = world.process().booking(booking.id).await.unwrap().unwrap();
+            assert_eq!(
+                now.status,
+                BookingStatus::Confirmed,
+                "a reported booking has its room"
+            );
+        }
+        assert_eq!(world.mock.double_booked_nights(), 0);
+    }
+
+    #[tokio::test]
+    async fn of_eight_bookers_of_the_last_room_one_gets_it_and_nobody_is_back_ordered() {
+        for collision in [MockCollision::BackOrder, MockCollision::DoubleBook] {
+            let world = World::new();
+            world.occupy(stay(), 4).await;
+            world.mock.set_collision(collision);
+            let answers = race(&world, 8).await;
+            assert_eq!(world.mock.collisions(), 7, "all of them chose the last room");
+            let booked: Vec<_> = answers.iter().flatten().collect();
+            assert_eq!(booked.len(), 1, "{collision:?}: {answers:?}");
+            let refused = answers.iter().filter_map(|answer| answer.as_ref().err());
+            assert!(
+                refused.into_iter().all(|error| error.is(codes::PMS_SOLD_OUT)),
+                "{answers:?}"
+            );
+            assert_all_have_a_room(&world, &booked).await;
+            assert_eq!(world.free(stay()).await, 0);
+        }
+    }
+
+    #[tokio::test]
+    async fn bookers_who_chose_the_same_room_move_apart_while_others_are_free() {
+        for collision in [MockCollision::BackOrder, MockCollision::DoubleBook] {
+            let world = World::new();
+            world.mock.set_collision(collision);
+            let answers = race(&world, 3).await;
+            assert_eq!(world.mock.collisions(), 2);
+            let booked: Vec<_> = answers.iter().flatten().collect();
+            assert_eq!(booked.len(), 3, "{collision:?}: {answers:?}");
+            assert_all_have_a_room(&world, &booked).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_crowd_never_shares_a_room_however_it_moves() {
+        for collision in [MockCollision::BackOrder, MockCollision::DoubleBook] {
+            let world = World::new();
+            world.mock.set_collision(collision);
+            let answers = race(&world, 12).await;
+            let booked: Vec<_> = answers.iter().flatten().collect();
+            assert!((1..=5).contains(&booked.len()), "{answers:?}");
+            assert_all_have_a_room(&world, &booked).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_loser_that_cannot_be_cancelled_is_dealt_with_by_the_next_call() {
+        let world = World::new();
+        world.occupy(stay(), 4).await;
+        world
+            .mock
+            .script(MockOperation::Cancel, MockFault::Unavailable, 100);
+        let answers = race(&world, 2).await;
+        let unknown = answers.iter().position(|answer| {
+            answer
+                .as_ref()
+                .is_err_and(|error| error.is(codes::PMS_OUTCOME_UNKNOWN))
+        });
+        let loser = unknown.expect("the loser does not know how it ended");
+        let mut used = 0;
+        let again = loop {
+            let key = format!("racer-{loser}");
+            let answer = world.process().book(&request(&key, stay(), room(2)), None).await;
+            used += 1;
+            match answer {
+                Err(error) if error.is(codes::PMS_OUTCOME_UNKNOWN) && used < 100 => {}
+                answer => break answer,
+            }
+        };
+        assert!(again.unwrap_err().is(codes::PMS_SOLD_OUT));
+        assert_eq!(world.mock.double_booked_nights(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_move_whose_answer_was_lost_is_read_and_not_repeated() {
+        let world = World::new();
+        world
+            .mock
+            .script(MockOperation::Place, MockFault::TimeoutAfterWrite, 1);
+        let answers = race(&world, 2).await;
+        let booked: Vec<_> = answers.iter().flatten().collect();
+        assert_eq!(booked.len(), 2, "{answers:?}");
+        assert_all_have_a_room(&world, &booked).await;
+    }
+
+    #[tokio::test]
+    async fn a_young_booking_that_shares_its_room_is_cancelled_and_an_old_one_is_left_to_the_front_desk() {
+        for (age, kept) in [(14, false), (16, true)] {
+            let world = World::new();
+            let process = world.process();
+            world.occupy(stay(), 4).await;
+            let booking = process
+                .book(&request("mine", stay(), room(2)), None)
+                .await
+                .unwrap();
+            let first_room = Room {
+                id: RoomId::new(1).unwrap(),
+                number: "GR-101".into(),
+            };
+            world.mock.place(booking.id, 5, &first_room).await.unwrap();
+            process
+                .book(&request("into-the-gap", stay(), room(2)), None)
+                .await
+                .unwrap();
+            assert_eq!(world.mock.double_booked_nights(), 2);
+            world.clock.advance(std::time::Duration::from_secs(age * 60));
+            let again = process.book(&request("mine", stay(), room(2)), None).await;
+            assert_eq!(again.is_ok(), kept, "{again:?}");
+        }
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Book { day: u64, nights: u64, rooms: usize },
+        Cancel(usize),
+        Gap(usize),
+        Fault(MockOperation, MockFault),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let fault = prop_oneof![
+            Just(MockFault::Unavailable),
+            Just(MockFault::TimeoutBeforeWrite),
+            Just(MockFault::TimeoutAfterWrite),
+            (1u32..4).prop_map(|after_lookups| MockFault::TimeoutThenWrite { after_lookups }),
+        ];
+        let operation = prop_oneof![
+            Just(MockOperation::Create),
+            Just(MockOperation::Place),
+            Just(MockOperation::Cancel)
+        ];
+        prop_oneof![
+            6 => (0u64..4, 1u64..4, 1usize..4)
+                .prop_map(|(day, nights, rooms)| Step::Book { day, nights, rooms }),
+            2 => (0usize..20).prop_map(Step::Cancel),
+            1 => (0usize..3).prop_map(Step::Gap),
+            1 => (operation, fault).prop_map(|(operation, fault)| Step::Fault(operation, fault)),
+        ]
+    }
+
+    /// Runs each group of steps at once, with a process for each step.
+    async fn play(groups: Vec<Vec<Step>>, collision: MockCollision) {
+        let world = World::new();
+        world.mock.set_collision(collision);
+        let first = stay().check_in();
+        let mut reported: Vec<Booking> = Vec::new();
+        let mut cancelled = HashSet::new();
+        for (group, steps) in groups.into_iter().enumerate() {
+            let answers = join_all(steps.into_iter().enumerate().map(|(place, step)| {
+                let (process, mock, known) = (world.process(), &world.mock, &reported);
+                async move {
+                    match step {
+                        Step::Book { day, nights, rooms } => {
+                            let arrival = first + chrono::Days::new(day);
+                            let stay = Stay::new(arrival, arrival + chrono::Days::new(nights)).unwrap();
+                            let party = Party::new(vec![room(1); rooms]).unwrap();
+                            let request = request(&format!("key-{group}-{place}"), stay, party);
+                            (process.book(&request, None).await.ok(), None)
+                        }
+                        Step::Cancel(which) => match known.get(which) {
+                            Some(booking) => {
+                                let _ = process.cancel(booking.id).await;
+                                (None, Some(booking.id))
+                            }
+                            None => (None, None),
+                        },
+                        Step::Gap(yields) => {
+                            mock.set_gap(yields);
+                            (None, None)
+                        }
+                        Step::Fault(operation, fault) => {
+                            mock.script(operation, fault, 1);
+                            (None, None)
+                        }
+                    }
+                }
+            }))
+            .await;
+            for (booked, ended) in answers {
+                reported.extend(booked);
+                cancelled.extend(ended);
+            }
+            let mut taken = HashSet::new();
+            for booking in reported.iter().filter(|booking| !cancelled.contains(&booking.id)) {
+                let now = world.process().booking(booking.id).await.unwrap().unwrap();
+                assert_eq!(
+                    now.status,
+                    BookingStatus::Confirmed,
+                    "a reported booking keeps its rooms"
+                );
+                for room in &now.rooms {
+                    for night in room.stay.each_night() {
+                        assert!(
+                            taken.insert((room.number.clone(), night)),
+                            "{} twice on {night}",
+                            room.number
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn no_sequence_of_bookings_and_cancellations_gives_a_room_night_to_two_guests(
+            groups in prop::collection::vec(prop::collection::vec(step(), 1..6), 1..8),
+            doubles in any::<bool>(),
+        ) {
+            let collision = if doubles { MockCollision::DoubleBook } else { MockCollision::BackOrder };
+            tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap()
+                .block_on(play(groups, collision));
+        }
+    }
+}
