@@ -5,6 +5,7 @@
 mod backends;
 mod clock;
 pub mod error;
+mod flags;
 mod health;
 mod limits;
 mod metrics;
@@ -22,6 +23,10 @@ mod text;
 
 pub use clock::{Clock, ManualClock, SharedClock, SystemClock};
 pub use error::{Code, Error, Kind, Result, Retry, codes};
+pub use flags::{
+    Context, DEFAULT_FLAGS, Evaluation, FeatureFlags, Flag, FlagChange, FlagDefinition, FlagOptions,
+    FlagPayload, FlagSnapshot, FlagSource, FlagStatus, FlagValue, FlagVariant, FlagWatch, Reason,
+};
 pub use health::{Check, Health};
 pub use limits::{Decision, FailurePolicy, Granularity, RateLimit, RateLimiter, Strategy};
 pub use pms::{

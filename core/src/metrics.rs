@@ -15,3 +15,12 @@ pub(crate) const SESSION_EXPIRATIONS_TOTAL: &str = "session_expirations_total";
 pub(crate) const SESSION_SAVE_RETRIES_TOTAL: &str = "session_save_retries_total";
 /// Counter by `operation`: writes that met a conversation which somebody else had written.
 pub(crate) const SESSION_CONFLICTS_TOTAL: &str = "session_conflicts_total";
+
+/// Gauge by `flag`: whether the global value is switched on, 1 or 0.
+pub(crate) const FEATURE_FLAG_ENABLED: &str = "feature_flag_enabled";
+/// Gauge, seconds: how long ago Redis last confirmed the flags.
+pub(crate) const FLAGS_SNAPSHOT_AGE_SECONDS: &str = "flags_snapshot_age_seconds";
+/// Counter by `result`: loads of the flags from Redis.
+pub(crate) const FLAGS_RELOADS_TOTAL: &str = "flags_reloads_total";
+/// Counter: flags that vanished from Redis without anybody having unset them, and are kept.
+pub(crate) const FLAGS_LOST_TOTAL: &str = "flags_lost_total";

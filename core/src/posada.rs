@@ -8,6 +8,7 @@ use crate::backends::postgres::Postgres;
 use crate::backends::redis::Redis;
 use crate::clock::{SharedClock, SystemClock};
 use crate::error::{Error, Result, codes};
+use crate::flags::{FeatureFlags, FlagOptions, FlagStore, MemoryFlags, RedisFlags};
 use crate::health::{Check, Health};
 use crate::limits::{MemoryLimitStore, RateLimiter, RedisLimitStore};
 use crate::sessions::{MemorySessions, RedisSessions, SessionManager, SessionOptions, SessionStore};
@@ -27,6 +28,7 @@ struct Inner {
     tasks: Tasks,
     postgres: Option<Postgres>,
     redis: Option<Redis>,
+    flags: FeatureFlags,
     limits: RateLimiter,
     sessions: SessionManager,
 }
@@ -71,6 +73,7 @@ impl PosadaBuilder {
             None => RateLimiter::new(Arc::new(MemoryLimitStore::new(clock.clone())), clock.clone()),
             Some(redis) => RateLimiter::new(Arc::new(RedisLimitStore::new(redis.clone())), clock.clone()),
         };
+        let flags = flags(&self.settings, redis.as_ref(), &clock, &tasks);
         let sessions = sessions(&self.settings, redis.as_ref(), &clock, &tasks);
         Ok(Posada(Arc::new(Inner {
             settings: self.settings,
@@ -78,10 +81,24 @@ impl PosadaBuilder {
             tasks,
             postgres,
             redis,
+            flags,
             limits,
             sessions,
         })))
     }
+}
+
+fn flags(settings: &Settings, redis: Option<&Redis>, clock: &SharedClock, tasks: &Tasks) -> FeatureFlags {
+    let store: Arc<dyn FlagStore> = match redis {
+        None => Arc::new(MemoryFlags::new()),
+        Some(redis) => Arc::new(RedisFlags::new(redis.clone())),
+    };
+    let options = FlagOptions {
+        poll: settings.flags_poll(),
+        snapshot_dir: settings.snapshot_dir().map(Into::into),
+        ..FlagOptions::default()
+    };
+    FeatureFlags::new(store, clock.clone(), tasks.clone(), options)
 }
 
 fn sessions(
@@ -143,12 +160,18 @@ impl Posada {
     pub async fn connect(settings: Settings) -> Result<Self> {
         let posada = Self::builder().settings(settings).build()?;
         tokio::try_join!(posada.ping_postgres(), posada.ping_redis())?;
+        posada.0.flags.connect().await;
         Ok(posada)
     }
 
     /// The settings that this handle was built from.
     pub fn settings(&self) -> &Settings {
         &self.0.settings
+    }
+
+    /// The feature flags.
+    pub fn flags(&self) -> &FeatureFlags {
+        &self.0.flags
     }
 
     /// Rate limits.

@@ -13,6 +13,21 @@ use crate::TenantId;
 /// What could end a part (`:`), begin an escape (`%`) or move the key to another slot (`{` and `}`).
 const SPECIAL: &AsciiSet = &CONTROLS.add(b':').add(b'%').add(b'{').add(b'}');
 
+/// Counts the writes of flags through posada.
+pub(crate) const FLAGS_VERSION: &str = "posada:flags:version";
+/// Set of the tenants that were given overrides of flags through posada.
+pub(crate) const FLAGS_TENANTS: &str = "posada:flags:tenants";
+/// Channel that tells which flag was written.
+pub(crate) const FLAGS_CHANNEL: &str = "posada:flags";
+
+/// The hash of the app's flags, or of one tenant's overrides.
+pub(crate) fn flags(tenant: Option<&TenantId>) -> String {
+    match tenant {
+        None => "feature_flags".to_owned(),
+        Some(tenant) => format!("feature_flags:{}", part(tenant.as_str())),
+    }
+}
+
 /// One part of a key.
 pub(crate) fn part(text: &str) -> Cow<'_, str> {
     // Only ASCII needs escaping; the rest passes as it is, so that keys stay readable.

@@ -1,0 +1,330 @@
+//! The values of the room: what a flag may be, and what an evaluation answers.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::definition::Definition;
+use crate::error::{Error, Result, codes};
+use crate::tenants::TenantId;
+use crate::text;
+
+/// What flags are when Redis says nothing about them: the table of the production app.
+pub const DEFAULT_FLAGS: &[(&str, bool)] = &[
+    ("nlp.fallback.enhanced", true),
+    ("canary.enabled", false),
+    ("multi_tenant.experimental", false),
+    ("tenancy.dynamic.enabled", true),
+    ("tenancy.phone_normalization.advanced", false),
+    ("features.interactive_messages", false),
+    ("humanize.es_ar.enabled", false),
+    ("humanize.consolidate_text.enabled", false),
+    ("humanize.delay.enabled", false),
+    ("reservation.qr.enabled", false),
+];
+
+/// Longest flag name, in bytes.
+pub(super) const MAX_KEY_BYTES: usize = 200;
+
+/// Longest definition, in bytes.
+pub(super) const MAX_VALUE_BYTES: usize = 64 * 1024;
+
+/// Accepts a flag name: 1 to 200 bytes without control characters.
+pub(super) fn check_key(flag: &str) -> Result<()> {
+    text::check(flag, MAX_KEY_BYTES)
+        .map_err(|fault| Error::field_invalid(codes::FLAGS_INVALID_KEY, "flag", fault))
+}
+
+/// The app's rule, to the letter: `1`, `true`, `on` and `yes` in any case are true; everything else, such as
+/// ` true` with its blank, `t` or `1.0`, is false.
+pub(super) fn is_truthy(value: &str) -> bool {
+    ["1", "true", "on", "yes"]
+        .iter()
+        .any(|word| value.eq_ignore_ascii_case(word))
+}
+
+/// What a flag is set to.
+///
+/// ```
+/// use posada::FlagValue;
+/// let value = FlagValue::parse(r#"{"enabled": true, "strategies": [
+///     {"name": "flexibleRollout", "parameters": {"rollout": "25", "stickiness": "userId"}}]}"#)?;
+/// assert!(matches!(value, FlagValue::Definition(_)));
+/// assert!(FlagValue::parse(r#"{"enabled": "maybe"}"#).is_err());
+/// # Ok::<(), posada::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FlagValue {
+    /// On or off for everybody; stored as `1` or `0`, which the Python app reads too.
+    Bool(bool),
+    /// The JSON of an Unleash feature. Make it with [`FlagValue::parse`].
+    Definition(FlagDefinition),
+}
+
+/// The JSON of an Unleash feature that was found usable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FlagDefinition(Arc<str>);
+
+impl FlagDefinition {
+    /// The JSON as it was given.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FlagValue {
+    /// Reads a value as it stands in Redis: text that begins with `{` is a definition, anything else a boolean
+    /// by the app's rule (`1`, `true`, `on`, `yes`).
+    ///
+    /// # Errors
+    /// `flags.invalid_value` (field `value`) when a definition is longer than 64 KiB or cannot be evaluated; the
+    /// message names what is wrong.
+    pub fn parse(text: &str) -> Result<Self> {
+        if !text.starts_with('{') {
+            return Ok(Self::Bool(is_truthy(text)));
+        }
+        Definition::parse("flag", text)
+            .map(|_| Self::Definition(FlagDefinition(text.into())))
+            .map_err(|fault| Error::field_invalid(codes::FLAGS_INVALID_VALUE, "value", fault))
+    }
+
+    /// The text that is stored.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Bool(true) => "1",
+            Self::Bool(false) => "0",
+            Self::Definition(definition) => definition.as_str(),
+        }
+    }
+}
+
+impl From<bool> for FlagValue {
+    fn from(value: bool) -> Self {
+        Self::Bool(value)
+    }
+}
+
+impl fmt::Display for FlagValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Why an evaluation gave its value; the words of OpenFeature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// A plain value, the same for everybody.
+    Static,
+    /// Nobody set the flag, or no strategy of its definition spoke for this context.
+    Default,
+    /// A strategy matched this context.
+    TargetingMatch,
+    /// A rollout or a choice among variants decided.
+    Split,
+    /// The definition says `enabled: false`.
+    Disabled,
+    /// The last good value: Redis does not answer, or what it answers is implausible.
+    Stale,
+    /// The definition is unusable; the value is the last good one, or that of the next layer.
+    Error,
+}
+
+impl Reason {
+    /// OpenFeature's name, such as `TARGETING_MATCH`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Static => "STATIC",
+            Self::Default => "DEFAULT",
+            Self::TargetingMatch => "TARGETING_MATCH",
+            Self::Split => "SPLIT",
+            Self::Disabled => "DISABLED",
+            Self::Stale => "STALE",
+            Self::Error => "ERROR",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The layer that a value came from, the strongest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum FlagSource {
+    /// `feature_flags:{tenant}`.
+    Tenant,
+    /// `feature_flags`.
+    Global,
+    /// [`DEFAULT_FLAGS`], or the table that replaced it.
+    CodeDefault,
+    /// The default that the caller gave.
+    CallDefault,
+}
+
+impl FlagSource {
+    /// The stable lower-case name that every language shows.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tenant => "tenant",
+            Self::Global => "global",
+            Self::CodeDefault => "code_default",
+            Self::CallDefault => "call_default",
+        }
+    }
+}
+
+impl fmt::Display for FlagSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A value, and where it came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Evaluation {
+    /// Whether the flag is on for this context.
+    pub value: bool,
+    /// The variant that this context got, if the definition has variants and the flag is on.
+    pub variant: Option<Arc<FlagVariant>>,
+    /// Why.
+    pub reason: Reason,
+    /// From where.
+    pub source: FlagSource,
+    /// How long ago Redis confirmed the value; `None` for defaults.
+    pub age: Option<Duration>,
+    /// What is wrong with the definition, when the reason is [`Reason::Error`].
+    pub error: Option<Arc<str>>,
+}
+
+/// One of the variants of a definition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FlagVariant {
+    /// Its name.
+    pub name: String,
+    /// What it carries.
+    pub payload: Option<FlagPayload>,
+}
+
+/// What a variant carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FlagPayload {
+    /// Unleash's type: `string`, `json`, `csv` or `number`.
+    pub kind: String,
+    /// The value, as text.
+    pub value: String,
+}
+
+/// One flag, as [`FeatureFlags::list`](super::FeatureFlags::list) shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flag {
+    /// Its name.
+    pub key: String,
+    /// What is stored, also when it is unusable; `1` or `0` for code defaults.
+    pub value: String,
+    /// Whether it is switched on: a plain value's truth, or `enabled` of the definition.
+    pub enabled: bool,
+    /// The layer that decides.
+    pub source: FlagSource,
+    /// Whether the value was lost in Redis, or Redis does not answer.
+    pub stale: bool,
+    /// What is wrong with the definition, if something is.
+    pub error: Option<Arc<str>>,
+}
+
+/// How the service follows Redis. `FlagOptions::default()` is right for production.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct FlagOptions {
+    /// The code defaults, instead of [`DEFAULT_FLAGS`].
+    pub defaults: Vec<(String, bool)>,
+    /// Longest time until a change that nobody published is seen. 30 seconds; each wait is jittered below it.
+    pub poll: Duration,
+    /// Longest wait for the first load at connect. 2 seconds.
+    pub first_load: Duration,
+    /// Most tenants whose overrides are followed. 10,000; beyond it a tenant that only a foreign program
+    /// overrides is not looked up.
+    pub max_tenants: usize,
+    /// Folder of the snapshot that serves a start while Redis is down; none unless set.
+    pub snapshot_dir: Option<PathBuf>,
+}
+
+impl Default for FlagOptions {
+    fn default() -> Self {
+        Self {
+            defaults: DEFAULT_FLAGS
+                .iter()
+                .map(|(flag, value)| ((*flag).to_owned(), *value))
+                .collect(),
+            poll: Duration::from_secs(30),
+            first_load: Duration::from_secs(2),
+            max_tenants: 10_000,
+            snapshot_dir: None,
+        }
+    }
+}
+
+/// What [`FlagWatch`](super::FlagWatch) tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FlagChange {
+    /// A flag has another value, or none any more.
+    Changed {
+        /// Its name.
+        flag: Arc<str>,
+        /// Whose override changed; `None` for the global value.
+        tenant: Option<TenantId>,
+    },
+    /// Redis does not answer, or answers something implausible: values are the last good ones from now on.
+    Stale,
+    /// Values are confirmed again.
+    Fresh,
+    /// The watcher was too slow and missed this many events: read the flags that matter again.
+    Missed(u64),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn truth_is_what_the_vectors_say() {
+        let vectors: serde_json::Value =
+            serde_json::from_str(include_str!("../../../tests/vectors/flags/truthiness.json")).unwrap();
+        for case in vectors["cases"].as_array().unwrap() {
+            assert_eq!(
+                is_truthy(case["value"].as_str().unwrap()),
+                case["enabled"],
+                "{case}"
+            );
+        }
+    }
+
+    #[test]
+    fn keys_are_short_and_printable() {
+        for key in ["", "a\nb", &"x".repeat(201)] {
+            let error = check_key(key).unwrap_err();
+            assert!(error.is(codes::FLAGS_INVALID_KEY));
+            assert_eq!(error.field(), Some("flag"));
+        }
+        assert!(check_key(&"x".repeat(200)).is_ok());
+    }
+
+    #[test]
+    fn an_unusable_definition_says_what_is_wrong() {
+        let error = FlagValue::parse(r#"{"strategies": []}"#).unwrap_err();
+        assert!(error.is(codes::FLAGS_INVALID_VALUE));
+        assert!(error.message().contains("enabled"), "{error}");
+        let error = FlagValue::parse(&format!("{{{}}}", " ".repeat(MAX_VALUE_BYTES))).unwrap_err();
+        assert!(error.message().contains("65536"), "{error}");
+    }
+
+    #[test]
+    fn booleans_are_stored_as_the_app_stores_them() {
+        assert_eq!(
+            (FlagValue::Bool(true).as_str(), FlagValue::Bool(false).as_str()),
+            ("1", "0")
+        );
+    }
+}

@@ -1,0 +1,214 @@
+//! Flags in Redis: the app's hash, one more hash per tenant, a version, and a channel.
+//!
+//! A write goes to the hash first, then to the version, then to the channel: whoever hears the notice finds the
+//! value. One server does all of it in one script; on a cluster the keys live on different nodes, so there it
+//! takes three calls, and a write that ends in the middle is `redis.outcome_unknown`: repeat it, it is the same
+//! when it happens twice.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use serde::{Deserialize, Serialize};
+
+use super::store::{FlagNotices, FlagStore, Notice, RawFlags, RawLayer};
+use crate::backends::redis::{Event, Failure, Redis, Script, Subscription, keys};
+use crate::error::{Error, Result, codes};
+use crate::tenants::TenantId;
+
+/// Hashes that are read at the same time.
+const AT_ONCE: usize = 64;
+
+static WRITE: Script = Script::new("flags.write", include_str!("write.lua"));
+
+/// Flags in Redis.
+#[derive(Clone)]
+pub(crate) struct RedisFlags(Redis);
+
+/// What a notice says on the wire.
+#[derive(Serialize, Deserialize)]
+struct Wire {
+    flag: String,
+    tenant: Option<String>,
+}
+
+impl RedisFlags {
+    pub(crate) fn new(redis: Redis) -> Self {
+        Self(redis)
+    }
+
+    async fn layer(&self, tenant: Option<&TenantId>) -> Result<RawLayer, Failure> {
+        let key = keys::flags(tenant);
+        let fields: BTreeMap<Vec<u8>, Vec<u8>> = self.0.read(redis::cmd("HGETALL").arg(&key)).await?;
+        // A foreign program may store anything; what is not UTF-8 is not truthy, and must not hide the rest.
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Ok(fields
+            .into_iter()
+            .map(|(flag, value)| (text(flag), text(value)))
+            .collect())
+    }
+
+    /// Sets or removes a field; answers how many fields were there to remove.
+    async fn write(&self, tenant: Option<&TenantId>, flag: &str, value: Option<&str>) -> Result<u64> {
+        let wire = Wire {
+            flag: flag.to_owned(),
+            tenant: tenant.map(ToString::to_string),
+        };
+        let notice = serde_json::to_vec(&wire).map_err(|error| {
+            Error::new(codes::POSADA_INTERNAL, "a notice cannot be written").caused_by(error)
+        })?;
+        let hash = keys::flags(tenant);
+        let removed = if self.0.is_cluster() {
+            self.write_in_steps(&hash, tenant, flag, value, &notice).await?
+        } else {
+            self.0
+                .script(&WRITE)
+                .key(&hash)
+                .key(keys::FLAGS_VERSION)
+                .key(keys::FLAGS_TENANTS)
+                .arg(flag)
+                .arg(value.unwrap_or_default())
+                .arg(if value.is_some() { "set" } else { "unset" })
+                .arg(tenant.map(TenantId::as_str).unwrap_or_default())
+                .arg(keys::FLAGS_CHANNEL)
+                .arg(notice)
+                .write()
+                .await?
+        };
+        Ok(removed)
+    }
+
+    async fn write_in_steps(
+        &self,
+        hash: &str,
+        tenant: Option<&TenantId>,
+        flag: &str,
+        value: Option<&str>,
+        notice: &[u8],
+    ) -> Result<u64, Failure> {
+        if let (Some(tenant), Some(_)) = (tenant, value) {
+            let register = redis::cmd("SADD")
+                .arg(keys::FLAGS_TENANTS)
+                .arg(tenant.as_str())
+                .to_owned();
+            self.0.write::<u64>(&register).await?;
+        }
+        let command = match value {
+            Some(value) => redis::cmd("HSET").arg(hash).arg(flag).arg(value).to_owned(),
+            None => redis::cmd("HDEL").arg(hash).arg(flag).to_owned(),
+        };
+        let count: u64 = self.0.write(&command).await?;
+        let told = async {
+            self.0
+                .write::<u64>(redis::cmd("INCR").arg(keys::FLAGS_VERSION))
+                .await?;
+            self.0.publish(keys::FLAGS_CHANNEL, notice).await
+        };
+        told.await.map_err(|failure| match failure {
+            Failure::Closed => Failure::Closed,
+            // The value is there, but the others may not know: only a repeat makes sure.
+            _ => Failure::OutcomeUnknown,
+        })?;
+        Ok(count)
+    }
+}
+
+impl std::fmt::Debug for RedisFlags {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RedisFlags")
+    }
+}
+
+#[async_trait]
+impl FlagStore for RedisFlags {
+    async fn load(&self, tenants: &[TenantId]) -> Result<RawFlags> {
+        let version: Option<String> = self.0.read(redis::cmd("GET").arg(keys::FLAGS_VERSION)).await?;
+        let global = self.layer(None);
+        let overrides = stream::iter(tenants.iter().cloned())
+            .map(|tenant| async move {
+                match self.layer(Some(&tenant)).await {
+                    Ok(layer) => Ok((tenant, layer)),
+                    Err(Failure::WrongType) => {
+                        // One tenant's foreign key must not cost the others their flags.
+                        tracing::warn!(%tenant, "the key of the tenant's flags is not a hash");
+                        Ok((tenant, RawLayer::new()))
+                    }
+                    Err(failure) => Err(failure),
+                }
+            })
+            .buffer_unordered(AT_ONCE)
+            .try_collect();
+        let (global, tenants) = tokio::try_join!(global, overrides)?;
+        Ok(RawFlags {
+            version: version.and_then(|text| text.parse().ok()).unwrap_or_default(),
+            global,
+            tenants,
+        })
+    }
+
+    async fn tenants(&self) -> Result<Vec<TenantId>> {
+        let names: Vec<String> = self
+            .0
+            .read(redis::cmd("SMEMBERS").arg(keys::FLAGS_TENANTS))
+            .await?;
+        Ok(names
+            .iter()
+            .filter_map(|name| TenantId::parse(name).ok())
+            .collect())
+    }
+
+    async fn set(&self, tenant: Option<&TenantId>, flag: &str, value: &str) -> Result<()> {
+        self.write(tenant, flag, Some(value)).await.map(drop)
+    }
+
+    async fn unset(&self, tenant: Option<&TenantId>, flag: &str) -> Result<bool> {
+        Ok(self.write(tenant, flag, None).await? > 0)
+    }
+
+    fn changes(&self) -> Box<dyn FlagNotices> {
+        Box::new(RedisNotices(self.0.subscribe(keys::FLAGS_CHANNEL)))
+    }
+}
+
+struct RedisNotices(Subscription);
+
+#[async_trait]
+impl FlagNotices for RedisNotices {
+    async fn next(&mut self) -> Option<Notice> {
+        Some(match self.0.next().await {
+            Event::Reconnected => Notice::Missed,
+            Event::Message(payload) => read_notice(&payload),
+        })
+    }
+}
+
+/// A notice that cannot be read, perhaps of a later version, still says that something happened.
+fn read_notice(payload: &[u8]) -> Notice {
+    let Ok(Wire { flag, tenant }) = serde_json::from_slice(payload) else {
+        return Notice::Missed;
+    };
+    match tenant.as_deref().map(TenantId::parse).transpose() {
+        Ok(tenant) => Notice::Written { tenant, flag },
+        Err(_) => Notice::Missed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unreadable_notice_means_look_again() {
+        let tenant = TenantId::parse("hotel-test").unwrap();
+        assert_eq!(
+            read_notice(br#"{"flag":"a","tenant":"hotel-test"}"#),
+            Notice::Written {
+                tenant: Some(tenant),
+                flag: "a".to_owned()
+            }
+        );
+        for payload in [&b"hello"[..], b"{}", br#"{"flag":"a","tenant":""}"#] {
+            assert_eq!(read_notice(payload), Notice::Missed);
+        }
+    }
+}
