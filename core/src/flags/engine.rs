@@ -429,7 +429,7 @@ mod tests {
         let all = r#"{"enabled":true,"strategies":[{"name":"flexibleRollout","parameters":{"rollout":100,"stickiness":"room"}}]}"#;
         let definition = Definition::parse("all", all).unwrap();
         let clock = ManualClock::at(DateTime::UNIX_EPOCH);
-        let mut is_on = |context: &Context<'_>| definition.decide(context, &clock, &|_| true).enabled;
+        let is_on = |context: &Context<'_>| definition.decide(context, &clock, &|_| true).enabled;
         assert!(!is_on(&Context::new().user("ana")));
         assert!(is_on(&Context::new().property("room", "101")));
     }

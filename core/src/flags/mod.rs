@@ -77,9 +77,14 @@ pub(crate) use store::FlagStore;
 
 use follow::Follower;
 use model::check_key;
-use view::View;
+use view::{Entry, View};
 
-/// The feature flags. See the [module](self) for what it promises. Clones share everything.
+/// The feature flags: the hash `feature_flags` that the Python app shares, and `feature_flags:{tenant}` with what
+/// one hotel overrides. Clones share everything.
+///
+/// Evaluation never waits and never fails. While Redis does not answer, or has lost what it held, the last good
+/// values are served as [`Reason::Stale`]; [`adopt`](Self::adopt) is for the operator who emptied Redis on
+/// purpose. [`status`](Self::status) says how fresh the values are, [`watch`](Self::watch) tells changes.
 #[derive(Clone)]
 pub struct FeatureFlags(Arc<Inner>);
 
@@ -247,25 +252,15 @@ impl FeatureFlags {
         let is_stale = self.status().stale;
         view.all(overrides.map(|overrides| &*overrides.flags))
             .into_iter()
-            .map(|(flag, (source, entry))| match entry {
-                Some(entry) => Flag {
+            .map(|(flag, (source, entry))| {
+                let default = FlagValue::from(view.defaults.get(flag).copied().unwrap_or_default());
+                Flag {
                     key: flag.to_owned(),
-                    value: entry.raw.to_string(),
-                    enabled: entry.is_switched_on(),
+                    value: entry.map_or(default.as_str(), |entry| &entry.raw).to_owned(),
+                    enabled: entry.map_or(default == FlagValue::Bool(true), Entry::is_switched_on),
                     source,
-                    stale: is_stale || entry.lost,
-                    error: entry.error.clone(),
-                },
-                None => {
-                    let enabled = view.defaults.get(flag).copied().unwrap_or_default();
-                    Flag {
-                        key: flag.to_owned(),
-                        value: FlagValue::from(enabled).to_string(),
-                        enabled,
-                        source,
-                        stale: false,
-                        error: None,
-                    }
+                    stale: entry.is_some_and(|entry| is_stale || entry.lost),
+                    error: entry.and_then(|entry| entry.error.clone()),
                 }
             })
             .collect()

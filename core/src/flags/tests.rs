@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use super::store::{FlagNotices, RawFlags};
 use super::*;
-use crate::clock::{Clock, ManualClock, SystemClock};
+use crate::clock::{ManualClock, SystemClock};
 use crate::error::{Error, codes};
 
 /// The memory store behind a switch.
