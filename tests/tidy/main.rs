@@ -15,5 +15,6 @@ mod drivers;
 mod files;
 mod plan;
 mod rooms;
+mod secrets;
 mod size;
 mod words;

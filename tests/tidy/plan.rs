@@ -74,3 +74,50 @@ fn every_vector_is_read_by_a_test() {
             }),
     );
 }
+
+#[test]
+fn every_link_between_documents_leads_somewhere() {
+    let documents = files::all().iter().filter(|file| file.has_ending(&["md"]));
+    files::expect_none(documents.flat_map(|file| {
+        let folder = files::root().join(&file.path).parent().unwrap().to_path_buf();
+        file.text.lines().enumerate().flat_map(move |(index, line)| {
+            let links = line
+                .split("](")
+                .skip(1)
+                .filter_map(|rest| rest.split([')', '#']).next());
+            let broken = links.filter(|link| {
+                !link.is_empty()
+                    && !link.contains("://")
+                    && !link.contains(' ')
+                    && !folder.join(link).exists()
+            });
+            broken
+                .map(|link| file.at(index + 1, &format!("`{link}` does not exist; correct the link")))
+                .collect::<Vec<_>>()
+        })
+    }));
+}
+
+#[test]
+fn every_make_target_that_a_document_names_exists() {
+    let makefile = std::fs::read_to_string(files::root().join("Makefile")).expect("there is a Makefile");
+    let has_target = |name: &str| makefile.lines().any(|line| line.starts_with(&format!("{name}:")));
+    let documents = files::all().iter().filter(|file| file.has_ending(&["md"]));
+    files::expect_none(documents.flat_map(|file| {
+        file.text.lines().enumerate().filter_map(move |(index, line)| {
+            let is_target = |character: char| character.is_ascii_lowercase() || character == '-';
+            // A command stands in backticks, or at the beginning of a line of a block.
+            let command = line
+                .split('`')
+                .chain([line])
+                .find_map(|part| part.strip_prefix("make "))?;
+            let name = command.split(|character| !is_target(character)).next()?;
+            (!name.is_empty() && !has_target(name)).then(|| {
+                file.at(
+                    index + 1,
+                    &format!("the Makefile has no target `{name}`; correct one of the two"),
+                )
+            })
+        })
+    }));
+}
