@@ -11,7 +11,7 @@ quickstart: ## the main job in one program, in memory: needs cargo and nothing e
 	cargo run -q -p posada-examples --bin quickstart
 
 quickstart-live: ## the same program on Postgres and Redis, started for it
-	@scripts/install-servers
+	@scripts/install-packages
 	$(SERVERS) cargo run -q -p posada-examples --bin quickstart
 
 test: ## everything that CI runs; installs missing servers when run as root on Debian
@@ -28,9 +28,9 @@ doc: ## the API's documentation, in target/doc
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
 
 bench: ## the benchmarks, on servers started for them
-	@scripts/install-servers
+	@scripts/install-packages
 	$(SERVERS) cargo bench --workspace
 
 servers: ## a shell with all servers running and their URLs in its environment
-	@scripts/install-servers
+	@scripts/install-packages
 	$(SERVERS) $${SHELL:-sh}
