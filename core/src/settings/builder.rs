@@ -155,12 +155,25 @@ impl SettingsBuilder {
         Ok(self)
     }
 
-    /// Checks everything and makes the settings.
+    /// Checks everything and makes the settings. Nothing connects; the one thing that is looked up is whether the file
+    /// of `sslrootcert` exists.
     ///
     /// # Errors
     /// `settings.*`; the field is the option or variable, and the message says what would be right.
     pub fn build(self) -> Result<Settings> {
         let environment = self.environment.value().copied().unwrap_or_default();
+        let postgres = chosen(
+            self.postgres.resolve()?,
+            environment,
+            "DATABASE_URL",
+            "postgres_url",
+        )?;
+        if environment.is_production()
+            && let Store::Server(server) = &postgres
+            && let Some(weakness) = server.weakness()
+        {
+            tracing::warn!(host = %server.host, sslmode = %server.tls, "{weakness}");
+        }
         let second = Duration::from_secs(1);
         let day = Duration::from_hours(24);
         let month = Duration::from_hours(30 * 24);
@@ -169,12 +182,7 @@ impl SettingsBuilder {
             .within(Duration::ZERO..=day, Settings::DEFAULT_TENANT_CACHE_FRESH)?;
         Ok(Settings {
             environment,
-            postgres: chosen(
-                self.postgres.resolve()?,
-                environment,
-                "DATABASE_URL",
-                "postgres_url",
-            )?,
+            postgres,
             redis: chosen(self.redis.resolve()?, environment, "REDIS_URL", "redis_url")?,
             pms: self.pms.resolve(environment)?,
             secret_key: self.checked_secret_key(environment)?,

@@ -60,7 +60,9 @@ impl From<String> for Fault {
 /// A value and the variable or builder option that gave it.
 #[derive(Debug, Clone)]
 pub(super) struct Given<T> {
+    /// As it was given; ranges are checked when the settings are built.
     pub(super) value: T,
+    /// `DATABASE_URL`, or `postgres_url` for the builder.
     pub(super) field: &'static str,
 }
 
@@ -88,12 +90,14 @@ impl<T> Default for Slot<T> {
 }
 
 impl<T> Slot<T> {
+    /// What the builder's setters call: the last one wins.
     pub(super) fn set_by_code(&mut self, field: &'static str, value: impl Into<T>) {
         let value = value.into();
         self.given = Some(Given { value, field });
         self.by_code = true;
     }
 
+    /// What reading variables calls.
     pub(super) fn set_by_variable(&mut self, field: &'static str, value: impl Into<T>) {
         if !self.by_code {
             let value = value.into();
@@ -101,10 +105,12 @@ impl<T> Slot<T> {
         }
     }
 
+    /// Value and name, if anything was given.
     pub(super) fn get(&self) -> Option<&Given<T>> {
         self.given.as_ref()
     }
 
+    /// The value alone.
     pub(super) fn value(&self) -> Option<&T> {
         self.get().map(|given| &given.value)
     }

@@ -1,4 +1,7 @@
 //! Which property management system the hotels use.
+//!
+//! The app's own default is QloApps on this machine with the key `dev-pms-key`. Ours is the mock, because a shop that
+//! nobody named is none; production must be told which of the two it is.
 
 use std::time::Duration;
 
@@ -69,6 +72,7 @@ pub(super) struct PmsSource {
 const SHORTEST_KEY: usize = 16;
 
 impl PmsSource {
+    /// The system that was configured, or the mock outside production.
     pub(super) fn resolve(&self, environment: Environment) -> Result<PmsSettings> {
         let hotel_id = self
             .hotel_id
@@ -97,6 +101,7 @@ impl PmsSource {
         }
     }
 
+    /// The key, checked.
     fn key(&self, environment: Environment) -> Result<Secret> {
         let Some(key) = self.api_key.get() else {
             return Err(missing(

@@ -42,6 +42,7 @@ pub(super) fn is_supabase(host: &str) -> bool {
     is_below(host, "supabase.co") || is_below(host, "supabase.com")
 }
 
+/// Whether a host name ends with `.domain`.
 fn is_below(host: &str, domain: &str) -> bool {
     let host = host.trim_end_matches('.').to_ascii_lowercase();
     host.strip_suffix(domain).is_some_and(|name| name.ends_with('.'))

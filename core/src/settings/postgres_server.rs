@@ -1,7 +1,7 @@
 //! Where Postgres is and how it is used.
 
 use std::fmt;
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -101,6 +101,31 @@ impl PostgresSettings {
     /// Whether [`host`](Self::host) is the directory of a Unix socket.
     pub fn is_socket(&self) -> bool {
         self.host.starts_with('/')
+    }
+
+    /// What a stranger on the network between us and the server could do, in words for a log or a report; `None` when
+    /// the server proves who it is, or when there is no network between us. Production warns of it once, when the
+    /// settings are made.
+    pub fn weakness(&self) -> Option<&'static str> {
+        let is_local = self.is_socket()
+            || self.host == "localhost"
+            || self
+                .host
+                .parse::<IpAddr>()
+                .is_ok_and(|address| address.is_loopback());
+        if is_local || self.tls.is_authenticated() {
+            None
+        } else if self.tls.is_encrypted() {
+            Some(
+                "the connection to Postgres is encrypted, but the server need not prove who it is; use \
+                 sslmode=verify-full with the sslrootcert of the provider",
+            )
+        } else {
+            Some(
+                "the connection to Postgres may be in plain text, passwords and guests included; use \
+                 sslmode=require, or better verify-full",
+            )
+        }
     }
 
     /// Whether the host belongs to Supabase.
@@ -230,6 +255,26 @@ mod tests {
                 ..settings
             };
             assert_eq!(PostgresSettings::parse(&shown).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn only_a_server_across_the_network_that_proves_nothing_is_a_weakness() {
+        for (url, says) in [
+            ("postgres://db.example.com/h", Some("plain text")),
+            (
+                "postgres://db.example.com/h?sslmode=require",
+                Some("prove who it is"),
+            ),
+            ("postgres://db.example.com/h?sslmode=verify-ca", None),
+            ("postgres://localhost/h", None),
+            ("postgres://127.0.0.1/h", None),
+            ("postgres://[::1]/h", None),
+            ("postgres://%2Frun/h", None),
+        ] {
+            let weakness = PostgresSettings::parse(url).unwrap().weakness();
+            assert_eq!(weakness.is_some(), says.is_some(), "{url}");
+            assert!(weakness.is_none_or(|text| text.contains(says.unwrap())), "{url}");
         }
     }
 

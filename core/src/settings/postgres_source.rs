@@ -1,4 +1,8 @@
 //! From variables and builder options to Postgres settings.
+//!
+//! The first of these that is there says where Postgres is: the URL of the code, `DATABASE_URL`, `POSTGRES_URL`,
+//! `POSTGRES_HOST` with its companions, `SUPABASE_DATABASE_URL`. Pool, pooler and deadlines come from variables of
+//! their own, whatever says where.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -25,11 +29,13 @@ pub(super) struct PostgresSource {
     pub(super) database_url: Slot<Secret>,
     pub(super) postgres_url: Slot<Secret>,
     pub(super) supabase_url: Slot<Secret>,
+    /// This and the next four are taken verbatim.
     pub(super) host: Slot<String>,
     pub(super) port: Slot<u16>,
     pub(super) database: Slot<String>,
     pub(super) user: Slot<String>,
     pub(super) password: Slot<Secret>,
+    /// This and the next fill what the URL leaves open.
     pub(super) tls: Slot<TlsMode>,
     pub(super) root_certificate: Slot<PathBuf>,
     pub(super) pooler: Slot<Pooler>,
@@ -50,6 +56,7 @@ pub(super) enum Pooler {
 }
 
 impl Pooler {
+    /// Reads the word.
     pub(super) fn parse(text: &str) -> Result<Self, Fault> {
         match text.to_ascii_lowercase().as_str() {
             "auto" => Ok(Self::Auto),
@@ -162,6 +169,7 @@ impl PostgresSource {
     }
 }
 
+/// Reads one URL; the answer is as that of [`PostgresSource::parts`].
 fn read_url(url: &Given<Secret>) -> Result<(&'static str, String, Option<Parts>)> {
     let text = url.value.expose().trim();
     let shown = redacted(text);
@@ -179,6 +187,7 @@ pub(super) fn is_memory(url: &str) -> bool {
     url.eq_ignore_ascii_case("memory:") || url.eq_ignore_ascii_case("memory://")
 }
 
+/// Whether a URL is the app's default, in any of the spellings that the app turns into one.
 fn is_placeholder(url: &Given<Secret>) -> bool {
     url.value
         .expose()

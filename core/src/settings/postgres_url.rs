@@ -1,4 +1,8 @@
 //! The Postgres URL: what libpq, SQLAlchemy and Supabase write, with libpq's meaning.
+//!
+//! The app hands its URL to asyncpg, which knows none of libpq's options and fails on `sslmode`; here they mean what
+//! the PostgreSQL manual says, "Connection Strings" and "Parameter Key Words". An option is understood, known to be of
+//! no consequence, or refused: one that is silently dropped may be the one that protects the connection.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -116,6 +120,7 @@ pub(super) fn parse(text: &str) -> Result<Parts, Fault> {
 }
 
 impl Parts {
+    /// Puts one option into its place. No message repeats a value, except the path of `sslrootcert`.
     fn option(&mut self, name: &str, value: &str) -> Result<(), Fault> {
         match name {
             "sslmode" => once(name, &mut self.tls, tls_mode(value)?),
@@ -191,12 +196,14 @@ pub(super) fn root_certificate(text: &str) -> Result<RootCertificate, Fault> {
     }
 }
 
+/// Reads `application_name`. Postgres cuts at 63 bytes and replaces what is not ASCII, so both are refused here.
 fn application_name(text: &str) -> Result<String, Fault> {
     let fits = (1..=63).contains(&text.len()) && text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
     fits.then(|| text.to_owned())
         .ok_or_else(|| "application_name must have 1 to 63 printable ASCII characters".into())
 }
 
+/// Reads `connect_timeout`, in whole seconds.
 fn connect_timeout(text: &str) -> Result<Duration, Fault> {
     match whole_number::<u64>(text) {
         Ok(seconds @ 1..=300) => Ok(Duration::from_secs(seconds)),

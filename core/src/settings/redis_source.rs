@@ -1,4 +1,7 @@
 //! From variables and builder options to Redis settings.
+//!
+//! A URL comes before `REDIS_HOST` and its companions; `REDIS_PASSWORD` completes whichever is there (the app forgets
+//! it for its rate limiter).
 
 use std::time::Duration;
 
@@ -51,6 +54,7 @@ impl RedisSource {
         Ok(Some(Store::Server(settings)))
     }
 
+    /// What the URL says, with the password from beside it.
     fn by_url(&self, url: &Given<Secret>) -> Result<RedisSettings> {
         let text = url.value.expose().trim();
         redis_url::parse(text)

@@ -1,4 +1,12 @@
 //! The Redis URL: one server, a Sentinel group or a cluster, in plain text or TLS.
+//!
+//! | form | meaning |
+//! |---|---|
+//! | `redis://user:password@host:6379/0` | one server |
+//! | `redis+sentinel://:password@one:26379,two:26379/mymaster/0` | the primary that the sentinels call `mymaster` |
+//! | `redis+cluster://:password@one:6379,two:6379` | a cluster, entered through any of these |
+//!
+//! `rediss` in place of `redis` means TLS with checked certificates, everywhere.
 
 use super::dsn::{Address, Dsn, decode, scheme};
 use super::given::Fault;
@@ -95,6 +103,7 @@ pub(super) fn parse(text: &str) -> Result<RedisSettings, Fault> {
     })
 }
 
+/// The one server.
 fn single(dsn: &Dsn<'_>) -> Result<RedisTopology, Fault> {
     match nodes(dsn, 6379)?.as_slice() {
         [node] => Ok(RedisTopology::Single(node.clone())),
@@ -102,6 +111,7 @@ fn single(dsn: &Dsn<'_>) -> Result<RedisTopology, Fault> {
     }
 }
 
+/// The sentinels, and the name under which they know the primary (still encoded).
 fn sentinel(dsn: &Dsn<'_>, primary: &str) -> Result<RedisTopology, Fault> {
     if primary.is_empty() {
         return Err(

@@ -72,6 +72,7 @@ const PLACEHOLDERS: [&str; 17] = [
 /// Texts that are placeholders only when they stand alone, or before a word such as `key`.
 const WORDS: [&str; 4] = ["dev", "secret", "test", "your"];
 
+/// Whether a text is one of the examples, whatever its case and punctuation.
 fn is_placeholder(text: &str) -> bool {
     let bare: String = text
         .chars()

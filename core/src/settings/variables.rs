@@ -1,5 +1,9 @@
 //! Every variable that posada reads: its name, what it means, its default, and how it is read. The README's table,
 //! the reader and the answer to a misspelt name all come from here.
+//!
+//! The names without a prefix are those of the app, whose `.env` files work unchanged. A name that begins with
+//! `POSADA_` can only be meant for us, so an unknown one is an error; everything else that a process carries in its
+//! environment is none of our business.
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -16,6 +20,12 @@ use crate::TenantId;
 use crate::error::{Error, Result, codes};
 
 /// One variable that posada reads.
+///
+/// ```
+/// use posada::settings::Variable;
+/// let ttl = Variable::ALL.iter().find(|variable| variable.name == "POSADA_SESSION_TTL").unwrap();
+/// assert_eq!(ttl.default, "1800");
+/// ```
 #[derive(Debug)]
 pub struct Variable {
     /// The name, in upper case; any case is read.
@@ -100,11 +110,13 @@ pub(super) fn read(
     Ok(())
 }
 
+/// `str::starts_with` in any case.
 fn starts_with(name: &str, beginning: &str) -> bool {
     name.get(..beginning.len())
         .is_some_and(|start| start.eq_ignore_ascii_case(beginning))
 }
 
+/// The answer to a `POSADA_…` that does not exist. The value is not repeated.
 fn unknown(name: &str) -> Error {
     let ours = || {
         TABLE
@@ -249,10 +261,12 @@ table! {
         |_, _, _| Ok(());
 }
 
+/// A time in seconds.
 fn time(text: &str) -> Result<Duration, Fault> {
     seconds(text.trim())
 }
 
+/// A TCP port.
 fn port(text: &str) -> Result<u16, Fault> {
     match whole_number::<u16>(text.trim()) {
         Ok(port) if port > 0 => Ok(port),
@@ -260,6 +274,7 @@ fn port(text: &str) -> Result<u16, Fault> {
     }
 }
 
+/// The algorithm is only checked: choosing it from outside is how tokens are forged.
 fn algorithm(text: &str) -> Result<(), Fault> {
     if text.trim() == "HS256" {
         Ok(())
@@ -268,6 +283,7 @@ fn algorithm(text: &str) -> Result<(), Fault> {
     }
 }
 
+/// A tenant's id.
 fn tenant(text: &str) -> Result<TenantId, Fault> {
     TenantId::parse(text.trim()).map_err(|error| error.message().to_owned().into())
 }
