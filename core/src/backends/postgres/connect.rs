@@ -55,6 +55,8 @@ pub(super) async fn connect(
 /// would ignore the certificate.
 fn tls_attempts(settings: &PostgresSettings) -> &'static [PgSslMode] {
     match settings.tls {
+        // libpq does not encrypt what never leaves the machine.
+        _ if settings.host.starts_with('/') => &[PgSslMode::Disable],
         TlsMode::Disable => &[PgSslMode::Disable],
         TlsMode::Allow => &[PgSslMode::Disable, PgSslMode::Require],
         TlsMode::Prefer => &[PgSslMode::Prefer, PgSslMode::Disable],

@@ -45,6 +45,8 @@ pub(crate) enum Failure {
     Unreachable { reason: String },
     /// TLS could not be agreed on.
     Tls { reason: String },
+    /// A prepared statement was made before a column changed its type (0A000).
+    StalePlan,
     /// A write or `COMMIT` was sent and its answer never came.
     OutcomeUnknown,
     /// What stands between us and the server gave us another session's state (26000, 42P05, 08P01).
@@ -68,6 +70,7 @@ impl Failure {
                 | Self::ReadOnly
                 | Self::TooManyConnections { .. }
                 | Self::ShuttingDown
+                | Self::StalePlan
                 | Self::Unreachable { .. }
         )
     }
@@ -97,7 +100,9 @@ impl Failure {
             Self::StatementTimeout | Self::DeadlinePassed => codes::POSTGRES_TIMEOUT,
             Self::OutcomeUnknown => codes::POSTGRES_OUTCOME_UNKNOWN,
             Self::Migration { .. } => codes::POSTGRES_MIGRATION,
-            Self::PoolerContract { .. } | Self::Unexpected { .. } => codes::POSTGRES_INTERNAL,
+            Self::PoolerContract { .. } | Self::StalePlan | Self::Unexpected { .. } => {
+                codes::POSTGRES_INTERNAL
+            }
             Self::Abandoned(_) => codes::POSADA_INTERNAL,
         }
     }
@@ -149,6 +154,7 @@ impl From<Failure> for Error {
                 Self::new(code, "Postgres gave up on the statement at its time limit")
             }
             Failure::DeadlinePassed => Self::new(code, "Postgres did not answer within the deadline"),
+            Failure::StalePlan => Self::new(code, "the columns of a table keep changing"),
             Failure::OutcomeUnknown => Self::new(
                 code,
                 "a write was sent to Postgres and its answer never came; read before repeating it",
@@ -203,7 +209,7 @@ pub(super) fn leaves_connection_usable(error: &sqlx::Error) -> bool {
             .try_downcast_ref::<PgDatabaseError>()
             .is_some_and(|answer| {
                 answer.severity() == PgSeverity::Error
-                    && !matches!(answer.code(), "26000" | "42P05" | "08P01" | "25006")
+                    && !matches!(answer.code(), "26000" | "42P05" | "08P01" | "25006" | "0A000")
             }),
         // A value could not be encoded: nothing was sent.
         sqlx::Error::Encode(_) => true,
@@ -271,6 +277,7 @@ fn classify(answer: Answer<'_>) -> Failure {
         "57P01" | "57P02" | "57P03" => Failure::ShuttingDown,
         "57014" => Failure::StatementTimeout,
         "08000" | "08001" | "08003" | "08004" | "08006" => Failure::Unreachable { reason: reason() },
+        "0A000" if answer.message.contains("cached plan") => Failure::StalePlan,
         "26000" | "42P05" | "08P01" => Failure::PoolerContract {
             state: answer.state.to_owned(),
             reason: reason(),

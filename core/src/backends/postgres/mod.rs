@@ -10,6 +10,7 @@
 mod connect;
 mod deadline;
 mod failure;
+pub(crate) mod migrations;
 mod pool;
 mod schema;
 mod statement;
@@ -117,17 +118,33 @@ impl Postgres {
         T: Send + 'static,
         F: for<'tx> Fn(&'tx mut Tx) -> Work<'tx, T> + Send + Sync + 'static,
     {
+        self.transaction_within(self.0.limit, name, work).await
+    }
+
+    /// Like [`transaction`](Self::transaction), with a time limit of its own.
+    async fn transaction_within<T, F>(
+        &self,
+        limit: Duration,
+        name: &'static str,
+        work: F,
+    ) -> Result<T, Failure>
+    where
+        T: Send + 'static,
+        F: for<'tx> Fn(&'tx mut Tx) -> Work<'tx, T> + Send + Sync + 'static,
+    {
         let inner = self.0.clone();
         self.detached(name, async move {
-            let work = Arc::new(work);
-            let deadline = inner.deadline();
+            let deadline = Deadline::after(inner.clock.clone(), limit);
             inner
-                .retrying(&deadline, || {
-                    inner.attempt(&deadline, STALE_FOR_WRITE, work.as_ref())
-                })
+                .retrying(&deadline, || inner.attempt(&deadline, &work))
                 .await
         })
         .await
+    }
+
+    /// Makes the next [`schema`](Self::schema) look again.
+    fn forget_schema(&self) {
+        self.0.schema.forget();
     }
 
     /// What the tables of the present schema look like. Read once, and again after a column was missing.
@@ -152,7 +169,7 @@ impl Postgres {
     {
         let inner = self.0.clone();
         self.detached(statement.name, async move {
-            let deadline = inner.deadline();
+            let deadline = Deadline::after(inner.clock.clone(), inner.limit);
             inner
                 .retrying(&deadline, || inner.attempt_one(&deadline, &statement, &run))
                 .await
@@ -183,10 +200,6 @@ impl Postgres {
 type Run<'run, T> = Pin<Box<dyn Future<Output = Result<T, sqlx::Error>> + Send + 'run>>;
 
 impl Inner {
-    fn deadline(&self) -> Deadline {
-        Deadline::after(self.clock.clone(), self.limit)
-    }
-
     /// Runs an attempt again after failures that pass by themselves, with pauses of random length, as long as
     /// there is time.
     async fn retrying<T, A, F>(&self, deadline: &Deadline, attempt: A) -> Result<T, Failure>
@@ -248,12 +261,12 @@ impl Inner {
         })
     }
 
-    async fn attempt<T, F>(&self, deadline: &Deadline, stale: Duration, work: &F) -> Result<T, Failure>
+    async fn attempt<T, F>(&self, deadline: &Deadline, work: &F) -> Result<T, Failure>
     where
         T: Send + 'static,
         F: for<'tx> Fn(&'tx mut Tx) -> Work<'tx, T> + Send + Sync,
     {
-        let lease = self.pool.acquire(deadline, stale).await?;
+        let lease = self.pool.acquire(deadline, STALE_FOR_READ).await?;
         let mut tx = Tx::begin(lease, deadline).await?;
         let outcome = deadline.bound(work(&mut tx)).await;
         Self::finish(tx, deadline, outcome).await
@@ -278,7 +291,7 @@ impl Inner {
     /// What one failure says about the other connections.
     fn distrust_after(&self, failure: &Failure) {
         match failure {
-            Failure::ReadOnly | Failure::ShuttingDown => self.pool.distrust_all(),
+            Failure::ReadOnly | Failure::ShuttingDown | Failure::StalePlan => self.pool.distrust_all(),
             Failure::Unreachable { .. } | Failure::DeadlinePassed | Failure::OutcomeUnknown => {
                 self.pool.distrust_idle();
             }

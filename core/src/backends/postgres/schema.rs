@@ -8,12 +8,12 @@ use sqlx::Row as _;
 
 use super::{Failure, Postgres, Statement};
 
-const COLUMNS: &str = "SELECT table_name::text, column_name::text, data_type::text \
-     FROM information_schema.columns WHERE table_schema = current_schema() AND table_name = ANY($1)";
-const LABELS: &str = "SELECT label.enumlabel::text FROM pg_enum label \
-     JOIN pg_type type ON type.oid = label.enumtypid \
-     JOIN pg_namespace space ON space.oid = type.typnamespace \
-     WHERE type.typname = 'userrole' AND space.nspname = current_schema() ORDER BY label.enumsortorder";
+// Asked of the catalogue and not of `information_schema`: what counts is what a bare table name means to this role.
+const COLUMNS: &str = "SELECT relname::text, attname::text, format_type(atttypid, NULL) \
+     FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid \
+     WHERE relname = ANY($1) AND pg_table_is_visible(pg_class.oid) AND attnum > 0 AND NOT attisdropped";
+const LABELS: &str = "SELECT enumlabel::text FROM pg_enum JOIN pg_type ON pg_type.oid = enumtypid \
+     WHERE typname = 'userrole' AND pg_type_is_visible(pg_type.oid) ORDER BY enumsortorder";
 
 /// The tables that belong to posada and to the app.
 pub(crate) const TABLES: [&str; 6] = [
@@ -43,7 +43,8 @@ impl Schema {
         self.column_type(table, column).is_some()
     }
 
-    /// The type of a column in the words of `information_schema`: `jsonb`, `character varying`, `USER-DEFINED`.
+    /// The type of a column as Postgres writes it: `json`, `jsonb`, `character varying`, `userrole`,
+    /// `timestamp without time zone`.
     pub(crate) fn column_type(&self, table: &str, column: &str) -> Option<&str> {
         self.columns
             .get(&(table.to_owned(), column.to_owned()))

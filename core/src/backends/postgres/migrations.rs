@@ -1,0 +1,286 @@
+//! Bringing a database to the state that posada needs. The SQL and its rules stand in `migrations/`.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use sha1::{Digest as _, Sha1};
+use sqlx::Row as _;
+
+use super::{Failure, Postgres, Statement, Tx};
+
+/// Longest time for a whole run, the wait for other runs included.
+const LIMIT: Duration = Duration::from_secs(10 * 60);
+
+/// One file of `migrations/`.
+struct Migration {
+    version: i32,
+    name: &'static str,
+    sql: &'static str,
+}
+
+macro_rules! migrations {
+    ($($version:literal $name:literal),* $(,)?) => {
+        &[$(Migration {
+            version: $version,
+            name: $name,
+            sql: include_str!(concat!("../../../migrations/", $name, ".sql")),
+        }),*]
+    };
+}
+
+const MIGRATIONS: &[Migration] = migrations![
+    1 "0001_six_tables",
+    2 "0002_missing_columns",
+    3 "0003_missing_defaults",
+    4 "0004_missing_indexes",
+    5 "0005_lock_fences",
+];
+
+/// One run at a time ("posada" as a number). Other runs wait as long as they may; tables are waited for only
+/// shortly, because everybody else queues up behind a waiting `ALTER TABLE`.
+const TAKE_TURN: &str = "SET LOCAL lock_timeout = 0;\n\
+     SELECT pg_advisory_xact_lock(123623979443297);\n\
+     SET LOCAL lock_timeout = 2000;\n";
+
+/// Works in the schema where the tables are, or else where new tables of this role go; never in `posada`, which
+/// is first on the search path of a role of that name.
+const CHOOSE_SCHEMA: &str = "SELECT set_config('search_path', quote_ident(coalesce(\n    \
+     (SELECT nspname FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace\n     \
+     WHERE pg_class.oid = coalesce(to_regclass('tenants'), to_regclass('users'))),\n    \
+     nullif(current_schema(), 'posada'), 'public')), true);\n";
+
+const LEDGER: &str = "CREATE SCHEMA IF NOT EXISTS posada;\n\
+     CREATE TABLE IF NOT EXISTS posada.migrations (\n    \
+     version integer PRIMARY KEY,\n    \
+     name text NOT NULL,\n    \
+     checksum text NOT NULL,\n    \
+     applied_at timestamptz NOT NULL DEFAULT now()\n);\n";
+
+const APPLIED: &str = "SELECT version, name, checksum FROM posada.migrations ORDER BY version";
+const RECORD: &str = "INSERT INTO posada.migrations (version, name, checksum) VALUES ($1, $2, $3)";
+
+/// What a run of the migrations did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Applied {
+    /// The migrations that this run applied, by name and in order; empty when there was nothing to do.
+    pub migrations: Vec<String>,
+    /// The version of the database now.
+    pub version: i32,
+}
+
+/// Applies what is missing, in one transaction. Detached; any number of processes may run it at once.
+///
+/// # Errors
+/// `Failure::Migration` when the database was made by a newer posada, or a migration was changed after it was
+/// applied; then nothing is touched.
+pub(crate) async fn apply(postgres: &Postgres) -> Result<Applied, Failure> {
+    let applied = postgres
+        .transaction_within(LIMIT, "postgres.migrate", |tx: &mut Tx| {
+            Box::pin(bring_up_to_date(tx))
+        })
+        .await?;
+    postgres.forget_schema();
+    Ok(applied)
+}
+
+/// All migrations and their rows in the ledger, as one text that may be pasted and run again.
+pub(crate) fn schema_sql() -> String {
+    let mut text = String::from(
+        "-- Generated from the files beside it; see README.md. Paste it into the Supabase SQL editor, or run\n\
+         -- `psql -f schema.sql`. It may be run again at any time.\n\nBEGIN;\n",
+    );
+    for part in [TAKE_TURN, CHOOSE_SCHEMA, LEDGER] {
+        text.push_str(part);
+    }
+    for migration in MIGRATIONS {
+        let Migration { version, name, sql } = migration;
+        let checksum = migration.checksum();
+        let _ = write!(
+            text,
+            "\n-- {name}\n\n{sql}\nINSERT INTO posada.migrations (version, name, checksum)\n    \
+             VALUES ({version}, '{name}', '{checksum}') ON CONFLICT (version) DO NOTHING;\n"
+        );
+    }
+    text.push_str("\nCOMMIT;\n");
+    text
+}
+
+async fn bring_up_to_date(tx: &mut Tx) -> Result<Applied, Failure> {
+    tx.script([TAKE_TURN, CHOOSE_SCHEMA, LEDGER].concat()).await?;
+    let mut known = Vec::new();
+    for row in tx.fetch(Statement::read("migrations.applied", APPLIED)).await? {
+        known.push((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
+    }
+    let missing = compare(&known)?;
+    for migration in &missing {
+        tx.script(migration.sql.to_owned())
+            .await
+            .map_err(|failure| migration.blame(failure))?;
+        let record = Statement::write("migrations.record", RECORD)
+            .bind(migration.version)
+            .bind(migration.name)
+            .bind(migration.checksum());
+        tx.execute(record).await?;
+    }
+    Ok(Applied {
+        migrations: missing
+            .iter()
+            .map(|migration| migration.name.to_owned())
+            .collect(),
+        version: MIGRATIONS.last().map_or(0, |last| last.version),
+    })
+}
+
+/// What is missing from a ledger of (version, name, checksum), unless the ledger is not one of ours.
+fn compare(ledger: &[(i32, String, String)]) -> Result<Vec<&'static Migration>, Failure> {
+    for (version, name, checksum) in ledger {
+        let Some(ours) = MIGRATIONS.iter().find(|ours| ours.version == *version) else {
+            return Err(Failure::Migration {
+                reason: format!(
+                    "the database has migration {name}, which is newer than this posada; update posada"
+                ),
+            });
+        };
+        if ours.checksum() != *checksum {
+            return Err(Failure::Migration {
+                reason: format!(
+                    "migration {name} was applied with another text than this posada has ({})",
+                    ours.name
+                ),
+            });
+        }
+    }
+    let applied = |ours: &&Migration| ledger.iter().any(|(version, ..)| *version == ours.version);
+    Ok(MIGRATIONS.iter().filter(|ours| !applied(ours)).collect())
+}
+
+impl Migration {
+    /// The SHA-1 of the text, as hexadecimal digits.
+    fn checksum(&self) -> String {
+        Sha1::digest(self.sql)
+            .iter()
+            .fold(String::new(), |mut text, byte| {
+                let _ = write!(text, "{byte:02x}");
+                text
+            })
+    }
+
+    /// Names the migration in failures that are about its statements; the others keep their meaning.
+    fn blame(&self, failure: Failure) -> Failure {
+        match failure {
+            Failure::UniqueViolation { .. }
+            | Failure::ForeignKeyViolation { .. }
+            | Failure::CheckViolation { .. }
+            | Failure::NotNullViolation { .. }
+            | Failure::MissingSchema { .. }
+            | Failure::Unexpected { .. } => {
+                let cause = crate::Error::from(failure);
+                Failure::Migration {
+                    reason: format!("migration {} failed: {cause}", self.name),
+                }
+            }
+            other => other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ledger() -> Vec<(i32, String, String)> {
+        MIGRATIONS
+            .iter()
+            .map(|ours| (ours.version, ours.name.to_owned(), ours.checksum()))
+            .collect()
+    }
+
+    #[test]
+    fn versions_count_up_and_names_begin_with_them() {
+        for (index, migration) in MIGRATIONS.iter().enumerate() {
+            assert_eq!(migration.version, i32::try_from(index).unwrap() + 1);
+            assert!(migration.name.starts_with(&format!("{:04}_", migration.version)));
+        }
+    }
+
+    #[test]
+    fn every_file_of_the_folder_is_applied() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations");
+        let files = std::fs::read_dir(folder).unwrap();
+        let count = files
+            .filter(|file| {
+                let name = file.as_ref().unwrap().file_name().into_string().unwrap();
+                name.ends_with(".sql") && name != "schema.sql"
+            })
+            .count();
+        assert_eq!(count, MIGRATIONS.len());
+    }
+
+    #[test]
+    fn a_complete_ledger_needs_nothing_and_an_empty_one_everything() {
+        assert!(compare(&ledger()).unwrap().is_empty());
+        assert_eq!(compare(&[]).unwrap().len(), MIGRATIONS.len());
+        assert_eq!(compare(&ledger()[..1]).unwrap()[0].version, 2);
+    }
+
+    #[test]
+    fn a_changed_or_newer_migration_stops_everything() {
+        let mut changed = ledger();
+        changed[0].2 = "0".repeat(40);
+        assert!(
+            matches!(compare(&changed), Err(Failure::Migration { reason }) if reason.contains("0001_six_tables"))
+        );
+        let newer = vec![(9999, "9999_tomorrow".to_owned(), "0".repeat(40))];
+        assert!(matches!(compare(&newer), Err(Failure::Migration { reason }) if reason.contains("newer")));
+    }
+
+    #[test]
+    fn migrations_neither_drop_nor_narrow_nor_leave_their_transaction() {
+        const REFUSED: [&str; 12] = [
+            "DROP ",
+            "TRUNCATE",
+            "DELETE FROM",
+            "UPDATE ",
+            "RENAME",
+            " TYPE ",
+            "SET NOT NULL",
+            "CONCURRENTLY",
+            "VACUUM",
+            "COMMIT",
+            "ROLLBACK",
+            "CASCADE;",
+        ];
+        for migration in MIGRATIONS {
+            for line in migration
+                .sql
+                .lines()
+                .filter(|line| !line.trim_start().starts_with("--"))
+            {
+                let line = line.to_uppercase();
+                let unsafe_word = REFUSED.iter().find(|word| {
+                    line.contains(**word)
+                        && !line.contains("CREATE TYPE")
+                        && !line.contains("ON DELETE CASCADE")
+                });
+                assert_eq!(
+                    unsafe_word, None,
+                    "{}: {line}; see migrations/README.md",
+                    migration.name
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn schema_sql_is_what_the_migrations_say() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/schema.sql");
+        if std::env::var_os("POSADA_WRITE_SCHEMA").is_some() {
+            std::fs::write(path, schema_sql()).unwrap();
+        }
+        assert!(
+            std::fs::read_to_string(path).is_ok_and(|text| text == schema_sql()),
+            "migrations/schema.sql is out of date; write it anew with \
+             `POSADA_WRITE_SCHEMA=1 cargo test -p posada --lib migrations::`"
+        );
+    }
+}
