@@ -4,7 +4,7 @@
 DO $$
 DECLARE
     wanted record;
-    found record;
+    present record;
     expression text;
 BEGIN
     FOR wanted IN
@@ -29,18 +29,18 @@ BEGIN
             ('lock_audit', 'timestamp', 'now')
         ) AS list (table_name, column_name, value)
     LOOP
-        SELECT atttypid, typtype INTO found
+        SELECT atttypid, typtype INTO present
         FROM pg_attribute JOIN pg_type ON pg_type.oid = atttypid
         WHERE attrelid = to_regclass(wanted.table_name)
             AND attname = wanted.column_name
             AND NOT attisdropped AND NOT atthasdef AND attidentity = '';
         CONTINUE WHEN NOT FOUND;
         expression := CASE
-            WHEN wanted.value = 'now' AND found.atttypid = 'timestamptz'::regtype THEN 'now()'
+            WHEN wanted.value = 'now' AND present.atttypid = 'timestamptz'::regtype THEN 'now()'
             WHEN wanted.value = 'now' THEN '(now() AT TIME ZONE ''utc'')'
-            WHEN wanted.value = 'role' AND found.typtype = 'e' THEN (
+            WHEN wanted.value = 'role' AND present.typtype = 'e' THEN (
                 SELECT quote_literal(enumlabel) FROM pg_enum
-                WHERE enumtypid = found.atttypid AND lower(enumlabel) = 'guest' LIMIT 1)
+                WHERE enumtypid = present.atttypid AND lower(enumlabel) = 'guest' LIMIT 1)
             WHEN wanted.value = 'role' THEN '''guest'''
             ELSE wanted.value
         END;

@@ -174,7 +174,7 @@ INSERT INTO posada.migrations (version, name, checksum)
 DO $$
 DECLARE
     wanted record;
-    found record;
+    present record;
     expression text;
 BEGIN
     FOR wanted IN
@@ -199,18 +199,18 @@ BEGIN
             ('lock_audit', 'timestamp', 'now')
         ) AS list (table_name, column_name, value)
     LOOP
-        SELECT atttypid, typtype INTO found
+        SELECT atttypid, typtype INTO present
         FROM pg_attribute JOIN pg_type ON pg_type.oid = atttypid
         WHERE attrelid = to_regclass(wanted.table_name)
             AND attname = wanted.column_name
             AND NOT attisdropped AND NOT atthasdef AND attidentity = '';
         CONTINUE WHEN NOT FOUND;
         expression := CASE
-            WHEN wanted.value = 'now' AND found.atttypid = 'timestamptz'::regtype THEN 'now()'
+            WHEN wanted.value = 'now' AND present.atttypid = 'timestamptz'::regtype THEN 'now()'
             WHEN wanted.value = 'now' THEN '(now() AT TIME ZONE ''utc'')'
-            WHEN wanted.value = 'role' AND found.typtype = 'e' THEN (
+            WHEN wanted.value = 'role' AND present.typtype = 'e' THEN (
                 SELECT quote_literal(enumlabel) FROM pg_enum
-                WHERE enumtypid = found.atttypid AND lower(enumlabel) = 'guest' LIMIT 1)
+                WHERE enumtypid = present.atttypid AND lower(enumlabel) = 'guest' LIMIT 1)
             WHEN wanted.value = 'role' THEN '''guest'''
             ELSE wanted.value
         END;
@@ -222,7 +222,7 @@ END
 $$;
 
 INSERT INTO posada.migrations (version, name, checksum)
-    VALUES (3, '0003_missing_defaults', '3389bfd91740e73f854dc5f1854b5f899e15dbf3') ON CONFLICT (version) DO NOTHING;
+    VALUES (3, '0003_missing_defaults', 'b1c7dd708979d7a8ce0bb8d0fae9fe5ca2a98587') ON CONFLICT (version) DO NOTHING;
 
 -- 0004_missing_indexes
 

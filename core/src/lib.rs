@@ -21,6 +21,7 @@ mod tenants;
 pub mod testkit;
 mod text;
 
+pub use backends::postgres::migrations::Applied;
 pub use clock::{Clock, ManualClock, SharedClock, SystemClock};
 pub use error::{Code, Error, Kind, Result, Retry, codes};
 pub use flags::{

@@ -11,4 +11,6 @@
 
 mod limits;
 mod limits_python;
+mod migrations;
+mod postgres;
 mod servers;

@@ -9,5 +9,6 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "real servers run on real time")]
 
+mod postgres;
 mod redis;
 mod servers;

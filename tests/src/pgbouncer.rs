@@ -74,6 +74,11 @@ impl PgBouncer {
         psql(&self.url("pgbouncer"), command)
     }
 
+    /// Runs SQL in a database through the pooler and gives the rows as text, `|` between columns.
+    pub fn execute(&self, database: &str, sql: &str) -> String {
+        psql(&self.url(database), sql)
+    }
+
     /// Ends the pooler; its connections are closed.
     pub fn stop(&mut self) {
         if let Some(process) = self.own().process.take() {

@@ -12,6 +12,7 @@
 
 pub mod limits;
 pub mod pms;
+pub mod postgres;
 mod proxy;
 pub mod redis;
 

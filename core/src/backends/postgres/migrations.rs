@@ -167,19 +167,19 @@ impl Migration {
 
     /// Names the migration in failures that are about its statements; the others keep their meaning.
     fn blame(&self, failure: Failure) -> Failure {
-        match failure {
-            Failure::UniqueViolation { .. }
-            | Failure::ForeignKeyViolation { .. }
+        let reason = match failure {
+            Failure::UniqueViolation { constraint } => {
+                format!("there are rows that the unique index {constraint} would forbid; merge them first")
+            }
+            Failure::ForeignKeyViolation { .. }
             | Failure::CheckViolation { .. }
             | Failure::NotNullViolation { .. }
             | Failure::MissingSchema { .. }
-            | Failure::Unexpected { .. } => {
-                let cause = crate::Error::from(failure);
-                Failure::Migration {
-                    reason: format!("migration {} failed: {cause}", self.name),
-                }
-            }
-            other => other,
+            | Failure::Unexpected { .. } => crate::Error::from(failure).message().to_owned(),
+            other => return other,
+        };
+        Failure::Migration {
+            reason: format!("migration {} failed: {reason}", self.name),
         }
     }
 }
