@@ -105,6 +105,12 @@ impl Probe {
         Ok(rows[0].try_get(0).map_err(Failure::from)?)
     }
 
+    /// Reads all columns of the table `probe`; answers how many rows there are.
+    pub async fn rows(&self) -> Result<usize> {
+        let statement = Statement::read("probe.rows", "SELECT * FROM probe");
+        Ok(self.postgres.fetch(statement).await?.len())
+    }
+
     /// Writes one row into the table `probe`, by a single statement.
     pub async fn insert(&self, id: &str) -> Result<u64> {
         Ok(self.postgres.execute(insert(id)).await?)
