@@ -8,6 +8,7 @@ pub mod error;
 mod flags;
 mod health;
 mod limits;
+mod locks;
 mod metrics;
 mod pms;
 mod posada;
@@ -30,6 +31,10 @@ pub use flags::{
 };
 pub use health::{Check, Health};
 pub use limits::{Decision, FailurePolicy, Granularity, RateLimit, RateLimiter, Strategy};
+pub use locks::{
+    AcquireOptions, AuditEntry, AuditEvent, Hold, HoldState, LockGuard, LockManager, LockName, LockState,
+    LossCause, Release, Resource, StayHold,
+};
 pub use pms::{
     Availability, BookedRoom, Booking, BookingId, BookingRequest, BookingStatus, Created, Currency, Guest,
     HoldProof, Hotel, HotelId, IdempotencyKey, MockCollision, MockFault, MockOperation, MockPms, Money,

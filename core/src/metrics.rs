@@ -24,3 +24,18 @@ pub(crate) const FLAGS_SNAPSHOT_AGE_SECONDS: &str = "flags_snapshot_age_seconds"
 pub(crate) const FLAGS_RELOADS_TOTAL: &str = "flags_reloads_total";
 /// Counter: flags that vanished from Redis without anybody having unset them, and are kept.
 pub(crate) const FLAGS_LOST_TOTAL: &str = "flags_lost_total";
+
+/// Counter by `operation` and `result`: calls of locks and holds.
+pub(crate) const LOCK_OPERATIONS_TOTAL: &str = "lock_operations_total";
+/// Counter by `room_id` (bounded): holds that were refused because of others.
+pub(crate) const LOCK_CONFLICTS_TOTAL: &str = "lock_conflicts_total";
+/// Counter by `result`: extensions of locks and holds.
+pub(crate) const LOCK_EXTENSIONS_TOTAL: &str = "lock_extensions_total";
+/// Histogram, seconds: from the call to the grant of a lock.
+pub(crate) const LOCK_WAIT_SECONDS: &str = "lock_wait_seconds";
+/// Histogram, seconds: from the grant of a lock to its release.
+pub(crate) const LOCK_HOLD_SECONDS: &str = "lock_hold_seconds";
+/// Counter by `cause`: locks that ended while their guard was alive.
+pub(crate) const LOCK_LOST_TOTAL: &str = "lock_lost_total";
+/// Counter: audit rows that could not be kept.
+pub(crate) const LOCK_AUDIT_DROPPED: &str = "lock_audit_dropped_total";

@@ -11,6 +11,9 @@ use crate::error::{Error, Result, codes};
 use crate::flags::{FeatureFlags, FlagOptions, FlagStore, MemoryFlags, RedisFlags};
 use crate::health::{Check, Health};
 use crate::limits::{MemoryLimitStore, RateLimiter, RedisLimitStore};
+use crate::locks::{
+    HoldStore, LockManager, LockStore, MemoryAudit, MemoryHolds, MemoryLocks, RedisHolds, RedisLocks,
+};
 use crate::sessions::{MemorySessions, RedisSessions, SessionManager, SessionOptions, SessionStore};
 use crate::settings::{Settings, Store};
 use crate::task::Tasks;
@@ -30,6 +33,7 @@ struct Inner {
     redis: Option<Redis>,
     flags: FeatureFlags,
     limits: RateLimiter,
+    locks: LockManager,
     sessions: SessionManager,
 }
 
@@ -75,6 +79,7 @@ impl PosadaBuilder {
         };
         let flags = flags(&self.settings, redis.as_ref(), &clock, &tasks);
         let sessions = sessions(&self.settings, redis.as_ref(), &clock, &tasks);
+        let locks = locks(redis.as_ref(), &clock, &tasks);
         Ok(Posada(Arc::new(Inner {
             settings: self.settings,
             clock,
@@ -83,6 +88,7 @@ impl PosadaBuilder {
             redis,
             flags,
             limits,
+            locks,
             sessions,
         })))
     }
@@ -99,6 +105,26 @@ fn flags(settings: &Settings, redis: Option<&Redis>, clock: &SharedClock, tasks:
         ..FlagOptions::default()
     };
     FeatureFlags::new(store, clock.clone(), tasks.clone(), options)
+}
+
+fn locks(redis: Option<&Redis>, clock: &SharedClock, tasks: &Tasks) -> LockManager {
+    let (locks, holds): (Arc<dyn LockStore>, Arc<dyn HoldStore>) = match redis {
+        None => (
+            Arc::new(MemoryLocks::new(clock.clone())),
+            Arc::new(MemoryHolds::new(clock.clone())),
+        ),
+        Some(redis) => (
+            Arc::new(RedisLocks::new(redis.clone())),
+            Arc::new(RedisHolds::new(redis.clone())),
+        ),
+    };
+    LockManager::new(
+        locks,
+        holds,
+        Arc::new(MemoryAudit::default()),
+        clock.clone(),
+        tasks.clone(),
+    )
 }
 
 fn sessions(
@@ -172,6 +198,11 @@ impl Posada {
     /// The feature flags.
     pub fn flags(&self) -> &FeatureFlags {
         &self.0.flags
+    }
+
+    /// Locks and stay holds.
+    pub fn locks(&self) -> &LockManager {
+        &self.0.locks
     }
 
     /// Rate limits.

@@ -11,6 +11,7 @@
 
 mod limits;
 mod limits_python;
+mod locks;
 mod migrations;
 mod postgres;
 mod servers;

@@ -10,7 +10,9 @@
     reason = "a test that cannot go on should stop, loudly"
 )]
 
+pub mod holds;
 pub mod limits;
+pub mod locks;
 pub mod pms;
 pub mod postgres;
 mod proxy;

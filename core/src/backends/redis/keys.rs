@@ -48,6 +48,52 @@ pub(crate) fn part(text: &str) -> Cow<'_, str> {
 
 const SPECIAL_BYTES: &[u8] = b":%{}";
 
+/// What is known of a named lock; all of it in one slot.
+pub(crate) struct LockKeys {
+    /// The grant, live or past: a text.
+    pub(crate) lease: String,
+    /// The waiters in their order: a sorted set.
+    pub(crate) queue: String,
+    /// Until when each waiter counts as alive, and its channel: a hash.
+    pub(crate) waiters: String,
+}
+
+/// The keys of a named lock.
+pub(crate) fn lock(tenant: Option<&str>, name: &str) -> LockKeys {
+    let tag = format!("posada:{{lock:{}{}}}", owned_by(tenant), part(name));
+    LockKeys {
+        lease: format!("{tag}:lease"),
+        queue: format!("{tag}:queue"),
+        waiters: format!("{tag}:waiters"),
+    }
+}
+
+/// The holds of one resource; all of them in one slot.
+pub(crate) struct HoldKeys {
+    /// Records, units per night and the fence: a hash.
+    pub(crate) book: String,
+    /// The holds by their end: a sorted set.
+    pub(crate) ends: String,
+}
+
+/// The keys of the holds of a resource, such as `room` and `101`.
+pub(crate) fn holds(tenant: Option<&str>, kind: &str, id: &str) -> HoldKeys {
+    let tag = format!("posada:{{stay:{}{}:{}}}", owned_by(tenant), part(kind), part(id));
+    HoldKeys {
+        book: format!("{tag}:book"),
+        ends: format!("{tag}:ends"),
+    }
+}
+
+/// The channel on which the waiters of a process are woken.
+pub(crate) fn wake_channel(process: &str) -> String {
+    format!("posada:wake:{}", part(process))
+}
+
+fn owned_by(tenant: Option<&str>) -> String {
+    tenant.map_or_else(String::new, |tenant| format!("{}:", part(tenant)))
+}
+
 /// The counter or list of a rate limit, as the Python package `limits` names it. Not escaped: the package does not.
 pub(crate) fn limit(item: &str) -> String {
     format!("LIMITS:{item}")
@@ -116,5 +162,19 @@ mod tests {
             session(None, "a:b:c"),
         ];
         assert!(keys[0] != keys[1] && keys[1] != keys[2] && keys[0] != keys[2]);
+    }
+
+    #[test]
+    fn keys_of_one_lock_share_a_slot_and_those_of_two_tenants_do_not_meet() {
+        let keys = lock(Some("a"), "b:c");
+        assert_eq!(keys.lease, "posada:{lock:a:b%3Ac}:lease");
+        assert_eq!(keys.queue, "posada:{lock:a:b%3Ac}:queue");
+        assert_ne!(lock(Some("a:b"), "c").lease, keys.lease);
+        assert_ne!(lock(None, "a:b:c").lease, keys.lease);
+        assert_eq!(holds(None, "room", "101").book, "posada:{stay:room:101}:book");
+        assert_eq!(
+            holds(Some("t"), "room", "101").ends,
+            "posada:{stay:t:room:101}:ends"
+        );
     }
 }

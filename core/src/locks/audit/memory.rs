@@ -1,0 +1,41 @@
+//! The audit in memory: the newest rows of this process.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+
+use super::model::AuditEntry;
+use super::store::AuditStore;
+use crate::error::Result;
+
+/// Rows that are kept.
+const CAPACITY: usize = 10_000;
+
+/// A ring of rows.
+#[derive(Debug, Default)]
+pub(crate) struct MemoryAudit {
+    rows: Mutex<VecDeque<AuditEntry>>,
+}
+
+#[async_trait]
+impl AuditStore for MemoryAudit {
+    async fn append(&self, rows: &[AuditEntry]) -> Result<()> {
+        let mut kept = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.extend(rows.iter().cloned());
+        let surplus = kept.len().saturating_sub(CAPACITY);
+        kept.drain(..surplus);
+        Ok(())
+    }
+
+    async fn recent(&self, lock_key: &str, limit: usize) -> Result<Vec<AuditEntry>> {
+        let kept = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(kept
+            .iter()
+            .rev()
+            .filter(|row| row.lock_key == lock_key)
+            .take(limit)
+            .cloned()
+            .collect())
+    }
+}

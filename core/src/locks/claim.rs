@@ -1,0 +1,159 @@
+//! A claim on a lock: from the first request to the grant, and the clean-up when nobody wants it any more.
+
+use std::time::{Duration, Instant};
+
+use super::audit::shown_token;
+use super::model::{AcquireOptions, Release};
+use super::named::Named;
+use super::store::{Attempt, Grant, Lease, LockKey, RECHECK, Released};
+use crate::error::{Error, Kind, Result, Retry, codes};
+use crate::{metrics as names, rng, task};
+
+/// How long after a lost request its clean-up looks a second time, in case the clean-up overtook the request.
+const SECOND_LOOK: Duration = Duration::from_secs(1);
+
+/// The pause after a failed attempt, while there is time left to wait.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(200);
+
+/// One caller's claim. The token is chosen before anything is sent, so that a claim that was dropped at any await
+/// can be ended by it: a cancelled caller leaves no lock and no place in the queue behind.
+pub(super) struct Claim {
+    named: Named,
+    key: LockKey,
+    token: String,
+    owner: String,
+    ttl: Duration,
+    traces: Traces,
+}
+
+/// What the server may know of a claim.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Traces {
+    Nothing,
+    /// A place in the queue, by a request that was answered.
+    Queued,
+    /// Anything: a request was sent and not answered.
+    Unknown,
+}
+
+impl Claim {
+    pub(super) fn new(named: &Named, key: LockKey, options: &AcquireOptions) -> Self {
+        let owner = options.owner.clone();
+        Self {
+            named: named.clone(),
+            key,
+            token: rng::token(),
+            owner: owner.unwrap_or_else(|| format!("process {}", shown_token(named.process()))),
+            ttl: options.ttl,
+            traces: Traces::Nothing,
+        }
+    }
+
+    /// Asks until the lock is granted or `wait` has passed. Answers also when the granted request was sent.
+    pub(super) async fn pursue(mut self, wait: Duration) -> Result<(LockKey, Lease, Instant)> {
+        let named = self.named.clone();
+        let begun = named.instant();
+        let waiter = (!wait.is_zero()).then(|| named.enter_queue(&self.token));
+        let stopping = named.tasks().stopping();
+        loop {
+            if stopping.is_cancelled() {
+                return Err(task::closed());
+            }
+            let sent = named.instant();
+            let outcome = self.attempt(waiter.is_some()).await;
+            let waited = named.instant().saturating_duration_since(begun);
+            let left = wait.saturating_sub(waited);
+            let pause = match outcome {
+                Ok(Grant::Granted(lease)) => {
+                    metrics::histogram!(names::LOCK_WAIT_SECONDS).record(waited.as_secs_f64());
+                    return Ok((self.key.clone(), lease, sent));
+                }
+                Ok(Grant::Busy {
+                    holder, remaining, ..
+                }) if left.is_zero() => {
+                    named.note_conflict(&self.key, &self.owner, &holder);
+                    return Err(self.contended(&holder, remaining));
+                }
+                // The first of the queue takes the lock when the grant ends by itself, and nobody wakes it then.
+                Ok(Grant::Busy {
+                    remaining, ahead: 0, ..
+                }) => (remaining + Duration::from_millis(1)).min(RECHECK),
+                Ok(Grant::Busy { .. }) => RECHECK,
+                Err(error) if left.is_zero() || !may_pass(&error) => return Err(error),
+                Err(_) => PAUSE_AFTER_FAILURE / 2 + rng::jitter(PAUSE_AFTER_FAILURE / 2),
+            };
+            let Some(waiter) = &waiter else { continue };
+            tokio::select! {
+                () = waiter.woken() => {}
+                () = tokio::time::sleep(pause.min(left)) => {}
+                () = stopping.cancelled() => {}
+            }
+        }
+    }
+
+    async fn attempt(&mut self, queues: bool) -> Result<Grant> {
+        let before = std::mem::replace(&mut self.traces, Traces::Unknown);
+        let process = if queues { Some(self.named.process()) } else { None };
+        let grant = self
+            .named
+            .attempt(Attempt {
+                key: &self.key,
+                token: &self.token,
+                owner: &self.owner,
+                ttl: self.ttl,
+                process,
+            })
+            .await?;
+        self.traces = match &grant {
+            Grant::Granted(_) => Traces::Nothing,
+            Grant::Busy { .. } if queues => Traces::Queued,
+            Grant::Busy { .. } => before,
+        };
+        Ok(grant)
+    }
+
+    fn contended(&self, holder: &str, remaining: Duration) -> Error {
+        Error::new(codes::LOCKS_CONTENDED, "somebody else holds the lock")
+            .with("lock", &self.key.name)
+            .with("holder", if holder.is_empty() { "a waiter" } else { holder })
+            .with("remaining_ms", remaining.as_millis())
+            .retry_when(Retry::After(remaining))
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let (named, key, token, traces) = (
+            self.named.clone(),
+            self.key.clone(),
+            std::mem::take(&mut self.token),
+            self.traces,
+        );
+        if traces == Traces::Nothing {
+            return;
+        }
+        self.named.tasks().in_background(async move {
+            let first = named.withdraw(&key, &token).await;
+            let found = matches!(first, Ok(Released::Done(Release::Released | Release::Expired, _)));
+            if found || traces == Traces::Queued && first.is_ok() {
+                return;
+            }
+            let stopping = named.tasks().stopping();
+            tokio::select! {
+                () = tokio::time::sleep(SECOND_LOOK) => {}
+                () = stopping.cancelled() => {}
+            }
+            if let Err(error) = named.withdraw(&key, &token).await {
+                tracing::warn!(%error, lock = %key.name, "a given-up claim could not be withdrawn; it will expire");
+            }
+        });
+    }
+}
+
+/// Whether a failure may have passed by the next attempt.
+fn may_pass(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        Kind::Unavailable | Kind::Timeout | Kind::Ambiguous | Kind::Exhausted
+    ) && !error.is(codes::REDIS_REFUSED)
+}

@@ -1,0 +1,132 @@
+-- What the scripts of stay holds share.
+--
+-- KEYS[1] book  hash: 'fence'; 'n' .. day -> units held in that night (absent when none);
+--               'h' .. slot -> id, token, quantity, fence, acquired (ms), expires (ms), extensions, user, parted by tabs
+-- KEYS[2] ends  sorted set of slots by the end of their hold (ms)
+--
+-- A slot is first night ':' night after the last ':' holder; nights are days since 1970. Nothing here walks over
+-- live holds: a step costs the nights it touches and the holds that ended since the last one.
+
+-- How long the book is kept after its last change: longer than any hold lives, and the fence does not go back
+-- meanwhile.
+local RETENTION = '3456000000'
+-- Lua cannot unpack much more than this into one call.
+local CHUNK = 1000
+
+local clock = redis.call('TIME')
+local now_us = clock[1] * 1000000 + clock[2]
+local now = math.floor(now_us / 1000)
+
+local function whole(number)
+  return string.format('%.0f', number)
+end
+
+local function read_slot(slot)
+  local first, last = string.match(slot, '^(-?%d+):(-?%d+):')
+  return tonumber(first), tonumber(last)
+end
+
+local function read_record(text)
+  local id, token, quantity, fence, acquired, expires, extensions, user =
+    string.match(text, '^(%x+)\t(%x+)\t(%d+)\t(%d+)\t(%d+)\t(%d+)\t(%d+)\t(.*)$')
+  return {
+    id = id, token = token, quantity = tonumber(quantity), fence = fence, acquired = acquired,
+    expires = tonumber(expires), extensions = tonumber(extensions), user = user,
+  }
+end
+
+local function record_text(record)
+  return table.concat({ record.id, record.token, whole(record.quantity), record.fence, record.acquired,
+    whole(record.expires), whole(record.extensions), record.user }, '\t')
+end
+
+-- Calls command(key, ...) with any number of arguments.
+local function in_chunks(command, key, arguments, chunk)
+  local answers = {}
+  for from = 1, #arguments, chunk do
+    local answer = redis.call(command, key, unpack(arguments, from, math.min(from + chunk - 1, #arguments)))
+    if type(answer) == 'table' then
+      for index = 1, #answer do answers[#answers + 1] = answer[index] end
+    end
+  end
+  return answers
+end
+
+-- Adds change[day] units to each night.
+local function change_nights(change)
+  local days, fields = {}, {}
+  for day in pairs(change) do
+    days[#days + 1] = day
+    fields[#fields + 1] = 'n' .. whole(day)
+  end
+  local counts = in_chunks('HMGET', KEYS[1], fields, CHUNK)
+  local gone, kept = {}, {}
+  for index, day in ipairs(days) do
+    local units = (tonumber(counts[index]) or 0) + change[day]
+    if units > 0 then
+      kept[#kept + 1] = fields[index]
+      kept[#kept + 1] = whole(units)
+    else
+      gone[#gone + 1] = fields[index]
+    end
+  end
+  in_chunks('HSET', KEYS[1], kept, CHUNK)
+  in_chunks('HDEL', KEYS[1], gone, CHUNK)
+end
+
+-- Takes slots out of the book; answers a flat list of slot and record.
+local function take(slots)
+  local fields = {}
+  for index, slot in ipairs(slots) do fields[index] = 'h' .. slot end
+  local records = in_chunks('HMGET', KEYS[1], fields, CHUNK)
+  -- Units by the nights on which they begin and end, so that ten thousand long holds cost no more than their
+  -- different nights.
+  local edges, taken = {}, {}
+  for index, slot in ipairs(slots) do
+    if records[index] then
+      local first, last = read_slot(slot)
+      local quantity = read_record(records[index]).quantity
+      edges[first] = (edges[first] or 0) + quantity
+      edges[last] = (edges[last] or 0) - quantity
+      taken[#taken + 1] = slot
+      taken[#taken + 1] = records[index]
+    end
+  end
+  local days = {}
+  for day in pairs(edges) do days[#days + 1] = day end
+  table.sort(days)
+  local change, units = {}, 0
+  for index, day in ipairs(days) do
+    units = units + edges[day]
+    if units ~= 0 then
+      for night = day, days[index + 1] - 1 do change[night] = -units end
+    end
+  end
+  change_nights(change)
+  in_chunks('HDEL', KEYS[1], fields, CHUNK)
+  in_chunks('ZREM', KEYS[2], slots, CHUNK)
+  return taken
+end
+
+-- Takes out the holds whose time has passed, each once in all scripts together.
+local function take_expired()
+  local slots = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', whole(now))
+  if #slots == 0 then return {} end
+  return take(slots)
+end
+
+local function write_record(slot, record)
+  redis.call('HSET', KEYS[1], 'h' .. slot, record_text(record))
+  redis.call('ZADD', KEYS[2], whole(record.expires), slot)
+  redis.call('PEXPIRE', KEYS[1], RETENTION)
+  redis.call('PEXPIRE', KEYS[2], RETENTION)
+end
+
+-- The record of a slot if the token owns it; otherwise why not.
+local function owned(slot, token)
+  local text = redis.call('HGET', KEYS[1], 'h' .. slot)
+  if not text then return nil, 'gone' end
+  local record = read_record(text)
+  if record.token ~= token then return nil, 'not_owner' end
+  return record
+end

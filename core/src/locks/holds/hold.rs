@@ -1,0 +1,224 @@
+//! A hold that was granted.
+
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+
+use super::Holds;
+use super::model::{Resource, StayHold};
+use super::store::{Holder, Record, ResourceKey, Slot};
+use crate::error::{Error, Result, codes};
+use crate::locks::model::{AcquireOptions, Release, check_duration};
+use crate::stay::Stay;
+use crate::tenants::TenantId;
+
+/// Nights that are held for a guest.
+///
+/// Dropping this value does **not** release the hold: a guest thinks for twenty minutes, across many requests and
+/// perhaps several processes. The hold ends by [`release`](Self::release) or at
+/// [`expires_at`](Self::expires_at). To find it again in another process, ask for the same nights in the same
+/// conversation: [`hold_stay`](crate::LockManager::hold_stay) answers the same hold.
+pub struct Hold {
+    holds: Holds,
+    key: ResourceKey,
+    slot: Slot,
+    id: String,
+    token: String,
+    quantity: u32,
+    fence: u64,
+    term: Mutex<Term>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Term {
+    /// Until when we may rely on the hold, on our own monotonic clock.
+    deadline: Instant,
+    expires_at: DateTime<Utc>,
+    extensions: u32,
+}
+
+impl Hold {
+    /// What one extension adds unless another duration is given: 10 minutes.
+    pub const EXTENSION: Duration = Duration::from_secs(600);
+    /// How often a hold may be extended.
+    pub const MAX_EXTENSIONS: u32 = 2;
+    /// How long [`confirm`](Self::confirm) may keep a hold alive.
+    pub const MAX_CONFIRMATION: Duration = Duration::from_secs(300);
+
+    /// `asked` is when the request left us, `now` the server's time when it was answered.
+    pub(super) fn new(
+        holds: Holds,
+        key: ResourceKey,
+        record: Record,
+        asked: Instant,
+        now: DateTime<Utc>,
+    ) -> Self {
+        Self {
+            holds,
+            key,
+            term: Mutex::new(Term::of(&record, asked, now)),
+            slot: record.slot,
+            id: record.id,
+            token: record.token,
+            quantity: record.quantity,
+            fence: record.fence,
+        }
+    }
+
+    /// The hold's id, which may be shown.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The owner's secret: who knows it may extend and release the hold.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// A number that grows with every hold of this resource, also when Redis lost its data in between.
+    pub fn fence(&self) -> u64 {
+        self.fence
+    }
+
+    /// What is held.
+    pub fn resource(&self) -> &Resource {
+        &self.key.resource
+    }
+
+    /// Whose it is.
+    pub fn tenant(&self) -> Option<&TenantId> {
+        self.key.tenant.as_ref()
+    }
+
+    /// The nights.
+    pub fn stay(&self) -> Stay {
+        self.slot.stay
+    }
+
+    /// Units per night.
+    pub fn quantity(&self) -> u32 {
+        self.quantity
+    }
+
+    /// The conversation.
+    pub fn session_id(&self) -> Option<&str> {
+        match &self.slot.holder {
+            Holder::Session(id) => Some(id),
+            Holder::Anonymous(_) => None,
+        }
+    }
+
+    /// When it ends unless it is extended, by the server's clock (UTC).
+    pub fn expires_at(&self) -> DateTime<Utc> {
+        self.term().expires_at
+    }
+
+    /// How often it was extended.
+    pub fn extensions(&self) -> u32 {
+        self.term().extensions
+    }
+
+    /// How long we may rely on it, by our own monotonic clock; a little less than the server grants. Zero when it
+    /// has ended.
+    pub fn remaining(&self) -> Duration {
+        self.term()
+            .deadline
+            .saturating_duration_since(self.holds.instant())
+    }
+
+    /// Adds `extra` (usually [`EXTENSION`](Self::EXTENSION)) to the time that is left, at most
+    /// [`MAX_EXTENSIONS`](Self::MAX_EXTENSIONS) times.
+    ///
+    /// Repeating a call whose answer was lost does not extend twice. When Redis is down the hold stays as it is.
+    /// Cancel-safe: dropping the future may or may not have extended the hold.
+    ///
+    /// # Errors
+    /// `locks.max_extensions`; `locks.lost` when it has ended; `locks.not_owner` when the same conversation holds the
+    /// nights anew; `locks.invalid_duration` (field `extra`); `redis.*`.
+    pub async fn extend(&self, extra: Duration) -> Result<()> {
+        check_duration("extra", extra, AcquireOptions::MIN_TTL, StayHold::MAX_TTL)?;
+        let asked = self.holds.instant();
+        let seen = self.extensions();
+        let (record, now) = self.holds.extend(self, extra, seen).await?;
+        *self.term() = Term::of(&record, asked, now);
+        Ok(())
+    }
+
+    /// Asks the server whether the hold stands, and keeps it alive for at least `at_least` from now (at most
+    /// [`MAX_CONFIRMATION`](Self::MAX_CONFIRMATION)), so that it outlives the booking that begins now. This does not
+    /// count as an extension.
+    ///
+    /// When Redis is down nothing is known about the hold. Cancel-safe.
+    ///
+    /// # Errors
+    /// `locks.lost` when it has ended; `locks.not_owner`; `locks.invalid_duration` (field `at_least`); `redis.*`.
+    pub async fn confirm(&self, at_least: Duration) -> Result<()> {
+        check_duration("at_least", at_least, Duration::ZERO, Self::MAX_CONFIRMATION)?;
+        let asked = self.holds.instant();
+        let (record, now) = self.holds.confirm(self, at_least).await?;
+        *self.term() = Term::of(&record, asked, now);
+        Ok(())
+    }
+
+    /// Gives the nights back. May be repeated; a hold that had expired is no error, the answer says so.
+    ///
+    /// When Redis is down the hold ends by its time to live. Cancel-safe: dropping the future may or may not have
+    /// released the hold.
+    ///
+    /// # Errors
+    /// `locks.not_owner` when the same conversation holds the nights anew; `redis.*`.
+    pub async fn release(&self) -> Result<Release> {
+        self.holds.release(self).await
+    }
+
+    pub(super) fn key(&self) -> &ResourceKey {
+        &self.key
+    }
+
+    pub(super) fn slot(&self) -> &Slot {
+        &self.slot
+    }
+
+    /// A refusal that names this hold.
+    pub(super) fn refused(&self, code: crate::error::Code, message: &str) -> Error {
+        Error::new(code, message)
+            .with("resource", &self.key.resource)
+            .with("stay", self.slot.stay)
+            .with("hold", &self.id)
+    }
+
+    pub(super) fn gone(&self) -> Error {
+        self.refused(codes::LOCKS_LOST, "the hold has ended")
+    }
+
+    fn term(&self) -> MutexGuard<'_, Term> {
+        self.term.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hold")
+            .field("id", &self.id)
+            .field("resource", &self.key.resource)
+            .field("stay", &self.slot.stay)
+            .field("quantity", &self.quantity)
+            .field("fence", &self.fence)
+            .field("expires_at", &self.expires_at())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Term {
+    fn of(record: &Record, asked: Instant, now: DateTime<Utc>) -> Self {
+        let left = (record.expires_at - now).to_std().unwrap_or_default();
+        // A hundredth for the drift of the two clocks, as with locks.
+        Self {
+            deadline: asked + left.saturating_sub(left / 100),
+            expires_at: record.expires_at,
+            extensions: record.extensions,
+        }
+    }
+}

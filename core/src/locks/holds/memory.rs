@@ -1,0 +1,239 @@
+//! Stay holds in memory: the executable specification of the scripts, for one process.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+
+use super::store::{
+    Changed, Ended, Held, HoldStore, MAX_HOLDS, Prolong, Record, ResourceKey, Slot, Step, Wish,
+};
+use crate::clock::SharedClock;
+use crate::error::Result;
+use crate::locks::model::Release;
+
+/// All holds of this process under one mutex, so that every operation is indivisible.
+#[derive(Debug)]
+pub(crate) struct MemoryHolds {
+    clock: SharedClock,
+    books: Mutex<HashMap<ResourceKey, Book>>,
+}
+
+/// The holds of one resource. It is never forgotten, because its fence must not go back.
+#[derive(Debug, Default)]
+struct Book {
+    holds: HashMap<Slot, Record>,
+    by_end: BTreeSet<(DateTime<Utc>, Slot)>,
+    /// Units held per night; nights without holds are absent.
+    nights: HashMap<NaiveDate, u32>,
+    fence: u64,
+}
+
+impl MemoryHolds {
+    pub(crate) fn new(clock: SharedClock) -> Self {
+        Self {
+            clock,
+            books: Mutex::default(),
+        }
+    }
+
+    /// One indivisible step on the book of a resource.
+    fn step<T>(&self, key: &ResourceKey, decide: impl FnOnce(&mut Book, DateTime<Utc>) -> T) -> Step<T> {
+        let now = self.clock.now();
+        let mut books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
+        let book = books.entry(key.clone()).or_default();
+        let expired = book.take_expired(now);
+        Step {
+            answer: decide(book, now),
+            expired,
+            now,
+        }
+    }
+}
+
+impl Book {
+    fn take_expired(&mut self, now: DateTime<Utc>) -> Vec<Record> {
+        let mut expired = Vec::new();
+        while let Some((end, slot)) = self.by_end.first().cloned() {
+            if end > now {
+                break;
+            }
+            expired.extend(self.remove(&slot));
+        }
+        expired
+    }
+
+    fn remove(&mut self, slot: &Slot) -> Option<Record> {
+        let record = self.holds.remove(slot)?;
+        self.by_end.remove(&(record.expires_at, slot.clone()));
+        for night in slot.stay.each_night() {
+            let units = self.nights.entry(night).or_default();
+            *units = units.saturating_sub(record.quantity);
+            if *units == 0 {
+                self.nights.remove(&night);
+            }
+        }
+        Some(record)
+    }
+
+    fn insert(&mut self, record: Record) {
+        for night in record.slot.stay.each_night() {
+            *self.nights.entry(night).or_default() += record.quantity;
+        }
+        self.by_end.insert((record.expires_at, record.slot.clone()));
+        self.holds.insert(record.slot.clone(), record);
+    }
+
+    fn hold(&mut self, wish: Wish<'_>, now: DateTime<Utc>) -> Held {
+        let known = self.holds.get(wish.slot).cloned();
+        let own = known.as_ref().map_or(0, |record| record.quantity);
+        if let Some(record) = &known
+            && own == wish.quantity
+        {
+            return Held::Same(record.clone());
+        }
+        if known.is_none() && self.holds.len() >= MAX_HOLDS {
+            return Held::Full;
+        }
+        let is_taken = |night: &NaiveDate| {
+            let others = self.nights.get(night).copied().unwrap_or(0) - own;
+            wish.quantity > own && others + wish.quantity > wish.capacity
+        };
+        let taken: Vec<_> = wish.slot.stay.each_night().filter(is_taken).collect();
+        if !taken.is_empty() {
+            return Held::Taken {
+                frees_at: self.frees_at(&taken, wish.slot),
+                nights: taken,
+            };
+        }
+        if let Some(mut record) = self.remove(wish.slot) {
+            record.quantity = wish.quantity;
+            self.insert(record.clone());
+            return Held::Same(record);
+        }
+        self.fence = (self.fence + 1).max(u64::try_from(now.timestamp_micros()).unwrap_or(0));
+        let record = Record {
+            slot: wish.slot.clone(),
+            id: wish.id.to_owned(),
+            token: wish.token.to_owned(),
+            user_id: wish.user_id.map(str::to_owned),
+            quantity: wish.quantity,
+            fence: self.fence,
+            acquired_at: now,
+            expires_at: now + delta(wish.ttl),
+            extensions: 0,
+        };
+        self.insert(record.clone());
+        Held::New(record)
+    }
+
+    /// When the first hold of others on one of these nights ends.
+    fn frees_at(&self, taken: &[NaiveDate], own: &Slot) -> Option<DateTime<Utc>> {
+        let touches = |slot: &Slot| {
+            taken
+                .iter()
+                .any(|night| slot.stay.check_in() <= *night && *night < slot.stay.check_out())
+        };
+        self.by_end
+            .iter()
+            .find(|(_, slot)| slot != own && touches(slot))
+            .map(|(end, _)| *end)
+    }
+
+    /// Gives a hold another end, if `token` owns it.
+    fn change(
+        &mut self,
+        slot: &Slot,
+        token: &str,
+        decide: impl FnOnce(&mut Record) -> Option<Changed>,
+    ) -> Changed {
+        let Some(mut record) = self.holds.get(slot).cloned() else {
+            return Changed::Gone;
+        };
+        if record.token != token {
+            return Changed::NotOwner;
+        }
+        if let Some(refused) = decide(&mut record) {
+            return refused;
+        }
+        self.remove(slot);
+        self.insert(record.clone());
+        Changed::Done(record)
+    }
+}
+
+#[async_trait]
+impl HoldStore for MemoryHolds {
+    async fn hold(&self, wish: Wish<'_>) -> Result<Step<Held>> {
+        Ok(self.step(wish.key, |book, now| book.hold(wish, now)))
+    }
+
+    async fn extend(
+        &self,
+        key: &ResourceKey,
+        slot: &Slot,
+        token: &str,
+        prolong: Prolong,
+    ) -> Result<Step<Changed>> {
+        Ok(self.step(key, |book, _| {
+            book.change(slot, token, |record| {
+                if record.extensions > prolong.seen {
+                    return Some(Changed::Already(record.clone()));
+                }
+                if record.extensions >= prolong.limit {
+                    return Some(Changed::MaxExtensions(record.clone()));
+                }
+                record.extensions += 1;
+                record.expires_at += delta(prolong.extra);
+                None
+            })
+        }))
+    }
+
+    async fn confirm(
+        &self,
+        key: &ResourceKey,
+        slot: &Slot,
+        token: &str,
+        at_least: Duration,
+    ) -> Result<Step<Changed>> {
+        Ok(self.step(key, |book, now| {
+            book.change(slot, token, |record| {
+                record.expires_at = record.expires_at.max(now + delta(at_least));
+                None
+            })
+        }))
+    }
+
+    async fn release(&self, key: &ResourceKey, slot: &Slot, token: &str) -> Result<Step<Ended>> {
+        let mut step = self.step(key, |book, _| match book.holds.get(slot) {
+            Some(record) if record.token == token => Ended::Done(Release::Released, book.remove(slot)),
+            Some(_) => Ended::NotOwner,
+            None => Ended::Done(Release::AlreadyReleased, None),
+        });
+        let is_mine = |record: &Record| record.slot == *slot && record.token == token;
+        if step.expired.iter().any(is_mine) {
+            step.answer = Ended::Done(Release::Expired, None);
+        }
+        Ok(step)
+    }
+
+    async fn list(&self, key: &ResourceKey) -> Result<Step<Vec<Record>>> {
+        Ok(self.step(key, |book, _| {
+            book.by_end
+                .iter()
+                .filter_map(|(_, slot)| book.holds.get(slot).cloned())
+                .collect()
+        }))
+    }
+
+    async fn sweep(&self, key: &ResourceKey) -> Result<Step<Option<DateTime<Utc>>>> {
+        Ok(self.step(key, |book, _| book.by_end.first().map(|(end, _)| *end)))
+    }
+}
+
+fn delta(duration: Duration) -> TimeDelta {
+    TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
+}

@@ -1,0 +1,380 @@
+//! Stay holds: nights that are kept for a guest while she decides.
+
+mod hold;
+mod memory;
+mod model;
+mod redis;
+mod store;
+mod sweeper;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
+use serde_json::{Value, json};
+
+pub use hold::Hold;
+pub(crate) use memory::MemoryHolds;
+use model::audit_key;
+pub use model::{HoldState, Resource, StayHold};
+pub(crate) use redis::RedisHolds;
+pub(crate) use store::HoldStore;
+use store::{Changed, Ended, Held, Holder, MAX_HOLDS, Prolong, Record, ResourceKey, Slot, Step, Wish};
+use sweeper::Sweeper;
+
+use super::audit::{Audit, AuditEntry, AuditEvent, shown_token};
+use super::model::Release;
+use super::named::whole_seconds;
+use crate::clock::SharedClock;
+use crate::error::{Error, Result, Retry, codes};
+use crate::stay::Stay;
+use crate::task::{self, Tasks};
+use crate::tenants::TenantId;
+use crate::{metrics as names, rng};
+
+/// The holds that this process makes. Clones share everything.
+#[derive(Clone)]
+pub(super) struct Holds(Arc<Inner>);
+
+struct Inner {
+    store: Arc<dyn HoldStore>,
+    clock: SharedClock,
+    tasks: Tasks,
+    audit: Audit,
+    sweeper: Sweeper,
+}
+
+impl Holds {
+    pub(super) fn new(store: Arc<dyn HoldStore>, clock: SharedClock, tasks: Tasks, audit: Audit) -> Self {
+        Self(Arc::new(Inner {
+            store,
+            clock,
+            tasks,
+            audit,
+            sweeper: Sweeper::default(),
+        }))
+    }
+
+    pub(super) fn instant(&self) -> Instant {
+        self.0.clock.instant()
+    }
+
+    pub(super) async fn hold(&self, request: &StayHold) -> Result<Hold> {
+        request.check()?;
+        if self.0.tasks.is_closed() {
+            return Err(task::closed());
+        }
+        let key = ResourceKey {
+            tenant: request.tenant.clone(),
+            resource: request.resource.clone(),
+        };
+        let (id, token) = (rng::token(), rng::token());
+        let holder = request
+            .session_id
+            .clone()
+            .map_or_else(|| Holder::Anonymous(id.clone()), Holder::Session);
+        let slot = Slot {
+            stay: request.stay,
+            holder,
+        };
+        let asked = self.instant();
+        let step = self
+            .0
+            .store
+            .hold(Wish {
+                key: &key,
+                slot: &slot,
+                id: &id,
+                token: &token,
+                user_id: request.user_id.as_deref(),
+                quantity: request.quantity,
+                capacity: request.capacity,
+                ttl: request.ttl,
+            })
+            .await?;
+        let (answer, now) = self.open(&key, step);
+        let record = match answer {
+            Held::New(record) => {
+                count("acquire", "success");
+                self.note(
+                    &key,
+                    &record.slot,
+                    AuditEvent::Acquired,
+                    acquired_details(&key, &record),
+                );
+                record
+            }
+            Held::Same(record) => {
+                count("acquire", "already_exists");
+                record
+            }
+            Held::Taken { nights, frees_at } => {
+                return Err(self.taken(request, &key, &slot, &nights, frees_at, now));
+            }
+            Held::Full => {
+                count("acquire", "full");
+                return Err(Error::new(
+                    codes::LOCKS_TOO_MANY_HOLDS,
+                    "the resource has too many live holds",
+                )
+                .with("resource", &key.resource)
+                .with("limit", MAX_HOLDS));
+            }
+        };
+        if self.0.sweeper.expect(
+            &key,
+            asked + (record.expires_at - now).to_std().unwrap_or_default(),
+        ) {
+            let holds = self.clone();
+            self.0
+                .tasks
+                .run_until_closed(async move { sweeper::run(&holds).await });
+        }
+        Ok(Hold::new(self.clone(), key, record, asked, now))
+    }
+
+    pub(super) async fn list(
+        &self,
+        tenant: Option<&TenantId>,
+        resource: &Resource,
+        window: Stay,
+    ) -> Result<Vec<HoldState>> {
+        let key = ResourceKey {
+            tenant: tenant.cloned(),
+            resource: resource.clone(),
+        };
+        let step = self.0.store.list(&key).await?;
+        let (records, _) = self.open(&key, step);
+        Ok(records
+            .into_iter()
+            .filter(|record| record.slot.stay.overlaps(window))
+            .map(HoldState::from)
+            .collect())
+    }
+
+    /// Takes out the ended holds of every resource that is due; answers how many there were.
+    pub(super) async fn sweep(&self) -> Result<u64> {
+        let mut ended = 0;
+        let due = self.0.sweeper.due(self.instant());
+        for (done, key) in due.iter().enumerate() {
+            let asked = self.instant();
+            match self.0.store.sweep(key).await {
+                Ok(step) => {
+                    ended += step.expired.len() as u64;
+                    let (next, now) = self.open(key, step);
+                    if let Some(next) = next {
+                        self.0
+                            .sweeper
+                            .expect(key, asked + (next - now).to_std().unwrap_or_default());
+                    }
+                }
+                Err(error) => {
+                    for key in due.iter().skip(done) {
+                        self.0.sweeper.expect(key, asked);
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        Ok(ended)
+    }
+
+    async fn extend(&self, hold: &Hold, extra: Duration, seen: u32) -> Result<(Record, DateTime<Utc>)> {
+        let prolong = Prolong {
+            extra,
+            limit: Hold::MAX_EXTENSIONS,
+            seen,
+        };
+        let step = self
+            .0
+            .store
+            .extend(hold.key(), hold.slot(), hold.token(), prolong)
+            .await?;
+        let (answer, now) = self.open(hold.key(), step);
+        let (result, outcome) = match answer {
+            Changed::Done(record) => {
+                let details = extended_details(&record, extra, now);
+                self.note(hold.key(), hold.slot(), AuditEvent::Extended, details);
+                ("success", Ok((record, now)))
+            }
+            Changed::Already(record) => ("success", Ok((record, now))),
+            Changed::MaxExtensions(record) => {
+                let message = "the hold was extended as often as it may be";
+                let error = hold
+                    .refused(codes::LOCKS_MAX_EXTENSIONS, message)
+                    .with("extensions", record.extensions);
+                ("max_reached", Err(error))
+            }
+            Changed::Gone => ("not_found", Err(hold.gone())),
+            Changed::NotOwner => ("not_owner", Err(not_owner(hold))),
+        };
+        count("extend", result);
+        let label = if matches!(result, "success" | "max_reached") {
+            result
+        } else {
+            "failed"
+        };
+        metrics::counter!(names::LOCK_EXTENSIONS_TOTAL, "result" => label).increment(1);
+        outcome
+    }
+
+    async fn confirm(&self, hold: &Hold, at_least: Duration) -> Result<(Record, DateTime<Utc>)> {
+        let step = self
+            .0
+            .store
+            .confirm(hold.key(), hold.slot(), hold.token(), at_least)
+            .await?;
+        let (answer, now) = self.open(hold.key(), step);
+        match answer {
+            Changed::Done(record) | Changed::Already(record) | Changed::MaxExtensions(record) => {
+                Ok((record, now))
+            }
+            Changed::Gone => Err(hold.gone()),
+            Changed::NotOwner => Err(not_owner(hold)),
+        }
+    }
+
+    async fn release(&self, hold: &Hold) -> Result<Release> {
+        let step = self
+            .0
+            .store
+            .release(hold.key(), hold.slot(), hold.token())
+            .await?;
+        let (answer, _) = self.open(hold.key(), step);
+        match answer {
+            Ended::Done(release, record) => {
+                if let Some(record) = record {
+                    self.note(
+                        hold.key(),
+                        hold.slot(),
+                        AuditEvent::Released,
+                        ended_details(&record),
+                    );
+                }
+                count(
+                    "release",
+                    if release == Release::Released {
+                        "success"
+                    } else {
+                        "not_found"
+                    },
+                );
+                Ok(release)
+            }
+            Ended::NotOwner => {
+                count("release", "not_owner");
+                Err(not_owner(hold))
+            }
+        }
+    }
+
+    /// Takes a step's answer and audits the holds that it found ended.
+    fn open<T>(&self, key: &ResourceKey, step: Step<T>) -> (T, DateTime<Utc>) {
+        for record in &step.expired {
+            count("expire", "success");
+            self.note(key, &record.slot, AuditEvent::Expired, ended_details(record));
+        }
+        (step.answer, step.now)
+    }
+
+    fn taken(
+        &self,
+        request: &StayHold,
+        key: &ResourceKey,
+        slot: &Slot,
+        nights: &[NaiveDate],
+        frees_at: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+    ) -> Error {
+        count("acquire", "conflict");
+        metrics::counter!(names::LOCK_CONFLICTS_TOTAL, "room_id" => self.0.sweeper.label(key)).increment(1);
+        let nights: Vec<_> = nights.iter().map(NaiveDate::to_string).collect();
+        let details = json!({
+            "session_id": request.session_id, "user_id": request.user_id,
+            "reason": "date_overlap", "nights": nights,
+        });
+        self.note(key, slot, AuditEvent::Conflict, details);
+        let error = Error::new(
+            codes::LOCKS_NIGHTS_TAKEN,
+            "some nights of the stay are held by others",
+        )
+        .with("resource", &key.resource)
+        .with("stay", slot.stay)
+        .with("nights", nights.join(","));
+        match frees_at {
+            Some(at) => error
+                .with("frees_at", at.to_rfc3339_opts(SecondsFormat::Millis, true))
+                .retry_when(Retry::After((at - now).to_std().unwrap_or_default())),
+            None => error,
+        }
+    }
+
+    fn note(&self, key: &ResourceKey, slot: &Slot, event: AuditEvent, details: Value) {
+        self.0.audit.note(AuditEntry {
+            lock_key: audit_key(key.tenant.as_ref(), &key.resource, slot.stay),
+            event,
+            at: self.0.clock.now(),
+            tenant: key.tenant.clone(),
+            details,
+        });
+    }
+}
+
+impl From<Record> for HoldState {
+    fn from(record: Record) -> Self {
+        Self {
+            session_id: session(&record).map(str::to_owned),
+            id: record.id,
+            stay: record.slot.stay,
+            quantity: record.quantity,
+            user_id: record.user_id,
+            fence: record.fence,
+            acquired_at: record.acquired_at,
+            expires_at: record.expires_at,
+            extensions: record.extensions,
+        }
+    }
+}
+
+fn session(record: &Record) -> Option<&str> {
+    match &record.slot.holder {
+        Holder::Session(id) => Some(id),
+        Holder::Anonymous(_) => None,
+    }
+}
+
+fn count(operation: &'static str, result: &'static str) {
+    metrics::counter!(names::LOCK_OPERATIONS_TOTAL, "operation" => operation, "result" => result)
+        .increment(1);
+}
+
+fn not_owner(hold: &Hold) -> Error {
+    hold.refused(codes::LOCKS_NOT_OWNER, "the nights are held under another token")
+}
+
+fn acquired_details(key: &ResourceKey, record: &Record) -> Value {
+    let ttl = (record.expires_at - record.acquired_at)
+        .to_std()
+        .unwrap_or_default();
+    json!({
+        "session_id": session(record), "user_id": record.user_id, "room_id": key.resource.id(),
+        "check_in": record.slot.stay.check_in().to_string(), "check_out": record.slot.stay.check_out().to_string(),
+        "ttl": whole_seconds(ttl), "quantity": record.quantity,
+        "hold_id": record.id, "fence": record.fence, "token": shown_token(&record.token),
+    })
+}
+
+fn extended_details(record: &Record, extra: Duration, now: DateTime<Utc>) -> Value {
+    let left = (record.expires_at - now).to_std().unwrap_or_default();
+    json!({
+        "extension_count": record.extensions, "new_ttl": whole_seconds(left), "extra_ttl": whole_seconds(extra),
+        "hold_id": record.id, "fence": record.fence, "token": shown_token(&record.token),
+    })
+}
+
+fn ended_details(record: &Record) -> Value {
+    json!({
+        "session_id": session(record), "user_id": record.user_id, "extensions": record.extensions,
+        "hold_id": record.id, "fence": record.fence, "token": shown_token(&record.token),
+    })
+}

@@ -1,0 +1,160 @@
+//! The port of stay holds: what the service needs from a server.
+//!
+//! Every operation is one indivisible step, keyed by a token that the caller chose, and may be repeated without
+//! harm. A step first takes out the holds of that resource whose time has passed, and reports each of them once.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, NaiveDate, Utc};
+
+use super::model::Resource;
+use crate::error::Result;
+use crate::locks::model::Release;
+use crate::stay::Stay;
+use crate::tenants::TenantId;
+
+/// Most live holds of one resource.
+pub(crate) const MAX_HOLDS: usize = 10_000;
+
+/// Whose nights.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct ResourceKey {
+    pub(crate) tenant: Option<TenantId>,
+    pub(crate) resource: Resource,
+}
+
+/// What makes two requests the same: the nights, and the conversation or, without one, the hold's own id.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Slot {
+    pub(crate) stay: Stay,
+    pub(crate) holder: Holder,
+}
+
+/// Who holds.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Holder {
+    Session(String),
+    Anonymous(String),
+}
+
+/// A request for nights.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wish<'a> {
+    pub(crate) key: &'a ResourceKey,
+    pub(crate) slot: &'a Slot,
+    pub(crate) id: &'a str,
+    pub(crate) token: &'a str,
+    pub(crate) user_id: Option<&'a str>,
+    pub(crate) quantity: u32,
+    pub(crate) capacity: u32,
+    pub(crate) ttl: Duration,
+}
+
+/// A hold, live or past.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Record {
+    pub(crate) slot: Slot,
+    pub(crate) id: String,
+    pub(crate) token: String,
+    pub(crate) user_id: Option<String>,
+    pub(crate) quantity: u32,
+    pub(crate) fence: u64,
+    pub(crate) acquired_at: DateTime<Utc>,
+    pub(crate) expires_at: DateTime<Utc>,
+    pub(crate) extensions: u32,
+}
+
+/// The answer to a request for nights.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Held {
+    /// The nights are held now.
+    New(Record),
+    /// They were held already for the same conversation; with another quantity, that was changed.
+    Same(Record),
+    /// Some nights have too few units left.
+    Taken {
+        nights: Vec<NaiveDate>,
+        /// The earliest moment at which a hold on one of these nights ends; none if none does (the capacity itself
+        /// became too small).
+        frees_at: Option<DateTime<Utc>>,
+    },
+    /// The resource has [`MAX_HOLDS`] live holds.
+    Full,
+}
+
+/// The answer to a change of a hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Changed {
+    /// The hold as it is now.
+    Done(Record),
+    /// A repeated request: it was done before.
+    Already(Record),
+    /// It was extended as often as it may be.
+    MaxExtensions(Record),
+    /// It has ended.
+    Gone,
+    /// The nights are held under another token.
+    NotOwner,
+}
+
+/// The answer to a release.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// What became of it; the record is there when this very call ended it.
+    Done(Release, Option<Record>),
+    /// The nights are held under another token.
+    NotOwner,
+}
+
+/// A longer life for a hold.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Prolong {
+    pub(crate) extra: Duration,
+    /// How often it may be extended in all.
+    pub(crate) limit: u32,
+    /// How often it had been extended when the caller last saw it: tells a repeated request from a second one.
+    pub(crate) seen: u32,
+}
+
+/// An answer, the holds that were found ended, and the server's time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Step<T> {
+    pub(crate) answer: T,
+    pub(crate) expired: Vec<Record>,
+    pub(crate) now: DateTime<Utc>,
+}
+
+/// A server of stay holds.
+#[async_trait]
+pub(crate) trait HoldStore: Send + Sync + 'static {
+    /// Holds the nights if every one of them has enough units left.
+    async fn hold(&self, wish: Wish<'_>) -> Result<Step<Held>>;
+
+    /// Prolongs a hold.
+    async fn extend(
+        &self,
+        key: &ResourceKey,
+        slot: &Slot,
+        token: &str,
+        prolong: Prolong,
+    ) -> Result<Step<Changed>>;
+
+    /// Makes sure that a hold lives at least `at_least` from now, without counting it as an extension.
+    async fn confirm(
+        &self,
+        key: &ResourceKey,
+        slot: &Slot,
+        token: &str,
+        at_least: Duration,
+    ) -> Result<Step<Changed>>;
+
+    /// Ends a hold.
+    async fn release(&self, key: &ResourceKey, slot: &Slot, token: &str) -> Result<Step<Ended>>;
+
+    /// The live holds, by their end.
+    async fn list(&self, key: &ResourceKey) -> Result<Step<Vec<Record>>>;
+
+    /// Only takes out the holds whose time has passed; answers when the next one ends.
+    async fn sweep(&self, key: &ResourceKey) -> Result<Step<Option<DateTime<Utc>>>>;
+}

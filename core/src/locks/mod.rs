@@ -1,0 +1,247 @@
+//! Locks: named locks for anything, and stay holds for nights.
+//!
+//! Promises:
+//! * One holder at a time per name, while clocks drift by less than a hundredth; for what must hold in any case there
+//!   is the [fence](LockGuard::fence).
+//! * Waiters are served in the order of arrival, woken by one subscription per process, without polling.
+//! * A holder is told when its lock is lost, at its own monotonic deadline, even when Redis is silent.
+//! * A cancelled caller leaves nothing behind: tokens are chosen before they are sent, and everything is repeatable.
+//! * Holds count units per night, atomically: no night is ever given out beyond its capacity, and back-to-back stays
+//!   do not collide.
+//! * Everything that happens is audited, off the hot path.
+//!
+//! What a hold of the old app (`lock:room:…`) keeps is not honoured: its key contains the dates, so finding an
+//! overlap needs a scan of the whole database for each hold. Move all writers of one hotel at once.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> posada::Result<()> {
+//! use std::time::Duration;
+//! use posada::{AcquireOptions, Posada, Resource, Stay, StayHold};
+//!
+//! let posada = Posada::embedded();
+//! let locks = posada.locks();
+//!
+//! let lock = locks.acquire("reservation:guest123", &AcquireOptions::new().wait(Duration::from_secs(5))).await?;
+//! lock.ensure_held()?;
+//! lock.release().await?;
+//!
+//! let stay = Stay::parse("2027-03-10", "2027-03-12")?;
+//! let hold = locks.hold_stay(&StayHold::new(Resource::room("101")?, stay).session_id("s-1")).await?;
+//! let other = locks.hold_stay(&StayHold::new(Resource::room("101")?, stay).session_id("s-2")).await;
+//! assert_eq!(other.unwrap_err().code(), "locks.nights_taken");
+//! hold.release().await?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod audit;
+mod claim;
+mod guard;
+mod holds;
+mod keeper;
+mod memory;
+mod model;
+mod named;
+mod redis;
+mod store;
+mod waiting;
+
+use std::fmt;
+use std::sync::Arc;
+
+use audit::Audit;
+pub use audit::{AuditEntry, AuditEvent};
+pub(crate) use audit::{AuditStore, MemoryAudit};
+pub use guard::LockGuard;
+use holds::Holds;
+pub use holds::{Hold, HoldState, Resource, StayHold};
+pub(crate) use holds::{HoldStore, MemoryHolds, RedisHolds};
+pub(crate) use memory::MemoryLocks;
+pub use model::{AcquireOptions, LockName, LockState, LossCause, Release};
+use named::Named;
+pub(crate) use redis::RedisLocks;
+pub(crate) use store::LockStore;
+
+use crate::clock::SharedClock;
+use crate::error::{Error, Result, codes};
+use crate::stay::Stay;
+use crate::task::Tasks;
+use crate::tenants::TenantId;
+
+/// Named locks and stay holds. Cloning is cheap and shares everything. See the module's page for the promises.
+#[derive(Clone)]
+pub struct LockManager {
+    named: Named,
+    holds: Holds,
+    audit: Audit,
+}
+
+impl LockManager {
+    pub(crate) fn new(
+        locks: Arc<dyn LockStore>,
+        holds: Arc<dyn HoldStore>,
+        audit: Arc<dyn AuditStore>,
+        clock: SharedClock,
+        tasks: Tasks,
+    ) -> Self {
+        let audit = Audit::new(audit, tasks.clone());
+        Self {
+            named: Named::new(locks, clock.clone(), tasks.clone(), audit.clone()),
+            holds: Holds::new(holds, clock, tasks, audit.clone()),
+            audit,
+        }
+    }
+
+    /// Takes a lock, waiting for it as long as the options say, in the order of arrival.
+    ///
+    /// When Redis is down: keeps trying until the wait is over, then fails. Owned: the answer is a guard whose drop
+    /// releases, and dropping the future gives the claim up in the background; neither leaves a lock behind.
+    ///
+    /// # Errors
+    /// `locks.contended` (facts `holder`, `remaining_ms`) when the wait is over; `locks.invalid_name`,
+    /// `locks.invalid_duration`, `locks.invalid_owner` with the field; `redis.*`; `posada.closed`.
+    pub async fn acquire(&self, name: &str, options: &AcquireOptions) -> Result<LockGuard> {
+        self.named.acquire(name, options).await
+    }
+
+    /// Takes a lock if that is possible at once; `None` when somebody else holds it or waits for it. A `wait` in the
+    /// options is ignored. Otherwise as [`acquire`](Self::acquire).
+    ///
+    /// # Errors
+    /// As [`acquire`](Self::acquire), without `locks.contended`.
+    pub async fn try_acquire(&self, name: &str, options: &AcquireOptions) -> Result<Option<LockGuard>> {
+        let options = options.clone().wait(std::time::Duration::ZERO);
+        match self.named.acquire(name, &options).await {
+            Ok(guard) => Ok(Some(guard)),
+            Err(error) if error.is(codes::LOCKS_CONTENDED) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Who holds a lock; `None` when it is free. When Redis is down this fails. Cancel-safe read.
+    ///
+    /// # Errors
+    /// `locks.invalid_name`; `redis.*`.
+    pub async fn inspect(&self, tenant: Option<&TenantId>, name: &str) -> Result<Option<LockState>> {
+        self.named.inspect(tenant, name).await
+    }
+
+    /// Releases a lock by its token, for programs that do not keep the guard. May be repeated.
+    ///
+    /// When Redis is down the lock ends by its time to live. Cancel-safe: dropping the future may or may not have
+    /// released the lock.
+    ///
+    /// # Errors
+    /// `locks.not_owner` when somebody else holds the lock; `locks.invalid_name`; `redis.*`.
+    pub async fn release(&self, tenant: Option<&TenantId>, name: &str, token: &str) -> Result<Release> {
+        self.named.release_by_token(tenant, name, token).await
+    }
+
+    /// Holds the nights of a stay, all of them or none.
+    ///
+    /// A repeated request of the same conversation for the same resource and nights answers the hold that is there,
+    /// with its end unchanged; with another quantity it changes that hold, if there is room for more. Dropping the
+    /// answer does not release it, see [`Hold`].
+    ///
+    /// When Redis is down this fails and nothing is promised. Cancel-safe: dropping the future may or may not have
+    /// made the hold; asking again in the same conversation finds it, and otherwise it expires.
+    ///
+    /// # Errors
+    /// `locks.nights_taken` with the facts `nights` (comma-separated dates) and `frees_at` (the earliest moment at
+    /// which one of them gets a unit back); `locks.too_many_holds`; `locks.invalid_quantity`,
+    /// `locks.invalid_duration`, `locks.invalid_owner` with the field; `redis.*`; `posada.closed`.
+    pub async fn hold_stay(&self, request: &StayHold) -> Result<Hold> {
+        self.holds.hold(request).await
+    }
+
+    /// The live holds of a resource that touch a night of `window`, by their end. Cancel-safe.
+    ///
+    /// # Errors
+    /// `redis.*`.
+    pub async fn holds(
+        &self,
+        tenant: Option<&TenantId>,
+        resource: &Resource,
+        window: Stay,
+    ) -> Result<Vec<HoldState>> {
+        self.holds.list(tenant, resource, window).await
+    }
+
+    /// Looks for holds of this process that have ended, so that the audit learns of them; answers how many. It runs
+    /// by itself about once a minute. Ended holds do not count against a capacity, swept or not.
+    ///
+    /// # Errors
+    /// `redis.*`; the rest is looked at the next time.
+    pub async fn sweep(&self) -> Result<u64> {
+        self.holds.sweep().await
+    }
+
+    /// Waits until every event so far is in the audit, at most `deadline` long. Cancel-safe.
+    ///
+    /// # Errors
+    /// `postgres.timeout` when rows still wait; they are not lost.
+    pub async fn flush_audit(&self, deadline: std::time::Duration) -> Result<()> {
+        tokio::time::timeout(deadline, self.audit.flush())
+            .await
+            .map_err(|_| {
+                Error::new(
+                    codes::POSTGRES_TIMEOUT,
+                    "the lock audit still waits for its store",
+                )
+            })
+    }
+
+    /// The newest audit rows of a key, newest first. Rows reach the audit a moment after the event. Cancel-safe read.
+    ///
+    /// # Errors
+    /// `postgres.*`.
+    pub async fn audit(&self, lock_key: &str, limit: usize) -> Result<Vec<AuditEntry>> {
+        self.audit.recent(lock_key, limit).await
+    }
+}
+
+impl fmt::Debug for LockManager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LockManager").finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, feature = "testkit"))]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+    use crate::clock::{ManualClock, SystemClock};
+    use crate::testkit;
+
+    fn in_memory(clock: &SharedClock) -> LockManager {
+        LockManager::new(
+            Arc::new(MemoryLocks::new(clock.clone())),
+            Arc::new(MemoryHolds::new(clock.clone())),
+            Arc::new(MemoryAudit::default()),
+            clock.clone(),
+            Tasks::new(),
+        )
+    }
+
+    #[tokio::test]
+    async fn locks_in_memory_keep_the_promises() {
+        testkit::locks::suite(&in_memory(&SystemClock::shared()), "memory").await;
+    }
+
+    #[tokio::test]
+    async fn holds_in_memory_keep_the_promises() {
+        testkit::holds::suite(&in_memory(&SystemClock::shared()), "memory").await;
+    }
+
+    #[tokio::test]
+    async fn holds_in_memory_agree_with_a_plain_model() {
+        for seed in 1..=40 {
+            let clock = ManualClock::at(DateTime::UNIX_EPOCH);
+            let locks = in_memory(&clock.shared());
+            let tenant = TenantId::parse("model").unwrap();
+            testkit::holds::random_walk(&locks, &tenant, seed, 500, Some(&clock)).await;
+        }
+    }
+}

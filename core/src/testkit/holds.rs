@@ -1,0 +1,530 @@
+//! What every store of stay holds must do.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use chrono::{Days, NaiveDate};
+use futures_util::future::join_all;
+
+use super::locks::eventually;
+use crate::clock::{Clock, ManualClock};
+use crate::error::codes;
+use crate::locks::{AuditEvent, Hold, LockManager, Release, Resource, StayHold};
+use crate::stay::Stay;
+use crate::tenants::TenantId;
+
+/// A time to live that ends within the test.
+const SHORT: Duration = Duration::from_millis(150);
+
+/// Runs the whole suite. `prefix` makes the tenants of this run unlike those of others.
+pub async fn suite(locks: &LockManager, prefix: &str) {
+    let tenant = |name: &str| TenantId::parse(&format!("{prefix}-{name}")).unwrap();
+    back_to_back_stays_do_not_collide(locks, &tenant("adjacent")).await;
+    one_common_night_is_refused_and_named(locks, &tenant("overlap")).await;
+    resources_and_tenants_do_not_meet(locks, &tenant("apart")).await;
+    units_are_counted_for_every_night(locks, &tenant("count")).await;
+    a_thousand_guests_get_the_last_unit_once(locks, &tenant("race")).await;
+    a_repeated_request_finds_its_hold(locks, &tenant("repeat")).await;
+    another_quantity_changes_the_hold_if_there_is_room(locks, &tenant("quantity")).await;
+    without_a_conversation_every_request_is_its_own(locks, &tenant("anonymous")).await;
+    an_ended_hold_frees_its_nights(locks, &tenant("ended")).await;
+    the_sweep_notices_ended_holds(locks, &tenant("sweep")).await;
+    two_extensions_and_no_third(locks, &tenant("extend")).await;
+    a_confirmation_keeps_a_hold_alive_without_an_extension(locks, &tenant("confirm")).await;
+    a_release_may_be_repeated_and_belongs_to_the_owner(locks, &tenant("release")).await;
+    a_year_is_held_and_given_back(locks, &tenant("year")).await;
+    holds_are_listed_by_night(locks, &tenant("list")).await;
+    everything_is_audited(locks, &tenant("audit")).await;
+    bad_requests_name_their_field(locks).await;
+}
+
+fn stay(check_in: &str, check_out: &str) -> Stay {
+    Stay::parse(check_in, check_out).unwrap()
+}
+
+fn room(id: &str) -> Resource {
+    Resource::room(id).unwrap()
+}
+
+fn wish(tenant: &TenantId, session: &str, stay: Stay) -> StayHold {
+    StayHold::new(room("101"), stay)
+        .tenant(tenant)
+        .session_id(session)
+}
+
+async fn is_taken(locks: &LockManager, request: &StayHold) -> bool {
+    match locks.hold_stay(request).await {
+        Ok(_) => false,
+        Err(error) if error.is(codes::LOCKS_NIGHTS_TAKEN) => true,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+async fn back_to_back_stays_do_not_collide(locks: &LockManager, tenant: &TenantId) {
+    for (guest, nights) in [
+        ("ana", stay("2027-03-10", "2027-03-12")),
+        ("bea", stay("2027-03-12", "2027-03-13")),
+        ("eva", stay("2027-03-08", "2027-03-10")),
+    ] {
+        locks.hold_stay(&wish(tenant, guest, nights)).await.unwrap();
+    }
+}
+
+async fn one_common_night_is_refused_and_named(locks: &LockManager, tenant: &TenantId) {
+    let first = locks
+        .hold_stay(&wish(tenant, "ana", stay("2027-03-10", "2027-03-12")))
+        .await
+        .unwrap();
+    let later = wish(tenant, "bea", stay("2027-03-11", "2027-03-14"));
+    let error = locks.hold_stay(&later).await.unwrap_err();
+    assert!(
+        error.is(codes::LOCKS_NIGHTS_TAKEN) && error.is_retryable(),
+        "{error}"
+    );
+    assert_eq!(error.fact("nights"), Some("2027-03-11"));
+    let frees_at = first
+        .expires_at()
+        .to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+    assert_eq!(error.fact("frees_at"), Some(frees_at.as_str()));
+    let inside = wish(tenant, "bea", stay("2027-03-10", "2027-03-11"));
+    assert!(is_taken(locks, &inside).await);
+    let around = wish(tenant, "bea", stay("2027-03-01", "2027-04-01"));
+    let error = locks.hold_stay(&around).await.unwrap_err();
+    assert_eq!(error.fact("nights"), Some("2027-03-10,2027-03-11"));
+    first.release().await.unwrap();
+    locks.hold_stay(&around).await.unwrap();
+}
+
+async fn resources_and_tenants_do_not_meet(locks: &LockManager, tenant: &TenantId) {
+    let nights = stay("2027-03-10", "2027-03-12");
+    let other = TenantId::parse(&format!("{tenant}-other")).unwrap();
+    locks.hold_stay(&wish(tenant, "ana", nights)).await.unwrap();
+    locks.hold_stay(&wish(&other, "bea", nights)).await.unwrap();
+    for resource in [room("102"), Resource::room_type(101)] {
+        locks
+            .hold_stay(&StayHold::new(resource, nights).tenant(tenant))
+            .await
+            .unwrap();
+    }
+}
+
+async fn units_are_counted_for_every_night(locks: &LockManager, tenant: &TenantId) {
+    let request =
+        |session: &str, nights, quantity| wish(tenant, session, nights).capacity(3).quantity(quantity);
+    let hold = |request: StayHold| async move { locks.hold_stay(&request).await };
+    let two = hold(request("ana", stay("2027-03-10", "2027-03-13"), 2))
+        .await
+        .unwrap();
+    hold(request("bea", stay("2027-03-11", "2027-03-12"), 1))
+        .await
+        .unwrap();
+    let error = hold(request("eva", stay("2027-03-10", "2027-03-13"), 1))
+        .await
+        .unwrap_err();
+    assert_eq!(error.fact("nights"), Some("2027-03-11"));
+    let error = hold(request("eva", stay("2027-03-09", "2027-03-12"), 2))
+        .await
+        .unwrap_err();
+    assert_eq!(error.fact("nights"), Some("2027-03-10,2027-03-11"));
+    hold(request("eva", stay("2027-03-12", "2027-03-13"), 1))
+        .await
+        .unwrap();
+    two.release().await.unwrap();
+    hold(request("ida", stay("2027-03-10", "2027-03-13"), 2))
+        .await
+        .unwrap();
+}
+
+async fn a_thousand_guests_get_the_last_unit_once(locks: &LockManager, tenant: &TenantId) {
+    let first = wish(tenant, "first", stay("2027-03-10", "2027-03-12")).capacity(2);
+    locks.hold_stay(&first).await.unwrap();
+    let guests = (0..1000).map(|guest| {
+        let begin = if guest % 2 == 0 {
+            "2027-03-10"
+        } else {
+            "2027-03-11"
+        };
+        let request = wish(tenant, &format!("guest-{guest}"), stay(begin, "2027-03-13")).capacity(2);
+        async move { is_taken(locks, &request).await }
+    });
+    let refused = join_all(guests).await.into_iter().filter(|taken| *taken).count();
+    assert_eq!(refused, 999);
+}
+
+async fn a_repeated_request_finds_its_hold(locks: &LockManager, tenant: &TenantId) {
+    let request = wish(tenant, "ana", stay("2027-03-10", "2027-03-12"));
+    let first = locks.hold_stay(&request).await.unwrap();
+    let again = locks.hold_stay(&request.clone().ttl(SHORT)).await.unwrap();
+    assert_eq!(
+        (first.id(), first.token(), first.fence()),
+        (again.id(), again.token(), again.fence())
+    );
+    assert_eq!(first.expires_at(), again.expires_at());
+    first.release().await.unwrap();
+    let anew = locks.hold_stay(&request).await.unwrap();
+    assert!(anew.fence() > first.fence() && anew.id() != first.id());
+}
+
+async fn another_quantity_changes_the_hold_if_there_is_room(locks: &LockManager, tenant: &TenantId) {
+    let request = |session: &str, quantity| {
+        wish(tenant, session, stay("2027-03-10", "2027-03-12"))
+            .capacity(4)
+            .quantity(quantity)
+    };
+    let one = locks.hold_stay(&request("ana", 1)).await.unwrap();
+    let three = locks.hold_stay(&request("ana", 3)).await.unwrap();
+    assert_eq!(
+        (three.id(), three.quantity(), three.expires_at()),
+        (one.id(), 3, one.expires_at())
+    );
+    assert!(is_taken(locks, &request("bea", 2)).await);
+    locks.hold_stay(&request("bea", 1)).await.unwrap();
+    assert!(is_taken(locks, &request("ana", 4)).await);
+    locks.hold_stay(&request("ana", 2)).await.unwrap();
+    locks.hold_stay(&request("bea", 2)).await.unwrap();
+}
+
+async fn without_a_conversation_every_request_is_its_own(locks: &LockManager, tenant: &TenantId) {
+    let request = StayHold::new(room("101"), stay("2027-03-10", "2027-03-12")).tenant(tenant);
+    let first = locks.hold_stay(&request).await.unwrap();
+    assert!(is_taken(locks, &request).await);
+    first.release().await.unwrap();
+    locks.hold_stay(&request).await.unwrap();
+}
+
+async fn an_ended_hold_frees_its_nights(locks: &LockManager, tenant: &TenantId) {
+    let nights = stay("2027-03-10", "2027-03-12");
+    let short = locks
+        .hold_stay(&wish(tenant, "ana", nights).ttl(SHORT))
+        .await
+        .unwrap();
+    assert!(short.remaining() <= SHORT);
+    let request = wish(tenant, "bea", nights);
+    eventually("the nights are free", async || !is_taken(locks, &request).await).await;
+    assert_eq!(short.remaining(), Duration::ZERO);
+    assert!(
+        short
+            .confirm(Duration::ZERO)
+            .await
+            .unwrap_err()
+            .is(codes::LOCKS_LOST)
+    );
+    assert!(
+        short
+            .extend(Hold::EXTENSION)
+            .await
+            .unwrap_err()
+            .is(codes::LOCKS_LOST)
+    );
+    assert_eq!(short.release().await.unwrap(), Release::AlreadyReleased);
+    let alone = wish(tenant, "ana", stay("2027-05-01", "2027-05-02")).ttl(SHORT);
+    let alone = locks.hold_stay(&alone).await.unwrap();
+    tokio::time::sleep(SHORT + Duration::from_millis(20)).await;
+    assert_eq!(alone.release().await.unwrap(), Release::Expired);
+}
+
+async fn the_sweep_notices_ended_holds(locks: &LockManager, tenant: &TenantId) {
+    let nights = stay("2027-03-10", "2027-03-12");
+    locks
+        .hold_stay(&wish(tenant, "ana", nights).ttl(SHORT))
+        .await
+        .unwrap();
+    eventually("a sweep finds it", async || locks.sweep().await.unwrap() > 0).await;
+    let key = format!("tenant:{tenant}:lock:room:101:2027-03-10:2027-03-12");
+    locks.flush_audit(Duration::from_secs(5)).await.unwrap();
+    let rows = locks.audit(&key, 10).await.unwrap();
+    assert_eq!(rows[0].event, AuditEvent::Expired);
+    assert_eq!(rows[0].details["session_id"], "ana");
+}
+
+async fn two_extensions_and_no_third(locks: &LockManager, tenant: &TenantId) {
+    let hold = locks
+        .hold_stay(&wish(tenant, "ana", stay("2027-03-10", "2027-03-12")))
+        .await
+        .unwrap();
+    for count in 1..=2 {
+        let before = hold.expires_at();
+        hold.extend(Hold::EXTENSION).await.unwrap();
+        assert_eq!((hold.expires_at() - before).num_seconds(), 600);
+        assert_eq!(hold.extensions(), count);
+    }
+    let error = hold.extend(Hold::EXTENSION).await.unwrap_err();
+    assert!(error.is(codes::LOCKS_MAX_EXTENSIONS), "{error}");
+}
+
+async fn a_confirmation_keeps_a_hold_alive_without_an_extension(locks: &LockManager, tenant: &TenantId) {
+    let request = wish(tenant, "ana", stay("2027-03-10", "2027-03-12"));
+    let hold = locks.hold_stay(&request.clone().ttl(SHORT)).await.unwrap();
+    hold.confirm(Duration::from_secs(60)).await.unwrap();
+    assert!(hold.remaining() > Duration::from_secs(50) && hold.extensions() == 0);
+    let end = hold.expires_at();
+    hold.confirm(SHORT).await.unwrap();
+    assert_eq!(hold.expires_at(), end);
+    hold.release().await.unwrap();
+    assert!(
+        hold.confirm(Duration::ZERO)
+            .await
+            .unwrap_err()
+            .is(codes::LOCKS_LOST)
+    );
+}
+
+async fn a_release_may_be_repeated_and_belongs_to_the_owner(locks: &LockManager, tenant: &TenantId) {
+    let request = wish(tenant, "ana", stay("2027-03-10", "2027-03-12"));
+    let hold = locks.hold_stay(&request).await.unwrap();
+    assert_eq!(hold.release().await.unwrap(), Release::Released);
+    assert_eq!(hold.release().await.unwrap(), Release::AlreadyReleased);
+    let anew = locks.hold_stay(&request).await.unwrap();
+    assert!(hold.release().await.unwrap_err().is(codes::LOCKS_NOT_OWNER));
+    assert!(
+        hold.extend(Hold::EXTENSION)
+            .await
+            .unwrap_err()
+            .is(codes::LOCKS_NOT_OWNER)
+    );
+    anew.confirm(Duration::ZERO).await.unwrap();
+}
+
+async fn a_year_is_held_and_given_back(locks: &LockManager, tenant: &TenantId) {
+    let year = wish(tenant, "ana", stay("2027-01-01", "2028-01-02"));
+    let hold = locks.hold_stay(&year).await.unwrap();
+    let error = locks
+        .hold_stay(&wish(tenant, "bea", stay("2027-01-01", "2028-01-02")))
+        .await
+        .unwrap_err();
+    assert_eq!(error.fact("nights").unwrap().split(',').count(), 366);
+    hold.release().await.unwrap();
+    locks
+        .hold_stay(&wish(tenant, "bea", stay("2027-06-01", "2028-06-01")))
+        .await
+        .unwrap();
+}
+
+async fn holds_are_listed_by_night(locks: &LockManager, tenant: &TenantId) {
+    for (session, nights) in [
+        ("ana", stay("2027-03-10", "2027-03-12")),
+        ("bea", stay("2027-03-12", "2027-03-13")),
+    ] {
+        locks
+            .hold_stay(&wish(tenant, session, nights).user_id("549"))
+            .await
+            .unwrap();
+    }
+    let sessions = async |window| {
+        let holds = locks.holds(Some(tenant), &room("101"), window).await.unwrap();
+        assert!(holds.iter().all(|hold| hold.user_id.as_deref() == Some("549")));
+        holds
+            .into_iter()
+            .filter_map(|hold| hold.session_id)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(sessions(stay("2027-03-01", "2027-04-01")).await, ["ana", "bea"]);
+    assert_eq!(sessions(stay("2027-03-12", "2027-03-20")).await, ["bea"]);
+    assert!(sessions(stay("2027-03-13", "2027-03-20")).await.is_empty());
+}
+
+async fn everything_is_audited(locks: &LockManager, tenant: &TenantId) {
+    let request = wish(tenant, "ana", stay("2027-03-10", "2027-03-12")).user_id("549");
+    let hold = locks.hold_stay(&request).await.unwrap();
+    assert!(is_taken(locks, &wish(tenant, "bea", stay("2027-03-10", "2027-03-12"))).await);
+    hold.extend(Hold::EXTENSION).await.unwrap();
+    hold.release().await.unwrap();
+    locks.flush_audit(Duration::from_secs(5)).await.unwrap();
+    let key = format!("tenant:{tenant}:lock:room:101:2027-03-10:2027-03-12");
+    let mut rows = locks.audit(&key, 10).await.unwrap();
+    rows.reverse();
+    let events: Vec<_> = rows.iter().map(|row| row.event).collect();
+    use AuditEvent::{Acquired, Conflict, Extended, Released};
+    assert_eq!(events, [Acquired, Conflict, Extended, Released]);
+    assert!(rows.iter().all(|row| row.tenant.as_ref() == Some(tenant)));
+    let details = &rows[0].details;
+    assert_eq!(
+        (&details["session_id"], &details["user_id"]),
+        (&"ana".into(), &"549".into())
+    );
+    assert_eq!(
+        (&details["check_in"], &details["check_out"]),
+        (&"2027-03-10".into(), &"2027-03-12".into())
+    );
+    assert_eq!(
+        (&details["room_id"], &details["ttl"]),
+        (&"101".into(), &1200.into())
+    );
+    assert_eq!(rows[1].details["reason"], "date_overlap");
+    assert_eq!(
+        (&rows[2].details["extension_count"], &rows[2].details["extra_ttl"]),
+        (&1.into(), &600.into())
+    );
+    assert_eq!(rows[3].details["extensions"], 1);
+    assert!(
+        rows.iter()
+            .all(|row| !row.details.to_string().contains(hold.token()))
+    );
+}
+
+async fn bad_requests_name_their_field(locks: &LockManager) {
+    let request = || StayHold::new(room("101"), stay("2027-03-10", "2027-03-12"));
+    for (request, field) in [
+        (request().quantity(0), "quantity"),
+        (request().capacity(2).quantity(3), "quantity"),
+        (request().capacity(0), "capacity"),
+        (request().session_id(""), "session_id"),
+        (request().user_id("a\0b"), "user_id"),
+        (request().ttl(Duration::ZERO), "ttl"),
+    ] {
+        let error = locks.hold_stay(&request).await.unwrap_err();
+        assert_eq!(error.field(), Some(field), "{error}");
+    }
+}
+
+/// Compares a store with a plain model over random steps: holds, changes of quantity, extensions, releases and, with
+/// a clock that the store reads too, the passing of time.
+pub async fn random_walk(
+    locks: &LockManager,
+    tenant: &TenantId,
+    seed: u64,
+    steps: usize,
+    clock: Option<&ManualClock>,
+) {
+    let mut dice = Dice(seed | 1);
+    let mut model = Model::default();
+    let mut holds: HashMap<(Stay, u64), Hold> = HashMap::new();
+    let year = stay("2027-01-01", "2027-04-01");
+    for number in 0..steps {
+        let note = format!("seed {seed}, step {number}");
+        if let Some(clock) = clock {
+            model.now = clock.coarse_millis();
+        }
+        model.forget_ended();
+        match dice.below(10) {
+            0..=5 => {
+                let first = NaiveDate::from_ymd_opt(2027, 1, 1).unwrap() + Days::new(dice.below(20));
+                let nights = Stay::new(first, first + Days::new(1 + dice.below(7))).unwrap();
+                let (session, capacity) = (dice.below(6), 1 + u32::try_from(dice.below(3)).unwrap());
+                let quantity = 1 + u32::try_from(dice.below(u64::from(capacity))).unwrap();
+                let ttl = Duration::from_secs(1 + dice.below(30))
+                    + Duration::from_secs(if clock.is_none() { 600 } else { 0 });
+                let request = wish(tenant, &session.to_string(), nights)
+                    .capacity(capacity)
+                    .quantity(quantity)
+                    .ttl(ttl);
+                let answer = locks.hold_stay(&request).await;
+                match model.hold((nights, session), quantity, capacity, ttl) {
+                    Ok(()) => {
+                        let hold = answer.unwrap_or_else(|error| panic!("{note}: {error}"));
+                        assert_eq!(hold.quantity(), quantity, "{note}");
+                        holds.insert((nights, session), hold);
+                    }
+                    Err(taken) => {
+                        let error = answer
+                            .err()
+                            .unwrap_or_else(|| panic!("{note}: {taken} were taken"));
+                        assert_eq!(error.fact("nights"), Some(taken.as_str()), "{note}");
+                    }
+                }
+            }
+            6 => {
+                if let Some((slot, hold)) = dice.pick(&holds) {
+                    let extended = hold.extend(Duration::from_secs(10)).await.is_ok();
+                    assert_eq!(extended, model.extend(slot, 10_000), "{note}");
+                }
+            }
+            7 => {
+                if let Some((slot, hold)) = dice.pick(&holds) {
+                    let released = hold.release().await.unwrap() == Release::Released;
+                    assert_eq!(released, model.live.remove(&slot).is_some(), "{note}");
+                    holds.remove(&slot);
+                }
+            }
+            8 => {
+                let listed = locks.holds(Some(tenant), &room("101"), year).await.unwrap();
+                assert_eq!(listed.len(), model.live.len(), "{note}");
+            }
+            _ => {
+                if let Some(clock) = clock {
+                    clock.advance(Duration::from_millis(dice.below(8_000)));
+                }
+            }
+        }
+    }
+}
+
+/// Every live hold in a list, and every question answered by looking at all of them.
+#[derive(Default)]
+struct Model {
+    now: u64,
+    live: HashMap<(Stay, u64), Live>,
+}
+
+struct Live {
+    quantity: u32,
+    end: u64,
+    extensions: u32,
+}
+
+impl Model {
+    fn forget_ended(&mut self) {
+        let now = self.now;
+        self.live.retain(|_, live| live.end > now);
+    }
+
+    fn hold(&mut self, slot: (Stay, u64), quantity: u32, capacity: u32, ttl: Duration) -> Result<(), String> {
+        let own = self.live.get(&slot).map_or(0, |live| live.quantity);
+        let is_taken = |night: &NaiveDate| {
+            let others: u32 = self
+                .live
+                .iter()
+                .filter(|(other, _)| **other != slot && other.0.each_night().any(|held| held == *night))
+                .map(|(_, live)| live.quantity)
+                .sum();
+            quantity > own && others + quantity > capacity
+        };
+        let taken: Vec<_> = slot
+            .0
+            .each_night()
+            .filter(is_taken)
+            .map(|night| night.to_string())
+            .collect();
+        if !taken.is_empty() {
+            return Err(taken.join(","));
+        }
+        let end = self.now + u64::try_from(ttl.as_millis()).unwrap();
+        let live = self.live.entry(slot).or_insert(Live {
+            quantity,
+            end,
+            extensions: 0,
+        });
+        live.quantity = quantity;
+        Ok(())
+    }
+
+    fn extend(&mut self, slot: (Stay, u64), extra: u64) -> bool {
+        match self.live.get_mut(&slot) {
+            Some(live) if live.extensions < Hold::MAX_EXTENSIONS => {
+                live.extensions += 1;
+                live.end += extra;
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+/// A small generator whose runs can be repeated (xorshift64).
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % limit
+    }
+
+    fn pick<'a>(&mut self, holds: &'a HashMap<(Stay, u64), Hold>) -> Option<((Stay, u64), &'a Hold)> {
+        let mut slots: Vec<_> = holds.keys().copied().collect();
+        slots.sort_unstable();
+        let index = usize::try_from(self.below(slots.len().max(1) as u64)).unwrap();
+        slots.get(index).map(|slot| (*slot, &holds[slot]))
+    }
+}

@@ -1,0 +1,147 @@
+//! Locks and stay holds on real servers.
+
+use std::time::Duration;
+
+use posada::testkit::{holds, locks};
+use posada::{AcquireOptions, Posada, Resource, Settings, Stay, StayHold, TenantId, codes};
+use posada_tests::{RedisServer, servers, unique};
+
+fn on(url: &str) -> Posada {
+    Posada::builder()
+        .settings(Settings::builder().redis_url(url).build().unwrap())
+        .build()
+        .unwrap()
+}
+
+#[tokio::test]
+async fn locks_on_one_redis_keep_the_promises() {
+    locks::suite(on(servers::redis().url()).locks(), &unique("locks")).await;
+}
+
+#[tokio::test]
+async fn locks_on_a_cluster_keep_the_promises() {
+    locks::suite(on(servers::cluster().url()).locks(), &unique("locks")).await;
+}
+
+#[tokio::test]
+async fn holds_on_one_redis_keep_the_promises() {
+    holds::suite(on(servers::redis().url()).locks(), &unique("holds")).await;
+}
+
+#[tokio::test]
+async fn holds_on_a_cluster_keep_the_promises() {
+    holds::suite(on(servers::cluster().url()).locks(), &unique("holds")).await;
+}
+
+#[tokio::test]
+async fn holds_on_redis_agree_with_a_plain_model() {
+    let posada = on(servers::redis().url());
+    for seed in 1..=5 {
+        let tenant = TenantId::parse(&unique("model")).unwrap();
+        holds::random_walk(posada.locks(), &tenant, seed, 400, None).await;
+    }
+}
+
+#[tokio::test]
+async fn fences_grow_although_redis_lost_its_data() {
+    let server = RedisServer::start();
+    let posada = on(server.url());
+    let options = AcquireOptions::new();
+    let stay = Stay::parse("2027-03-10", "2027-03-12").unwrap();
+    let request = StayHold::new(Resource::room_type(1), stay).session_id("s");
+    let lock = posada.locks().acquire("fenced", &options).await.unwrap();
+    let hold = posada.locks().hold_stay(&request).await.unwrap();
+    server.command::<()>(&["FLUSHALL"]);
+    assert!(
+        lock.extend(Duration::from_secs(30))
+            .await
+            .unwrap_err()
+            .is(codes::LOCKS_LOST)
+    );
+    let next = posada.locks().acquire("fenced", &options).await.unwrap();
+    assert!(next.fence() > lock.fence());
+    assert!(posada.locks().hold_stay(&request).await.unwrap().fence() > hold.fence());
+}
+
+#[tokio::test]
+async fn a_silent_redis_does_not_keep_a_lock_alive() {
+    let mut server = RedisServer::start();
+    let posada = on(server.url());
+    let options = AcquireOptions::new()
+        .ttl(Duration::from_millis(300))
+        .auto_extend(true);
+    let lock = posada.locks().acquire("silent", &options).await.unwrap();
+    server.freeze();
+    let lost = tokio::time::timeout(Duration::from_secs(2), lock.lost()).await;
+    server.thaw();
+    assert_eq!(lost.unwrap().as_str(), "expired");
+}
+
+#[tokio::test]
+async fn a_lock_of_another_type_is_left_alone_and_reported() {
+    let server = servers::redis();
+    let name = unique("foreign");
+    server.command::<()>(&["LPUSH", &format!("posada:{{lock:{name}}}:lease"), "x"]);
+    let error = on(server.url())
+        .locks()
+        .acquire(&name, &AcquireOptions::new())
+        .await
+        .unwrap_err();
+    assert!(error.is(codes::REDIS_WRONG_TYPE), "{error}");
+}
+
+#[tokio::test]
+async fn two_processes_hand_a_lock_over_at_once() {
+    let (one, other) = (on(servers::redis().url()), on(servers::redis().url()));
+    let name = unique("handover");
+    let options = AcquireOptions::new().wait(Duration::from_secs(20));
+    for _ in 0..3 {
+        let lock = one.locks().acquire(&name, &options).await.unwrap();
+        let waiting = other.locks().acquire(&name, &options);
+        let release = async {
+            while one.locks().inspect(None, &name).await.unwrap().unwrap().waiters == 0 {
+                tokio::task::yield_now().await;
+            }
+            lock.release().await.unwrap();
+        };
+        let handover = async { tokio::join!(waiting, release) };
+        let (waited, ()) = tokio::time::timeout(Duration::from_millis(900), handover)
+            .await
+            .unwrap();
+        waited.unwrap().release().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_refused_hold_does_not_slow_down_with_the_number_of_holds() {
+    let posada = on(servers::redis().url());
+    let tenant = TenantId::parse(&unique("full")).unwrap();
+    let night = Stay::parse("2027-03-10", "2027-03-11").unwrap();
+    let resource = Resource::room_type(1);
+    let request = |guest: u32| {
+        StayHold::new(resource.clone(), night)
+            .tenant(&tenant)
+            .session_id(guest.to_string())
+            .capacity(20_000)
+    };
+    for batch in 0..100 {
+        let holds = (0..100).map(|guest| {
+            let request = request(batch * 100 + guest);
+            let locks = posada.locks();
+            async move { locks.hold_stay(&request).await.map(drop) }
+        });
+        futures_util::future::try_join_all(holds).await.unwrap();
+    }
+    let error = posada.locks().hold_stay(&request(10_000)).await.unwrap_err();
+    assert!(error.is(codes::LOCKS_TOO_MANY_HOLDS), "{error}");
+    posada.locks().hold_stay(&request(77)).await.unwrap();
+    assert_eq!(
+        posada
+            .locks()
+            .holds(Some(&tenant), &resource, night)
+            .await
+            .unwrap()
+            .len(),
+        10_000
+    );
+}
