@@ -134,6 +134,19 @@ impl Error {
         self
     }
 
+    /// The same error for one more caller who waited for the same work; the underlying error stays with the
+    /// first, because it cannot be cloned.
+    pub(crate) fn repeat(&self) -> Self {
+        let inner = &self.0;
+        Self(Box::new(Inner {
+            code: inner.code,
+            retry: inner.retry,
+            message: inner.message.clone(),
+            context: inner.context.clone(),
+            source: None,
+        }))
+    }
+
     /// What the caller should do.
     pub fn kind(&self) -> Kind {
         self.0.code.kind

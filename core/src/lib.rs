@@ -46,4 +46,7 @@ pub use sessions::{
 };
 pub use settings::Settings;
 pub use stay::Stay;
-pub use tenants::TenantId;
+pub use tenants::{
+    BusinessHours, Channel, Identifier, IdentifierKind, NewTenant, Resolution, ResolutionSource, Tenant,
+    TenantId, TenantResolver, TenantStats, TenantStatus, TenantUpdate,
+};

@@ -39,3 +39,15 @@ pub(crate) const LOCK_HOLD_SECONDS: &str = "lock_hold_seconds";
 pub(crate) const LOCK_LOST_TOTAL: &str = "lock_lost_total";
 /// Counter: audit rows that could not be kept.
 pub(crate) const LOCK_AUDIT_DROPPED: &str = "lock_audit_dropped_total";
+
+/// Counter by `result` (`hit`, `miss_strict`, `default`, `suspended`, `ambiguous`, `error`): identifiers that
+/// were resolved.
+pub(crate) const TENANT_RESOLUTION_TOTAL: &str = "tenant_resolution_total";
+/// Gauge: active tenants, as of the last list or refresh.
+pub(crate) const TENANTS_ACTIVE_TOTAL: &str = "tenants_active_total";
+/// Gauge: identifiers and tenants that the cache holds.
+pub(crate) const TENANT_IDENTIFIERS_CACHED_TOTAL: &str = "tenant_identifiers_cached_total";
+/// Histogram, seconds: a look-up in the store.
+pub(crate) const TENANT_REFRESH_LATENCY_SECONDS: &str = "tenant_refresh_latency_seconds";
+/// Counter: answers that were served although their time was over.
+pub(crate) const TENANT_STALE_SERVED_TOTAL: &str = "tenant_stale_served_total";

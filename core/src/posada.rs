@@ -17,6 +17,10 @@ use crate::locks::{
 use crate::sessions::{MemorySessions, RedisSessions, SessionManager, SessionOptions, SessionStore};
 use crate::settings::{Settings, Store};
 use crate::task::Tasks;
+use crate::tenants::{
+    Invalidation, LocalInvalidation, MemoryTenants, PostgresTenants, RedisInvalidation, TenantOptions,
+    TenantResolver, TenantStore,
+};
 
 /// Every service of posada, built from [`Settings`]. Cloning is cheap and shares everything.
 ///
@@ -35,6 +39,7 @@ struct Inner {
     limits: RateLimiter,
     locks: LockManager,
     sessions: SessionManager,
+    tenants: TenantResolver,
 }
 
 /// Puts a [`Posada`] together piece by piece.
@@ -80,6 +85,7 @@ impl PosadaBuilder {
         let flags = flags(&self.settings, redis.as_ref(), &clock, &tasks);
         let sessions = sessions(&self.settings, redis.as_ref(), &clock, &tasks);
         let locks = locks(redis.as_ref(), &clock, &tasks);
+        let tenants = tenants(&self.settings, postgres.as_ref(), redis.as_ref(), &clock, &tasks);
         Ok(Posada(Arc::new(Inner {
             settings: self.settings,
             clock,
@@ -90,6 +96,7 @@ impl PosadaBuilder {
             limits,
             locks,
             sessions,
+            tenants,
         })))
     }
 }
@@ -205,6 +212,11 @@ impl Posada {
         &self.0.locks
     }
 
+    /// Tenants, and whose guest somebody is.
+    pub fn tenants(&self) -> &TenantResolver {
+        &self.0.tenants
+    }
+
     /// Rate limits.
     pub fn limits(&self) -> &RateLimiter {
         &self.0.limits
@@ -254,6 +266,25 @@ impl Posada {
             None => Ok(()),
         }
     }
+}
+
+fn tenants(
+    settings: &Settings,
+    postgres: Option<&Postgres>,
+    redis: Option<&Redis>,
+    clock: &SharedClock,
+    tasks: &Tasks,
+) -> TenantResolver {
+    let store: Arc<dyn TenantStore> = match postgres {
+        None => Arc::new(MemoryTenants::new()),
+        Some(postgres) => Arc::new(PostgresTenants::new(postgres.clone())),
+    };
+    let invalidation: Arc<dyn Invalidation> = match redis {
+        None => Arc::new(LocalInvalidation::new()),
+        Some(redis) => Arc::new(RedisInvalidation::new(redis.clone())),
+    };
+    let options = TenantOptions::of(settings);
+    TenantResolver::new(store, invalidation, clock.clone(), tasks.clone(), options)
 }
 
 impl fmt::Debug for Posada {

@@ -17,6 +17,7 @@ pub mod pms;
 pub mod postgres;
 mod proxy;
 pub mod redis;
+pub mod tenants;
 
 pub use proxy::Proxy;
 pub mod sessions;

@@ -130,6 +130,9 @@ pub(crate) fn session_tenants() -> &'static str {
     "posada:session_tenants"
 }
 
+/// The channel on which resolvers tell each other that a tenant changed.
+pub(crate) const TENANTS_CHANNEL: &str = "posada:tenants";
+
 #[cfg(test)]
 mod tests {
     use super::*;

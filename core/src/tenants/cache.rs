@@ -1,0 +1,504 @@
+//! What the resolver remembers.
+//!
+//! Reads take no lock: a caller's text leads to a [`Slot`] by one probe of a concurrent map, and the slot holds
+//! the answer and until when it counts as fresh. Everything that changes goes through one mutex, the
+//! [`Book`], so that the rules below need no reasoning about interleavings:
+//!
+//! * Every question gets a *generation* before it is sent. An answer whose generation is older than what the
+//!   slot holds, or older than the last change anybody announced, is given to those who waited for it and is not
+//!   kept: it may describe the time before.
+//! * A slot that leaves the book never becomes fresh again, so memos of it are harmless.
+//! * "Unknown" is kept apart, with its own bound, so that probing strangers cannot push hotels out.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use foldhash::fast::RandomState;
+use tokio::sync::watch;
+
+use super::identifier::Identifier;
+use super::options::TenantOptions;
+use super::question::{OwnedRaw, Raw, Target};
+use super::resolution::{Resolution, ResolutionSource, Verdict};
+use crate::error::Error;
+use crate::rng;
+
+/// An answer of the store. Times are milliseconds of [`coarse_millis`](crate::Clock::coarse_millis).
+#[derive(Debug, Clone)]
+pub(super) struct Answer {
+    pub(super) verdict: Verdict,
+    pub(super) fetched: i64,
+    pub(super) source: ResolutionSource,
+    generation: u64,
+}
+
+impl Answer {
+    pub(super) fn resolution(&self, now: i64) -> Resolution {
+        match &self.verdict {
+            Verdict::Found(tenant) => Resolution::Found {
+                tenant: tenant.clone(),
+                source: self.source,
+                age: self.age(now),
+            },
+            Verdict::Suspended(tenant) => Resolution::Suspended {
+                tenant: tenant.clone(),
+            },
+            Verdict::Unknown => Resolution::Unknown,
+            Verdict::Ambiguous(tenants) => Resolution::Ambiguous {
+                tenants: tenants.clone(),
+            },
+        }
+    }
+
+    /// The same, served although its time is over.
+    pub(super) fn as_stale(&self) -> Self {
+        let mut stale = self.clone();
+        if stale.source == ResolutionSource::Fresh {
+            stale.source = ResolutionSource::Stale;
+        }
+        stale
+    }
+
+    fn age(&self, now: i64) -> Duration {
+        Duration::from_millis(u64::try_from(now - self.fetched).unwrap_or(0))
+    }
+}
+
+/// The place of one identifier or tenant.
+#[derive(Debug)]
+pub(super) struct Slot {
+    fresh_until: AtomicI64,
+    refresh_at: AtomicI64,
+    refreshing: AtomicBool,
+    answer: ArcSwapOption<Answer>,
+    target: Target,
+}
+
+impl Slot {
+    fn expire(&self) {
+        self.fresh_until.store(i64::MIN, Ordering::Release);
+    }
+
+    fn forget(&self) {
+        self.expire();
+        self.answer.store(None);
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Absent {
+    until: i64,
+    generation: u64,
+}
+
+/// What a reader finds without any lock.
+pub(super) struct Hit {
+    pub(super) resolution: Resolution,
+    /// It is time to ask again, and nobody does yet.
+    pub(super) due: bool,
+}
+
+/// How a question ended, for everybody who waits for it.
+#[derive(Debug, Clone)]
+pub(super) enum Outcome {
+    Answered {
+        answer: Arc<Answer>,
+        slot: Option<Arc<Slot>>,
+    },
+    Failed(Arc<Error>),
+}
+
+pub(super) type Waiting = watch::Receiver<Option<Outcome>>;
+
+/// The sending half of a question that is under way.
+#[derive(Debug)]
+pub(super) struct Flight {
+    pub(super) generation: u64,
+    pub(super) sender: watch::Sender<Option<Outcome>>,
+}
+
+/// What entering the book with a question gives.
+pub(super) enum Entry {
+    /// Somebody else learnt the answer in the meantime, or under another spelling.
+    Known(Arc<Answer>, Arc<Slot>),
+    /// Somebody asks already.
+    Join(Waiting, Option<Arc<Answer>>),
+    /// The caller has to ask.
+    Lead(Flight, Waiting, Option<Arc<Answer>>),
+}
+
+#[derive(Debug)]
+struct Underway {
+    generation: u64,
+    waiting: Waiting,
+}
+
+#[derive(Debug, Default)]
+struct Book {
+    slots: HashMap<Box<str>, Arc<Slot>>,
+    underway: HashMap<Box<str>, Underway>,
+    generation: u64,
+    changed: u64,
+}
+
+/// Answers by identifier and by tenant id.
+#[derive(Debug)]
+pub(super) struct Cache {
+    known: papaya::HashMap<OwnedRaw, Arc<Slot>, RandomState>,
+    absent: papaya::HashMap<OwnedRaw, Absent, RandomState>,
+    /// The book's `changed`, for readers.
+    changed: AtomicU64,
+    book: Mutex<Book>,
+    limits: Limits,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    fresh: i64,
+    stale: i64,
+    unknown: i64,
+    pause: i64,
+    slots: usize,
+    memos: usize,
+    absent: usize,
+}
+
+impl Cache {
+    pub(super) fn new(options: &TenantOptions) -> Self {
+        Self {
+            known: papaya::HashMap::with_hasher(RandomState::default()),
+            absent: papaya::HashMap::with_hasher(RandomState::default()),
+            changed: AtomicU64::new(0),
+            book: Mutex::default(),
+            limits: Limits {
+                fresh: millis(options.fresh_for),
+                stale: millis(options.stale_for),
+                unknown: millis(options.unknown_for),
+                pause: millis(options.failure_pause),
+                slots: options.capacity.max(1),
+                memos: options.capacity.max(1).saturating_mul(2),
+                absent: options.unknown_capacity.max(1),
+            },
+        }
+    }
+
+    /// The lock-free path of every request: one probe, a comparison of times, and the clone of one `Arc`.
+    pub(super) fn probe(&self, raw: Raw<'_>, now: i64) -> Option<Hit> {
+        let known = self.known.pin();
+        let Some(slot) = known.get(&raw) else {
+            return self.probe_absent(raw, now);
+        };
+        if now >= slot.fresh_until.load(Ordering::Acquire) {
+            return None;
+        }
+        let answer = slot.answer.load();
+        let answer = answer.as_ref()?;
+        Some(Hit {
+            resolution: answer.resolution(now),
+            due: now >= slot.refresh_at.load(Ordering::Relaxed) && !slot.refreshing.load(Ordering::Relaxed),
+        })
+    }
+
+    fn probe_absent(&self, raw: Raw<'_>, now: i64) -> Option<Hit> {
+        let absent = self.absent.pin();
+        let found = absent.get(&raw)?;
+        let holds = now < found.until && found.generation > self.changed.load(Ordering::Acquire);
+        holds.then_some(Hit {
+            resolution: Resolution::Unknown,
+            due: false,
+        })
+    }
+
+    /// Claims the refresh of a slot that is due; `None` when somebody was faster.
+    pub(super) fn claim_refresh(&self, raw: Raw<'_>) -> Option<Target> {
+        let known = self.known.pin();
+        let slot = known.get(&raw)?;
+        (!slot.refreshing.swap(true, Ordering::AcqRel)).then(|| slot.target.clone())
+    }
+
+    /// What an earlier call read this text as, to spare reading it again.
+    pub(super) fn target(&self, raw: Raw<'_>) -> Option<Target> {
+        self.known.pin().get(&raw).map(|slot| slot.target.clone())
+    }
+
+    /// Joins the question for a target or begins it. `ask` begins it although a fresh answer is there.
+    pub(super) fn enter(&self, target: &Target, now: i64, ask: bool) -> Entry {
+        let mut book = self.lock();
+        let key = target.key().into_boxed_str();
+        let slot = book.slots.get(&key).cloned();
+        let old = slot.as_ref().and_then(|slot| slot.answer.load_full());
+        if let (Some(slot), Some(old), false) = (&slot, &old, ask)
+            && now < slot.fresh_until.load(Ordering::Acquire)
+        {
+            return Entry::Known(old.clone(), slot.clone());
+        }
+        let old = old.filter(|old| now - old.fetched <= self.limits.stale);
+        if let Some(underway) = book.underway.get(&key)
+            && underway.generation > book.changed
+            && underway.waiting.has_changed().is_ok()
+        {
+            return Entry::Join(underway.waiting.clone(), old);
+        }
+        let generation = book.next_generation();
+        let (sender, waiting) = watch::channel(None);
+        let underway = Underway {
+            generation,
+            waiting: waiting.clone(),
+        };
+        book.underway.insert(key, underway);
+        Entry::Lead(Flight { generation, sender }, waiting, old)
+    }
+
+    /// A generation for questions that nobody else can join.
+    pub(super) fn begin(&self) -> u64 {
+        self.lock().next_generation()
+    }
+
+    /// Keeps what the store said, unless something newer is known.
+    pub(super) fn install(&self, target: &Target, generation: u64, verdict: Verdict, now: i64) -> Outcome {
+        let mut book = self.lock();
+        let key = target.key().into_boxed_str();
+        book.land(&key, generation);
+        if let Some(slot) = book.slots.get(&key) {
+            slot.refreshing.store(false, Ordering::Release);
+        }
+        let answer = Arc::new(Answer {
+            verdict,
+            fetched: now,
+            source: ResolutionSource::Fresh,
+            generation,
+        });
+        if generation <= book.changed {
+            return Outcome::Answered { answer, slot: None };
+        }
+        if answer.verdict == Verdict::Unknown {
+            // A definite "unknown" ends what was known, also as a stale answer.
+            if let Some(slot) = book.slots.remove(&key) {
+                slot.forget();
+            }
+            return Outcome::Answered { answer, slot: None };
+        }
+        let slot = book.slot(key, target, &self.limits);
+        if slot
+            .answer
+            .load()
+            .as_ref()
+            .is_none_or(|held| held.generation < generation)
+        {
+            slot.answer.store(Some(answer.clone()));
+            let early = self.limits.fresh / 10 + jitter(self.limits.fresh / 10);
+            slot.refresh_at
+                .store(now + self.limits.fresh - early, Ordering::Relaxed);
+            slot.fresh_until.store(now + self.limits.fresh, Ordering::Release);
+        }
+        Outcome::Answered {
+            answer,
+            slot: Some(slot),
+        }
+    }
+
+    /// The store did not answer: the older answer, if there is one that may still be served, is from now on
+    /// served as stale, and asked for again after a pause.
+    pub(super) fn fail(&self, target: &Target, generation: u64, error: Error, now: i64) -> Outcome {
+        let mut book = self.lock();
+        let key = target.key().into_boxed_str();
+        book.land(&key, generation);
+        let slot = book.slots.get(&key).cloned();
+        let held = slot.as_ref().and_then(|slot| slot.answer.load_full());
+        let (Some(slot), Some(held)) = (slot, held) else {
+            return Outcome::Failed(Arc::new(error));
+        };
+        slot.refreshing.store(false, Ordering::Release);
+        if now - held.fetched > self.limits.stale {
+            return Outcome::Failed(Arc::new(error));
+        }
+        if held.generation > generation {
+            return Outcome::Answered {
+                answer: held,
+                slot: Some(slot),
+            };
+        }
+        let stale = Arc::new(held.as_stale());
+        slot.answer.store(Some(stale.clone()));
+        let pause = self.limits.pause / 2 + jitter(self.limits.pause / 2);
+        // Whoever keeps asking gets the stale answer at once and a new attempt in the background; after a longer
+        // silence somebody waits for the store again.
+        slot.refresh_at.store(now + pause, Ordering::Relaxed);
+        let until = (now + 2 * self.limits.pause).min(held.fetched + self.limits.stale);
+        slot.fresh_until.store(until, Ordering::Release);
+        Outcome::Answered {
+            answer: stale,
+            slot: Some(slot),
+        }
+    }
+
+    /// Remembers what a text leads to.
+    pub(super) fn remember(&self, raw: Raw<'_>, answer: &Answer, slot: Option<Arc<Slot>>) {
+        if raw.text.len() > Identifier::MAX_BYTES {
+            return;
+        }
+        if let Some(slot) = slot {
+            let known = self.known.pin();
+            if known.len() >= self.limits.memos {
+                known.clear();
+            }
+            known.insert(raw.to_owned(), slot);
+        } else if answer.verdict == Verdict::Unknown {
+            let absent = self.absent.pin();
+            if absent.len() >= self.limits.absent {
+                absent.retain(|_, found| answer.fetched < found.until);
+                if absent.len() >= self.limits.absent {
+                    absent.clear();
+                }
+            }
+            let found = Absent {
+                until: answer.fetched + self.limits.unknown,
+                generation: answer.generation,
+            };
+            absent.insert(raw.to_owned(), found);
+        }
+    }
+
+    /// A tenant changed, and perhaps identifiers came or went: what they touch is known to be wrong and is not
+    /// served again, not even as stale; nothing that was asked before is kept.
+    pub(super) fn forget(&self, tenant: &str, identifiers: &[String]) {
+        let mut book = self.lock();
+        self.mark_changed(&mut book);
+        for slot in book.slots.values() {
+            let names_tenant = match &slot.target {
+                Target::Tenant(id) => id.as_str() == tenant,
+                Target::Identifier(_) => slot.answer.load().as_ref().is_some_and(|answer| {
+                    answer
+                        .verdict
+                        .tenants()
+                        .iter()
+                        .any(|known| known.id.as_str() == tenant)
+                }),
+            };
+            if names_tenant || slot.target.is_named_by(identifiers) {
+                slot.forget();
+            }
+        }
+    }
+
+    /// Anything may have changed: everything has to be asked again before it counts as fresh.
+    pub(super) fn expire_all(&self) {
+        let mut book = self.lock();
+        self.mark_changed(&mut book);
+        for slot in book.slots.values() {
+            slot.expire();
+        }
+    }
+
+    /// What is remembered, for a refresh or for the disk.
+    pub(super) fn answers(&self) -> Vec<(Target, Option<Arc<Answer>>)> {
+        let book = self.lock();
+        book.slots
+            .values()
+            .map(|slot| (slot.target.clone(), slot.answer.load_full()))
+            .collect()
+    }
+
+    /// Keeps an answer that an earlier process learnt, unless this process knows better. It is served only when
+    /// the store does not answer.
+    pub(super) fn restore(&self, target: &Target, verdict: Verdict, fetched: i64) {
+        let mut book = self.lock();
+        let key = target.key().into_boxed_str();
+        let slot = book.slot(key, target, &self.limits);
+        if slot.answer.load().is_none() {
+            slot.answer.store(Some(Arc::new(Answer {
+                verdict,
+                fetched,
+                source: ResolutionSource::Disk,
+                generation: 0,
+            })));
+        }
+    }
+
+    /// How many identifiers and tenants are kept, and how many unknown texts.
+    pub(super) fn sizes(&self) -> (usize, usize) {
+        (self.lock().slots.len(), self.absent.pin().len())
+    }
+
+    fn mark_changed(&self, book: &mut Book) {
+        book.changed = book.next_generation();
+        self.changed.store(book.changed, Ordering::Release);
+        self.absent.pin().clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Book {
+    fn next_generation(&mut self) -> u64 {
+        self.generation += 1;
+        self.generation
+    }
+
+    /// Takes a question off the list, unless a newer one took its place.
+    fn land(&mut self, key: &str, generation: u64) {
+        if self
+            .underway
+            .get(key)
+            .is_some_and(|underway| underway.generation == generation)
+        {
+            self.underway.remove(key);
+        }
+    }
+
+    fn slot(&mut self, key: Box<str>, target: &Target, limits: &Limits) -> Arc<Slot> {
+        if let Some(slot) = self.slots.get(&key) {
+            return slot.clone();
+        }
+        if self.slots.len() >= limits.slots {
+            self.evict();
+        }
+        let slot = Arc::new(Slot {
+            fresh_until: AtomicI64::new(i64::MIN),
+            refresh_at: AtomicI64::new(i64::MIN),
+            refreshing: AtomicBool::new(false),
+            answer: ArcSwapOption::empty(),
+            target: target.clone(),
+        });
+        self.slots.insert(key, slot.clone());
+        slot
+    }
+
+    /// Drops the sixteenth that was asked for the longest ago: what is in use is refreshed and so is young.
+    fn evict(&mut self) {
+        let fetched = |slot: &Slot| {
+            slot.answer
+                .load()
+                .as_ref()
+                .map_or(i64::MIN, |answer| answer.fetched)
+        };
+        let mut ages: Vec<i64> = self.slots.values().map(|slot| fetched(slot)).collect();
+        let mut left = ages.len() / 16 + 1;
+        let (_, limit, _) = ages.select_nth_unstable(left - 1);
+        let limit = *limit;
+        self.slots.retain(|_, slot| {
+            let goes = left > 0 && fetched(slot) <= limit;
+            if goes {
+                left -= 1;
+                slot.forget();
+            }
+            !goes
+        });
+    }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 4)
+}
+
+/// A random number of milliseconds below the limit.
+fn jitter(limit: i64) -> i64 {
+    millis(rng::jitter(Duration::from_millis(
+        u64::try_from(limit).unwrap_or(0),
+    )))
+}

@@ -1,0 +1,125 @@
+//! Host names: lower-case, ASCII, without port and trailing dot; exact names before the longest wildcard.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use idna::AsciiDenyList;
+
+/// The canonical form in ASCII, and the same in Unicode as people write it.
+#[derive(Debug)]
+pub(super) struct Spellings {
+    pub(super) canonical: String,
+    pub(super) unicode: String,
+}
+
+/// Reads a `Host` header, a host name, or a pattern `*.example.com`.
+pub(super) fn parse(text: &str) -> Option<Spellings> {
+    if let Some(bracketed) = text.strip_prefix('[') {
+        return parse_ipv6(bracketed);
+    }
+    let name = strip_port(text)?;
+    match name.strip_prefix("*.") {
+        Some(parent) => {
+            let parent = parse_name(parent)?;
+            Some(Spellings {
+                canonical: format!("*.{}", parent.canonical),
+                unicode: format!("*.{}", parent.unicode),
+            })
+        }
+        None => parse_name(name),
+    }
+}
+
+/// Reads a bare name: no port, no pattern.
+pub(super) fn parse_name(text: &str) -> Option<Spellings> {
+    let name = text.strip_suffix('.').unwrap_or(text);
+    let canonical = idna::domain_to_ascii_cow(name.as_bytes(), AsciiDenyList::URL).ok()?;
+    // Mapping can make dots, so the labels are counted afterwards.
+    if canonical.is_empty()
+        || canonical.len() > 253
+        || canonical.split('.').any(|l| l.is_empty() || l.len() > 63)
+    {
+        return None;
+    }
+    if canonical.contains(|c: char| c.is_whitespace() || "*\"'(),;&=+$!{}".contains(c)) {
+        return None;
+    }
+    let (unicode, _) = idna::domain_to_unicode(&canonical);
+    Some(Spellings {
+        canonical: canonical.into_owned(),
+        unicode,
+    })
+}
+
+/// What may answer for this host, best first: itself, then the wildcards from the longest to the shortest.
+pub(super) fn candidates(spellings: &Spellings) -> Vec<String> {
+    let mut candidates = vec![spellings.canonical.clone()];
+    let is_address = spellings.canonical.starts_with('[') || spellings.canonical.parse::<Ipv4Addr>().is_ok();
+    if !is_address && !spellings.canonical.starts_with('*') {
+        candidates.extend(wildcards(&spellings.canonical));
+    }
+    candidates
+}
+
+/// The wildcards that cover a name, longest first.
+pub(super) fn wildcards(name: &str) -> impl Iterator<Item = String> {
+    name.match_indices('.')
+        .filter_map(|(dot, _)| name.get(dot..).map(|parent| format!("*{parent}")))
+}
+
+fn parse_ipv6(bracketed: &str) -> Option<Spellings> {
+    let (address, rest) = bracketed.split_once(']')?;
+    let port = rest.strip_prefix(':').unwrap_or(rest);
+    if !port.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    let canonical = format!("[{}]", address.parse::<Ipv6Addr>().ok()?);
+    Some(Spellings {
+        unicode: canonical.clone(),
+        canonical,
+    })
+}
+
+fn strip_port(text: &str) -> Option<&str> {
+    match text.split_once(':') {
+        None => Some(text),
+        Some((name, port)) => port.bytes().all(|digit| digit.is_ascii_digit()).then_some(name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wildcards_stand_from_the_longest_to_the_shortest() {
+        let spellings = parse("Book.Hotel.Example.com:8443").unwrap();
+        assert_eq!(
+            candidates(&spellings),
+            [
+                "book.hotel.example.com",
+                "*.hotel.example.com",
+                "*.example.com",
+                "*.com"
+            ]
+        );
+    }
+
+    #[test]
+    fn texts_that_no_host_can_have_are_refused() {
+        for text in [
+            "",
+            ".",
+            "a..b",
+            "a b",
+            "a/b",
+            "*",
+            "*.",
+            "a.*.b",
+            "x:80:80",
+            "[::1",
+            &"a".repeat(64),
+        ] {
+            assert!(parse(text).is_none(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,497 @@
+//! How a question that the cache cannot answer is answered: once, however many callers wait for it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::sync::OnceCell;
+
+use super::cache::{Answer, Cache, Entry, Flight, Hit, Outcome, Waiting};
+use super::identifier::{Identifier, loose};
+use super::invalidation::{Change, Heard, Invalidation, Listener};
+use super::meters::Meters;
+use super::model::Tenant;
+use super::options::TenantOptions;
+use super::question::{Raw, Spelling, Target};
+use super::resolution::{Resolution, ResolutionSource, Verdict};
+use super::snapshot::Snapshot;
+use super::store::{Assignment, TenantStore};
+use super::{TenantId, snapshot};
+use crate::clock::SharedClock;
+use crate::error::{Error, Result, codes};
+use crate::rng;
+use crate::task::{self, Tasks};
+
+/// Most identifiers that one statement looks up.
+const BATCH: usize = 500;
+
+/// Everything behind a [`TenantResolver`](super::TenantResolver).
+pub(super) struct Inner {
+    pub(super) store: Arc<dyn TenantStore>,
+    pub(super) clock: SharedClock,
+    pub(super) tasks: Tasks,
+    pub(super) cache: Cache,
+    pub(super) options: TenantOptions,
+    pub(super) meters: Meters,
+    invalidation: Arc<dyn Invalidation>,
+    name: String,
+    snapshot: Option<Snapshot>,
+    started: OnceCell<()>,
+    default_tenant: Option<Arc<Tenant>>,
+}
+
+impl Inner {
+    pub(super) fn new(
+        store: Arc<dyn TenantStore>,
+        invalidation: Arc<dyn Invalidation>,
+        clock: SharedClock,
+        tasks: Tasks,
+        options: TenantOptions,
+    ) -> Self {
+        Self {
+            store,
+            invalidation,
+            clock,
+            tasks,
+            cache: Cache::new(&options),
+            snapshot: options.snapshot_dir.as_deref().map(Snapshot::in_folder),
+            meters: Meters::new(),
+            name: rng::token(),
+            started: OnceCell::new(),
+            default_tenant: options
+                .default_tenant
+                .clone()
+                .map(|id| Arc::new(Tenant::bare(id))),
+            options,
+        }
+    }
+
+    pub(super) fn now(&self) -> i64 {
+        i64::try_from(self.clock.coarse_millis()).unwrap_or(i64::MAX / 4)
+    }
+
+    /// What the cache answers without waiting; counts it.
+    pub(super) fn hit(&self, raw: Raw<'_>) -> Option<Hit> {
+        let now = self.now();
+        let mut hit = self.cache.probe(raw, now)?;
+        if matches!(hit.resolution, Resolution::Unknown)
+            && let Some(default) = &self.default_tenant
+        {
+            hit = self.cache.probe(Raw::id(&default.id), now)?;
+            hit.resolution = as_default(hit.resolution, default);
+            hit.due = false;
+        }
+        self.meters.count(&hit.resolution);
+        Some(hit)
+    }
+
+    /// Begins what runs beside the calls, once: the ear for changes, and the disk.
+    pub(super) async fn start(self: &Arc<Self>) -> Result<()> {
+        if self.tasks.is_closed() {
+            return Err(task::closed());
+        }
+        let start = || async {
+            if let Some(snapshot) = &self.snapshot {
+                let wall = self.clock.now();
+                for kept in snapshot.read().await {
+                    let age = (wall - kept.fetched).num_milliseconds().max(0);
+                    self.cache.restore(&kept.target, kept.verdict, self.now() - age);
+                }
+                let writer = snapshot::write_when_changed(
+                    Arc::downgrade(self),
+                    snapshot.changes(),
+                    self.tasks.stopping(),
+                );
+                self.tasks.in_background(writer);
+            }
+            self.tasks
+                .run_until_closed(listen(Arc::downgrade(self), self.invalidation.listen()));
+        };
+        self.started.get_or_init(start).await;
+        Ok(())
+    }
+
+    /// Answers what [`hit`](Self::hit) did not.
+    pub(super) async fn ask(self: &Arc<Self>, raw: Raw<'_>) -> Result<Resolution> {
+        self.start().await?;
+        let answered = match self.target(raw) {
+            Ok(target) => self.answer(raw, &target).await,
+            Err(error) => Err(error),
+        };
+        self.finish(answered).await.inspect_err(|_| self.meters.failed())
+    }
+
+    /// Refreshes a slot that is due, in the background.
+    pub(super) fn refresh_ahead(self: &Arc<Self>, raw: Raw<'_>) {
+        if self.tasks.is_closed() {
+            return;
+        }
+        if let Some(target) = self.cache.claim_refresh(raw)
+            && let Entry::Lead(flight, ..) = self.cache.enter(&target, self.now(), true)
+        {
+            self.tasks.in_background(fly(self.clone(), target, flight));
+        }
+    }
+
+    /// A tenant by its id.
+    pub(super) async fn tenant(self: &Arc<Self>, raw: Raw<'_>) -> Result<Option<Arc<Tenant>>> {
+        let resolution = if let Some(hit) = self.cache.probe(raw, self.now()) {
+            if hit.due {
+                self.refresh_ahead(raw);
+            }
+            hit.resolution
+        } else {
+            self.start().await?;
+            let target = self.target(raw)?;
+            self.answer(raw, &target).await?.resolution(self.now())
+        };
+        Ok(match resolution {
+            Resolution::Found { tenant, .. } | Resolution::Suspended { tenant } => Some(tenant),
+            Resolution::Unknown | Resolution::Ambiguous { .. } => None,
+        })
+    }
+
+    /// Answers many questions with as few statements as possible; one answer for each, in their order.
+    pub(super) async fn ask_many(self: &Arc<Self>, raws: &[Raw<'_>], again: bool) -> Vec<Result<Resolution>> {
+        if let Err(error) = self.start().await {
+            return raws.iter().map(|_| Err(error.repeat())).collect();
+        }
+        let mut resolutions: Vec<Option<Result<Resolution>>> = Vec::with_capacity(raws.len());
+        let mut open: Vec<(usize, Target)> = Vec::new();
+        for (index, raw) in raws.iter().enumerate() {
+            let hit = if again { None } else { self.hit(*raw) };
+            resolutions.push(match (hit, self.target(*raw)) {
+                (Some(hit), _) => Some(Ok(hit.resolution)),
+                (None, Err(error)) => Some(Err(error)),
+                (None, Ok(target)) => {
+                    open.push((index, target));
+                    None
+                }
+            });
+        }
+        for batch in open.chunks(BATCH) {
+            for ((index, _), outcome) in batch.iter().zip(self.look_up(batch).await) {
+                if let (Some(place), Some(raw)) = (resolutions.get_mut(*index), raws.get(*index)) {
+                    *place = Some(self.finish(self.land(*raw, &outcome)).await);
+                }
+            }
+        }
+        self.note_size();
+        let answered = resolutions
+            .into_iter()
+            .map(|resolution| resolution.unwrap_or_else(|| Err(lost())));
+        answered
+            .inspect(|resolution| {
+                if resolution.is_err() {
+                    self.meters.failed();
+                }
+            })
+            .collect()
+    }
+
+    /// Asks again for every identifier that is remembered. Answers how many there were.
+    pub(super) async fn refresh(self: &Arc<Self>) -> Result<usize> {
+        self.start().await?;
+        let tenants = self.store.list().await?;
+        self.count_tenants(&tenants);
+        self.cache.expire_all();
+        let remembered = self.cache.answers().into_iter().map(|(target, _)| target);
+        let identifiers: Vec<_> = remembered
+            .filter(|target| matches!(target, Target::Identifier(_)))
+            .map(|target| (0, target))
+            .collect();
+        for batch in identifiers.chunks(BATCH) {
+            for outcome in self.look_up(batch).await {
+                if let Outcome::Failed(error) = outcome {
+                    return Err(error.repeat());
+                }
+            }
+        }
+        self.note_size();
+        Ok(identifiers.len())
+    }
+
+    /// Fills the cache with identifiers from the store.
+    pub(super) async fn warm(self: &Arc<Self>, limit: usize) -> Result<usize> {
+        self.start().await?;
+        let tenants = self.store.list().await?;
+        self.count_tenants(&tenants);
+        let identifiers = self
+            .store
+            .all_identifiers(limit.min(self.options.capacity))
+            .await?;
+        let raws: Vec<_> = identifiers
+            .iter()
+            .map(|text| Raw::identifier(text, None))
+            .collect();
+        let mut warmed = 0;
+        for resolution in self.ask_many(&raws, false).await {
+            match resolution {
+                Ok(Resolution::Unknown) => {}
+                Ok(_) => warmed += 1,
+                // A row that is no identifier leads nowhere; only the store's own failures end this.
+                Err(error) if error.is(codes::TENANTS_INVALID_IDENTIFIER) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(warmed)
+    }
+
+    /// Runs a write to its end, then makes everybody forget what it changed.
+    pub(super) async fn write<T, F>(
+        self: &Arc<Self>,
+        tenant: &TenantId,
+        identifier: Option<&Identifier>,
+        work: F,
+    ) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        self.start().await?;
+        let inner = self.clone();
+        let change = Change {
+            from: self.name.clone(),
+            tenant: tenant.to_string(),
+            identifiers: identifier
+                .map(|identifier| identifier.candidates().to_vec())
+                .unwrap_or_default(),
+        };
+        self.tasks
+            .detach(async move {
+                let outcome = work.await;
+                inner.cache.forget(&change.tenant, &change.identifiers);
+                inner.note_size();
+                if let Ok(message) = serde_json::to_vec(&change)
+                    && let Err(error) = inner.invalidation.announce(message).await
+                {
+                    tracing::warn!(%error, "other processes see the change of a tenant only when their cache expires");
+                }
+                outcome
+            })
+            .await
+    }
+
+    pub(super) fn count_tenants(&self, tenants: &[Tenant]) {
+        self.meters
+            .tenants(tenants.iter().filter(|tenant| tenant.is_active()).count());
+    }
+
+    /// What the disk should remember.
+    pub(super) async fn save_snapshot(&self) {
+        if let Some(snapshot) = &self.snapshot {
+            snapshot
+                .write(self.cache.answers(), self.now(), self.clock.now())
+                .await;
+        }
+    }
+
+    fn target(&self, raw: Raw<'_>) -> Result<Target> {
+        if let Some(target) = self.cache.target(raw) {
+            return Ok(target);
+        }
+        match raw.spelling {
+            Spelling::Hinted(hint) => Identifier::parse_hinted(raw.text, hint).map(Target::Identifier),
+            Spelling::Id => TenantId::parse(raw.text).map(Target::Tenant),
+        }
+    }
+
+    async fn answer(self: &Arc<Self>, raw: Raw<'_>, target: &Target) -> Result<Answer> {
+        let (waiting, old) = match self.cache.enter(target, self.now(), false) {
+            Entry::Known(answer, slot) => {
+                self.cache.remember(raw, &answer, Some(slot));
+                return Ok(Answer::clone(&answer));
+            }
+            Entry::Join(waiting, old) => (waiting, old),
+            Entry::Lead(flight, waiting, old) => {
+                self.tasks
+                    .in_background(fly(self.clone(), target.clone(), flight));
+                (waiting, old)
+            }
+        };
+        match self.wait(waiting, old.is_some()).await {
+            Some(outcome) => self.land(raw, &outcome?),
+            None => old.map(|old| old.as_stale()).ok_or_else(lost),
+        }
+    }
+
+    /// Waits for a flight; `None` when patience ended, which only those have who can be served stale.
+    async fn wait(&self, mut waiting: Waiting, can_be_stale: bool) -> Option<Result<Outcome>> {
+        let landed = async {
+            let outcome = waiting.wait_for(Option::is_some).await.map_err(|_| lost())?;
+            outcome.clone().ok_or_else(lost)
+        };
+        if can_be_stale {
+            tokio::time::timeout(self.options.patience, landed).await.ok()
+        } else {
+            Some(landed.await)
+        }
+    }
+
+    fn land(&self, raw: Raw<'_>, outcome: &Outcome) -> Result<Answer> {
+        match outcome {
+            Outcome::Failed(error) => Err(error.repeat()),
+            Outcome::Answered { answer, slot } => {
+                self.cache.remember(raw, answer, slot.clone());
+                Ok(Answer::clone(answer))
+            }
+        }
+    }
+
+    /// Turns an answer into what the caller sees; here alone the default tenant comes in.
+    async fn finish(self: &Arc<Self>, answer: Result<Answer>) -> Result<Resolution> {
+        let mut resolution = answer?.resolution(self.now());
+        if matches!(resolution, Resolution::Unknown)
+            && let Some(default) = &self.default_tenant
+        {
+            let target = Target::Tenant(default.id.clone());
+            let answer = self.answer(Raw::id(&default.id), &target).await?;
+            resolution = as_default(answer.resolution(self.now()), default);
+        }
+        self.meters.count(&resolution);
+        Ok(resolution)
+    }
+
+    /// One statement for a batch of questions.
+    async fn look_up(&self, batch: &[(usize, Target)]) -> Vec<Outcome> {
+        let generation = self.cache.begin();
+        let started = self.clock.instant();
+        let mut keys: Vec<String> = Vec::with_capacity(batch.len() * 4);
+        for (_, target) in batch {
+            if let Target::Identifier(identifier) = target {
+                keys.extend_from_slice(identifier.keys());
+            }
+        }
+        keys.sort_unstable();
+        keys.dedup();
+        let found = self.store.find(&keys).await;
+        self.meters.asked(self.clock.instant() - started);
+        let now = self.now();
+        match found {
+            Ok(rows) => {
+                let rows = Rows::new(rows);
+                batch
+                    .iter()
+                    .map(|(_, target)| match target {
+                        Target::Identifier(identifier) => {
+                            self.cache
+                                .install(target, generation, rows.judge(identifier), now)
+                        }
+                        Target::Tenant(_) => Outcome::Failed(Arc::new(lost())),
+                    })
+                    .collect()
+            }
+            Err(error) => batch
+                .iter()
+                .map(|(_, target)| self.cache.fail(target, generation, error.repeat(), now))
+                .collect(),
+        }
+    }
+
+    fn note_size(&self) {
+        self.meters.cached(self.cache.sizes().0);
+        if let Some(snapshot) = &self.snapshot {
+            snapshot.changes().notify_one();
+        }
+    }
+}
+
+/// Asks the store once, for everybody who waits.
+async fn fly(inner: Arc<Inner>, target: Target, flight: Flight) {
+    let started = inner.clock.instant();
+    let verdict = match &target {
+        Target::Identifier(identifier) => inner
+            .store
+            .find(identifier.keys())
+            .await
+            .map(|rows| Rows::new(rows).judge(identifier)),
+        Target::Tenant(id) => {
+            let found = inner.store.get(id).await;
+            found.map(|tenant| Verdict::of(tenant.map(Arc::new).into_iter().collect()))
+        }
+    };
+    inner.meters.asked(inner.clock.instant() - started);
+    let now = inner.now();
+    let outcome = match verdict {
+        Ok(verdict) => inner.cache.install(&target, flight.generation, verdict, now),
+        Err(error) => inner.cache.fail(&target, flight.generation, error, now),
+    };
+    inner.note_size();
+    flight.sender.send_replace(Some(outcome));
+}
+
+/// Hears of changes until the handle is closed or gone.
+async fn listen(inner: Weak<Inner>, mut listener: Box<dyn Listener>) {
+    loop {
+        let heard = listener.next().await;
+        let Some(inner) = inner.upgrade() else { return };
+        match heard {
+            Heard::Gap => inner.cache.expire_all(),
+            Heard::Message(message) => match serde_json::from_slice::<Change>(&message) {
+                Ok(change) if change.from == inner.name => {}
+                Ok(change) => inner.cache.forget(&change.tenant, &change.identifiers),
+                // Somebody said something; that it cannot be understood does not make it untrue.
+                Err(_) => inner.cache.expire_all(),
+            },
+        }
+        inner.note_size();
+    }
+}
+
+/// The rows of one statement, by their loose form.
+struct Rows(HashMap<String, Vec<(String, Arc<Tenant>)>>);
+
+impl Rows {
+    fn new(rows: Vec<Assignment>) -> Self {
+        let mut by_key: HashMap<String, Vec<_>> = HashMap::with_capacity(rows.len());
+        for row in rows {
+            by_key
+                .entry(loose(&row.identifier))
+                .or_default()
+                .push((row.identifier, Arc::new(row.tenant)));
+        }
+        Self(by_key)
+    }
+
+    /// All forms of a number weigh the same; of a host and its wildcards the best decides.
+    fn judge(&self, identifier: &Identifier) -> Verdict {
+        let rows = identifier
+            .keys()
+            .iter()
+            .filter_map(|key| self.0.get(key))
+            .flatten();
+        let mut ranked: Vec<_> = rows
+            .filter_map(|(stored, tenant)| Some((identifier.rank(stored)?, tenant.clone())))
+            .collect();
+        if identifier.has_ranks() {
+            let best = ranked.iter().map(|(rank, _)| *rank).min();
+            ranked.retain(|(rank, _)| Some(*rank) == best);
+        }
+        Verdict::of(ranked.into_iter().map(|(_, tenant)| tenant).collect())
+    }
+}
+
+/// The default tenant's own answer, in place of "unknown". The app never asks whether its default exists, so a
+/// bare one stands in when it does not.
+fn as_default(own: Resolution, bare: &Arc<Tenant>) -> Resolution {
+    match own {
+        Resolution::Found { tenant, age, .. } => Resolution::Found {
+            tenant,
+            source: ResolutionSource::Default,
+            age,
+        },
+        Resolution::Unknown => Resolution::Found {
+            tenant: bare.clone(),
+            source: ResolutionSource::Default,
+            age: Duration::ZERO,
+        },
+        refused => refused,
+    }
+}
+
+fn lost() -> Error {
+    Error::new(
+        codes::POSADA_INTERNAL,
+        "a look-up of a tenant ended without an answer",
+    )
+}

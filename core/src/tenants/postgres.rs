@@ -1,0 +1,268 @@
+//! Tenants in Postgres, in the tables of the production app.
+//!
+//! Works on every layout that is in the wild: only columns that all of them have are named, and none is expected
+//! to have a default. Times are read by their epoch, whether the column has a zone or not.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use sqlx::Row as _;
+use sqlx::postgres::PgRow;
+
+use super::TenantId;
+use super::change::{NewTenant, TenantUpdate};
+use super::identifier::Identifier;
+use super::model::{BusinessHours, Tenant, TenantStatus};
+use super::store::{Assignment, TenantStore, exists, identifier_not_found, identifier_taken, not_found};
+use crate::backends::postgres::{Failure, Postgres, Statement, Tx};
+use crate::error::Result;
+
+/// The columns of a tenant that posada reads.
+macro_rules! tenant {
+    () => {
+        "t.tenant_id::text AS tenant, t.name::text AS name, t.status::text AS status, \
+         t.business_hours_start AS opens, t.business_hours_end AS closes, \
+         t.business_hours_timezone::text AS timezone, \
+         (extract(epoch FROM t.created_at) * 1000000)::bigint AS created, \
+         (extract(epoch FROM t.updated_at) * 1000000)::bigint AS updated"
+    };
+}
+
+/// [`loose`](super::identifier::loose) in SQL. A migration has an index on exactly this expression; without it the
+/// small table is read through.
+macro_rules! loose {
+    () => {
+        r"lower(translate(i.identifier, E' \t\r\n()+-./\u00a0', ''))"
+    };
+}
+
+const FIND: &str = concat!(
+    "SELECT i.identifier::text AS identifier, ",
+    tenant!(),
+    " FROM tenant_user_identifiers i JOIN tenants t ON t.id = i.tenant_id WHERE ",
+    loose!(),
+    " = ANY($1)"
+);
+const GET: &str = concat!("SELECT ", tenant!(), " FROM tenants t WHERE t.tenant_id = $1");
+const LIST: &str = concat!("SELECT ", tenant!(), " FROM tenants t");
+const INSERT: &str = concat!(
+    "INSERT INTO tenants AS t (tenant_id, name, status, business_hours_start, business_hours_end, \
+     business_hours_timezone, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $7) RETURNING ",
+    tenant!()
+);
+const UPDATE: &str = concat!(
+    "UPDATE tenants AS t SET name = coalesce($2, t.name), status = coalesce($3, t.status), \
+     business_hours_start = CASE WHEN $4 THEN $5 ELSE t.business_hours_start END, \
+     business_hours_end = CASE WHEN $6 THEN $7 ELSE t.business_hours_end END, \
+     business_hours_timezone = CASE WHEN $8 THEN $9 ELSE t.business_hours_timezone END, \
+     updated_at = $10 WHERE t.tenant_id = $1 RETURNING ",
+    tenant!()
+);
+/// Two spellings of one identifier are two texts to the unique index, so whoever adds one goes through this door.
+const DOOR: &str = "SELECT pg_advisory_xact_lock(8101819366487451753)";
+const ROW_ID: &str = "SELECT t.id FROM tenants t WHERE t.tenant_id = $1";
+const SPELLINGS: &str = concat!(
+    "SELECT i.id, i.identifier::text AS identifier, t.tenant_id::text AS tenant \
+     FROM tenant_user_identifiers i JOIN tenants t ON t.id = i.tenant_id WHERE ",
+    loose!(),
+    " = ANY($1)"
+);
+const ADD: &str =
+    "INSERT INTO tenant_user_identifiers (tenant_id, identifier, created_at) VALUES ($1, $2, $3)";
+const REMOVE: &str = "DELETE FROM tenant_user_identifiers WHERE id = ANY($1)";
+const ALL: &str = "SELECT identifier::text AS identifier FROM tenant_user_identifiers ORDER BY id LIMIT $1";
+
+/// The tables `tenants` and `tenant_user_identifiers`.
+pub(crate) struct PostgresTenants {
+    postgres: Postgres,
+}
+
+impl PostgresTenants {
+    pub(crate) fn new(postgres: Postgres) -> Self {
+        Self { postgres }
+    }
+}
+
+#[async_trait]
+impl TenantStore for PostgresTenants {
+    async fn find(&self, keys: &[String]) -> Result<Vec<Assignment>> {
+        let rows = self
+            .postgres
+            .fetch(Statement::read("tenants.find", FIND).bind(keys.to_vec()))
+            .await?;
+        let mut found = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let identifier = row.try_get("identifier").map_err(Failure::from)?;
+            if let Some(tenant) = read_tenant(row)? {
+                found.push(Assignment { identifier, tenant });
+            }
+        }
+        Ok(found)
+    }
+
+    async fn get(&self, id: &TenantId) -> Result<Option<Tenant>> {
+        let rows = self
+            .postgres
+            .fetch(Statement::read("tenants.get", GET).bind(id.as_str()))
+            .await?;
+        Ok(rows.first().map(read_tenant).transpose()?.flatten())
+    }
+
+    async fn list(&self) -> Result<Vec<Tenant>> {
+        let rows = self.postgres.fetch(Statement::read("tenants.list", LIST)).await?;
+        let read: std::result::Result<Vec<_>, Failure> = rows.iter().map(read_tenant).collect();
+        let mut tenants: Vec<_> = read?.into_iter().flatten().collect();
+        // Here, because the collation of the database may order otherwise.
+        tenants.sort_by(|one, other| one.id.cmp(&other.id));
+        Ok(tenants)
+    }
+
+    async fn insert(&self, new: &NewTenant, now: DateTime<Utc>) -> Result<Tenant> {
+        let hours = &new.business_hours;
+        let statement = Statement::write("tenants.create", INSERT)
+            .bind(new.id.as_str())
+            .bind(new.name.as_str())
+            .bind(new.status.as_str())
+            .bind(hours.start.map(i32::from))
+            .bind(hours.end.map(i32::from))
+            .bind(hours.timezone.as_deref())
+            .bind(now.naive_utc());
+        match self.postgres.fetch(statement).await {
+            Ok(rows) => written(&rows, &new.id),
+            Err(Failure::UniqueViolation { .. }) => Err(exists(&new.id)),
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
+    async fn update(&self, id: &TenantId, update: &TenantUpdate, now: DateTime<Utc>) -> Result<Tenant> {
+        let statement = Statement::write("tenants.update", UPDATE)
+            .bind(id.as_str())
+            .bind(update.name.as_deref())
+            .bind(update.status.map(TenantStatus::as_str))
+            .bind(update.start.is_some())
+            .bind(update.start.flatten().map(i32::from))
+            .bind(update.end.is_some())
+            .bind(update.end.flatten().map(i32::from))
+            .bind(update.timezone.is_some())
+            .bind(update.timezone.as_ref().and_then(Option::as_deref))
+            .bind(now.naive_utc());
+        written(&self.postgres.fetch(statement).await?, id)
+    }
+
+    async fn add_identifier(&self, id: &TenantId, identifier: &Identifier, now: DateTime<Utc>) -> Result<()> {
+        let (id, identifier) = (id.clone(), identifier.clone());
+        let added = self.postgres.transaction("tenants.add_identifier", move |tx| {
+            let (id, identifier) = (id.clone(), identifier.clone());
+            Box::pin(async move {
+                let tenant = enter(tx, &id).await?;
+                let spellings = spellings(tx, &identifier).await?;
+                if let Some(taken) = spellings.iter().find(|spelling| spelling.owner != id.as_str()) {
+                    return Err(Failure::Abandoned(identifier_taken(Some(&taken.owner))));
+                }
+                if spellings.is_empty() {
+                    let statement = Statement::write("tenants.add_identifier", ADD);
+                    let statement = statement.bind(tenant).bind(identifier.canonical().to_owned());
+                    tx.execute(statement.bind(now.naive_utc())).await?;
+                }
+                Ok(())
+            })
+        });
+        match added.await {
+            // The app does not come through the door.
+            Err(Failure::UniqueViolation { .. }) => Err(identifier_taken(None)),
+            added => Ok(added?),
+        }
+    }
+
+    async fn remove_identifier(&self, id: &TenantId, identifier: &Identifier) -> Result<()> {
+        let (id, identifier) = (id.clone(), identifier.clone());
+        let removed = self.postgres.transaction("tenants.remove_identifier", move |tx| {
+            let (id, identifier) = (id.clone(), identifier.clone());
+            Box::pin(async move {
+                enter(tx, &id).await?;
+                let spellings = spellings(tx, &identifier).await?;
+                let own = spellings.iter().filter(|spelling| spelling.owner == id.as_str());
+                let rows: Vec<i32> = own.map(|spelling| spelling.row).collect();
+                if rows.is_empty() {
+                    return Err(Failure::Abandoned(identifier_not_found(&id)));
+                }
+                tx.execute(Statement::write("tenants.remove_identifier", REMOVE).bind(rows))
+                    .await?;
+                Ok(())
+            })
+        });
+        Ok(removed.await?)
+    }
+
+    async fn all_identifiers(&self, limit: usize) -> Result<Vec<String>> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = self
+            .postgres
+            .fetch(Statement::read("tenants.all_identifiers", ALL).bind(limit))
+            .await?;
+        let read: std::result::Result<_, sqlx::Error> =
+            rows.iter().map(|row| row.try_get("identifier")).collect();
+        Ok(read.map_err(Failure::from)?)
+    }
+}
+
+/// One row that means the identifier in question.
+struct Spelling {
+    row: i32,
+    owner: String,
+}
+
+/// Closes the door behind us until the transaction ends, and answers the tenant's row.
+async fn enter(tx: &mut Tx, id: &TenantId) -> std::result::Result<i32, Failure> {
+    tx.execute(Statement::read("tenants.door", DOOR)).await?;
+    let rows = tx
+        .fetch(Statement::read("tenants.row_id", ROW_ID).bind(id.as_str().to_owned()))
+        .await?;
+    match rows.first() {
+        Some(row) => Ok(row.try_get("id")?),
+        None => Err(Failure::Abandoned(not_found(id))),
+    }
+}
+
+async fn spellings(tx: &mut Tx, identifier: &Identifier) -> std::result::Result<Vec<Spelling>, Failure> {
+    let statement = Statement::read("tenants.spellings", SPELLINGS).bind(identifier.keys().to_vec());
+    let mut spellings = Vec::new();
+    for row in tx.fetch(statement).await? {
+        if identifier.is_same_address(row.try_get("identifier")?) {
+            spellings.push(Spelling {
+                row: row.try_get("id")?,
+                owner: row.try_get("tenant")?,
+            });
+        }
+    }
+    Ok(spellings)
+}
+
+fn written(rows: &[PgRow], id: &TenantId) -> Result<Tenant> {
+    let tenant = rows.first().map(read_tenant).transpose()?.flatten();
+    tenant.ok_or_else(|| not_found(id))
+}
+
+/// A tenant, or nothing when people wrote an id that no tenant can have.
+fn read_tenant(row: &PgRow) -> std::result::Result<Option<Tenant>, Failure> {
+    let id: String = row.try_get("tenant")?;
+    let Ok(id) = TenantId::parse(&id) else {
+        tracing::warn!(tenant = %id.escape_debug(), "a row of the table tenants has an impossible id and is left out");
+        return Ok(None);
+    };
+    let moment = |column| -> std::result::Result<_, Failure> {
+        let micros: Option<i64> = row.try_get(column)?;
+        Ok(micros.and_then(DateTime::from_timestamp_micros))
+    };
+    Ok(Some(Tenant {
+        id,
+        name: row.try_get("name")?,
+        status: TenantStatus::from_column(row.try_get("status")?),
+        business_hours: BusinessHours::from_columns(
+            row.try_get("opens")?,
+            row.try_get("closes")?,
+            row.try_get("timezone")?,
+        ),
+        created_at: moment("created")?,
+        updated_at: moment("updated")?,
+    }))
+}

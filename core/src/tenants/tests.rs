@@ -1,0 +1,590 @@
+//! The resolver over a store that can be counted, stopped and held.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use tokio::sync::watch;
+
+use super::store::Assignment;
+use super::*;
+use crate::clock::ManualClock;
+use crate::error::{Error, codes};
+
+const NUMBER: &str = "5491112345678";
+const HOUR: Duration = Duration::from_hours(1);
+
+/// A memory store behind a switch and a gate.
+struct Faulty {
+    rows: MemoryTenants,
+    finds: AtomicUsize,
+    down: AtomicBool,
+    open: watch::Sender<bool>,
+}
+
+impl Faulty {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            rows: MemoryTenants::new(),
+            finds: AtomicUsize::new(0),
+            down: AtomicBool::new(false),
+            open: watch::Sender::new(true),
+        })
+    }
+
+    /// Reads first and answers when the gate opens: the late answer of a slow server.
+    async fn pass<T>(&self, answer: T) -> Result<T> {
+        self.finds.fetch_add(1, Ordering::SeqCst);
+        let _ = self.open.subscribe().wait_for(|open| *open).await;
+        if self.down.load(Ordering::SeqCst) {
+            return Err(Error::new(codes::POSTGRES_UNAVAILABLE, "down"));
+        }
+        Ok(answer)
+    }
+
+    fn finds(&self) -> usize {
+        self.finds.load(Ordering::SeqCst)
+    }
+
+    fn set_down(&self, down: bool) {
+        self.down.store(down, Ordering::SeqCst);
+    }
+
+    fn set_open(&self, open: bool) {
+        self.open.send_replace(open);
+    }
+
+    async fn add(&self, id: &str, identifier: &str) -> TenantId {
+        let new = NewTenant::new(id, &format!("Hotel {id}")).unwrap();
+        let _ = self.rows.insert(&new, DateTime::UNIX_EPOCH).await;
+        self.rows.write_raw(&new.id, identifier);
+        new.id
+    }
+}
+
+#[async_trait]
+impl TenantStore for Faulty {
+    async fn find(&self, keys: &[String]) -> Result<Vec<Assignment>> {
+        let found = self.rows.find(keys).await?;
+        self.pass(found).await
+    }
+
+    async fn get(&self, id: &TenantId) -> Result<Option<Tenant>> {
+        let found = self.rows.get(id).await?;
+        self.pass(found).await
+    }
+
+    async fn list(&self) -> Result<Vec<Tenant>> {
+        self.rows.list().await
+    }
+
+    async fn insert(&self, tenant: &NewTenant, now: DateTime<Utc>) -> Result<Tenant> {
+        self.rows.insert(tenant, now).await
+    }
+
+    async fn update(&self, id: &TenantId, update: &TenantUpdate, now: DateTime<Utc>) -> Result<Tenant> {
+        self.rows.update(id, update, now).await
+    }
+
+    async fn add_identifier(&self, id: &TenantId, identifier: &Identifier, now: DateTime<Utc>) -> Result<()> {
+        self.rows.add_identifier(id, identifier, now).await
+    }
+
+    async fn remove_identifier(&self, id: &TenantId, identifier: &Identifier) -> Result<()> {
+        self.rows.remove_identifier(id, identifier).await
+    }
+
+    async fn all_identifiers(&self, limit: usize) -> Result<Vec<String>> {
+        self.rows.all_identifiers(limit).await
+    }
+}
+
+struct House {
+    store: Arc<Faulty>,
+    clock: ManualClock,
+    channel: LocalInvalidation,
+    tasks: Tasks,
+}
+
+impl House {
+    async fn new() -> Self {
+        let store = Faulty::new();
+        store.add("hotel", "+5491112345678").await;
+        Self {
+            store,
+            clock: ManualClock::at(DateTime::UNIX_EPOCH),
+            channel: LocalInvalidation::new(),
+            tasks: Tasks::new(),
+        }
+    }
+
+    fn resolver(&self, options: TenantOptions) -> TenantResolver {
+        let channel = Arc::new(self.channel.clone());
+        TenantResolver::new(
+            self.store.clone(),
+            channel,
+            self.clock.shared(),
+            self.tasks.clone(),
+            options,
+        )
+    }
+}
+
+fn options() -> TenantOptions {
+    TenantOptions {
+        patience: Duration::from_millis(20),
+        ..TenantOptions::default()
+    }
+}
+
+async fn source_and_age(resolver: &TenantResolver, identifier: &str) -> (ResolutionSource, Duration) {
+    match resolver.resolve(identifier, None).await.unwrap() {
+        Resolution::Found { source, age, .. } => (source, age),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Lets the tasks of this thread run until something holds.
+async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    for _ in 0..10_000 {
+        if holds() {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("{what} did not come");
+}
+
+#[cfg(feature = "testkit")]
+#[tokio::test]
+async fn the_memory_store_keeps_the_promises() {
+    let clock = crate::clock::SystemClock::shared();
+    let (store, channel) = (Arc::new(MemoryTenants::new()), Arc::new(LocalInvalidation::new()));
+    let resolver = TenantResolver::new(store, channel, clock, Tasks::new(), TenantOptions::default());
+    crate::testkit::tenants::suite(&resolver).await;
+}
+
+#[tokio::test]
+async fn a_thousand_simultaneous_misses_ask_once() {
+    let house = House::new().await;
+    let resolver = house.resolver(options());
+    house.store.set_open(false);
+    let spellings = ["5491112345678", "+5491112345678", "00 54 9 11 1234-5678"];
+    let callers = (0..1000).map(|index| resolver.resolve(spellings[index % 3], None));
+    let all = futures_util::future::join_all(callers);
+    let open = async {
+        until("the question", || house.store.finds() > 0).await;
+        house.store.set_open(true);
+    };
+    let (answers, ()) = tokio::join!(all, open);
+    assert!(
+        answers
+            .iter()
+            .all(|answer| answer.as_ref().unwrap().tenant().is_some())
+    );
+    assert_eq!(house.store.finds(), 1);
+}
+
+#[tokio::test]
+async fn dropping_the_caller_who_asked_first_fails_nobody() {
+    let house = House::new().await;
+    let resolver = house.resolver(options());
+    house.store.set_open(false);
+    let mut first = Box::pin(resolver.resolve(NUMBER, None));
+    assert!(futures_util::poll!(&mut first).is_pending());
+    let second = resolver.resolve(NUMBER, None);
+    until("the question", || house.store.finds() == 1).await;
+    drop(first);
+    house.store.set_open(true);
+    assert_eq!(second.await.unwrap().as_str(), "found");
+    assert_eq!(house.store.finds(), 1);
+}
+
+#[tokio::test]
+async fn during_an_outage_what_is_known_is_served_as_stale_for_a_day() {
+    let house = House::new().await;
+    let resolver = house.resolver(options());
+    assert_eq!(
+        source_and_age(&resolver, NUMBER).await,
+        (ResolutionSource::Fresh, Duration::ZERO)
+    );
+    house.store.set_down(true);
+    house.clock.advance(HOUR);
+    assert_eq!(
+        source_and_age(&resolver, NUMBER).await,
+        (ResolutionSource::Stale, HOUR)
+    );
+    house.clock.advance(23 * HOUR);
+    assert_eq!(
+        source_and_age(&resolver, NUMBER).await,
+        (ResolutionSource::Stale, 24 * HOUR)
+    );
+    house.clock.advance(HOUR);
+    let error = resolver.resolve(NUMBER, None).await.unwrap_err();
+    assert!(error.is(codes::POSTGRES_UNAVAILABLE), "{error}");
+    house.store.set_down(false);
+    assert_eq!(
+        source_and_age(&resolver, NUMBER).await,
+        (ResolutionSource::Fresh, Duration::ZERO)
+    );
+}
+
+#[tokio::test]
+async fn during_an_outage_the_store_is_not_asked_for_every_guest() {
+    let house = House::new().await;
+    let resolver = house.resolver(options());
+    resolver.resolve(NUMBER, None).await.unwrap();
+    house.store.set_down(true);
+    house.clock.advance(HOUR);
+    for _ in 0..100 {
+        assert_eq!(source_and_age(&resolver, NUMBER).await.0, ResolutionSource::Stale);
+    }
+    assert_eq!(house.store.finds(), 2);
+}
+
+#[tokio::test]
+async fn during_an_outage_a_stranger_is_an_error_and_not_unknown() {
+    let house = House::new().await;
+    let resolver = house.resolver(options());
+    house.store.set_down(true);
+    for _ in 0..2 {
+        let error = resolver.resolve("+34600111222", None).await.unwrap_err();
+        assert!(error.is(codes::POSTGRES_UNAVAILABLE), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_slow_store_delays_a_known_guest_by_the_patience_only() {
+    let house = House::new().await;
+    let resolver = house.resolver(options());
+    resolver.resolve(NUMBER, None).await.unwrap();
+    house.clock.advance(HOUR);
+    house.store.set_open(false);
+    assert_eq!(
+        source_and_age(&resolver, NUMBER).await,
+        (ResolutionSource::Stale, HOUR)
+    );
+    house.store.set_open(true);
+    let fresh = || {
+        matches!(resolver.cached(NUMBER, None), Some(Resolution::Found { source, .. })
+        if source == ResolutionSource::Fresh)
+    };
+    until("the late answer", fresh).await;
+}
+
+#[tokio::test]
+async fn an_answer_from_before_a_change_is_not_kept() {
+    let house = House::new().await;
+    let resolver = house.resolver(options());
+    house.store.set_open(false);
+    let mut before = Box::pin(resolver.resolve(NUMBER, None));
+    assert!(futures_util::poll!(&mut before).is_pending());
+    until("the question", || house.store.finds() == 1).await;
+    resolver
+        .suspend(&TenantId::parse("hotel").unwrap())
+        .await
+        .unwrap();
+    house.store.set_open(true);
+    assert_eq!(
+        before.await.unwrap().as_str(),
+        "found",
+        "who asked before the change may hear of before"
+    );
+    assert_eq!(resolver.cached(NUMBER, None), None);
+    assert_eq!(
+        resolver.resolve(NUMBER, None).await.unwrap().as_str(),
+        "suspended"
+    );
+}
+
+#[tokio::test]
+async fn who_asks_after_a_change_does_not_join_a_question_from_before() {
+    let house = House::new().await;
+    let resolver = house.resolver(options());
+    house.store.set_open(false);
+    let mut before = Box::pin(resolver.resolve(NUMBER, None));
+    assert!(futures_util::poll!(&mut before).is_pending());
+    until("the question", || house.store.finds() == 1).await;
+    resolver
+        .suspend(&TenantId::parse("hotel").unwrap())
+        .await
+        .unwrap();
+    let mut after = Box::pin(resolver.resolve(NUMBER, None));
+    assert!(futures_util::poll!(&mut after).is_pending());
+    house.store.set_open(true);
+    assert_eq!(after.await.unwrap().as_str(), "suspended");
+}
+
+#[tokio::test]
+async fn what_a_change_made_wrong_is_not_served_as_stale() {
+    let house = House::new().await;
+    let resolver = house.resolver(options());
+    resolver.resolve(NUMBER, None).await.unwrap();
+    let id = TenantId::parse("hotel").unwrap();
+    resolver.remove_identifier(&id, NUMBER, None).await.unwrap();
+    house.store.set_down(true);
+    let error = resolver.resolve(NUMBER, None).await.unwrap_err();
+    assert!(error.is(codes::POSTGRES_UNAVAILABLE), "{error}");
+}
+
+#[tokio::test]
+async fn unknown_is_believed_for_thirty_seconds_and_no_longer() {
+    let house = House::new().await;
+    let resolver = house.resolver(options());
+    let stranger = "+34600111222";
+    assert_eq!(
+        resolver.resolve(stranger, None).await.unwrap(),
+        Resolution::Unknown
+    );
+    house.store.add("newcomer", stranger).await;
+    house.clock.advance(Duration::from_millis(29_999));
+    assert_eq!(resolver.cached(stranger, None), Some(Resolution::Unknown));
+    house.clock.advance(Duration::from_millis(1));
+    assert_eq!(resolver.cached(stranger, None), None);
+    assert_eq!(resolver.resolve(stranger, None).await.unwrap().as_str(), "found");
+}
+
+#[tokio::test]
+async fn strangers_who_probe_neither_fill_the_memory_nor_push_hotels_out() {
+    let house = House::new().await;
+    let resolver = house.resolver(TenantOptions {
+        unknown_capacity: 50,
+        ..options()
+    });
+    resolver.resolve(NUMBER, None).await.unwrap();
+    for number in 0..500 {
+        resolver
+            .resolve(&format!("probe-{number}.example"), None)
+            .await
+            .unwrap();
+    }
+    assert!(resolver.stats().unknown <= 50, "{resolver:?}");
+    assert!(resolver.cached(NUMBER, None).is_some());
+}
+
+#[tokio::test]
+async fn the_cache_keeps_to_its_capacity() {
+    let house = House::new().await;
+    for number in 0..100 {
+        house.store.add("hotel", &format!("desk-{number}.example")).await;
+    }
+    let resolver = house.resolver(TenantOptions {
+        capacity: 20,
+        ..options()
+    });
+    for number in 0..100 {
+        let host = format!("desk-{number}.example");
+        assert_eq!(resolver.resolve(&host, None).await.unwrap().as_str(), "found");
+        house.clock.advance(Duration::from_millis(1));
+    }
+    assert!(resolver.stats().cached <= 20, "{resolver:?}");
+    assert!(
+        resolver.cached("desk-99.example", None).is_some(),
+        "the youngest stays"
+    );
+}
+
+#[tokio::test]
+async fn an_answer_in_use_is_asked_for_again_before_it_expires() {
+    let house = House::new().await;
+    let resolver = house.resolver(options());
+    resolver.resolve(NUMBER, None).await.unwrap();
+    house.clock.advance(Duration::from_secs(299));
+    let at_once = futures_util::poll!(std::pin::pin!(resolver.resolve(NUMBER, None)));
+    assert!(at_once.is_ready(), "the caller does not wait for the refresh");
+    until("the refresh", || house.store.finds() == 2).await;
+    house.clock.advance(Duration::from_secs(200));
+    assert!(resolver.cached(NUMBER, None).is_some());
+    assert_eq!(house.store.finds(), 2);
+}
+
+#[tokio::test]
+async fn rows_as_the_app_wrote_them_resolve() {
+    let house = House::new().await;
+    for (row, question) in [
+        ("5491100000001", "+5491100000001"),
+        (" 00 54 (9) 11-0000-0002 ", "5491100000002"),
+        ("+52 1 (55) 1234-5678", "525512345678"),
+        ("Reservas@Demo-Hotel.com", "reservas@demo-hotel.com"),
+        ("(011) 4444-5555", "01144445555"),
+        ("Hotel.Example.", "hotel.example:443"),
+    ] {
+        house.store.add("hotel", row).await;
+        let answer = house.resolver(options()).resolve(question, None).await.unwrap();
+        assert_eq!(answer.as_str(), "found", "{row:?} by {question:?}");
+    }
+}
+
+#[tokio::test]
+async fn spellings_that_belong_to_two_tenants_are_ambiguous() {
+    let house = House::new().await;
+    house.store.add("other", "54 11 1234 5678").await;
+    match house.resolver(options()).resolve(NUMBER, None).await.unwrap() {
+        Resolution::Ambiguous { tenants } => {
+            let ids: Vec<_> = tenants.iter().map(|tenant| tenant.id.as_str()).collect();
+            assert_eq!(ids, ["hotel", "other"]);
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_default_tenant_takes_the_unknown_and_nobody_else() {
+    let house = House::new().await;
+    let suspended = house.store.add("suspended", "desk@suspended.example").await;
+    let resolver = house.resolver(TenantOptions {
+        default_tenant: Some(TenantId::parse("default").unwrap()),
+        ..options()
+    });
+    resolver.suspend(&suspended).await.unwrap();
+    for _ in 0..2 {
+        match resolver.resolve("+34600111222", None).await.unwrap() {
+            Resolution::Found { tenant, source, .. } => {
+                assert_eq!(
+                    (tenant.id.as_str(), source),
+                    ("default", ResolutionSource::Default)
+                );
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(source_and_age(&resolver, NUMBER).await.0, ResolutionSource::Fresh);
+    assert_eq!(
+        resolver
+            .resolve("desk@suspended.example", None)
+            .await
+            .unwrap()
+            .as_str(),
+        "suspended"
+    );
+    house.store.set_down(true);
+    assert!(
+        resolver.resolve("+34600999999", None).await.is_err(),
+        "an outage makes nobody a guest of the default"
+    );
+}
+
+#[tokio::test]
+async fn resolvers_hear_of_each_others_changes() {
+    let house = House::new().await;
+    let (one, other) = (house.resolver(options()), house.resolver(options()));
+    for resolver in [&one, &other] {
+        assert_eq!(source_and_age(resolver, NUMBER).await.0, ResolutionSource::Fresh);
+        assert_eq!(
+            resolver.resolve("+34600111222", None).await.unwrap(),
+            Resolution::Unknown
+        );
+    }
+    let id = TenantId::parse("hotel").unwrap();
+    one.add_identifier(&id, "+34600111222", None).await.unwrap();
+    one.suspend(&id).await.unwrap();
+    until("the announcement", || other.cached(NUMBER, None).is_none()).await;
+    until("the second", || other.cached("+34600111222", None).is_none()).await;
+    for identifier in [NUMBER, "+34600111222"] {
+        assert_eq!(
+            other.resolve(identifier, None).await.unwrap().as_str(),
+            "suspended"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_announcement_that_nobody_understands_makes_everything_be_asked_again() {
+    let house = House::new().await;
+    let resolver = house.resolver(options());
+    resolver.resolve(NUMBER, None).await.unwrap();
+    house
+        .channel
+        .announce(b"from a later version".to_vec())
+        .await
+        .unwrap();
+    until("the announcement", || resolver.cached(NUMBER, None).is_none()).await;
+    house.store.set_down(true);
+    assert_eq!(source_and_age(&resolver, NUMBER).await.0, ResolutionSource::Stale);
+}
+
+#[tokio::test]
+async fn a_restart_during_an_outage_knows_its_hotels_from_the_disk() {
+    let house = House::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let options = TenantOptions {
+        snapshot_dir: Some(folder.path().to_owned()),
+        ..options()
+    };
+    let resolver = house.resolver(options.clone());
+    resolver.resolve(NUMBER, None).await.unwrap();
+    assert_eq!(house.tasks.close(Duration::from_secs(5)).await, 0);
+
+    let house = House {
+        tasks: Tasks::new(),
+        ..house
+    };
+    house.clock.advance(HOUR);
+    house.store.set_down(true);
+    let restarted = house.resolver(options.clone());
+    assert_eq!(
+        source_and_age(&restarted, "+54 9 11 1234 5678").await,
+        (ResolutionSource::Disk, HOUR)
+    );
+    assert!(restarted.resolve("+34600111222", None).await.is_err());
+    house.store.set_down(false);
+    let restarted = house.resolver(options);
+    assert_eq!(
+        source_and_age(&restarted, NUMBER).await,
+        (ResolutionSource::Fresh, Duration::ZERO)
+    );
+}
+
+#[tokio::test]
+async fn a_damaged_snapshot_counts_as_none() {
+    let house = House::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let options = TenantOptions {
+        snapshot_dir: Some(folder.path().to_owned()),
+        ..options()
+    };
+    let resolver = house.resolver(options.clone());
+    resolver.resolve(NUMBER, None).await.unwrap();
+    house.tasks.close(Duration::from_secs(5)).await;
+    let path = folder.path().join("tenants.json");
+    let kept = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, kept.replace("Hotel hotel", "Hotel other")).unwrap();
+
+    let house = House {
+        tasks: Tasks::new(),
+        ..house
+    };
+    house.store.set_down(true);
+    let error = house.resolver(options).resolve(NUMBER, None).await.unwrap_err();
+    assert!(error.is(codes::POSTGRES_UNAVAILABLE), "{error}");
+}
+
+#[tokio::test]
+async fn many_identifiers_cost_one_question() {
+    let house = House::new().await;
+    let resolver = house.resolver(options());
+    let asked: Vec<String> = (0..300).map(|number| format!("desk-{number}.example")).collect();
+    let answers = resolver.resolve_many(&asked, None).await;
+    assert!(
+        answers
+            .iter()
+            .all(|answer| *answer.as_ref().unwrap() == Resolution::Unknown)
+    );
+    assert_eq!(house.store.finds(), 1);
+}
+
+#[tokio::test]
+async fn a_closed_handle_refuses_what_it_does_not_know_already() {
+    let house = House::new().await;
+    let resolver = house.resolver(options());
+    resolver.resolve(NUMBER, None).await.unwrap();
+    house.tasks.close(Duration::from_secs(5)).await;
+    let error = resolver.resolve("+34600111222", None).await.unwrap_err();
+    assert!(error.is(codes::POSADA_CLOSED), "{error}");
+    let error = resolver
+        .suspend(&TenantId::parse("hotel").unwrap())
+        .await
+        .unwrap_err();
+    assert!(error.is(codes::POSADA_CLOSED), "{error}");
+}
