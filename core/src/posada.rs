@@ -2,20 +2,21 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::backends::postgres::Postgres;
+use crate::backends::postgres::migrations::{self, Applied};
 use crate::backends::redis::Redis;
 use crate::clock::{SharedClock, SystemClock};
 use crate::error::{Error, Result, codes};
 use crate::flags::{FeatureFlags, FlagOptions, FlagStore, MemoryFlags, RedisFlags};
 use crate::health::{Check, Health};
-use crate::limits::{MemoryLimitStore, RateLimiter, RedisLimitStore};
+use crate::limits::{LimitStore, MemoryLimits, RateLimiter, RedisLimits};
 use crate::locks::{
     HoldStore, LockManager, LockStore, MemoryAudit, MemoryHolds, MemoryLocks, RedisHolds, RedisLocks,
 };
+use crate::pms::{LocalGate, MockPms, Patience, PmsClient, PmsProvider};
 use crate::sessions::{MemorySessions, RedisSessions, SessionManager, SessionOptions, SessionStore};
-use crate::settings::{Settings, Store};
+use crate::settings::{PmsSettings, Settings, Store};
 use crate::task::Tasks;
 use crate::tenants::{
     Invalidation, LocalInvalidation, MemoryTenants, PostgresTenants, RedisInvalidation, TenantOptions,
@@ -35,18 +36,20 @@ struct Inner {
     tasks: Tasks,
     postgres: Option<Postgres>,
     redis: Option<Redis>,
-    flags: FeatureFlags,
-    limits: RateLimiter,
-    locks: LockManager,
-    sessions: SessionManager,
     tenants: TenantResolver,
+    sessions: SessionManager,
+    flags: FeatureFlags,
+    locks: LockManager,
+    limits: RateLimiter,
+    pms: PmsClient,
 }
 
 /// Puts a [`Posada`] together piece by piece.
-#[derive(Debug)]
 pub struct PosadaBuilder {
     settings: Settings,
     clock: SharedClock,
+    flags: Vec<(String, bool)>,
+    pms: Option<MockPms>,
 }
 
 impl PosadaBuilder {
@@ -57,10 +60,27 @@ impl PosadaBuilder {
         self
     }
 
-    /// The time, for tests.
+    /// The time, for tests. Servers keep their own.
     #[must_use]
     pub fn clock(mut self, clock: SharedClock) -> Self {
         self.clock = clock;
+        self
+    }
+
+    /// Values of flags that nobody has set, instead of [`DEFAULT_FLAGS`](crate::DEFAULT_FLAGS).
+    #[must_use]
+    pub fn default_flags<'a>(mut self, defaults: impl IntoIterator<Item = (&'a str, bool)>) -> Self {
+        self.flags = defaults
+            .into_iter()
+            .map(|(flag, value)| (flag.to_owned(), value))
+            .collect();
+        self
+    }
+
+    /// A mock hotel to book in, whatever the settings say: its script of faults stays in the caller's hand.
+    #[must_use]
+    pub fn mock_pms(mut self, pms: MockPms) -> Self {
+        self.pms = Some(pms);
         self
     }
 
@@ -69,93 +89,49 @@ impl PosadaBuilder {
     /// # Errors
     /// `settings.*` when the settings name something that cannot be used, such as an unreadable certificate.
     pub fn build(self) -> Result<Posada> {
-        let (tasks, clock) = (Tasks::new(), self.clock);
-        let postgres = match self.settings.postgres() {
+        let Self {
+            settings,
+            clock,
+            flags,
+            pms,
+        } = self;
+        let tasks = Tasks::new();
+        let postgres = match settings.postgres() {
             Store::Memory => None,
-            Store::Server(settings) => Some(Postgres::new(settings, tasks.clone(), clock.clone())?),
+            Store::Server(server) => Some(Postgres::new(server, tasks.clone(), clock.clone())?),
         };
-        let redis = match self.settings.redis() {
+        let redis = match settings.redis() {
             Store::Memory => None,
-            Store::Server(settings) => Some(Redis::new(settings, tasks.clone())?),
+            Store::Server(server) => Some(Redis::new(server, tasks.clone())?),
         };
-        let limits = match &redis {
-            None => RateLimiter::new(Arc::new(MemoryLimitStore::new(clock.clone())), clock.clone()),
-            Some(redis) => RateLimiter::new(Arc::new(RedisLimitStore::new(redis.clone())), clock.clone()),
+        let parts = Parts {
+            settings: &settings,
+            postgres: postgres.as_ref(),
+            redis: redis.as_ref(),
+            clock: &clock,
+            tasks: &tasks,
         };
-        let flags = flags(&self.settings, redis.as_ref(), &clock, &tasks);
-        let sessions = sessions(&self.settings, redis.as_ref(), &clock, &tasks);
-        let locks = locks(redis.as_ref(), &clock, &tasks);
-        let tenants = tenants(&self.settings, postgres.as_ref(), redis.as_ref(), &clock, &tasks);
         Ok(Posada(Arc::new(Inner {
-            settings: self.settings,
+            tenants: parts.tenants(),
+            sessions: parts.sessions(),
+            flags: parts.flags(flags),
+            locks: parts.locks(),
+            limits: parts.limits(),
+            pms: parts.pms(pms)?,
+            settings,
             clock,
             tasks,
             postgres,
             redis,
-            flags,
-            limits,
-            locks,
-            sessions,
-            tenants,
         })))
     }
 }
 
-fn flags(settings: &Settings, redis: Option<&Redis>, clock: &SharedClock, tasks: &Tasks) -> FeatureFlags {
-    let store: Arc<dyn FlagStore> = match redis {
-        None => Arc::new(MemoryFlags::new()),
-        Some(redis) => Arc::new(RedisFlags::new(redis.clone())),
-    };
-    let options = FlagOptions {
-        poll: settings.flags_poll(),
-        snapshot_dir: settings.snapshot_dir().map(Into::into),
-        ..FlagOptions::default()
-    };
-    FeatureFlags::new(store, clock.clone(), tasks.clone(), options)
-}
-
-fn locks(redis: Option<&Redis>, clock: &SharedClock, tasks: &Tasks) -> LockManager {
-    let (locks, holds): (Arc<dyn LockStore>, Arc<dyn HoldStore>) = match redis {
-        None => (
-            Arc::new(MemoryLocks::new(clock.clone())),
-            Arc::new(MemoryHolds::new(clock.clone())),
-        ),
-        Some(redis) => (
-            Arc::new(RedisLocks::new(redis.clone())),
-            Arc::new(RedisHolds::new(redis.clone())),
-        ),
-    };
-    LockManager::new(
-        locks,
-        holds,
-        Arc::new(MemoryAudit::default()),
-        clock.clone(),
-        tasks.clone(),
-    )
-}
-
-fn sessions(
-    settings: &Settings,
-    redis: Option<&Redis>,
-    clock: &SharedClock,
-    tasks: &Tasks,
-) -> SessionManager {
-    let store: Arc<dyn SessionStore> = match redis {
-        Some(redis) => Arc::new(RedisSessions::new(redis.clone(), clock.clone(), tasks.clone())),
-        None => Arc::new(MemorySessions::new(clock.clone())),
-    };
-    let options = SessionOptions {
-        ttl: settings.session_ttl(),
-        ..SessionOptions::default()
-    };
-    SessionManager::new(store, clock.clone(), tasks.clone(), options)
-}
-
-/// The services.
-impl Posada {
-    /// The conversations.
-    pub fn sessions(&self) -> &SessionManager {
-        &self.0.sessions
+impl fmt::Debug for PosadaBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PosadaBuilder")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
     }
 }
 
@@ -166,6 +142,8 @@ impl Posada {
         PosadaBuilder {
             settings: Settings::embedded(),
             clock: SystemClock::shared(),
+            flags: FlagOptions::default().defaults,
+            pms: None,
         }
     }
 
@@ -197,12 +175,36 @@ impl Posada {
         Ok(posada)
     }
 
+    /// Brings the database to the state that this version needs, and that the Python app can go on using: missing
+    /// tables, columns, defaults and indexes are added, nothing is dropped or narrowed. Safe to run from every
+    /// replica at every start; answers what was applied now. In memory there is nothing to do. Detached.
+    ///
+    /// # Errors
+    /// `postgres.migration` when the database was migrated by a newer version or an applied migration was changed
+    /// since; `postgres.*` when the database is down or refuses. Nothing is applied then.
+    pub async fn migrate(&self) -> Result<Applied> {
+        match &self.0.postgres {
+            Some(postgres) => Ok(migrations::apply(postgres).await?),
+            None => Ok(Applied::nothing_to_do()),
+        }
+    }
+
     /// The settings that this handle was built from.
     pub fn settings(&self) -> &Settings {
         &self.0.settings
     }
 
-    /// The feature flags.
+    /// Tenants, and whose guest somebody is.
+    pub fn tenants(&self) -> &TenantResolver {
+        &self.0.tenants
+    }
+
+    /// Conversations.
+    pub fn sessions(&self) -> &SessionManager {
+        &self.0.sessions
+    }
+
+    /// Feature flags.
     pub fn flags(&self) -> &FeatureFlags {
         &self.0.flags
     }
@@ -212,9 +214,9 @@ impl Posada {
         &self.0.locks
     }
 
-    /// Tenants, and whose guest somebody is.
-    pub fn tenants(&self) -> &TenantResolver {
-        &self.0.tenants
+    /// The property management system.
+    pub fn pms(&self) -> &PmsClient {
+        &self.0.pms
     }
 
     /// Rate limits.
@@ -224,9 +226,9 @@ impl Posada {
 
     /// Asks every server for a sign of life, each within its own deadline. Never fails; cancel-safe.
     pub async fn health(&self) -> Health {
-        let redis = self.ping_redis().await;
+        let (postgres, redis) = tokio::join!(self.ping_postgres(), self.ping_redis());
         Health {
-            postgres: Check::Ok,
+            postgres: postgres.into(),
             redis: redis.into(),
             timestamp: self.0.clock.now(),
         }
@@ -246,7 +248,7 @@ impl Posada {
         match left {
             0 => Ok(()),
             left => Err(Error::new(
-                codes::POSTGRES_TIMEOUT,
+                codes::POSADA_CLOSE_TIMEOUT,
                 "work was still under way at the deadline",
             )
             .with("tasks", left)),
@@ -268,29 +270,112 @@ impl Posada {
     }
 }
 
-fn tenants(
-    settings: &Settings,
-    postgres: Option<&Postgres>,
-    redis: Option<&Redis>,
-    clock: &SharedClock,
-    tasks: &Tasks,
-) -> TenantResolver {
-    let store: Arc<dyn TenantStore> = match postgres {
-        None => Arc::new(MemoryTenants::new()),
-        Some(postgres) => Arc::new(PostgresTenants::new(postgres.clone())),
-    };
-    let invalidation: Arc<dyn Invalidation> = match redis {
-        None => Arc::new(LocalInvalidation::new()),
-        Some(redis) => Arc::new(RedisInvalidation::new(redis.clone())),
-    };
-    let options = TenantOptions::of(settings);
-    TenantResolver::new(store, invalidation, clock.clone(), tasks.clone(), options)
-}
-
 impl fmt::Debug for Posada {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Posada")
             .field("settings", &self.0.settings)
             .finish_non_exhaustive()
+    }
+}
+
+/// What the services are made of. One function per service: the only lines that name its adapters.
+struct Parts<'a> {
+    settings: &'a Settings,
+    postgres: Option<&'a Postgres>,
+    redis: Option<&'a Redis>,
+    clock: &'a SharedClock,
+    tasks: &'a Tasks,
+}
+
+impl Parts<'_> {
+    fn tenants(&self) -> TenantResolver {
+        let store: Arc<dyn TenantStore> = match self.postgres {
+            Some(postgres) => Arc::new(PostgresTenants::new(postgres.clone())),
+            None => Arc::new(MemoryTenants::new()),
+        };
+        let invalidation: Arc<dyn Invalidation> = match self.redis {
+            Some(redis) => Arc::new(RedisInvalidation::new(redis.clone())),
+            None => Arc::new(LocalInvalidation::new()),
+        };
+        let options = TenantOptions::of(self.settings);
+        TenantResolver::new(
+            store,
+            invalidation,
+            self.clock.clone(),
+            self.tasks.clone(),
+            options,
+        )
+    }
+
+    fn sessions(&self) -> SessionManager {
+        let store: Arc<dyn SessionStore> = match self.redis {
+            Some(redis) => Arc::new(RedisSessions::new(
+                redis.clone(),
+                self.clock.clone(),
+                self.tasks.clone(),
+            )),
+            None => Arc::new(MemorySessions::new(self.clock.clone())),
+        };
+        let options = SessionOptions {
+            ttl: self.settings.session_ttl(),
+            ..SessionOptions::default()
+        };
+        SessionManager::new(store, self.clock.clone(), self.tasks.clone(), options)
+    }
+
+    fn flags(&self, defaults: Vec<(String, bool)>) -> FeatureFlags {
+        let store: Arc<dyn FlagStore> = match self.redis {
+            Some(redis) => Arc::new(RedisFlags::new(redis.clone())),
+            None => Arc::new(MemoryFlags::new()),
+        };
+        let options = FlagOptions {
+            defaults,
+            poll: self.settings.flags_poll(),
+            snapshot_dir: self.settings.snapshot_dir().map(Into::into),
+            ..FlagOptions::default()
+        };
+        FeatureFlags::new(store, self.clock.clone(), self.tasks.clone(), options)
+    }
+
+    fn locks(&self) -> LockManager {
+        let (locks, holds): (Arc<dyn LockStore>, Arc<dyn HoldStore>) = match self.redis {
+            Some(redis) => (
+                Arc::new(RedisLocks::new(redis.clone())),
+                Arc::new(RedisHolds::new(redis.clone())),
+            ),
+            None => (
+                Arc::new(MemoryLocks::new(self.clock.clone())),
+                Arc::new(MemoryHolds::new(self.clock.clone())),
+            ),
+        };
+        let audit = Arc::new(MemoryAudit::default());
+        LockManager::new(locks, holds, audit, self.clock.clone(), self.tasks.clone())
+    }
+
+    fn limits(&self) -> RateLimiter {
+        let store: Arc<dyn LimitStore> = match self.redis {
+            Some(redis) => Arc::new(RedisLimits::new(redis.clone())),
+            None => Arc::new(MemoryLimits::new(self.clock.clone())),
+        };
+        RateLimiter::new(store, self.clock.clone())
+    }
+
+    fn pms(&self, mock: Option<MockPms>) -> Result<PmsClient> {
+        let provider: Arc<dyn PmsProvider> = match (mock, self.settings.pms()) {
+            (Some(mock), _) => Arc::new(mock),
+            (None, PmsSettings::Mock) => Arc::new(MockPms::new(self.clock.clone())?),
+            (None, PmsSettings::QloApps(_)) => {
+                let message = "this version books in the mock only; set PMS_TYPE=mock";
+                return Err(Error::field_invalid(codes::SETTINGS_INVALID, "PMS_TYPE", message));
+            }
+        };
+        let gate = Arc::new(LocalGate::default());
+        Ok(PmsClient::new(
+            provider,
+            gate,
+            self.clock.clone(),
+            self.tasks.clone(),
+            Patience::default(),
+        ))
     }
 }

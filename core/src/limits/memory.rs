@@ -18,7 +18,7 @@ const TIDY_ABOVE: usize = 10_000;
 type Millis = u64;
 
 #[derive(Debug)]
-pub(crate) struct MemoryLimitStore {
+pub(crate) struct MemoryLimits {
     clock: SharedClock,
     counters: Mutex<HashMap<(String, Strategy), Counter>>,
 }
@@ -34,7 +34,7 @@ struct Counter {
     times: Vec<Millis>,
 }
 
-impl MemoryLimitStore {
+impl MemoryLimits {
     pub(crate) fn new(clock: SharedClock) -> Self {
         Self {
             clock,
@@ -44,7 +44,7 @@ impl MemoryLimitStore {
 }
 
 #[async_trait]
-impl LimitStore for MemoryLimitStore {
+impl LimitStore for MemoryLimits {
     async fn take(&self, mode: Mode, charges: &[Charge]) -> Result<Vec<Window>> {
         let now = self.clock.coarse_millis();
         let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
@@ -220,7 +220,7 @@ mod tests {
 
     fn limiter() -> (ManualClock, RateLimiter) {
         let clock = ManualClock::at(DateTime::UNIX_EPOCH);
-        let store = Arc::new(MemoryLimitStore::new(clock.shared()));
+        let store = Arc::new(MemoryLimits::new(clock.shared()));
         (clock.clone(), RateLimiter::new(store, clock.shared()))
     }
 

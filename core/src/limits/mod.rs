@@ -30,9 +30,10 @@ use std::sync::Arc;
 
 pub use model::{Decision, FailurePolicy, Granularity, RateLimit, Strategy};
 
-pub(crate) use memory::MemoryLimitStore;
-pub(crate) use redis::RedisLimitStore;
-use store::{Charge, LimitStore, Mode, Window};
+pub(crate) use memory::MemoryLimits;
+pub(crate) use redis::RedisLimits;
+pub(crate) use store::LimitStore;
+use store::{Charge, Mode, Window};
 
 use crate::clock::SharedClock;
 use crate::error::{Error, Kind, Result, codes};
@@ -47,7 +48,7 @@ const MOST_BYTES: usize = 2048;
 pub struct RateLimiter {
     store: Arc<dyn LimitStore>,
     /// Counts while the store is down, under [`FailurePolicy::LocalShare`].
-    local: Arc<MemoryLimitStore>,
+    local: Arc<MemoryLimits>,
     policy: FailurePolicy,
 }
 
@@ -56,7 +57,7 @@ impl RateLimiter {
         let policy = FailurePolicy::default();
         Self {
             store,
-            local: Arc::new(MemoryLimitStore::new(clock)),
+            local: Arc::new(MemoryLimits::new(clock)),
             policy,
         }
     }
@@ -181,7 +182,7 @@ mod tests {
     #[tokio::test]
     async fn memory_keeps_the_promises() {
         let clock = SystemClock::shared();
-        let limits = RateLimiter::new(Arc::new(MemoryLimitStore::new(clock.clone())), clock);
+        let limits = RateLimiter::new(Arc::new(MemoryLimits::new(clock.clone())), clock);
         crate::testkit::limits::suite(&limits, "memory").await;
     }
 }

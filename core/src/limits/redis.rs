@@ -12,11 +12,11 @@ use crate::error::{Error, Result, codes};
 
 static TAKE: Script = Script::new("limits.take", include_str!("take.lua"));
 
-pub(crate) struct RedisLimitStore {
+pub(crate) struct RedisLimits {
     redis: Redis,
 }
 
-impl RedisLimitStore {
+impl RedisLimits {
     pub(crate) fn new(redis: Redis) -> Self {
         Self { redis }
     }
@@ -49,7 +49,7 @@ impl RedisLimitStore {
 }
 
 #[async_trait]
-impl LimitStore for RedisLimitStore {
+impl LimitStore for RedisLimits {
     async fn take(&self, mode: Mode, charges: &[Charge]) -> Result<Vec<Window>> {
         if !self.redis.is_cluster() || charges.len() == 1 {
             return self.run(mode, charges).await;

@@ -68,6 +68,20 @@ pub struct Applied {
     pub version: i32,
 }
 
+impl Applied {
+    /// What a store without tables answers: it is always up to date.
+    pub(crate) fn nothing_to_do() -> Self {
+        Self {
+            migrations: Vec::new(),
+            version: MIGRATIONS
+                .iter()
+                .map(|migration| migration.version)
+                .max()
+                .unwrap_or(0),
+        }
+    }
+}
+
 /// Applies what is missing, in one transaction. Detached; any number of processes may run it at once.
 ///
 /// # Errors
