@@ -40,7 +40,7 @@ impl Port {
         // Processes begin at different places, so that they rarely look at the same port.
         let start = u16::try_from(std::process::id() % 997).unwrap_or(0) * 10;
         for _ in 0..COUNT {
-            let number = FIRST + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT;
+            let number = FIRST + (start + NEXT.fetch_add(1, Ordering::Relaxed) % COUNT) % COUNT;
             let claim =
                 File::create(folder.join(number.to_string())).expect("the port's claim can be written");
             if claim.try_lock().is_ok() && is_usable(number) {

@@ -8,8 +8,9 @@ const ROOMS: &[&str] = &["tenants", "sessions", "flags", "locks", "auth", "limit
 fn is_allowed(room: &str, path: &str) -> bool {
     match path.split("::").collect::<Vec<_>>().as_slice() {
         ["crate", "tenants", "TenantId" | "Channel" | "id", ..] => true,
+        ["crate", other, ..] if *other == room || !ROOMS.contains(other) => true,
         ["crate", "locks", ..] => room == "pms",
-        ["crate", other, ..] => *other == room || !ROOMS.contains(other),
+        ["crate", ..] => false,
         _ => true,
     }
 }
@@ -128,6 +129,8 @@ fn a_service_knows_its_port_and_never_an_adapter() {
                 .any(|adapter| file.path.contains(&format!("/{adapter}/")))
     };
     let names_one = |line: &str| {
+        // The names of keys are shared with the app in production; they are values, not an adapter.
+        let line = line.replace("backends::redis::keys", "");
         ADAPTERS.iter().any(|adapter| {
             line.contains(&format!("{adapter}::")) || line.contains(&format!("backends::{{{adapter}"))
         })
@@ -152,6 +155,7 @@ fn lists_in_paths_are_expanded() {
         ]
     );
     assert!(paths.iter().all(|path| is_allowed("pms", path)));
+    assert!(is_allowed("locks", "crate::locks::LockGuard"));
     assert!(!is_allowed("sessions", "crate::locks::LockGuard"));
     assert!(!is_allowed("flags", "crate::tenants::TenantResolver"));
 }
