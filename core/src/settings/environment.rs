@@ -3,6 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::given::Fault;
+use crate::error::{Error, Result};
+
 /// The kind of installation. Only [`Production`](Environment::Production) refuses placeholder secrets and stores
 /// that forget everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -29,6 +32,16 @@ impl Environment {
         }
     }
 
+    /// Reads a name, in any case.
+    pub(super) fn read(text: &str) -> Result<Self, Fault> {
+        match text.trim().to_ascii_lowercase().as_str() {
+            "development" => Ok(Self::Development),
+            "staging" => Ok(Self::Staging),
+            "production" => Ok(Self::Production),
+            _ => Err(format!("must be one of {}", Self::NAMES.join(", ")).into()),
+        }
+    }
+
     /// Whether real guests depend on this process.
     pub const fn is_production(self) -> bool {
         matches!(self, Self::Production)
@@ -42,16 +55,12 @@ impl fmt::Display for Environment {
 }
 
 impl FromStr for Environment {
-    /// What would be right; the settings name the variable.
-    type Err = &'static str;
+    type Err = Error;
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.trim().to_ascii_lowercase().as_str() {
-            "development" => Ok(Self::Development),
-            "staging" => Ok(Self::Staging),
-            "production" => Ok(Self::Production),
-            _ => Err("must be development, staging or production"),
-        }
+    /// # Errors
+    /// `settings.invalid` (field `environment`), naming the three.
+    fn from_str(text: &str) -> Result<Self> {
+        Self::read(text).map_err(|fault| fault.blame("environment"))
     }
 }
 
@@ -65,6 +74,16 @@ mod tests {
             assert_eq!(name.parse::<Environment>().unwrap().as_str(), name);
             assert!(name.to_uppercase().parse::<Environment>().is_ok());
         }
+    }
+
+    #[test]
+    fn an_unknown_name_is_answered_with_the_three() {
+        let error = "prod".parse::<Environment>().unwrap_err();
+        assert_eq!(error.field(), Some("environment"));
+        assert!(
+            error.message().ends_with("development, staging, production"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::dsn::encode;
 use super::{Secret, postgres_rules, postgres_url};
 use crate::error::{Error, Result};
 
-/// How to reach Postgres. Made from a URL by the settings; see the README for every option.
+/// How to reach Postgres. Made from a URL by the settings; SETTINGS.md lists every option.
 ///
 /// `Display` is the URL without its password.
 #[derive(Debug, Clone, PartialEq, Eq)]

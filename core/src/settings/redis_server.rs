@@ -9,7 +9,7 @@ use super::given::Fault;
 use super::{Secret, redis_url};
 use crate::error::Result;
 
-/// How to reach Redis. Made from a URL by the settings; see the README for every option.
+/// How to reach Redis. Made from a URL by the settings; SETTINGS.md lists every form.
 ///
 /// `Display` is the URL without its password.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,5 +1,5 @@
-//! Every variable that posada reads: its name, what it means, its default, and how it is read. The README's table,
-//! the reader and the answer to a misspelt name all come from here.
+//! Every variable that posada reads: its name, what it means, its default, and how it is read. The table of
+//! SETTINGS.md, the reader and the answer to a misspelt name all come from here.
 //!
 //! The names without a prefix are those of the app, whose `.env` files work unchanged. A name that begins with
 //! `POSADA_` can only be meant for us, so an unknown one is an error; everything else that a process carries in its
@@ -46,10 +46,10 @@ const OURS: &str = "POSADA_";
 const FOR_TESTS: &str = "POSADA_TEST_";
 
 impl Variable {
-    /// Every variable, in the order in which the README shows them.
+    /// Every variable, in the order of SETTINGS.md.
     pub const ALL: &[Self] = TABLE;
 
-    /// The table of all variables as Markdown, for the README and the command line.
+    /// The table of all variables as Markdown, for SETTINGS.md and the command line.
     pub fn markdown() -> String {
         let mut table = "| variable | meaning | default |\n|---|---|---|\n".to_owned();
         for Self {
@@ -149,7 +149,7 @@ macro_rules! table {
 table! {
     "ENVIRONMENT", "`development`, `staging` or `production`. Production refuses placeholder secrets, and stores and \
         a PMS that nobody chose.", "development",
-        |b, name, text| { b.environment.set_by_variable(name, text.parse::<Environment>()?); Ok(()) };
+        |b, name, text| { b.environment.set_by_variable(name, Environment::read(text)?); Ok(()) };
 
     "DATABASE_URL", "Where Postgres is: `postgresql://user:password@host:port/database?sslmode=…`, or `memory:`.", "",
         |b, name, text| { b.postgres.database_url.set_by_variable(name, text); Ok(()) };
@@ -389,7 +389,7 @@ mod tests {
     #[test]
     fn every_unreadable_value_blames_its_variable() {
         for (name, value, says) in [
-            ("ENVIRONMENT", "prod", "development, staging or production"),
+            ("ENVIRONMENT", "prod", "development, staging, production"),
             ("POSTGRES_PORT", "0", "between 1 and 65535"),
             ("POSTGRES_POOL_SIZE", "ten", "whole number"),
             ("POSTGRES_POOL_SIZE", "0", "between 1 and 1000"),
