@@ -12,7 +12,7 @@ quickstart: ## the main job in one program, in memory: needs cargo and nothing e
 
 quickstart-live: ## the same program on Postgres and Redis, started for it
 	@scripts/install-packages
-	$(SERVERS) cargo run -q -p posada-examples --bin quickstart
+	$(SERVERS) cargo run -q -p posada-examples --bin quickstart -- live
 
 test: ## everything that CI runs; installs missing servers when run as root on Debian
 	@scripts/test

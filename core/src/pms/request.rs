@@ -8,6 +8,7 @@ use super::id::{HotelId, IdempotencyKey, RoomTypeId};
 use super::model::Quote;
 use super::occupancy::Party;
 use crate::error::{Error, Result, codes};
+use crate::locks::Hold;
 use crate::pms::guest::Guest;
 use crate::stay::Stay;
 
@@ -155,6 +156,18 @@ pub struct HoldProof {
     pub fence: u64,
     /// When it ends by itself.
     pub expires_at: DateTime<Utc>,
+}
+
+impl From<&Hold> for HoldProof {
+    fn from(hold: &Hold) -> Self {
+        Self {
+            resource: hold.resource().to_string(),
+            stay: hold.stay(),
+            quantity: hold.quantity(),
+            fence: hold.fence(),
+            expires_at: hold.expires_at(),
+        }
+    }
 }
 
 impl HoldProof {

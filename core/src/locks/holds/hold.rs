@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 
 use super::Holds;
-use super::model::{Resource, StayHold};
+use super::model::{Resource, StayHold, audit_key};
 use super::store::{Holder, Record, ResourceKey, Slot};
 use crate::error::{Error, Result, codes};
 use crate::locks::model::{AcquireOptions, Release, check_duration};
@@ -95,6 +95,11 @@ impl Hold {
     /// The nights.
     pub fn stay(&self) -> Stay {
         self.slot.stay
+    }
+
+    /// The key under which `lock_audit` tells its story.
+    pub fn audit_key(&self) -> String {
+        audit_key(self.tenant(), self.resource(), self.stay())
     }
 
     /// Units per night.
