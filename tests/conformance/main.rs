@@ -15,3 +15,5 @@ mod locks;
 mod migrations;
 mod postgres;
 mod servers;
+mod sessions;
+mod sessions_python;

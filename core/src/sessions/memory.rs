@@ -11,6 +11,7 @@ use super::store::{Replaced, SessionStore, Stored};
 use super::version::{Rendered, Version};
 use crate::TenantId;
 use crate::backends::memory::{Change, ExpiringMap};
+use crate::backends::redis::keys;
 use crate::clock::SharedClock;
 use crate::error::Result;
 
@@ -44,6 +45,10 @@ impl MemorySessions {
 
 #[async_trait]
 impl SessionStore for MemorySessions {
+    fn key(&self, user: &str, tenant: Option<&TenantId>) -> String {
+        keys::session(tenant, user)
+    }
+
     async fn read(&self, at: &Address) -> Result<Option<Stored>> {
         Ok(self.documents.get(at).map(|body| self.stored(at, &body)))
     }

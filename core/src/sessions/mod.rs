@@ -287,7 +287,7 @@ impl SessionManager {
         let work = async move {
             let tenants = store.tenants().await?.into_iter().map(Some).chain([None]);
             let deleted: Vec<bool> = stream::iter(tenants)
-                .map(|tenant| Address::new(&user, tenant.as_ref()))
+                .map(|tenant| Address::new(&*store, &user, tenant.as_ref()))
                 .map(|at| async { writer.delete(&at?).await })
                 .buffer_unordered(AT_ONCE)
                 .try_collect()
@@ -299,7 +299,7 @@ impl SessionManager {
 
     fn address(&self, user: &str, tenant: Option<&TenantId>) -> Result<Address> {
         self.open()?;
-        Address::new(user, tenant)
+        Address::new(&*self.store, user, tenant)
     }
 
     fn open(&self) -> Result<()> {
@@ -326,6 +326,7 @@ mod tests {
     use crate::testkit;
 
     const LIFE: Duration = Duration::from_mins(30);
+    const ALMOST: Duration = Duration::from_millis(1_799_999);
 
     fn in_memory() -> (ManualClock, Tasks, SessionManager) {
         let (clock, tasks) = (ManualClock::at(DateTime::UNIX_EPOCH), Tasks::new());
@@ -349,9 +350,9 @@ mod tests {
         assert_eq!(read.expires(), Some(clock.now() + LIFE / 2));
         sessions.save(&mut session).await.unwrap();
         assert_eq!(session.expires(), Some(clock.now() + LIFE));
-        clock.advance(LIFE - Duration::from_millis(1));
+        clock.advance(ALMOST);
         assert!(sessions.touch("549", None).await.unwrap());
-        clock.advance(LIFE - Duration::from_millis(1));
+        clock.advance(ALMOST);
         assert_eq!(sessions.count(None).await.unwrap(), 1);
         clock.advance(Duration::from_millis(1));
         assert!(sessions.get("549", None).await.unwrap().is_none());

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::document::{Document, Identity};
+use super::store::SessionStore;
 use super::version::Version;
 use crate::TenantId;
-use crate::backends::redis::keys;
 use crate::error::{Error, Result, codes};
 use crate::text;
 
@@ -132,13 +132,13 @@ impl Address {
     ///
     /// # Errors
     /// `sessions.invalid_user` when it is empty, longer than 255 bytes or holds control characters.
-    pub(crate) fn new(user: &str, tenant: Option<&TenantId>) -> Result<Self> {
+    pub(crate) fn new(store: &dyn SessionStore, user: &str, tenant: Option<&TenantId>) -> Result<Self> {
         text::check(user, MAX_ID_BYTES)
             .map_err(|fault| Error::field_invalid(codes::SESSIONS_INVALID_USER, "user", fault))?;
         Ok(Self {
             tenant: tenant.cloned(),
             user: user.into(),
-            key: keys::session(tenant, user).into(),
+            key: store.key(user, tenant).into(),
         })
     }
 
@@ -166,11 +166,17 @@ pub(crate) fn check_channel(channel: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::SystemClock;
+    use crate::sessions::MemorySessions;
+
+    fn address(user: &str, tenant: Option<&TenantId>) -> Result<Address> {
+        Address::new(&MemorySessions::new(SystemClock::shared()), user, tenant)
+    }
 
     #[test]
     fn what_is_no_document_is_corrupt_and_its_key_is_named() {
         let tenant = TenantId::parse("hotel-test").unwrap();
-        let at = Address::new("549", Some(&tenant)).unwrap();
+        let at = address("549", Some(&tenant)).unwrap();
         for body in [&b"{\"a\": "[..], b"[]", b"", b"\xff", b"plain"] {
             let error = Session::read(&at, body, None).unwrap_err();
             assert!(error.is(codes::SESSIONS_CORRUPT));
@@ -180,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_session_shows_no_conversation_in_debug_output() {
-        let at = Address::new("549", None).unwrap();
+        let at = address("549", None).unwrap();
         let session = Session::read(&at, br#"{"guest_name": "Ana"}"#, None).unwrap();
         assert!(!format!("{session:?}").contains("Ana"));
     }
@@ -188,7 +194,7 @@ mod tests {
     #[test]
     fn users_and_channels_that_cannot_be_are_refused() {
         for user in ["", "a\n", &"x".repeat(256)] {
-            let error = Address::new(user, None).unwrap_err();
+            let error = address(user, None).unwrap_err();
             assert!(error.is(codes::SESSIONS_INVALID_USER));
             assert_eq!(error.field(), Some("user"));
         }

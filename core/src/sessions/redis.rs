@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use ::redis::{FromRedisValue, cmd};
+use ::redis::cmd;
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -127,8 +127,13 @@ impl RedisSessions {
 
 #[async_trait]
 impl SessionStore for RedisSessions {
+    fn key(&self, user: &str, tenant: Option<&TenantId>) -> String {
+        keys::session(tenant, user)
+    }
+
     async fn read(&self, at: &Address) -> Result<Option<Stored>> {
-        let reply: Option<(Vec<u8>, i64)> = named(at, self.redis.script(&READ).key(at.key()).read().await)?;
+        let reply: Option<(Vec<u8>, i64)> =
+            named(at.key(), self.redis.script(&READ).key(at.key()).read().await)?;
         let stored = reply.map(stored);
         if let Some(stored) = &stored {
             self.correct(at, stored);
@@ -150,7 +155,7 @@ impl SessionStore for RedisSessions {
         } else {
             tokio::join!(create, self.note(at, ttl, false)).0
         };
-        let (body, left, is_new) = named(at, reply)?;
+        let (body, left, is_new) = named(at.key(), reply)?;
         let stored = stored((body, left));
         self.correct(at, &stored);
         Ok((stored, is_new))
@@ -173,7 +178,7 @@ impl SessionStore for RedisSessions {
             .arg(millis(ttl))
             .write::<(u8, Option<Vec<u8>>, Option<i64>)>();
         let (reply, ()) = tokio::join!(replace, self.note(at, ttl, false));
-        Ok(match named(at, reply)? {
+        Ok(match named(at.key(), reply)? {
             (1, ..) => Replaced::Done,
             (2, Some(body), left) => Replaced::Occupied(stored((body, left.unwrap_or(-1)))),
             _ => {
@@ -190,7 +195,7 @@ impl SessionStore for RedisSessions {
         let mut command = cmd("PEXPIRE");
         command.arg(at.key()).arg(millis(ttl));
         let (reply, ()) = tokio::join!(self.redis.read::<bool>(&command), self.note(at, ttl, true));
-        named(at, reply)
+        named(at.key(), reply)
     }
 
     async fn delete(&self, at: &Address) -> Result<bool> {
@@ -198,12 +203,12 @@ impl SessionStore for RedisSessions {
         command.arg(at.key());
         let (reply, _next_note_corrects_it) =
             tokio::join!(self.redis.write::<Option<Vec<u8>>>(&command), self.forget(at));
-        Ok(named(at, reply)?.is_some())
+        Ok(named(at.key(), reply)?.is_some())
     }
 
     async fn list(&self, tenant: Option<&TenantId>) -> Result<Vec<ActiveSession>> {
         let index = keys::session_index(tenant);
-        let reply: Vec<(String, i64)> = self.redis.script(&LIST).key(index).read().await?;
+        let reply: Vec<(String, i64)> = named(&index, self.redis.script(&LIST).key(&index).read().await)?;
         let now = self.clock.now();
         Ok(reply
             .into_iter()
@@ -216,7 +221,7 @@ impl SessionStore for RedisSessions {
 
     async fn count(&self, tenant: Option<&TenantId>) -> Result<u64> {
         let index = keys::session_index(tenant);
-        Ok(self.redis.script(&COUNT).key(index).read().await?)
+        named(&index, self.redis.script(&COUNT).key(&index).read().await)
     }
 
     async fn purge_tenant(&self, tenant: &TenantId) -> Result<u64> {
@@ -276,7 +281,7 @@ fn millis(ttl: Duration) -> u64 {
     u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
-/// A failure about one conversation names its key.
-fn named<T: FromRedisValue>(at: &Address, reply: Result<T, Failure>) -> Result<T> {
-    reply.map_err(|failure| Error::from(failure).with("key", at.key()))
+/// A failure names the key that it is about.
+fn named<T>(key: &str, reply: Result<T, Failure>) -> Result<T> {
+    reply.map_err(|failure| Error::from(failure).with("key", key))
 }

@@ -15,6 +15,9 @@ use crate::error::Result;
 /// [`Ambiguous`](crate::Kind::Ambiguous) means that it may or may not have been done.
 #[async_trait]
 pub(crate) trait SessionStore: Send + Sync + fmt::Debug {
+    /// The name under which every program finds the conversation. No two share one.
+    fn key(&self, user: &str, tenant: Option<&TenantId>) -> String;
+
     /// What is stored. Changes nothing, the time to live included.
     async fn read(&self, at: &Address) -> Result<Option<Stored>>;
 

@@ -225,10 +225,7 @@ mod tests {
             document.set(["others"], turns.unwrap_or(0) + 1).unwrap();
             let version = Version::of(&stored.body);
             let new = document.to_text().into();
-            let replaced = self
-                .real
-                .replace(at, version, &new, Duration::from_secs(60))
-                .await;
+            let replaced = self.real.replace(at, version, &new, Duration::from_mins(1)).await;
             assert!(matches!(replaced, Ok(Replaced::Done)));
         }
     }
@@ -239,6 +236,10 @@ mod tests {
 
     #[async_trait]
     impl SessionStore for Treacherous {
+        fn key(&self, user: &str, tenant: Option<&TenantId>) -> String {
+            self.real.key(user, tenant)
+        }
+
         async fn read(&self, at: &Address) -> Result<Option<Stored>> {
             if *self.silent.lock().unwrap() {
                 return Err(Error::new(codes::REDIS_TIMEOUT, "silence"));
@@ -309,14 +310,14 @@ mod tests {
 
     async fn writer(fates: impl IntoIterator<Item = Fate>) -> (Writer, Address) {
         let clock = ManualClock::at(DateTime::UNIX_EPOCH).shared();
-        let at = Address::new("549", None).unwrap();
         let store = Treacherous {
             real: MemorySessions::new(clock.clone()),
             fates: Mutex::new(fates.into_iter().collect()),
             silent: Mutex::new(false),
         };
+        let at = Address::new(&store, "549", None).unwrap();
         let body = Document::begin("549", "whatsapp", None, clock.now()).to_text();
-        store.create(&at, &body, Duration::from_secs(60)).await.unwrap();
+        store.create(&at, &body, Duration::from_mins(1)).await.unwrap();
         (Writer::new(Arc::new(store), clock, SessionOptions::default()), at)
     }
 

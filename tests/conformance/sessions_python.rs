@@ -1,0 +1,159 @@
+//! Documents of the Python app: they survive posada, and both read the same texts in the same way.
+
+use std::path::Path;
+
+use posada::{Json, Posada, Settings, Turn};
+use posada_tests::{PythonPeer, servers, unique};
+
+/// The stored texts in `tests/vectors/sessions/`, written by Python's `json.dumps`.
+fn documents() -> Vec<(String, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors/sessions");
+    let mut documents: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .map(|path| {
+            (
+                path.display().to_string(),
+                std::fs::read_to_string(&path).unwrap(),
+            )
+        })
+        .collect();
+    documents.sort();
+    assert!(documents.len() >= 8, "the vectors are missing");
+    documents
+}
+
+fn hexadecimal(text: &[u8]) -> String {
+    text.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[tokio::test]
+async fn a_document_of_the_app_is_written_back_byte_for_byte_but_for_its_last_activity() {
+    let server = servers::redis();
+    let settings = Settings::builder().redis_url(server.url()).build().unwrap();
+    let posada = Posada::builder().settings(settings).build().unwrap();
+    for (name, text) in documents() {
+        let user = unique("python");
+        let key = format!("session:{user}");
+        server.command::<()>(&["SET", &key, &text, "EX", "1800"]);
+        let mut session = posada
+            .sessions()
+            .get_or_create(&user, "whatsapp", None)
+            .await
+            .unwrap();
+        assert!(!session.is_new());
+        assert_eq!(session.document.to_text(), text, "{name}");
+        let active = |text: &str| {
+            let document = Json::parse(text).unwrap();
+            document.at(["last_activity"]).unwrap().to_text()
+        };
+        posada.sessions().save(&mut session).await.unwrap();
+        let stored = server.command::<String>(&["GET", &key]);
+        let expected = text.replace(
+            &format!("\"last_activity\": {}", active(&text)),
+            &format!("\"last_activity\": {}", active(&stored)),
+        );
+        assert_ne!(active(&stored), active(&text), "{name}");
+        assert_eq!(stored, expected, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn what_posada_writes_is_what_the_app_would_write() {
+    let server = servers::redis();
+    let settings = Settings::builder().redis_url(server.url()).build().unwrap();
+    let posada = Posada::builder().settings(settings).build().unwrap();
+    let sessions = posada.sessions();
+    let mut python = PythonPeer::start("json_peer.py", "");
+    let user = unique("writes");
+    sessions.get_or_create(&user, "whatsapp", None).await.unwrap();
+    let patch =
+        Json::from(serde_json::json!({"context": {"ñ": [1, 1.5, 1e-7, 1e21, "\u{7f}😀\n"], "deep": {}}}));
+    sessions.update(&user, None, &patch).await.unwrap();
+    let turn = Turn::new("user", "¿Hay lugar?").with("score", 1.0);
+    sessions.append_turn(&user, None, turn).await.unwrap();
+    let stored = server.command::<String>(&["GET", &format!("session:{user}")]);
+    assert_eq!(python.ask(&hexadecimal(stored.as_bytes())).trim_end(), stored);
+}
+
+/// A small generator, so that a failure can be repeated by its seed.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % u64::try_from(limit).unwrap()).unwrap()
+    }
+}
+
+#[test]
+fn posada_reads_a_damaged_document_as_python_does() {
+    const PIECES: &[&str] = &[
+        "\"",
+        "\\",
+        "\\u",
+        "\\ud83d",
+        "\\ude00",
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        " ",
+        "\t",
+        "\u{a0}",
+        "\u{feff}",
+        "0",
+        "-",
+        "1",
+        ".",
+        "e",
+        "E",
+        "+",
+        "NaN",
+        "Infinity",
+        "-Infinity",
+        "null",
+        "true",
+        "é",
+        "😀",
+        "\u{1}",
+        "\u{7f}",
+        "\"a\": 1, ",
+    ];
+    let mut python = PythonPeer::start("json_peer.py", "");
+    let mut random = Random(0x005e_5510_1234_5678);
+    let documents = documents();
+    let mut accepted = 0;
+    for round in 0..6000 {
+        let mut text: Vec<char> = documents[round % documents.len()].1.chars().collect();
+        for _ in 0..=random.below(3) {
+            let at = random.below(text.len());
+            let until = at + random.below(2) * random.below(4).min(text.len() - at);
+            let piece = PIECES[random.below(PIECES.len())];
+            let piece = if random.below(4) == 0 { "" } else { piece };
+            text.splice(at..until, piece.chars());
+        }
+        let text: String = text.into_iter().collect();
+        let theirs = python.ask(&hexadecimal(text.as_bytes()));
+        let ours = Json::parse(&text);
+        assert_eq!(
+            ours.is_ok(),
+            theirs.trim_end() != "!",
+            "{text}\n{ours:?}\n{theirs}"
+        );
+        if let Ok(ours) = ours {
+            let again = python.ask(&hexadecimal(ours.to_text().as_bytes()));
+            assert_eq!(again, theirs, "{text}");
+            accepted += 1;
+        }
+    }
+    assert!(
+        (300..5700).contains(&accepted),
+        "{accepted} of 6000 were JSON: the test tests nothing"
+    );
+}
