@@ -9,6 +9,7 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "real servers run on real time")]
 
+mod flags;
 mod limits;
 mod limits_python;
 mod locks;

@@ -1,12 +1,15 @@
 //! The snapshot file: the last good flags, for a start while Redis is down.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io::Write;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::FeatureFlags;
+use super::adopt::{Judgement, adopt};
 use super::store::{RawFlags, RawLayer};
 use super::view::{Layer, View};
 use crate::tenants::TenantId;
@@ -76,4 +79,55 @@ fn raw(layer: &Layer) -> RawLayer {
         .iter()
         .map(|(flag, entry)| (flag.to_string(), entry.raw.to_string()))
         .collect()
+}
+
+impl FeatureFlags {
+    /// Reads the snapshot file before the first load, whose answer is then judged against it: a Redis that lost
+    /// everything is noticed by a process that starts only now. The caller has the turn.
+    pub(super) async fn restore(&self) {
+        let Some(folder) = self.0.follower.options.snapshot_dir.clone() else {
+            return;
+        };
+        if self.0.follower.restored.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let read = tokio::task::spawn_blocking(move || Saved::read(&folder)).await;
+        let saved = match read {
+            Ok(Ok(Some(saved))) => saved,
+            Ok(Ok(None)) | Err(_) => return,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the snapshot of the flags cannot be read");
+                return;
+            }
+        };
+        let age = (self.0.clock.now() - saved.confirmed)
+            .to_std()
+            .unwrap_or_default();
+        let raw = saved.into_raw();
+        let mut ledger = self.0.follower.ledger();
+        let judgement = Judgement {
+            explained: &HashSet::new(),
+            budget: 0,
+            trust: true,
+            complete: true,
+        };
+        let adopted = adopt(&self.0.view.load(), &raw, &judgement);
+        ledger.version = raw.version;
+        self.0.follower.health.restore(&*self.0.clock, age);
+        self.publish(adopted.view, adopted.changed);
+    }
+
+    /// Writes the snapshot file. The caller has the turn.
+    pub(super) async fn save(&self) {
+        let follower = &self.0.follower;
+        let Some(folder) = follower.options.snapshot_dir.clone() else {
+            return;
+        };
+        let version = follower.ledger().version;
+        let saved = Saved::new(&self.0.view.load(), version, self.0.clock.now());
+        let written = tokio::task::spawn_blocking(move || saved.write(&folder)).await;
+        if let Ok(Err(error)) = written {
+            tracing::warn!(%error, "the snapshot of the flags cannot be written");
+        }
+    }
 }

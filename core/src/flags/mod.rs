@@ -42,6 +42,7 @@ mod definition;
 mod engine;
 mod file;
 mod follow;
+mod load;
 mod memory;
 mod model;
 mod redis;
@@ -50,6 +51,7 @@ mod status;
 mod store;
 mod view;
 mod watch;
+mod write;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -76,6 +78,7 @@ pub(crate) use redis::RedisFlags;
 pub(crate) use store::FlagStore;
 
 use follow::Follower;
+use load::Scope;
 use model::check_key;
 use view::{Entry, View};
 
@@ -277,7 +280,7 @@ impl FeatureFlags {
         let flags = self.clone();
         self.0
             .tasks
-            .detach(async move { flags.load_tenants(tenants).await })
+            .detach(async move { flags.load(Scope::Tenants(tenants), false).await })
             .await
     }
 
@@ -289,7 +292,7 @@ impl FeatureFlags {
         let flags = self.clone();
         self.0
             .tasks
-            .detach(async move { flags.load_all(false).await })
+            .detach(async move { flags.load(Scope::All, false).await })
             .await
     }
 
@@ -302,7 +305,7 @@ impl FeatureFlags {
         let flags = self.clone();
         self.0
             .tasks
-            .detach(async move { flags.load_all(true).await })
+            .detach(async move { flags.load(Scope::All, true).await })
             .await
     }
 }

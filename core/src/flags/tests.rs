@@ -429,7 +429,7 @@ async fn a_start_without_the_store_serves_the_snapshot_file() {
     };
     let before = FeatureFlags::new(store.clone(), clock.shared(), Tasks::new(), options());
     before.set("canary.enabled", true, Some(&tenant)).await.unwrap();
-    before.refresh_and_save().await;
+    before.refresh().await.unwrap();
 
     clock.advance(Duration::from_mins(10));
     store.fail(true);
@@ -484,4 +484,13 @@ async fn following_ends_with_the_last_handle() {
 fn outside_a_runtime_defaults_are_served() {
     let flags = service(&Fickle::new());
     assert!(flags.is_enabled("tenancy.dynamic.enabled", &Context::new()));
+}
+
+#[cfg(feature = "testkit")]
+#[tokio::test]
+async fn memory_keeps_the_promises() {
+    let store = Fickle::new();
+    let (one, other) = (service(&store), service(&store));
+    other.connect().await;
+    crate::testkit::flags::suite(&one, &other, "memory").await;
 }

@@ -1,0 +1,155 @@
+//! A load: what Redis answers becomes the view that this process evaluates.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::FeatureFlags;
+use super::adopt::{Judgement, Place, adopt};
+use super::model::FlagChange;
+use super::view::{Entry, View};
+use crate::error::Result;
+use crate::metrics::{FEATURE_FLAG_ENABLED, FLAGS_LOST_TOTAL, FLAGS_RELOADS_TOTAL};
+use crate::tenants::TenantId;
+
+/// What a load covers.
+pub(super) enum Scope {
+    /// Everything that is followed.
+    All,
+    /// The global flags and these tenants, because notices named them: every write since the last load is
+    /// accounted for.
+    Noticed(Vec<TenantId>),
+    /// The global flags and these tenants, because they are new.
+    Tenants(Vec<TenantId>),
+}
+
+impl FeatureFlags {
+    /// Asks the store, makes the answer the new view, and writes the snapshot file. `trust` believes what is
+    /// implausible too. Dropped in the middle it forgets notices, so callers detach it.
+    pub(super) async fn load(&self, scope: Scope, trust: bool) -> Result<()> {
+        let follower = &self.0.follower;
+        let _turn = follower.turn.lock().await;
+        self.restore().await;
+        let (generation, explained) = {
+            let mut ledger = follower.ledger();
+            (ledger.generation, std::mem::take(&mut ledger.explained))
+        };
+        let complete = matches!(scope, Scope::All);
+        let is_new_tenant = matches!(scope, Scope::Tenants(_));
+        let answer = async {
+            let tenants = match scope {
+                Scope::All => self.followed(follower.store.tenants().await?),
+                Scope::Noticed(tenants) | Scope::Tenants(tenants) => tenants,
+            };
+            follower.store.load(&tenants).await
+        };
+        let mut raw = match answer.await {
+            Ok(raw) => raw,
+            Err(error) => {
+                follower.ledger().explained.extend(explained);
+                follower.health.fail();
+                self.tell_staleness();
+                metrics::counter!(FLAGS_RELOADS_TOTAL, "result" => "error").increment(1);
+                return Err(error);
+            }
+        };
+        metrics::counter!(FLAGS_RELOADS_TOTAL, "result" => "success").increment(1);
+        {
+            let mut ledger = follower.ledger();
+            // What we wrote while the answer was on its way is newer than the answer.
+            ledger.recent.retain(|_, (written, _)| *written > generation);
+            for ((tenant, flag), (_, value)) in &ledger.recent {
+                let layer = match tenant {
+                    None => Some(&mut raw.global),
+                    Some(tenant) => {
+                        let mut layers = raw.tenants.iter_mut();
+                        layers.find(|(known, _)| known == tenant).map(|(_, layer)| layer)
+                    }
+                };
+                match (layer, value) {
+                    (Some(layer), Some(value)) => drop(layer.insert(flag.to_string(), value.to_string())),
+                    (Some(layer), None) => drop(layer.remove(&**flag)),
+                    (None, _) => {}
+                }
+            }
+            let previous = self.0.view.load();
+            let adopted = adopt(
+                &previous,
+                &raw,
+                &Judgement {
+                    explained: &explained,
+                    budget: raw.version.saturating_sub(ledger.version),
+                    trust,
+                    complete,
+                },
+            );
+            if !is_new_tenant {
+                ledger.version = raw.version;
+            }
+            if adopted.newly_lost > 0 {
+                let count = adopted.newly_lost;
+                tracing::warn!(
+                    count,
+                    "Redis lost flags that nobody unset; the last good values stay"
+                );
+                metrics::counter!(FLAGS_LOST_TOTAL).increment(count as u64);
+            }
+            follower.health.confirm(&*self.0.clock, adopted.lost);
+            self.publish(adopted.view, adopted.changed);
+        }
+        for (tenant, _) in &raw.tenants {
+            follower.wanted.pin().remove(tenant);
+        }
+        self.tell_staleness();
+        self.save().await;
+        Ok(())
+    }
+
+    /// The tenants whose overrides a complete load reads: those that were given some through posada, those that
+    /// have some, and those that somebody asked for since the last time.
+    fn followed(&self, registered: Vec<TenantId>) -> Vec<TenantId> {
+        let mut followed: HashSet<TenantId> = registered.into_iter().collect();
+        for (tenant, overrides) in &self.0.view.load().tenants {
+            if overrides.asked.swap(false, Ordering::Relaxed) || !overrides.flags.is_empty() {
+                followed.insert(tenant.clone());
+            }
+        }
+        followed.extend(self.0.follower.wanted.pin().keys().cloned());
+        followed.into_iter().collect()
+    }
+
+    /// Makes a view current and tells what is new. The ledger is locked by the caller.
+    pub(super) fn publish(&self, view: View, changed: Vec<Place>) {
+        for (tenant, flag) in &changed {
+            if tenant.is_none() {
+                let default = view.defaults.get(flag).copied().unwrap_or_default();
+                let enabled = view.global.get(flag).map_or(default, Entry::is_switched_on);
+                metrics::gauge!(FEATURE_FLAG_ENABLED, "flag" => flag.to_string()).set(if enabled {
+                    1.0
+                } else {
+                    0.0
+                });
+            }
+        }
+        self.0.view.store(Arc::new(view));
+        for (tenant, flag) in changed {
+            // Nobody watching is fine.
+            let _ = self.0.follower.events.send(FlagChange::Changed { flag, tenant });
+        }
+    }
+
+    /// Tells watchers when values become stale, and when they are fresh again.
+    fn tell_staleness(&self) {
+        let is_stale = self.status().stale;
+        let mut ledger = self.0.follower.ledger();
+        if ledger.told_stale != is_stale {
+            ledger.told_stale = is_stale;
+            let change = if is_stale {
+                FlagChange::Stale
+            } else {
+                FlagChange::Fresh
+            };
+            let _ = self.0.follower.events.send(change);
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! The writes of this process: first to the store, then at once to its own view.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use super::FeatureFlags;
+use super::adopt::Place;
+use super::load::Scope;
+use super::view::{Entry, Layer, Overrides, View};
+use crate::error::{Result, codes};
+use crate::tenants::TenantId;
+
+impl FeatureFlags {
+    /// Runs a write to its end, and reads everything again when its outcome is unknown.
+    pub(super) async fn write<T, F>(&self, work: impl FnOnce(Self) -> F + Send + 'static) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        self.start_if_needed();
+        let flags = self.clone();
+        self.0
+            .tasks
+            .detach(async move {
+                let outcome = work(flags.clone()).await;
+                if let Err(error) = &outcome
+                    && error.is(codes::REDIS_OUTCOME_UNKNOWN)
+                {
+                    let after = flags.clone();
+                    flags.0.tasks.in_background(async move {
+                        // A failure is shown by the status and tried again by the poll.
+                        let _ = after.load(Scope::All, false).await;
+                    });
+                }
+                outcome
+            })
+            .await
+    }
+
+    /// Shows a write of this process, and keeps a running load from undoing it.
+    pub(super) fn apply(&self, tenant: Option<TenantId>, flag: &str, value: Option<&str>) {
+        let mut ledger = self.0.follower.ledger();
+        ledger.generation += 1;
+        let place: Place = (tenant, flag.into());
+        let generation = ledger.generation;
+        ledger
+            .recent
+            .insert(place.clone(), (generation, value.map(Into::into)));
+        let mut view = View::clone(&self.0.view.load());
+        let before = match &place.0 {
+            None => view.global.clone(),
+            Some(tenant) => view
+                .tenants
+                .get(tenant)
+                .map(|overrides| overrides.flags.clone())
+                .unwrap_or_default(),
+        };
+        let mut layer = Layer::clone(&before);
+        let removed = layer.remove(flag);
+        let is_change = removed.as_ref().map(|entry| &*entry.raw) != value;
+        if let Some(value) = value {
+            layer.insert(place.1.clone(), Entry::read(flag, value, removed.as_ref()));
+        }
+        match &place.0 {
+            None => view.global = Arc::new(layer),
+            Some(tenant) => {
+                let overrides = Overrides {
+                    flags: Arc::new(layer),
+                    asked: true.into(),
+                };
+                view.tenants.insert(tenant.clone(), Arc::new(overrides));
+            }
+        }
+        self.publish(view, if is_change { vec![place] } else { Vec::new() });
+    }
+}
