@@ -276,12 +276,14 @@ INSERT INTO posada.migrations (version, name, checksum)
 -- The highest fence that a resource has seen. A transaction that writes under a lock compares and raises it, so
 -- that a holder whose lock was lost cannot write over its successor.
 
+CREATE SCHEMA IF NOT EXISTS posada;
+
 CREATE TABLE IF NOT EXISTS posada.lock_fence (
     resource text PRIMARY KEY,
     last_fence bigint NOT NULL
 );
 
 INSERT INTO posada.migrations (version, name, checksum)
-    VALUES (5, '0005_lock_fences', 'cbc2677fd1aeb58a08497ca130a05edadb8e265b') ON CONFLICT (version) DO NOTHING;
+    VALUES (5, '0005_lock_fences', '2e286fe386f2155b4aabf1c1bbf12468e13de44e') ON CONFLICT (version) DO NOTHING;
 
 COMMIT;
