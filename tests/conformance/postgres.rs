@@ -12,9 +12,9 @@ fn settings(url: &str, pooling: Pooling) -> PostgresSettings {
     settings
 }
 
-fn all_ok(executions: u64) -> Report {
+fn all_ok(executions: i64) -> Report {
     Report {
-        ok: executions,
+        ok: executions.unsigned_abs(),
         wrong: 0,
         errors: 0,
     }

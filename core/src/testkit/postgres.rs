@@ -64,9 +64,9 @@ impl Probe {
     }
 
     /// Runs `executions` statements of `texts` different texts (at most twelve) in `tasks` tasks at once.
-    pub async fn interleave(&self, texts: usize, tasks: usize, executions: u64) -> Report {
-        let share = executions / tasks as u64;
-        let work = (0..tasks).map(|task| self.interleaved(task, texts.min(TEXTS.len()), share));
+    pub async fn interleave(&self, texts: usize, tasks: usize, executions: i64) -> Report {
+        let share = executions / i64::try_from(tasks).expect("a handful of tasks");
+        let work = (0..tasks).map(|task| self.interleaved(task, texts, share));
         let mut sum = Report::default();
         for report in futures_util::future::join_all(work).await {
             sum.ok += report.ok;
@@ -76,12 +76,18 @@ impl Probe {
         sum
     }
 
-    async fn interleaved(&self, task: usize, texts: usize, executions: u64) -> Report {
+    async fn interleaved(&self, task: usize, texts: usize, executions: i64) -> Report {
         let mut report = Report::default();
-        for (step, value) in (0..executions).zip(0_i64..) {
-            let text = (task + step as usize) % texts;
-            let statement = Statement::read("probe.interleave", TEXTS[text]).bind(value);
-            let expected = value + (text as i64 + 1) * 1_000_000;
+        let mut asked = TEXTS
+            .into_iter()
+            .zip((1_000_000_i64..).step_by(1_000_000))
+            .take(texts)
+            .cycle()
+            .skip(task);
+        for value in 0..executions {
+            let (text, offset) = asked.next().expect("there is at least one text");
+            let statement = Statement::read("probe.interleave", text).bind(value);
+            let expected = value + offset;
             match self
                 .postgres
                 .fetch(statement)

@@ -78,8 +78,11 @@ impl Failure {
     /// The same failure, for a write whose answer was lost: what could not be known must not be called a failure.
     pub(super) fn of_lost_write(self) -> Self {
         match self {
-            Self::Unreachable { .. } | Self::DeadlinePassed | Self::ShuttingDown => Self::OutcomeUnknown,
-            Self::PoolerContract { .. } | Self::TooManyConnections { .. } => Self::OutcomeUnknown,
+            Self::Unreachable { .. }
+            | Self::DeadlinePassed
+            | Self::ShuttingDown
+            | Self::PoolerContract { .. }
+            | Self::TooManyConnections { .. } => Self::OutcomeUnknown,
             other => other,
         }
     }

@@ -25,7 +25,7 @@ const PING: Duration = Duration::from_millis(500);
 /// A connection that is not among the kept ones closes after being idle for so long.
 const SURPLUS_IDLE: Duration = Duration::from_secs(10);
 /// Age at which a connection is replaced, plus up to a tenth so that they do not all go at once.
-const LIFETIME: Duration = Duration::from_secs(30 * 60);
+const LIFETIME: Duration = Duration::from_mins(30);
 /// How often the idle ones are looked through.
 const SWEEP: Duration = Duration::from_secs(5);
 
@@ -165,9 +165,10 @@ impl Pool {
             Ok(Ok(permit)) => permit,
         };
         let used = Used::new(&shared.in_use);
-        let live = match shared.idle_and_alive(stale).await {
+        let live = match shared.idle_and_alive(stale, deadline).await {
             Some(live) => live,
-            None => shared.open(deadline).await?,
+            // Boxed because it is rare and large: every call would carry it along otherwise.
+            None => Box::pin(shared.open(deadline)).await?,
         };
         Ok(Lease {
             live,
@@ -215,7 +216,7 @@ impl Shared {
     }
 
     /// The most recently used connection that still lives.
-    async fn idle_and_alive(&self, stale: Duration) -> Option<Live> {
+    async fn idle_and_alive(&self, stale: Duration, deadline: &Deadline) -> Option<Live> {
         loop {
             let mut live = self.idle().pop()?;
             let now = self.clock.instant();
@@ -226,7 +227,7 @@ impl Shared {
                 return Some(live);
             }
             if matches!(
-                tokio::time::timeout(PING, live.connection.ping()).await,
+                tokio::time::timeout(PING.min(deadline.remaining()), live.connection.ping()).await,
                 Ok(Ok(()))
             ) {
                 return Some(live);
