@@ -249,6 +249,56 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_row_that_moves_into_a_room_that_was_just_booked_flees_again() {
+        let world = World::new();
+        let late_party = async {
+            while world.mock.collisions() == 0 {
+                tokio::task::yield_now().await;
+            }
+            // The loser has chosen one of the four free rooms and is about to move; now all of them are booked.
+            for _ in 0..WIDE / 4 {
+                tokio::task::yield_now().await;
+            }
+            world.mock.set_gap(0);
+            let party = Party::new(vec![room(1); 4]).unwrap();
+            world
+                .process()
+                .book(&request("late-party", stay(), party), None)
+                .await
+        };
+        let (answers, party) = futures_util::future::join(race(&world, 2), late_party).await;
+        let party = party.expect("the rooms were free");
+        let booked: Vec<_> = answers.iter().flatten().chain([&party]).collect();
+        assert_eq!(booked.len(), 2, "the loser has no room: {answers:?}");
+        assert_all_have_a_room(&world, &booked).await;
+    }
+
+    #[tokio::test]
+    async fn a_system_that_goes_down_during_the_second_look_leaves_the_outcome_unknown() {
+        let world = World::new();
+        let power_cut = async {
+            while world.mock.collisions() == 0 {
+                tokio::task::yield_now().await;
+            }
+            for _ in 0..WIDE / 4 {
+                tokio::task::yield_now().await;
+            }
+            world.mock.script(MockOperation::Read, MockFault::Unavailable, 12);
+        };
+        let (answers, ()) = futures_util::future::join(race(&world, 2), power_cut).await;
+        let errors: Vec<_> = answers
+            .iter()
+            .filter_map(|answer| answer.as_ref().err())
+            .collect();
+        assert_eq!(errors.len(), 1, "{answers:?}");
+        assert!(errors[0].is(codes::PMS_OUTCOME_UNKNOWN), "{answers:?}");
+        assert!(
+            std::error::Error::source(errors[0]).is_some(),
+            "and the error says why"
+        );
+    }
+
+    #[tokio::test]
     async fn a_young_booking_that_shares_its_room_is_cancelled_and_an_old_one_is_left_to_the_front_desk() {
         for (age, kept) in [(14, false), (16, true)] {
             let world = World::new();

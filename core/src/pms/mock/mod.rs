@@ -85,8 +85,8 @@ impl MockPms {
         self.desk().script.add(operation, fault, times);
     }
 
-    /// How often a booking yields to other tasks between choosing its rooms and writing them; with 0, the default,
-    /// both are one step and no collision happens.
+    /// How often a booking yields to other tasks between choosing its rooms and writing them, and a row before it
+    /// is moved. With 0, the default, a booking is one step and no collision happens.
     pub fn set_gap(&self, yields: usize) {
         self.desk().gap = yields;
     }
@@ -304,9 +304,12 @@ impl PmsProvider for MockPms {
     }
 
     async fn place(&self, booking: BookingId, row: u64, room: &Room) -> Result<()> {
-        let mut desk = self.desk();
-        let strike = desk.script.write(MockOperation::Place)?;
-        desk.house.place(booking, row, room)?;
+        let (strike, gap) = {
+            let mut desk = self.desk();
+            (desk.script.write(MockOperation::Place)?, desk.gap)
+        };
+        pause(gap).await;
+        self.desk().house.place(booking, row, room)?;
         answered(strike)
     }
 
