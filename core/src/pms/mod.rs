@@ -9,19 +9,26 @@
 //!   on a guess (`booking.rs`). Providers only translate (`provider.rs`).
 //!
 //! ```
-//! use posada::{BookingRequest, Guest, HotelId, IdempotencyKey, Occupancy, RoomTypeId, Stay};
+//! use posada::{BookingRequest, Guest, HotelId, IdempotencyKey, ManualClock, Occupancy, Posada, Stay};
 //!
-//! let request = BookingRequest::new(
-//!     HotelId::new(1)?,
-//!     RoomTypeId::new(3)?,
-//!     Stay::parse("2027-03-10", "2027-03-12")?,
-//!     Occupancy::new(2, &[7])?,
-//!     Guest::new("Ana", "Gómez", "ana@example.com", "+5491112345678")?,
-//!     IdempotencyKey::parse("wa-wamid.HBgL")?,
-//! )
-//! .with_remark("late arrival")?;
-//! assert_eq!(request.party().rooms(), 1);
-//! # Ok::<(), posada::Error>(())
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> posada::Result<()> {
+//! # let clock = ManualClock::at("2027-01-01T09:00:00Z".parse().unwrap());
+//! # let posada = Posada::builder().clock(clock.shared()).build()?;
+//! let (hotel, couple) = (HotelId::new(1)?, Occupancy::new(2, &[])?);
+//! let stay = Stay::parse("2027-03-10", "2027-03-12")?;
+//! let found = posada.pms().availability(hotel, stay, couple.clone(), None).await?;
+//! let cheapest = found.offers[0].room_type;
+//! let quote = posada.pms().quote(hotel, cheapest, stay, couple.clone()).await?;
+//! assert_eq!(quote.total.to_string(), "2600.00 USD");
+//!
+//! let guest = Guest::new("Ana", "Gómez", "ana@example.com", "+5491112345678")?;
+//! let key = IdempotencyKey::parse("wa-wamid.HBgL")?;
+//! let request = BookingRequest::new(hotel, cheapest, stay, couple, guest, key).with_quote(quote)?;
+//! let booking = posada.pms().book(&request, None).await?;
+//! let again = posada.pms().book(&request, None).await?;
+//! assert_eq!(again.id, booking.id);
+//! # Ok(())
+//! # }
 //! ```
 
 mod admission;
@@ -267,6 +274,17 @@ mod tests {
             .await
             .run()
             .await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn the_mock_keeps_every_promise_on_many_threads() {
+        let world = World::new();
+        world.mock.set_gap(3);
+        Suite::new(world.process(), "2027-02-01".parse().unwrap(), "threads")
+            .await
+            .run()
+            .await;
+        assert_eq!(world.mock.double_booked_nights(), 0);
     }
 
     #[tokio::test]
