@@ -286,4 +286,15 @@ CREATE TABLE IF NOT EXISTS posada.lock_fence (
 INSERT INTO posada.migrations (version, name, checksum)
     VALUES (5, '0005_lock_fences', '2e286fe386f2155b4aabf1c1bbf12468e13de44e') ON CONFLICT (version) DO NOTHING;
 
+-- 0006_identifier_spellings
+
+-- Identifiers are looked up however they were written: lower-case and without punctuation. The same expression
+-- stands in core/src/tenants/postgres.rs; without this index the whole table is read for every look-up.
+
+CREATE INDEX IF NOT EXISTS ix_tenant_user_identifiers_spelling
+    ON tenant_user_identifiers (lower(translate(identifier, E' \t\r\n()+-./\u00a0', '')));
+
+INSERT INTO posada.migrations (version, name, checksum)
+    VALUES (6, '0006_identifier_spellings', '34d6c0e00485b4f8ace205e46f11953aa8164e59') ON CONFLICT (version) DO NOTHING;
+
 COMMIT;

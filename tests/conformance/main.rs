@@ -18,3 +18,4 @@ mod postgres;
 mod servers;
 mod sessions;
 mod sessions_python;
+mod tenants;

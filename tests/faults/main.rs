@@ -14,3 +14,4 @@ mod postgres;
 mod redis;
 mod servers;
 mod sessions;
+mod tenants;

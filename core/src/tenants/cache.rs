@@ -253,7 +253,7 @@ impl Cache {
     }
 
     /// A generation for questions that nobody else can join.
-    pub(super) fn begin(&self) -> u64 {
+    pub(super) fn generation(&self) -> u64 {
         self.lock().next_generation()
     }
 

@@ -354,7 +354,7 @@ impl Inner {
 
     /// One statement for a batch of questions.
     async fn look_up(&self, batch: &[(usize, Target)]) -> Vec<Outcome> {
-        let generation = self.cache.begin();
+        let generation = self.cache.generation();
         let started = self.clock.instant();
         let mut keys: Vec<String> = Vec::with_capacity(batch.len() * 4);
         for (_, target) in batch {

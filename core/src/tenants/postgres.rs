@@ -1,7 +1,9 @@
 //! Tenants in Postgres, in the tables of the production app.
 //!
-//! Works on every layout that is in the wild: only columns that all of them have are named, and none is expected
-//! to have a default. Times are read by their epoch, whether the column has a zone or not.
+//! Works on every layout that is in the wild. Row numbers may be `integer` or `bigint`; times are read by their
+//! epoch, whether the column has a zone or not; no column is expected to have a default. The business hours, which
+//! one layout lacks, are read through `to_jsonb`, for which a missing column is NULL; only writing them needs the
+//! columns.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -20,8 +22,9 @@ use crate::error::Result;
 macro_rules! tenant {
     () => {
         "t.tenant_id::text AS tenant, t.name::text AS name, t.status::text AS status, \
-         t.business_hours_start AS opens, t.business_hours_end AS closes, \
-         t.business_hours_timezone::text AS timezone, \
+         (to_jsonb(t) ->> 'business_hours_start')::integer AS opens, \
+         (to_jsonb(t) ->> 'business_hours_end')::integer AS closes, \
+         to_jsonb(t) ->> 'business_hours_timezone' AS timezone, \
          (extract(epoch FROM t.created_at) * 1000000)::bigint AS created, \
          (extract(epoch FROM t.updated_at) * 1000000)::bigint AS updated"
     };
@@ -49,6 +52,11 @@ const INSERT: &str = concat!(
      business_hours_timezone, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $7) RETURNING ",
     tenant!()
 );
+const INSERT_WITHOUT_HOURS: &str = concat!(
+    "INSERT INTO tenants AS t (tenant_id, name, status, created_at, updated_at) \
+     VALUES ($1, $2, $3, $4, $4) RETURNING ",
+    tenant!()
+);
 const UPDATE: &str = concat!(
     "UPDATE tenants AS t SET name = coalesce($2, t.name), status = coalesce($3, t.status), \
      business_hours_start = CASE WHEN $4 THEN $5 ELSE t.business_hours_start END, \
@@ -57,11 +65,16 @@ const UPDATE: &str = concat!(
      updated_at = $10 WHERE t.tenant_id = $1 RETURNING ",
     tenant!()
 );
+const UPDATE_WITHOUT_HOURS: &str = concat!(
+    "UPDATE tenants AS t SET name = coalesce($2, t.name), status = coalesce($3, t.status), \
+     updated_at = $4 WHERE t.tenant_id = $1 RETURNING ",
+    tenant!()
+);
 /// Two spellings of one identifier are two texts to the unique index, so whoever adds one goes through this door.
 const DOOR: &str = "SELECT pg_advisory_xact_lock(8101819366487451753)";
-const ROW_ID: &str = "SELECT t.id FROM tenants t WHERE t.tenant_id = $1";
+const ROW_ID: &str = "SELECT t.id::bigint AS id FROM tenants t WHERE t.tenant_id = $1";
 const SPELLINGS: &str = concat!(
-    "SELECT i.id, i.identifier::text AS identifier, t.tenant_id::text AS tenant \
+    "SELECT i.id::bigint AS id, i.identifier::text AS identifier, t.tenant_id::text AS tenant \
      FROM tenant_user_identifiers i JOIN tenants t ON t.id = i.tenant_id WHERE ",
     loose!(),
     " = ANY($1)"
@@ -118,14 +131,22 @@ impl TenantStore for PostgresTenants {
 
     async fn insert(&self, new: &NewTenant, now: DateTime<Utc>) -> Result<Tenant> {
         let hours = &new.business_hours;
-        let statement = Statement::write("tenants.create", INSERT)
-            .bind(new.id.as_str())
-            .bind(new.name.as_str())
-            .bind(new.status.as_str())
-            .bind(hours.start.map(i32::from))
-            .bind(hours.end.map(i32::from))
-            .bind(hours.timezone.as_deref())
-            .bind(now.naive_utc());
+        let statement = if *hours == BusinessHours::default() {
+            Statement::write("tenants.create", INSERT_WITHOUT_HOURS)
+                .bind(new.id.as_str())
+                .bind(new.name.as_str())
+                .bind(new.status.as_str())
+                .bind(now.naive_utc())
+        } else {
+            Statement::write("tenants.create", INSERT)
+                .bind(new.id.as_str())
+                .bind(new.name.as_str())
+                .bind(new.status.as_str())
+                .bind(hours.start.map(i32::from))
+                .bind(hours.end.map(i32::from))
+                .bind(hours.timezone.as_deref())
+                .bind(now.naive_utc())
+        };
         match self.postgres.fetch(statement).await {
             Ok(rows) => written(&rows, &new.id),
             Err(Failure::UniqueViolation { .. }) => Err(exists(&new.id)),
@@ -134,17 +155,22 @@ impl TenantStore for PostgresTenants {
     }
 
     async fn update(&self, id: &TenantId, update: &TenantUpdate, now: DateTime<Utc>) -> Result<Tenant> {
-        let statement = Statement::write("tenants.update", UPDATE)
+        let keeps_hours = update.start.is_none() && update.end.is_none() && update.timezone.is_none();
+        let sql = if keeps_hours { UPDATE_WITHOUT_HOURS } else { UPDATE };
+        let mut statement = Statement::write("tenants.update", sql)
             .bind(id.as_str())
             .bind(update.name.as_deref())
-            .bind(update.status.map(TenantStatus::as_str))
-            .bind(update.start.is_some())
-            .bind(update.start.flatten().map(i32::from))
-            .bind(update.end.is_some())
-            .bind(update.end.flatten().map(i32::from))
-            .bind(update.timezone.is_some())
-            .bind(update.timezone.as_ref().and_then(Option::as_deref))
-            .bind(now.naive_utc());
+            .bind(update.status.map(TenantStatus::as_str));
+        if !keeps_hours {
+            statement = statement
+                .bind(update.start.is_some())
+                .bind(update.start.flatten().map(i32::from))
+                .bind(update.end.is_some())
+                .bind(update.end.flatten().map(i32::from))
+                .bind(update.timezone.is_some())
+                .bind(update.timezone.as_ref().and_then(Option::as_deref));
+        }
+        let statement = statement.bind(now.naive_utc());
         written(&self.postgres.fetch(statement).await?, id)
     }
 
@@ -181,7 +207,7 @@ impl TenantStore for PostgresTenants {
                 enter(tx, &id).await?;
                 let spellings = spellings(tx, &identifier).await?;
                 let own = spellings.iter().filter(|spelling| spelling.owner == id.as_str());
-                let rows: Vec<i32> = own.map(|spelling| spelling.row).collect();
+                let rows: Vec<i64> = own.map(|spelling| spelling.row).collect();
                 if rows.is_empty() {
                     return Err(Failure::Abandoned(identifier_not_found(&id)));
                 }
@@ -207,12 +233,12 @@ impl TenantStore for PostgresTenants {
 
 /// One row that means the identifier in question.
 struct Spelling {
-    row: i32,
+    row: i64,
     owner: String,
 }
 
 /// Closes the door behind us until the transaction ends, and answers the tenant's row.
-async fn enter(tx: &mut Tx, id: &TenantId) -> std::result::Result<i32, Failure> {
+async fn enter(tx: &mut Tx, id: &TenantId) -> std::result::Result<i64, Failure> {
     tx.execute(Statement::read("tenants.door", DOOR)).await?;
     let rows = tx
         .fetch(Statement::read("tenants.row_id", ROW_ID).bind(id.as_str().to_owned()))

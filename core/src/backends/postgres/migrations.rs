@@ -34,6 +34,7 @@ const MIGRATIONS: &[Migration] = migrations![
     3 "0003_missing_defaults",
     4 "0004_missing_indexes",
     5 "0005_lock_fences",
+    6 "0006_identifier_spellings",
 ];
 
 /// One run at a time ("posada" as a number). Other runs wait as long as they may; tables are waited for only
