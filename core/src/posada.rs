@@ -12,7 +12,8 @@ use crate::flags::{FeatureFlags, FlagOptions, FlagStore, MemoryFlags, RedisFlags
 use crate::health::{Check, Health};
 use crate::limits::{LimitStore, MemoryLimits, RateLimiter, RedisLimits};
 use crate::locks::{
-    HoldStore, LockManager, LockStore, MemoryAudit, MemoryHolds, MemoryLocks, RedisHolds, RedisLocks,
+    AuditStore, HoldStore, LockManager, LockStore, MemoryAudit, MemoryHolds, MemoryLocks, PostgresAudit,
+    RedisHolds, RedisLocks,
 };
 use crate::pms::{LocalGate, MockPms, Patience, PmsClient, PmsProvider};
 use crate::sessions::{MemorySessions, RedisSessions, SessionManager, SessionOptions, SessionStore};
@@ -348,7 +349,10 @@ impl Parts<'_> {
                 Arc::new(MemoryHolds::new(self.clock.clone())),
             ),
         };
-        let audit = Arc::new(MemoryAudit::default());
+        let audit: Arc<dyn AuditStore> = match self.postgres {
+            Some(postgres) => Arc::new(PostgresAudit::new(postgres.clone())),
+            None => Arc::new(MemoryAudit::default()),
+        };
         LockManager::new(locks, holds, audit, self.clock.clone(), self.tasks.clone())
     }
 

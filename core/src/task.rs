@@ -14,6 +14,12 @@ use tokio_util::task::TaskTracker;
 
 use crate::error::{Error, Result, codes};
 
+tokio::task_local! {
+    /// Set inside every task of ours. What [`Tasks::close`] already waits for may still do what it needs to end well,
+    /// such as writing what it has collected.
+    static IN_A_TASK: ();
+}
+
 /// The tasks of one [`Posada`](crate::Posada). Clones share them.
 #[derive(Debug, Clone)]
 pub(crate) struct Tasks {
@@ -34,13 +40,13 @@ impl Tasks {
 
     /// Runs `work` to its end, whether or not the returned future is awaited or dropped.
     ///
-    /// `work` must bound itself by a deadline: `close()` waits for it.
+    /// `work` must bound itself by a deadline: `close()` waits for it. After `close()` only tasks of ours may detach.
     pub(crate) async fn detach<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
     {
-        if self.stopping.is_cancelled() {
+        if self.stopping.is_cancelled() && IN_A_TASK.try_get().is_err() {
             return Err(closed());
         }
         let Some(handle) = self.spawn(work) else {
@@ -104,7 +110,7 @@ impl Tasks {
     {
         let runtime = Handle::try_current().ok().or_else(|| self.runtime.clone())?;
         #[allow(clippy::disallowed_methods, reason = "this is the one place that spawns")]
-        Some(runtime.spawn(self.tracker.track_future(work)))
+        Some(runtime.spawn(self.tracker.track_future(IN_A_TASK.scope((), work))))
     }
 }
 
@@ -157,6 +163,19 @@ mod tests {
         let tasks = Tasks::new();
         tasks.in_background(async {});
         assert_eq!(tasks.tracker.len(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_close_waits_for_may_still_detach() {
+        let tasks = Tasks::new();
+        let (inner, stopping) = (tasks.clone(), tasks.stopping());
+        let (done, finished) = oneshot::channel();
+        tasks.in_background(async move {
+            stopping.cancelled().await;
+            let _ = done.send(inner.detach(async { Ok(1) }).await.is_ok());
+        });
+        assert_eq!(tasks.close(Duration::from_secs(5)).await, 0);
+        assert!(finished.await.unwrap());
     }
 
     #[tokio::test]

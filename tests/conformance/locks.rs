@@ -4,7 +4,14 @@ use std::time::Duration;
 
 use posada::testkit::{holds, locks};
 use posada::{AcquireOptions, Posada, Resource, Settings, Stay, StayHold, TenantId, codes};
-use posada_tests::{RedisServer, servers, unique};
+use posada_tests::{PostgresServer, RedisServer, servers, unique};
+
+/// The three schemas that are in use.
+const LAYOUTS: [&str; 3] = [
+    include_str!("../vectors/schema/l1.sql"),
+    include_str!("../vectors/schema/l2.sql"),
+    include_str!("../vectors/schema/l3.sql"),
+];
 
 fn on(url: &str) -> Posada {
     Posada::builder()
@@ -144,4 +151,115 @@ async fn a_refused_hold_does_not_slow_down_with_the_number_of_holds() {
             .len(),
         10_000
     );
+}
+
+/// A handle with its audit in a new database of this layout.
+fn audited(layout: &str) -> (String, Posada) {
+    let name = unique("audit");
+    servers::postgres().create_database(&name);
+    servers::postgres().execute_in(&name, layout);
+    let settings = Settings::builder()
+        .redis_url(servers::redis().url())
+        .postgres_url(servers::postgres().url_of(&name));
+    let posada = Posada::builder()
+        .settings(settings.build().unwrap())
+        .build()
+        .unwrap();
+    (name, posada)
+}
+
+#[tokio::test]
+async fn the_audit_fits_every_layout_in_the_wild() {
+    for layout in LAYOUTS {
+        let (_, posada) = audited(layout);
+        holds::suite(posada.locks(), &unique("audited")).await;
+        locks::suite(posada.locks(), &unique("audited")).await;
+        posada.close().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn close_writes_the_audit_and_releases_dropped_guards() {
+    let (database, posada) = audited(LAYOUTS[1]);
+    let name = unique("closing");
+    drop(
+        posada
+            .locks()
+            .acquire(&name, &AcquireOptions::new())
+            .await
+            .unwrap(),
+    );
+    posada.close().await.unwrap();
+    let events =
+        format!("SELECT string_agg(event_type, ' ' ORDER BY id) FROM lock_audit WHERE lock_key = '{name}'");
+    assert_eq!(
+        servers::postgres().execute_in(&database, &events),
+        "acquired released"
+    );
+}
+
+#[tokio::test]
+async fn the_rows_are_those_of_the_app() {
+    let (database, posada) = audited(LAYOUTS[0]);
+    let long = "x".repeat(150);
+    for tenant in ["hotel-test", &long] {
+        let tenant = TenantId::parse(tenant).unwrap();
+        let stay = Stay::parse("2027-03-10", "2027-03-12").unwrap();
+        let request = StayHold::new(Resource::room("101").unwrap(), stay)
+            .tenant(&tenant)
+            .session_id(unique("s"));
+        posada
+            .locks()
+            .hold_stay(&request)
+            .await
+            .unwrap()
+            .release()
+            .await
+            .unwrap();
+    }
+    posada.locks().flush_audit(Duration::from_secs(5)).await.unwrap();
+    let rows = "SELECT lock_key, event_type, tenant_id, details->>'check_out', details->>'tenant_id' = repeat('x', 150),
+                       abs(extract(epoch FROM timestamp - now() AT TIME ZONE 'utc')) < 60
+                FROM lock_audit WHERE event_type = 'acquired' AND lock_key LIKE '%:2027-03-10:%' ORDER BY id DESC LIMIT 2";
+    let key = |tenant: &str| format!("tenant:{tenant}:lock:room:101:2027-03-10:2027-03-12");
+    assert_eq!(
+        servers::postgres().execute_in(&database, rows),
+        format!(
+            "{}|acquired||2027-03-12|t|t\n{}|acquired|hotel-test|2027-03-12||t",
+            key(&long),
+            key("hotel-test")
+        )
+    );
+}
+
+#[tokio::test]
+async fn an_outage_of_postgres_delays_the_audit_and_nothing_else() {
+    let mut postgres = PostgresServer::start();
+    postgres.execute(LAYOUTS[1]);
+    let settings = Settings::builder()
+        .redis_url(servers::redis().url())
+        .postgres_url(postgres.url());
+    let posada = Posada::builder()
+        .settings(settings.build().unwrap())
+        .build()
+        .unwrap();
+    let name = unique("outage");
+    postgres.stop();
+    for _ in 0..3 {
+        let lock = posada
+            .locks()
+            .acquire(&name, &AcquireOptions::new())
+            .await
+            .unwrap();
+        lock.release().await.unwrap();
+    }
+    let waiting = posada
+        .locks()
+        .flush_audit(Duration::from_millis(300))
+        .await
+        .unwrap_err();
+    assert!(waiting.is(codes::POSTGRES_TIMEOUT));
+    postgres.start_again();
+    posada.locks().flush_audit(Duration::from_secs(40)).await.unwrap();
+    assert_eq!(posada.locks().audit(&name, 10).await.unwrap().len(), 6);
 }

@@ -52,7 +52,7 @@ use std::sync::Arc;
 
 use audit::Audit;
 pub use audit::{AuditEntry, AuditEvent};
-pub(crate) use audit::{AuditStore, MemoryAudit};
+pub(crate) use audit::{AuditStore, MemoryAudit, PostgresAudit};
 pub use guard::LockGuard;
 use holds::Holds;
 pub use holds::{Hold, HoldState, Resource, StayHold};

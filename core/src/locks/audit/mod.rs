@@ -10,6 +10,7 @@
 
 mod memory;
 mod model;
+mod postgres;
 mod store;
 
 use std::collections::VecDeque;
@@ -21,6 +22,7 @@ use tokio::sync::{Notify, watch};
 pub(crate) use memory::MemoryAudit;
 pub use model::{AuditEntry, AuditEvent};
 pub(crate) use model::{fit_key, shown_token};
+pub(crate) use postgres::PostgresAudit;
 pub(crate) use store::AuditStore;
 
 use crate::error::{Error, Kind, Result, codes};
