@@ -61,11 +61,11 @@ impl Claim {
             }
             let sent = named.instant();
             let outcome = self.attempt(waiter.is_some()).await;
-            let waited = named.instant().saturating_duration_since(begun);
-            let left = wait.saturating_sub(waited);
+            let elapsed = named.instant().saturating_duration_since(begun);
+            let left = wait.saturating_sub(elapsed);
             let pause = match outcome {
                 Ok(Grant::Granted(lease)) => {
-                    metrics::histogram!(names::LOCK_WAIT_SECONDS).record(waited.as_secs_f64());
+                    metrics::histogram!(names::LOCK_WAIT_SECONDS).record(elapsed.as_secs_f64());
                     return Ok((self.key.clone(), lease, sent));
                 }
                 Ok(Grant::Busy {

@@ -48,7 +48,7 @@ impl Keeper {
     pub(super) fn keep(&self, held: &Arc<Held>, max_hold: Duration) {
         let kept = Kept {
             held: held.clone(),
-            until: held.granted + max_hold.min(Duration::from_secs(366 * 24 * 3600)),
+            until: held.granted + max_hold.min(Duration::from_hours(366 * 24)),
         };
         self.plan(kept, held.granted + held.ttl / 3);
     }
@@ -99,7 +99,7 @@ impl Keeper {
             }
             due.push(entry.remove());
         }
-        (due, Duration::from_secs(3600))
+        (due, Duration::from_hours(1))
     }
 
     async fn extend(&self, kept: Kept) {

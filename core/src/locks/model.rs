@@ -71,9 +71,9 @@ impl AcquireOptions {
     /// Shortest time to live. Below it, clock drift and one slow answer eat the whole lease.
     pub const MIN_TTL: Duration = Duration::from_millis(10);
     /// Longest time to live. A lock that is needed for longer should extend itself.
-    pub const MAX_TTL: Duration = Duration::from_secs(24 * 3600);
+    pub const MAX_TTL: Duration = Duration::from_hours(24);
     /// Longest wait.
-    pub const MAX_WAIT: Duration = Duration::from_secs(3600);
+    pub const MAX_WAIT: Duration = Duration::from_hours(1);
 
     /// 30 seconds to live, no wait, no extension by itself, this process as the owner, no tenant.
     pub fn new() -> Self {
@@ -82,7 +82,7 @@ impl AcquireOptions {
             wait: Duration::ZERO,
             owner: None,
             auto_extend: false,
-            max_hold: Duration::from_secs(600),
+            max_hold: Duration::from_mins(10),
             tenant: None,
         }
     }

@@ -27,7 +27,7 @@ static RELEASE: Script = Script::new(
 
 /// How long a lock is remembered after its end: its fence does not go back meanwhile, even if the server's clock does
 /// by as much, and an end without a release is still noticed.
-const RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
+const RETENTION: Duration = Duration::from_hours(7 * 24);
 
 /// Locks on a Redis server, Sentinel group or cluster.
 pub(crate) struct RedisLocks {

@@ -255,7 +255,7 @@ async fn two_extensions_and_no_third(locks: &LockManager, tenant: &TenantId) {
 async fn a_confirmation_keeps_a_hold_alive_without_an_extension(locks: &LockManager, tenant: &TenantId) {
     let request = wish(tenant, "ana", stay("2027-03-10", "2027-03-12"));
     let hold = locks.hold_stay(&request.clone().ttl(SHORT)).await.unwrap();
-    hold.confirm(Duration::from_secs(60)).await.unwrap();
+    hold.confirm(Duration::from_mins(1)).await.unwrap();
     assert!(hold.remaining() > Duration::from_secs(50) && hold.extensions() == 0);
     let end = hold.expires_at();
     hold.confirm(SHORT).await.unwrap();
@@ -324,6 +324,8 @@ async fn holds_are_listed_by_night(locks: &LockManager, tenant: &TenantId) {
 }
 
 async fn everything_is_audited(locks: &LockManager, tenant: &TenantId) {
+    use AuditEvent::{Acquired, Conflict, Extended, Released};
+
     let request = wish(tenant, "ana", stay("2027-03-10", "2027-03-12")).user_id("549");
     let hold = locks.hold_stay(&request).await.unwrap();
     assert!(is_taken(locks, &wish(tenant, "bea", stay("2027-03-10", "2027-03-12"))).await);
@@ -334,7 +336,6 @@ async fn everything_is_audited(locks: &LockManager, tenant: &TenantId) {
     let mut rows = locks.audit(&key, 10).await.unwrap();
     rows.reverse();
     let events: Vec<_> = rows.iter().map(|row| row.event).collect();
-    use AuditEvent::{Acquired, Conflict, Extended, Released};
     assert_eq!(events, [Acquired, Conflict, Extended, Released]);
     assert!(rows.iter().all(|row| row.tenant.as_ref() == Some(tenant)));
     let details = &rows[0].details;

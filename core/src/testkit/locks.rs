@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -272,29 +273,24 @@ async fn a_dropped_guard_releases(locks: &LockManager, name: &str) {
 }
 
 async fn many_callers_are_never_inside_together(locks: &LockManager, name: &str) {
-    let inside = Arc::new(Mutex::new((false, 0)));
-    let callers = (0..20).map(|_| {
-        let (locks, inside) = (locks.clone(), inside.clone());
-        async move {
-            for _ in 0..5 {
-                let guard = locks.acquire(name, &options().wait(LONG)).await.unwrap();
-                assert!(
-                    !std::mem::replace(&mut inside.lock().unwrap().0, true),
-                    "two inside"
-                );
-                tokio::task::yield_now().await;
-                let mut state = inside.lock().unwrap();
-                *state = (false, state.1 + 1);
-                drop(state);
-                guard.release().await.unwrap();
-            }
+    let (inside, visits) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let callers = (0..20).map(async |_| {
+        for _ in 0..5 {
+            let guard = locks.acquire(name, &options().wait(LONG)).await.unwrap();
+            assert!(!inside.swap(true, Ordering::SeqCst), "two inside");
+            tokio::task::yield_now().await;
+            visits.fetch_add(1, Ordering::SeqCst);
+            inside.store(false, Ordering::SeqCst);
+            guard.release().await.unwrap();
         }
     });
     futures_util::future::join_all(callers).await;
-    assert_eq!(inside.lock().unwrap().1, 100);
+    assert_eq!(visits.into_inner(), 100);
 }
 
 async fn everything_is_audited_in_order(locks: &LockManager, name: &str) {
+    use AuditEvent::{Acquired, Conflict, Expired, Extended, Released};
+
     let guard = locks
         .acquire(name, &options().ttl(SHORT).owner("ana"))
         .await
@@ -310,7 +306,6 @@ async fn everything_is_audited_in_order(locks: &LockManager, name: &str) {
     let mut rows = locks.audit(name, 20).await.unwrap();
     rows.reverse();
     let events: Vec<_> = rows.iter().map(|row| row.event).collect();
-    use AuditEvent::{Acquired, Conflict, Expired, Extended, Released};
     assert_eq!(
         events,
         [Acquired, Conflict, Extended, Expired, Acquired, Released]

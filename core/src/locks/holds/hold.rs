@@ -41,11 +41,11 @@ struct Term {
 
 impl Hold {
     /// What one extension adds unless another duration is given: 10 minutes.
-    pub const EXTENSION: Duration = Duration::from_secs(600);
+    pub const EXTENSION: Duration = Duration::from_mins(10);
     /// How often a hold may be extended.
     pub const MAX_EXTENSIONS: u32 = 2;
     /// How long [`confirm`](Self::confirm) may keep a hold alive.
-    pub const MAX_CONFIRMATION: Duration = Duration::from_secs(300);
+    pub const MAX_CONFIRMATION: Duration = Duration::from_mins(5);
 
     /// `asked` is when the request left us, `now` the server's time when it was answered.
     pub(super) fn new(

@@ -120,9 +120,9 @@ pub struct StayHold {
 
 impl StayHold {
     /// The time to live unless another is given: 20 minutes, as guests need them to decide.
-    pub const DEFAULT_TTL: Duration = Duration::from_secs(1200);
+    pub const DEFAULT_TTL: Duration = Duration::from_mins(20);
     /// Longest time to live.
-    pub const MAX_TTL: Duration = Duration::from_secs(7 * 24 * 3600);
+    pub const MAX_TTL: Duration = Duration::from_hours(7 * 24);
     /// Largest capacity.
     pub const MAX_CAPACITY: u32 = 1_000_000;
 

@@ -10,7 +10,7 @@ use crate::rng;
 
 /// How often ended holds are looked for. They do not count from the moment they end; this only says when the audit
 /// learns of it.
-const PERIOD: Duration = Duration::from_secs(60);
+const PERIOD: Duration = Duration::from_mins(1);
 /// Resources that are remembered. Holds of others are noticed by whoever next asks for their nights.
 const CAPACITY: usize = 100_000;
 /// Different values of the label `room_id`; the rest counts as `other`.
