@@ -15,6 +15,7 @@ mod limits_python;
 mod locks;
 mod migrations;
 mod postgres;
+mod postgres_tls;
 mod servers;
 mod sessions;
 mod sessions_python;

@@ -179,6 +179,16 @@ impl Probe {
         Ok(())
     }
 
+    /// Whether the connection that is lent next is encrypted.
+    pub async fn is_encrypted(&self) -> Result<bool> {
+        let text = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+        let rows = self
+            .postgres
+            .fetch(Statement::read("probe.encrypted", text))
+            .await?;
+        Ok(rows[0].try_get(0).map_err(Failure::from)?)
+    }
+
     /// The texts that are prepared on the connection that is lent next.
     pub async fn prepared_statements(&self) -> Result<Vec<String>> {
         let statement = Statement::read("probe.prepared", "SELECT statement FROM pg_prepared_statements");
