@@ -3,7 +3,7 @@
 use std::fmt;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use crate::error::{Error, Result};
 
@@ -34,27 +34,65 @@ impl Health {
     }
 
     /// `{"status":"healthy","postgres":"ok","redis":"ok","timestamp":"…"}`; a failed server shows `"error"`.
-    pub fn to_json(&self) -> Value {
-        json!({
-            "status": if self.is_healthy() { "healthy" } else { "unhealthy" },
-            "postgres": self.postgres.to_string(),
-            "redis": self.redis.to_string(),
-            "timestamp": self.timestamp.to_rfc3339_opts(SecondsFormat::Micros, false),
+    pub fn to_json(&self) -> String {
+        #[derive(Serialize)]
+        struct Shape {
+            status: &'static str,
+            postgres: &'static str,
+            redis: &'static str,
+            timestamp: String,
+        }
+        text(&Shape {
+            status: if self.is_healthy() { "healthy" } else { "unhealthy" },
+            postgres: self.postgres.as_str(),
+            redis: self.redis.as_str(),
+            timestamp: self.time(),
         })
     }
 
     /// `{"ready":true,"checks":{"database":true,"redis":true,"pms":true},"timestamp":"…"}`, as the app in
     /// production serves it at `/health/ready`. The PMS is not asked, as there by default.
-    pub fn to_readiness_json(&self) -> Value {
-        json!({
-            "ready": self.is_healthy(),
-            "checks": {
-                "database": self.postgres == Check::Ok,
-                "redis": self.redis == Check::Ok,
-                "pms": true,
+    pub fn to_readiness_json(&self) -> String {
+        #[derive(Serialize)]
+        struct Shape {
+            ready: bool,
+            checks: Checks,
+            timestamp: String,
+        }
+        #[derive(Serialize)]
+        struct Checks {
+            database: bool,
+            redis: bool,
+            pms: bool,
+        }
+        text(&Shape {
+            ready: self.is_healthy(),
+            checks: Checks {
+                database: self.postgres == Check::Ok,
+                redis: self.redis == Check::Ok,
+                pms: true,
             },
-            "timestamp": self.timestamp.to_rfc3339_opts(SecondsFormat::Micros, false),
+            timestamp: self.time(),
         })
+    }
+
+    fn time(&self) -> String {
+        self.timestamp.to_rfc3339_opts(SecondsFormat::Micros, false)
+    }
+}
+
+/// Texts and booleans always have a JSON form.
+fn text(shape: &impl Serialize) -> String {
+    serde_json::to_string(shape).unwrap_or_default()
+}
+
+impl Check {
+    /// `ok` or `error`.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Error(_) => "error",
+        }
     }
 }
 
@@ -66,10 +104,7 @@ impl From<Result<()>> for Check {
 
 impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Ok => "ok",
-            Self::Error(_) => "error",
-        })
+        f.write_str(self.as_str())
     }
 }
 
@@ -86,8 +121,8 @@ mod tests {
             timestamp: DateTime::UNIX_EPOCH,
         };
         assert_eq!(
-            health.to_json().to_string(),
-            r#"{"postgres":"ok","redis":"ok","status":"healthy","timestamp":"1970-01-01T00:00:00.000000+00:00"}"#
+            health.to_json(),
+            r#"{"status":"healthy","postgres":"ok","redis":"ok","timestamp":"1970-01-01T00:00:00.000000+00:00"}"#
         );
     }
 
@@ -99,9 +134,16 @@ mod tests {
             redis: failed,
             timestamp: DateTime::UNIX_EPOCH,
         };
-        assert_eq!(health.to_json()["status"], "unhealthy");
-        assert_eq!(health.to_json()["redis"], "error");
-        assert_eq!(health.to_readiness_json()["checks"]["redis"], false);
+        assert!(
+            health
+                .to_json()
+                .starts_with(r#"{"status":"unhealthy","postgres":"ok","redis":"error","#)
+        );
+        assert!(
+            health
+                .to_readiness_json()
+                .starts_with(r#"{"ready":false,"checks":{"database":true,"redis":false,"pms":true},"#)
+        );
         assert_eq!(health.redis, Check::Error("redis.timeout"));
     }
 }

@@ -1,4 +1,37 @@
-//! posada
+//! The data layer of a multi-tenant hotel backend.
+//!
+//! A guest's message needs five answers, and each is one service of a [`Posada`]:
+//!
+//! 1. Which hotel is it? [`TenantResolver`], over Postgres, answered from memory.
+//! 2. What was said before? [`SessionManager`], over Redis.
+//! 3. May the agent do this? [`FeatureFlags`], over Redis, answered from a snapshot.
+//! 4. Is the room still free in twenty minutes? [`LockManager`], over Redis, audited in Postgres.
+//! 5. Book it: [`PmsClient`], over the hotel's own system.
+//!
+//! Beside them stand [`RateLimiter`], [`Settings`] for where the servers are, and [`Error`] for everything that can
+//! go wrong. Values that several services share are [`TenantId`] and [`Stay`].
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> posada::Result<()> {
+//! use posada::{Context, NewTenant, Posada, Resolution};
+//!
+//! let posada = Posada::embedded();
+//! posada.tenants().create(NewTenant::new("hotel-test", "Hotel Test")?).await?;
+//! posada.tenants().add_identifier(&"hotel-test".parse()?, "+5491112345678", None).await?;
+//!
+//! let Resolution::Found { tenant, .. } = posada.tenants().resolve("5491112345678", None).await? else {
+//!     unreachable!("it was added above");
+//! };
+//! let session = posada.sessions().get_or_create("5491187654321", "whatsapp", Some(&tenant.id)).await?;
+//! assert_eq!(session.document.state(), Some("initial"));
+//! assert!(!posada.flags().is_enabled("canary.enabled", &Context::tenant(&tenant.id)));
+//! posada.close().await
+//! # }
+//! ```
+//!
+//! Every async method says whether dropping its future has no effect (*cancel-safe read*), loses only the answer
+//! (*detached*) or releases what it acquired (*owned*). Use posada inside a tokio runtime.
 
 #![forbid(unsafe_code)]
 
@@ -50,3 +83,8 @@ pub use tenants::{
     BusinessHours, Channel, Identifier, IdentifierKind, NewTenant, Resolution, ResolutionSource, Tenant,
     TenantId, TenantResolver, TenantStats, TenantStatus, TenantUpdate,
 };
+
+/// The README's code, compiled and run with the documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
