@@ -276,15 +276,10 @@ async fn no_call_scans_and_each_is_one_round_trip() {
     assert_eq!(calls() - before, 2, "a known conversation is read by one script");
     let before = calls();
     sessions.save(&mut session).await.unwrap();
-    assert_eq!(
-        calls() - before,
-        2,
-        "one script for the conversation, one for the index"
-    );
+    assert_eq!(calls() - before, 1, "the index has just been told");
     sessions.list(Some(&tenant)).await.unwrap();
     sessions.count(Some(&tenant)).await.unwrap();
     sessions.delete("549", Some(&tenant)).await.unwrap();
-    sessions.purge_tenant(&tenant).await.unwrap();
     calls();
 }
 
@@ -299,4 +294,35 @@ async fn a_server_that_forgot_the_scripts_learns_them_again() {
         .unwrap();
     server.command::<()>(&["SCRIPT", "FLUSH"]);
     posada.sessions().save(&mut session).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_purge_finds_what_only_the_app_has_written_and_nothing_of_others() {
+    let server = RedisServer::start();
+    let posada = on(server.url());
+    let sessions = posada.sessions();
+    let tenant = TenantId::parse("inn").unwrap();
+    let store = |key: &str, text: &str| server.command::<()>(&["SET", key, text, "EX", "1800"]);
+    let of = |user: &str, tenant: &str| format!(r#"{{"user_id": "{user}", "tenant_id": "{tenant}"}}"#);
+    store("session:inn:549", &of("549", "inn"));
+    store("session:inn:550", &of("550", "inn"));
+    // The app's own ambiguity, another tenant, another program's keys.
+    store("session:inn:x:549", &of("549", "inn:x"));
+    store("session:inn2:549", &of("549", "inn2"));
+    store("session:inn:token", "not a conversation");
+    server.command::<()>(&["RPUSH", "session:inn:list", "1"]);
+    sessions
+        .get_or_create("551", "whatsapp", Some(&tenant))
+        .await
+        .unwrap();
+    assert_eq!(sessions.purge_tenant(&tenant).await.unwrap(), 3);
+    assert_eq!(
+        server.command::<i64>(&["DBSIZE"]),
+        5,
+        "four of others and the list of tenants"
+    );
+
+    store("session:1549", r#"{"user_id": "1549"}"#);
+    assert_eq!(sessions.purge_user("549").await.unwrap(), 2);
+    assert_eq!(server.command::<i64>(&["EXISTS", "session:1549"]), 1);
 }

@@ -1,28 +1,25 @@
 //! Documents of the Python app: they survive posada, and both read the same texts in the same way.
 
-use std::path::Path;
-
 use posada::{Json, Posada, Settings, Turn};
 use posada_tests::{PythonPeer, servers, unique};
 
-/// The stored texts in `tests/vectors/sessions/`, written by Python's `json.dumps`.
-fn documents() -> Vec<(String, String)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors/sessions");
-    let mut documents: Vec<_> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
-        .map(|path| {
-            (
-                path.display().to_string(),
-                std::fs::read_to_string(&path).unwrap(),
-            )
-        })
-        .collect();
-    documents.sort();
-    assert!(documents.len() >= 8, "the vectors are missing");
-    documents
-}
+/// Stored texts, written by Python's `json.dumps`: see `tests/vectors/sessions/generate.py`.
+const DOCUMENTS: &[(&str, &str)] = &[
+    ("booking", include_str!("../vectors/sessions/booking.json")),
+    ("nested", include_str!("../vectors/sessions/nested.json")),
+    ("new", include_str!("../vectors/sessions/new.json")),
+    (
+        "new_with_tenant",
+        include_str!("../vectors/sessions/new_with_tenant.json"),
+    ),
+    ("numbers", include_str!("../vectors/sessions/numbers.json")),
+    ("order", include_str!("../vectors/sessions/order.json")),
+    ("texts", include_str!("../vectors/sessions/texts.json")),
+    (
+        "whole_second",
+        include_str!("../vectors/sessions/whole_second.json"),
+    ),
+];
 
 fn hexadecimal(text: &[u8]) -> String {
     text.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -33,17 +30,17 @@ async fn a_document_of_the_app_is_written_back_byte_for_byte_but_for_its_last_ac
     let server = servers::redis();
     let settings = Settings::builder().redis_url(server.url()).build().unwrap();
     let posada = Posada::builder().settings(settings).build().unwrap();
-    for (name, text) in documents() {
+    for (name, text) in DOCUMENTS {
         let user = unique("python");
         let key = format!("session:{user}");
-        server.command::<()>(&["SET", &key, &text, "EX", "1800"]);
+        server.command::<()>(&["SET", &key, text, "EX", "1800"]);
         let mut session = posada
             .sessions()
             .get_or_create(&user, "whatsapp", None)
             .await
             .unwrap();
         assert!(!session.is_new());
-        assert_eq!(session.document.to_text(), text, "{name}");
+        assert_eq!(session.document.to_text(), *text, "{name}");
         let active = |text: &str| {
             let document = Json::parse(text).unwrap();
             document.at(["last_activity"]).unwrap().to_text()
@@ -51,10 +48,10 @@ async fn a_document_of_the_app_is_written_back_byte_for_byte_but_for_its_last_ac
         posada.sessions().save(&mut session).await.unwrap();
         let stored = server.command::<String>(&["GET", &key]);
         let expected = text.replace(
-            &format!("\"last_activity\": {}", active(&text)),
+            &format!("\"last_activity\": {}", active(text)),
             &format!("\"last_activity\": {}", active(&stored)),
         );
-        assert_ne!(active(&stored), active(&text), "{name}");
+        assert_ne!(active(&stored), active(text), "{name}");
         assert_eq!(stored, expected, "{name}");
     }
 }
@@ -127,10 +124,9 @@ fn posada_reads_a_damaged_document_as_python_does() {
     ];
     let mut python = PythonPeer::start("json_peer.py", "");
     let mut random = Random(0x005e_5510_1234_5678);
-    let documents = documents();
     let mut accepted = 0;
     for round in 0..6000 {
-        let mut text: Vec<char> = documents[round % documents.len()].1.chars().collect();
+        let mut text: Vec<char> = DOCUMENTS[round % DOCUMENTS.len()].1.chars().collect();
         for _ in 0..=random.below(3) {
             let at = random.below(text.len());
             let until = at + random.below(2) * random.below(4).min(text.len() - at);

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use chrono::TimeDelta;
 
 use super::model::{ActiveSession, Address};
-use super::store::{Replaced, SessionStore, Stored};
-use super::version::{Rendered, Version};
+use super::store::{Replaced, Replacement, SessionStore, Stored};
+use super::version::Version;
 use crate::TenantId;
 use crate::backends::memory::{Change, ExpiringMap};
 use crate::backends::redis::keys;
@@ -64,19 +64,23 @@ impl SessionStore for MemorySessions {
         Ok((self.stored(at, &body), is_new))
     }
 
-    async fn replace(
-        &self,
-        at: &Address,
-        expected: Version,
-        new: &Rendered,
-        ttl: Duration,
-    ) -> Result<Replaced> {
-        let other = self.documents.update(at.clone(), |stored| match stored {
-            None => (Change::Keep, Err(Replaced::Missing)),
-            Some(stored) if ![expected, new.version].contains(&Version::of(stored)) => {
+    async fn replace(&self, at: &Address, replacement: Replacement<'_>) -> Result<Replaced> {
+        let Replacement {
+            expected,
+            new,
+            ttl,
+            is_repeat,
+        } = replacement;
+        let other = self.documents.update(at.clone(), |stored| {
+            let Some(stored) = stored else {
+                return (Change::Keep, Err(Replaced::Missing));
+            };
+            let version = Version::of(stored);
+            if version == expected || (is_repeat && version == new.version) {
+                (Change::Put(new.body.as_bytes().into(), Some(ttl)), Ok(None))
+            } else {
                 (Change::Keep, Ok(Some(stored.clone())))
             }
-            Some(_) => (Change::Put(new.body.as_bytes().into(), Some(ttl)), Ok(None)),
         });
         Ok(match other {
             Ok(None) => Replaced::Done,
@@ -119,6 +123,11 @@ impl SessionStore for MemorySessions {
 
     async fn purge_tenant(&self, tenant: &TenantId) -> Result<u64> {
         let purged = self.documents.retain(|at, _| at.tenant.as_ref() != Some(tenant));
+        Ok(u64::try_from(purged).unwrap_or(u64::MAX))
+    }
+
+    async fn purge_user(&self, user: &str) -> Result<u64> {
+        let purged = self.documents.retain(|at, _| &*at.user != user);
         Ok(u64::try_from(purged).unwrap_or(u64::MAX))
     }
 

@@ -265,36 +265,33 @@ impl SessionManager {
         Ok(active)
     }
 
-    /// Deletes every conversation of a tenant; answers how many there were. Detached.
+    /// Deletes every conversation of a tenant, also those that only the app has written; answers how many there were.
+    /// Detached.
+    ///
+    /// On one Redis server it walks all keys, so it is for the rare case. A cluster is not walked: there, what only
+    /// the app has written ends by itself after its 30 minutes.
     ///
     /// # Errors
     /// Only those of every call; after an error some may be left, and a repeat deletes those.
     pub async fn purge_tenant(&self, tenant: &TenantId) -> Result<u64> {
+        self.open()?;
         let (store, tenant) = (self.store.clone(), tenant.clone());
         self.tasks
             .detach(async move { store.purge_tenant(&tenant).await })
             .await
     }
 
-    /// Deletes the conversations of a user with every tenant that has had conversations, and with none; answers how
-    /// many there were. Detached.
+    /// Deletes the conversations of a user with every tenant and with none, found as by
+    /// [`purge_tenant`](Self::purge_tenant); answers how many there were. Detached.
     ///
     /// # Errors
     /// Only those of every call; after an error some may be left, and a repeat deletes those.
     pub async fn purge_user(&self, user: &str) -> Result<u64> {
-        self.address(user, None)?;
-        let (store, writer, user) = (self.store.clone(), self.writer.clone(), user.to_owned());
-        let work = async move {
-            let tenants = store.tenants().await?.into_iter().map(Some).chain([None]);
-            let deleted: Vec<bool> = stream::iter(tenants)
-                .map(|tenant| Address::new(&*store, &user, tenant.as_ref()))
-                .map(|at| async { writer.delete(&at?).await })
-                .buffer_unordered(AT_ONCE)
-                .try_collect()
-                .await?;
-            Ok(deleted.into_iter().map(u64::from).sum())
-        };
-        self.tasks.detach(work).await
+        let at = self.address(user, None)?;
+        let store = self.store.clone();
+        self.tasks
+            .detach(async move { store.purge_user(&at.user).await })
+            .await
     }
 
     fn address(&self, user: &str, tenant: Option<&TenantId>) -> Result<Address> {
@@ -389,6 +386,18 @@ mod tests {
         let text = session.document.to_text();
         assert!(text.contains(r#""created_at": "1970-01-01T00:00:00+00:00""#));
         assert!(text.contains(r#""last_activity": "1970-01-01T00:00:01.500000+00:00""#));
+    }
+
+    #[tokio::test]
+    async fn of_two_who_store_the_very_same_text_one_was_second() {
+        let (_, _, sessions) = in_memory();
+        let mut one = sessions.get_or_create("549", "whatsapp", None).await.unwrap();
+        one.document.set(["visits"], 1).unwrap();
+        let mut other = one.clone();
+        sessions.save(&mut one).await.unwrap();
+        let error = sessions.save(&mut other).await.unwrap_err();
+        assert_eq!(other.document, one.document);
+        assert!(error.is(codes::SESSIONS_CONFLICT));
     }
 
     #[tokio::test]

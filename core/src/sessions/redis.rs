@@ -11,10 +11,10 @@ use async_trait::async_trait;
 use chrono::TimeDelta;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
+use super::document::Document;
 use super::model::{ActiveSession, Address};
 use super::recent::Recent;
-use super::store::{Replaced, SessionStore, Stored};
-use super::version::{Rendered, Version};
+use super::store::{Replaced, Replacement, SessionStore, Stored};
 use crate::TenantId;
 use crate::backends::redis::{Failure, Redis, Script, keys};
 use crate::clock::SharedClock;
@@ -109,10 +109,55 @@ impl RedisSessions {
         }
     }
 
-    async fn unlink(&self, key: String) -> Result<u64, Failure> {
-        let mut command = cmd("UNLINK");
-        command.arg(key);
-        self.redis.read(&command).await
+    /// Removes keys, each by a call of its own because each may stand in another slot.
+    async fn unlink(&self, keys: Vec<Vec<u8>>) -> Result<u64, Failure> {
+        let unlink = |key: Vec<u8>| async move {
+            let mut command = cmd("UNLINK");
+            command.arg(key);
+            self.redis.read::<u64>(&command).await
+        };
+        let removed: Vec<u64> = stream::iter(keys)
+            .map(unlink)
+            .buffer_unordered(PURGE.1)
+            .try_collect()
+            .await?;
+        Ok(removed.into_iter().sum())
+    }
+
+    /// Removes what no index knows of. The app does not escape its keys, so the document itself must say that it
+    /// belongs to whom the pattern means. A cluster is not walked.
+    async fn purge_strays(
+        &self,
+        pattern: String,
+        belongs: impl Fn(&Document) -> bool + Send + Sync,
+    ) -> Result<u64, Failure> {
+        let (mut cursor, mut purged) = ("0".to_owned(), 0);
+        while !self.redis.is_cluster() {
+            let mut command = cmd("SCAN");
+            command
+                .arg(&cursor)
+                .arg("MATCH")
+                .arg(&pattern)
+                .arg("COUNT")
+                .arg(1000);
+            let (next, keys): (String, Vec<Vec<u8>>) = self.redis.read(&command).await?;
+            let mut strays = Vec::new();
+            for key in keys {
+                match self.redis.read::<Option<Vec<u8>>>(cmd("GET").arg(&key)).await {
+                    Ok(Some(body)) if Document::parse(&body).is_ok_and(|document| belongs(&document)) => {
+                        strays.push(key);
+                    }
+                    Ok(_) | Err(Failure::WrongType) => {}
+                    Err(failure) => return Err(failure),
+                }
+            }
+            purged += self.unlink(strays).await?;
+            if next == "0" {
+                break;
+            }
+            cursor = next;
+        }
+        Ok(purged)
     }
 
     async fn forget(&self, at: &Address) -> Result<(), Failure> {
@@ -150,34 +195,49 @@ impl SessionStore for RedisSessions {
             .arg(millis(ttl))
             .read::<(Vec<u8>, i64, bool)>();
         // An unknown conversation will exist after this call, so the index learns of it in the same round trip.
-        let reply = if self.is_noted(at, Duration::ZERO) {
+        let is_noted = self.is_noted(at, Duration::ZERO);
+        let reply = if is_noted {
             create.await
         } else {
             tokio::join!(create, self.note(at, ttl, false)).0
         };
         let (body, left, is_new) = named(at.key(), reply)?;
         let stored = stored((body, left));
-        self.correct(at, &stored);
+        if is_noted && is_new {
+            // Somebody else deleted what we had noted, and its entry with it.
+            self.note(at, ttl, false).await;
+        } else {
+            self.correct(at, &stored);
+        }
         Ok((stored, is_new))
     }
 
-    async fn replace(
-        &self,
-        at: &Address,
-        expected: Version,
-        new: &Rendered,
-        ttl: Duration,
-    ) -> Result<Replaced> {
+    async fn replace(&self, at: &Address, replacement: Replacement<'_>) -> Result<Replaced> {
+        let Replacement {
+            expected,
+            new,
+            ttl,
+            is_repeat,
+        } = replacement;
+        let repeated = if is_repeat {
+            new.version.hex()
+        } else {
+            String::new()
+        };
         let replace = self
             .redis
             .script(&REPLACE)
             .key(at.key())
             .arg(expected.hex())
             .arg(&new.body)
-            .arg(new.version.hex())
+            .arg(repeated)
             .arg(millis(ttl))
             .write::<(u8, Option<Vec<u8>>, Option<i64>)>();
-        let (reply, ()) = tokio::join!(replace, self.note(at, ttl, false));
+        let reply = if self.is_noted(at, ttl) {
+            replace.await
+        } else {
+            tokio::join!(replace, self.note(at, ttl, false)).0
+        };
         Ok(match named(at.key(), reply)? {
             (1, ..) => Replaced::Done,
             (2, Some(body), left) => Replaced::Occupied(stored((body, left.unwrap_or(-1)))),
@@ -234,22 +294,40 @@ impl SessionStore for RedisSessions {
                 .arg(PURGE.0 - 1);
             let users: Vec<String> = self.redis.read(&command).await?;
             if users.is_empty() {
-                return Ok(purged);
+                break;
             }
-            let keys: Vec<_> = users
-                .iter()
-                .map(|user| keys::session(Some(tenant), user))
-                .collect();
-            let removed: Vec<u64> = stream::iter(keys)
-                .map(|key| self.unlink(key))
-                .buffer_unordered(PURGE.1)
-                .try_collect()
-                .await?;
-            purged += removed.into_iter().sum::<u64>();
+            let keys = users.iter().map(|user| keys::session(Some(tenant), user).into());
+            purged += self.unlink(keys.collect()).await?;
             let mut command = cmd("ZREM");
             command.arg(keys::session_index(Some(tenant))).arg(&users);
             self.redis.read::<u64>(&command).await?;
         }
+        let name = tenant.as_str();
+        let strays = self.purge_strays(keys::sessions_of_tenant(tenant), |document| {
+            document.tenant_id() == Some(name)
+        });
+        Ok(purged + strays.await?)
+    }
+
+    async fn purge_user(&self, user: &str) -> Result<u64> {
+        let tenants: Vec<_> = self
+            .tenants()
+            .await?
+            .into_iter()
+            .map(Some)
+            .chain([None])
+            .collect();
+        let keys = tenants
+            .iter()
+            .map(|tenant| keys::session(tenant.as_ref(), user).into());
+        let purged = self.unlink(keys.collect()).await?;
+        for tenant in &tenants {
+            self.forget(&Address::new(self, user, tenant.as_ref())?).await?;
+        }
+        let strays = self.purge_strays(keys::sessions_of_user(user), |document| {
+            document.user_id() == Some(user)
+        });
+        Ok(purged + strays.await?)
     }
 
     async fn tenants(&self) -> Result<Vec<TenantId>> {

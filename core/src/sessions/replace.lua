@@ -1,9 +1,9 @@
 -- Replaces the text of a conversation if nobody else has written it. The text is never looked into: cjson would
 -- turn empty lists into objects and large integers into floats.
--- KEYS[1] the conversation; ARGV[1] SHA-1 of the text that must be there, ARGV[2] the new text, ARGV[3] its SHA-1,
--- ARGV[4] its life in milliseconds.
--- Answers {1, nil, nil} when it is done (also by an earlier call whose answer was lost), {0, nil, nil} when there is
--- nothing to replace, and {2, text, milliseconds or -1} when another text is there.
+-- KEYS[1] the conversation; ARGV[1] SHA-1 of the text that must be there, ARGV[2] the new text, ARGV[3] its SHA-1 if an
+-- earlier call whose answer was lost may have stored it, else '', ARGV[4] its life in milliseconds.
+-- Answers {1, nil, nil} when it is done, {0, nil, nil} when there is nothing to replace, and
+-- {2, text, milliseconds or -1} when another text is there.
 local stored = redis.pcall('GET', KEYS[1])
 if type(stored) == 'table' then return stored end
 if not stored then return { 0, false, false } end

@@ -25,14 +25,8 @@ pub(crate) trait SessionStore: Send + Sync + fmt::Debug {
     /// repeat.
     async fn create(&self, at: &Address, body: &str, ttl: Duration) -> Result<(Stored, bool)>;
 
-    /// Stores `new` if `expected` is stored, or if `new` itself is, so that a repeat is a success.
-    async fn replace(
-        &self,
-        at: &Address,
-        expected: Version,
-        new: &Rendered,
-        ttl: Duration,
-    ) -> Result<Replaced>;
+    /// Stores the new text if the expected one is stored.
+    async fn replace(&self, at: &Address, replacement: Replacement<'_>) -> Result<Replaced>;
 
     /// Renews the time to live; answers whether something is stored.
     async fn touch(&self, at: &Address, ttl: Duration) -> Result<bool>;
@@ -49,6 +43,9 @@ pub(crate) trait SessionStore: Send + Sync + fmt::Debug {
     /// Removes every conversation of a tenant; answers how many there were.
     async fn purge_tenant(&self, tenant: &TenantId) -> Result<u64>;
 
+    /// Removes every conversation of a user; answers how many there were.
+    async fn purge_user(&self, user: &str) -> Result<u64>;
+
     /// The tenants that have, or had, conversations.
     async fn tenants(&self) -> Result<Vec<TenantId>>;
 }
@@ -60,6 +57,20 @@ pub(crate) struct Stored {
     pub(crate) body: Vec<u8>,
     /// The time that it has left; `None` when it has no end.
     pub(crate) time_to_live: Option<Duration>,
+}
+
+/// What is to be stored instead of what.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Replacement<'a> {
+    /// What must be stored.
+    pub(crate) expected: Version,
+    /// What will be stored.
+    pub(crate) new: &'a Rendered,
+    /// Its life.
+    pub(crate) ttl: Duration,
+    /// Whether the same was asked before and the answer was lost: then it is also a success to find the new text.
+    /// Otherwise that is the work of somebody else who wrote the same, and counts as a conflict.
+    pub(crate) is_repeat: bool,
 }
 
 /// How a replacement ended.

@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::document::{Document, Identity};
 use super::model::{Address, Session};
 use super::options::SessionOptions;
-use super::store::{Replaced, SessionStore, Stored};
+use super::store::{Replaced, Replacement, SessionStore, Stored};
 use super::version::{Rendered, Version};
 use crate::clock::SharedClock;
 use crate::error::{Error, Kind, Result, codes};
@@ -79,7 +79,13 @@ impl Writer {
         expected: Version,
         new: &Rendered,
     ) -> Result<Replaced> {
-        let lost = match self.store.replace(at, expected, new, self.options.ttl).await {
+        let mut replacement = Replacement {
+            expected,
+            new,
+            ttl: self.options.ttl,
+            is_repeat: false,
+        };
+        let lost = match self.store.replace(at, replacement).await {
             Err(lost) if lost.kind() == Kind::Ambiguous => lost,
             outcome => return outcome,
         };
@@ -90,7 +96,8 @@ impl Writer {
             Ok(Some(stored)) => match Version::of(&stored.body) {
                 version if version == new.version => Ok(Replaced::Done),
                 version if version == expected => {
-                    self.store.replace(at, expected, new, self.options.ttl).await
+                    replacement.is_repeat = true;
+                    self.store.replace(at, replacement).await
                 }
                 _ => Ok(Replaced::Occupied(stored)),
             },
@@ -223,9 +230,13 @@ mod tests {
             let mut document = Document::parse(&stored.body).unwrap();
             let turns = document.at(["others"]).and_then(super::super::Json::as_i64);
             document.set(["others"], turns.unwrap_or(0) + 1).unwrap();
-            let version = Version::of(&stored.body);
-            let new = document.to_text().into();
-            let replaced = self.real.replace(at, version, &new, Duration::from_mins(1)).await;
+            let replacement = Replacement {
+                expected: Version::of(&stored.body),
+                new: &document.to_text().into(),
+                ttl: Duration::from_mins(1),
+                is_repeat: false,
+            };
+            let replaced = self.real.replace(at, replacement).await;
             assert!(matches!(replaced, Ok(Replaced::Done)));
         }
     }
@@ -251,29 +262,23 @@ mod tests {
             self.real.create(at, body, ttl).await
         }
 
-        async fn replace(
-            &self,
-            at: &Address,
-            expected: Version,
-            new: &Rendered,
-            ttl: Duration,
-        ) -> Result<Replaced> {
+        async fn replace(&self, at: &Address, replacement: Replacement<'_>) -> Result<Replaced> {
             let fate = self.fates.lock().unwrap().pop_front();
             match fate {
-                None => self.real.replace(at, expected, new, ttl).await,
+                None => self.real.replace(at, replacement).await,
                 Some(Fate::RequestLost) => Err(lost()),
                 Some(Fate::AnswerLost) => {
-                    self.real.replace(at, expected, new, ttl).await?;
+                    self.real.replace(at, replacement).await?;
                     Err(lost())
                 }
                 Some(Fate::AnswerLostThenOvertaken) => {
-                    self.real.replace(at, expected, new, ttl).await?;
+                    self.real.replace(at, replacement).await?;
                     self.somebody_else_writes(at).await;
                     Err(lost())
                 }
                 Some(Fate::Overtaken) => {
                     self.somebody_else_writes(at).await;
-                    self.real.replace(at, expected, new, ttl).await
+                    self.real.replace(at, replacement).await
                 }
                 Some(Fate::Silence) => {
                     *self.silent.lock().unwrap() = true;
@@ -301,6 +306,10 @@ mod tests {
 
         async fn purge_tenant(&self, tenant: &TenantId) -> Result<u64> {
             self.real.purge_tenant(tenant).await
+        }
+
+        async fn purge_user(&self, user: &str) -> Result<u64> {
+            self.real.purge_user(user).await
         }
 
         async fn tenants(&self) -> Result<Vec<TenantId>> {

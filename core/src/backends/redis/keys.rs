@@ -117,6 +117,27 @@ pub(crate) fn session(tenant: Option<&TenantId>, user: &str) -> String {
     }
 }
 
+/// A pattern for every conversation of a tenant, whoever stored it; it meets some of other tenants, too.
+pub(crate) fn sessions_of_tenant(tenant: &TenantId) -> String {
+    format!("session:{}:*", literal(tenant.as_str()))
+}
+
+/// A pattern for every conversation of a user, whoever stored it; it meets some of other users, too.
+pub(crate) fn sessions_of_user(user: &str) -> String {
+    format!("session:*{}", literal(user))
+}
+
+/// What means itself in a pattern.
+fn literal(text: &str) -> String {
+    text.chars().fold(String::new(), |mut pattern, character| {
+        if "*?[]\\^-".contains(character) {
+            pattern.push('\\');
+        }
+        pattern.push(character);
+        pattern
+    })
+}
+
 /// The live conversations of a tenant, or of those without one.
 pub(crate) fn session_index(tenant: Option<&TenantId>) -> String {
     match tenant {
@@ -179,5 +200,12 @@ mod tests {
             holds(Some("t"), "room", "101").ends,
             "posada:{stay:t:room:101}:ends"
         );
+    }
+
+    #[test]
+    fn a_pattern_means_the_names_in_it_literally() {
+        let tenant = TenantId::parse("a*[b]").unwrap();
+        assert_eq!(sessions_of_tenant(&tenant), r"session:a\*\[b\]:*");
+        assert_eq!(sessions_of_user("54?9"), r"session:*54\?9");
     }
 }
