@@ -124,7 +124,8 @@ async fn follow(service: Weak<Inner>, mut notices: Box<dyn FlagNotices>) {
     if !flags.0.follower.health.is_ready() {
         flags.load_as_follower(Scope::All).await;
     }
-    let mut pause = flags.pause();
+    // Notices do not put the poll off: while they rain, a foreign program may write too.
+    let mut poll = Box::pin(tokio::time::sleep(flags.pause()));
     drop(flags);
     loop {
         let event = tokio::select! {
@@ -133,7 +134,7 @@ async fn follow(service: Weak<Inner>, mut notices: Box<dyn FlagNotices>) {
                 None => return,
             },
             () = asked.notified() => None,
-            () = tokio::time::sleep(pause) => Some(Notice::Missed),
+            () = &mut poll => Some(Notice::Missed),
         };
         let Some(flags) = service.upgrade().map(FeatureFlags) else {
             return;
@@ -149,8 +150,11 @@ async fn follow(service: Weak<Inner>, mut notices: Box<dyn FlagNotices>) {
                 flags.scope_of(burst)
             }
         };
+        let is_complete = matches!(scope, Scope::All);
         flags.load_as_follower(scope).await;
-        pause = flags.pause();
+        if is_complete || flags.0.follower.health.is_failing() {
+            poll = Box::pin(tokio::time::sleep(flags.pause()));
+        }
     }
 }
 

@@ -34,6 +34,7 @@ impl FeatureFlags {
             let mut ledger = follower.ledger();
             (ledger.generation, std::mem::take(&mut ledger.explained))
         };
+        let scope = self.widen(scope);
         let complete = matches!(scope, Scope::All);
         let is_new_tenant = matches!(scope, Scope::Tenants(_));
         let answer = async {
@@ -103,6 +104,20 @@ impl FeatureFlags {
         self.tell_staleness();
         self.save().await;
         Ok(())
+    }
+
+    /// After an outage only a complete load makes the values fresh again.
+    fn widen(&self, scope: Scope) -> Scope {
+        if !self.0.follower.health.is_failing() {
+            return scope;
+        }
+        if let Scope::Noticed(tenants) | Scope::Tenants(tenants) = scope {
+            let wanted = self.0.follower.wanted.pin();
+            for tenant in tenants {
+                wanted.insert(tenant, ());
+            }
+        }
+        Scope::All
     }
 
     /// The tenants whose overrides a complete load reads: those that were given some through posada, those that

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::DateTime;
+use futures_util::FutureExt;
 use serde_json::Value;
 use tokio::sync::Notify;
 
@@ -319,6 +320,28 @@ async fn a_failed_write_changes_nothing_here() {
 }
 
 #[tokio::test]
+async fn a_write_whose_caller_went_away_still_ends() {
+    let store = Fickle::new();
+    let flags = service(&store);
+    let mut watch = flags.watch();
+    assert!(flags.set("flag", true, None).now_or_never().is_none());
+    wait_for(&mut watch, &changed("flag", None)).await;
+    assert!(flags.is_enabled("flag", &Context::new()));
+    assert_eq!(store.memory.load(&[]).await.unwrap().global["flag"], "1");
+}
+
+#[tokio::test]
+async fn a_slow_watcher_is_told_how_much_it_missed() {
+    let flags = service(&Fickle::new());
+    let mut watch = flags.watch();
+    for turn in 0..watch::BACKLOG + 3 {
+        flags.set("flag", turn % 2 == 0, None).await.unwrap();
+    }
+    assert_eq!(watch.next().await, Some(FlagChange::Missed(3)));
+    assert_eq!(watch.next().await, Some(changed("flag", None)));
+}
+
+#[tokio::test]
 async fn a_tenant_that_only_foreigners_override_is_looked_up_when_it_is_named() {
     let store = Fickle::new();
     let flags = service(&store);
@@ -329,6 +352,47 @@ async fn a_tenant_that_only_foreigners_override_is_looked_up_when_it_is_named() 
     assert!(!flags.is_enabled("flag", &Context::tenant(&tenant)));
     wait_for(&mut watch, &changed("flag", Some(&tenant))).await;
     assert!(flags.is_enabled("flag", &Context::tenant(&tenant)));
+}
+
+#[tokio::test]
+async fn notices_do_not_put_the_poll_off() {
+    let store = Fickle::new();
+    let options = FlagOptions {
+        poll: Duration::from_millis(50),
+        ..FlagOptions::default()
+    };
+    let flags = FeatureFlags::new(store.clone(), SystemClock::shared(), Tasks::new(), options);
+    let tenant = tenant("hotel-test");
+    flags.warm(std::slice::from_ref(&tenant)).await.unwrap();
+    store.write_as_a_foreigner(Some(&tenant), "foreign", Some("1"));
+    tokio::time::timeout(Duration::from_secs(5), async {
+        for turn in 0.. {
+            if flags.is_enabled("foreign", &Context::tenant(&tenant)) {
+                break;
+            }
+            flags.set("busy", turn % 2 == 0, None).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
+async fn after_an_outage_one_load_confirms_everything() {
+    let store = Fickle::new();
+    let flags = service(&store);
+    let (known, new) = (tenant("known"), tenant("new"));
+    flags.set("flag", true, Some(&known)).await.unwrap();
+    store.fail(true);
+    assert!(flags.refresh().await.is_err());
+    store.write_as_a_foreigner(Some(&known), "flag", Some("0"));
+    store.write_as_a_foreigner(Some(&new), "flag", Some("1"));
+    store.fail(false);
+    flags.warm(std::slice::from_ref(&new)).await.unwrap();
+    let evaluation = flags.evaluate("flag", &Context::tenant(&known));
+    assert_eq!((evaluation.value, evaluation.reason), (false, Reason::Static));
+    assert!(flags.is_enabled("flag", &Context::tenant(&new)));
 }
 
 #[tokio::test]
