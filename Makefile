@@ -27,9 +27,10 @@ fmt: ## formats the sources
 doc: ## the API's documentation, in target/doc
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
 
-bench: ## the benchmarks, on servers started for them
+bench: ## the benchmarks as ratios, on servers started for them (ROWS=locks for some)
 	@scripts/install-packages
-	$(SERVERS) cargo bench --workspace
+	cargo build -q --release -p posada-examples --bin quickstart
+	$(SERVERS) cargo bench -q -p posada-tests --bench ratios -- $(ROWS)
 
 servers: ## a shell with all servers running and their URLs in its environment
 	@scripts/install-packages
