@@ -223,7 +223,10 @@ pub(super) fn leaves_connection_usable(error: &sqlx::Error) -> bool {
 fn from_network(broken: &io::Error) -> Failure {
     let reason = broken.to_string();
     // The driver passes a refused certificate on as a broken connection; trying again would not help.
-    let about_tls = broken.get_ref().is_some_and(|cause| cause.is::<rustls::Error>());
+    let about_tls = broken
+        .get_ref()
+        .and_then(|cause| cause.downcast_ref::<rustls::Error>())
+        .is_some();
     if about_tls {
         Failure::Tls { reason }
     } else {

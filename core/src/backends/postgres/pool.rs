@@ -276,7 +276,7 @@ impl Shared {
         match connect(&self.settings, Pooling::Transaction, limit).await? {
             Found::Ready(connection) => Ok((connection, Pooling::Transaction)),
             Found::Pooler => Err(Failure::Refused {
-                reason: "the pooler accepts no connection of this kind".into(),
+                reason: "the pooler takes no start-up options; is the variable PGOPTIONS set?".into(),
             }),
         }
     }
