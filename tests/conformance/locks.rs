@@ -263,3 +263,31 @@ async fn an_outage_of_postgres_delays_the_audit_and_nothing_else() {
     posada.locks().flush_audit(Duration::from_secs(40)).await.unwrap();
     assert_eq!(posada.locks().audit(&name, 10).await.unwrap().len(), 6);
 }
+
+#[tokio::test]
+async fn an_evicted_key_neither_gives_a_night_out_twice_nor_keeps_it_for_ever() {
+    let server = servers::redis();
+    let posada = on(server.url());
+    let stay = Stay::parse("2027-03-10", "2027-03-12").unwrap();
+    let room = Resource::room(&unique("evicted")).unwrap();
+    let request = |session: &str| StayHold::new(room.clone(), stay).session_id(session);
+    let short = request("ana").ttl(Duration::from_millis(400));
+    posada.locks().hold_stay(&short).await.unwrap();
+    server.command::<()>(&["DEL", &format!("posada:{{stay:{room}}}:ends")]);
+    let error = posada.locks().hold_stay(&request("bea")).await.unwrap_err();
+    assert!(
+        error.is(codes::LOCKS_NIGHTS_TAKEN) && error.fact("frees_at").is_some(),
+        "{error}"
+    );
+    tokio::time::sleep(Duration::from_millis(450)).await;
+    posada.locks().hold_stay(&request("bea")).await.unwrap();
+    server.command::<()>(&["DEL", &format!("posada:{{stay:{room}}}:book")]);
+    posada.locks().hold_stay(&request("eva")).await.unwrap();
+    let live = posada.locks().holds(None, &room, stay).await.unwrap();
+    assert_eq!(
+        live.iter()
+            .map(|hold| hold.session_id.as_deref())
+            .collect::<Vec<_>>(),
+        [Some("eva")]
+    );
+}

@@ -1,6 +1,6 @@
 -- What the scripts of stay holds share.
 --
--- KEYS[1] book  hash: 'fence'; 'n' .. day -> units held in that night (absent when none);
+-- KEYS[1] book  hash: 'fence'; 'live' -> how many holds; 'n' .. day -> units held in that night (absent when none);
 --               'h' .. slot -> id, token, quantity, fence, acquired (ms), expires (ms), extensions, user, parted by tabs
 -- KEYS[2] ends  sorted set of slots by the end of their hold (ms)
 --
@@ -17,6 +17,7 @@ local clock = redis.call('TIME')
 local now_us = clock[1] * 1000000 + clock[2]
 local now = math.floor(now_us / 1000)
 
+-- A number of microseconds has more digits than Lua writes by itself.
 local function whole(number)
   return string.format('%.0f', number)
 end
@@ -36,15 +37,15 @@ local function read_record(text)
 end
 
 local function record_text(record)
-  return table.concat({ record.id, record.token, whole(record.quantity), record.fence, record.acquired,
-    whole(record.expires), whole(record.extensions), record.user }, '\t')
+  return table.concat({ record.id, record.token, record.quantity, record.fence, record.acquired,
+    record.expires, record.extensions, record.user }, '\t')
 end
 
--- Calls command(key, ...) with any number of arguments.
-local function in_chunks(command, key, arguments, chunk)
+-- Calls command(key, ...) with any (even) number of arguments.
+local function in_chunks(command, key, arguments)
   local answers = {}
-  for from = 1, #arguments, chunk do
-    local answer = redis.call(command, key, unpack(arguments, from, math.min(from + chunk - 1, #arguments)))
+  for from = 1, #arguments, CHUNK do
+    local answer = redis.call(command, key, unpack(arguments, from, math.min(from + CHUNK - 1, #arguments)))
     if type(answer) == 'table' then
       for index = 1, #answer do answers[#answers + 1] = answer[index] end
     end
@@ -57,28 +58,28 @@ local function change_nights(change)
   local days, fields = {}, {}
   for day in pairs(change) do
     days[#days + 1] = day
-    fields[#fields + 1] = 'n' .. whole(day)
+    fields[#fields + 1] = 'n' .. day
   end
-  local counts = in_chunks('HMGET', KEYS[1], fields, CHUNK)
+  local counts = in_chunks('HMGET', KEYS[1], fields)
   local gone, kept = {}, {}
   for index, day in ipairs(days) do
     local units = (tonumber(counts[index]) or 0) + change[day]
     if units > 0 then
       kept[#kept + 1] = fields[index]
-      kept[#kept + 1] = whole(units)
+      kept[#kept + 1] = units
     else
       gone[#gone + 1] = fields[index]
     end
   end
-  in_chunks('HSET', KEYS[1], kept, CHUNK)
-  in_chunks('HDEL', KEYS[1], gone, CHUNK)
+  in_chunks('HSET', KEYS[1], kept)
+  in_chunks('HDEL', KEYS[1], gone)
 end
 
 -- Takes slots out of the book; answers a flat list of slot and record.
 local function take(slots)
   local fields = {}
   for index, slot in ipairs(slots) do fields[index] = 'h' .. slot end
-  local records = in_chunks('HMGET', KEYS[1], fields, CHUNK)
+  local records = in_chunks('HMGET', KEYS[1], fields)
   -- Units by the nights on which they begin and end, so that ten thousand long holds cost no more than their
   -- different nights.
   local edges, taken = {}, {}
@@ -103,23 +104,58 @@ local function take(slots)
     end
   end
   change_nights(change)
-  in_chunks('HDEL', KEYS[1], fields, CHUNK)
-  in_chunks('ZREM', KEYS[2], slots, CHUNK)
+  if #taken > 0 then redis.call('HINCRBY', KEYS[1], 'live', -#taken / 2) end
+  in_chunks('HDEL', KEYS[1], fields)
+  in_chunks('ZREM', KEYS[2], slots)
   return taken
 end
 
 -- Takes out the holds whose time has passed, each once in all scripts together.
 local function take_expired()
-  local slots = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', whole(now))
+  local slots = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now)
   if #slots == 0 then return {} end
   return take(slots)
 end
 
-local function write_record(slot, record)
-  redis.call('HSET', KEYS[1], 'h' .. slot, record_text(record))
-  redis.call('ZADD', KEYS[2], whole(record.expires), slot)
+-- Writes a record, and with it the fields and values that `more` lists. Answers the record's text.
+local function write_record(slot, record, more)
+  local text = record_text(record)
+  if more then
+    more[#more + 1] = 'h' .. slot
+    more[#more + 1] = text
+    redis.call('HSET', KEYS[1], unpack(more))
+  else
+    redis.call('HSET', KEYS[1], 'h' .. slot, text)
+  end
+  redis.call('ZADD', KEYS[2], record.expires, slot)
   redis.call('PEXPIRE', KEYS[1], RETENTION)
   redis.call('PEXPIRE', KEYS[2], RETENTION)
+  return text
+end
+
+-- A server that evicts keys may have dropped one of the two. Without the book the holds are lost, like after any
+-- loss of data; without the ends they would never end, so these are written anew from the records, and so are the
+-- units per night.
+local function mend()
+  redis.call('DEL', KEYS[2])
+  local all = redis.call('HGETALL', KEYS[1])
+  local stale, units, live = {}, {}, 0
+  for index = 1, #all, 2 do
+    local field, value = all[index], all[index + 1]
+    local kind = string.sub(field, 1, 1)
+    if kind == 'n' then
+      stale[#stale + 1] = field
+    elseif kind == 'h' then
+      local slot, record = string.sub(field, 2), read_record(value)
+      local first, last = read_slot(slot)
+      for day = first, last - 1 do units[day] = (units[day] or 0) + record.quantity end
+      redis.call('ZADD', KEYS[2], record.expires, slot)
+      live = live + 1
+    end
+  end
+  in_chunks('HDEL', KEYS[1], stale)
+  change_nights(units)
+  if live > 0 then redis.call('HSET', KEYS[1], 'live', live) else redis.call('HDEL', KEYS[1], 'live') end
 end
 
 -- The record of a slot if the token owns it; otherwise why not.

@@ -3,9 +3,9 @@ local slot, token, least = ARGV[1], ARGV[2], tonumber(ARGV[3])
 
 local expired = take_expired()
 local record, refusal = owned(slot, token)
-if not record then return { refusal, '', whole(now), expired } end
+if not record then return { refusal, '', tostring(now), expired } end
 if record.expires < now + least then
   record.expires = now + least
   write_record(slot, record)
 end
-return { 'done', record_text(record), whole(now), expired }
+return { 'done', record_text(record), tostring(now), expired }

@@ -5,11 +5,10 @@ local slot, token, extra, most, seen =
 
 local expired = take_expired()
 local record, refusal = owned(slot, token)
-if not record then return { refusal, '', whole(now), expired } end
+if not record then return { refusal, '', tostring(now), expired } end
 -- The answer to an earlier call was lost: it is this one, repeated.
-if record.extensions > seen then return { 'already', record_text(record), whole(now), expired } end
-if record.extensions >= most then return { 'max', record_text(record), whole(now), expired } end
+if record.extensions > seen then return { 'already', record_text(record), tostring(now), expired } end
+if record.extensions >= most then return { 'max', record_text(record), tostring(now), expired } end
 record.extensions = record.extensions + 1
 record.expires = record.expires + extra
-write_record(slot, record)
-return { 'done', record_text(record), whole(now), expired }
+return { 'done', write_record(slot, record), tostring(now), expired }

@@ -3,37 +3,44 @@
 local slot, id, token, user, quantity, capacity, ttl, most =
   ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 
-local expired = take_expired()
 local first, last = read_slot(slot)
-local fields = { 'h' .. slot, 'fence' }
-for day = first, last - 1 do fields[#fields + 1] = 'n' .. whole(day) end
+local fields = { 'h' .. slot, 'fence', 'live' }
+for day = first, last - 1 do fields[#fields + 1] = 'n' .. day end
+
+local expired = take_expired()
 local known = redis.call('HMGET', KEYS[1], unpack(fields))
+local live = redis.call('ZCARD', KEYS[2])
+if live ~= (tonumber(known[3]) or 0) then
+  mend()
+  for _, text in ipairs(take_expired()) do expired[#expired + 1] = text end
+  known = redis.call('HMGET', KEYS[1], unpack(fields))
+  live = redis.call('ZCARD', KEYS[2])
+end
 
 local record = known[1] and read_record(known[1])
 local own = record and record.quantity or 0
 if own == quantity then
-  return { 'same', known[1], '', '', whole(now), expired }
+  return { 'same', known[1], '', '', tostring(now), expired }
 end
-if not record and redis.call('ZCARD', KEYS[2]) >= most then
-  return { 'full', '', '', '', whole(now), expired }
+if not record and live >= most then
+  return { 'full', '', '', '', tostring(now), expired }
 end
 
 local need = quantity - own
-local counts, taken = {}, {}
-for day = first, last - 1 do
-  local field = 'n' .. whole(day)
-  local units = (tonumber(known[day - first + 3]) or 0) + need
-  if need > 0 and units > capacity then taken[#taken + 1] = whole(day) end
-  counts[#counts + 1] = field
-  counts[#counts + 1] = whole(units)
+local changes, taken = {}, {}
+for index = 4, #fields do
+  local units = (tonumber(known[index]) or 0) + need
+  if need > 0 and units > capacity then taken[#taken + 1] = first + index - 4 end
+  changes[#changes + 1] = fields[index]
+  changes[#changes + 1] = units
 end
 
 if #taken > 0 then
   -- Who ends first on one of these nights? Only a refusal looks at other holds, and only until it finds one.
   local is_taken = {}
-  for _, day in ipairs(taken) do is_taken[tonumber(day)] = true end
-  local from, frees = 0, ''
-  while frees == '' do
+  for _, day in ipairs(taken) do is_taken[day] = true end
+  local from, frees = 0, nil
+  while not frees do
     local page = redis.call('ZRANGE', KEYS[2], from, from + 255, 'WITHSCORES')
     if #page == 0 then break end
     for index = 1, #page, 2 do
@@ -43,11 +50,11 @@ if #taken > 0 then
           if is_taken[day] then frees = whole(page[index + 1]) break end
         end
       end
-      if frees ~= '' then break end
+      if frees then break end
     end
     from = from + 256
   end
-  return { 'taken', '', table.concat(taken, ','), frees, whole(now), expired }
+  return { 'taken', '', table.concat(taken, ','), frees or '', tostring(now), expired }
 end
 
 local answer = 'same'
@@ -55,14 +62,13 @@ if record then
   record.quantity = quantity
 else
   answer = 'new'
-  local fence = whole(math.max((tonumber(known[2]) or 0) + 1, now_us))
   record = {
-    id = id, token = token, quantity = quantity, fence = fence, acquired = whole(now),
-    expires = now + ttl, extensions = 0, user = user,
+    id = id, token = token, quantity = quantity, fence = whole(math.max((tonumber(known[2]) or 0) + 1, now_us)),
+    acquired = now, expires = now + ttl, extensions = 0, user = user,
   }
-  counts[#counts + 1] = 'fence'
-  counts[#counts + 1] = fence
+  changes[#changes + 1] = 'fence'
+  changes[#changes + 1] = record.fence
+  changes[#changes + 1] = 'live'
+  changes[#changes + 1] = live + 1
 end
-redis.call('HSET', KEYS[1], unpack(counts))
-write_record(slot, record)
-return { answer, record_text(record), '', '', whole(now), expired }
+return { answer, write_record(slot, record, changes), '', '', tostring(now), expired }

@@ -3,7 +3,7 @@ local expired = take_expired()
 local slots = redis.call('ZRANGE', KEYS[2], 0, -1)
 local fields = {}
 for index, slot in ipairs(slots) do fields[index] = 'h' .. slot end
-local records = in_chunks('HMGET', KEYS[1], fields, CHUNK)
+local records = in_chunks('HMGET', KEYS[1], fields)
 local live = {}
 for index, slot in ipairs(slots) do
   if records[index] then
@@ -11,4 +11,4 @@ for index, slot in ipairs(slots) do
     live[#live + 1] = records[index]
   end
 end
-return { whole(now), expired, live }
+return { tostring(now), expired, live }

@@ -5,6 +5,6 @@ local expired = take_expired()
 local record, refusal = owned(slot, token)
 if record then
   local taken = take({ slot })
-  return { 'released', taken[2], whole(now), expired }
+  return { 'released', taken[2], tostring(now), expired }
 end
-return { refusal, '', whole(now), expired }
+return { refusal, '', tostring(now), expired }
