@@ -22,7 +22,10 @@ const DOCUMENTS: &[(&str, &str)] = &[
 ];
 
 fn hexadecimal(text: &[u8]) -> String {
-    text.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap();
+    text.iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)])
+        .collect()
 }
 
 #[tokio::test]
