@@ -4,7 +4,7 @@
 //! (it is the flag's), numbers may stand where Unleash writes texts (`"rollout": 25`), and segments that
 //! strategies name by id may stand in the definition under `segments`, because there is no server to ask.
 //!
-//! Rules (constraints, user lists, addresses) are compiled by `unleash-yggdrasil`. It builds its rules as texts
+//! Rules (constraints, user lists, addresses) are compiled by `unleash-yggdrasil`, except lists of values. It builds its rules as texts
 //! and trusts them, so everything that could break out of such a text, divide by a weight of zero, or silently
 //! mean "off for ever" is refused here, with the reason: a definition that cannot work is an error that somebody
 //! sees, not a flag that is off.
@@ -23,7 +23,7 @@ use unleash_yggdrasil::strategy_parsing::{RuleFragment, compile_rule};
 use unleash_yggdrasil::strategy_upgrade::upgrade;
 
 use super::bucket::Buckets;
-use super::engine::{Candidate, Choice, Rollout, Stickiness};
+use super::engine::{Candidate, Choice, Membership, Rollout, Stickiness};
 use super::model::{FlagPayload, FlagVariant, MAX_VALUE_BYTES};
 
 /// Most constraints of one definition, so that a rule is never deeper than a small stack.
@@ -46,6 +46,7 @@ pub(super) struct Definition {
 
 /// One strategy: everybody whom the gate lets through, thinned by the rollout.
 pub(super) struct CompiledStrategy {
+    pub(super) members: Vec<Membership>,
     pub(super) gate: Option<RuleFragment>,
     pub(super) rollout: Option<Rollout>,
     /// Whether chance decides inside the gate (the old `gradualRollout…` strategies).
@@ -186,6 +187,14 @@ fn compile_strategy(
         // The rollout is ours; the rest of the strategy is its constraints.
         "default".clone_into(&mut strategy.name);
     }
+    let mut members = Vec::new();
+    if let Some(constraints) = &mut strategy.constraints {
+        // By far the most frequent constraint, at a third of the price.
+        members = constraints
+            .extract_if(.., |constraint| Membership::is_one(constraint))
+            .map(Membership::new)
+            .collect();
+    }
     let unrestricted = strategy.name == "default"
         && strategy.constraints.as_ref().is_none_or(Vec::is_empty)
         && strategy.segments.as_ref().is_none_or(Vec::is_empty);
@@ -196,6 +205,7 @@ fn compile_strategy(
         Some(compile_rule(&rule).map_err(rule_fault)?)
     };
     Ok(CompiledStrategy {
+        members,
         gate,
         rollout,
         gate_splits,

@@ -2,12 +2,14 @@
 //!
 //! The order of decisions is Unleash's: `enabled`, then the flags it depends on, then the first strategy that
 //! lets the context through; its variants, or else those of the definition. Rules are closures compiled by
-//! `unleash-yggdrasil`; rollouts and variants are decided here, without an allocation and with the strategy at
-//! hand that gives the reason. A test compares every decision with `unleash-yggdrasil`'s own engine.
+//! `unleash-yggdrasil`; lists of values, rollouts and variants are decided here, without an allocation and with
+//! the strategy at hand that gives the reason. A test compares every decision with `unleash-yggdrasil`'s own
+//! engine.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use unleash_types::client_features::FeatureDependency;
+use unleash_types::client_features::{Constraint, FeatureDependency, Operator};
 
 use super::bucket::Buckets;
 use super::context::Context;
@@ -71,6 +73,37 @@ impl Stickiness {
     /// everybody out who does not have it.
     fn may_draw(&self) -> bool {
         matches!(self, Self::Default | Self::Random)
+    }
+}
+
+/// The constraints `IN` and `NOT_IN`: whether a field of the context is one of some values.
+pub(super) struct Membership {
+    field: Stickiness,
+    values: HashSet<String, foldhash::fast::RandomState>,
+    negated: bool,
+}
+
+impl Membership {
+    /// Whether a constraint is of this kind. The time is not a field of the context.
+    pub(super) fn is_one(constraint: &Constraint) -> bool {
+        matches!(constraint.operator, Operator::In | Operator::NotIn)
+            && constraint.context_name != "currentTime"
+    }
+
+    pub(super) fn new(constraint: Constraint) -> Self {
+        Self {
+            field: Stickiness::parse_field(&constraint.context_name),
+            values: constraint.values.unwrap_or_default().into_iter().collect(),
+            negated: (constraint.operator == Operator::NotIn) != constraint.inverted,
+        }
+    }
+
+    fn holds(&self, context: &Context<'_>) -> bool {
+        let is_member = self
+            .field
+            .identifier(context)
+            .is_some_and(|value| self.values.contains(value));
+        is_member != self.negated
     }
 }
 
@@ -192,17 +225,20 @@ impl Definition {
         let enriched = context.enrich(&self.name, time.as_deref());
         let mut drawn = false;
         for strategy in &self.strategies {
-            let passes = strategy.gate.as_ref().is_none_or(|gate| gate(&enriched));
+            let passes = strategy.members.iter().all(|member| member.holds(context))
+                && strategy.gate.as_ref().is_none_or(|gate| gate(&enriched));
             drawn |= strategy.gate_splits;
             if !passes {
                 continue;
             }
             match &strategy.rollout {
                 None => {
-                    let reason = match (&strategy.gate, strategy.gate_splits) {
-                        (None, _) => Reason::Static,
-                        (Some(_), true) => Reason::Split,
-                        (Some(_), false) => Reason::TargetingMatch,
+                    let reason = if strategy.gate_splits {
+                        Reason::Split
+                    } else if strategy.gate.is_none() && strategy.members.is_empty() {
+                        Reason::Static
+                    } else {
+                        Reason::TargetingMatch
                     };
                     return Verdict {
                         enabled: true,
@@ -363,6 +399,15 @@ mod tests {
             "variants":[{"name":"rest","weight":1000}]}"#,
         r#"{"name":"i","enabled":false,"strategies":[{"name":"default"}],"variants":[{"name":"never","weight":1000}]}"#,
         r#"{"name":"j","enabled":true,"strategies":[{"name":"neverHeardOf"}]}"#,
+        r#"{"name":"k","enabled":true,"strategies":[{"name":"flexibleRollout","parameters":{"rollout":"90","stickiness":"userId"},"constraints":[
+            {"contextName":"room","operator":"NOT_IN","values":["3","4","5"]},{"contextName":"userId","operator":"IN","values":["user-1","user-2","user-4","user \"x\""]},
+            {"contextName":"missing","operator":"NOT_IN","values":["x"]},{"contextName":"room","operator":"IN","values":["2"],"inverted":true}]}]}"#,
+        r#"{"name":"l","enabled":true,"strategies":[{"name":"default","constraints":[{"contextName":"missing","operator":"IN","values":["x"]}]},
+            {"name":"default","constraints":[{"contextName":"missing","operator":"NOT_IN","values":["x"],"inverted":true}]},
+            {"name":"default","constraints":[{"contextName":"room","operator":"IN","values":[]}]},
+            {"name":"default","constraints":[{"contextName":"room","operator":"NOT_IN","values":[]},{"contextName":"room","operator":"NUM_LT","value":"9"}]}]}"#,
+        r#"{"name":"m","enabled":true,"strategies":[{"name":"userWithId","parameters":{"userIds":"user-3,user-30,user-300"},
+            "constraints":[{"contextName":"room","operator":"IN","values":["3","300"]}]}]}"#,
     ];
 
     #[test]
