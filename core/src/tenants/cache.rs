@@ -11,14 +11,14 @@
 //! * "Unknown" is kept apart, with its own bound, so that probing strangers cannot push hotels out.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
 use foldhash::fast::RandomState;
 use tokio::sync::watch;
 
+use super::answer::{Answer, Entry, Flight, Hit, Outcome, Slot, Waiting};
 use super::identifier::Identifier;
 use super::options::TenantOptions;
 use super::question::{OwnedRaw, Raw, Target};
@@ -26,108 +26,10 @@ use super::resolution::{Resolution, ResolutionSource, Verdict};
 use crate::error::Error;
 use crate::rng;
 
-/// An answer of the store. Times are milliseconds of [`coarse_millis`](crate::Clock::coarse_millis).
-#[derive(Debug, Clone)]
-pub(super) struct Answer {
-    pub(super) verdict: Verdict,
-    pub(super) fetched: i64,
-    pub(super) source: ResolutionSource,
-    generation: u64,
-}
-
-impl Answer {
-    pub(super) fn resolution(&self, now: i64) -> Resolution {
-        match &self.verdict {
-            Verdict::Found(tenant) => Resolution::Found {
-                tenant: tenant.clone(),
-                source: self.source,
-                age: self.age(now),
-            },
-            Verdict::Suspended(tenant) => Resolution::Suspended {
-                tenant: tenant.clone(),
-            },
-            Verdict::Unknown => Resolution::Unknown,
-            Verdict::Ambiguous(tenants) => Resolution::Ambiguous {
-                tenants: tenants.clone(),
-            },
-        }
-    }
-
-    /// The same, served although its time is over.
-    pub(super) fn as_stale(&self) -> Self {
-        let mut stale = self.clone();
-        if stale.source == ResolutionSource::Fresh {
-            stale.source = ResolutionSource::Stale;
-        }
-        stale
-    }
-
-    fn age(&self, now: i64) -> Duration {
-        Duration::from_millis(u64::try_from(now - self.fetched).unwrap_or(0))
-    }
-}
-
-/// The place of one identifier or tenant.
-#[derive(Debug)]
-pub(super) struct Slot {
-    fresh_until: AtomicI64,
-    refresh_at: AtomicI64,
-    refreshing: AtomicBool,
-    answer: ArcSwapOption<Answer>,
-    target: Target,
-}
-
-impl Slot {
-    fn expire(&self) {
-        self.fresh_until.store(i64::MIN, Ordering::Release);
-    }
-
-    fn forget(&self) {
-        self.expire();
-        self.answer.store(None);
-    }
-}
-
 #[derive(Debug, Clone, Copy)]
 struct Absent {
     until: i64,
     generation: u64,
-}
-
-/// What a reader finds without any lock.
-pub(super) struct Hit {
-    pub(super) resolution: Resolution,
-    /// It is time to ask again, and nobody does yet.
-    pub(super) due: bool,
-}
-
-/// How a question ended, for everybody who waits for it.
-#[derive(Debug, Clone)]
-pub(super) enum Outcome {
-    Answered {
-        answer: Arc<Answer>,
-        slot: Option<Arc<Slot>>,
-    },
-    Failed(Arc<Error>),
-}
-
-pub(super) type Waiting = watch::Receiver<Option<Outcome>>;
-
-/// The sending half of a question that is under way.
-#[derive(Debug)]
-pub(super) struct Flight {
-    pub(super) generation: u64,
-    pub(super) sender: watch::Sender<Option<Outcome>>,
-}
-
-/// What entering the book with a question gives.
-pub(super) enum Entry {
-    /// Somebody else learnt the answer in the meantime, or under another spelling.
-    Known(Arc<Answer>, Arc<Slot>),
-    /// Somebody asks already.
-    Join(Waiting, Option<Arc<Answer>>),
-    /// The caller has to ask.
-    Lead(Flight, Waiting, Option<Arc<Answer>>),
 }
 
 #[derive(Debug)]
@@ -321,18 +223,35 @@ impl Cache {
                 slot: Some(slot),
             };
         }
-        let stale = Arc::new(held.as_stale());
-        slot.answer.store(Some(stale.clone()));
-        let pause = self.limits.pause / 2 + jitter(self.limits.pause / 2);
-        // Whoever keeps asking gets the stale answer at once and a new attempt in the background; after a longer
-        // silence somebody waits for the store again.
-        slot.refresh_at.store(now + pause, Ordering::Relaxed);
-        let until = (now + 2 * self.limits.pause).min(held.fetched + self.limits.stale);
-        slot.fresh_until.store(until, Ordering::Release);
+        let stale = self.serve_stale(&slot, &held, now);
         Outcome::Answered {
             answer: stale,
             slot: Some(slot),
         }
+    }
+
+    /// The store takes too long: the older answer, if there still is one that may be served, is served until the
+    /// new one comes.
+    pub(super) fn lose_patience(&self, target: &Target, now: i64) -> Option<Arc<Answer>> {
+        let book = self.lock();
+        let slot = book.slots.get(target.key().as_str())?;
+        let held = slot.answer.load_full()?;
+        if now < slot.fresh_until.load(Ordering::Acquire) {
+            return Some(held);
+        }
+        (now - held.fetched <= self.limits.stale).then(|| self.serve_stale(slot, &held, now))
+    }
+
+    /// Whoever keeps asking gets the stale answer at once and a new attempt in the background; after a longer
+    /// silence somebody waits for the store again.
+    fn serve_stale(&self, slot: &Slot, held: &Answer, now: i64) -> Arc<Answer> {
+        let stale = Arc::new(held.as_stale());
+        slot.answer.store(Some(stale.clone()));
+        let pause = self.limits.pause / 2 + jitter(self.limits.pause / 2);
+        slot.refresh_at.store(now + pause, Ordering::Relaxed);
+        let until = (now + 2 * self.limits.pause).min(held.fetched + self.limits.stale);
+        slot.fresh_until.store(until, Ordering::Release);
+        stale
     }
 
     /// Remembers what a text leads to.
@@ -359,6 +278,8 @@ impl Cache {
                 generation: answer.generation,
             };
             absent.insert(raw.to_owned(), found);
+            // Readers look among the known first, and a slot that is gone would hide the absence.
+            self.known.pin().remove(&raw);
         }
     }
 
@@ -458,13 +379,7 @@ impl Book {
         if self.slots.len() >= limits.slots {
             self.evict();
         }
-        let slot = Arc::new(Slot {
-            fresh_until: AtomicI64::new(i64::MIN),
-            refresh_at: AtomicI64::new(i64::MIN),
-            refreshing: AtomicBool::new(false),
-            answer: ArcSwapOption::empty(),
-            target: target.clone(),
-        });
+        let slot = Arc::new(Slot::new(target.clone()));
         self.slots.insert(key, slot.clone());
         slot
     }

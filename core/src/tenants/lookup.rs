@@ -1,21 +1,22 @@
 //! How a question that the cache cannot answer is answered: once, however many callers wait for it.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::sync::OnceCell;
 
-use super::cache::{Answer, Cache, Entry, Flight, Hit, Outcome, Waiting};
-use super::identifier::{Identifier, loose};
+use super::answer::{Answer, Entry, Flight, Hit, Outcome, Waiting};
+use super::cache::Cache;
+use super::identifier::Identifier;
 use super::invalidation::{Change, Heard, Invalidation, Listener};
 use super::meters::Meters;
 use super::model::Tenant;
 use super::options::TenantOptions;
 use super::question::{Raw, Spelling, Target};
 use super::resolution::{Resolution, ResolutionSource, Verdict};
+use super::rows::Rows;
 use super::snapshot::Snapshot;
-use super::store::{Assignment, TenantStore};
+use super::store::TenantStore;
 use super::{TenantId, snapshot};
 use crate::clock::SharedClock;
 use crate::error::{Error, Result, codes};
@@ -262,11 +263,14 @@ impl Inner {
                 let outcome = work.await;
                 inner.cache.forget(&change.tenant, &change.identifiers);
                 inner.note_size();
-                if let Ok(message) = serde_json::to_vec(&change)
-                    && let Err(error) = inner.invalidation.announce(message).await
-                {
-                    tracing::warn!(%error, "other processes see the change of a tenant only when their cache expires");
-                }
+                // Nobody waits for the announcement: a Redis that is down must not slow down a change.
+                inner.tasks.clone().in_background(async move {
+                    if let Ok(message) = serde_json::to_vec(&change)
+                        && let Err(error) = inner.invalidation.announce(message).await
+                    {
+                        tracing::warn!(%error, "other processes see a change only when their cache expires");
+                    }
+                });
                 outcome
             })
             .await
@@ -297,21 +301,28 @@ impl Inner {
     }
 
     async fn answer(self: &Arc<Self>, raw: Raw<'_>, target: &Target) -> Result<Answer> {
-        let (waiting, old) = match self.cache.enter(target, self.now(), false) {
-            Entry::Known(answer, slot) => {
-                self.cache.remember(raw, &answer, Some(slot));
-                return Ok(Answer::clone(&answer));
+        loop {
+            let (waiting, old) = match self.cache.enter(target, self.now(), false) {
+                Entry::Known(answer, slot) => {
+                    self.cache.remember(raw, &answer, Some(slot));
+                    return Ok(Answer::clone(&answer));
+                }
+                Entry::Join(waiting, old) => (waiting, old),
+                Entry::Lead(flight, waiting, old) => {
+                    self.tasks
+                        .in_background(fly(self.clone(), target.clone(), flight));
+                    (waiting, old)
+                }
+            };
+            match self.wait(waiting, old.is_some()).await {
+                Some(outcome) => return self.land(raw, &outcome?),
+                None => {
+                    if let Some(stale) = self.cache.lose_patience(target, self.now()) {
+                        return Ok(Answer::clone(&stale));
+                    }
+                    // A change made the older answer wrong while we waited; now only the store knows.
+                }
             }
-            Entry::Join(waiting, old) => (waiting, old),
-            Entry::Lead(flight, waiting, old) => {
-                self.tasks
-                    .in_background(fly(self.clone(), target.clone(), flight));
-                (waiting, old)
-            }
-        };
-        match self.wait(waiting, old.is_some()).await {
-            Some(outcome) => self.land(raw, &outcome?),
-            None => old.map(|old| old.as_stale()).ok_or_else(lost),
         }
     }
 
@@ -435,39 +446,6 @@ async fn listen(inner: Weak<Inner>, mut listener: Box<dyn Listener>) {
             },
         }
         inner.note_size();
-    }
-}
-
-/// The rows of one statement, by their loose form.
-struct Rows(HashMap<String, Vec<(String, Arc<Tenant>)>>);
-
-impl Rows {
-    fn new(rows: Vec<Assignment>) -> Self {
-        let mut by_key: HashMap<String, Vec<_>> = HashMap::with_capacity(rows.len());
-        for row in rows {
-            by_key
-                .entry(loose(&row.identifier))
-                .or_default()
-                .push((row.identifier, Arc::new(row.tenant)));
-        }
-        Self(by_key)
-    }
-
-    /// All forms of a number weigh the same; of a host and its wildcards the best decides.
-    fn judge(&self, identifier: &Identifier) -> Verdict {
-        let rows = identifier
-            .keys()
-            .iter()
-            .filter_map(|key| self.0.get(key))
-            .flatten();
-        let mut ranked: Vec<_> = rows
-            .filter_map(|(stored, tenant)| Some((identifier.rank(stored)?, tenant.clone())))
-            .collect();
-        if identifier.has_ranks() {
-            let best = ranked.iter().map(|(rank, _)| *rank).min();
-            ranked.retain(|(rank, _)| Some(*rank) == best);
-        }
-        Verdict::of(ranked.into_iter().map(|(_, tenant)| tenant).collect())
     }
 }
 

@@ -16,15 +16,16 @@
 //! let posada = Posada::embedded();
 //! let tenants = posada.tenants();
 //! let hotel = tenants.create(NewTenant::new("hotel-test", "Hotel Test")?).await?;
-//! tenants.add_identifier(&hotel.id, "+54 9 11 1234-5678", Some(Channel::WhatsApp)).await?;
+//! tenants.add_identifier(&hotel.id, "+54 9 11 1234-5678", Channel::WhatsApp).await?;
 //!
-//! let found = tenants.resolve("541112345678", Some(Channel::WhatsApp)).await?;
+//! let found = tenants.resolve("541112345678", Channel::WhatsApp).await?;
 //! assert_eq!(found.tenant().map(|tenant| tenant.name.as_str()), Some("Hotel Test"));
 //! assert_eq!(tenants.resolve("+34600111222", None).await?, Resolution::Unknown);
 //! # Ok(())
 //! # }
 //! ```
 
+mod answer;
 mod cache;
 mod change;
 mod channel;
@@ -43,6 +44,7 @@ mod postgres;
 mod question;
 mod redis;
 mod resolution;
+mod rows;
 mod snapshot;
 mod store;
 
@@ -110,8 +112,8 @@ impl TenantResolver {
     ///
     /// # Errors
     /// `tenants.invalid_identifier`; `postgres.*` when Postgres fails and nothing older is known; `posada.closed`.
-    pub async fn resolve(&self, identifier: &str, channel: Option<Channel>) -> Result<Resolution> {
-        let raw = Raw::identifier(identifier, channel);
+    pub async fn resolve(&self, identifier: &str, channel: impl Into<Option<Channel>>) -> Result<Resolution> {
+        let raw = Raw::identifier(identifier, channel.into());
         match self.0.hit(raw) {
             Some(hit) => {
                 if hit.due {
@@ -125,8 +127,8 @@ impl TenantResolver {
 
     /// What [`resolve`](Self::resolve) would answer at once, or `None` when it has something to do: ask Postgres,
     /// or begin a refresh in the background. Never waits; needs no runtime.
-    pub fn cached(&self, identifier: &str, channel: Option<Channel>) -> Option<Resolution> {
-        let hit = self.0.hit(Raw::identifier(identifier, channel))?;
+    pub fn cached(&self, identifier: &str, channel: impl Into<Option<Channel>>) -> Option<Resolution> {
+        let hit = self.0.hit(Raw::identifier(identifier, channel.into()))?;
         (!hit.due).then_some(hit.resolution)
     }
 
@@ -135,8 +137,9 @@ impl TenantResolver {
     pub async fn resolve_many<T: AsRef<str>>(
         &self,
         identifiers: &[T],
-        channel: Option<Channel>,
+        channel: impl Into<Option<Channel>>,
     ) -> Vec<Result<Resolution>> {
+        let channel = channel.into();
         let raws: Vec<_> = identifiers
             .iter()
             .map(|identifier| Raw::identifier(identifier.as_ref(), channel))
@@ -203,9 +206,9 @@ impl TenantResolver {
         &self,
         id: &TenantId,
         identifier: &str,
-        channel: Option<Channel>,
+        channel: impl Into<Option<Channel>>,
     ) -> Result<Identifier> {
-        let identifier = Identifier::parse(identifier, channel)?;
+        let identifier = Identifier::parse(identifier, channel.into())?;
         let (store, now, tenant, added) = (
             self.0.store.clone(),
             self.0.clock.now(),
@@ -226,9 +229,9 @@ impl TenantResolver {
         &self,
         id: &TenantId,
         identifier: &str,
-        channel: Option<Channel>,
+        channel: impl Into<Option<Channel>>,
     ) -> Result<()> {
-        let identifier = Identifier::parse(identifier, channel)?;
+        let identifier = Identifier::parse(identifier, channel.into())?;
         let (store, tenant, removed) = (self.0.store.clone(), id.clone(), identifier.clone());
         let work = async move { store.remove_identifier(&tenant, &removed).await };
         self.0.write(id, Some(&identifier), work).await
@@ -270,5 +273,7 @@ impl fmt::Debug for TenantResolver {
     }
 }
 
+#[cfg(test)]
+mod faulty;
 #[cfg(test)]
 mod tests;

@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::TenantId;
-use super::cache::Answer;
+use super::answer::Answer;
 use super::identifier::{Identifier, IdentifierKind};
 use super::lookup::Inner;
 use super::model::{BusinessHours, Tenant, TenantStatus};

@@ -1,104 +1,16 @@
 //! The resolver over a store that can be counted, stopped and held.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use chrono::{DateTime, Utc};
-use tokio::sync::watch;
+use chrono::DateTime;
 
-use super::store::Assignment;
+use super::faulty::Faulty;
 use super::*;
 use crate::clock::ManualClock;
-use crate::error::{Error, codes};
+use crate::error::codes;
 
 const NUMBER: &str = "5491112345678";
 const HOUR: Duration = Duration::from_hours(1);
-
-/// A memory store behind a switch and a gate.
-struct Faulty {
-    rows: MemoryTenants,
-    finds: AtomicUsize,
-    down: AtomicBool,
-    open: watch::Sender<bool>,
-}
-
-impl Faulty {
-    fn new() -> Arc<Self> {
-        Arc::new(Self {
-            rows: MemoryTenants::new(),
-            finds: AtomicUsize::new(0),
-            down: AtomicBool::new(false),
-            open: watch::Sender::new(true),
-        })
-    }
-
-    /// Reads first and answers when the gate opens: the late answer of a slow server.
-    async fn pass<T>(&self, answer: T) -> Result<T> {
-        self.finds.fetch_add(1, Ordering::SeqCst);
-        let _ = self.open.subscribe().wait_for(|open| *open).await;
-        if self.down.load(Ordering::SeqCst) {
-            return Err(Error::new(codes::POSTGRES_UNAVAILABLE, "down"));
-        }
-        Ok(answer)
-    }
-
-    fn finds(&self) -> usize {
-        self.finds.load(Ordering::SeqCst)
-    }
-
-    fn set_down(&self, down: bool) {
-        self.down.store(down, Ordering::SeqCst);
-    }
-
-    fn set_open(&self, open: bool) {
-        self.open.send_replace(open);
-    }
-
-    async fn add(&self, id: &str, identifier: &str) -> TenantId {
-        let new = NewTenant::new(id, &format!("Hotel {id}")).unwrap();
-        let _ = self.rows.insert(&new, DateTime::UNIX_EPOCH).await;
-        self.rows.write_raw(&new.id, identifier);
-        new.id
-    }
-}
-
-#[async_trait]
-impl TenantStore for Faulty {
-    async fn find(&self, keys: &[String]) -> Result<Vec<Assignment>> {
-        let found = self.rows.find(keys).await?;
-        self.pass(found).await
-    }
-
-    async fn get(&self, id: &TenantId) -> Result<Option<Tenant>> {
-        let found = self.rows.get(id).await?;
-        self.pass(found).await
-    }
-
-    async fn list(&self) -> Result<Vec<Tenant>> {
-        self.rows.list().await
-    }
-
-    async fn insert(&self, tenant: &NewTenant, now: DateTime<Utc>) -> Result<Tenant> {
-        self.rows.insert(tenant, now).await
-    }
-
-    async fn update(&self, id: &TenantId, update: &TenantUpdate, now: DateTime<Utc>) -> Result<Tenant> {
-        self.rows.update(id, update, now).await
-    }
-
-    async fn add_identifier(&self, id: &TenantId, identifier: &Identifier, now: DateTime<Utc>) -> Result<()> {
-        self.rows.add_identifier(id, identifier, now).await
-    }
-
-    async fn remove_identifier(&self, id: &TenantId, identifier: &Identifier) -> Result<()> {
-        self.rows.remove_identifier(id, identifier).await
-    }
-
-    async fn all_identifiers(&self, limit: usize) -> Result<Vec<String>> {
-        self.rows.all_identifiers(limit).await
-    }
-}
 
 struct House {
     store: Arc<Faulty>,
@@ -265,6 +177,8 @@ async fn a_slow_store_delays_a_known_guest_by_the_patience_only() {
         source_and_age(&resolver, NUMBER).await,
         (ResolutionSource::Stale, HOUR)
     );
+    let again = futures_util::poll!(std::pin::pin!(resolver.resolve(NUMBER, None)));
+    assert!(again.is_ready(), "the next caller does not wait at all");
     house.store.set_open(true);
     let fresh = || {
         matches!(resolver.cached(NUMBER, None), Some(Resolution::Found { source, .. })
@@ -343,6 +257,20 @@ async fn unknown_is_believed_for_thirty_seconds_and_no_longer() {
     house.clock.advance(Duration::from_millis(1));
     assert_eq!(resolver.cached(stranger, None), None);
     assert_eq!(resolver.resolve(stranger, None).await.unwrap().as_str(), "found");
+}
+
+#[tokio::test]
+async fn who_was_known_and_is_removed_is_remembered_as_unknown() {
+    let house = House::new().await;
+    let resolver = house.resolver(options());
+    resolver.resolve(NUMBER, None).await.unwrap();
+    let id = TenantId::parse("hotel").unwrap();
+    resolver.remove_identifier(&id, NUMBER, None).await.unwrap();
+    assert_eq!(resolver.resolve(NUMBER, None).await.unwrap(), Resolution::Unknown);
+    assert_eq!(resolver.cached(NUMBER, None), Some(Resolution::Unknown));
+    resolver.add_identifier(&id, NUMBER, None).await.unwrap();
+    assert_eq!(resolver.resolve(NUMBER, None).await.unwrap().as_str(), "found");
+    assert!(resolver.cached(NUMBER, None).is_some());
 }
 
 #[tokio::test]
