@@ -68,7 +68,7 @@ use model::{Address, check_channel};
 use store::Replaced;
 use writing::Writer;
 
-/// The conversations. See the [module](crate::sessions) for what it promises. Cheap to clone.
+/// The conversations of guests: no lost update, and no conversation overwritten because a read failed. Cheap to clone.
 ///
 /// Every call may answer `sessions.invalid_user` for a user id that is empty, longer than 255 bytes or holds control
 /// characters. When Redis is down, every call answers `redis.unavailable` or `redis.timeout` within the command
