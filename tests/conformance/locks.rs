@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use posada::settings::RedisSettings;
+use posada::testkit::locks_model::redis_agrees_with_memory;
 use posada::testkit::{holds, locks};
 use posada::{AcquireOptions, Posada, Resource, Settings, Stay, StayHold, TenantId, codes};
 use posada_tests::{PostgresServer, RedisServer, servers, unique};
@@ -46,6 +48,18 @@ async fn holds_on_redis_agree_with_a_plain_model() {
     for seed in 1..=5 {
         let tenant = TenantId::parse(&unique("model")).unwrap();
         holds::random_walk(posada.locks(), &tenant, seed, 400, None).await;
+    }
+}
+
+#[tokio::test]
+async fn locks_on_redis_agree_with_their_specification_in_memory() {
+    for url in [servers::redis().url(), servers::cluster().url()] {
+        let settings = RedisSettings::parse(url).unwrap();
+        for seed in 1..=40 {
+            redis_agrees_with_memory(&settings, &unique("model"), seed, 60)
+                .await
+                .unwrap();
+        }
     }
 }
 

@@ -25,9 +25,8 @@ if not held and (not first or first == token) then
 end
 
 if expired ~= '' then write_lease(lease, retention) end
-local ahead
+local ahead = redis.call('ZRANK', KEYS[2], token)
 if channel ~= '' then
-  ahead = redis.call('ZRANK', KEYS[2], token)
   if not ahead then
     local last = redis.call('ZRANGE', KEYS[2], -1, -1, 'WITHSCORES')
     redis.call('ZADD', KEYS[2], whole(math.max((tonumber(last[2]) or 0) + 1, now_us)), token)
@@ -36,7 +35,7 @@ if channel ~= '' then
   redis.call('HSET', KEYS[3], token, whole(now + life) .. '\t' .. channel)
   redis.call('PEXPIRE', KEYS[2], whole(life * 10))
   redis.call('PEXPIRE', KEYS[3], whole(life * 10))
-else
+elseif not ahead then
   ahead = redis.call('ZCARD', KEYS[2])
 end
 if held then return { 'busy', lease.owner, whole(lease.expires - now), whole(ahead), expired } end

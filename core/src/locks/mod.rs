@@ -62,6 +62,8 @@ pub use model::{AcquireOptions, LockName, LockState, LossCause, Release};
 use named::Named;
 pub(crate) use redis::RedisLocks;
 pub(crate) use store::LockStore;
+#[cfg(feature = "testkit")]
+pub(crate) use store::{Attempt, Extension, Grant, LockKey, Released};
 
 use crate::clock::SharedClock;
 use crate::error::{Error, Result, codes};

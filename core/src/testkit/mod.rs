@@ -14,6 +14,7 @@ pub mod flags;
 pub mod holds;
 pub mod limits;
 pub mod locks;
+pub mod locks_model;
 pub mod pms;
 pub mod postgres;
 mod proxy;
