@@ -9,7 +9,7 @@ use tokio::sync::broadcast;
 
 use super::model::{LockState, Release};
 use super::store::{
-    Attempt, Extension, Found, Grant, HEARTBEAT, Lease, LockKey, LockStore, Released, Wake, Wakes,
+    Attempt, Extension, Found, Grant, HEARTBEAT, Lease, LockKey, LockStore, RETENTION, Released, Wake, Wakes,
 };
 use crate::clock::SharedClock;
 use crate::error::Result;
@@ -21,11 +21,18 @@ const BACKLOG: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct MemoryLocks {
     clock: SharedClock,
-    locks: Mutex<HashMap<LockKey, Lock>>,
+    locks: Mutex<Locks>,
     wakes: broadcast::Sender<(String, String)>,
 }
 
-/// What is known of one name. It is never forgotten, because its fence must not go back.
+#[derive(Debug, Default)]
+struct Locks {
+    by_key: HashMap<LockKey, Lock>,
+    /// At how many names old ones are forgotten.
+    forget_at: usize,
+}
+
+/// What is known of one name. It outlives the lock by [`RETENTION`], because its fence must not go back.
 #[derive(Debug, Default)]
 struct Lock {
     last: Option<Lease>,
@@ -50,7 +57,7 @@ impl MemoryLocks {
         }
     }
 
-    fn locks(&self) -> MutexGuard<'_, HashMap<LockKey, Lock>> {
+    fn locks(&self) -> MutexGuard<'_, Locks> {
         self.locks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -63,7 +70,22 @@ impl MemoryLocks {
     }
 }
 
+impl Locks {
+    fn lock(&mut self, key: &LockKey, now: DateTime<Utc>) -> &mut Lock {
+        if self.by_key.len() >= self.forget_at {
+            self.by_key.retain(|_, lock| lock.is_worth_keeping(now));
+            self.forget_at = (self.by_key.len() * 2).max(1024);
+        }
+        self.by_key.entry(key.clone()).or_default()
+    }
+}
+
 impl Lock {
+    fn is_worth_keeping(&self, now: DateTime<Utc>) -> bool {
+        let last = self.last.as_ref();
+        !self.queue.is_empty() || last.is_some_and(|lease| lease.expires_at + delta(RETENTION) > now)
+    }
+
     fn live(&self) -> Option<&Lease> {
         self.last.as_ref().filter(|_| self.held)
     }
@@ -118,7 +140,7 @@ impl LockStore for MemoryLocks {
     async fn acquire(&self, attempt: Attempt<'_>) -> Result<Found<Grant>> {
         let now = self.clock.now();
         let mut locks = self.locks();
-        let lock = locks.entry(attempt.key.clone()).or_default();
+        let lock = locks.lock(attempt.key, now);
         let expired = lock.expire(now);
         lock.forget_dead_waiters(now);
         let first = lock.queue.front().map(|waiter| waiter.token.as_str());
@@ -148,7 +170,7 @@ impl LockStore for MemoryLocks {
     async fn extend(&self, key: &LockKey, token: &str, ttl: std::time::Duration) -> Result<Found<Extension>> {
         let now = self.clock.now();
         let mut locks = self.locks();
-        let lock = locks.entry(key.clone()).or_default();
+        let lock = locks.lock(key, now);
         let expired = lock.expire(now);
         let answer = match lock
             .last
@@ -167,7 +189,7 @@ impl LockStore for MemoryLocks {
     async fn release(&self, key: &LockKey, token: &str) -> Result<Found<Released>> {
         let now = self.clock.now();
         let mut locks = self.locks();
-        let lock = locks.entry(key.clone()).or_default();
+        let lock = locks.lock(key, now);
         let expired = lock.expire(now);
         lock.queue.retain(|waiter| waiter.token != token);
         let live_is_mine = lock.live().map(|lease| lease.token == token);
@@ -192,7 +214,7 @@ impl LockStore for MemoryLocks {
     async fn inspect(&self, key: &LockKey) -> Result<Option<LockState>> {
         let now = self.clock.now();
         let locks = self.locks();
-        Ok(locks.get(key).and_then(|lock| {
+        Ok(locks.by_key.get(key).and_then(|lock| {
             let lease = lock.live().filter(|lease| lease.expires_at > now)?;
             Some(LockState {
                 owner: lease.owner.clone(),
@@ -243,4 +265,33 @@ impl Wakes for MemoryWakes {
 
 fn delta(duration: std::time::Duration) -> TimeDelta {
     TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::locks::model::LockName;
+
+    #[tokio::test]
+    async fn names_that_nobody_used_for_long_are_forgotten() {
+        let clock = ManualClock::at(DateTime::UNIX_EPOCH);
+        let store = MemoryLocks::new(clock.shared());
+        for number in 0..5000 {
+            let key = LockKey {
+                tenant: None,
+                name: LockName::parse(&format!("name-{number}")).unwrap(),
+            };
+            let attempt = Attempt {
+                key: &key,
+                token: "a",
+                owner: "ana",
+                ttl: RETENTION,
+                process: None,
+            };
+            store.acquire(attempt).await.unwrap();
+            clock.advance(RETENTION / 100);
+        }
+        assert!(store.locks().by_key.len() < 1100);
+    }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::model::{LockState, Release};
 use super::store::{
-    Attempt, Extension, Found, Grant, HEARTBEAT, Lease, LockKey, LockStore, Released, Wake, Wakes,
+    Attempt, Extension, Found, Grant, HEARTBEAT, Lease, LockKey, LockStore, RETENTION, Released, Wake, Wakes,
 };
 use crate::backends::redis::keys::{self, LockKeys};
 use crate::backends::redis::{Call, Event, Failure, Redis, Script, Subscription};
@@ -24,10 +24,6 @@ static RELEASE: Script = Script::new(
     "locks.release",
     concat!(include_str!("lease.lua"), include_str!("release.lua")),
 );
-
-/// How long a lock is remembered after its end: its fence does not go back meanwhile, even if the server's clock does
-/// by as much, and an end without a release is still noticed.
-const RETENTION: Duration = Duration::from_hours(7 * 24);
 
 /// Locks on a Redis server, Sentinel group or cluster.
 pub(crate) struct RedisLocks {

@@ -18,6 +18,10 @@ pub(crate) const HEARTBEAT: Duration = Duration::from_secs(3);
 /// The longest pause of a waiter that nobody wakes: what a lost message costs.
 pub(crate) const RECHECK: Duration = Duration::from_secs(1);
 
+/// How long a lock is remembered after its end: its fence does not go back meanwhile, even if the server's clock does
+/// by as much, and an end without a release is still noticed.
+pub(crate) const RETENTION: Duration = Duration::from_hours(7 * 24);
+
 /// Which lock.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct LockKey {
