@@ -176,4 +176,16 @@ codes! {
     PMS_TIMEOUT = "pms.timeout", Timeout, Backoff;
     /// A booking was sent and whether it was made is not known yet; ask again with the same idempotency key.
     PMS_OUTCOME_UNKNOWN = "pms.outcome_unknown", Ambiguous, Never;
+    /// The property management system does not accept our key.
+    PMS_REFUSED = "pms.refused", Unavailable, Never;
+    /// The key may not do this.
+    PMS_NOT_PERMITTED = "pms.not_permitted", Unavailable, Never;
+    /// The web service of the property management system is switched off.
+    PMS_SWITCHED_OFF = "pms.switched_off", Unavailable, Backoff;
+    /// Whatever stands at the configured address is not the web service of QloApps.
+    PMS_NOT_QLOAPPS = "pms.not_qloapps", Unavailable, Never;
+    /// The property management system refused the request for a reason of its own, which the facts repeat.
+    PMS_REJECTED = "pms.rejected", Conflict, Never;
+    /// The property management system answered something that posada does not understand.
+    PMS_UNEXPECTED_ANSWER = "pms.unexpected_answer", Internal, Never;
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::admission::House;
 use super::gate::HotelGate;
 use super::id::{BookingId, IdempotencyKey};
-use super::model::{Booking, BookingStatus, Created};
+use super::model::{Booking, BookingStatus, Created, Offer};
 use super::money::Money;
 use super::patience::Patience;
 use super::provider::{PmsProvider, Record, RowState};
@@ -46,14 +46,14 @@ impl Desk {
         if let Some(hold) = hold {
             hold.is_live(self.clock.now())?;
         }
-        let total = self.price_now(request).await?;
+        let offer = self.price_now(request).await?;
         if let Some(hold) = hold {
             hold.is_live(self.clock.now())?;
         }
         if !turn.is_live() {
             return Err(super::gate::turn_timeout(request.hotel()));
         }
-        let made = match self.provider.create(request, total).await {
+        let made = match self.provider.create(request, &offer).await {
             Ok(id) => Some(id),
             Err(error) if error.is(codes::PMS_OUTCOME_UNKNOWN) => None,
             Err(error) => return Err(error),
@@ -80,17 +80,18 @@ impl Desk {
         }
     }
 
-    /// The price of the request now, if it can be booked.
-    async fn price_now(&self, request: &BookingRequest) -> Result<Money> {
+    /// The offer for the request now, if it can be booked.
+    async fn price_now(&self, request: &BookingRequest) -> Result<Offer> {
         let house = House::read(&self.provider, request.hotel()).await?;
         let offers = house
             .offers(request.stay(), request.party(), Some(request.room_type()))
             .await?;
         let offer = offers
-            .first()
+            .into_iter()
+            .next()
             .ok_or_else(|| sold_out("not enough rooms are free"))?;
         same_price(request, offer.total)?;
-        Ok(offer.total)
+        Ok(offer)
     }
 
     /// Finishes a booking that this call made, or whose answer was lost.

@@ -44,6 +44,7 @@ mod money;
 mod occupancy;
 mod patience;
 mod provider;
+mod qloapps;
 mod request;
 mod verify;
 
@@ -67,6 +68,7 @@ pub use occupancy::{Occupancy, OccupancyLimits, Party};
 pub(crate) use patience::Patience;
 pub(crate) use provider::PmsProvider;
 use provider::Record;
+pub(crate) use qloapps::QloApps;
 pub use request::{BookingRequest, HoldProof};
 
 /// The property management system of a hotel company, behind one promise: **no double booking, no silently

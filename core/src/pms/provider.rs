@@ -42,12 +42,12 @@ pub(crate) trait PmsProvider: Send + Sync {
         room_type: Option<RoomTypeId>,
     ) -> Result<Vec<Offer>>;
 
-    /// Makes a booking at this total price and marks it with the key of the request. The answer says only that the
-    /// system took it: rooms, price and state are read afterwards.
+    /// Makes a booking at the total price of the offer, and marks it with the key of the request. The answer says
+    /// only that the system took it: rooms, price and state are read afterwards.
     ///
     /// # Errors
     /// `pms.sold_out` when the system refused; otherwise as every write.
-    async fn create(&self, request: &BookingRequest, total: Money) -> Result<BookingId>;
+    async fn create(&self, request: &BookingRequest, offer: &Offer) -> Result<BookingId>;
 
     /// Every booking that carries exactly this key, oldest first, half-made and cancelled ones among them.
     async fn find(&self, key: &IdempotencyKey) -> Result<Vec<Record>>;

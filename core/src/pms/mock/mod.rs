@@ -262,7 +262,8 @@ impl PmsProvider for MockPms {
         desk.house.room_types.iter().filter(asked).map(offer).collect()
     }
 
-    async fn create(&self, request: &BookingRequest, total: Money) -> Result<BookingId> {
+    async fn create(&self, request: &BookingRequest, offer: &Offer) -> Result<BookingId> {
+        let total = offer.total;
         let strike = self.desk().script.write(MockOperation::Create)?;
         if let Strike::WriteLater { after_lookups } = strike {
             self.desk().late.push((after_lookups, request.clone(), total));

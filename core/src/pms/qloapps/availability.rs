@@ -1,0 +1,172 @@
+//! Free rooms and prices: `hotel_ari`.
+//!
+//! The shop checks neither occupancy nor the length of a stay nor its dates there; [`admission`](super::super::admission)
+//! does. Prices contain the services that the shop adds by itself, and the whole stay of all rooms asked for.
+
+use std::collections::HashMap;
+
+use chrono::NaiveDate;
+use rust_decimal::Decimal;
+use serde_json::Value;
+
+use super::answer::not_understood;
+use super::reader::Node;
+use super::wire::Wire;
+use super::xml::Xml;
+use crate::error::Result;
+use crate::pms::id::{HotelId, RoomId, RoomTypeId};
+use crate::pms::model::Offer;
+use crate::pms::money::{Currency, Money};
+use crate::pms::occupancy::{Occupancy, Party};
+use crate::pms::provider::Room;
+use crate::stay::Stay;
+
+/// What is asked.
+#[derive(Clone, Copy)]
+pub(super) struct Question<'a> {
+    pub(super) hotel: HotelId,
+    pub(super) stay: Stay,
+    pub(super) rooms: &'a [Occupancy],
+    pub(super) room_type: Option<RoomTypeId>,
+}
+
+/// One room type for the whole stay.
+pub(super) struct Vacancy {
+    pub(super) room_type: RoomTypeId,
+    pub(super) name: String,
+    /// Without and with tax, for all rooms that were asked for.
+    pub(super) net: Money,
+    pub(super) gross: Money,
+    /// The rooms that are free in every night, smallest id first.
+    pub(super) free: Vec<Room>,
+}
+
+/// The price of one room in each night, by room type.
+type Nights = HashMap<RoomTypeId, Vec<(NaiveDate, Money)>>;
+
+/// What the shop offers; one question more than for [`vacancies`] when there are several nights.
+pub(super) async fn offers(
+    wire: &Wire,
+    hotel: HotelId,
+    stay: Stay,
+    party: &Party,
+    room_type: Option<RoomTypeId>,
+) -> Result<Vec<Offer>> {
+    let question = Question {
+        hotel,
+        stay,
+        rooms: party.each_room(),
+        room_type,
+    };
+    let one_room = Question {
+        rooms: party.each_room().get(..1).unwrap_or_default(),
+        ..question
+    };
+    let (vacancies, mut nights) = tokio::try_join!(vacancies(wire, question), nights(wire, one_room))?;
+    let offers = vacancies.into_iter().map(|vacancy| Offer {
+        per_night: nights.remove(&vacancy.room_type).unwrap_or_default(),
+        room_type: vacancy.room_type,
+        name: vacancy.name,
+        available: u32::try_from(vacancy.free.len()).unwrap_or(u32::MAX),
+        net_total: vacancy.net,
+        total: vacancy.gross,
+    });
+    Ok(offers.collect())
+}
+
+/// The room types with their free rooms and prices. An unknown hotel or room type has none.
+pub(super) async fn vacancies(wire: &Wire, question: Question<'_>) -> Result<Vec<Vacancy>> {
+    let answer = wire.ask("hotel_ari", "hotel_ari", body(question, false)).await?;
+    read_vacancies(&answer)
+}
+
+async fn nights(wire: &Wire, question: Question<'_>) -> Result<Nights> {
+    let answer = wire.ask("hotel_ari", "hotel_aris", body(question, true)).await?;
+    read_nights(&answer)
+}
+
+fn body(question: Question<'_>, by_night: bool) -> String {
+    let stay = question.stay;
+    Xml::document(|xml| {
+        xml.element("hotel_ari", |xml| {
+            xml.value("id_hotel", &question.hotel.to_string());
+            if let Some(room_type) = question.room_type {
+                xml.value("id_room_type", &room_type.to_string());
+            }
+            xml.value("date_from", &stay.check_in().to_string());
+            xml.value("date_to", &stay.check_out().to_string());
+            xml.value("get_available_rooms", "1");
+            if by_night {
+                xml.value("date_wise_breakdown", "1");
+            }
+            xml.element("associations", |xml| {
+                xml.element("room_occupancies", |xml| {
+                    for room in question.rooms {
+                        xml.element("room_occupancy", |xml| {
+                            xml.value("adults", &room.adults().to_string());
+                            xml.value("children", &room.children().to_string());
+                        });
+                    }
+                });
+            });
+        });
+    })
+}
+
+/// Reads the answer for a whole stay.
+pub(super) fn read_vacancies(answer: &Value) -> Result<Vec<Vacancy>> {
+    let answer = Node::new(answer);
+    let types = answer.field("room_types");
+    if types.is_missing() {
+        return Ok(Vec::new());
+    }
+    let currency = currency(answer)?;
+    let vacancy = |node: Node<'_>| {
+        let mut free = Vec::new();
+        for room in node.field("rooms").field("available").list() {
+            free.push(Room {
+                id: RoomId::new(room.required("id_room", Node::number)?)?,
+                number: room.required("room_num", Node::text)?,
+            });
+        }
+        free.sort_by_key(|room| room.id);
+        Ok(Vacancy {
+            room_type: RoomTypeId::new(node.required("id_room_type", Node::number)?)?,
+            name: node.required("name", Node::text)?,
+            net: money(node.required("total_price", Node::decimal)?, currency)?,
+            gross: money(node.required("total_price_with_tax", Node::decimal)?, currency)?,
+            free,
+        })
+    };
+    types.list().into_iter().map(vacancy).collect()
+}
+
+/// Reads the answer that has one part for each night.
+pub(super) fn read_nights(answer: &Value) -> Result<Nights> {
+    let mut nights = Nights::new();
+    for night in Node::new(answer).list() {
+        let types = night.field("room_types").list();
+        if types.is_empty() {
+            continue;
+        }
+        let (date, currency) = (night.required("date_from", Node::date)?, currency(night)?);
+        for node in types {
+            let room_type = RoomTypeId::new(node.required("id_room_type", Node::number)?)?;
+            let price = node.required("total_price_with_tax", Node::decimal)?;
+            let known = nights.entry(room_type).or_default();
+            known.push((date, money(price, currency)?));
+        }
+    }
+    Ok(nights)
+}
+
+/// An amount as a guest pays it: the shop computes with more decimals than its currency has.
+pub(super) fn money(amount: Decimal, currency: Currency) -> Result<Money> {
+    Money::new(amount, currency)?.scaled(Decimal::ONE)
+}
+
+fn currency(answer: Node<'_>) -> Result<Currency> {
+    let code = answer.field("currency").text();
+    let code = code.ok_or_else(|| not_understood("the prices have no currency"))?;
+    Currency::parse(&code)
+}

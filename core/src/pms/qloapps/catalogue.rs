@@ -1,0 +1,276 @@
+//! What a shop is: its hotels and room types, its services, states, currencies and time zone. Read once, kept.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeZone, Utc};
+use chrono_tz::Tz;
+use rust_decimal::Decimal;
+use serde_json::Value;
+
+use super::answer::not_understood;
+use super::query::Query;
+use super::reader::Node;
+use super::wire::Wire;
+use crate::error::{Error, Result, codes};
+use crate::pms::id::{HotelId, RoomTypeId};
+use crate::pms::model::{Hotel, RoomType};
+use crate::pms::money::{Currency, Money};
+use crate::pms::occupancy::OccupancyLimits;
+
+/// How long a catalogue is taken as it is.
+pub(super) const FRESH: Duration = Duration::from_mins(5);
+/// How long it serves while the shop cannot be read.
+pub(super) const STALE: Duration = Duration::from_hours(24);
+
+/// The settings of the shop that we need, by their names in QloApps.
+const CANCELLED_STATE: &str = "PS_OS_CANCELED";
+const REFUNDED_STATE: &str = "PS_OS_REFUND";
+const TIME_ZONE: &str = "PS_TIMEZONE";
+const DEFAULT_CURRENCY: &str = "PS_CURRENCY_DEFAULT";
+const MAX_DAYS_AHEAD: &str = "PS_MAX_CHECKOUT_OFFSET";
+
+/// The usual times, for a hotel that names none.
+const CHECK_IN: (u32, u32) = (14, 0);
+const CHECK_OUT: (u32, u32) = (11, 0);
+
+/// A shop as it was at one moment.
+pub(super) struct Catalogue {
+    pub(super) hotels: Vec<Hotel>,
+    pub(super) room_types: Vec<RoomType>,
+    /// The state that cancels an order, and every state that means it is over.
+    pub(super) cancelled_state: u64,
+    refunded_state: Option<u64>,
+    zone: Tz,
+    currencies: HashMap<u64, Currency>,
+    /// What each room type's price contains beside the room.
+    services: HashMap<RoomTypeId, Vec<Service>>,
+    /// When it was read.
+    pub(super) read_at: Instant,
+}
+
+/// A service that the shop adds to every room of a type by itself, and whose price is part of the room's.
+#[derive(Debug, Clone, Copy)]
+struct Service {
+    net: Decimal,
+    per_night: bool,
+}
+
+impl Catalogue {
+    /// Reads everything at once.
+    ///
+    /// # Errors
+    /// That of a failed read; `pms.unexpected_answer` when something that we cannot do without is missing.
+    pub(super) async fn read(wire: &Wire, now: Instant) -> Result<Self> {
+        let names = [
+            CANCELLED_STATE,
+            REFUNDED_STATE,
+            TIME_ZONE,
+            DEFAULT_CURRENCY,
+            MAX_DAYS_AHEAD,
+        ];
+        let settings = Query::full().any_of("name", names);
+        let (settings, currencies, hotels, limits, types, services) = tokio::try_join!(
+            wire.list("configurations", "configurations", settings),
+            wire.list("currencies", "currencies", Query::full()),
+            wire.list("hotels", "hotels", Query::full()),
+            wire.list("hotel_room_types", "hotel_room_types", Query::full()),
+            wire.list("room_types", "room_types", Query::full()),
+            wire.list("services", "services", Query::full()),
+        )?;
+        let settings = Settings::read(&settings);
+        let currencies = read_currencies(&currencies)?;
+        let shop_currency = settings
+            .number(DEFAULT_CURRENCY)
+            .and_then(|id| currencies.get(&id).copied())
+            .ok_or_else(|| not_understood("the shop names no currency").with("name", DEFAULT_CURRENCY))?;
+        Ok(Self {
+            hotels: read_hotels(&hotels, &settings, shop_currency)?,
+            room_types: read_room_types(&limits, &types, shop_currency)?,
+            cancelled_state: settings
+                .number(CANCELLED_STATE)
+                .ok_or_else(|| not_understood("the shop names no state").with("name", CANCELLED_STATE))?,
+            refunded_state: settings.number(REFUNDED_STATE),
+            zone: settings.zone()?,
+            currencies,
+            services: read_services(&types, &services)?,
+            read_at: now,
+        })
+    }
+
+    /// The hotel's date at this moment.
+    pub(super) fn today(&self, now: DateTime<Utc>) -> NaiveDate {
+        now.with_timezone(&self.zone).date_naive()
+    }
+
+    /// A moment that was written in the shop's time. Of two, when the clocks go back, the later: a booking that
+    /// looks younger than it is will only be checked once more.
+    pub(super) fn moment(&self, local: NaiveDateTime) -> DateTime<Utc> {
+        let zoned = self.zone.from_local_datetime(&local).latest();
+        zoned.map_or_else(|| local.and_utc(), |zoned| zoned.with_timezone(&Utc))
+    }
+
+    /// A moment as the shop writes it.
+    #[allow(dead_code, reason = "check-in and check-out write the time")]
+    pub(super) fn local(&self, now: DateTime<Utc>) -> NaiveDateTime {
+        now.with_timezone(&self.zone).naive_local()
+    }
+
+    /// The currency of an order.
+    ///
+    /// # Errors
+    /// `pms.unexpected_answer` for one that the shop does not list.
+    pub(super) fn currency(&self, id: u64) -> Result<Currency> {
+        let unknown = || not_understood("the shop does not list this currency").with("currency", id);
+        self.currencies.get(&id).copied().ok_or_else(unknown)
+    }
+
+    /// Whether an order in this state is over.
+    pub(super) fn is_over(&self, state: u64) -> bool {
+        state == self.cancelled_state || Some(state) == self.refunded_state
+    }
+
+    /// The part of a room's net price for some nights that belongs to services.
+    pub(super) fn services_net(&self, room_type: RoomTypeId, nights: u32) -> Decimal {
+        let services = self.services.get(&room_type).into_iter().flatten();
+        services
+            .map(|service| {
+                if service.per_night {
+                    service.net * Decimal::from(nights)
+                } else {
+                    service.net
+                }
+            })
+            .sum()
+    }
+}
+
+/// The shop's settings by name.
+struct Settings(HashMap<String, String>);
+
+impl Settings {
+    fn read(list: &Value) -> Self {
+        let pair = |node: Node<'_>| Some((node.field("name").text()?, node.field("value").text()?));
+        Self(Node::new(list).list().into_iter().filter_map(pair).collect())
+    }
+
+    fn number(&self, name: &str) -> Option<u64> {
+        self.0.get(name)?.trim().parse().ok()
+    }
+
+    fn zone(&self) -> Result<Tz> {
+        let name = self
+            .0
+            .get(TIME_ZONE)
+            .ok_or_else(|| not_understood("the shop names no time zone").with("name", TIME_ZONE))?;
+        name.parse().map_err(|_| {
+            Error::new(
+                codes::PMS_UNEXPECTED_ANSWER,
+                "the shop's time zone is not one of the IANA database",
+            )
+            .with("zone", name)
+        })
+    }
+}
+
+fn read_currencies(list: &Value) -> Result<HashMap<u64, Currency>> {
+    let mut currencies = HashMap::new();
+    for node in Node::new(list).list() {
+        let code = node.required("iso_code", Node::text)?;
+        currencies.insert(node.required("id", Node::number)?, Currency::parse(&code)?);
+    }
+    Ok(currencies)
+}
+
+fn read_hotels(list: &Value, settings: &Settings, currency: Currency) -> Result<Vec<Hotel>> {
+    let everywhere = settings.number(MAX_DAYS_AHEAD);
+    let mut hotels = Vec::new();
+    for node in Node::new(list).list() {
+        if !node.field("active").flag() {
+            continue;
+        }
+        let own = node.field("max_checkout_offset").number();
+        let days = if node.field("use_global_max_checkout_offset").flag() {
+            everywhere
+        } else {
+            own
+        };
+        hotels.push(Hotel {
+            id: HotelId::new(node.required("id", Node::number)?)?,
+            name: node.required("hotel_name", Node::text)?,
+            check_in: node.field("check_in").time().unwrap_or(time(CHECK_IN)),
+            check_out: node.field("check_out").time().unwrap_or(time(CHECK_OUT)),
+            currency,
+            max_days_ahead: days
+                .filter(|days| *days > 0)
+                .and_then(|days| u32::try_from(days).ok()),
+        });
+    }
+    Ok(hotels)
+}
+
+fn time((hour, minute): (u32, u32)) -> NaiveTime {
+    NaiveTime::from_hms_opt(hour, minute, 0).unwrap_or_default()
+}
+
+/// Room types are described in two places: their limits stand beside the rooms, their names and prices beside the
+/// other products.
+fn read_room_types(limits: &Value, types: &Value, currency: Currency) -> Result<Vec<RoomType>> {
+    let mut limits_of = HashMap::new();
+    for node in Node::new(limits).list() {
+        limits_of.insert(node.required("id_product", Node::number)?, node);
+    }
+    let mut room_types = Vec::new();
+    for node in Node::new(types).list() {
+        let id = node.required("id", Node::number)?;
+        let Some(limits) = limits_of.get(&id).filter(|_| node.field("active").flag()) else {
+            continue;
+        };
+        let price = node.required("price", Node::decimal)?;
+        room_types.push(RoomType {
+            id: RoomTypeId::new(id)?,
+            hotel: HotelId::new(limits.required("id_hotel", Node::number)?)?,
+            name: node.required("name", Node::text)?,
+            base_price: Money::new(price, currency)?,
+            limits: OccupancyLimits {
+                max_adults: limits.required("max_adults", Node::count)?,
+                max_children: limits.required("max_children", Node::count)?,
+                max_guests: limits.required("max_guests", Node::count)?,
+            },
+            min_nights: limits.field("min_los").count().unwrap_or(1).max(1),
+            max_nights: limits.field("max_los").count().filter(|nights| *nights > 0),
+        });
+    }
+    Ok(room_types)
+}
+
+/// Which automatic services are in the price of which room type. A room type may have a price of its own for one.
+fn read_services(types: &Value, services: &Value) -> Result<HashMap<RoomTypeId, Vec<Service>>> {
+    const WITH_THE_ROOM: u64 = 1;
+    const PER_NIGHT: u64 = 2;
+    let mut automatic = HashMap::new();
+    for node in Node::new(services).list() {
+        let counts = node.field("active").flag()
+            && node.field("auto_add_to_cart").flag()
+            && node.field("price_addition_type").number() == Some(WITH_THE_ROOM);
+        if counts {
+            let service = Service {
+                net: node.required("price", Node::decimal)?,
+                per_night: node.field("price_calculation_method").number() == Some(PER_NIGHT),
+            };
+            automatic.insert(node.required("id", Node::number)?, service);
+        }
+    }
+    let mut of_type = HashMap::new();
+    for node in Node::new(types).list() {
+        let id = RoomTypeId::new(node.required("id", Node::number)?)?;
+        let own = node.field("associations").field("services").list();
+        let services = own.into_iter().filter_map(|own| {
+            let service = automatic.get(&own.field("id").number()?)?;
+            let net = own.field("price").decimal().unwrap_or(service.net);
+            Some(Service { net, ..*service })
+        });
+        of_type.insert(id, services.collect());
+    }
+    Ok(of_type)
+}

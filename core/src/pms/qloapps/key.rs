@@ -1,0 +1,65 @@
+//! Our key inside the shop: the `source` of an order.
+//!
+//! The shop finds orders by it, and brackets, bars, commas and percent signs mean something in its filters. So these
+//! are written as `~` and two hexadecimal digits, as is the tilde itself; usual keys stay as they are.
+
+use std::fmt::Write as _;
+
+use crate::pms::id::IdempotencyKey;
+
+/// The key as the shop stores it: at most 192 of its 255 characters.
+pub(super) fn source(key: &IdempotencyKey) -> String {
+    let mut source = String::with_capacity(key.as_str().len());
+    for byte in key.as_str().bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.:/@+=".contains(&byte) {
+            source.push(char::from(byte));
+        } else {
+            let _ = write!(source, "~{byte:02x}");
+        }
+    }
+    source
+}
+
+/// The key that a source stands for; `None` when it is not one of ours.
+pub(super) fn key(source: &str) -> Option<IdempotencyKey> {
+    let mut parts = source.split('~');
+    let mut text = parts.next()?.to_owned();
+    for part in parts {
+        let code = u8::from_str_radix(part.get(..2)?, 16).ok()?;
+        text.push(char::from(code));
+        text.push_str(part.get(2..)?);
+    }
+    let key = IdempotencyKey::parse(&text).ok()?;
+    // What we would write otherwise was written by somebody else.
+    (self::source(&key) == source).then_some(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn usual_keys_are_stored_as_they_are() {
+        let usual = IdempotencyKey::parse("wa-wamid.HBgL+1=").unwrap();
+        assert_eq!(source(&usual), "wa-wamid.HBgL+1=");
+        let odd = IdempotencyKey::parse("a|b,[c]%~").unwrap();
+        assert_eq!(source(&odd), "a~7cb~2c~5bc~5d~25~7e");
+    }
+
+    #[test]
+    fn a_source_of_somebody_else_is_no_key() {
+        for foreign in ["", "Booking Com", "a~7Cb", "a~", "a~zz", "~61"] {
+            assert_eq!(key(foreign), None, "{foreign}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_key_comes_back(text in "[!-~]{1,64}") {
+            let wanted = IdempotencyKey::parse(&text).unwrap();
+            prop_assert_eq!(key(&source(&wanted)), Some(wanted));
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! QloApps 1.6.1 and newer, over its web service: the provider for real hotels.
+//!
+//! Invariants of this folder:
+//! * [`wire`] sends every request at most once, and says of a write that failed whether it may have happened.
+//! * [`answer`] decides what an answer means; nobody else looks at a status.
+//! * Everything that comes from the shop is read by [`reader`], which takes no type for granted.
+//! * The key of the web service, customers' digests and guests' data stand in no error and no log.
+//!
+//! Left out on purpose: `bookings/{id}`, which fails in many shops; deleting, which leaves rooms taken for ever; and
+//! making rows by hand, which no check stands before.
+
+mod answer;
+mod availability;
+mod catalogue;
+mod key;
+mod order;
+mod query;
+mod reader;
+#[cfg(test)]
+mod recorded;
+mod redact;
+mod row;
+mod wire;
+mod xml;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chrono::NaiveDate;
+use tokio::sync::Mutex;
+
+use super::id::{BookingId, HotelId, IdempotencyKey, RoomId, RoomTypeId};
+use super::model::{Hotel, Offer, RoomType};
+use super::occupancy::Party;
+use super::provider::{PmsProvider, Record, Room, Row};
+use super::request::BookingRequest;
+use crate::clock::SharedClock;
+use crate::error::{Error, Result, codes};
+use crate::settings::QloAppsSettings;
+use crate::stay::Stay;
+use availability::{Question, vacancies};
+use catalogue::{Catalogue, FRESH, STALE};
+use order::Refusal;
+use query::Query;
+use wire::{Deadlines, Wire};
+use xml::Xml;
+
+/// One shop. It may have several hotels.
+pub(crate) struct QloApps {
+    wire: Wire,
+    clock: SharedClock,
+    /// The hotel of an order that has no room yet.
+    hotel: HotelId,
+    /// Held while it is read, so that many who need it ask once.
+    catalogue: Mutex<Option<Arc<Catalogue>>>,
+}
+
+impl QloApps {
+    /// How much longer than a question about stored things one about free rooms, and a booking, may take.
+    const AVAILABILITY: u32 = 2;
+    const WRITE: u32 = 6;
+
+    /// Prepares the connection; the shop is asked at the first call.
+    ///
+    /// # Errors
+    /// `settings.invalid` when no HTTP client can be made.
+    pub(crate) fn new(settings: &QloAppsSettings, clock: SharedClock) -> Result<Self> {
+        let deadlines = Deadlines {
+            read: settings.timeout,
+            availability: settings.timeout * Self::AVAILABILITY,
+            write: settings.timeout * Self::WRITE,
+        };
+        Ok(Self {
+            wire: Wire::new(settings, deadlines)?,
+            clock,
+            hotel: HotelId::new(settings.hotel_id)?,
+            catalogue: Mutex::new(None),
+        })
+    }
+
+    /// The catalogue: the one that is kept while it is fresh, or while the shop cannot be read.
+    async fn catalogue(&self) -> Result<Arc<Catalogue>> {
+        let mut kept = self.catalogue.lock().await;
+        let now = self.clock.instant();
+        let age = |catalogue: &Arc<Catalogue>| now.saturating_duration_since(catalogue.read_at);
+        if let Some(fresh) = kept.as_ref().filter(|catalogue| age(catalogue) < FRESH) {
+            return Ok(fresh.clone());
+        }
+        match Catalogue::read(&self.wire, now).await {
+            Ok(catalogue) => Ok(kept.insert(Arc::new(catalogue)).clone()),
+            Err(error) if error.is_retryable() => {
+                let stale = kept.as_ref().filter(|catalogue| age(catalogue) < STALE);
+                stale.cloned().ok_or(error)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn records(&self, orders: Query) -> Result<Vec<Record>> {
+        let catalogue = self.catalogue().await?;
+        order::records(&self.wire, &catalogue, self.hotel, orders).await
+    }
+
+    /// What a refusal of a booking means. In a language that we do not know, the free rooms decide.
+    async fn refusal(&self, request: &BookingRequest, error: Error) -> Error {
+        let sold_out = match Refusal::of(&error) {
+            Refusal::SoldOut => true,
+            Refusal::Other => false,
+            Refusal::Untold => {
+                let free = self
+                    .free_rooms(request.hotel(), request.room_type(), request.stay())
+                    .await;
+                free.is_ok_and(|free| free.len() < request.party().each_room().len())
+            }
+        };
+        if sold_out { order::sold_out(error) } else { error }
+    }
+}
+
+#[async_trait]
+impl PmsProvider for QloApps {
+    async fn hotels(&self) -> Result<Vec<Hotel>> {
+        Ok(self.catalogue().await?.hotels.clone())
+    }
+
+    async fn room_types(&self, hotel: HotelId) -> Result<Vec<RoomType>> {
+        let catalogue = self.catalogue().await?;
+        let theirs = catalogue
+            .room_types
+            .iter()
+            .filter(|room_type| room_type.hotel == hotel);
+        Ok(theirs.cloned().collect())
+    }
+
+    async fn today(&self, _hotel: HotelId) -> Result<NaiveDate> {
+        Ok(self.catalogue().await?.today(self.clock.now()))
+    }
+
+    async fn offers(
+        &self,
+        hotel: HotelId,
+        stay: Stay,
+        party: &Party,
+        room_type: Option<RoomTypeId>,
+    ) -> Result<Vec<Offer>> {
+        availability::offers(&self.wire, hotel, stay, party, room_type).await
+    }
+
+    async fn create(&self, request: &BookingRequest, offer: &Offer) -> Result<BookingId> {
+        let catalogue = self.catalogue().await?;
+        let services = catalogue.services_net(request.room_type(), request.stay().nights());
+        let rooms = request.party().rooms();
+        let tax = order::room_tax(offer.net_total, offer.total, services, rooms);
+        let body = order::create_body(request, offer.total, tax)?;
+        match self.wire.create("bookings", "booking", body).await {
+            Ok(answer) => order::created_id(&answer),
+            Err(error) if error.is(codes::PMS_REJECTED) => Err(self.refusal(request, error).await),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn find(&self, key: &IdempotencyKey) -> Result<Vec<Record>> {
+        let mut records = self
+            .records(Query::full().equal("source", key::source(key)))
+            .await?;
+        // The shop's database takes upper and lower case for the same.
+        records.retain(|record| record.key.as_ref() == Some(key));
+        Ok(records)
+    }
+
+    async fn record(&self, booking: BookingId) -> Result<Option<Record>> {
+        Ok(self.records(Query::full().equal("id", booking)).await?.pop())
+    }
+
+    async fn rows_on(&self, room: RoomId, stay: Stay) -> Result<Vec<Row>> {
+        row::on_room(&self.wire, room, stay).await
+    }
+
+    async fn free_rooms(&self, hotel: HotelId, room_type: RoomTypeId, stay: Stay) -> Result<Vec<Room>> {
+        let one_adult = super::occupancy::Occupancy::new(1, &[])?;
+        let question = Question {
+            hotel,
+            stay,
+            rooms: &[one_adult],
+            room_type: Some(room_type),
+        };
+        let vacancies = vacancies(&self.wire, question).await?;
+        let offer = vacancies.into_iter().find(|offer| offer.room_type == room_type);
+        Ok(offer.map(|offer| offer.free).unwrap_or_default())
+    }
+
+    async fn place(&self, booking: BookingId, row: u64, room: &Room) -> Result<()> {
+        row::place(&self.wire, booking, row, room).await
+    }
+
+    async fn cancel(&self, booking: BookingId) -> Result<()> {
+        let state = self.catalogue().await?.cancelled_state;
+        let body = Xml::document(|xml| {
+            xml.element("order_history", |xml| {
+                xml.value("id_order", &booking.to_string());
+                xml.value("id_order_state", &state.to_string());
+            });
+        });
+        let answer = self.wire.create("order_histories", "order_history", body).await?;
+        if order::new_state(&answer)? == state {
+            return Ok(());
+        }
+        Err(Error::new(
+            codes::PMS_UNEXPECTED_ANSWER,
+            "the shop gave the booking another state than the one asked for",
+        ))
+    }
+}

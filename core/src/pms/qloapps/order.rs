@@ -1,0 +1,313 @@
+//! Orders: what QloApps calls the head of a booking. Made as `bookings`, read as `orders` and `room_bookings`.
+//!
+//! `bookings/{id}` is never read: it fails in shops that show prices without tax, and does not tell whether a room
+//! was cancelled or back-ordered.
+
+use std::collections::HashMap;
+
+use rust_decimal::Decimal;
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::answer::not_understood;
+use super::availability::money;
+use super::catalogue::Catalogue;
+use super::key;
+use super::query::Query;
+use super::reader::Node;
+use super::row::read_row;
+use super::wire::Wire;
+use crate::error::{Error, Result, codes};
+use crate::pms::id::{BookingId, HotelId};
+use crate::pms::money::Money;
+use crate::pms::provider::{Record, Row};
+use crate::pms::request::BookingRequest;
+
+/// The module that makes the orders of the web service.
+const WEB_SERVICE: &str = "wsorder";
+/// New, and not paid yet.
+const NEW: u8 = 1;
+const AWAITING_PAYMENT: u8 = 3;
+
+#[derive(Serialize)]
+struct Body<'a> {
+    booking: BookingBody<'a>,
+}
+
+#[derive(Serialize)]
+struct BookingBody<'a> {
+    id_property: u64,
+    currency: &'a str,
+    booking_status: u8,
+    payment_status: u8,
+    source: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remark: Option<&'a str>,
+    associations: Associations<'a>,
+}
+
+#[derive(Serialize)]
+struct Associations<'a> {
+    customer_detail: Customer<'a>,
+    price_details: Price,
+    room_types: [RoomTypeBody; 1],
+}
+
+#[derive(Serialize)]
+struct Customer<'a> {
+    firstname: &'a str,
+    lastname: &'a str,
+    email: &'a str,
+    phone: &'a str,
+}
+
+#[derive(Serialize)]
+struct Price {
+    total_paid: u8,
+    total_price_with_tax: Box<RawValue>,
+}
+
+#[derive(Serialize)]
+struct RoomTypeBody {
+    id_room_type: u64,
+    checkin_date: String,
+    checkout_date: String,
+    number_of_rooms: u32,
+    rooms: Vec<RoomBody>,
+}
+
+#[derive(Serialize)]
+struct RoomBody {
+    adults: u32,
+    /// QloApps 1.6 reads the adults from here.
+    adult: u32,
+    child: u32,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    child_ages: Vec<u8>,
+    total_tax: Box<RawValue>,
+}
+
+/// The body that makes a booking at a total price.
+///
+/// Left alone, the shop would drop its automatic services and charge less than it offers, so the total is named and
+/// the shop scales the rooms up to it. Every room needs the tax on its own price, without which the shop books and
+/// then fails; it is one part of a price that is fixed, so a cent in it changes nothing for the guest.
+///
+/// # Errors
+/// `pms.invalid_request` for an amount that JSON cannot carry, which no price is.
+pub(super) fn create_body(request: &BookingRequest, total: Money, room_tax: Decimal) -> Result<String> {
+    let currency = total.currency();
+    let (guest, stay) = (request.guest(), request.stay());
+    let source = key::source(request.key());
+    let mut rooms = Vec::new();
+    for room in request.party().each_room() {
+        rooms.push(RoomBody {
+            adults: room.adults(),
+            adult: room.adults(),
+            child: room.children(),
+            child_ages: room.child_ages().to_vec(),
+            total_tax: number(room_tax)?,
+        });
+    }
+    let body = Body {
+        booking: BookingBody {
+            id_property: request.hotel().get(),
+            currency: currency.as_str(),
+            booking_status: NEW,
+            payment_status: AWAITING_PAYMENT,
+            source: &source,
+            remark: request.remark(),
+            associations: Associations {
+                customer_detail: Customer {
+                    firstname: guest.first_name(),
+                    lastname: guest.last_name(),
+                    email: guest.email(),
+                    phone: guest.phone(),
+                },
+                price_details: Price {
+                    total_paid: 0,
+                    total_price_with_tax: number(total.amount())?,
+                },
+                room_types: [RoomTypeBody {
+                    id_room_type: request.room_type().get(),
+                    checkin_date: stay.check_in().to_string(),
+                    checkout_date: stay.check_out().to_string(),
+                    number_of_rooms: request.party().rooms(),
+                    rooms,
+                }],
+            },
+        },
+    };
+    serde_json::to_string(&body).map_err(unwritable)
+}
+
+/// A decimal as a JSON number, never through a float.
+fn number(amount: Decimal) -> Result<Box<RawValue>> {
+    RawValue::from_string(amount.normalize().to_string()).map_err(unwritable)
+}
+
+fn unwritable(cause: serde_json::Error) -> Error {
+    Error::new(codes::POSADA_INTERNAL, "the booking could not be written down").caused_by(cause)
+}
+
+/// The tax of one room on its own price: the offer's rate, on the offer without its services.
+pub(super) fn room_tax(net: Money, gross: Money, services: Decimal, rooms: u32) -> Decimal {
+    let per_room = |amount: Decimal| amount.checked_div(Decimal::from(rooms)).unwrap_or_default();
+    let (net, gross) = (per_room(net.amount()), per_room(gross.amount()));
+    let own = (net - services).max(Decimal::ZERO);
+    let tax = (gross - net)
+        .max(Decimal::ZERO)
+        .checked_mul(own)
+        .and_then(|product| product.checked_div(net))
+        .unwrap_or_default();
+    tax.round_dp(Money::MAX_DECIMALS)
+}
+
+/// The id that the answer to a creation names.
+///
+/// # Errors
+/// `pms.outcome_unknown`: the shop has booked and does not say what.
+pub(super) fn created_id(answer: &Value) -> Result<BookingId> {
+    let id = Node::new(answer).field("id").number();
+    id.and_then(|id| BookingId::new(id).ok()).ok_or_else(|| {
+        Error::new(
+            codes::PMS_OUTCOME_UNKNOWN,
+            "the shop booked, and its answer does not say under which number",
+        )
+    })
+}
+
+/// What the shop says when no room is left, and everything else that it refuses a booking for. Other languages than
+/// English are possible, and then nobody can tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    SoldOut,
+    Other,
+    Untold,
+}
+
+impl Refusal {
+    pub(super) fn of(error: &Error) -> Self {
+        const OURS: [&str; 12] = [
+            "Invalid check",
+            "Room count",
+            "Invalid room type",
+            "Please provide",
+            "Customer details",
+            "Invalid booking",
+            "Invalid payment",
+            "id is forbidden",
+            "Invalid value",
+            "Invalid request",
+            "Invalid country",
+            "State code",
+        ];
+        let reason = error.fact("reason").unwrap_or_default();
+        if reason.starts_with("Requested room(s) not available") {
+            Self::SoldOut
+        } else if OURS.iter().any(|text| reason.starts_with(text)) {
+            Self::Other
+        } else {
+            Self::Untold
+        }
+    }
+}
+
+/// Reads the bookings behind a question about orders, oldest first.
+///
+/// # Errors
+/// Those of the reads.
+pub(super) async fn records(
+    wire: &Wire,
+    catalogue: &Catalogue,
+    fallback: HotelId,
+    orders: Query,
+) -> Result<Vec<Record>> {
+    let orders = wire.list("orders", "orders", orders).await?;
+    let orders = Node::new(&orders).list();
+    let ids = |name| orders.iter().filter_map(move |order| order.field(name).number());
+    if orders.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = Query::full().any_of("id_order", ids("id"));
+    let mut customers: Vec<u64> = ids("id_customer").collect();
+    customers.sort_unstable();
+    customers.dedup();
+    let customers = Query::full().any_of("id", customers);
+    let (rows, customers) = tokio::try_join!(
+        wire.list("room_bookings", "bookings", rows),
+        wire.list("customers", "customers", customers),
+    )?;
+    let mut rows_of: HashMap<u64, Vec<(HotelId, Row)>> = HashMap::new();
+    for node in Node::new(&rows).list() {
+        let order = node.required("id_order", Node::number)?;
+        rows_of.entry(order).or_default().push(read_row(node)?);
+    }
+    let mut emails = HashMap::new();
+    for node in Node::new(&customers).list() {
+        let email = node.field("email").text().unwrap_or_default();
+        emails.insert(node.required("id", Node::number)?, email);
+    }
+    let mut records = Vec::new();
+    for order in orders {
+        let rows = rows_of
+            .remove(&order.required("id", Node::number)?)
+            .unwrap_or_default();
+        let customer = order.field("id_customer").number();
+        let email = customer.and_then(|id| emails.get(&id).cloned());
+        records.push(read_order(
+            order,
+            rows,
+            email.unwrap_or_default(),
+            catalogue,
+            fallback,
+        )?);
+    }
+    records.sort_by_key(|record| record.id);
+    Ok(records)
+}
+
+fn read_order(
+    order: Node<'_>,
+    mut rows: Vec<(HotelId, Row)>,
+    guest_email: String,
+    catalogue: &Catalogue,
+    fallback: HotelId,
+) -> Result<Record> {
+    rows.sort_by_key(|(_, row)| row.id);
+    let state = order.required("current_state", Node::number)?;
+    let total = order.required("total_paid_tax_incl", Node::decimal)?;
+    let currency = catalogue.currency(order.required("id_currency", Node::number)?)?;
+    let made_at = order.required("date_add", Node::moment)?;
+    let ours = order.field("module").text().as_deref() == Some(WEB_SERVICE);
+    let source = order.field("source").text().unwrap_or_default();
+    Ok(Record {
+        id: BookingId::new(order.required("id", Node::number)?)?,
+        reference: order.required("reference", Node::text)?,
+        key: if ours { key::key(&source) } else { None },
+        hotel: rows.first().map_or(fallback, |(hotel, _)| *hotel),
+        guest_email,
+        // Rows come one by one, and the state last: an order without a state is still being written.
+        settled: state != 0 && !rows.is_empty(),
+        cancelled: catalogue.is_over(state),
+        rows: rows.into_iter().map(|(_, row)| row).collect(),
+        total: money(total, currency)?,
+        made_at: catalogue.moment(made_at),
+    })
+}
+
+/// The error for a booking that the shop refused.
+pub(super) fn sold_out(cause: Error) -> Error {
+    Error::new(
+        codes::PMS_SOLD_OUT,
+        "the shop says that the rooms are not available",
+    )
+    .caused_by(cause)
+}
+
+/// The state that an order has after a change of state, as the answer tells.
+pub(super) fn new_state(answer: &Value) -> Result<u64> {
+    let state = Node::new(answer).field("id_order_state").number();
+    state.ok_or_else(|| not_understood("the answer names no state"))
+}

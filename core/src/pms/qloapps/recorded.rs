@@ -1,0 +1,249 @@
+//! Every answer that a real shop gave and that one of our calls can meet, read again.
+//!
+//! `tests/vectors/qloapps/answers.jsonl` holds them as they were recorded (QloApps 1.7.0.0 on PHP 8.2), with what
+//! each of them means: `ok`, or the code of the error.
+
+use std::collections::HashMap;
+
+use proptest::prelude::*;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::answer::{Answer, Effect};
+use super::availability::{read_nights, read_vacancies};
+use super::order::{Refusal, created_id, room_tax};
+use super::reader::{Node, parse};
+use super::redact::Redactor;
+use super::row::read_row;
+use crate::Money;
+use crate::error::Result;
+use crate::pms::provider::RowState;
+use crate::settings::Secret;
+
+const KEY: &str = "QLOAPPSTESTKEYALLPERMISSIONS0001";
+
+#[derive(Deserialize)]
+struct Recording {
+    name: String,
+    root: String,
+    status: u16,
+    effect: String,
+    #[serde(default)]
+    location: Option<String>,
+    expected: String,
+    body: String,
+}
+
+impl Recording {
+    fn effect(&self) -> Effect {
+        if self.effect == "write" {
+            Effect::Write
+        } else {
+            Effect::Read
+        }
+    }
+
+    fn read(&self) -> Result<Value> {
+        self.read_as(self.body.clone().into_bytes())
+    }
+
+    fn read_as(&self, body: Vec<u8>) -> Result<Value> {
+        let answer = Answer {
+            status: self.status,
+            body,
+            location: self.location.clone(),
+            retry_after: None,
+        };
+        answer.read(&self.root, self.effect(), &Redactor::new(Secret::new(KEY)))
+    }
+}
+
+fn recordings() -> HashMap<String, Recording> {
+    include_str!("../../../../tests/vectors/qloapps/answers.jsonl")
+        .lines()
+        .map(|line| serde_json::from_str::<Recording>(line).unwrap())
+        .map(|recording| (recording.name.clone(), recording))
+        .collect()
+}
+
+/// The recording whose name begins with this number.
+fn value(recordings: &HashMap<String, Recording>, number: &str) -> Value {
+    let name = recordings.keys().find(|name| name.starts_with(number)).unwrap();
+    recordings[name].read().unwrap()
+}
+
+/// Reads the parts of a value that our calls read, whatever the value is.
+fn read_everything(root: &str, value: &Value) {
+    match root {
+        "hotel_ari" => drop(read_vacancies(value)),
+        "hotel_aris" => drop(read_nights(value)),
+        "bookings" => Node::new(value)
+            .list()
+            .into_iter()
+            .for_each(|node| drop(read_row(node))),
+        "booking" => {
+            let _ = created_id(value);
+            let _ = read_row(Node::new(value));
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn every_recorded_answer_means_what_the_reference_says() {
+    let recordings = recordings();
+    assert_eq!(recordings.len(), 311, "all of them were read");
+    for recording in recordings.values() {
+        let meaning = match recording.read() {
+            Ok(value) => {
+                read_everything(&recording.root, &value);
+                "ok"
+            }
+            Err(error) => error.code(),
+        };
+        assert_eq!(meaning, recording.expected, "{}", recording.name);
+    }
+}
+
+#[test]
+fn no_error_repeats_the_key_a_digest_or_an_address() {
+    for recording in recordings().values() {
+        if let Err(error) = recording.read() {
+            let shown = format!("{error} {error:?}");
+            assert!(!shown.contains(KEY) && !shown.contains("@example.com"), "{shown}");
+        }
+    }
+}
+
+#[test]
+fn a_refused_booking_is_sold_out_only_when_the_shop_says_so() {
+    let recordings = recordings();
+    let refusals: Vec<_> = recordings
+        .values()
+        .filter(|recording| {
+            ["501", "503", "504", "505", "506", "508", "536", "741"].contains(&&recording.name[..3])
+        })
+        .collect();
+    assert_eq!(refusals.len(), 8);
+    for recording in refusals {
+        assert_eq!(
+            Refusal::of(&recording.read().unwrap_err()),
+            Refusal::SoldOut,
+            "{}",
+            recording.name
+        );
+    }
+    for number in [
+        "432", "507", "515", "517", "519", "521", "523", "531", "537", "546", "548", "554",
+    ] {
+        let name = recordings.keys().find(|name| name.starts_with(number)).unwrap();
+        let error = recordings[name].read().unwrap_err();
+        assert_eq!(Refusal::of(&error), Refusal::Other, "{name}");
+    }
+}
+
+#[test]
+fn free_rooms_and_prices_are_those_that_were_recorded() {
+    let recordings = recordings();
+    let one = &read_vacancies(&value(&recordings, "302")).unwrap()[0];
+    assert_eq!(
+        (one.name.as_str(), one.gross.to_string()),
+        ("General Rooms", "2600.00 USD".into())
+    );
+    let free: Vec<_> = one.free.iter().map(|room| room.number.as_str()).collect();
+    assert_eq!(free, ["GR-102", "GR-103", "GR-104", "GR-105"]);
+    let two_rooms = &read_vacancies(&value(&recordings, "308")).unwrap()[0];
+    assert_eq!(two_rooms.gross.to_string(), "5200.00 USD");
+    assert!(
+        read_vacancies(&value(&recordings, "334")).unwrap()[0]
+            .free
+            .is_empty(),
+        "full"
+    );
+    assert!(
+        read_vacancies(&value(&recordings, "332")).unwrap()[0]
+            .free
+            .is_empty(),
+        "too short a stay"
+    );
+    for unknown in ["321", "322"] {
+        assert!(read_vacancies(&value(&recordings, unknown)).unwrap().is_empty());
+    }
+}
+
+#[test]
+fn a_month_of_nights_has_a_price_for_each() {
+    let nights = read_nights(&value(&recordings(), "307")).unwrap();
+    assert_eq!(nights.len(), 4, "room types");
+    for prices in nights.values() {
+        assert_eq!(prices.len(), 31);
+        assert!(prices.is_sorted_by_key(|(date, _)| *date));
+    }
+}
+
+#[test]
+fn rows_say_who_has_lost() {
+    let rows = value(&recordings(), "603");
+    let cancelled = Node::new(&rows)
+        .list()
+        .into_iter()
+        .map(|node| read_row(node).unwrap().1);
+    assert!(cancelled.into_iter().all(|row| row.state == RowState::Cancelled));
+    let live = value(&recordings(), "406");
+    let (hotel, row) = read_row(Node::new(&live[0])).unwrap();
+    assert_eq!((hotel.get(), row.id, row.room.number.as_str()), (1, 1, "GR-101"));
+    assert_eq!((row.state, row.occupancy.adults()), (RowState::Reserved, 2));
+    let lost = value(&recordings(), "947");
+    assert!(Node::new(&lost[1]).field("is_back_order").flag());
+}
+
+#[test]
+fn the_tax_of_a_room_leaves_its_services_out() {
+    let usd = |amount: &str| Money::parse(amount, "USD").unwrap();
+    let tax = room_tax(usd("2500"), usd("2600"), 500.into(), 1);
+    assert_eq!(tax, 80.into(), "as in the recorded booking");
+    assert_eq!(room_tax(usd("5000"), usd("5200"), 500.into(), 2), 80.into());
+    assert_eq!(room_tax(usd("0"), usd("0"), 500.into(), 1), 0.into());
+}
+
+#[test]
+fn no_beginning_of_an_answer_breaks_the_reader() {
+    for recording in recordings().values() {
+        let body = recording.body.as_bytes();
+        let step = (body.len() / 64).max(1);
+        for end in (0..body.len()).step_by(step) {
+            if let Ok(value) = recording.read_as(body[..end].to_vec()) {
+                read_everything(&recording.root, &value);
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn no_single_wrong_byte_breaks_the_reader(
+        which in any::<prop::sample::Index>(),
+        place in any::<prop::sample::Index>(),
+        byte in any::<u8>(),
+    ) {
+        let recordings = recordings();
+        let mut names: Vec<_> = recordings.keys().collect();
+        names.sort_unstable();
+        let recording = &recordings[*which.get(&names)];
+        let mut body = recording.body.clone().into_bytes();
+        if !body.is_empty() {
+            let place = place.index(body.len());
+            body[place] = byte;
+        }
+        if let Ok(value) = recording.read_as(body) {
+            read_everything(&recording.root, &value);
+        }
+    }
+
+    #[test]
+    fn no_noise_at_all_breaks_the_parser(body in prop::collection::vec(any::<u8>(), 0..300)) {
+        let _ = parse(&body);
+    }
+}

@@ -1,0 +1,254 @@
+//! One request and its answer: over HTTP, within a deadline, at most once.
+
+use std::time::Duration;
+
+use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
+use reqwest::redirect::Policy;
+use reqwest::{Client, Method};
+use serde_json::Value;
+
+use super::answer::{Answer, Effect};
+use super::query::Query;
+use super::redact::Redactor;
+use crate::backends::tls;
+use crate::error::{Error, Result, codes};
+use crate::settings::{QloAppsSettings, Secret};
+
+/// The largest answer that is read.
+const LARGEST_BODY: usize = 5 * 1024 * 1024;
+/// How long a connection may take to be made.
+const CONNECT: Duration = Duration::from_secs(3);
+/// How long an unused connection is kept. PHP's web servers close theirs after five to 75 seconds.
+const IDLE: Duration = Duration::from_secs(4);
+
+/// How long a call may take, by what it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Deadlines {
+    /// A question about what is stored.
+    pub(super) read: Duration,
+    /// A question about free rooms and prices, which the shop computes.
+    pub(super) availability: Duration,
+    /// Whatever changes something.
+    pub(super) write: Duration,
+}
+
+/// One request.
+pub(super) struct Call<'a> {
+    method: Method,
+    /// The path below `/api/`.
+    path: &'a str,
+    query: Query,
+    body: Option<String>,
+    deadline: Duration,
+    effect: Effect,
+    /// The name under which the answer holds what was asked for.
+    root: &'a str,
+}
+
+/// The connection to one shop.
+pub(super) struct Wire {
+    client: Client,
+    base: String,
+    key: Secret,
+    redactor: Redactor,
+    deadlines: Deadlines,
+}
+
+impl Wire {
+    /// Prepares the connection; nothing is sent.
+    ///
+    /// # Errors
+    /// `settings.invalid` when the system's certificates cannot be read.
+    pub(super) fn new(settings: &QloAppsSettings, deadlines: Deadlines) -> Result<Self> {
+        tls::install_provider();
+        let client = Client::builder()
+            .user_agent(concat!("posada/", env!("CARGO_PKG_VERSION")))
+            // A redirect means a wrong base URL; following it would hand the key to whoever it names.
+            .redirect(Policy::none())
+            .referer(false)
+            // A proxy of the environment would read the key of every shop that speaks plain HTTP.
+            .no_proxy()
+            .connect_timeout(CONNECT)
+            .pool_idle_timeout(IDLE)
+            .build()
+            .map_err(|failure| {
+                Error::field_invalid(
+                    codes::SETTINGS_INVALID,
+                    "PMS_BASE_URL",
+                    "no HTTP client can be made on this system",
+                )
+                .caused_by(failure)
+            })?;
+        Ok(Self {
+            client,
+            base: settings.base_url.clone(),
+            key: settings.api_key.clone(),
+            redactor: Redactor::new(settings.api_key.clone()),
+            deadlines,
+        })
+    }
+
+    /// Reads a list of objects; `root` is the list's name, which often is not that of the resource.
+    ///
+    /// # Errors
+    /// As [`Answer::read`], `pms.timeout`, `pms.unavailable`.
+    pub(super) async fn list(&self, resource: &str, root: &str, query: Query) -> Result<Value> {
+        self.send(Call {
+            method: Method::GET,
+            path: resource,
+            query,
+            body: None,
+            deadline: self.deadlines.read,
+            effect: Effect::Read,
+            root,
+        })
+        .await
+    }
+
+    /// Asks for free rooms and prices: a read, although it is sent as a POST.
+    ///
+    /// # Errors
+    /// As [`list`](Self::list).
+    pub(super) async fn ask(&self, resource: &str, root: &str, xml: String) -> Result<Value> {
+        self.send(Call {
+            method: Method::POST,
+            path: resource,
+            query: Query::new(),
+            body: Some(xml),
+            deadline: self.deadlines.availability,
+            effect: Effect::Read,
+            root,
+        })
+        .await
+    }
+
+    /// Makes something new. Never repeated.
+    ///
+    /// # Errors
+    /// As [`Answer::read`]; `pms.unavailable` when it was not sent; otherwise `pms.outcome_unknown`.
+    pub(super) async fn create(&self, resource: &str, root: &str, body: String) -> Result<Value> {
+        self.write(Method::POST, resource, root, body).await
+    }
+
+    /// Replaces something with a complete new description of it. Never repeated.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub(super) async fn replace(&self, path: &str, root: &str, body: String) -> Result<Value> {
+        self.write(Method::PUT, path, root, body).await
+    }
+
+    async fn write(&self, method: Method, path: &str, root: &str, body: String) -> Result<Value> {
+        self.send(Call {
+            method,
+            path,
+            query: Query::new(),
+            body: Some(body),
+            deadline: self.deadlines.write,
+            effect: Effect::Write,
+            root,
+        })
+        .await
+    }
+
+    async fn send(&self, call: Call<'_>) -> Result<Value> {
+        let (effect, root, deadline) = (call.effect, call.root, call.deadline);
+        let resource = call.path.to_owned();
+        let exchange = tokio::time::timeout(deadline, self.exchange(call));
+        let answer = match exchange.await {
+            Ok(answer) => answer.map_err(|failure| transport_failure(failure, effect)),
+            Err(_) => Err(too_late(effect)),
+        };
+        let value = answer.and_then(|answer| answer.read(root, effect, &self.redactor));
+        value.map_err(|error| error.with("resource", resource))
+    }
+
+    async fn exchange(&self, call: Call<'_>) -> Result<Answer, Failure> {
+        let url = format!("{}/api/{}?{}", self.base, call.path, call.query.as_str());
+        let mut request = self
+            .client
+            .request(call.method, url)
+            .basic_auth(self.key.expose(), Some(""));
+        if let Some(body) = call.body {
+            request = request.body(body);
+        }
+        let mut response = request.send().await?;
+        let status = response.status().as_u16();
+        let location = header(response.headers(), LOCATION.as_str());
+        let retry_after = header(response.headers(), RETRY_AFTER.as_str())
+            .and_then(|seconds| seconds.parse().ok())
+            .map(Duration::from_secs);
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await? {
+            if body.len() + chunk.len() > LARGEST_BODY {
+                return Err(Failure::TooLarge);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answer {
+            status,
+            body,
+            location,
+            retry_after,
+        })
+    }
+}
+
+/// Why there is no answer.
+enum Failure {
+    /// Nothing was sent.
+    NotSent(reqwest::Error),
+    /// The connection ended before the answer did.
+    Lost(reqwest::Error),
+    /// The answer is larger than anything that QloApps has to say.
+    TooLarge,
+}
+
+impl From<reqwest::Error> for Failure {
+    fn from(error: reqwest::Error) -> Self {
+        // The address holds filters, and filters hold personal data.
+        let error = error.without_url();
+        if error.is_connect() || error.is_builder() {
+            Self::NotSent(error)
+        } else {
+            Self::Lost(error)
+        }
+    }
+}
+
+fn transport_failure(failure: Failure, effect: Effect) -> Error {
+    match (failure, effect) {
+        (Failure::NotSent(cause), _) => {
+            Error::new(codes::PMS_UNAVAILABLE, "the shop cannot be reached").caused_by(cause)
+        }
+        (Failure::Lost(cause), Effect::Read) => {
+            Error::new(codes::PMS_UNAVAILABLE, "the connection to the shop broke").caused_by(cause)
+        }
+        (Failure::Lost(cause), Effect::Write) => Error::new(
+            codes::PMS_OUTCOME_UNKNOWN,
+            "the connection to the shop broke before it answered",
+        )
+        .caused_by(cause),
+        (Failure::TooLarge, Effect::Read) => {
+            super::answer::not_understood("the answer is larger than 5 MiB; it was not read")
+        }
+        (Failure::TooLarge, Effect::Write) => Error::new(
+            codes::PMS_OUTCOME_UNKNOWN,
+            "the answer is larger than 5 MiB; it was not read",
+        ),
+    }
+}
+
+fn too_late(effect: Effect) -> Error {
+    match effect {
+        Effect::Read => Error::new(codes::PMS_TIMEOUT, "the shop did not answer in time"),
+        Effect::Write => Error::new(
+            codes::PMS_OUTCOME_UNKNOWN,
+            "the shop did not answer in time; it may still do what it was asked",
+        ),
+    }
+}
+
+fn header(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers.get(name)?.to_str().ok().map(str::to_owned)
+}
