@@ -5,7 +5,7 @@ use std::time::Duration;
 use posada::settings::RedisSettings;
 use posada::testkit::locks_model::redis_agrees_with_memory;
 use posada::testkit::{holds, locks};
-use posada::{AcquireOptions, Posada, Resource, Settings, Stay, StayHold, TenantId, codes};
+use posada::{AcquireOptions, Posada, Release, Resource, Settings, Stay, StayHold, TenantId, codes};
 use posada_tests::{PostgresServer, RedisServer, servers, unique};
 
 /// The three schemas that are in use.
@@ -96,6 +96,21 @@ async fn a_silent_redis_does_not_keep_a_lock_alive() {
     let lost = tokio::time::timeout(Duration::from_secs(2), lock.lost()).await;
     server.thaw();
     assert_eq!(lost.unwrap().as_str(), "expired");
+}
+
+#[tokio::test]
+async fn a_server_without_memory_refuses_locks_and_still_lets_go_of_them() {
+    let server = RedisServer::start();
+    let posada = on(server.url());
+    let options = AcquireOptions::new();
+    let lock = posada.locks().acquire("held", &options).await.unwrap();
+    server.command::<()>(&["CONFIG", "SET", "maxmemory", "1"]);
+    let refused = posada.locks().acquire("other", &options).await.unwrap_err();
+    assert!(refused.is(codes::REDIS_OUT_OF_MEMORY), "{refused}");
+    let fence = lock.fence();
+    assert_eq!(lock.release().await.unwrap(), Release::Released);
+    server.command::<()>(&["CONFIG", "SET", "maxmemory", "0"]);
+    assert!(posada.locks().acquire("held", &options).await.unwrap().fence() > fence);
 }
 
 #[tokio::test]
