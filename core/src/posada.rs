@@ -9,7 +9,7 @@ use crate::backends::redis::Redis;
 use crate::clock::{SharedClock, SystemClock};
 use crate::error::{Error, Result, codes};
 use crate::flags::{FeatureFlags, FlagOptions, FlagStore, MemoryFlags, RedisFlags};
-use crate::health::{Check, Health};
+use crate::health::Health;
 use crate::limits::{LimitStore, MemoryLimits, RateLimiter, RedisLimits};
 use crate::locks::{
     AuditStore, HoldStore, LockManager, LockStore, MemoryAudit, MemoryHolds, MemoryLocks, PostgresAudit,

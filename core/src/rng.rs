@@ -20,8 +20,11 @@ pub(crate) fn jitter(limit: Duration) -> Duration {
 /// A random number in `[0, 1)`.
 pub(crate) fn unit() -> f64 {
     #[allow(clippy::cast_precision_loss, reason = "53 bits fit a float exactly")]
-    let random = (u64::from_le_bytes(bytes::<8>()) >> 11) as f64;
-    random / (1u64 << 53) as f64
+    let (random, limit) = (
+        (u64::from_le_bytes(bytes::<8>()) >> 11) as f64,
+        (1u64 << 53) as f64,
+    );
+    random / limit
 }
 
 #[allow(

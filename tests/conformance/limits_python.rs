@@ -164,18 +164,18 @@ impl Pair {
                 (left - expected).abs() < 1100,
                 "{what}: life of {mine}: {left} and {expected}"
             );
-            if self.strategy != Strategy::MovingWindow {
-                let (count, expected): (Option<String>, Option<String>) = (
-                    self.server.command(&["GET", &mine]),
-                    self.server.command(&["GET", &mirrored]),
-                );
-                assert_eq!(count, expected, "{what}: {mine}");
-            } else {
+            if self.strategy == Strategy::MovingWindow {
                 let (length, expected): (i64, i64) = (
                     self.server.command(&["LLEN", &mine]),
                     self.server.command(&["LLEN", &mirrored]),
                 );
                 assert_eq!(length, expected, "{what}: {mine}");
+            } else {
+                let (count, expected): (Option<String>, Option<String>) = (
+                    self.server.command(&["GET", &mine]),
+                    self.server.command(&["GET", &mirrored]),
+                );
+                assert_eq!(count, expected, "{what}: {mine}");
             }
         }
     }

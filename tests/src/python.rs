@@ -55,17 +55,23 @@ impl Drop for PythonPeer {
 }
 
 /// An interpreter that has the packages of `tests/python/requirements.txt`, in a virtual environment under the
-/// build folder. Made on first use; pip installs only what is missing.
+/// build folder. Made on first use, and anew when the requirements have changed.
 static INTERPRETER: LazyLock<PathBuf> = LazyLock::new(|| {
     let environment = build_folder().join("python");
     let interpreter = environment.join("bin/python");
     let requirements = tests_folder().join("python/requirements.txt");
-    if !interpreter.exists() {
-        run(Command::new("python3").args(["-m", "venv"]).arg(&environment));
+    let installed = environment.join("installed.txt");
+    let wanted = fs::read(&requirements).expect("the requirements are readable");
+    if fs::read(&installed).is_ok_and(|done| done == wanted) {
+        return interpreter;
     }
+    run(Command::new("python3")
+        .args(["-m", "venv", "--clear"])
+        .arg(&environment));
     run(Command::new(&interpreter)
         .args(["-m", "pip", "install", "--quiet", "-r"])
         .arg(&requirements));
+    fs::write(installed, wanted).expect("the build folder is writable");
     interpreter
 });
 

@@ -28,10 +28,6 @@ pub(crate) enum Change<V> {
     Keep,
     /// This value, with this time to live (or none).
     Put(V, Option<Duration>),
-    /// This value, with the time to live that the entry had.
-    Replace(V),
-    /// No entry.
-    Remove,
 }
 
 impl<K: Eq + Hash + Clone, V: Clone> ExpiringMap<K, V> {
@@ -67,11 +63,6 @@ impl<K: Eq + Hash + Clone, V: Clone> ExpiringMap<K, V> {
             .filter(|left| !left.is_zero())
     }
 
-    /// Stores a value with a time to live, or for ever.
-    pub(crate) fn insert(&self, key: K, value: V, ttl: Option<Duration>) {
-        self.update(key, |_| (Change::Put(value, ttl), ()));
-    }
-
     /// Removes the entry; answers the value that was live.
     pub(crate) fn remove<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<V>
     where
@@ -95,13 +86,6 @@ impl<K: Eq + Hash + Clone, V: Clone> ExpiringMap<K, V> {
             Change::Put(value, ttl) => {
                 let expires = ttl.and_then(|ttl| now.checked_add(ttl));
                 entries.insert(key, Entry { value, expires });
-            }
-            Change::Replace(value) => {
-                let expires = live.and_then(|entry| entry.expires);
-                entries.insert(key, Entry { value, expires });
-            }
-            Change::Remove => {
-                entries.remove(&key);
             }
         }
         answer
@@ -151,6 +135,12 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
+    impl ExpiringMap<&'static str, u32> {
+        fn insert(&self, key: &'static str, value: u32, ttl: Option<Duration>) {
+            self.update(key, |_| (Change::Put(value, ttl), ()));
+        }
+    }
+
     fn map() -> (ManualClock, ExpiringMap<&'static str, u32>) {
         let clock = ManualClock::at(DateTime::UNIX_EPOCH);
         let map = ExpiringMap::new(clock.shared());
@@ -169,11 +159,10 @@ mod tests {
     }
 
     #[test]
-    fn an_update_sees_no_dead_value_and_may_keep_the_time_to_live() {
+    fn an_update_sees_no_dead_value() {
         let (clock, map) = map();
         map.insert("a", 1, Some(SECOND));
-        map.update("a", |old| (Change::Replace(old.copied().unwrap_or(0) + 1), ()));
-        assert_eq!(map.get("a"), Some(2));
+        assert!(map.update("a", |old| (Change::Keep, old == Some(&1))));
         clock.advance(SECOND);
         assert!(map.update("a", |old| (Change::Keep, old.is_none())));
     }

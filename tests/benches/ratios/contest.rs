@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
-pub const ROUNDS: usize = 9;
+pub(crate) const ROUNDS: usize = 9;
 const SLICE: Duration = Duration::from_millis(100);
 
 /// Seconds per operation of each side in each round.
@@ -14,10 +14,10 @@ struct Rounds {
 }
 
 /// An operation that is awaited.
-pub type Operation = Box<dyn Fn(usize) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+pub(crate) type Operation = Box<dyn Fn(usize) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
 /// Makes an operation of an async closure; the argument is the number of the task that runs it.
-pub fn operation<F, T>(work: F) -> Operation
+pub(crate) fn operation<F, T>(work: F) -> Operation
 where
     F: Fn(usize) -> T + Send + Sync + 'static,
     T: Future<Output = ()> + Send + 'static,
@@ -26,7 +26,7 @@ where
 }
 
 /// Compares two awaited operations, run by so many tasks at once.
-pub async fn awaited(name: &str, promise: &str, tasks: usize, ours: Operation, reference: Operation) {
+pub(crate) async fn awaited(name: &str, promise: &str, tasks: usize, ours: Operation, reference: Operation) {
     let (ours, reference) = (std::sync::Arc::new(ours), std::sync::Arc::new(reference));
     let mut rounds = Rounds {
         ours: Vec::new(),
@@ -51,7 +51,7 @@ pub async fn awaited(name: &str, promise: &str, tasks: usize, ours: Operation, r
 }
 
 /// Compares two plain functions; each call does so many iterations as it is told.
-pub fn plain(name: &str, promise: &str, mut ours: impl FnMut(u32), mut reference: impl FnMut(u32)) {
+pub(crate) fn plain(name: &str, promise: &str, mut ours: impl FnMut(u32), mut reference: impl FnMut(u32)) {
     let mut rounds = Rounds {
         ours: Vec::new(),
         reference: Vec::new(),

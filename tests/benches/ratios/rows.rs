@@ -16,7 +16,7 @@ use crate::contest::{self, operation};
 /// How many tasks run the awaited rows.
 const TASKS: [usize; 2] = [1, 32];
 
-pub async fn all(only: &str) {
+pub(crate) async fn all(only: &str) {
     let wanted = |name: &str| name.contains(only);
     if wanted("memory") {
         resolve().await;

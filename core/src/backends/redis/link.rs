@@ -38,7 +38,7 @@ enum Clients {
         primary: String,
     },
     Cluster {
-        client: ClusterClient,
+        client: Box<ClusterClient>,
         nodes: Vec<Client>,
     },
 }
@@ -70,7 +70,7 @@ impl Connector {
                 primary: primary.clone(),
             },
             RedisTopology::Cluster(nodes) => Clients::Cluster {
-                client: cluster_client(nodes, settings).map_err(invalid)?,
+                client: Box::new(cluster_client(nodes, settings).map_err(invalid)?),
                 nodes: nodes
                     .iter()
                     .map(|node| node_client(node, settings))

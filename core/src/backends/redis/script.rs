@@ -1,5 +1,6 @@
 //! Lua scripts: sent by their hash, and by their text when the server does not know it yet.
 
+use std::fmt::Write as _;
 use std::sync::OnceLock;
 
 use redis::{Cmd, FromRedisValue, ToRedisArgs};
@@ -29,8 +30,10 @@ impl Script {
         self.hash.get_or_init(|| {
             Sha1::digest(self.source)
                 .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect::<String>()
+                .fold(String::with_capacity(40), |mut hash, byte| {
+                    let _ = write!(hash, "{byte:02x}");
+                    hash
+                })
         })
     }
 }

@@ -3,12 +3,10 @@
 //! `quickstart` keeps everything in memory and needs no server. `quickstart live` does the same on the Postgres and
 //! Redis that `DATABASE_URL` and `REDIS_URL` name.
 
-use std::time::Instant;
-
 use posada::{
-    BookingRequest, Channel, Context, Error, Guest, Hold, HoldProof, HotelId, IdempotencyKey, Json,
-    NewTenant, Occupancy, Offer, Posada, Resolution, Resource, Session, Settings, Stay, StayHold, Tenant,
-    TenantId, codes,
+    BookingRequest, Channel, Clock, Context, Error, Guest, Hold, HoldProof, HotelId, IdempotencyKey, Json,
+    NewTenant, Occupancy, Offer, Posada, Resolution, Resource, Session, Settings, Stay, StayHold,
+    SystemClock, Tenant, TenantId, codes,
 };
 
 const HOTEL_NUMBER: &str = "+5491112345678";
@@ -79,16 +77,16 @@ async fn set_up_a_hotel(posada: &Posada) -> Result<(), Error> {
 }
 
 async fn which_hotel(posada: &Posada) -> Result<std::sync::Arc<Tenant>, Error> {
-    let number = HOTEL_NUMBER.trim_start_matches('+');
-    let started = Instant::now();
+    let (clock, number) = (SystemClock, HOTEL_NUMBER.trim_start_matches('+'));
+    let started = clock.instant();
     let found = posada.tenants().resolve(number, Some(Channel::WhatsApp)).await?;
-    let first = started.elapsed();
+    let first = clock.instant() - started;
     let Resolution::Found { tenant, source, .. } = found else {
         unreachable!("the hotel was set up above: {}", found.as_str());
     };
-    let started = Instant::now();
+    let started = clock.instant();
     posada.tenants().resolve(number, Some(Channel::WhatsApp)).await?;
-    let again = started.elapsed();
+    let again = clock.instant() - started;
     step(
         1,
         "tenant",
