@@ -35,6 +35,7 @@
 
 #![forbid(unsafe_code)]
 
+mod auth;
 mod backends;
 mod clock;
 pub mod error;
@@ -55,6 +56,7 @@ mod tenants;
 pub mod testkit;
 mod text;
 
+pub use auth::{PasswordPolicy, Permission, Profile, Role, TokenKind};
 pub use backends::postgres::migrations::Applied;
 pub use clock::{Clock, ManualClock, SharedClock, SystemClock};
 pub use error::{Code, Error, Kind, Result, Retry, codes};

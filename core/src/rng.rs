@@ -12,6 +12,11 @@ pub(crate) fn token() -> String {
     text
 }
 
+/// Sixteen random bytes: the salt of a password hash.
+pub(crate) fn salt() -> [u8; 16] {
+    bytes()
+}
+
 /// A random duration in `[0, limit)`: full jitter.
 pub(crate) fn jitter(limit: Duration) -> Duration {
     limit.mul_f64(unit())

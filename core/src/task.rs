@@ -63,6 +63,34 @@ impl Tasks {
         }
     }
 
+    /// Runs work that takes a core on a thread of its own. It ends whether or not it is awaited; `close()` waits for
+    /// it. The caller limits how much of it there is at a time.
+    pub(crate) async fn blocking<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        if self.stopping.is_cancelled() && IN_A_TASK.try_get().is_err() {
+            return Err(closed());
+        }
+        let runtime = Handle::try_current().ok().or_else(|| self.runtime.clone());
+        let Some(runtime) = runtime else {
+            return Err(Error::new(
+                codes::POSADA_INTERNAL,
+                "posada must be used inside a tokio runtime",
+            ));
+        };
+        let tracked = self.tracker.token();
+        let started = runtime.spawn_blocking(move || {
+            let answer = work();
+            drop(tracked);
+            answer
+        });
+        started.await.map_err(|failure| {
+            Error::new(codes::POSADA_INTERNAL, "a piece of work did not finish").caused_by(failure)
+        })
+    }
+
     /// Starts work that nobody awaits. It must bound itself by a deadline. Callable from `Drop`, also outside a
     /// runtime: then the work runs on the runtime on which the handle was made, or not at all.
     pub(crate) fn in_background(&self, work: impl Future<Output = ()> + Send + 'static) {

@@ -145,6 +145,45 @@ codes! {
     /// Too many requests; the retry advice says when the next one may come.
     LIMITS_EXCEEDED = "limits.exceeded", Exhausted, Backoff;
 
+    /// A token that was never good, or is for another purpose.
+    AUTH_INVALID_TOKEN = "auth.invalid_token", Unauthenticated, Never;
+    /// A token that was good until its time ended.
+    AUTH_TOKEN_EXPIRED = "auth.token_expired", Unauthenticated, Never;
+    /// The session of the token has ended: signed out, revoked, expired, or its user or hotel is not active any more.
+    AUTH_SESSION_ENDED = "auth.session_ended", Unauthenticated, Never;
+    /// A refresh token was used a second time. Its session is revoked.
+    AUTH_TOKEN_REUSED = "auth.token_reused", Unauthenticated, Never;
+    /// Wrong username or password, or a user who may not sign in; which of them is not said.
+    AUTH_BAD_CREDENTIALS = "auth.bad_credentials", Unauthenticated, Never;
+    /// Too many attempts to sign in; the retry advice says when the next one may come.
+    AUTH_THROTTLED = "auth.throttled", Exhausted, Backoff;
+    /// The password is right, and the account needs a second factor, which posada does not check.
+    AUTH_SECOND_FACTOR_REQUIRED = "auth.second_factor_required", Denied, Never;
+    /// The password must be changed before anything else.
+    AUTH_PASSWORD_MUST_CHANGE = "auth.password_must_change", Denied, Never;
+    /// The token is for another hotel.
+    AUTH_WRONG_TENANT = "auth.wrong_tenant", Denied, Never;
+    /// The role does not have the permission.
+    AUTH_FORBIDDEN = "auth.forbidden", Denied, Never;
+    /// Not a username, e-mail address or name.
+    AUTH_INVALID_USER = "auth.invalid_user", Invalid, Never;
+    /// The username or the e-mail address is taken.
+    AUTH_USER_EXISTS = "auth.user_exists", Conflict, Never;
+    /// No such user in that hotel.
+    AUTH_USER_NOT_FOUND = "auth.user_not_found", NotFound, Never;
+    /// Somebody else changed the password at the same time.
+    AUTH_PASSWORD_CONFLICT = "auth.password_conflict", Conflict, Never;
+    /// A new password that was used recently.
+    AUTH_PASSWORD_REUSED = "auth.password_reused", Invalid, Never;
+    /// A password that cannot be one: too long, or with NUL inside.
+    AUTH_INVALID_PASSWORD = "auth.invalid_password", Invalid, Never;
+    /// A new password that the policy refuses; the facts say why.
+    AUTH_WEAK_PASSWORD = "auth.weak_password", Invalid, Never;
+    /// More passwords are being checked than there are cores for.
+    AUTH_HASHING_BUSY = "auth.hashing_busy", Exhausted, Backoff;
+    /// Not the name of a permission.
+    AUTH_INVALID_PERMISSION = "auth.invalid_permission", Invalid, Never;
+
     /// Not a date, or not a stay of at least one and at most 366 nights.
     STAY_INVALID = "stay.invalid", Invalid, Never;
     /// Not an amount of money or currency.

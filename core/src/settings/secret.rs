@@ -19,6 +19,11 @@ impl Secret {
         &self.0
     }
 
+    /// Whether nobody can guess it from an example, and it does not repeat a few letters.
+    pub(crate) fn is_strong(&self) -> bool {
+        self.check_strength(1).is_ok()
+    }
+
     /// Refuses what anybody can guess: a text that stands in a guide or an example file, one that is shorter than
     /// `shortest` bytes, and one that repeats a few letters. The fault does not repeat the text.
     pub(super) fn check_strength(&self, shortest: usize) -> Result<(), Fault> {

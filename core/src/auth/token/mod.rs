@@ -1,0 +1,250 @@
+//! Tokens: signed with HS256, read by a strict parser of our own, checked claim by claim.
+//!
+//! Two profiles, which a verifier never mixes up. *Legacy* is what the app's own code makes and takes: header
+//! `{"alg":"HS256","typ":"JWT"}`, the kind in the claim `type`, no audience. *Strict* has the kind in the header
+//! (`at+jwt`, `rt+jwt`), a key id, an issuer, an audience, and needs every claim.
+
+mod claims;
+mod json;
+mod keys;
+mod strict;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+pub(crate) use claims::TokenClaims;
+pub(crate) use keys::KeyRing;
+
+use self::claims::Fault;
+use self::strict::Unverified;
+use super::role::Role;
+use crate::TenantId;
+use crate::error::{Error, Result, codes};
+
+/// What tokens look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Profile {
+    /// As the app's python-jose and PyJWT make and take them.
+    Legacy,
+    /// Typed, with key id, issuer and audience; every claim is required.
+    Strict,
+}
+
+/// What a token is for. A token of one kind never passes as another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TokenKind {
+    /// Opens the API for minutes.
+    Access,
+    /// Gets the next pair, once.
+    Refresh,
+    /// Lets somebody set a new password.
+    ResetPassword,
+    /// Proves that an e-mail arrived.
+    VerifyEmail,
+    /// Says that somebody signed in on this device before.
+    Device,
+}
+
+impl TokenKind {
+    const ALL: [Self; 5] = [
+        Self::Access,
+        Self::Refresh,
+        Self::ResetPassword,
+        Self::VerifyEmail,
+        Self::Device,
+    ];
+
+    /// The value of the claim `type`.
+    pub(super) const fn as_legacy(self) -> &'static str {
+        match self {
+            Self::Access => "access",
+            Self::Refresh => "refresh",
+            Self::ResetPassword => "reset_password",
+            Self::VerifyEmail => "verify_email",
+            Self::Device => "device",
+        }
+    }
+
+    const fn as_strict(self) -> &'static str {
+        match self {
+            Self::Access => "at+jwt",
+            Self::Refresh => "rt+jwt",
+            Self::ResetPassword => "reset+jwt",
+            Self::VerifyEmail => "verify+jwt",
+            Self::Device => "device+jwt",
+        }
+    }
+
+    fn from_legacy(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_legacy() == name)
+    }
+
+    fn from_strict(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_strict() == name)
+    }
+}
+
+/// How tokens are made and which are taken.
+#[derive(Debug, Clone)]
+pub(crate) struct TokenRules {
+    pub(crate) issues: Profile,
+    pub(crate) accepts: Vec<Profile>,
+    pub(crate) issuer: String,
+    pub(crate) audience: String,
+    /// How far clocks may be apart, for the strict profile; at most 30 seconds.
+    pub(crate) leeway: Duration,
+    /// The longest life that an access token may claim.
+    pub(crate) longest_access: Duration,
+    /// The longest life of any other token.
+    pub(crate) longest_other: Duration,
+}
+
+impl Default for TokenRules {
+    fn default() -> Self {
+        Self {
+            issues: Profile::Legacy,
+            accepts: vec![Profile::Legacy, Profile::Strict],
+            issuer: "posada".to_owned(),
+            audience: "posada".to_owned(),
+            leeway: Duration::from_secs(5),
+            longest_access: Duration::from_hours(24),
+            longest_other: Duration::from_hours(24 * 400),
+        }
+    }
+}
+
+impl TokenRules {
+    const LONGEST_LEEWAY: Duration = Duration::from_secs(30);
+
+    fn leeway_seconds(&self) -> i64 {
+        seconds(self.leeway.min(Self::LONGEST_LEEWAY))
+    }
+
+    fn longest_seconds(&self, kind: TokenKind) -> i64 {
+        seconds(match kind {
+            TokenKind::Access => self.longest_access,
+            _ => self.longest_other,
+        })
+    }
+}
+
+/// What a new token says.
+pub(crate) struct NewToken<'a> {
+    pub(crate) kind: TokenKind,
+    pub(crate) subject: &'a str,
+    pub(crate) issued_at: DateTime<Utc>,
+    pub(crate) life: Duration,
+    pub(crate) id: &'a str,
+    pub(crate) session: Option<&'a str>,
+    pub(crate) tenant: Option<&'a TenantId>,
+    pub(crate) role: Option<Role>,
+    pub(crate) password: Option<&'a str>,
+}
+
+/// Members in the order of the app's tokens, and what the app does not know after them.
+#[derive(Serialize)]
+struct Members<'a> {
+    sub: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    r#type: Option<&'static str>,
+    exp: i64,
+    iat: i64,
+    jti: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    permissions: Option<Vec<&'static str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sid: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tid: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pwv: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iss: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aud: Option<&'a str>,
+}
+
+/// Makes a token. The same question gives the same token.
+pub(crate) fn mint(keys: &KeyRing, rules: &TokenRules, new: &NewToken<'_>) -> Result<String> {
+    let strict = rules.issues == Profile::Strict;
+    let header = if strict {
+        format!(
+            r#"{{"alg":"HS256","typ":"{}","kid":"{}"}}"#,
+            new.kind.as_strict(),
+            keys.id()
+        )
+    } else {
+        r#"{"alg":"HS256","typ":"JWT"}"#.to_owned()
+    };
+    let issued_at = new.issued_at.timestamp();
+    let members = Members {
+        sub: new.subject,
+        r#type: (!strict).then_some(new.kind.as_legacy()),
+        exp: issued_at.saturating_add(seconds(new.life)),
+        iat: issued_at,
+        jti: new.id,
+        role: new.role.map(Role::as_str),
+        permissions: new.role.map(|role| {
+            role.permissions()
+                .iter()
+                .map(super::role::Permission::named)
+                .collect()
+        }),
+        sid: new.session,
+        tid: new.tenant.map(TenantId::as_str),
+        pwv: new.password,
+        iss: strict.then_some(&rules.issuer),
+        aud: strict.then_some(&rules.audience),
+    };
+    let claims = serde_json::to_vec(&members).map_err(|failure| {
+        Error::new(codes::POSADA_INTERNAL, "a token could not be written").caused_by(failure)
+    })?;
+    let mut token = BASE64_URL_SAFE_NO_PAD.encode(header);
+    token.push('.');
+    token.push_str(&BASE64_URL_SAFE_NO_PAD.encode(claims));
+    let signature = keys.sign(&token)?;
+    token.push('.');
+    token.push_str(&signature);
+    Ok(token)
+}
+
+/// Reads a token of that kind: form, signature, then claims. No I/O.
+///
+/// # Errors
+/// `auth.token_expired` for one that was good once, `auth.invalid_token` for every other reason.
+pub(crate) fn read(
+    keys: &KeyRing,
+    rules: &TokenRules,
+    kind: TokenKind,
+    token: &str,
+    now: DateTime<Utc>,
+) -> Result<TokenClaims> {
+    let unverified = Unverified::read(token).map_err(invalid)?;
+    if !keys.verifies(&unverified, now) {
+        return Err(invalid("is not signed with a key of ours"));
+    }
+    let members = unverified.claims().map_err(invalid)?;
+    match claims::check(&members, unverified.typ.as_deref(), rules, now.timestamp()) {
+        Ok(claims) if claims.kind == kind => Ok(claims),
+        Ok(_) => Err(invalid("is for another purpose")),
+        Err(Fault::Bad(reason)) => Err(invalid(reason)),
+        Err(Fault::Expired) => Err(Error::new(codes::AUTH_TOKEN_EXPIRED, "the token has expired")),
+    }
+}
+
+/// The error of a token that was never good. The reason is for the log of the program; it never repeats the token.
+pub(crate) fn invalid(reason: &'static str) -> Error {
+    Error::new(codes::AUTH_INVALID_TOKEN, "the token is not valid").with("reason", reason)
+}
+
+fn seconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
+}
