@@ -13,6 +13,7 @@ mod flags;
 mod limits;
 mod limits_python;
 mod locks;
+mod main_job;
 mod migrations;
 mod postgres;
 mod postgres_tls;
