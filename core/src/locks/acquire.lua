@@ -9,6 +9,9 @@ local expired = expire(lease)
 local held = lease and lease.state == 'held'
 
 if held and lease.token == token then
+  -- Repeated: the caller counts its time from this request.
+  lease.expires = math.max(lease.expires, now + ttl)
+  write_lease(lease, retention)
   return { 'granted', lease_text(lease), expired }
 end
 

@@ -144,8 +144,13 @@ impl LockStore for MemoryLocks {
         let expired = lock.expire(now);
         lock.forget_dead_waiters(now);
         let first = lock.queue.front().map(|waiter| waiter.token.as_str());
-        let answer = match lock.live() {
-            Some(lease) if lease.token == attempt.token => Grant::Granted(lease.clone()),
+        let is_repeated = lock.live().is_some_and(|lease| lease.token == attempt.token);
+        let answer = match lock.last.as_mut().filter(|_| lock.held) {
+            Some(lease) if is_repeated => {
+                // The caller counts its time from this request.
+                lease.expires_at = lease.expires_at.max(now + delta(attempt.ttl));
+                Grant::Granted(lease.clone())
+            }
             None if first.is_none_or(|first| first == attempt.token) => {
                 Grant::Granted(lock.grant(attempt, now))
             }

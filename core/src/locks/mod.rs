@@ -37,6 +37,8 @@
 
 mod audit;
 mod claim;
+#[cfg(test)]
+mod explore;
 mod guard;
 mod holds;
 mod keeper;

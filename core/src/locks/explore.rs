@@ -1,0 +1,425 @@
+//! Everything that a few callers can do to one lock, in every order: an exhaustive search over the memory twin of the
+//! lock scripts, with answers that get lost, requests that arrive late, and callers that die.
+//!
+//! A state is reached again by repeating its path, so the store needs no way to copy itself. Two paths that lead to
+//! the same store and the same callers are followed once.
+
+use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::FutureExt;
+
+use super::memory::MemoryLocks;
+use super::model::{LockName, Release};
+use super::store::{Attempt, Extension, Grant, LockKey, LockStore, Released, Wake, Wakes};
+use crate::clock::{Clock, SystemClock};
+
+const TICK: Duration = Duration::from_secs(1);
+const TTL: Duration = Duration::from_secs(2);
+/// So many times a caller begins anew, with a new token.
+const ROUNDS: u8 = 2;
+/// Within so many ticks every live waiter has had its turn: each of the others may let a lease and a life pass first.
+const PATIENCE: u64 = 20;
+
+/// A clock whose text is its time alone, so that equal states look equal.
+#[derive(Clone, Default)]
+struct Ticks(Arc<AtomicU64>);
+
+impl Ticks {
+    fn millis(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn pass(&self) {
+        let tick = u64::try_from(TICK.as_millis()).unwrap();
+        self.0.fetch_add(tick, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for Ticks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.millis())
+    }
+}
+
+impl Clock for Ticks {
+    fn now(&self) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + TimeDelta::milliseconds(i64::try_from(self.millis()).unwrap())
+    }
+
+    fn instant(&self) -> Instant {
+        SystemClock.instant()
+    }
+
+    fn coarse_millis(&self) -> u64 {
+        self.millis()
+    }
+}
+
+/// What may happen next. The number is the caller's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// It asks, ready to wait, and hears the answer.
+    Ask(usize),
+    /// It asks without waiting, and hears the answer.
+    Try(usize),
+    /// It asks, and the answer is lost.
+    AskUnheard(usize),
+    /// It asks, and the request stays in the network.
+    Send(usize),
+    /// That request arrives; nobody listens for its answer any more.
+    Arrive(usize),
+    Extend(usize),
+    /// It extends, and the answer is lost: it relies on what it knew before.
+    ExtendUnheard(usize),
+    Release(usize),
+    /// It gives its wait up.
+    Withdraw(usize),
+    /// It never does anything again, with or without the lock.
+    Die(usize),
+    Tick,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Phase {
+    Idle,
+    /// It wants the lock and has asked at least once.
+    Waiting,
+    /// It believes that it holds the lock until this time.
+    Holding {
+        until: u64,
+    },
+    Gone,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Caller {
+    phase: Phase,
+    round: u8,
+    late: Option<String>,
+}
+
+struct World {
+    clock: Ticks,
+    store: MemoryLocks,
+    wakes: Vec<Box<dyn Wakes>>,
+    key: LockKey,
+    callers: Vec<Caller>,
+    /// Tokens that asked to wait and that nobody has withdrawn or seen granted since.
+    queued: BTreeSet<String>,
+    last: (u64, String),
+}
+
+impl World {
+    fn new(callers: usize) -> Self {
+        let clock = Ticks::default();
+        let store = MemoryLocks::new(Arc::new(clock.clone()));
+        let wakes = (0..callers).map(|caller| {
+            let mut wakes = store.listen(&process(caller));
+            assert_eq!(wakes.next().now_or_never(), Some(Wake::Everybody));
+            wakes
+        });
+        let wakes = wakes.collect();
+        let caller = Caller {
+            phase: Phase::Idle,
+            round: 0,
+            late: None,
+        };
+        Self {
+            clock,
+            store,
+            wakes,
+            key: LockKey {
+                tenant: None,
+                name: LockName::parse("name").unwrap(),
+            },
+            callers: vec![caller; callers],
+            queued: BTreeSet::new(),
+            last: (0, String::new()),
+        }
+    }
+
+    fn at(callers: usize, path: &[Step]) -> Self {
+        let mut world = Self::new(callers);
+        for step in path {
+            world.take(*step);
+        }
+        world
+    }
+
+    fn token(&self, caller: usize) -> String {
+        format!("{:x}{:x}", caller + 10, self.callers[caller].round)
+    }
+
+    fn possible(&self) -> Vec<Step> {
+        let mut steps = vec![Step::Tick];
+        for (number, caller) in self.callers.iter().enumerate() {
+            match caller.phase {
+                Phase::Idle if caller.round < ROUNDS => {
+                    steps.extend([Step::Ask(number), Step::Try(number), Step::AskUnheard(number)]);
+                    if caller.late.is_none() {
+                        steps.push(Step::Send(number));
+                    }
+                }
+                Phase::Waiting => steps.extend([
+                    Step::Ask(number),
+                    Step::AskUnheard(number),
+                    Step::Withdraw(number),
+                    Step::Die(number),
+                ]),
+                Phase::Holding { .. } => steps.extend([
+                    Step::Extend(number),
+                    Step::ExtendUnheard(number),
+                    Step::Release(number),
+                    Step::Die(number),
+                ]),
+                Phase::Idle | Phase::Gone => {}
+            }
+            if caller.late.is_some() {
+                steps.push(Step::Arrive(number));
+            }
+            // Callers are alike: who acts first is the first one.
+            if caller.round == 0 && caller.phase == Phase::Idle {
+                break;
+            }
+        }
+        steps
+    }
+
+    fn take(&mut self, step: Step) {
+        match step {
+            Step::Ask(caller) => {
+                let granted = self.acquire(&self.token(caller), true);
+                self.learn(caller, granted, Phase::Waiting);
+            }
+            Step::Try(caller) => {
+                let granted = self.acquire(&self.token(caller), false);
+                self.learn(caller, granted, Phase::Idle);
+            }
+            Step::AskUnheard(caller) => {
+                self.acquire(&self.token(caller), true);
+                self.callers[caller].phase = Phase::Waiting;
+            }
+            Step::Send(caller) => {
+                self.callers[caller].late = Some(self.token(caller));
+                self.callers[caller].phase = Phase::Waiting;
+            }
+            Step::Arrive(caller) => {
+                let token = self.callers[caller].late.take().unwrap();
+                self.acquire(&token, true);
+            }
+            Step::Extend(caller) => {
+                if self.extend(&self.token(caller)) {
+                    self.callers[caller].phase = self.held();
+                } else {
+                    self.begin_anew(caller);
+                }
+            }
+            Step::ExtendUnheard(caller) => {
+                self.extend(&self.token(caller));
+            }
+            Step::Release(caller) => {
+                self.release(&self.token(caller));
+                self.begin_anew(caller);
+            }
+            Step::Withdraw(caller) => {
+                self.release(&self.token(caller));
+                self.begin_anew(caller);
+            }
+            Step::Die(caller) => self.callers[caller].phase = Phase::Gone,
+            Step::Tick => {
+                self.clock.pass();
+                let now = self.clock.millis();
+                // The guard's own deadline: a holder that is late does not believe that it holds.
+                for caller in 0..self.callers.len() {
+                    if matches!(self.callers[caller].phase, Phase::Holding { until } if until <= now) {
+                        self.begin_anew(caller);
+                    }
+                }
+            }
+        }
+    }
+
+    fn held(&self) -> Phase {
+        Phase::Holding {
+            until: self.clock.millis() + u64::try_from(TTL.as_millis()).unwrap(),
+        }
+    }
+
+    fn learn(&mut self, caller: usize, granted: bool, otherwise: Phase) {
+        self.callers[caller].phase = if granted { self.held() } else { otherwise };
+    }
+
+    fn begin_anew(&mut self, caller: usize) {
+        self.callers[caller].phase = Phase::Idle;
+        self.callers[caller].round += 1;
+    }
+
+    fn acquire(&mut self, token: &str, waits: bool) -> bool {
+        let process = process(usize::from_str_radix(&token[..1], 16).unwrap() - 10);
+        let attempt = Attempt {
+            key: &self.key,
+            token,
+            owner: token,
+            ttl: TTL,
+            process: waits.then_some(&process),
+        };
+        let found = self.store.acquire(attempt).now_or_never();
+        match found.expect("memory answers at once").unwrap().answer {
+            Grant::Granted(lease) => {
+                assert_eq!(lease.token, token, "somebody else's grant was answered");
+                let (fence, last) = &self.last;
+                assert!(
+                    lease.fence > *fence || lease.fence == *fence && last == token,
+                    "fence {} after {fence}",
+                    lease.fence
+                );
+                self.last = (lease.fence, token.to_owned());
+                self.queued.remove(token);
+                true
+            }
+            Grant::Busy { .. } => {
+                if waits {
+                    self.queued.insert(token.to_owned());
+                }
+                false
+            }
+        }
+    }
+
+    fn extend(&mut self, token: &str) -> bool {
+        let found = self.store.extend(&self.key, token, TTL).now_or_never();
+        matches!(
+            found.expect("memory answers at once").unwrap().answer,
+            Extension::Extended(_)
+        )
+    }
+
+    /// Releases, and checks that the next in the queue hears of it: without lost messages nobody waits in vain.
+    fn release(&mut self, token: &str) {
+        let waiting = self.state().map_or(0, |state| state.waiters);
+        self.was_woken();
+        let found = self.store.release(&self.key, token).now_or_never();
+        let answer = found.expect("memory answers at once").unwrap().answer;
+        self.queued.remove(token);
+        if matches!(answer, Released::Done(Release::Released, _)) && waiting > 0 {
+            assert!(self.was_woken(), "nobody was woken although somebody waits");
+        }
+    }
+
+    /// Whether a message has gone out since this was last asked.
+    fn was_woken(&mut self) -> bool {
+        let messages = self.wakes.iter_mut();
+        messages.fold(false, |any, wakes| {
+            std::iter::from_fn(|| wakes.next().now_or_never()).count() > 0 || any
+        })
+    }
+
+    fn state(&self) -> Option<crate::locks::LockState> {
+        let state = self.store.inspect(&self.key).now_or_never();
+        state.expect("memory answers at once").unwrap()
+    }
+
+    fn check(&self) {
+        let now = self.clock.millis();
+        let believers = self.callers.iter();
+        let believers = believers
+            .filter(|caller| matches!(caller.phase, Phase::Holding { until } if until > now))
+            .count();
+        assert!(believers <= 1, "{believers} believe that they hold the lock");
+        if let Some(state) = self.state() {
+            let others = self.queued.iter().filter(|token| **token != state.owner).count();
+            assert!(
+                state.waiters <= others,
+                "{} wait, of whom {others} can",
+                state.waiters
+            );
+        }
+    }
+
+    /// Lets time pass while the holders do nothing and the waiters ask: each gets its turn.
+    fn check_that_nobody_waits_for_ever(mut self) {
+        let is_waiting = |caller: &Caller| caller.phase == Phase::Waiting;
+        for _ in 0..PATIENCE {
+            if !self.callers.iter().any(is_waiting) {
+                return;
+            }
+            for number in 0..self.callers.len() {
+                if is_waiting(&self.callers[number]) && self.acquire(&self.token(number), true) {
+                    self.callers[number].phase = Phase::Gone;
+                }
+            }
+            self.clock.pass();
+        }
+        panic!("stuck: {:?}", self.callers);
+    }
+
+    /// What tells this state from others. The store's text has everything that its answers depend on.
+    fn key(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        format!("{:?}", self.store).hash(&mut hasher);
+        (&self.callers, &self.queued, &self.last).hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
+/// Each caller lives in a process of its own.
+fn process(caller: usize) -> String {
+    format!("process {caller}")
+}
+
+/// Prints the path when a check fails on it.
+struct Trace<'a>(&'a [Step]);
+
+impl Drop for Trace<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("on the path {:?}", self.0);
+        }
+    }
+}
+
+/// Checks the state at the end of a path, unless it was seen before.
+fn is_new(callers: usize, path: &[Step], seen: &mut HashSet<u64>) -> bool {
+    let _trace = Trace(path);
+    let world = World::at(callers, path);
+    let is_new = seen.insert(world.key());
+    if is_new {
+        world.check();
+        world.check_that_nobody_waits_for_ever();
+    }
+    is_new
+}
+
+/// Visits every state that so many callers reach in so many steps; answers how many there are.
+fn explore(callers: usize, depth: usize) -> usize {
+    let mut seen = HashSet::from([World::new(callers).key()]);
+    let mut open = VecDeque::from([Vec::new()]);
+    while let Some(path) = open.pop_front() {
+        for step in World::at(callers, &path).possible() {
+            let mut longer: Vec<Step> = path.clone();
+            longer.push(step);
+            if is_new(callers, &longer, &mut seen) && longer.len() < depth {
+                open.push_back(longer);
+            }
+        }
+    }
+    seen.len()
+}
+
+#[test]
+fn two_callers_never_hold_together_and_never_wait_for_ever() {
+    let states = explore(2, 7);
+    assert!(states > 5_000, "only {states} states");
+}
+
+#[test]
+fn three_callers_never_hold_together_and_never_wait_for_ever() {
+    let states = explore(3, 6);
+    assert!(states > 5_000, "only {states} states");
+}
