@@ -15,7 +15,9 @@ use crate::locks::{
     AuditStore, HoldStore, LockManager, LockStore, MemoryAudit, MemoryHolds, MemoryLocks, PostgresAudit,
     RedisHolds, RedisLocks,
 };
-use crate::pms::{LocalGate, MockPms, Patience, PmsClient, PmsProvider};
+use crate::pms::{
+    KeyStore, LockGate, MemoryKeys, MockPms, Patience, PmsClient, PmsProvider, QloApps, RedisKeys,
+};
 use crate::sessions::{MemorySessions, RedisSessions, SessionManager, SessionOptions, SessionStore};
 use crate::settings::{PmsSettings, Settings, Store};
 use crate::task::Tasks;
@@ -112,13 +114,14 @@ impl PosadaBuilder {
             clock: &clock,
             tasks: &tasks,
         };
+        let locks = parts.locks();
         Ok(Posada(Arc::new(Inner {
             tenants: parts.tenants(),
             sessions: parts.sessions(),
             flags: parts.flags(flags),
-            locks: parts.locks(),
             limits: parts.limits(),
-            pms: parts.pms(pms)?,
+            pms: parts.pms(pms, &locks)?,
+            locks,
             settings,
             clock,
             tasks,
@@ -364,19 +367,21 @@ impl Parts<'_> {
         RateLimiter::new(store, self.clock.clone())
     }
 
-    fn pms(&self, mock: Option<MockPms>) -> Result<PmsClient> {
+    fn pms(&self, mock: Option<MockPms>, locks: &LockManager) -> Result<PmsClient> {
         let provider: Arc<dyn PmsProvider> = match (mock, self.settings.pms()) {
             (Some(mock), _) => Arc::new(mock),
             (None, PmsSettings::Mock) => Arc::new(MockPms::new(self.clock.clone())?),
-            (None, PmsSettings::QloApps(_)) => {
-                let message = "this version books in the mock only; set PMS_TYPE=mock";
-                return Err(Error::field_invalid(codes::SETTINGS_INVALID, "PMS_TYPE", message));
-            }
+            (None, PmsSettings::QloApps(shop)) => Arc::new(QloApps::new(shop, self.clock.clone())?),
         };
-        let gate = Arc::new(LocalGate::default());
+        let gate = Arc::new(LockGate::new(locks.clone(), provider.name()));
+        let keys: Arc<dyn KeyStore> = match self.redis {
+            Some(redis) => Arc::new(RedisKeys::new(redis.clone())),
+            None => Arc::new(MemoryKeys::new(self.clock.clone())),
+        };
         Ok(PmsClient::new(
             provider,
             gate,
+            keys,
             self.clock.clone(),
             self.tasks.clone(),
             Patience::default(),

@@ -15,6 +15,7 @@ mod limits_python;
 mod locks;
 mod main_job;
 mod migrations;
+mod pms;
 mod postgres;
 mod postgres_tls;
 mod servers;

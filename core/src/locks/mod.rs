@@ -64,7 +64,7 @@ pub use model::{AcquireOptions, LockName, LockState, LossCause, Release};
 use named::Named;
 pub(crate) use redis::RedisLocks;
 pub(crate) use store::LockStore;
-#[cfg(feature = "testkit")]
+#[cfg(any(test, feature = "testkit"))]
 pub(crate) use store::{Attempt, Extension, Grant, LockKey, Released};
 
 use crate::clock::SharedClock;

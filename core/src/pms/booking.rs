@@ -1,9 +1,10 @@
 //! How a booking is made, whatever the system: the order of the steps is the promise.
 //!
 //! 1. Wait for a turn: one booking at a time in each hotel.
-//! 2. Look for the key. What is there already is finished and answered, never made again.
+//! 2. Look for the key, as long as an earlier try may still be under way. What is there is finished and answered,
+//!    never made again.
 //! 3. Ask for free rooms and the price now, never from a cache.
-//! 4. Make the booking once. A write is never repeated.
+//! 4. Note that the booking is sent, and make it once. A write is never repeated.
 //! 5. Look for the key until the booking shows, also when the answer was lost.
 //! 6. Look again whether every room is the guest's alone; move to a free room, or cancel and answer `pms.sold_out`.
 
@@ -18,6 +19,7 @@ use super::money::Money;
 use super::patience::Patience;
 use super::provider::{PmsProvider, Record, RowState};
 use super::request::{BookingRequest, HoldProof};
+use super::store::{KeyRecord, KeyStore};
 use crate::clock::SharedClock;
 use crate::error::{Error, Result, codes};
 
@@ -25,6 +27,7 @@ use crate::error::{Error, Result, codes};
 pub(super) struct Desk {
     pub(super) provider: Arc<dyn PmsProvider>,
     pub(super) gate: Arc<dyn HotelGate>,
+    pub(super) keys: Arc<dyn KeyStore>,
     pub(super) clock: SharedClock,
     pub(super) patience: Patience,
 }
@@ -39,9 +42,12 @@ impl Desk {
     /// What depends on the time (past dates, an expired hold, a changed price) is checked after the look for the
     /// key, so that a repeated request finds its booking for ever.
     pub(super) async fn book(&self, request: &BookingRequest, hold: Option<&HoldProof>) -> Result<Booking> {
+        // Where nothing can be remembered nothing is booked, and this says so sooner than the wait for a turn.
+        self.keys.read(self.provider.name(), request.key()).await?;
         let turn = self.gate.enter(request.hotel(), self.patience.turn).await?;
-        if !self.provider.find(request.key()).await?.is_empty() {
-            return self.bounded(request, self.find_again(request)).await;
+        let mut known = self.keys.read(self.provider.name(), request.key()).await?;
+        if self.is_there(request.key(), &known).await? {
+            return self.bounded(request, self.find_again(request, known)).await;
         }
         if let Some(hold) = hold {
             hold.is_live(self.clock.now())?;
@@ -53,14 +59,43 @@ impl Desk {
         if !turn.is_live() {
             return Err(super::gate::turn_timeout(request.hotel()));
         }
+        known.send(self.clock.now());
+        self.keys
+            .write(self.provider.name(), request.key(), &known)
+            .await?;
         let made = match self.provider.create(request, &offer).await {
             Ok(id) => Some(id),
             Err(error) if error.is(codes::PMS_OUTCOME_UNKNOWN) => None,
             Err(error) => return Err(error),
         };
-        let booking = self.bounded(request, self.finish(request, made)).await;
+        let finish = self.finish(request, known, made, offer.total);
+        let booking = self.bounded(request, finish).await;
         drop(turn);
         booking
+    }
+
+    /// Whether the system has a booking of this key. One that was sent a short while ago may still appear, so it is
+    /// waited for.
+    async fn is_there(&self, key: &IdempotencyKey, known: &KeyRecord) -> Result<bool> {
+        let mut pauses = self.patience.pauses();
+        loop {
+            if !self.provider.find(key).await?.is_empty() {
+                return Ok(true);
+            }
+            let wait = known.may_be_under_way(self.clock.now(), self.patience.total);
+            match pauses.next().filter(|_| wait) {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => return Ok(false),
+            }
+        }
+    }
+
+    /// Remembers what was learnt of a key. Only a process that dies later misses it, so a failure is not one of the
+    /// booking.
+    pub(super) async fn remember(&self, key: &IdempotencyKey, known: &KeyRecord) {
+        if let Err(error) = self.keys.write(self.provider.name(), key, known).await {
+            tracing::warn!(%key, %error, "the state of a booking could not be remembered");
+        }
     }
 
     /// Works on a booking that exists, or may exist. Whatever fails then, or takes too long, leaves the outcome
@@ -95,8 +130,16 @@ impl Desk {
     }
 
     /// Finishes a booking that this call made, or whose answer was lost.
-    async fn finish(&self, request: &BookingRequest, made: Option<BookingId>) -> Result<Booking> {
-        let record = self.settled(request.key(), made).await?;
+    async fn finish(
+        &self,
+        request: &BookingRequest,
+        mut known: KeyRecord,
+        made: Option<BookingId>,
+        price: Money,
+    ) -> Result<Booking> {
+        // An answer that came says that everything is written. Without one, the price comes last.
+        let price = made.is_none().then_some(price);
+        let record = self.settled(request.key(), made, price).await?;
         let other = made.is_some_and(|id| id != record.id);
         // What this call made may show the request imperfectly; what only carries its key must match it.
         if made != Some(record.id)
@@ -107,21 +150,16 @@ impl Desk {
         let whole = record.rows.len() == request.party().each_room().len()
             && !record.rows.iter().any(|row| row.state == RowState::Cancelled);
         let kept = if whole && !record.cancelled {
-            self.secure(record.clone()).await?
+            self.secure(record.clone(), request.key(), &mut known).await?
         } else {
             None
         };
-        self.keep(
-            request,
-            &record,
-            kept,
-            if other {
-                Created::FoundAgain
-            } else {
-                Created::Created
-            },
-        )
-        .await
+        let created = if other {
+            Created::FoundAgain
+        } else {
+            Created::Created
+        };
+        self.keep(request, &record, kept, &mut known, created).await
     }
 
     /// Answers a young booking that has its rooms and its price; cancels any other.
@@ -130,11 +168,16 @@ impl Desk {
         request: &BookingRequest,
         record: &Record,
         kept: Option<Record>,
+        known: &mut KeyRecord,
         created: Created,
     ) -> Result<Booking> {
         let refusal = match kept {
             Some(kept) => match same_price(request, kept.total) {
-                Ok(()) => return answer(&kept, created),
+                Ok(()) => {
+                    known.report(kept.id);
+                    self.remember(request.key(), known).await;
+                    return answer(&kept, created);
+                }
                 Err(changed) => changed,
             },
             None => sold_out("the rooms were taken while they were being booked"),
@@ -143,19 +186,24 @@ impl Desk {
         Err(refusal.with("cancelled_booking", record.id))
     }
 
-    /// Answers the booking that an earlier call made. One that is still young may never have been checked, because
-    /// that call may have died half-way.
-    async fn find_again(&self, request: &BookingRequest) -> Result<Booking> {
-        let record = self.settled(request.key(), None).await?;
+    /// Answers the booking that an earlier call made. One that is still young and that nobody was told about may
+    /// never have been checked, because that call may have died half-way.
+    async fn find_again(&self, request: &BookingRequest, mut known: KeyRecord) -> Result<Booking> {
+        let record = self.settled(request.key(), None, None).await?;
         if let Some(differs) = record.differs_from(request) {
             return Err(key_reused(&record, differs));
         }
         if record.status() == BookingStatus::Cancelled {
             return Err(dead(&record));
         }
-        if self.is_young(&record) {
-            let kept = self.secure(record.clone()).await?;
-            return self.keep(request, &record, kept, Created::FoundAgain).await;
+        if self.is_young(&record) && !known.is_reported(record.id) {
+            let record = match request.quote() {
+                Some(quote) => self.settled(request.key(), None, Some(quote.total)).await?,
+                None => record,
+            };
+            let kept = self.secure(record.clone(), request.key(), &mut known).await?;
+            let created = Created::FoundAgain;
+            return self.keep(request, &record, kept, &mut known, created).await;
         }
         if record.status() == BookingStatus::BackOrdered {
             return Err(sold_out("the hotel has no room for this booking").with("booking", record.id));
@@ -165,20 +213,28 @@ impl Desk {
 
     /// Looks for the key until a finished booking shows: the one that was `made`, if its id is known. Of several
     /// live ones, left by an answer that was lost and a later try, the first with a room is kept and the young
-    /// others are cancelled.
+    /// others are cancelled. With a `price`, one that costs something else may still be being written; it is the
+    /// answer when it stays as it is.
     ///
     /// # Errors
     /// `pms.outcome_unknown` when none shows in time, or another one could not be cancelled.
-    async fn settled(&self, key: &IdempotencyKey, made: Option<BookingId>) -> Result<Record> {
+    async fn settled(
+        &self,
+        key: &IdempotencyKey,
+        made: Option<BookingId>,
+        price: Option<Money>,
+    ) -> Result<Record> {
         let mut pauses = self.patience.pauses();
         let mut records = loop {
             let records = self.provider.find(key).await.unwrap_or_default();
-            let shows = |record: &Record| record.settled && made.is_none_or(|id| id == record.id);
-            if records.iter().any(shows) {
+            let shows = |record: &&Record| record.settled && made.is_none_or(|id| id == record.id);
+            let is_whole = |record: &Record| price.is_none_or(|price| price == record.total);
+            if records.iter().filter(shows).any(is_whole) {
                 break records;
             }
             match pauses.next() {
                 Some(pause) => tokio::time::sleep(pause).await,
+                None if records.iter().any(|record| shows(&record)) => break records,
                 None => return Err(outcome_unknown(key, made)),
             }
         };
@@ -334,11 +390,31 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_booking_that_was_sent_just_now_is_waited_for_by_every_process() {
+        let world = World::new();
+        lose(&world.mock, MockFault::TimeoutThenWrite { after_lookups: 14 });
+        let first = book(&world.process(), "sent").await;
+        assert!(first.unwrap_err().is(codes::PMS_OUTCOME_UNKNOWN));
+        let booking = book(&world.process(), "sent").await.unwrap();
+        assert_eq!((booking.created, world.mock.bookings()), (Created::FoundAgain, 1));
+    }
+
+    #[tokio::test]
+    async fn a_booking_that_was_sent_long_ago_is_made_again_at_once() {
+        let world = World::new();
+        lose(&world.mock, MockFault::TimeoutBeforeWrite);
+        book(&world.process(), "long-ago").await.unwrap_err();
+        world.clock.advance(std::time::Duration::from_mins(1));
+        let booking = book(&world.process(), "long-ago").await.unwrap();
+        assert_eq!((booking.created, world.mock.bookings()), (Created::Created, 1));
+    }
+
+    #[tokio::test]
     async fn a_lost_booking_that_shows_after_a_second_try_leaves_one_booking() {
         let world = World::new();
-        // The first call gives up after 10 look-ups or more; the late booking then shows while the second call is
-        // making its own.
-        lose(&world.mock, MockFault::TimeoutThenWrite { after_lookups: 14 });
+        // The first call gives up after eleven look-ups, and the second looks ten times before it makes its own; the
+        // late booking shows after that.
+        lose(&world.mock, MockFault::TimeoutThenWrite { after_lookups: 23 });
         let process = world.process();
         let first = book(&process, "slow").await;
         assert!(first.unwrap_err().is(codes::PMS_OUTCOME_UNKNOWN));

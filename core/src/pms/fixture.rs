@@ -1,21 +1,29 @@
 //! For the unit tests of this room: a mock hotel, any number of processes that book in it, and short patience.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use tokio::sync::OwnedMutexGuard;
 
+use super::gate::{HotelGate, Turn, turn_timeout};
+use super::memory::MemoryKeys;
 use super::{
-    BookingRequest, Guest, HotelId, IdempotencyKey, LocalGate, MockPms, Occupancy, Party, Patience,
-    PmsClient, RoomTypeId,
+    BookingRequest, Guest, HotelId, IdempotencyKey, MockPms, Occupancy, Party, Patience, PmsClient,
+    RoomTypeId,
 };
 use crate::clock::ManualClock;
+use crate::error::Result;
 use crate::stay::Stay;
 use crate::task::Tasks;
 
 pub(super) struct World {
     pub(super) mock: MockPms,
     pub(super) clock: ManualClock,
+    /// What the processes remember together.
+    pub(super) keys: Arc<MemoryKeys>,
 }
 
 impl World {
@@ -24,12 +32,22 @@ impl World {
         let clock = ManualClock::at("2027-01-01T09:00:00Z".parse::<DateTime<Utc>>().unwrap());
         Self {
             mock: MockPms::new(clock.shared()).unwrap(),
+            keys: Arc::new(MemoryKeys::new(clock.shared())),
             clock,
         }
     }
 
     /// One process, with a gate of its own.
     pub(super) fn process(&self) -> PmsClient {
+        self.process_that_remembers(self.keys.clone())
+    }
+
+    /// A process that has forgotten what the others know.
+    pub(super) fn forgetful_process(&self) -> PmsClient {
+        self.process_that_remembers(Arc::new(MemoryKeys::new(self.clock.shared())))
+    }
+
+    fn process_that_remembers(&self, keys: Arc<MemoryKeys>) -> PmsClient {
         let patience = Patience {
             first_pause: Duration::from_millis(1),
             longest_pause: Duration::from_millis(8),
@@ -40,6 +58,7 @@ impl World {
         PmsClient::new(
             provider,
             Arc::new(LocalGate::default()),
+            keys,
             self.clock.shared(),
             Tasks::new(),
             patience,
@@ -93,4 +112,39 @@ pub(super) fn request(key: &str, stay: Stay, party: impl Into<Party>) -> Booking
         guest,
         IdempotencyKey::parse(key).unwrap(),
     )
+}
+
+/// Turns within one process only, so that nothing but the look afterwards keeps processes apart.
+#[derive(Debug, Default)]
+pub(super) struct LocalGate {
+    hotels: Mutex<HashMap<HotelId, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+struct LocalTurn {
+    _guard: OwnedMutexGuard<()>,
+}
+
+impl Turn for LocalTurn {
+    fn is_live(&self) -> bool {
+        true
+    }
+}
+
+impl LocalGate {
+    fn queue(&self, hotel: HotelId) -> Arc<tokio::sync::Mutex<()>> {
+        let mut hotels = self.hotels.lock().unwrap_or_else(PoisonError::into_inner);
+        // A queue that only the map knows is empty; unknown hotels must not fill the map.
+        hotels.retain(|known, queue| *known == hotel || Arc::strong_count(queue) > 1);
+        hotels.entry(hotel).or_default().clone()
+    }
+}
+
+#[async_trait]
+impl HotelGate for LocalGate {
+    async fn enter(&self, hotel: HotelId, wait: Duration) -> Result<Box<dyn Turn>> {
+        match tokio::time::timeout(wait, self.queue(hotel).lock_owned()).await {
+            Ok(guard) => Ok(Box::new(LocalTurn { _guard: guard })),
+            Err(_) => Err(turn_timeout(hotel)),
+        }
+    }
 }

@@ -1,15 +1,13 @@
 //! One booking at a time in each hotel: systems such as QloApps check and write without a lock of their own, so two
 //! bookings at once can take the same room.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::OwnedMutexGuard;
 
 use super::id::HotelId;
 use crate::error::{Error, Result, codes};
+use crate::locks::{AcquireOptions, LockGuard, LockManager};
 
 /// Lets one booking of each hotel through at a time.
 #[async_trait]
@@ -27,38 +25,44 @@ pub(crate) trait Turn: Send + Sync {
     fn is_live(&self) -> bool;
 }
 
-/// Turns within this process only. Between processes, the check after each booking finds what this cannot prevent.
-#[derive(Debug, Default)]
-pub(crate) struct LocalGate {
-    hotels: Mutex<HashMap<HotelId, Arc<tokio::sync::Mutex<()>>>>,
+/// Turns among all processes: the named lock of the hotel, fenced, audited and extended by itself.
+pub(crate) struct LockGate {
+    locks: LockManager,
+    /// The system whose hotels these are; two systems may both have a hotel 1.
+    system: String,
 }
 
-struct LocalTurn {
-    _guard: OwnedMutexGuard<()>,
-}
+impl LockGate {
+    /// How long the hotel stays closed when a process dies in its turn.
+    const TTL: Duration = Duration::from_secs(30);
 
-impl Turn for LocalTurn {
-    fn is_live(&self) -> bool {
-        true
-    }
-}
-
-impl LocalGate {
-    fn queue(&self, hotel: HotelId) -> Arc<tokio::sync::Mutex<()>> {
-        let mut hotels = self.hotels.lock().unwrap_or_else(PoisonError::into_inner);
-        // A queue that only the map knows is empty; unknown hotels must not fill the map.
-        hotels.retain(|known, queue| *known == hotel || Arc::strong_count(queue) > 1);
-        hotels.entry(hotel).or_default().clone()
+    pub(crate) fn new(locks: LockManager, system: &str) -> Self {
+        Self {
+            locks,
+            system: system.to_owned(),
+        }
     }
 }
 
 #[async_trait]
-impl HotelGate for LocalGate {
+impl HotelGate for LockGate {
     async fn enter(&self, hotel: HotelId, wait: Duration) -> Result<Box<dyn Turn>> {
-        match tokio::time::timeout(wait, self.queue(hotel).lock_owned()).await {
-            Ok(guard) => Ok(Box::new(LocalTurn { _guard: guard })),
-            Err(_) => Err(turn_timeout(hotel)),
+        let name = format!("pms:{}:hotel:{hotel}", self.system);
+        let options = AcquireOptions::new().ttl(Self::TTL).wait(wait).auto_extend(true);
+        match self.locks.acquire(&name, &options).await {
+            Ok(guard) => Ok(Box::new(LockTurn(guard))),
+            Err(error) if error.is(codes::LOCKS_CONTENDED) => Err(turn_timeout(hotel).caused_by(error)),
+            Err(error) => Err(error),
         }
+    }
+}
+
+/// Dropping it releases the lock.
+struct LockTurn(LockGuard);
+
+impl Turn for LockTurn {
+    fn is_live(&self) -> bool {
+        self.0.ensure_held().is_ok()
     }
 }
 
@@ -73,15 +77,31 @@ pub(crate) fn turn_timeout(hotel: HotelId) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::clock::SystemClock;
+    use crate::locks::{MemoryAudit, MemoryHolds, MemoryLocks};
+    use crate::task::Tasks;
 
     fn hotel(id: u64) -> HotelId {
         HotelId::new(id).unwrap()
     }
 
+    fn locks() -> LockManager {
+        let clock = SystemClock::shared();
+        LockManager::new(
+            Arc::new(MemoryLocks::new(clock.clone())),
+            Arc::new(MemoryHolds::new(clock.clone())),
+            Arc::<MemoryAudit>::default(),
+            clock,
+            Tasks::new(),
+        )
+    }
+
     #[tokio::test]
     async fn a_hotel_gives_one_turn_at_a_time_and_hotels_do_not_wait_for_each_other() {
-        let gate = LocalGate::default();
+        let gate = LockGate::new(locks(), "mock");
         let turn = gate.enter(hotel(1), Duration::from_secs(5)).await.unwrap();
         assert!(turn.is_live());
         let refused = gate
@@ -96,11 +116,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn hotels_without_a_queue_are_forgotten() {
-        let gate = LocalGate::default();
-        for id in 1..=100 {
-            drop(gate.enter(hotel(id), Duration::from_secs(5)).await.unwrap());
-        }
-        assert_eq!(gate.hotels.lock().unwrap().len(), 1);
+    async fn hotels_of_two_systems_do_not_wait_for_each_other() {
+        let locks = locks();
+        let turn = LockGate::new(locks.clone(), "shop.example")
+            .enter(hotel(1), Duration::ZERO)
+            .await;
+        let other = LockGate::new(locks, "other.example")
+            .enter(hotel(1), Duration::ZERO)
+            .await;
+        assert!(turn.is_ok() && other.is_ok());
     }
 }

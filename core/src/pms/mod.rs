@@ -38,6 +38,7 @@ mod fixture;
 mod gate;
 mod guest;
 mod id;
+mod memory;
 mod mock;
 mod model;
 mod money;
@@ -45,7 +46,9 @@ mod occupancy;
 mod patience;
 mod provider;
 mod qloapps;
+mod redis;
 mod request;
+mod store;
 mod verify;
 
 use std::fmt;
@@ -58,9 +61,10 @@ use crate::stay::Stay;
 use crate::task::{self, Tasks};
 use admission::House;
 use booking::Desk;
-pub(crate) use gate::{HotelGate, LocalGate};
+pub(crate) use gate::{HotelGate, LockGate};
 pub use guest::Guest;
 pub use id::{BookingId, HotelId, IdempotencyKey, RoomId, RoomTypeId};
+pub(crate) use memory::MemoryKeys;
 pub use mock::{MockCollision, MockFault, MockOperation, MockPms};
 pub use model::{Availability, BookedRoom, Booking, BookingStatus, Created, Hotel, Offer, Quote, RoomType};
 pub use money::{Currency, Money};
@@ -69,7 +73,9 @@ pub(crate) use patience::Patience;
 pub(crate) use provider::PmsProvider;
 use provider::Record;
 pub(crate) use qloapps::QloApps;
+pub(crate) use redis::RedisKeys;
 pub use request::{BookingRequest, HoldProof};
+pub(crate) use store::KeyStore;
 
 /// The property management system of a hotel company, behind one promise: **no double booking, no silently
 /// back-ordered guest, no second booking after a lost answer.** Cloning is cheap.
@@ -89,6 +95,7 @@ impl PmsClient {
     pub(crate) fn new(
         provider: Arc<dyn PmsProvider>,
         gate: Arc<dyn HotelGate>,
+        keys: Arc<dyn KeyStore>,
         clock: SharedClock,
         tasks: Tasks,
         patience: Patience,
@@ -96,6 +103,7 @@ impl PmsClient {
         let desk = Arc::new(Desk {
             provider,
             gate,
+            keys,
             clock,
             patience,
         });

@@ -23,6 +23,9 @@ use crate::stay::Stay;
 /// What posada needs of a property management system.
 #[async_trait]
 pub(crate) trait PmsProvider: Send + Sync {
+    /// Which system this is, in at most 120 bytes; two systems have different names.
+    fn name(&self) -> &str;
+
     /// All hotels that we may see.
     async fn hotels(&self) -> Result<Vec<Hotel>>;
 

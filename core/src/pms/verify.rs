@@ -8,7 +8,9 @@
 use std::collections::HashSet;
 
 use super::booking::Desk;
+use super::id::IdempotencyKey;
 use super::provider::{Record, Room, Row, RowState};
+use super::store::KeyRecord;
 use crate::error::{Error, Result, codes};
 
 /// How often a booking is moved before it is given up.
@@ -20,14 +22,18 @@ impl Desk {
     ///
     /// # Errors
     /// That of a read that kept failing.
-    pub(super) async fn secure(&self, mut record: Record) -> Result<Option<Record>> {
-        let mut moved = HashSet::new();
+    pub(super) async fn secure(
+        &self,
+        mut record: Record,
+        key: &IdempotencyKey,
+        known: &mut KeyRecord,
+    ) -> Result<Option<Record>> {
         for _ in 0..MOVES {
-            let lost = self.lost_rows(&record, &moved).await?;
+            let lost = self.lost_rows(&record, known).await?;
             if lost.is_empty() {
                 return Ok(Some(record));
             }
-            if !self.move_rows(&record, &lost, &mut moved).await? {
+            if !self.move_rows(&record, &lost, key, known).await? {
                 return Ok(None);
             }
             let id = record.id;
@@ -37,12 +43,12 @@ impl Desk {
                 _ => return Ok(None),
             }
         }
-        let lost = self.lost_rows(&record, &moved).await?;
+        let lost = self.lost_rows(&record, known).await?;
         Ok(lost.is_empty().then_some(record))
     }
 
     /// The rows of the booking that have no room, or share it with a row that was there first.
-    async fn lost_rows(&self, record: &Record, moved: &HashSet<u64>) -> Result<Vec<Row>> {
+    async fn lost_rows(&self, record: &Record, known: &KeyRecord) -> Result<Vec<Row>> {
         let mut lost = Vec::new();
         for row in &record.rows {
             let loses = match row.state {
@@ -52,7 +58,7 @@ impl Desk {
                         .patience
                         .persist(|| self.provider.rows_on(row.room.id, row.stay))
                         .await?;
-                    let newcomer = moved.contains(&row.id);
+                    let newcomer = known.moved.contains(&row.id);
                     on_room
                         .iter()
                         .any(|other| other.id != row.id && (newcomer || other.id < row.id))
@@ -68,7 +74,18 @@ impl Desk {
     }
 
     /// Moves each row to a free room. Answers false when there is no room for one of them.
-    async fn move_rows(&self, record: &Record, lost: &[Row], moved: &mut HashSet<u64>) -> Result<bool> {
+    ///
+    /// That a row moves is remembered before it does, because a row that moved gives way also after this process
+    /// has died.
+    async fn move_rows(
+        &self,
+        record: &Record,
+        lost: &[Row],
+        key: &IdempotencyKey,
+        known: &mut KeyRecord,
+    ) -> Result<bool> {
+        known.moved.extend(lost.iter().map(|row| row.id));
+        self.remember(key, known).await;
         let mut given = HashSet::new();
         for row in lost {
             let read = || self.provider.free_rooms(record.hotel, row.room_type, row.stay);
@@ -84,7 +101,6 @@ impl Desk {
                 Err(_) => return Ok(false),
             }
             given.insert(room.id);
-            moved.insert(row.id);
         }
         Ok(true)
     }
@@ -299,8 +315,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_young_booking_that_shares_its_room_is_cancelled_and_an_old_one_is_left_to_the_front_desk() {
-        for (age, kept) in [(14, false), (16, true)] {
+    async fn a_booking_that_shares_its_room_is_kept_when_it_is_old_or_somebody_was_told() {
+        for (age, told, kept) in [(14, false, false), (14, true, true), (16, false, true)] {
             let world = World::new();
             let process = world.process();
             world.occupy(stay(), 4).await;
@@ -319,7 +335,12 @@ mod tests {
                 .unwrap();
             assert_eq!(world.mock.double_booked_nights(), 2);
             world.clock.advance(std::time::Duration::from_secs(age * 60));
-            let again = process.book(&request("mine", stay(), room(2)), None).await;
+            let asker = if told {
+                world.process()
+            } else {
+                world.forgetful_process()
+            };
+            let again = asker.book(&request("mine", stay(), room(2)), None).await;
             assert_eq!(again.is_ok(), kept, "{again:?}");
         }
     }

@@ -18,6 +18,7 @@ pub mod locks_model;
 pub mod pms;
 pub mod postgres;
 mod proxy;
+pub mod qloapps;
 pub mod redis;
 pub mod tenants;
 

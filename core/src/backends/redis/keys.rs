@@ -85,6 +85,11 @@ pub(crate) fn holds(tenant: Option<&str>, kind: &str, id: &str) -> HoldKeys {
     }
 }
 
+/// What is remembered of an idempotency key of a property management system.
+pub(crate) fn booking_key(system: &str, key: &str) -> String {
+    format!("posada:booking:{}:{}", part(system), part(key))
+}
+
 /// The channel on which the waiters of a process are woken.
 pub(crate) fn wake_channel(process: &str) -> String {
     format!("posada:wake:{}", part(process))

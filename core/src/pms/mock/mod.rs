@@ -218,6 +218,10 @@ async fn pause(yields: usize) {
 
 #[async_trait]
 impl PmsProvider for MockPms {
+    fn name(&self) -> &'static str {
+        "mock"
+    }
+
     async fn hotels(&self) -> Result<Vec<Hotel>> {
         Ok(vec![self.read()?.house.hotel.clone()])
     }

@@ -20,6 +20,8 @@ mod reader;
 mod recorded;
 mod redact;
 mod row;
+#[cfg(test)]
+mod simulated;
 mod wire;
 mod xml;
 
@@ -27,6 +29,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::NaiveDate;
+use sha1::{Digest, Sha1};
 use tokio::sync::Mutex;
 
 use super::id::{BookingId, HotelId, IdempotencyKey, RoomId, RoomTypeId};
@@ -47,6 +50,7 @@ use xml::Xml;
 
 /// One shop. It may have several hotels.
 pub(crate) struct QloApps {
+    name: String,
     wire: Wire,
     clock: SharedClock,
     /// The hotel of an order that has no room yet.
@@ -71,6 +75,7 @@ impl QloApps {
             write: settings.timeout * Self::WRITE,
         };
         Ok(Self {
+            name: name(&settings.base_url),
             wire: Wire::new(settings, deadlines)?,
             clock,
             hotel: HotelId::new(settings.hotel_id)?,
@@ -117,8 +122,25 @@ impl QloApps {
     }
 }
 
+/// The shop by its address, however its protocol is written.
+fn name(base_url: &str) -> String {
+    const LONGEST: usize = 120;
+    let address = base_url
+        .split_once("://")
+        .map_or(base_url, |(_, address)| address);
+    if address.len() <= LONGEST {
+        return address.to_ascii_lowercase();
+    }
+    let digest = Sha1::digest(address.to_ascii_lowercase());
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 #[async_trait]
 impl PmsProvider for QloApps {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
     async fn hotels(&self) -> Result<Vec<Hotel>> {
         Ok(self.catalogue().await?.hotels.clone())
     }

@@ -22,6 +22,10 @@ pub(super) fn parse(body: &[u8]) -> Option<Value> {
     if let Ok(value) = serde_json::from_str::<Value>(text) {
         return (value.is_object() || value.is_array()).then_some(value);
     }
+    // An empty list is not an object.
+    if text.lines().next_back() == Some("[]") {
+        return Some(Value::Array(Vec::new()));
+    }
     // A warning holds brackets too, so the first value that is an object with something in it counts.
     text.match_indices("{\"")
         .take(BEGINNINGS)
@@ -191,6 +195,7 @@ mod tests {
     fn warnings_around_the_json_are_skipped() {
         let noisy = b"<br />\n<b>Warning</b>: Undefined {\"x\" in a.php\n{\"hotels\":[{\"id\":1}]}\n<br />";
         assert_eq!(parse(noisy), Some(json!({"hotels": [{"id": 1}]})));
+        assert_eq!(parse(b"<b>Notice</b><br />\n[]"), Some(json!([])));
         assert_eq!(parse(b"Fatal error"), None);
         assert_eq!(parse(b"\"a text\""), None);
     }

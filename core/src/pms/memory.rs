@@ -1,0 +1,31 @@
+//! Keys of this process only.
+
+use async_trait::async_trait;
+
+use super::id::IdempotencyKey;
+use super::store::{KEPT, KeyRecord, KeyStore};
+use crate::backends::memory::ExpiringMap;
+use crate::clock::SharedClock;
+use crate::error::Result;
+
+pub(crate) struct MemoryKeys(ExpiringMap<(String, IdempotencyKey), KeyRecord>);
+
+impl MemoryKeys {
+    pub(crate) fn new(clock: SharedClock) -> Self {
+        Self(ExpiringMap::new(clock))
+    }
+}
+
+#[async_trait]
+impl KeyStore for MemoryKeys {
+    async fn read(&self, system: &str, key: &IdempotencyKey) -> Result<KeyRecord> {
+        let known = self.0.get(&(system.to_owned(), key.clone()));
+        Ok(known.unwrap_or_default())
+    }
+
+    async fn write(&self, system: &str, key: &IdempotencyKey, record: &KeyRecord) -> Result<()> {
+        self.0
+            .insert((system.to_owned(), key.clone()), record.clone(), Some(KEPT));
+        Ok(())
+    }
+}

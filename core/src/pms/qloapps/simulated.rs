@@ -1,0 +1,384 @@
+//! The provider against a simulated shop, over real HTTP.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use futures_util::future::join_all;
+
+use super::QloApps;
+use crate::clock::ManualClock;
+use crate::error::{Error, Result, codes};
+use crate::pms::fixture::{LocalGate, hotel, request, room, room_type, stay};
+use crate::pms::{BookingStatus, Created, MemoryKeys, Party, Patience, PmsClient};
+use crate::settings::{QloAppsSettings, Secret};
+use crate::task::Tasks;
+use crate::testkit::pms::Suite;
+use crate::testkit::qloapps::{Dialect, QloAppsSimulator, SimulatedCall, SimulatedCollision, SimulatedFault};
+use crate::{Booking, Occupancy, Stay};
+
+struct World {
+    shop: QloAppsSimulator,
+    clock: ManualClock,
+    /// What the processes remember together.
+    keys: Arc<MemoryKeys>,
+}
+
+impl World {
+    async fn new() -> Self {
+        let clock = ManualClock::at("2027-01-01T09:00:00Z".parse::<DateTime<Utc>>().unwrap());
+        Self {
+            shop: QloAppsSimulator::start(clock.shared()).await,
+            keys: Arc::new(MemoryKeys::new(clock.shared())),
+            clock,
+        }
+    }
+
+    fn settings(&self) -> QloAppsSettings {
+        QloAppsSettings {
+            base_url: self.shop.url().to_owned(),
+            api_key: Secret::new(QloAppsSimulator::KEY),
+            hotel_id: 1,
+            timeout: Duration::from_secs(5),
+        }
+    }
+
+    /// One process, with a gate of its own.
+    fn process(&self) -> PmsClient {
+        self.process_with(&self.settings())
+    }
+
+    fn process_with(&self, settings: &QloAppsSettings) -> PmsClient {
+        let patience = Patience {
+            first_pause: Duration::from_millis(5),
+            longest_pause: Duration::from_millis(50),
+            total: Duration::from_secs(2),
+            turn: Duration::from_secs(30),
+        };
+        PmsClient::new(
+            Arc::new(QloApps::new(settings, self.clock.shared()).unwrap()),
+            Arc::new(LocalGate::default()),
+            self.keys.clone(),
+            self.clock.shared(),
+            Tasks::new(),
+            patience,
+        )
+    }
+
+    /// Books rooms of the first type, one adult in each.
+    async fn occupy(&self, rooms: usize) {
+        let party = Party::new(vec![room(1); rooms]).unwrap();
+        self.process()
+            .book(&request("occupied", stay(), party), None)
+            .await
+            .unwrap();
+    }
+
+    fn free(&self) -> usize {
+        self.shop.free(room_type(), stay())
+    }
+}
+
+async fn book(process: &PmsClient, key: &str) -> Result<Booking> {
+    process.book(&request(key, stay(), room(2)), None).await
+}
+
+async fn run_suite(world: &World, run: &str) {
+    Suite::new(world.process(), "2027-02-01".parse().unwrap(), run)
+        .await
+        .run()
+        .await;
+    assert_eq!(world.shop.double_booked_nights(), 0);
+}
+
+#[tokio::test]
+async fn the_shop_keeps_every_promise() {
+    run_suite(&World::new().await, "plain").await;
+}
+
+#[tokio::test]
+async fn the_shop_keeps_every_promise_in_every_dialect() {
+    for (place, dialect) in [
+        Dialect {
+            tax_excluded: true,
+            ..Dialect::default()
+        },
+        Dialect {
+            numbers_as_text: true,
+            two_languages: true,
+            ..Dialect::default()
+        },
+        Dialect {
+            noise: true,
+            ..Dialect::default()
+        },
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let world = World::new().await;
+        world.shop.set_dialect(dialect);
+        run_suite(&world, &format!("dialect-{place}")).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_eight_processes_that_want_the_last_room_one_gets_it() {
+    for collision in [SimulatedCollision::BackOrder, SimulatedCollision::DoubleBook] {
+        let world = World::new().await;
+        world.occupy(4).await;
+        world.shop.set_collision(collision);
+        world.shop.set_gap(Duration::from_millis(200));
+        let keys: Vec<_> = (0..8).map(|booker| format!("racer-{booker}")).collect();
+        let processes: Vec<_> = keys.iter().map(|_| world.process()).collect();
+        let answers = join_all(
+            keys.iter()
+                .zip(&processes)
+                .map(|(key, process)| book(process, key)),
+        )
+        .await;
+        assert!(world.shop.collisions() > 0, "they met");
+        let booked: Vec<_> = answers.iter().flatten().collect();
+        assert_eq!(booked.len(), 1, "{collision:?}: {answers:?}");
+        let refused = answers.iter().filter_map(|answer| answer.as_ref().err());
+        assert!(
+            refused.into_iter().all(|error| error.is(codes::PMS_SOLD_OUT)),
+            "{answers:?}"
+        );
+        let now = world.process().booking(booked[0].id).await.unwrap().unwrap();
+        assert_eq!(now.status, BookingStatus::Confirmed);
+        assert_eq!((world.shop.double_booked_nights(), world.free()), (0, 0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn bookers_who_chose_the_same_room_move_apart_while_others_are_free() {
+    let world = World::new().await;
+    world.shop.set_collision(SimulatedCollision::DoubleBook);
+    world.shop.set_gap(Duration::from_millis(200));
+    let processes: Vec<_> = (0..3).map(|_| world.process()).collect();
+    let keys = ["a", "b", "c"];
+    let answers = join_all(
+        keys.iter()
+            .zip(&processes)
+            .map(|(key, process)| book(process, key)),
+    )
+    .await;
+    assert!(world.shop.collisions() > 0, "they met");
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    assert_eq!((world.shop.double_booked_nights(), world.free()), (0, 2));
+}
+
+#[tokio::test]
+async fn a_booking_whose_answer_was_lost_is_found_by_any_process_and_not_made_again() {
+    for fault in [
+        SimulatedFault::LostAfterWork,
+        SimulatedFault::LostDuringWork,
+        SimulatedFault::Warned,
+    ] {
+        let world = World::new().await;
+        world.shop.set_gap(Duration::from_millis(40));
+        world.shop.script(SimulatedCall::Create, &fault, 1);
+        let booking = book(&world.process(), "lost").await.unwrap();
+        assert_eq!(booking.created, Created::Created, "{fault:?}");
+        let again = book(&world.process(), "lost").await.unwrap();
+        assert_eq!((again.id, again.created), (booking.id, Created::FoundAgain));
+        assert_eq!((world.shop.bookings(), world.free()), (1, 4));
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_died_on_the_way_is_unknown_and_the_same_key_books_later() {
+    for fault in [
+        SimulatedFault::LostBeforeWork,
+        SimulatedFault::Instead {
+            status: 200,
+            body: "Fatal error".into(),
+        },
+        SimulatedFault::Instead {
+            status: 500,
+            body: String::new(),
+        },
+    ] {
+        let world = World::new().await;
+        world.shop.script(SimulatedCall::Create, &fault, 1);
+        let error = book(&world.process(), "nowhere").await.unwrap_err();
+        assert!(error.is(codes::PMS_OUTCOME_UNKNOWN), "{fault:?}: {error}");
+        assert_eq!(world.shop.bookings(), 0);
+        let booking = book(&world.process(), "nowhere").await.unwrap();
+        assert_eq!((booking.created, world.shop.bookings()), (Created::Created, 1));
+    }
+}
+
+#[tokio::test]
+async fn a_cancellation_whose_answer_was_lost_is_tried_again() {
+    let world = World::new().await;
+    let process = world.process();
+    let booking = book(&process, "ended").await.unwrap();
+    world
+        .shop
+        .script(SimulatedCall::Cancel, &SimulatedFault::LostBeforeWork, 1);
+    world
+        .shop
+        .script(SimulatedCall::Cancel, &SimulatedFault::LostAfterWork, 1);
+    let cancelled = process.cancel(booking.id).await.unwrap();
+    assert_eq!(cancelled.status, BookingStatus::Cancelled);
+    assert_eq!(world.free(), 5);
+}
+
+#[tokio::test]
+async fn a_booking_has_its_guests_its_room_and_the_price_with_services() {
+    let world = World::new().await;
+    let process = world.process();
+    let family = Occupancy::new(2, &[7, 4]).unwrap();
+    let quote = process
+        .quote(hotel(), room_type(), stay(), family.clone())
+        .await
+        .unwrap();
+    assert_eq!(quote.total.to_string(), "2600.00 USD");
+    let wish = request("family", stay(), family.clone())
+        .with_quote(quote)
+        .unwrap();
+    let booking = process.book(&wish, None).await.unwrap();
+    assert_eq!(
+        (booking.total.to_string(), booking.rooms.len()),
+        ("2600.00 USD".into(), 1)
+    );
+    assert_eq!(
+        (booking.rooms[0].number.as_str(), &booking.rooms[0].occupancy),
+        ("GR-101", &family)
+    );
+    assert_eq!(booking.key.as_ref(), Some(wish.key()));
+}
+
+#[tokio::test]
+async fn keys_that_mean_something_in_a_filter_are_keys_like_others() {
+    let world = World::new().await;
+    for key in ["a|b", "[x,y]", "100%", "occupied"] {
+        let booking = book(&world.process(), key).await.unwrap();
+        assert_eq!(book(&world.process(), key).await.unwrap().id, booking.id, "{key}");
+    }
+    let error = book(&world.process(), "OCCUPIED").await.unwrap();
+    assert_eq!(error.created, Created::Created, "case makes another key");
+}
+
+#[tokio::test]
+async fn what_a_shop_can_answer_instead_has_its_own_error_and_remedy() {
+    let json = |code: u64| format!("{{\"errors\":[{{\"code\":{code},\"message\":\"no\"}}]}}");
+    for (status, body, code, remedy) in [
+        (
+            401,
+            "401 Unauthorized".to_owned(),
+            codes::PMS_REFUSED,
+            "PMS_API_KEY",
+        ),
+        (401, json(21), codes::PMS_REFUSED, "PMS_API_KEY"),
+        (401, json(26), codes::PMS_NOT_PERMITTED, "tick the resource"),
+        (302, String::new(), codes::PMS_NOT_QLOAPPS, "own domain"),
+        (
+            200,
+            "<html>Welcome</html>".to_owned(),
+            codes::PMS_NOT_QLOAPPS,
+            "base URL",
+        ),
+        (
+            404,
+            "<html>nginx</html>".to_owned(),
+            codes::PMS_NOT_QLOAPPS,
+            "rewrites",
+        ),
+        (400, json(27), codes::PMS_NOT_QLOAPPS, "1.6.1"),
+        (503, json(22), codes::PMS_SWITCHED_OFF, "switch it on"),
+        (
+            502,
+            "<html>Bad Gateway</html>".to_owned(),
+            codes::PMS_UNAVAILABLE,
+            "could not answer",
+        ),
+        (
+            200,
+            "{\"other\":1}".to_owned(),
+            codes::PMS_UNEXPECTED_ANSWER,
+            "something else",
+        ),
+    ] {
+        let world = World::new().await;
+        // The catalogue is read by several requests at once; all of them get this answer.
+        let instead = SimulatedFault::Instead { status, body };
+        world.shop.script(SimulatedCall::Read, &instead, 6);
+        let error = world.process().hotels().await.unwrap_err();
+        assert!(error.is(code), "{status}: {error}");
+        assert!(error.message().contains(remedy), "{error}");
+        assert_eq!(error.fact("status"), Some(status.to_string().as_str()));
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_key_is_refused_and_never_shown() {
+    let world = World::new().await;
+    let settings = QloAppsSettings {
+        api_key: Secret::new("A-KEY-THAT-NOBODY-KNOWS-00000000"),
+        ..world.settings()
+    };
+    let error = world.process_with(&settings).hotels().await.unwrap_err();
+    assert!(error.is(codes::PMS_REFUSED));
+    assert!(!format!("{error} {error:?}").contains("NOBODY"), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_shop_that_is_down_is_unavailable_and_a_silent_one_is_late() {
+    let world = World::new().await;
+    let nowhere = QloAppsSettings {
+        base_url: "http://127.0.0.1:1".into(),
+        ..world.settings()
+    };
+    let error: Error = world.process_with(&nowhere).hotels().await.unwrap_err();
+    assert!(error.is(codes::PMS_UNAVAILABLE), "{error}");
+    let hasty = QloAppsSettings {
+        timeout: Duration::from_millis(100),
+        ..world.settings()
+    };
+    let slow = SimulatedFault::Slow(Duration::from_mins(1));
+    world.shop.script(SimulatedCall::Read, &slow, 6);
+    let error = world.process_with(&hasty).hotels().await.unwrap_err();
+    assert!(error.is(codes::PMS_TIMEOUT), "{error}");
+}
+
+#[tokio::test]
+async fn the_catalogue_is_read_once_and_serves_while_the_shop_is_down() {
+    let world = World::new().await;
+    let process = world.process();
+    let hotels = process.hotels().await.unwrap();
+    let before = world.shop.requests();
+    process.room_types(hotel()).await.unwrap();
+    assert_eq!(world.shop.requests(), before, "nothing was asked again");
+    world.clock.advance(Duration::from_hours(1));
+    let down = SimulatedFault::Instead {
+        status: 502,
+        body: String::new(),
+    };
+    world.shop.script(SimulatedCall::Read, &down, 6);
+    assert_eq!(process.hotels().await.unwrap(), hotels);
+    assert!(
+        world.shop.requests() > before,
+        "it was asked, and could not answer"
+    );
+}
+
+#[tokio::test]
+async fn a_booking_of_the_website_is_not_one_of_ours() {
+    let world = World::new().await;
+    world.shop.website_books(room_type(), stay()).await.unwrap();
+    let free: usize = world.free();
+    let all = Party::new(vec![room(1); free]).unwrap();
+    let booking = world
+        .process()
+        .book(&request("rest", stay(), all), None)
+        .await
+        .unwrap();
+    assert_eq!((booking.rooms.len(), world.free()), (4, 0));
+    let full = world.shop.website_books(room_type(), stay()).await.unwrap_err();
+    assert!(full.is(codes::PMS_SOLD_OUT));
+    let later = Stay::parse("2027-03-12", "2027-03-13").unwrap();
+    assert!(world.shop.website_books(room_type(), later).await.is_ok());
+}

@@ -1,0 +1,204 @@
+//! Filters, fields and order of a list, as the web service applies them.
+
+use std::cmp::Ordering;
+use std::collections::HashMap;
+
+use percent_encoding::percent_decode_str;
+use serde_json::{Map, Value, json};
+
+/// The query of a request, decoded.
+pub(super) struct Query(Vec<(String, String)>);
+
+impl Query {
+    pub(super) fn parse(query: &str) -> Self {
+        let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+        let pairs = query.split('&').filter(|pair| !pair.is_empty());
+        Self(
+            pairs
+                .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+                .map(|(name, value)| (decode(name), decode(value)))
+                .collect(),
+        )
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        let mut pairs = self.0.iter();
+        pairs
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// The objects that pass every filter, in order, with the fields that were asked for.
+    ///
+    /// # Errors
+    /// The code and text with which the web service refuses the query.
+    pub(super) fn apply(&self, objects: Vec<Value>) -> Result<Vec<Value>, (u64, String)> {
+        let mut objects = objects;
+        for (name, condition) in &self.0 {
+            let Some(field) = name
+                .strip_prefix("filter[")
+                .and_then(|rest| rest.strip_suffix(']'))
+            else {
+                continue;
+            };
+            if objects.first().is_some_and(|object| object.get(field).is_none()) {
+                return Err((32, "This filter does not exist.".into()));
+            }
+            objects.retain(|object| passes(&text(&object[field]), condition));
+        }
+        if let Some(order) = self.get("sort") {
+            let field = order.trim_matches(['[', ']']);
+            let (field, falls) = match field.strip_suffix("_DESC") {
+                Some(field) => (field, true),
+                None => (field.strip_suffix("_ASC").unwrap_or(field), false),
+            };
+            objects.sort_by(|a, b| compare(&text(&a[field]), &text(&b[field])));
+            if falls {
+                objects.reverse();
+            }
+        }
+        if let Some(limit) = self.get("limit") {
+            let (skip, take) = limit.split_once(',').unwrap_or(("0", limit));
+            let (skip, take) = (skip.parse().unwrap_or(0), take.parse().unwrap_or(usize::MAX));
+            objects = objects.into_iter().skip(skip).take(take).collect();
+        }
+        Ok(match self.get("display") {
+            Some("full") => objects,
+            Some(fields) => objects.iter().map(|object| some_of(object, fields)).collect(),
+            None => objects.iter().map(|object| json!({"id": object["id"]})).collect(),
+        })
+    }
+}
+
+fn some_of(object: &Value, fields: &str) -> Value {
+    let fields = fields.trim_matches(['[', ']']).split(',');
+    let chosen: Map<String, Value> = fields
+        .map(|field| (field.to_owned(), object[field].clone()))
+        .collect();
+    Value::Object(chosen)
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// `[v]`, `[a|b]`, `[from,to]`, `>[v]`, `<[v]`, `![v]`, or a bare value.
+fn passes(value: &str, condition: &str) -> bool {
+    let inside = |text: &str| text.trim_matches(['[', ']']).to_owned();
+    match condition.as_bytes().first() {
+        Some(b'>') => compare(value, &inside(&condition[1..])) == Ordering::Greater,
+        Some(b'<') => compare(value, &inside(&condition[1..])) == Ordering::Less,
+        Some(b'!') => !passes(value, &condition[1..]),
+        Some(b'[') => {
+            let inside = inside(condition);
+            match inside.split_once(',') {
+                Some((from, to)) => compare(value, from).is_ge() && compare(value, to).is_le(),
+                // The database takes upper and lower case for the same.
+                None => inside.split('|').any(|one| one.eq_ignore_ascii_case(value)),
+            }
+        }
+        _ => value == condition,
+    }
+}
+
+fn compare(a: &str, b: &str) -> Ordering {
+    match (a.parse::<i64>(), b.parse::<i64>()) {
+        (Ok(a), Ok(b)) => a.cmp(&b),
+        // The database completes a date with midnight.
+        _ => day_start(a).cmp(&day_start(b)),
+    }
+}
+
+fn day_start(text: &str) -> String {
+    if text.len() == 10 && text.as_bytes()[4] == b'-' {
+        format!("{text} 00:00:00")
+    } else {
+        text.to_owned()
+    }
+}
+
+/// The text inside the first element of this name.
+pub(super) fn element(xml: &str, name: &str) -> Option<String> {
+    elements(xml, name).into_iter().next()
+}
+
+/// The texts inside all elements of this name; elements of that name inside them are not looked for.
+pub(super) fn elements(xml: &str, name: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for part in xml.split(&format!("<{name}>")).skip(1) {
+        if let Some((inside, _)) = part.split_once(&format!("</{name}>")) {
+            found.push(plain(inside));
+        }
+    }
+    found
+}
+
+/// The leaf elements of a document.
+pub(super) fn leaves(xml: &str) -> HashMap<String, String> {
+    let mut leaves = HashMap::new();
+    for part in xml.split('<').skip(1) {
+        if let Some((name, text)) = part.split_once('>')
+            && !name.starts_with(['/', '?'])
+            && xml.contains(&format!("<{name}>{text}</{name}>"))
+        {
+            leaves.insert(name.to_owned(), plain(text));
+        }
+    }
+    leaves
+}
+
+fn plain(text: &str) -> String {
+    let text = text
+        .strip_prefix("<![CDATA[")
+        .and_then(|text| text.strip_suffix("]]>"))
+        .unwrap_or(text);
+    text.replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&amp;", "&")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(query: &str) -> Vec<i64> {
+        let objects = (1..=4)
+            .map(|id| json!({"id": id, "date_from": format!("2027-04-0{id} 00:00:00"), "source": format!("Key-{id}")}))
+            .collect();
+        let found = Query::parse(query).apply(objects).unwrap();
+        found
+            .iter()
+            .map(|object| object["id"].as_i64().unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn filters_mean_what_they_mean_in_a_shop() {
+        assert_eq!(ids("filter[id]=[2|4]"), [2, 4]);
+        assert_eq!(ids("filter%5Bid%5D=%5B2,3%5D"), [2, 3]);
+        assert_eq!(ids("filter[id]=>[2]&sort=[id_DESC]"), [4, 3]);
+        assert_eq!(ids("filter[id]=![1|2|3]"), [4]);
+        assert_eq!(
+            ids("filter[date_from]=<[2027-04-02]"),
+            [1],
+            "a day begins at midnight"
+        );
+        assert_eq!(ids("filter[source]=[key-3]"), [3], "case does not matter");
+        assert_eq!(ids("limit=1,2"), [2, 3]);
+    }
+
+    #[test]
+    fn an_unknown_field_is_refused() {
+        let refused = Query::parse("filter[nope]=[1]").apply(vec![json!({"id": 1})]);
+        assert_eq!(refused.unwrap_err().0, 32);
+    }
+
+    #[test]
+    fn only_leaves_have_a_text() {
+        let leaves = leaves("<a><b>1 &amp; 2</b><c><![CDATA[x]]></c></a>");
+        assert_eq!((leaves["b"].as_str(), leaves.get("a")), ("1 & 2", None));
+    }
+}

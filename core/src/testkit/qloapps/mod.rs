@@ -1,0 +1,215 @@
+//! A QloApps shop in a test's hand: a real HTTP server that speaks the protocol which was recorded from one.
+//!
+//! It sells the demo hotel: four room types of five rooms each. Like the real shop it checks and writes without a
+//! lock, with a [gap](QloAppsSimulator::set_gap) between the two; it books and answers 500, or fails and answers
+//! 200; and it loses answers when it is [told](QloAppsSimulator::script) to.
+
+mod http;
+mod list;
+mod service;
+mod shop;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::clock::SharedClock;
+use crate::task::Tasks;
+use crate::{RoomTypeId, Stay};
+use service::{Service, as_text, booked_id};
+
+/// What becomes of a booking whose rooms were taken between its check and its write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SimulatedCollision {
+    /// It is accepted and silently back-ordered.
+    #[default]
+    BackOrder,
+    /// Both have the room.
+    DoubleBook,
+}
+
+/// Which requests a fault waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SimulatedCall {
+    /// Any list.
+    Read,
+    /// Free rooms and prices.
+    Availability,
+    /// Making a booking.
+    Create,
+    /// Changing a row.
+    Move,
+    /// Changing the state of an order.
+    Cancel,
+}
+
+/// What goes wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SimulatedFault {
+    /// The connection is reset and nothing happens.
+    LostBeforeWork,
+    /// The work is done, and then the connection is reset.
+    LostAfterWork,
+    /// The connection is reset at once, and the work is done afterwards.
+    LostDuringWork,
+    /// The work is done, and the answer takes so long.
+    Slow(Duration),
+    /// The work is done, and the answer is a 500 with PHP's warnings.
+    Warned,
+    /// Nothing is done, and this is the answer. A redirect points to another host.
+    Instead {
+        /// The HTTP status.
+        status: u16,
+        /// The body; JSON when it looks like it, otherwise HTML.
+        body: String,
+    },
+}
+
+/// How the shop writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Dialect {
+    /// Prices are shown without tax: every booking is made, and every answer to one is a 500.
+    pub tax_excluded: bool,
+    /// All numbers are texts, as before PHP 8.1.
+    pub numbers_as_text: bool,
+    /// Names stand in two languages.
+    pub two_languages: bool,
+    /// PHP prints a warning before the JSON.
+    pub noise: bool,
+}
+
+impl Dialect {
+    fn write(self, value: Value) -> String {
+        let value = if self.numbers_as_text {
+            as_text(value)
+        } else {
+            value
+        };
+        if self.noise {
+            format!("<br />\n<b>Deprecated</b>: something in <b>a.php</b> on line <b>1</b><br />\n{value}")
+        } else {
+            value.to_string()
+        }
+    }
+}
+
+/// A shop on a free loopback port. It ends with the value.
+pub struct QloAppsSimulator {
+    url: String,
+    service: Arc<Service>,
+    _open: watch::Sender<()>,
+}
+
+impl std::fmt::Debug for QloAppsSimulator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("QloAppsSimulator")
+            .field("url", &self.url)
+            .finish_non_exhaustive()
+    }
+}
+
+impl QloAppsSimulator {
+    /// The only key that it accepts.
+    pub const KEY: &'static str = "QLOAPPSTESTKEYALLPERMISSIONS0001";
+
+    /// An empty hotel whose calendar follows the clock, in New York.
+    pub async fn start(clock: SharedClock) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a loopback port is free");
+        let address = listener.local_addr().expect("a listener has an address");
+        let service = Arc::new(Service::new(clock));
+        let (open, until_dropped) = watch::channel(());
+        Tasks::new().in_background(http::serve(listener, service.clone(), until_dropped));
+        Self {
+            url: format!("http://{address}"),
+            service,
+            _open: open,
+        }
+    }
+
+    /// The shop's address.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// How long a booking waits between its check and its write. A quarter of it passes between the head of a
+    /// booking and its rooms, and before a row is changed.
+    pub fn set_gap(&self, gap: Duration) {
+        self.service.desk().gap = gap;
+    }
+
+    /// What becomes of the loser of a collision.
+    pub fn set_collision(&self, collision: SimulatedCollision) {
+        self.service.desk().collision = collision;
+    }
+
+    /// How the shop writes from now on.
+    pub fn set_dialect(&self, dialect: Dialect) {
+        self.service.desk().dialect = dialect;
+    }
+
+    /// Makes the next `times` requests of this kind go wrong, in the order of scripting.
+    pub fn script(&self, call: SimulatedCall, fault: &SimulatedFault, times: usize) {
+        let faults = std::iter::repeat_n((call, fault.clone()), times);
+        self.service.desk().script.extend(faults);
+    }
+
+    /// Takes these resources from the key.
+    pub fn hide(&self, resources: &[&str]) {
+        self.service.desk().hidden = resources.iter().map(|name| (*name).to_owned()).collect();
+    }
+
+    /// Multiplies the price of every room, in percent.
+    pub fn set_price_percent(&self, percent: u32) {
+        self.service.desk().shop.dearer = percent;
+    }
+
+    /// How many rooms collided so far.
+    pub fn collisions(&self) -> usize {
+        self.service.desk().shop.collisions
+    }
+
+    /// How many bookings were ever written, cancelled ones among them.
+    pub fn bookings(&self) -> usize {
+        self.service.desk().shop.orders().len()
+    }
+
+    /// How many bookings were asked for, refused ones among them.
+    pub fn creates(&self) -> usize {
+        self.service.desk().creates
+    }
+
+    /// How many requests came.
+    pub fn requests(&self) -> usize {
+        self.service.desk().requests
+    }
+
+    /// How many room nights two guests have at this moment.
+    pub fn double_booked_nights(&self) -> usize {
+        self.service.desk().shop.double_booked_nights()
+    }
+
+    /// How many rooms of the type are free.
+    pub fn free(&self, room_type: RoomTypeId, stay: Stay) -> usize {
+        self.service.desk().shop.free_rooms(room_type.get(), stay).len()
+    }
+
+    /// Books one room as the hotel's own website does: without our lock, and without looking again.
+    ///
+    /// # Errors
+    /// `pms.sold_out`.
+    pub async fn website_books(&self, room_type: RoomTypeId, stay: Stay) -> crate::Result<u64> {
+        let body = json!({"booking": {"source": "website", "associations": {
+            "customer_detail": {"firstname": "Web", "lastname": "Site", "email": "web@example.com", "phone": "1"},
+            "room_types": [{"id_room_type": room_type.get(), "checkin_date": stay.check_in().to_string(),
+                "checkout_date": stay.check_out().to_string(), "number_of_rooms": 1,
+                "rooms": [{"adults": 1, "total_tax": 0}]}]}}});
+        booked_id(self.service.book(&body.to_string()).await)
+    }
+}

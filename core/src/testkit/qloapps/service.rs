@@ -1,0 +1,444 @@
+//! The web service in front of the shop: keys, resources, bodies and answers, as they were recorded.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rust_decimal::Decimal;
+use serde_json::{Map, Value, json};
+
+use super::http::{Reply, Request, Response};
+use super::list::{Query, element, elements, leaves};
+use super::shop::{Shop, Wish, WishedRoom, local};
+use super::{Dialect, SimulatedCall, SimulatedCollision, SimulatedFault};
+use crate::clock::SharedClock;
+use crate::{Error, Stay};
+
+const JSON: &str = "application/json";
+const HTML: &str = "text/html; charset=utf-8";
+/// `Basic` and the key with an empty password.
+const AUTHORIZATION: &str = "Basic UUxPQVBQU1RFU1RLRVlBTExQRVJNSVNTSU9OUzAwMDE6";
+const RESOURCES: [&str; 16] = [
+    "bookings",
+    "configurations",
+    "currencies",
+    "customers",
+    "hotel_ari",
+    "hotel_room_types",
+    "hotel_rooms",
+    "hotels",
+    "languages",
+    "order_details",
+    "order_histories",
+    "order_states",
+    "orders",
+    "room_bookings",
+    "room_types",
+    "services",
+];
+
+pub(super) struct Service {
+    clock: SharedClock,
+    desk: Mutex<Desk>,
+}
+
+/// The shop and its moods.
+#[derive(Default)]
+pub(super) struct Desk {
+    pub(super) shop: Shop,
+    pub(super) gap: Duration,
+    pub(super) collision: SimulatedCollision,
+    pub(super) dialect: Dialect,
+    pub(super) script: VecDeque<(SimulatedCall, SimulatedFault)>,
+    pub(super) requests: usize,
+    pub(super) creates: usize,
+    /// The resources that the key may not see.
+    pub(super) hidden: Vec<String>,
+}
+
+/// An answer that is not the one hoped for.
+type Refused = Response;
+
+impl Service {
+    pub(super) fn new(clock: SharedClock) -> Self {
+        Self {
+            clock,
+            desk: Mutex::default(),
+        }
+    }
+
+    pub(super) fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) async fn answer(&self, request: Request) -> Reply {
+        let fault = {
+            let mut desk = self.desk();
+            desk.requests += 1;
+            let call = call_of(&request);
+            let place = desk.script.iter().position(|(awaited, _)| *awaited == call);
+            place
+                .and_then(|place| desk.script.remove(place))
+                .map(|(_, fault)| fault)
+        };
+        match fault {
+            None => Reply::Answer(self.work(&request).await),
+            Some(SimulatedFault::LostBeforeWork) => Reply::Cut,
+            Some(SimulatedFault::LostAfterWork) => {
+                self.work(&request).await;
+                Reply::Cut
+            }
+            Some(SimulatedFault::LostDuringWork) => Reply::CutThenWork(request),
+            Some(SimulatedFault::Slow(after)) => {
+                let mut response = self.work(&request).await;
+                response.after = after;
+                Reply::Answer(response)
+            }
+            Some(SimulatedFault::Warned) => {
+                self.work(&request).await;
+                Reply::Answer(warned())
+            }
+            Some(SimulatedFault::Instead { status, body }) => {
+                let content_type = if body.starts_with(['{', '[']) { JSON } else { HTML };
+                let mut response = Response::new(status, content_type, body);
+                if (300..400).contains(&status) {
+                    response.location = Some("http://another.example/index.php".into());
+                }
+                Reply::Answer(response)
+            }
+        }
+    }
+
+    /// What the shop does and answers when nothing goes wrong.
+    pub(super) async fn work(&self, request: &Request) -> Response {
+        let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
+        let query = Query::parse(query);
+        let done = self.route(request, path, &query).await;
+        match done {
+            Ok((status, value)) => {
+                let dialect = self.desk().dialect;
+                let body = dialect.write(value);
+                Response::new(status, JSON, body)
+            }
+            Err(refused) => refused,
+        }
+    }
+
+    async fn route(&self, request: &Request, path: &str, query: &Query) -> Result<(u16, Value), Refused> {
+        match request.authorization.as_deref() {
+            Some(AUTHORIZATION) => {}
+            Some(basic) if basic.starts_with("Basic ") => {
+                return Err(errors(401, 20, "Authentification key is not active"));
+            }
+            _ => return Err(Response::new(401, HTML, "401 Unauthorized".into())),
+        }
+        let path = path.strip_prefix("/api").unwrap_or(path).trim_matches('/');
+        let (resource, id) = path.split_once('/').unwrap_or((path, ""));
+        let hidden = self.desk().hidden.clone();
+        if resource.is_empty() {
+            let seen: Vec<_> = RESOURCES
+                .iter()
+                .filter(|name| !hidden.iter().any(|hidden| hidden == *name))
+                .collect();
+            return Ok((200, json!(seen)));
+        }
+        if hidden.iter().any(|hidden| hidden == resource) {
+            let message =
+                format!("Resource of type \"{resource}\" is not allowed with this authentication key");
+            return Err(errors(401, 26, &message));
+        }
+        if !RESOURCES.contains(&resource) {
+            let message = format!("Resource of type \"{resource}\" does not exists.");
+            return Err(errors(400, 27, &message));
+        }
+        match (request.method.as_str(), resource) {
+            ("POST", "hotel_ari") => Ok((200, self.desk().availability(&request.body)?)),
+            ("POST", "bookings") => Ok((200, self.book(&request.body).await?)),
+            ("POST", "order_histories") => Ok((201, self.change_state(&request.body)?)),
+            ("PUT", "room_bookings") => Ok((200, self.overwrite(id, &request.body).await?)),
+            ("GET", _) => Ok((200, self.desk().list(resource, query)?)),
+            (method, _) => Err(errors(405, 23, &format!("Method {method} is not valid"))),
+        }
+    }
+
+    /// Checks, waits, writes: the order in which a real shop books twice.
+    pub(super) async fn book(&self, body: &str) -> Result<Value, Refused> {
+        let wish = read_wish(body)?;
+        let (chosen, gap, collision) = {
+            let mut desk = self.desk();
+            desk.creates += 1;
+            let chosen = desk.shop.choose(&wish);
+            let sold_out = || errors(400, 404, "Requested room(s) not available.");
+            (chosen.ok_or_else(sold_out)?, desk.gap, desk.collision)
+        };
+        pause(gap).await;
+        let id = self.desk().shop.open(&wish, self.clock.now());
+        pause(gap / 4).await;
+        let mut desk = self.desk();
+        desk.shop.fill(id, &chosen, collision, self.clock.now());
+        if desk.dialect.tax_excluded {
+            return Err(warned());
+        }
+        Ok(
+            json!({"booking": {"id": id, "id_property": 1, "currency": "USD", "source": wish.source,
+            "booking_date": local(self.clock.now()), "id_language": 1}}),
+        )
+    }
+
+    fn change_state(&self, body: &str) -> Result<Value, Refused> {
+        let number = |name| {
+            element(body, name)
+                .and_then(|text| text.parse().ok())
+                .unwrap_or(0)
+        };
+        let (order, state) = (number("id_order"), number("id_order_state"));
+        let changed = self.desk().shop.set_state(order, state, self.clock.now());
+        changed.ok_or_else(|| Response::new(200, HTML, "Invalid new order status".into()))
+    }
+
+    async fn overwrite(&self, id: &str, body: &str) -> Result<Value, Refused> {
+        let gap = self.desk().gap;
+        pause(gap / 4).await;
+        let fields = leaves(body);
+        if !fields.contains_key("id_product") || !fields.contains_key("date_from") {
+            return Err(errors(400, 41, "parameter \"id_product\" required"));
+        }
+        let row = self.desk().shop.overwrite(id.parse().unwrap_or(0), fields);
+        let row = row.ok_or_else(|| errors(404, 92, "Invalid ID"))?;
+        // After a write every number is a text.
+        Ok(json!({"booking": as_text(row)}))
+    }
+}
+
+impl Desk {
+    fn list(&self, resource: &str, query: &Query) -> Result<Value, Refused> {
+        let (root, objects) = match resource {
+            "configurations" => ("configurations", configurations()),
+            "currencies" => (
+                "currencies",
+                vec![json!({"id": 1, "name": "Dollar", "iso_code": "USD", "active": 1})],
+            ),
+            "hotels" => ("hotels", vec![hotel()]),
+            "hotel_room_types" => ("hotel_room_types", Shop::types().map(limits).collect()),
+            "room_types" => ("room_types", Shop::types().map(|id| self.room_type(id)).collect()),
+            "services" => ("services", services()),
+            "orders" => ("orders", self.shop.orders()),
+            "room_bookings" => ("bookings", self.shop.rows()),
+            "customers" => ("customers", self.shop.customers()),
+            _ => (resource, Vec::new()),
+        };
+        let objects = query
+            .apply(objects)
+            .map_err(|(code, message)| errors(500, code, &message))?;
+        if objects.is_empty() {
+            return Ok(json!([]));
+        }
+        let mut answer = Map::new();
+        answer.insert(root.to_owned(), Value::Array(objects));
+        Ok(Value::Object(answer))
+    }
+
+    fn room_type(&self, id: u64) -> Value {
+        let name = Shop::type_name(id).unwrap();
+        let name = if self.dialect.two_languages {
+            json!([{"id": 1, "value": name}, {"id": 2, "value": format!("{name} (es)")}])
+        } else {
+            json!(name)
+        };
+        json!({"id": id, "id_hotel": 1, "adults": 2, "children": 2, "id_default_image": false,
+            "price": format!("{:.6}", self.shop.night(id).0), "active": 1, "name": name,
+            "associations": {"services": [{"id": 5, "price": null}, {"id": 6, "price": null}]}})
+    }
+
+    fn availability(&self, body: &str) -> Result<Value, Refused> {
+        let wrong = |message: &str| errors(400, 85, &format!("Validation error: {message}"));
+        let field = |name| {
+            element(body, name).ok_or_else(|| errors(400, 41, &format!("parameter \"{name}\" required")))
+        };
+        let (hotel, from, to) = (field("id_hotel")?, field("date_from")?, field("date_to")?);
+        let stay = Stay::parse(&from, &to).map_err(|_| wrong("\"Date to\" must be after \"Date from\""))?;
+        let rooms = elements(body, "room_occupancy").len().max(1);
+        let room_type = element(body, "id_room_type").and_then(|text| text.parse::<u64>().ok());
+        let known = |id: &u64| hotel == "1" && room_type.is_none_or(|wanted| wanted == *id);
+        let types: Vec<u64> = Shop::types().filter(known).collect();
+        if element(body, "date_wise_breakdown").is_none() {
+            return Ok(json!({"hotel_ari": self.ari(&hotel, stay, &types, rooms)}));
+        }
+        let night = |night| Stay::new(night, night + chrono::Days::new(1)).ok();
+        let nights = stay.each_night().filter_map(night);
+        let nights: Vec<_> = nights
+            .map(|night| self.ari(&hotel, night, &types, rooms))
+            .collect();
+        Ok(json!({"hotel_aris": nights}))
+    }
+
+    fn ari(&self, hotel: &str, stay: Stay, types: &[u64], rooms: usize) -> Value {
+        let mut answer = json!({"id_hotel": hotel, "date_from": stay.check_in().to_string(),
+            "date_to": stay.check_out().to_string(), "currency": "USD"});
+        if types.is_empty() {
+            return answer;
+        }
+        let types = types.iter().map(|id| {
+            let free = self.shop.free_rooms(*id, stay);
+            let available: Map<String, Value> = free
+                .iter()
+                .map(|room| {
+                    let value = json!({"id_room": room, "id_product": id, "id_hotel": 1, "room_num": Shop::room_name(*room)});
+                    (room.to_string(), value)
+                })
+                .collect();
+            let available = if available.is_empty() { json!([]) } else { Value::Object(available) };
+            let night = self.shop.night(*id).1;
+            let stay_price = night * Decimal::from(stay.nights()) * Decimal::from(rooms);
+            json!({"id_room_type": id, "base_price": number(night), "base_price_with_tax": number(Shop::with_tax(night)),
+                "total_price": number(stay_price), "total_price_with_tax": number(Shop::with_tax(stay_price)),
+                "name": Shop::type_name(*id), "rooms": {"available": available}})
+        });
+        answer["room_types"] = types.collect();
+        answer
+    }
+}
+
+async fn pause(gap: Duration) {
+    if !gap.is_zero() {
+        tokio::time::sleep(gap).await;
+    }
+}
+
+fn call_of(request: &Request) -> SimulatedCall {
+    let path = request.target.split('?').next().unwrap_or_default();
+    match (request.method.as_str(), path) {
+        ("POST", "/api/bookings") => SimulatedCall::Create,
+        ("POST", "/api/order_histories") => SimulatedCall::Cancel,
+        ("POST", "/api/hotel_ari") => SimulatedCall::Availability,
+        ("PUT", _) => SimulatedCall::Move,
+        _ => SimulatedCall::Read,
+    }
+}
+
+/// The body of a booking. A real shop refuses little of what is wrong with it, and dies of the rest.
+fn read_wish(body: &str) -> Result<Wish, Refused> {
+    let dies = || Response::new(500, HTML, String::new());
+    let refuses = |message: &str| errors(400, 404, message);
+    let body: Value = serde_json::from_str(body).map_err(|_| dies())?;
+    let booking = body.get("booking").ok_or_else(dies)?;
+    let associations = &booking["associations"];
+    let customer = &associations["customer_detail"];
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let guest = ["firstname", "lastname", "email", "phone"].map(|name| text(&customer[name]));
+    if guest[2].is_empty() {
+        return Err(refuses("Please provide a valid email."));
+    }
+    if !guest[2]
+        .split_once('@')
+        .is_some_and(|(_, domain)| domain.contains('.'))
+    {
+        return Err(Response::new(200, HTML, "Fatal error".into()));
+    }
+    if guest[0].contains(|c: char| c.is_ascii_digit()) || guest[0].chars().count() > 32 {
+        return Err(dies());
+    }
+    let wanted = &associations["room_types"][0];
+    let room_type = wanted["id_room_type"].as_u64().unwrap_or(0);
+    if Shop::type_name(room_type).is_none() {
+        return Err(refuses("Invalid room type in the request"));
+    }
+    let date = |name: &str| text(&wanted[name]);
+    let stay = Stay::parse(&date("checkin_date"), &date("checkout_date"))
+        .map_err(|_| refuses("Invalid check in and check out dates in the request"))?;
+    let rooms = wanted["rooms"].as_array().cloned().unwrap_or_default();
+    if rooms.len() as u64 != wanted["number_of_rooms"].as_u64().unwrap_or(0) {
+        return Err(refuses("Room count does not matches with the number of rooms"));
+    }
+    let rooms = rooms.iter().map(|room| {
+        let ages = room["child_ages"].as_array().cloned().unwrap_or_default();
+        WishedRoom {
+            adults: room["adults"].as_u64().unwrap_or(2),
+            ages: ages.iter().filter_map(Value::as_u64).collect(),
+            tax: decimal(&room["total_tax"]),
+        }
+    });
+    Ok(Wish {
+        room_type,
+        stay,
+        rooms: rooms.collect(),
+        source: text(&booking["source"]),
+        guest,
+        total: decimal(&associations["price_details"]["total_price_with_tax"]),
+    })
+}
+
+fn decimal(value: &Value) -> Decimal {
+    value.to_string().parse().unwrap_or_default()
+}
+
+fn number(amount: Decimal) -> Value {
+    serde_json::from_str(&amount.normalize().to_string()).unwrap()
+}
+
+fn errors(status: u16, code: u64, message: &str) -> Response {
+    let body = json!({"errors": [{"code": code, "message": message}]});
+    Response::new(status, JSON, body.to_string())
+}
+
+/// What a shop that shows prices without tax answers to every booking that it makes.
+fn warned() -> Response {
+    errors(
+        500,
+        3,
+        "[PHP Warning #2] Undefined variable $useTax (bookings.php, line 3641)",
+    )
+}
+
+fn configurations() -> Vec<Value> {
+    let values = [
+        ("PS_CURRENCY_DEFAULT", "1"),
+        ("PS_LANG_DEFAULT", "1"),
+        ("PS_MAX_CHECKOUT_OFFSET", "365"),
+        ("PS_OS_AWAITING_PAYMENT", "1"),
+        ("PS_OS_CANCELED", "4"),
+        ("PS_OS_REFUND", "5"),
+        ("PS_TIMEZONE", "America/New_York"),
+    ];
+    let entry = |(id, (name, value))| json!({"id": id, "name": name, "value": value});
+    (1..).zip(values).map(entry).collect()
+}
+
+fn hotel() -> Value {
+    json!({"id": 1, "hotel_name": "The Hotel Prime", "check_in": "12:00", "check_out": "11:00", "active": 1,
+        "use_global_max_checkout_offset": 1, "max_checkout_offset": "1000", "id_default_image": false})
+}
+
+fn limits(id: u64) -> Value {
+    json!({"id": id, "id_product": id, "id_hotel": 1, "adults": 2, "children": 2, "max_adults": 2,
+        "max_children": 2, "max_guests": 4, "min_los": 1, "max_los": 0})
+}
+
+fn services() -> Vec<Value> {
+    let service = |id: u64, addition: u64, calculation: u64| {
+        json!({"id": id, "price": "250.000000", "active": 1, "auto_add_to_cart": 1,
+            "price_addition_type": addition, "price_calculation_method": calculation})
+    };
+    vec![service(5, 1, 2), service(6, 2, 1)]
+}
+
+/// The same value with every number written as a text, as PHP before 8.1 and every write answer it.
+pub(super) fn as_text(value: Value) -> Value {
+    match value {
+        Value::Number(number) => json!(number.to_string()),
+        Value::Array(items) => items.into_iter().map(as_text).collect(),
+        Value::Object(fields) => fields
+            .into_iter()
+            .map(|(name, value)| (name, as_text(value)))
+            .collect(),
+        other => other,
+    }
+}
+
+/// The answer of a booking that the hotel's own website makes.
+pub(super) fn booked_id(answer: Result<Value, Refused>) -> Result<u64, Error> {
+    match answer {
+        Ok(answer) => Ok(answer["booking"]["id"].as_u64().unwrap()),
+        Err(refused) => Err(Error::new(crate::codes::PMS_SOLD_OUT, refused.body)),
+    }
+}

@@ -1,0 +1,146 @@
+//! Bookings in a simulated QloApps, by whole processes that share nothing but a Redis.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use posada::settings::Secret;
+use posada::testkit::pms::Suite;
+use posada::testkit::qloapps::{QloAppsSimulator, SimulatedCall, SimulatedCollision, SimulatedFault};
+use posada::{
+    Booking, BookingRequest, BookingStatus, Clock, Created, Guest, HotelId, IdempotencyKey, Occupancy, Party,
+    Posada, Result, RoomTypeId, Settings, Stay, SystemClock, codes,
+};
+use posada_tests::{servers, unique};
+
+/// A process that books in the shop.
+fn process(shop: &QloAppsSimulator, redis: &str) -> Posada {
+    let settings = Settings::builder()
+        .redis_url(redis)
+        .pms_qloapps(shop.url(), Secret::new(QloAppsSimulator::KEY))
+        .build()
+        .unwrap();
+    Posada::builder().settings(settings).build().unwrap()
+}
+
+async fn shop() -> QloAppsSimulator {
+    QloAppsSimulator::start(SystemClock::shared()).await
+}
+
+/// Nights that every calendar still sells, beginning so many days from now.
+fn stay(days: u64) -> Stay {
+    let day = |days| SystemClock::shared().now().date_naive() + chrono::Days::new(days);
+    Stay::new(day(days), day(days + 2)).unwrap()
+}
+
+fn request(key: &str, party: impl Into<Party>) -> BookingRequest {
+    let guest = Guest::new("Ana", "Gómez", "ana@example.com", "5551234567").unwrap();
+    BookingRequest::new(
+        HotelId::new(1).unwrap(),
+        general(),
+        stay(30),
+        party,
+        guest,
+        IdempotencyKey::parse(key).unwrap(),
+    )
+}
+
+fn general() -> RoomTypeId {
+    RoomTypeId::new(1).unwrap()
+}
+
+fn adult() -> Occupancy {
+    Occupancy::new(1, &[]).unwrap()
+}
+
+async fn book(process: &Posada, key: &str) -> Result<Booking> {
+    process.pms().book(&request(key, adult()), None).await
+}
+
+#[tokio::test]
+async fn bookings_in_the_shop_keep_every_promise_on_one_redis_and_on_a_cluster() {
+    for url in [servers::redis().url(), servers::cluster().url()] {
+        let shop = shop().await;
+        let first_day = stay(40).check_in();
+        let posada = process(&shop, url);
+        Suite::new(posada.pms().clone(), first_day, &unique("run"))
+            .await
+            .run()
+            .await;
+        assert_eq!(shop.double_booked_nights(), 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn eight_processes_take_turns_at_the_last_room() {
+    let shop = shop().await;
+    let redis = servers::redis().url();
+    let four = Party::new(vec![adult(); 4]).unwrap();
+    let run = unique("turns");
+    process(&shop, redis)
+        .pms()
+        .book(&request(&format!("{run}-four"), four), None)
+        .await
+        .unwrap();
+    shop.set_collision(SimulatedCollision::DoubleBook);
+    shop.set_gap(Duration::from_millis(50));
+    let keys: Vec<_> = (0..8).map(|booker| format!("{run}-{booker}")).collect();
+    let processes: Vec<_> = keys.iter().map(|_| process(&shop, redis)).collect();
+    let answers = join_all(
+        keys.iter()
+            .zip(&processes)
+            .map(|(key, process)| book(process, key)),
+    )
+    .await;
+    let booked = answers.iter().filter(|answer| answer.is_ok()).count();
+    assert_eq!(booked, 1, "{answers:?}");
+    let refused = answers.iter().filter_map(|answer| answer.as_ref().err());
+    assert!(
+        refused.into_iter().all(|error| error.is(codes::PMS_SOLD_OUT)),
+        "{answers:?}"
+    );
+    assert_eq!(shop.collisions(), 0, "nobody met in the gap");
+    assert_eq!(shop.bookings(), 2, "and nobody who would lose had to book first");
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_found_again_by_another_process() {
+    let shop = shop().await;
+    let redis = servers::redis().url();
+    let key = unique("lost");
+    shop.set_gap(Duration::from_millis(300));
+    shop.script(SimulatedCall::Create, &SimulatedFault::LostDuringWork, 1);
+    let (first, second) = (process(&shop, redis), process(&shop, redis));
+    let (first, second) = tokio::join!(book(&first, &key), book(&second, &key));
+    let (first, second) = (first.unwrap(), second.unwrap());
+    assert_eq!(first.id, second.id);
+    let created = [first.created, second.created];
+    assert!(created.contains(&Created::Created) && created.contains(&Created::FoundAgain));
+    assert_eq!(
+        (shop.bookings(), shop.creates()),
+        (1, 1),
+        "one of them sent it, once"
+    );
+}
+
+#[tokio::test]
+async fn a_booking_that_was_reported_is_not_checked_again_by_another_process() {
+    let shop = shop().await;
+    let redis = servers::redis().url();
+    let key = unique("told");
+    let booking = book(&process(&shop, redis), &key).await.unwrap();
+    let before = shop.requests();
+    let again = book(&process(&shop, redis), &key).await.unwrap();
+    assert_eq!((again.id, again.status), (booking.id, BookingStatus::Confirmed));
+    // The key is looked for twice, each time with rows and customer; and the new process reads the catalogue.
+    assert_eq!(shop.requests() - before, 2 * 3 + 6, "and no room was looked at");
+}
+
+#[tokio::test]
+async fn without_redis_nothing_is_booked() {
+    let shop = shop().await;
+    let error = book(&process(&shop, "redis://127.0.0.1:1"), "nowhere")
+        .await
+        .unwrap_err();
+    assert!(error.code().starts_with("redis."), "{error}");
+    assert_eq!(shop.creates(), 0);
+}
