@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::id::IdempotencyKey;
 use super::store::{KEPT, KeyRecord, KeyStore};
-use crate::backends::memory::ExpiringMap;
+use crate::backends::memory::{Change, ExpiringMap};
 use crate::clock::SharedClock;
 use crate::error::Result;
 
@@ -24,8 +24,8 @@ impl KeyStore for MemoryKeys {
     }
 
     async fn write(&self, system: &str, key: &IdempotencyKey, record: &KeyRecord) -> Result<()> {
-        self.0
-            .insert((system.to_owned(), key.clone()), record.clone(), Some(KEPT));
+        let put = Change::Put(record.clone(), Some(KEPT));
+        self.0.update((system.to_owned(), key.clone()), |_| (put, ()));
         Ok(())
     }
 }
