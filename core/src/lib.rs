@@ -8,8 +8,9 @@
 //! 4. Is the room still free in twenty minutes? [`LockManager`], over Redis, audited in Postgres.
 //! 5. Book it: [`PmsClient`], over the hotel's own system.
 //!
-//! Beside them stand [`RateLimiter`], [`Settings`] for where the servers are, and [`Error`] for everything that can
-//! go wrong. Values that several services share are [`TenantId`] and [`Stay`].
+//! Who may ask all this is the business of the [`Authenticator`]. Beside them stand [`RateLimiter`], [`Settings`] for
+//! where the servers are, and [`Error`] for everything that can go wrong. Values that several services share are
+//! [`TenantId`] and [`Stay`].
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -56,7 +57,11 @@ mod tenants;
 pub mod testkit;
 mod text;
 
-pub use auth::{PasswordPolicy, Permission, Profile, Role, TokenKind};
+pub use auth::{
+    AUTH_FAILURE_POLICY, AuditSink, AuthDependency, AuthEvent, AuthEventKind, AuthFallback, AuthOptions,
+    AuthStep, Authenticator, Claims, ClaimsSource, NewUser, PasswordPolicy, Permission, Profile, Role,
+    SignIn, SignInSession, TokenKind, TokenPair, User,
+};
 pub use backends::postgres::migrations::Applied;
 pub use clock::{Clock, ManualClock, SharedClock, SystemClock};
 pub use error::{Code, Error, Kind, Result, Retry, codes};

@@ -3,6 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::auth::{
+    AuditSink, AuthOptions, AuthParts, AuthStore, Authenticator, KeyRing, MemoryAuth, MemoryThrottle,
+    NoCache, PostgresAuth, RedisSessionCache, RedisThrottle, SessionCache, Throttle,
+};
 use crate::backends::postgres::Postgres;
 use crate::backends::postgres::migrations::{self, Applied};
 use crate::backends::redis::Redis;
@@ -18,8 +22,9 @@ use crate::locks::{
 use crate::pms::{
     KeyStore, LockGate, MemoryKeys, MockPms, Patience, PmsClient, PmsProvider, QloApps, RedisKeys,
 };
+use crate::rng;
 use crate::sessions::{MemorySessions, RedisSessions, SessionManager, SessionOptions, SessionStore};
-use crate::settings::{PmsSettings, Settings, Store};
+use crate::settings::{PmsSettings, Secret, Settings, Store};
 use crate::task::Tasks;
 use crate::tenants::{
     Invalidation, LocalInvalidation, MemoryTenants, PostgresTenants, RedisInvalidation, TenantOptions,
@@ -44,6 +49,7 @@ struct Inner {
     flags: FeatureFlags,
     locks: LockManager,
     limits: RateLimiter,
+    auth: Authenticator,
     pms: PmsClient,
 }
 
@@ -52,6 +58,8 @@ pub struct PosadaBuilder {
     settings: Settings,
     clock: SharedClock,
     flags: Vec<(String, bool)>,
+    auth: Option<AuthOptions>,
+    audit: Option<AuditSink>,
     pms: Option<MockPms>,
 }
 
@@ -80,6 +88,20 @@ impl PosadaBuilder {
         self
     }
 
+    /// How sign-in behaves, instead of the defaults with the `jwt_expiry` of the settings.
+    #[must_use]
+    pub fn auth_options(mut self, options: AuthOptions) -> Self {
+        self.auth = Some(options);
+        self
+    }
+
+    /// Where the audit events of sign-in go besides `tracing`. It is called on the path of requests.
+    #[must_use]
+    pub fn audit_sink(mut self, sink: AuditSink) -> Self {
+        self.audit = Some(sink);
+        self
+    }
+
     /// A mock hotel to book in, whatever the settings say: its script of faults stays in the caller's hand.
     #[must_use]
     pub fn mock_pms(mut self, pms: MockPms) -> Self {
@@ -96,6 +118,8 @@ impl PosadaBuilder {
             settings,
             clock,
             flags,
+            auth,
+            audit,
             pms,
         } = self;
         let tasks = Tasks::new();
@@ -120,6 +144,7 @@ impl PosadaBuilder {
             sessions: parts.sessions(),
             flags: parts.flags(flags),
             limits: parts.limits(),
+            auth: parts.auth(auth, audit),
             pms: parts.pms(pms, &locks)?,
             locks,
             settings,
@@ -147,6 +172,8 @@ impl Posada {
             settings: Settings::embedded(),
             clock: SystemClock::shared(),
             flags: FlagOptions::default().defaults,
+            auth: None,
+            audit: None,
             pms: None,
         }
     }
@@ -226,6 +253,11 @@ impl Posada {
     /// Rate limits.
     pub fn limits(&self) -> &RateLimiter {
         &self.0.limits
+    }
+
+    /// Sign-in.
+    pub fn auth(&self) -> &Authenticator {
+        &self.0.auth
     }
 
     /// Asks every server for a sign of life, each within its own deadline. Never fails; cancel-safe.
@@ -357,6 +389,54 @@ impl Parts<'_> {
             None => Arc::new(MemoryAudit::default()),
         };
         LockManager::new(locks, holds, audit, self.clock.clone(), self.tasks.clone())
+    }
+
+    fn auth(&self, options: Option<AuthOptions>, sink: Option<AuditSink>) -> Authenticator {
+        let store: Arc<dyn AuthStore> = match self.postgres {
+            Some(postgres) => Arc::new(PostgresAuth::new(postgres.clone())),
+            None => Arc::new(MemoryAuth::default()),
+        };
+        let (cache, throttle): (Arc<dyn SessionCache>, Arc<dyn Throttle>) = match self.redis {
+            Some(redis) => (
+                Arc::new(RedisSessionCache::new(redis.clone())),
+                Arc::new(RedisThrottle::new(redis.clone())),
+            ),
+            None => (
+                Arc::new(NoCache),
+                Arc::new(MemoryThrottle::new(self.clock.clone())),
+            ),
+        };
+        let options = options.unwrap_or_else(|| AuthOptions {
+            access_life: self.settings.jwt_expiry(),
+            ..AuthOptions::default()
+        });
+        let previous = options.previous_keys.iter();
+        let parts = AuthParts {
+            store,
+            cache,
+            throttle,
+            keys: previous.fold(self.key(), |keys, (secret, until)| {
+                keys?.with_previous(secret, *until)
+            }),
+            options,
+            sink,
+        };
+        Authenticator::new(parts, self.clock.clone(), self.tasks.clone())
+    }
+
+    /// The key of tokens. Where everything lives in this process, so may the key.
+    fn key(&self) -> Result<KeyRing> {
+        match self.settings.secret_key() {
+            Some(secret) => KeyRing::new(secret),
+            None if self.postgres.is_none() && self.redis.is_none() => {
+                KeyRing::new(&Secret::new(format!("{}{}", rng::token(), rng::token())))
+            }
+            None => Err(Error::field_invalid(
+                codes::SETTINGS_MISSING,
+                "SECRET_KEY",
+                "sign-in needs the key that signs tokens; make one with `openssl rand -hex 32`",
+            )),
+        }
     }
 
     fn limits(&self) -> RateLimiter {

@@ -1,9 +1,170 @@
-//! Sign-in: tokens and passwords.
+//! Sign-in: users, passwords, tokens and their sessions, on the app's tables `users`, `user_sessions` and
+//! `password_history`.
+//!
+//! Promises:
+//! * A token alone proves nothing: its session must be alive, and role and hotel are those of the database. A session
+//!   that ended is refused at once by the process that ended it, and by every other within
+//!   [`AuthOptions::max_staleness`].
+//! * A refresh token works once. Fifty simultaneous uses give one lineage; a later second use ends the session.
+//! * Unknown, inactive, locked and wrong do the same work and give the same answer.
+//! * Hashes are computed a few at a time and never on the runtime.
+//! * A fault of Postgres, Redis or the hash pool is never a 401 or 403, and never a failed attempt;
+//!   [`AUTH_FAILURE_POLICY`] is the whole table.
+//! * The token's hotel is the authority. A header may repeat it, every statement binds it, and only
+//!   [`act_across_tenants`](Authenticator::act_across_tenants), which is audited, leaves it.
+//!
+//! ```
+//! # tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(async {
+//! use posada::{NewUser, Permission, Posada, Role, SignIn};
+//! let posada = Posada::embedded();
+//! let auth = posada.auth();
+//! let ana = NewUser::new("ana", "ana@example.com", "el loro pinta mapas de cobre")?.role(Role::Receptionist);
+//! auth.create_user(ana).await?;
+//! let tokens = auth.login(&SignIn::new("ana", "el loro pinta mapas de cobre")).await?;
+//! let claims = auth.verify(&tokens.access).await?;
+//! assert!(claims.has_permission(&Permission::GUEST_CHECKIN));
+//! let next = auth.refresh(&tokens.refresh).await?;
+//! auth.logout(&next.access).await?;
+//! assert_eq!(auth.verify(&next.access).await.unwrap_err().code(), "auth.session_ended");
+//! # Ok::<(), posada::Error>(()) }).unwrap();
+//! ```
 
+mod changing;
+mod events;
+mod failure;
+mod live;
+mod memory;
+mod model;
+mod options;
 mod password;
+mod postgres;
+mod redis;
+mod refreshing;
 mod role;
+mod signing_in;
+mod store;
+#[cfg(test)]
+mod tests;
+mod throttle;
 mod token;
+mod verifying;
 
+use std::fmt;
+use std::sync::Arc;
+
+use chrono::{DateTime, SubsecRound as _, Utc};
+
+pub use events::{AuditSink, AuthEvent, AuthEventKind};
+pub use failure::{AUTH_FAILURE_POLICY, AuthDependency, AuthFallback, AuthStep};
+pub(crate) use memory::{MemoryAuth, MemoryThrottle};
+pub use model::{Claims, ClaimsSource, NewUser, SignIn, SignInSession, TokenPair, User};
+pub use options::AuthOptions;
 pub use password::PasswordPolicy;
+pub(crate) use postgres::PostgresAuth;
+pub(crate) use redis::{RedisSessionCache, RedisThrottle};
 pub use role::{Permission, Role};
+pub(crate) use store::{AuthStore, NoCache, SessionCache, Throttle};
+pub(crate) use token::KeyRing;
 pub use token::{Profile, TokenKind};
+
+use self::events::Events;
+use self::live::LiveSessions;
+use self::password::HashPool;
+use self::throttle::Throttling;
+use self::token::TokenRules;
+use crate::TenantId;
+use crate::clock::SharedClock;
+use crate::error::{Error, Result};
+use crate::task::Tasks;
+
+/// Who is asking, and may they? Cloning is cheap and shares everything. See the [module](self).
+#[derive(Clone)]
+pub struct Authenticator(Arc<Inner>);
+
+struct Inner {
+    store: Arc<dyn AuthStore>,
+    cache: Arc<dyn SessionCache>,
+    throttling: Throttling,
+    live: LiveSessions,
+    /// The keys, or why there are none: everything else of posada works without.
+    keys: Result<KeyRing>,
+    rules: TokenRules,
+    options: AuthOptions,
+    pool: HashPool,
+    events: Events,
+    clock: SharedClock,
+}
+
+/// What an [`Authenticator`] is made of.
+pub(crate) struct AuthParts {
+    pub(crate) store: Arc<dyn AuthStore>,
+    pub(crate) cache: Arc<dyn SessionCache>,
+    pub(crate) throttle: Arc<dyn Throttle>,
+    pub(crate) keys: Result<KeyRing>,
+    pub(crate) options: AuthOptions,
+    pub(crate) sink: Option<AuditSink>,
+}
+
+impl Authenticator {
+    pub(crate) fn new(parts: AuthParts, clock: SharedClock, tasks: Tasks) -> Self {
+        let options = parts.options.bounded();
+        Self(Arc::new(Inner {
+            store: parts.store,
+            cache: parts.cache,
+            throttling: Throttling::new(parts.throttle, clock.clone()),
+            live: LiveSessions::default(),
+            keys: parts.keys,
+            rules: options.rules(),
+            options,
+            pool: HashPool::new(tasks),
+            events: parts.sink.map(Events::with_sink).unwrap_or_default(),
+            clock,
+        }))
+    }
+
+    /// The present, in the milliseconds that tokens and columns can hold.
+    fn now(&self) -> DateTime<Utc> {
+        self.0.clock.now().trunc_subsecs(3)
+    }
+
+    fn keys(&self) -> Result<&KeyRing> {
+        self.0.keys.as_ref().map_err(Error::repeat)
+    }
+
+    /// A mark of the password's moment: a token that holds another one is older than the password.
+    fn password_mark(&self, changed_at: DateTime<Utc>) -> Result<String> {
+        let mut mark = self
+            .keys()?
+            .derive("password", &[&changed_at.timestamp_micros().to_string()]);
+        mark.truncate(8);
+        Ok(mark)
+    }
+
+    fn raise(
+        &self,
+        kind: AuthEventKind,
+        user: Option<&str>,
+        tenant: Option<&TenantId>,
+        detail: &'static str,
+    ) {
+        let user = user.zip(self.keys().ok()).map(|(user, keys)| {
+            let mut mark = keys.derive("event", &[user]);
+            mark.truncate(8);
+            mark
+        });
+        self.0.events.raise(&AuthEvent {
+            kind,
+            user,
+            tenant: tenant.cloned(),
+            detail,
+        });
+    }
+}
+
+impl fmt::Debug for Authenticator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authenticator")
+            .field("options", &self.0.options)
+            .finish_non_exhaustive()
+    }
+}

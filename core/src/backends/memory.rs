@@ -28,6 +28,8 @@ pub(crate) enum Change<V> {
     Keep,
     /// This value, with this time to live (or none).
     Put(V, Option<Duration>),
+    /// No entry.
+    Remove,
 }
 
 impl<K: Eq + Hash + Clone, V: Clone> ExpiringMap<K, V> {
@@ -83,6 +85,9 @@ impl<K: Eq + Hash + Clone, V: Clone> ExpiringMap<K, V> {
         let (change, answer) = decide(live.map(|entry| &entry.value));
         match change {
             Change::Keep => {}
+            Change::Remove => {
+                entries.remove(&key);
+            }
             Change::Put(value, ttl) => {
                 let expires = ttl.and_then(|ttl| now.checked_add(ttl));
                 entries.insert(key, Entry { value, expires });
@@ -100,6 +105,16 @@ impl<K: Eq + Hash + Clone, V: Clone> ExpiringMap<K, V> {
             .iter()
             .map(|(key, entry)| (key.clone(), entry.value.clone()))
             .collect()
+    }
+
+    /// Whether there are more live entries than that. Drops the dead ones only when it must count.
+    pub(crate) fn is_beyond(&self, most: usize) -> bool {
+        let now = self.clock.instant();
+        let mut entries = self.lock();
+        if entries.len() > most {
+            entries.retain(|_, entry| entry.is_live(now));
+        }
+        entries.len() > most
     }
 
     /// Keeps only the live entries that `keep` accepts; answers how many live ones were removed.

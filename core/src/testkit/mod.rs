@@ -10,6 +10,7 @@
     reason = "a test that cannot go on should stop, loudly"
 )]
 
+pub mod auth;
 pub mod flags;
 pub mod holds;
 pub mod limits;

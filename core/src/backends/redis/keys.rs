@@ -156,6 +156,21 @@ pub(crate) fn session_tenants() -> &'static str {
     "posada:session_tenants"
 }
 
+/// What processes know of a sign-in session.
+pub(crate) fn sign_in(session: &str) -> String {
+    format!("posada:auth:session:{}", part(session))
+}
+
+/// The attempts to sign in to an account, which is known by a keyed hash.
+pub(crate) fn sign_in_account(account: &str) -> String {
+    format!("posada:auth:account:{}", part(account))
+}
+
+/// The attempts to sign in from an address.
+pub(crate) fn sign_in_address(address: &str) -> String {
+    format!("posada:auth:address:{}", part(address))
+}
+
 /// The channel on which resolvers tell each other that a tenant changed.
 pub(crate) const TENANTS_CHANNEL: &str = "posada:tenants";
 

@@ -1,0 +1,195 @@
+//! New passwords.
+//!
+//! Hashing happens before the transaction; inside, the old hash is compared, so that of two simultaneous changes one
+//! wins. A change ends every session in the same transaction, also the one that made it, which gets a new pair.
+
+use std::time::Duration;
+
+use super::Authenticator;
+use super::events::AuthEventKind;
+use super::model::TokenPair;
+use super::password::{self, Password, Verdict};
+use super::signing_in::{bad_credentials, owner_of};
+use super::store::{Owner, PasswordChange, StoredUser};
+use super::token::{self, NewToken, TokenKind};
+use super::verifying::ended;
+use crate::TenantId;
+use crate::error::{Error, Result, codes};
+use crate::rng;
+
+/// Life of a token that resets a password or verifies an e-mail.
+const ERRAND_LIFE: Duration = Duration::from_mins(15);
+
+/// Passwords.
+impl Authenticator {
+    /// Changes the password of whoever holds the access token, also when nothing else is allowed. Every session ends;
+    /// the answer begins a new one. Detached.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify); `auth.bad_credentials` for a wrong current password; `auth.weak_password`,
+    /// `auth.password_reused`, `auth.invalid_password`; `auth.password_conflict` when somebody was faster;
+    /// `auth.hashing_busy` and `postgres.*` (503): nothing has changed then. Attempts count like sign-ins.
+    pub async fn change_password(&self, access: &str, current: &str, new: &str) -> Result<TokenPair> {
+        let claims = self.verify_within(access, Duration::ZERO, true).await?;
+        let stored = self.0.store.user(&owner_of(&claims)).await?.ok_or_else(ended)?;
+        let counted = super::store::Attempt {
+            account: self.keys()?.derive("change", &[&stored.user.id]),
+            address: None,
+        };
+        if let Some(wait) = self.0.throttling.attempt(&counted).await? {
+            return Err(Error::new(codes::AUTH_THROTTLED, "too many attempts; wait")
+                .retry_when(crate::error::Retry::After(wait)));
+        }
+        let verdict =
+            password::verify(&self.0.pool, Password::typed(current)?, Some(stored.hash.clone())).await;
+        match verdict {
+            Ok(Verdict::Right { .. }) => self.0.throttling.succeeded(&counted).await,
+            Ok(Verdict::Wrong) => {
+                self.refuse_change(&stored, "wrong password");
+                return Err(bad_credentials());
+            }
+            Err(error) => {
+                self.0.throttling.undo(&counted).await;
+                return Err(error);
+            }
+        }
+        let stored = self.replace(stored, new, false).await?;
+        self.begin(&stored.user, None, None).await?.ok_or_else(conflict)
+    }
+
+    /// Sets somebody's password, for administrators; `must_change` makes the user set another one at the next
+    /// sign-in. Every session of the user ends. The caller has checked that it may. Detached.
+    ///
+    /// # Errors
+    /// `auth.user_not_found`, also for a user of another hotel; otherwise as [`change_password`](Self::change_password).
+    pub async fn set_password(
+        &self,
+        user: &str,
+        tenant: Option<&TenantId>,
+        new: &str,
+        must_change: bool,
+    ) -> Result<()> {
+        let stored = self.stored(user, tenant).await?;
+        self.replace(stored, new, must_change).await.map(drop)
+    }
+
+    /// A token that lets its holder do one thing for a user, for a quarter of an hour: set a new password
+    /// ([`TokenKind::ResetPassword`]) or prove that an e-mail arrived ([`TokenKind::VerifyEmail`]). Cancel-safe read.
+    ///
+    /// # Errors
+    /// `auth.user_not_found`; `auth.invalid_token` for the other kinds, which only a sign-in gives; `postgres.*`.
+    pub async fn issue(&self, user: &str, tenant: Option<&TenantId>, kind: TokenKind) -> Result<String> {
+        if !matches!(kind, TokenKind::ResetPassword | TokenKind::VerifyEmail) {
+            return Err(token::invalid("is of a kind that only a sign-in gives"));
+        }
+        let stored = self.stored(user, tenant).await?;
+        let mark = self.password_mark(stored.user.password_changed_at)?;
+        let new = NewToken {
+            kind,
+            subject: &stored.user.id,
+            issued_at: self.now(),
+            life: ERRAND_LIFE,
+            id: &rng::token(),
+            session: None,
+            tenant: stored.user.tenant.as_ref(),
+            role: None,
+            password: Some(&mark),
+        };
+        token::mint(self.keys()?, &self.0.rules, &new)
+    }
+
+    /// Sets the password of whoever holds a token of [`issue`](Self::issue). Works once, because it dies with the old
+    /// password. Every session ends. Detached.
+    ///
+    /// # Errors
+    /// `auth.invalid_token`, `auth.token_expired`, `auth.session_ended` for a token that was used;
+    /// otherwise as [`change_password`](Self::change_password).
+    pub async fn reset_password(&self, reset: &str, new: &str) -> Result<()> {
+        let read = token::read(
+            self.keys()?,
+            &self.0.rules,
+            TokenKind::ResetPassword,
+            reset,
+            self.now(),
+        )?;
+        let owner = Owner {
+            user: read.subject,
+            tenant: read.tenant,
+        };
+        let stored = self.0.store.user(&owner).await?.ok_or_else(ended)?;
+        let mark = self.password_mark(stored.user.password_changed_at)?;
+        if read.password != Some(mark) || !stored.user.is_active {
+            return Err(ended());
+        }
+        self.replace(stored, new, false).await.map(drop)
+    }
+
+    async fn replace(&self, mut stored: StoredUser, new: &str, must_change: bool) -> Result<StoredUser> {
+        let password = Password::new(new)?;
+        let tenant = stored.user.tenant.as_ref().map_or("", TenantId::as_str);
+        let context = [stored.user.username.as_str(), stored.user.email.as_str(), tenant];
+        if let Err(error) = self.0.options.password_policy.check(new, &context) {
+            self.refuse_change(&stored, "weak");
+            return Err(error);
+        }
+        let owner = stored.owner();
+        // When the history cannot be read the change is refused: the error of the store comes out here.
+        let history = self.0.options.password_history;
+        let mut used = self.0.store.history(&owner, history).await?;
+        used.insert(0, stored.hash.clone());
+        if password::is_any_of(&self.0.pool, new, used).await? {
+            self.refuse_change(&stored, "used recently");
+            let message = format!("Password was used recently. Cannot reuse last {history} passwords");
+            return Err(Error::field_invalid(
+                codes::AUTH_PASSWORD_REUSED,
+                "password",
+                message,
+            ));
+        }
+        let new_hash = password::hash(&self.0.pool, password).await?;
+        // A token issued in this very moment belongs to the old password or to the new one, never to both.
+        let now = self
+            .now()
+            .max(stored.user.password_changed_at + chrono::Duration::milliseconds(1));
+        let change = PasswordChange {
+            owner,
+            old_hash: stored.hash.clone(),
+            new_hash: new_hash.clone(),
+            must_change,
+            now,
+            history,
+        };
+        let Some(sessions) = self.0.store.change_password(&change).await? else {
+            self.refuse_change(&stored, "conflict");
+            return Err(conflict());
+        };
+        self.note_ended(&sessions).await;
+        stored.hash = new_hash;
+        stored.user.must_change_password = must_change;
+        stored.user.password_changed_at = now;
+        let (user, tenant) = (&stored.user.id, stored.user.tenant.as_ref());
+        self.raise(AuthEventKind::PasswordChanged, Some(user), tenant, "changed");
+        Ok(stored)
+    }
+
+    async fn stored(&self, user: &str, tenant: Option<&TenantId>) -> Result<StoredUser> {
+        let owner = Owner {
+            user: user.to_owned(),
+            tenant: tenant.cloned(),
+        };
+        let missing = || Error::new(codes::AUTH_USER_NOT_FOUND, "there is no such user in that hotel");
+        self.0.store.user(&owner).await?.ok_or_else(missing)
+    }
+
+    fn refuse_change(&self, stored: &StoredUser, why: &'static str) {
+        let (user, tenant) = (&stored.user.id, stored.user.tenant.as_ref());
+        self.raise(AuthEventKind::PasswordChangeFail, Some(user), tenant, why);
+    }
+}
+
+fn conflict() -> Error {
+    Error::new(
+        codes::AUTH_PASSWORD_CONFLICT,
+        "somebody else changed the password at the same time",
+    )
+}

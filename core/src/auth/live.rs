@@ -1,0 +1,88 @@
+//! What this process knows of sessions: for how long each state may be believed, and which have ended.
+//!
+//! An ended session stays ended here: nothing that was read before the end can bring it back.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use papaya::Operation;
+use tokio::sync::OnceCell;
+
+use super::model::ClaimsSource;
+use super::store::SessionState;
+use crate::error::{Error, Result};
+
+/// Most sessions that are remembered.
+const MOST: usize = 50_000;
+
+/// One session, as this process knows it. Times are coarse milliseconds of the clock.
+#[derive(Clone)]
+pub(super) struct Known {
+    pub(super) state: Arc<SessionState>,
+    pub(super) source: ClaimsSource,
+    pub(super) read_at: u64,
+    pub(super) until: u64,
+}
+
+/// A look-up that any number of callers wait for.
+type Flight = Arc<OnceCell<std::result::Result<Option<Known>, Arc<Error>>>>;
+
+#[derive(Default)]
+pub(super) struct LiveSessions {
+    known: papaya::HashMap<String, Known>,
+    flights: Mutex<HashMap<String, Flight>>,
+}
+
+impl LiveSessions {
+    /// What is known and may still be believed.
+    pub(super) fn get(&self, id: &str, now: u64) -> Option<Known> {
+        let known = self.known.pin();
+        known.get(id).filter(|known| now < known.until).cloned()
+    }
+
+    /// Remembers a state, unless the session has ended; answers what holds now.
+    pub(super) fn put(&self, id: &str, new: &Known, now: u64) -> Known {
+        let known = self.known.pin();
+        if known.len() >= MOST {
+            known.retain(|_, old| now < old.until);
+            if known.len() >= MOST {
+                // Sessions that end here again are found ended in the store.
+                known.clear();
+            }
+        }
+        let outcome = known.compute(id.to_owned(), |old| match old {
+            Some((_, old)) if old.state.is_revoked && now < old.until => Operation::Abort(old.clone()),
+            _ => Operation::Insert(new.clone()),
+        });
+        match outcome {
+            papaya::Compute::Aborted(ended) => ended,
+            _ => new.clone(),
+        }
+    }
+
+    /// One look-up for all who ask at the same time.
+    pub(super) async fn once(
+        &self,
+        id: &str,
+        look: impl Future<Output = Result<Option<Known>>>,
+    ) -> Result<Option<Known>> {
+        let flight = self.flights().entry(id.to_owned()).or_default().clone();
+        let outcome = flight
+            .get_or_init(async || look.await.map_err(Arc::new))
+            .await
+            .clone();
+        let mut flights = self.flights();
+        if flights
+            .get(id)
+            .is_some_and(|current| Arc::ptr_eq(current, &flight))
+        {
+            flights.remove(id);
+        }
+        drop(flights);
+        outcome.map_err(|error| error.repeat())
+    }
+
+    fn flights(&self) -> std::sync::MutexGuard<'_, HashMap<String, Flight>> {
+        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

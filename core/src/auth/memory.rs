@@ -1,0 +1,418 @@
+//! Sign-in in memory: the embedded default, and the specification that the servers are measured by. It knows nothing
+//! of tenants' states, which live in another room: every hotel counts as active.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use super::model::SignInSession;
+use super::store::{
+    Attempt, AuthStore, NewSession, Owner, PasswordChange, Rotation, SessionState, StoredUser, Throttle,
+    Which, Who, exists,
+};
+use super::throttle::Quota;
+use crate::TenantId;
+use crate::backends::memory::{Change, ExpiringMap};
+use crate::clock::SharedClock;
+use crate::error::Result;
+
+/// Three tables under one lock.
+#[derive(Default)]
+pub(crate) struct MemoryAuth(Mutex<Tables>);
+
+#[derive(Default)]
+struct Tables {
+    users: HashMap<String, StoredUser>,
+    sessions: HashMap<String, Row>,
+    /// Old hashes by user, the newest last.
+    history: HashMap<String, Vec<String>>,
+}
+
+#[derive(Clone)]
+struct Row {
+    new: NewSession,
+    token: String,
+    expires_at: DateTime<Utc>,
+    is_revoked: bool,
+}
+
+impl MemoryAuth {
+    fn with<T>(&self, work: impl FnOnce(&mut Tables) -> T) -> T {
+        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Tables {
+    fn owned(&mut self, owner: &Owner) -> Option<&mut StoredUser> {
+        self.users
+            .get_mut(&owner.user)
+            .filter(|stored| stored.user.tenant == owner.tenant)
+    }
+
+    fn state(&self, row: &Row) -> Option<SessionState> {
+        let stored = self.users.get(&row.new.owner.user)?;
+        Some(SessionState {
+            user: stored.user.id.clone(),
+            tenant: stored.user.tenant.clone(),
+            role: stored.user.role,
+            is_active: stored.user.is_active && stored.tenant_active,
+            is_superuser: stored.user.is_superuser,
+            must_change: stored.user.must_change_password,
+            is_revoked: row.is_revoked,
+            token: row.token.clone(),
+            expires_at: row.expires_at,
+            password_changed_at: stored.user.password_changed_at,
+        })
+    }
+
+    fn end(&mut self, owner: &Owner, which: &Which) -> Vec<String> {
+        let mut ended = Vec::new();
+        for row in self
+            .sessions
+            .values_mut()
+            .filter(|row| row.new.owner == *owner && !row.is_revoked)
+        {
+            let meant = match which {
+                Which::One(id) => row.new.id == *id,
+                Which::All => true,
+                Which::AllBut(id) => row.new.id != *id,
+            };
+            if meant {
+                row.is_revoked = true;
+                ended.push(row.new.id.clone());
+            }
+        }
+        ended
+    }
+
+    fn live(&self, owner: &Owner, now: DateTime<Utc>) -> Vec<Row> {
+        let mut live: Vec<Row> = self
+            .sessions
+            .values()
+            .filter(|row| row.new.owner == *owner && !row.is_revoked && row.expires_at > now)
+            .cloned()
+            .collect();
+        live.sort_by(|one, other| (other.new.now, &other.new.id).cmp(&(one.new.now, &one.new.id)));
+        live
+    }
+}
+
+#[async_trait]
+impl AuthStore for MemoryAuth {
+    async fn insert(&self, new: &StoredUser, _now: DateTime<Utc>) -> Result<()> {
+        self.with(|tables| {
+            let taken = |stored: &StoredUser| {
+                stored.user.username == new.user.username || stored.user.email == new.user.email
+            };
+            if tables.users.values().any(taken) {
+                return Err(exists());
+            }
+            tables.users.insert(new.user.id.clone(), new.clone());
+            Ok(())
+        })
+    }
+
+    async fn find(&self, who: Who<'_>, tenant: Option<&TenantId>) -> Result<Option<StoredUser>> {
+        Ok(self.with(|tables| {
+            let is_meant = |stored: &&StoredUser| {
+                let is_named = match who {
+                    Who::Username(name) => stored.user.username == name,
+                    Who::Id(id) => stored.user.id == id,
+                };
+                is_named && tenant.is_none_or(|tenant| stored.user.tenant.as_ref() == Some(tenant))
+            };
+            tables.users.values().find(is_meant).cloned()
+        }))
+    }
+
+    async fn user(&self, owner: &Owner) -> Result<Option<StoredUser>> {
+        Ok(self.with(|tables| tables.owned(owner).cloned()))
+    }
+
+    async fn rehash(&self, owner: &Owner, old: &str, new: &str) -> Result<bool> {
+        Ok(self.with(
+            |tables| match tables.owned(owner).filter(|stored| stored.hash == old) {
+                Some(stored) => {
+                    new.clone_into(&mut stored.hash);
+                    true
+                }
+                None => false,
+            },
+        ))
+    }
+
+    async fn require_change(&self, owner: &Owner) -> Result<()> {
+        self.with(|tables| {
+            if let Some(stored) = tables.owned(owner) {
+                stored.user.must_change_password = true;
+            }
+        });
+        Ok(())
+    }
+
+    async fn begin(&self, new: &NewSession) -> Result<Option<Vec<String>>> {
+        Ok(self.with(|tables| {
+            let stored = tables.owned(&new.owner)?;
+            if !stored.user.is_active || stored.user.password_changed_at != new.password_changed_at {
+                return None;
+            }
+            let surplus: Vec<String> = tables
+                .live(&new.owner, new.now)
+                .into_iter()
+                .skip(new.limit.saturating_sub(1))
+                .map(|row| row.new.id)
+                .collect();
+            for id in &surplus {
+                tables.end(&new.owner, &Which::One(id.clone()));
+            }
+            let row = Row {
+                new: new.clone(),
+                token: new.token.clone(),
+                expires_at: new.expires_at,
+                is_revoked: false,
+            };
+            tables.sessions.insert(new.id.clone(), row);
+            Some(surplus)
+        }))
+    }
+
+    async fn session(&self, id: &str, tenant: Option<&TenantId>) -> Result<Option<SessionState>> {
+        Ok(self.with(|tables| {
+            let state = tables.sessions.get(id).and_then(|row| tables.state(row))?;
+            (state.tenant.as_ref() == tenant).then_some(state)
+        }))
+    }
+
+    async fn rotate(&self, rotation: &Rotation) -> Result<Option<SessionState>> {
+        Ok(self.with(|tables| {
+            let is_active = tables.owned(&rotation.owner)?.user.is_active;
+            let row = tables.sessions.get_mut(&rotation.session)?;
+            let good = row.new.owner == rotation.owner
+                && row.token == rotation.old
+                && !row.is_revoked
+                && row.expires_at > rotation.now
+                && is_active;
+            if !good {
+                return None;
+            }
+            row.token.clone_from(&rotation.next);
+            row.expires_at = rotation.expires_at.min(row.new.now + rotation.longest);
+            let row = row.clone();
+            tables.state(&row)
+        }))
+    }
+
+    async fn revoke(&self, owner: &Owner, which: &Which) -> Result<Vec<String>> {
+        Ok(self.with(|tables| tables.end(owner, which)))
+    }
+
+    async fn sessions(&self, owner: &Owner, now: DateTime<Utc>) -> Result<Vec<SignInSession>> {
+        let live = self.with(|tables| tables.live(owner, now));
+        Ok(live
+            .into_iter()
+            .map(|row| SignInSession {
+                id: row.new.id,
+                created_at: row.new.now,
+                expires_at: row.expires_at,
+                user_agent: row.new.user_agent,
+                address: row.new.address,
+            })
+            .collect())
+    }
+
+    async fn history(&self, owner: &Owner, limit: usize) -> Result<Vec<String>> {
+        Ok(self.with(|tables| {
+            if tables.owned(owner).is_none() {
+                return Vec::new();
+            }
+            let old = tables.history.get(&owner.user);
+            old.map(|hashes| hashes.iter().rev().take(limit).cloned().collect())
+                .unwrap_or_default()
+        }))
+    }
+
+    async fn change_password(&self, change: &PasswordChange) -> Result<Option<Vec<String>>> {
+        Ok(self.with(|tables| {
+            let stored = tables
+                .owned(&change.owner)
+                .filter(|stored| stored.hash == change.old_hash)?;
+            stored.hash.clone_from(&change.new_hash);
+            stored.user.must_change_password = change.must_change;
+            stored.user.password_changed_at = change.now;
+            let history = tables.history.entry(change.owner.user.clone()).or_default();
+            history.push(change.old_hash.clone());
+            let surplus = history.len().saturating_sub(change.history);
+            history.drain(..surplus);
+            Some(tables.end(&change.owner, &Which::All))
+        }))
+    }
+}
+
+/// Attempts, counted by this process.
+pub(crate) struct MemoryThrottle {
+    clock: SharedClock,
+    quota: Quota,
+    /// Count, and when the next attempt may come.
+    accounts: ExpiringMap<String, (u32, std::time::Instant)>,
+    /// When the address has its whole burst again.
+    addresses: ExpiringMap<String, std::time::Instant>,
+}
+
+/// Most accounts and addresses that are remembered. Beyond, nobody new may try: that many at once is an attack.
+const MOST_REMEMBERED: usize = 100_000;
+
+impl MemoryThrottle {
+    pub(crate) fn new(clock: SharedClock) -> Self {
+        Self::with_quota(clock, Quota::NORMAL)
+    }
+
+    pub(super) fn with_quota(clock: SharedClock, quota: Quota) -> Self {
+        Self {
+            quota,
+            accounts: ExpiringMap::new(clock.clone()),
+            addresses: ExpiringMap::new(clock.clone()),
+            clock,
+        }
+    }
+
+    fn attempt_address(&self, address: &str) -> Option<Duration> {
+        let now = self.clock.instant();
+        let most = self.quota.interval * self.quota.burst;
+        self.addresses.update(address.to_owned(), |stored| {
+            let next = stored.copied().unwrap_or(now).max(now) + self.quota.interval;
+            let ahead = next - now;
+            match ahead.checked_sub(most).filter(|wait| !wait.is_zero()) {
+                Some(wait) => (Change::Keep, Some(wait)),
+                None => (Change::Put(next, Some(ahead)), None),
+            }
+        })
+    }
+
+    fn attempt_account(&self, account: &str) -> Option<Duration> {
+        let now = self.clock.instant();
+        self.accounts.update(account.to_owned(), |stored| {
+            let (count, until) = stored.copied().unwrap_or((0, now));
+            match until.checked_duration_since(now).filter(|wait| !wait.is_zero()) {
+                Some(wait) => (Change::Keep, Some(wait)),
+                None => {
+                    let wait = self.quota.wait_after(count + 1);
+                    (
+                        Change::Put((count + 1, now + wait), Some(self.quota.memory + wait)),
+                        None,
+                    )
+                }
+            }
+        })
+    }
+}
+
+#[async_trait]
+impl Throttle for MemoryThrottle {
+    async fn attempt(&self, attempt: &Attempt) -> Result<Option<Duration>> {
+        if self.accounts.is_beyond(MOST_REMEMBERED) || self.addresses.is_beyond(MOST_REMEMBERED) {
+            return Ok(Some(Duration::from_secs(1)));
+        }
+        let waits = attempt
+            .address
+            .as_deref()
+            .and_then(|address| self.attempt_address(address));
+        Ok(waits.or_else(|| self.attempt_account(&attempt.account)))
+    }
+
+    async fn succeeded(&self, attempt: &Attempt) -> Result<()> {
+        self.undo(attempt).await?;
+        self.accounts.remove(&attempt.account);
+        Ok(())
+    }
+
+    async fn undo(&self, attempt: &Attempt) -> Result<()> {
+        let now = self.clock.instant();
+        if let Some(address) = &attempt.address {
+            self.addresses.update(address.clone(), |stored| {
+                let left = stored
+                    .and_then(|next| next.checked_sub(self.quota.interval))
+                    .filter(|next| *next > now);
+                match left {
+                    Some(next) => (Change::Put(next, Some(next - now)), ()),
+                    None => (Change::Remove, ()),
+                }
+            });
+        }
+        self.accounts
+            .update(attempt.account.clone(), |stored| match stored {
+                Some((count, _)) if *count > 1 => {
+                    (Change::Put((count - 1, now), Some(self.quota.memory)), ())
+                }
+                _ => (Change::Remove, ()),
+            });
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+
+    fn attempt(account: &str, address: Option<&str>) -> Attempt {
+        Attempt {
+            account: account.to_owned(),
+            address: address.map(str::to_owned),
+        }
+    }
+
+    #[tokio::test]
+    async fn case_107_a_hundred_at_once_get_no_more_than_the_free_ones() {
+        let clock = ManualClock::at(DateTime::UNIX_EPOCH);
+        let throttle = MemoryThrottle::new(clock.shared());
+        let who = attempt("a", None);
+        let mut admitted = 0;
+        for _ in 0..100 {
+            admitted += u32::from(throttle.attempt(&who).await.unwrap().is_none());
+        }
+        assert_eq!(admitted, 5);
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(
+            throttle.attempt(&who).await.unwrap(),
+            None,
+            "the first wait is a second"
+        );
+        assert_eq!(
+            throttle.attempt(&who).await.unwrap(),
+            Some(Duration::from_secs(2))
+        );
+        throttle.succeeded(&who).await.unwrap();
+        assert_eq!(
+            throttle.attempt(&who).await.unwrap(),
+            None,
+            "case 109: a success resets"
+        );
+    }
+
+    #[tokio::test]
+    async fn an_address_has_a_burst_and_then_a_pace() {
+        let clock = ManualClock::at(DateTime::UNIX_EPOCH);
+        let throttle = MemoryThrottle::new(clock.shared());
+        for number in 0..20 {
+            let who = attempt(&format!("user{number}"), Some("203.0.113.9"));
+            assert_eq!(throttle.attempt(&who).await.unwrap(), None, "{number}");
+        }
+        let who = attempt("another", Some("203.0.113.9"));
+        assert_eq!(
+            throttle.attempt(&who).await.unwrap(),
+            Some(Duration::from_secs(6))
+        );
+        throttle
+            .undo(&attempt("user1", Some("203.0.113.9")))
+            .await
+            .unwrap();
+        assert_eq!(
+            throttle.attempt(&who).await.unwrap(),
+            None,
+            "what was undone does not count"
+        );
+    }
+}

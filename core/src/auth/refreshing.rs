@@ -1,0 +1,191 @@
+//! The next pair for the last one, once; and the end of sessions.
+//!
+//! A refresh is one compare-and-set on `user_sessions.token_jti`. The next id is not random but computed from the old
+//! one with the key, and carries the moment of the exchange: `<43 characters>.<milliseconds>`. So whoever comes
+//! second with the same token, because an answer was lost or fifty requests ran at once, can tell from the row alone
+//! that it was the token before the present one, and how long ago: within the grace it gets the very same pair, and
+//! there is one lineage. Everything else is a stolen token, and ends the session.
+
+use chrono::{DateTime, Utc};
+
+use super::Authenticator;
+use super::events::AuthEventKind;
+use super::model::{Claims, SignInSession, TokenPair};
+use super::signing_in::owner_of;
+use super::store::{Owner, Rotation, SessionState, Which};
+use super::token::{self, TokenClaims, TokenKind};
+use super::verifying::ended;
+use crate::error::{Error, Result, codes};
+
+/// Sessions.
+impl Authenticator {
+    /// The next pair. Detached: when the answer is lost, the same token gives the same pair within the grace.
+    ///
+    /// # Errors
+    /// `auth.invalid_token`, `auth.token_expired`, `auth.session_ended`, and `auth.token_reused` (all 401) for a token
+    /// that was used before: its session is revoked then. `postgres.*` (503) when Postgres is down: the token is not
+    /// used up. Redis is not needed.
+    pub async fn refresh(&self, refresh: &str) -> Result<TokenPair> {
+        let now = self.now();
+        let read = token::read(self.keys()?, &self.0.rules, TokenKind::Refresh, refresh, now)?;
+        let (Some(session), Some(old)) = (read.session.clone(), read.id.clone()) else {
+            return Err(token::invalid("has no session"));
+        };
+        let mark = self.next_mark(&session, &old)?;
+        let rotation = Rotation {
+            session: session.clone(),
+            owner: Owner {
+                user: read.subject.clone(),
+                tenant: read.tenant.clone(),
+            },
+            next: format!("{mark}.{}", now.timestamp_millis()),
+            old,
+            now,
+            expires_at: now + self.0.options.idle_life,
+            longest: self.0.options.absolute_life,
+        };
+        if let Some(state) = self.0.store.rotate(&rotation).await? {
+            if !state.is_active {
+                return Err(ended());
+            }
+            self.raise(
+                AuthEventKind::SessionRenewed,
+                Some(&read.subject),
+                read.tenant.as_ref(),
+                "refresh",
+            );
+            return self.pair(&session, &state, now);
+        }
+        self.second_use(&read, &session, &rotation, &mark).await
+    }
+
+    /// Ends the session of an access or refresh token. Detached.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify) for a token that is no good; `postgres.*` (503) when Postgres is down: then the
+    /// session has not ended. When Redis is down other processes learn of it within the staleness.
+    pub async fn logout(&self, token: &str) -> Result<()> {
+        let (keys, now) = (self.keys()?, self.now());
+        let read = token::read(keys, &self.0.rules, TokenKind::Access, token, now)
+            .or_else(|_| token::read(keys, &self.0.rules, TokenKind::Refresh, token, now))?;
+        let Some(session) = read.session else {
+            return Err(token::invalid("has no session"));
+        };
+        let owner = Owner {
+            user: read.subject,
+            tenant: read.tenant,
+        };
+        self.end(&owner, &Which::One(session)).await.map(drop)
+    }
+
+    /// Ends one session of the user of the claims; answers whether there was one. Detached.
+    ///
+    /// # Errors
+    /// `postgres.*` when Postgres is down: then the session has not ended.
+    pub async fn logout_session(&self, claims: &Claims, session: &str) -> Result<bool> {
+        let ended = self
+            .end(&owner_of(claims), &Which::One(session.to_owned()))
+            .await?;
+        Ok(!ended.is_empty())
+    }
+
+    /// Ends every session of the user of the claims, or all but the one of the claims; answers how many. Detached.
+    ///
+    /// # Errors
+    /// `postgres.*` when Postgres is down: then no session has ended.
+    pub async fn logout_everywhere(&self, claims: &Claims, keep_current: bool) -> Result<usize> {
+        let which = match &claims.session {
+            Some(session) if keep_current => Which::AllBut(session.clone()),
+            _ => Which::All,
+        };
+        Ok(self.end(&owner_of(claims), &which).await?.len())
+    }
+
+    /// Where the user of the claims is signed in, the newest first. Cancel-safe read.
+    ///
+    /// # Errors
+    /// `postgres.*` when Postgres is down.
+    pub async fn sessions(&self, claims: &Claims) -> Result<Vec<SignInSession>> {
+        self.0.store.sessions(&owner_of(claims), self.now()).await
+    }
+
+    async fn end(&self, owner: &Owner, which: &Which) -> Result<Vec<String>> {
+        let ended = self.0.store.revoke(owner, which).await?;
+        // Also a session that had ended before is forgotten here.
+        match which {
+            Which::One(session) => self.note_ended(std::slice::from_ref(session)).await,
+            Which::All | Which::AllBut(_) => self.note_ended(&ended).await,
+        }
+        if !ended.is_empty() {
+            self.raise(
+                AuthEventKind::TokenRevoked,
+                Some(&owner.user),
+                owner.tenant.as_ref(),
+                "logout",
+            );
+        }
+        Ok(ended)
+    }
+
+    /// The compare-and-set failed: the session is over, or somebody was here with this token before.
+    async fn second_use(
+        &self,
+        read: &TokenClaims,
+        session: &str,
+        rotation: &Rotation,
+        mark: &str,
+    ) -> Result<TokenPair> {
+        let state = self.0.store.session(session, read.tenant.as_ref()).await?;
+        let Some(state) = state.filter(|state| self.is_alive(state, read, rotation.now)) else {
+            self.raise(
+                AuthEventKind::SessionUsedAfterEnd,
+                Some(&read.subject),
+                read.tenant.as_ref(),
+                "refresh",
+            );
+            return Err(ended());
+        };
+        let exchanged = state
+            .token
+            .split_once('.')
+            .filter(|(present, _)| *present == mark);
+        let at = exchanged
+            .and_then(|(_, millis)| millis.parse().ok())
+            .and_then(DateTime::<Utc>::from_timestamp_millis);
+        if let Some(at) = at
+            && rotation
+                .now
+                .signed_duration_since(at)
+                .abs()
+                .to_std()
+                .unwrap_or_default()
+                <= self.0.options.grace
+        {
+            return self.pair(session, &state, at);
+        }
+        let ended = self
+            .0
+            .store
+            .revoke(&rotation.owner, &Which::One(session.to_owned()))
+            .await?;
+        self.note_ended(&ended).await;
+        self.raise(
+            AuthEventKind::TokenReuse,
+            Some(&read.subject),
+            read.tenant.as_ref(),
+            "refresh",
+        );
+        Err(Error::new(
+            codes::AUTH_TOKEN_REUSED,
+            "this token was used before; its session has ended",
+        ))
+    }
+
+    fn is_alive(&self, state: &SessionState, read: &TokenClaims, now: DateTime<Utc>) -> bool {
+        !state.is_revoked && state.is_active && now < state.expires_at && state.user == read.subject
+    }
+
+    fn next_mark(&self, session: &str, old: &str) -> Result<String> {
+        Ok(self.keys()?.derive("refresh", &[session, old]))
+    }
+}

@@ -1,0 +1,326 @@
+//! From a password to a pair of tokens.
+//!
+//! Count the attempt, find the user, verify, and only then look at the user's state: unknown, inactive, locked and
+//! wrong take the same way and the same work, and give the same answer. An attempt that the infrastructure could not
+//! judge is given back.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::Authenticator;
+use super::events::AuthEventKind;
+use super::model::{self, Claims, NewUser, SignIn, TokenPair, User};
+use super::password::{self, Password, Verdict};
+use super::store::{Attempt, NewSession, Owner, SessionState, StoredUser, Who};
+use super::throttle::bucket;
+use super::token::{self, NewToken, TokenKind};
+use crate::error::{Error, Result, Retry, codes};
+use crate::{rng, text};
+
+/// For how long a device is known.
+const DEVICE_LIFE: Duration = Duration::from_hours(24 * 365);
+/// The longest name that is looked up, in bytes.
+const LONGEST_NAME: usize = 255;
+
+/// Users and sign-in.
+impl Authenticator {
+    /// Makes a user. Detached.
+    ///
+    /// # Errors
+    /// `auth.weak_password` or `auth.invalid_password` as the policy says, `auth.user_exists`, `auth.invalid_user` for
+    /// a hotel that does not exist, `auth.hashing_busy` (503), `postgres.*` when Postgres is down.
+    pub async fn create_user(&self, new: NewUser) -> Result<User> {
+        let typed = new.password.expose();
+        let tenant = new.tenant.as_ref().map_or("", |tenant| tenant.as_str());
+        self.0
+            .options
+            .password_policy
+            .check(typed, &[&new.username, &new.email, tenant])?;
+        let hash = password::hash(&self.0.pool, Password::new(typed)?).await?;
+        let now = self.now();
+        let stored = StoredUser {
+            user: User {
+                id: rng::token(),
+                username: new.username,
+                email: new.email,
+                full_name: new.full_name,
+                tenant: new.tenant,
+                role: new.role,
+                is_active: true,
+                is_superuser: new.is_superuser,
+                must_change_password: new.must_change,
+                password_changed_at: now,
+            },
+            hash,
+            tenant_active: true,
+            needs_second_factor: false,
+            locked_until: None,
+        };
+        self.0.store.insert(&stored, now).await?;
+        let user = stored.user;
+        self.raise(
+            AuthEventKind::UserCreated,
+            Some(&user.id),
+            user.tenant.as_ref(),
+            user.role.as_str(),
+        );
+        Ok(user)
+    }
+
+    /// Signs in. Detached: when the caller goes away a session may have begun that nobody knows; it ends by itself.
+    ///
+    /// # Errors
+    /// `auth.bad_credentials` (401) for every reason that lies with the user; `auth.throttled` with the time to wait;
+    /// `auth.second_factor_required` (403) for accounts that need one; `auth.hashing_busy` (503); `postgres.*` (503)
+    /// when Postgres is down. When Redis is down this process counts attempts alone, four times as strict. None of
+    /// the 503 kinds counts as an attempt.
+    pub async fn login(&self, attempt: &SignIn) -> Result<TokenPair> {
+        let keys = self.keys()?;
+        let username = model::name("username", &attempt.username).unwrap_or_default();
+        let tenant = attempt.tenant.as_ref();
+        let account = match self.known_device(attempt, &username) {
+            Some(device) => keys.derive("device", &[&device, &username]),
+            None => keys.derive(
+                "account",
+                &[tenant.map_or("", |tenant| tenant.as_str()), &username],
+            ),
+        };
+        let counted = Attempt {
+            account,
+            address: attempt.address.map(bucket),
+        };
+        if let Some(wait) = self.0.throttling.attempt(&counted).await? {
+            self.raise(AuthEventKind::LoginThrottled, Some(&username), tenant, "login");
+            return Err(
+                Error::new(codes::AUTH_THROTTLED, "too many attempts to sign in; wait")
+                    .retry_when(Retry::After(wait)),
+            );
+        }
+        match self.judge(attempt, &username).await {
+            Ok(pair) => {
+                self.0.throttling.succeeded(&counted).await;
+                Ok(pair)
+            }
+            Err(error) => {
+                let is_theirs = error.is(codes::AUTH_BAD_CREDENTIALS)
+                    || error.is(codes::AUTH_SECOND_FACTOR_REQUIRED)
+                    || error.is(codes::AUTH_INVALID_PASSWORD);
+                if !is_theirs {
+                    self.0.throttling.undo(&counted).await;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// A cookie for the device of somebody who is signed in: with it, attempts from this device count apart. Keep it
+    /// for a year, `HttpOnly` and `Secure`; give it to nobody else.
+    ///
+    /// # Errors
+    /// `auth.session_ended` for claims without a session or whose user is gone; `postgres.*`.
+    pub async fn device_cookie(&self, claims: &Claims) -> Result<String> {
+        let owner = owner_of(claims);
+        let stored = self
+            .0
+            .store
+            .user(&owner)
+            .await?
+            .ok_or_else(super::verifying::ended)?;
+        let new = NewToken {
+            kind: TokenKind::Device,
+            subject: &stored.user.username,
+            issued_at: self.now(),
+            life: DEVICE_LIFE,
+            id: &rng::token(),
+            session: None,
+            tenant: None,
+            role: None,
+            password: None,
+        };
+        token::mint(self.keys()?, &self.0.rules, &new)
+    }
+
+    /// The device, if its cookie is good and belongs to that user.
+    fn known_device(&self, attempt: &SignIn, username: &str) -> Option<String> {
+        let cookie = attempt.device.as_ref()?.expose();
+        let read = token::read(
+            self.keys().ok()?,
+            &self.0.rules,
+            TokenKind::Device,
+            cookie,
+            self.now(),
+        )
+        .ok()?;
+        (read.subject == username).then_some(read.id).flatten()
+    }
+
+    async fn judge(&self, attempt: &SignIn, username: &str) -> Result<TokenPair> {
+        let typed = Password::typed(attempt.password.expose())?;
+        let tenant = attempt.tenant.as_ref();
+        let found = if text::check(username, LONGEST_NAME).is_ok() {
+            self.0.store.find(Who::Username(username), tenant).await?
+        } else {
+            None
+        };
+        let hash = found.as_ref().map(|stored| stored.hash.clone());
+        let verdict = password::verify(&self.0.pool, typed, hash).await?;
+        let now = self.now();
+        let (stored, rehash, must_change) = match (found, verdict) {
+            (Some(stored), Verdict::Right { rehash, must_change }) if may_sign_in(&stored, now) => {
+                (stored, rehash, must_change)
+            }
+            _ => {
+                self.raise(AuthEventKind::LoginFail, Some(username), tenant, "login");
+                return Err(bad_credentials());
+            }
+        };
+        if stored.needs_second_factor {
+            self.raise(AuthEventKind::LoginFail, Some(username), tenant, "second factor");
+            return Err(Error::new(
+                codes::AUTH_SECOND_FACTOR_REQUIRED,
+                "this account needs a second factor",
+            ));
+        }
+        let owner = stored.owner();
+        let mut user = stored.user;
+        // Both are improvements: their failure is no reason to keep somebody out.
+        if let Some(better) = rehash {
+            self.note_failed(self.0.store.rehash(&owner, &stored.hash, &better).await.err());
+        }
+        if must_change {
+            user.must_change_password = true;
+            self.note_failed(self.0.store.require_change(&owner).await.err());
+        }
+        let pair = self.begin(
+            &user,
+            attempt.user_agent.clone(),
+            attempt.address.map(|address| address.to_canonical().to_string()),
+        );
+        let pair = pair.await?.ok_or_else(bad_credentials)?;
+        self.raise(
+            AuthEventKind::LoginSuccess,
+            Some(username),
+            user.tenant.as_ref(),
+            "login",
+        );
+        Ok(pair)
+    }
+
+    /// Begins a session; `None` if the user changed in the meantime.
+    pub(super) async fn begin(
+        &self,
+        user: &User,
+        user_agent: Option<String>,
+        address: Option<String>,
+    ) -> Result<Option<TokenPair>> {
+        let now = self.now();
+        let session = NewSession {
+            id: rng::token(),
+            owner: Owner {
+                user: user.id.clone(),
+                tenant: user.tenant.clone(),
+            },
+            token: rng::token(),
+            now,
+            expires_at: now + self.0.options.idle_life,
+            user_agent,
+            address,
+            password_changed_at: user.password_changed_at,
+            limit: self.0.options.session_limit,
+        };
+        let Some(surplus) = self.0.store.begin(&session).await? else {
+            return Ok(None);
+        };
+        if !surplus.is_empty() {
+            self.note_ended(&surplus).await;
+            self.raise(
+                AuthEventKind::SessionsExceeded,
+                Some(&user.id),
+                user.tenant.as_ref(),
+                "login",
+            );
+        }
+        let state = SessionState {
+            user: user.id.clone(),
+            tenant: user.tenant.clone(),
+            role: user.role,
+            is_active: true,
+            is_superuser: user.is_superuser,
+            must_change: user.must_change_password,
+            is_revoked: false,
+            token: session.token,
+            expires_at: session.expires_at,
+            password_changed_at: user.password_changed_at,
+        };
+        self.pair(&session.id, &state, now).map(Some)
+    }
+
+    /// The pair of a session as of `issued_at`. The same question gives the same pair.
+    pub(super) fn pair(
+        &self,
+        session: &str,
+        state: &SessionState,
+        issued_at: DateTime<Utc>,
+    ) -> Result<TokenPair> {
+        let keys = self.keys()?;
+        let mark = self.password_mark(state.password_changed_at)?;
+        let access_id = keys.derive("access", &[session, &state.token]);
+        let new = |kind, id, life, role| NewToken {
+            kind,
+            subject: &state.user,
+            issued_at,
+            life,
+            id,
+            session: Some(session),
+            tenant: state.tenant.as_ref(),
+            role,
+            password: Some(&mark),
+        };
+        let left = (state.expires_at - issued_at).to_std().unwrap_or_default();
+        let access_life = self.0.options.access_life.min(left);
+        let access = new(
+            TokenKind::Access,
+            access_id.as_str(),
+            access_life,
+            Some(state.role),
+        );
+        let refresh = new(TokenKind::Refresh, state.token.as_str(), left, None);
+        Ok(TokenPair {
+            access: token::mint(keys, &self.0.rules, &access)?,
+            refresh: token::mint(keys, &self.0.rules, &refresh)?,
+            access_expires_at: issued_at + access_life,
+            refresh_expires_at: state.expires_at,
+            session: session.to_owned(),
+            must_change_password: self.must_change(state, issued_at),
+        })
+    }
+
+    fn note_failed(&self, failure: Option<Error>) {
+        if let Some(error) = failure {
+            tracing::warn!(target: "posada::auth", %error, "a stored password could not be improved");
+            self.raise(
+                AuthEventKind::Degraded,
+                None,
+                None,
+                "a stored password was not improved",
+            );
+        }
+    }
+}
+
+/// Whose claims they are.
+pub(super) fn owner_of(claims: &Claims) -> Owner {
+    Owner {
+        user: claims.user_id.clone(),
+        tenant: claims.tenant.clone(),
+    }
+}
+
+fn may_sign_in(stored: &StoredUser, now: DateTime<Utc>) -> bool {
+    stored.user.is_active && stored.tenant_active && stored.locked_until.is_none_or(|until| until <= now)
+}
+
+pub(super) fn bad_credentials() -> Error {
+    Error::new(codes::AUTH_BAD_CREDENTIALS, "wrong username or password")
+}

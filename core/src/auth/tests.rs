@@ -1,0 +1,473 @@
+//! The promises on the memory store, and the failure table row by row.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, mpsc};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::TimeZone as _;
+
+use super::store::{
+    Attempt, NewSession, Owner, PasswordChange, Rotation, SessionState, StoredUser, Which, Who,
+};
+use super::*;
+use crate::clock::ManualClock;
+use crate::error::{Kind, codes};
+use crate::settings::Secret;
+
+const KEY: &str = "c0ffee5ecret0123456789abcdef0123456789abcdef";
+const PASSWORD: &str = "el loro pinta mapas de cobre";
+const SECOND: &str = "una llama silba en do menor";
+
+/// A dependency that can be switched off.
+#[derive(Clone, Default)]
+struct Switch(Arc<AtomicBool>);
+
+impl Switch {
+    fn set(&self, off: bool) {
+        self.0.store(off, Ordering::SeqCst);
+    }
+
+    fn check(&self, code: crate::error::Code) -> Result<()> {
+        if self.0.load(Ordering::SeqCst) {
+            return Err(Error::new(code, "switched off"));
+        }
+        Ok(())
+    }
+}
+
+struct Postgres(MemoryAuth, Switch);
+struct Redis(MemoryThrottle, Switch, Mutex<Vec<String>>);
+
+impl Postgres {
+    fn check(&self) -> Result<()> {
+        self.1.check(codes::POSTGRES_UNAVAILABLE)
+    }
+}
+
+#[async_trait]
+impl AuthStore for Postgres {
+    async fn insert(&self, user: &StoredUser, now: DateTime<Utc>) -> Result<()> {
+        self.check()?;
+        self.0.insert(user, now).await
+    }
+    async fn find(&self, who: Who<'_>, tenant: Option<&TenantId>) -> Result<Option<StoredUser>> {
+        self.check()?;
+        self.0.find(who, tenant).await
+    }
+    async fn user(&self, owner: &Owner) -> Result<Option<StoredUser>> {
+        self.check()?;
+        self.0.user(owner).await
+    }
+    async fn rehash(&self, owner: &Owner, old: &str, new: &str) -> Result<bool> {
+        self.check()?;
+        self.0.rehash(owner, old, new).await
+    }
+    async fn require_change(&self, owner: &Owner) -> Result<()> {
+        self.check()?;
+        self.0.require_change(owner).await
+    }
+    async fn begin(&self, session: &NewSession) -> Result<Option<Vec<String>>> {
+        self.check()?;
+        self.0.begin(session).await
+    }
+    async fn session(&self, id: &str, tenant: Option<&TenantId>) -> Result<Option<SessionState>> {
+        self.check()?;
+        self.0.session(id, tenant).await
+    }
+    async fn rotate(&self, rotation: &Rotation) -> Result<Option<SessionState>> {
+        self.check()?;
+        self.0.rotate(rotation).await
+    }
+    async fn revoke(&self, owner: &Owner, which: &Which) -> Result<Vec<String>> {
+        self.check()?;
+        self.0.revoke(owner, which).await
+    }
+    async fn sessions(&self, owner: &Owner, now: DateTime<Utc>) -> Result<Vec<SignInSession>> {
+        self.check()?;
+        self.0.sessions(owner, now).await
+    }
+    async fn history(&self, owner: &Owner, limit: usize) -> Result<Vec<String>> {
+        self.check()?;
+        self.0.history(owner, limit).await
+    }
+    async fn change_password(&self, change: &PasswordChange) -> Result<Option<Vec<String>>> {
+        self.check()?;
+        self.0.change_password(change).await
+    }
+}
+
+#[async_trait]
+impl Throttle for Redis {
+    async fn attempt(&self, attempt: &Attempt) -> Result<Option<Duration>> {
+        self.1.check(codes::REDIS_UNAVAILABLE)?;
+        self.0.attempt(attempt).await
+    }
+    async fn succeeded(&self, attempt: &Attempt) -> Result<()> {
+        self.1.check(codes::REDIS_UNAVAILABLE)?;
+        self.0.succeeded(attempt).await
+    }
+    async fn undo(&self, attempt: &Attempt) -> Result<()> {
+        self.1.check(codes::REDIS_UNAVAILABLE)?;
+        self.0.undo(attempt).await
+    }
+}
+
+#[async_trait]
+impl SessionCache for Redis {
+    async fn get(&self, _: &str) -> Result<Option<(SessionState, Duration)>> {
+        self.1.check(codes::REDIS_UNAVAILABLE)?;
+        Ok(None)
+    }
+    async fn put(&self, _: &str, _: &SessionState, _: Duration) -> Result<()> {
+        self.1.check(codes::REDIS_UNAVAILABLE)
+    }
+    async fn revoke(&self, id: &str, _: Duration) -> Result<()> {
+        self.1.check(codes::REDIS_UNAVAILABLE)?;
+        self.2.lock().unwrap().push(id.to_owned());
+        Ok(())
+    }
+}
+
+struct Lab {
+    auth: Authenticator,
+    clock: ManualClock,
+    postgres: Switch,
+    redis: Switch,
+    events: Arc<Mutex<Vec<AuthEvent>>>,
+}
+
+impl Lab {
+    fn new() -> Self {
+        Self::with(AuthOptions::default())
+    }
+
+    fn with(options: AuthOptions) -> Self {
+        let clock = ManualClock::at(Utc.with_ymd_and_hms(2027, 3, 10, 12, 0, 0).unwrap());
+        let (postgres, redis) = (Switch::default(), Switch::default());
+        let shared = Arc::new(Redis(
+            MemoryThrottle::new(clock.shared()),
+            redis.clone(),
+            Mutex::default(),
+        ));
+        let events: Arc<Mutex<Vec<AuthEvent>>> = Arc::default();
+        let kept = events.clone();
+        let parts = AuthParts {
+            store: Arc::new(Postgres(MemoryAuth::default(), postgres.clone())),
+            cache: shared.clone(),
+            throttle: shared,
+            keys: KeyRing::new(&Secret::new(KEY)),
+            options,
+            sink: Some(Arc::new(move |event| kept.lock().unwrap().push(event.clone()))),
+        };
+        Self {
+            auth: Authenticator::new(parts, clock.shared(), Tasks::new()),
+            clock,
+            postgres,
+            redis,
+            events,
+        }
+    }
+
+    async fn ana(&self) -> TokenPair {
+        let ana = NewUser::new("ana", "ana@example.com", PASSWORD).unwrap();
+        self.auth.create_user(ana).await.unwrap();
+        self.auth.login(&SignIn::new("ana", PASSWORD)).await.unwrap()
+    }
+
+    fn happened(&self, kind: AuthEventKind) -> bool {
+        self.events.lock().unwrap().iter().any(|event| event.kind == kind)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_keeps_the_promises() {
+    let lab = Lab::new();
+    crate::testkit::auth::suite(&crate::testkit::auth::Run {
+        auth: &lab.auth,
+        clock: &lab.clock,
+        prefix: "memory",
+        tenant: &TenantId::parse("hotel-test").unwrap(),
+        has_roles: true,
+    })
+    .await;
+    for kind in [
+        AuthEventKind::LoginSuccess,
+        AuthEventKind::LoginFail,
+        AuthEventKind::LoginThrottled,
+        AuthEventKind::TokenReuse,
+        AuthEventKind::TokenRevoked,
+        AuthEventKind::PasswordChanged,
+        AuthEventKind::PasswordChangeFail,
+        AuthEventKind::ActedAcrossTenants,
+        AuthEventKind::AuthorizationFail,
+    ] {
+        assert!(lab.happened(kind), "{kind:?} was never raised");
+    }
+    let shown = format!("{:?}", lab.events.lock().unwrap());
+    assert!(
+        !shown.contains("loro") && !shown.contains("-memory") && !shown.contains("eyJ"),
+        "{shown}"
+    );
+}
+
+/// Fills the pool and its queue; the answer opens the gate when it is dropped.
+async fn fill(auth: &Authenticator) -> (mpsc::Sender<()>, Vec<tokio::task::JoinHandle<()>>) {
+    let (open, gate) = mpsc::channel::<()>();
+    let gate = Arc::new(Mutex::new(gate));
+    let mut waiting = Vec::new();
+    while {
+        let (pool, gate) = (auth.0.pool.clone(), gate.clone());
+        let mut work = Box::pin(async move {
+            let _gone_when_the_test_ends = pool
+                .run(move || gate.lock().map(|gate| gate.recv().is_ok()).is_ok())
+                .await;
+        });
+        let is_waiting = futures_util::poll!(&mut work).is_pending();
+        if is_waiting {
+            #[allow(clippy::disallowed_methods, reason = "a test that fills a pool")]
+            waiting.push(tokio::spawn(work));
+        }
+        is_waiting
+    } {}
+    (open, waiting)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_row_of_the_failure_table_holds() {
+    for (step, dependency, expected) in AUTH_FAILURE_POLICY {
+        let what = format!("{step:?} without {dependency:?}");
+        let lab = Lab::new();
+        let pair = lab.ana().await;
+        let known = lab.auth.verify(&pair.access).await.unwrap();
+        if step == AuthStep::VerifyUnknown {
+            lab.clock.advance(Duration::from_secs(6));
+        }
+        lab.postgres.set(dependency == AuthDependency::Postgres);
+        lab.redis.set(dependency == AuthDependency::Redis);
+        let busy = if dependency == AuthDependency::HashPool {
+            Some(fill(&lab.auth).await)
+        } else {
+            None
+        };
+        let attempt = SignIn::new("ana", PASSWORD);
+        let outcome = match step {
+            AuthStep::VerifyKnown | AuthStep::VerifyUnknown => lab.auth.verify(&pair.access).await.map(drop),
+            AuthStep::VerifyPrivileged => lab.auth.verify_privileged(&pair.access).await.map(drop),
+            AuthStep::Login => lab.auth.login(&attempt).await.map(drop),
+            AuthStep::Refresh => lab.auth.refresh(&pair.refresh).await.map(drop),
+            AuthStep::Revoke => lab.auth.logout(&pair.access).await,
+            AuthStep::ChangePassword => lab
+                .auth
+                .change_password(&pair.access, PASSWORD, SECOND)
+                .await
+                .map(drop),
+        };
+        lab.postgres.set(false);
+        lab.redis.set(false);
+        drop(busy);
+        match expected {
+            AuthFallback::Refuses => {
+                let error = outcome.expect_err(&what);
+                assert!(
+                    matches!(error.kind(), Kind::Unavailable | Kind::Exhausted),
+                    "{what}: {error}"
+                );
+                // Nothing was used up: the same call works when the fault is over, however often it failed.
+                lab.auth
+                    .verify(&pair.access)
+                    .await
+                    .unwrap_or_else(|error| panic!("{what}: {error}"));
+                lab.auth
+                    .refresh(&pair.refresh)
+                    .await
+                    .unwrap_or_else(|error| panic!("{what}: {error}"));
+            }
+            AuthFallback::TellsNobody => {
+                outcome.unwrap_or_else(|error| panic!("{what}: {error}"));
+                assert!(lab.happened(AuthEventKind::Degraded), "{what}");
+                assert!(
+                    lab.auth.verify(&pair.access).await.is_err(),
+                    "{what}: it has ended here"
+                );
+            }
+            AuthFallback::Unaffected | AuthFallback::AsksPostgres | AuthFallback::CountsAlone => {
+                outcome.unwrap_or_else(|error| panic!("{what}: {error}"));
+            }
+        }
+        drop(known);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn case_111_without_redis_attempts_are_counted_alone_and_stricter() {
+    let lab = Lab::new();
+    lab.ana().await;
+    lab.redis.set(true);
+    let guess = SignIn::new("ana", "wrong");
+    let mut guessed = 0;
+    while lab
+        .auth
+        .login(&guess)
+        .await
+        .unwrap_err()
+        .is(codes::AUTH_BAD_CREDENTIALS)
+    {
+        guessed += 1;
+    }
+    assert_eq!(guessed, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fault_never_counts_as_a_failed_attempt() {
+    let lab = Lab::new();
+    lab.ana().await;
+    lab.postgres.set(true);
+    for _ in 0..20 {
+        let error = lab.auth.login(&SignIn::new("ana", PASSWORD)).await.unwrap_err();
+        assert!(error.is(codes::POSTGRES_UNAVAILABLE), "{error}");
+    }
+    lab.postgres.set(false);
+    lab.auth.login(&SignIn::new("ana", PASSWORD)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revocation_elsewhere_is_seen_within_the_staleness() {
+    let (one, other) = two_processes();
+    let pair = one.ana().await;
+    other.auth.verify(&pair.access).await.unwrap();
+    one.auth.logout(&pair.access).await.unwrap();
+    assert!(
+        one.auth
+            .verify(&pair.access)
+            .await
+            .unwrap_err()
+            .is(codes::AUTH_SESSION_ENDED),
+        "here at once"
+    );
+    let stale = other.auth.verify(&pair.access).await.unwrap();
+    assert_eq!(stale.source, ClaimsSource::Local);
+    let error = other.auth.verify_privileged(&pair.access).await.unwrap_err();
+    assert!(
+        error.is(codes::AUTH_SESSION_ENDED),
+        "privileged requests see it at once"
+    );
+    assert!(
+        other.auth.verify(&pair.access).await.is_err(),
+        "and whoever saw it remembers"
+    );
+    let again = one.auth.login(&SignIn::new("ana", PASSWORD)).await.unwrap();
+    other.auth.verify(&again.access).await.unwrap();
+    one.auth.logout(&again.access).await.unwrap();
+    other.clock.advance(Duration::from_secs(5));
+    let error = other.auth.verify(&again.access).await.unwrap_err();
+    assert!(error.is(codes::AUTH_SESSION_ENDED), "{error}");
+}
+
+/// Two services on one store.
+fn two_processes() -> (Lab, Lab) {
+    let one = Lab::new();
+    let inner = &one.auth.0;
+    let parts = AuthParts {
+        store: inner.store.clone(),
+        cache: Arc::new(NoCache),
+        throttle: Arc::new(MemoryThrottle::new(one.clock.shared())),
+        keys: KeyRing::new(&Secret::new(KEY)),
+        options: AuthOptions::default(),
+        sink: None,
+    };
+    let other = Lab {
+        auth: Authenticator::new(parts, one.clock.shared(), Tasks::new()),
+        clock: one.clock.clone(),
+        postgres: one.postgres.clone(),
+        redis: one.redis.clone(),
+        events: one.events.clone(),
+    };
+    (one, other)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn case_64_the_apps_own_tokens_need_a_living_user_and_have_the_role_of_the_database() {
+    let lab = Lab::new();
+    lab.ana().await;
+    let simple = |subject: &str| {
+        use base64::Engine as _;
+        let encode = |text: &str| base64::prelude::BASE64_URL_SAFE_NO_PAD.encode(text);
+        let end = lab.clock.shared().now().timestamp() + 600;
+        let signed = format!(
+            "{}.{}",
+            encode(r#"{"alg":"HS256","typ":"JWT"}"#),
+            encode(&format!(r#"{{"sub":"{subject}","exp":{end},"role":"admin"}}"#))
+        );
+        let key = jsonwebtoken::EncodingKey::from_secret(KEY.as_bytes());
+        let signature = jsonwebtoken::crypto::sign(signed.as_bytes(), &key, jsonwebtoken::Algorithm::HS256);
+        format!("{signed}.{}", signature.unwrap())
+    };
+    // The token was made after the password: it is as old as its end allows, and the life of tokens is an hour.
+    lab.clock.advance(Duration::from_hours(1));
+    let claims = lab.auth.verify(&simple("ana")).await.unwrap();
+    assert_eq!((claims.role, claims.session), (Role::Guest, None));
+    assert!(
+        lab.auth
+            .verify(&simple("nobody"))
+            .await
+            .unwrap_err()
+            .is(codes::AUTH_SESSION_ENDED)
+    );
+    let strict = Lab::with(AuthOptions {
+        accept_sessionless: false,
+        ..AuthOptions::default()
+    });
+    strict.ana().await;
+    assert!(
+        strict
+            .auth
+            .verify(&simple("ana"))
+            .await
+            .unwrap_err()
+            .is(codes::AUTH_INVALID_TOKEN)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_strict_profile_goes_through_the_whole_life_of_a_session() {
+    let lab = Lab::with(AuthOptions {
+        profile: Profile::Strict,
+        ..AuthOptions::default()
+    });
+    let pair = lab.ana().await;
+    let next = lab.auth.refresh(&pair.refresh).await.unwrap();
+    lab.auth.verify(&next.access).await.unwrap();
+    lab.auth.logout(&next.refresh).await.unwrap();
+    assert!(lab.auth.verify(&next.access).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_that_is_too_old_must_be_changed() {
+    let lab = Lab::with(AuthOptions {
+        password_life: Some(Duration::from_hours(24 * 90)),
+        ..AuthOptions::default()
+    });
+    lab.ana().await;
+    lab.clock
+        .advance(Duration::from_hours(24 * 90) - Duration::from_millis(1));
+    let pair = lab.auth.login(&SignIn::new("ana", PASSWORD)).await.unwrap();
+    lab.auth.verify(&pair.access).await.unwrap();
+    lab.clock.advance(Duration::from_millis(1));
+    let error = lab.auth.verify(&pair.access).await.unwrap_err();
+    assert!(error.is(codes::AUTH_PASSWORD_MUST_CHANGE));
+}
+
+#[tokio::test]
+async fn without_a_key_sign_in_says_what_is_missing() {
+    let settings = crate::Settings::builder()
+        .redis_url("redis://127.0.0.1:1")
+        .build()
+        .unwrap();
+    let posada = crate::Posada::builder().settings(settings).build().unwrap();
+    let error = posada.auth().verify("x").await.unwrap_err();
+    assert_eq!(
+        (error.code(), error.field()),
+        ("settings.missing", Some("SECRET_KEY"))
+    );
+}

@@ -1,0 +1,121 @@
+//! How many attempts to sign in are allowed: the numbers, and the fallback when Redis is silent.
+//!
+//! * An account has five attempts; then the next must wait 1, 2, 4, … seconds, at most fifteen minutes. Nobody is
+//!   ever locked out for good, and a success forgets everything.
+//! * An address has ten attempts a minute and a burst of twenty; addresses of IPv6 count by their /64.
+//! * An attempt counts before its password is looked at, in one step, so that a hundred at once are no way around.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::memory::MemoryThrottle;
+use super::store::{Attempt, Throttle};
+use crate::clock::SharedClock;
+use crate::error::Result;
+
+/// The numbers.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Quota {
+    /// Attempts before the first wait.
+    pub(super) free: u32,
+    pub(super) longest_wait: Duration,
+    /// An account without an attempt for this long, beyond its wait, starts anew.
+    pub(super) memory: Duration,
+    /// The steady pace of an address.
+    pub(super) interval: Duration,
+    pub(super) burst: u32,
+}
+
+impl Quota {
+    pub(super) const NORMAL: Self = Self {
+        free: 5,
+        longest_wait: Duration::from_mins(15),
+        memory: Duration::from_mins(15),
+        interval: Duration::from_secs(6),
+        burst: 20,
+    };
+    /// While Redis is silent each process counts alone, so each allows a quarter.
+    pub(super) const ALONE: Self = Self {
+        free: 2,
+        interval: Duration::from_secs(24),
+        burst: 5,
+        ..Self::NORMAL
+    };
+
+    /// How long the account waits after its `count`th attempt.
+    pub(super) fn wait_after(&self, count: u32) -> Duration {
+        match count.checked_sub(self.free) {
+            None => Duration::ZERO,
+            Some(beyond) => Duration::from_secs(1 << beyond.min(30)).min(self.longest_wait),
+        }
+    }
+}
+
+/// The bucket of an address.
+pub(super) fn bucket(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            format!("{a:x}.{b:x}.{c:x}.{d:x}/64")
+        }
+    }
+}
+
+/// Counts in the shared store, and alone and stricter while that is silent.
+pub(super) struct Throttling {
+    shared: Arc<dyn Throttle>,
+    alone: MemoryThrottle,
+}
+
+impl Throttling {
+    pub(super) fn new(shared: Arc<dyn Throttle>, clock: SharedClock) -> Self {
+        Self {
+            shared,
+            alone: MemoryThrottle::with_quota(clock, Quota::ALONE),
+        }
+    }
+
+    pub(super) async fn attempt(&self, attempt: &Attempt) -> Result<Option<Duration>> {
+        match self.shared.attempt(attempt).await {
+            Ok(wait) => Ok(wait),
+            Err(error) => {
+                tracing::warn!(target: "posada::auth", %error, "attempts to sign in are counted by this process alone");
+                self.alone.attempt(attempt).await
+            }
+        }
+    }
+
+    /// Failing to forget an attempt only makes us stricter, so it is no reason to refuse.
+    pub(super) async fn succeeded(&self, attempt: &Attempt) {
+        let _stricter = self.shared.succeeded(attempt).await;
+        let _never_fails = self.alone.succeeded(attempt).await;
+    }
+
+    pub(super) async fn undo(&self, attempt: &Attempt) {
+        let _stricter = self.shared.undo(attempt).await;
+        let _never_fails = self.alone.undo(attempt).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn case_109_waits_double_and_have_an_end() {
+        let waits: Vec<u64> = [1, 4, 5, 6, 7, 14, 15, 100]
+            .map(|count| Quota::NORMAL.wait_after(count).as_secs())
+            .into();
+        assert_eq!(waits, [0, 0, 1, 2, 4, 512, 900, 900]);
+    }
+
+    #[test]
+    fn neighbours_in_a_64_share_a_bucket_and_mapped_addresses_are_v4() {
+        let of = |text: &str| bucket(text.parse().unwrap());
+        assert_eq!(of("2001:db8:1:2::1"), of("2001:db8:1:2:ffff::9"));
+        assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
+        assert_eq!(of("::ffff:203.0.113.9"), "203.0.113.9");
+    }
+}

@@ -1,0 +1,297 @@
+//! From a token to claims.
+//!
+//! Form, signature and claims first, without I/O. Then: is the session alive? This process's memory, Redis, the
+//! store, in this order, and never older than the staleness. One look-up at a time for each session.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::Authenticator;
+use super::events::AuthEventKind;
+use super::live::Known;
+use super::model::{Claims, ClaimsSource};
+use super::role::Permission;
+use super::store::{SessionState, StoredUser, Who};
+use super::token::{self, TokenClaims, TokenKind};
+use crate::TenantId;
+use crate::error::{Error, Result, codes};
+
+/// How long the end of a session is remembered by this process, beyond what can be in flight.
+const REMEMBER_END: Duration = Duration::from_mins(5);
+
+/// Verification.
+impl Authenticator {
+    /// Whose access token it is. A known session costs no I/O. Cancel-safe read.
+    ///
+    /// # Errors
+    /// `auth.invalid_token`, `auth.token_expired`, `auth.session_ended` (401); `auth.password_must_change` (403);
+    /// `settings.*` without a usable key. When Postgres is down and the session is not known: `postgres.*` (503),
+    /// never 401. When Redis is down, Postgres is asked.
+    pub async fn verify(&self, access: &str) -> Result<Claims> {
+        self.verify_within(access, self.0.options.max_staleness, false)
+            .await
+    }
+
+    /// As [`verify`](Self::verify), but the store is asked now: for requests that administer users, hotels or money.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify); `postgres.*` whenever Postgres is down.
+    pub async fn verify_privileged(&self, access: &str) -> Result<Claims> {
+        self.verify_within(access, Duration::ZERO, false).await
+    }
+
+    /// Whether the role of the claims has a permission.
+    pub fn has_permission(&self, claims: &Claims, permission: &Permission) -> bool {
+        claims.has_permission(permission)
+    }
+
+    /// Claims with which a superuser acts for another hotel. Raises an event with `reason`; a constant that says why
+    /// the program does it.
+    ///
+    /// # Errors
+    /// `auth.forbidden` (403) for everybody else.
+    pub fn act_across_tenants(
+        &self,
+        claims: &Claims,
+        tenant: &TenantId,
+        reason: &'static str,
+    ) -> Result<Claims> {
+        if !claims.is_superuser {
+            self.raise(
+                AuthEventKind::AuthorizationFail,
+                Some(&claims.user_id),
+                Some(tenant),
+                "not a superuser",
+            );
+            return Err(Error::new(
+                codes::AUTH_FORBIDDEN,
+                "only superusers may act for other hotels",
+            ));
+        }
+        self.raise(
+            AuthEventKind::ActedAcrossTenants,
+            Some(&claims.user_id),
+            Some(tenant),
+            reason,
+        );
+        Ok(Claims {
+            tenant: Some(tenant.clone()),
+            ..claims.clone()
+        })
+    }
+
+    pub(super) async fn verify_within(
+        &self,
+        access: &str,
+        staleness: Duration,
+        may_change: bool,
+    ) -> Result<Claims> {
+        let now = self.now();
+        let read = token::read(self.keys()?, &self.0.rules, TokenKind::Access, access, now)?;
+        let (state, source, age) = match &read.session {
+            Some(session) => self.session_of(session, read.tenant.as_ref(), staleness).await?,
+            None => self.sessionless(&read).await?,
+        };
+        self.check(&read, &state, now)?;
+        if self.must_change(&state, now) && !may_change {
+            return Err(Error::new(
+                codes::AUTH_PASSWORD_MUST_CHANGE,
+                "the password must be changed first",
+            ));
+        }
+        Ok(Claims {
+            user_id: state.user.clone(),
+            tenant: state.tenant.clone(),
+            role: state.role,
+            is_superuser: state.is_superuser,
+            session: read.session,
+            expires_at: DateTime::from_timestamp(read.expires_at, 0).unwrap_or(now),
+            source,
+            age,
+        })
+    }
+
+    pub(super) fn must_change(&self, state: &SessionState, now: DateTime<Utc>) -> bool {
+        let expired = self
+            .0
+            .options
+            .password_life
+            .is_some_and(|life| now >= state.password_changed_at + life);
+        state.must_change || expired
+    }
+
+    /// Remembers, here and at once, that sessions have ended, and tells the others as well as Redis lets us.
+    pub(super) async fn note_ended(&self, ids: &[String]) {
+        let now = self.0.clock.coarse_millis();
+        for id in ids {
+            let state = Arc::new(SessionState {
+                user: String::new(),
+                tenant: None,
+                role: super::role::Role::Guest,
+                is_active: false,
+                is_superuser: false,
+                must_change: false,
+                is_revoked: true,
+                token: String::new(),
+                expires_at: DateTime::UNIX_EPOCH,
+                password_changed_at: DateTime::UNIX_EPOCH,
+            });
+            let known = Known {
+                state,
+                source: ClaimsSource::Local,
+                read_at: now,
+                until: now + millis(REMEMBER_END),
+            };
+            self.0.live.put(id, &known, now);
+        }
+        // Whatever was shared about a live session is forgotten within the staleness, so the end need not stay longer
+        // than anything that is on its way.
+        let told = futures_util::future::join_all(ids.iter().map(|id| self.0.cache.revoke(id, REMEMBER_END)));
+        if told.await.iter().any(Result::is_err) {
+            self.raise(AuthEventKind::Degraded, None, None, "a revocation was not shared");
+        }
+    }
+
+    async fn session_of(
+        &self,
+        id: &str,
+        tenant: Option<&TenantId>,
+        staleness: Duration,
+    ) -> Result<(Arc<SessionState>, ClaimsSource, Duration)> {
+        let now = self.0.clock.coarse_millis();
+        // An end is believed by every call, however fresh its answer must be.
+        if let Some(known) = self.0.live.get(id, now)
+            && (known.state.is_revoked || !staleness.is_zero())
+        {
+            let age = Duration::from_millis(now.saturating_sub(known.read_at));
+            return Ok((known.state, ClaimsSource::Local, age));
+        }
+        let found = if staleness.is_zero() {
+            self.from_store(id, tenant).await?
+        } else {
+            let key = format!("{}|{id}", tenant.map_or("", TenantId::as_str));
+            self.0.live.once(&key, self.from_elsewhere(id, tenant)).await?
+        };
+        let Some(known) = found else {
+            return Err(ended());
+        };
+        let now = self.0.clock.coarse_millis();
+        let age = Duration::from_millis(now.saturating_sub(known.read_at));
+        let holds = self.0.live.put(id, &known, now);
+        Ok((holds.state, known.source, age))
+    }
+
+    async fn from_elsewhere(&self, id: &str, tenant: Option<&TenantId>) -> Result<Option<Known>> {
+        match self.0.cache.get(id).await {
+            Ok(Some((state, life))) if state.is_revoked || state.tenant.as_ref() == tenant => {
+                let now = self.0.clock.coarse_millis();
+                let life = life.min(self.0.options.max_staleness);
+                // What Redis has not let go yet was read this long ago.
+                let age = self.0.options.max_staleness.saturating_sub(life);
+                return Ok(Some(Known {
+                    state: Arc::new(state),
+                    source: ClaimsSource::Redis,
+                    read_at: now.saturating_sub(millis(age)),
+                    until: now + millis(life),
+                }));
+            }
+            Ok(_) => {}
+            Err(error) => {
+                tracing::debug!(target: "posada::auth", %error, "Redis is silent; the store is asked")
+            }
+        }
+        let found = self.from_store(id, tenant).await?;
+        if let Some(known) = &found
+            && !known.state.is_revoked
+        {
+            let left = known.until.saturating_sub(self.0.clock.coarse_millis());
+            if left > 0 {
+                let _slower_for_others = self
+                    .0
+                    .cache
+                    .put(id, &known.state, Duration::from_millis(left))
+                    .await;
+            }
+        }
+        Ok(found)
+    }
+
+    async fn from_store(&self, id: &str, tenant: Option<&TenantId>) -> Result<Option<Known>> {
+        // The age counts from before the question.
+        let read_at = self.0.clock.coarse_millis();
+        let state = self.0.store.session(id, tenant).await?;
+        Ok(state.map(|state| Known {
+            state: Arc::new(state),
+            source: ClaimsSource::Store,
+            read_at,
+            until: read_at + millis(self.0.options.max_staleness),
+        }))
+    }
+
+    /// The app's own tokens have no session. Their subject is a username, or the id of a user if they are typed.
+    async fn sessionless(&self, read: &TokenClaims) -> Result<(Arc<SessionState>, ClaimsSource, Duration)> {
+        if !self.0.options.accept_sessionless || read.profile == token::Profile::Strict {
+            return Err(token::invalid("has no session"));
+        }
+        let who = if read.is_typed {
+            Who::Id(&read.subject)
+        } else {
+            Who::Username(&read.subject)
+        };
+        let found = self.0.store.find(who, read.tenant.as_ref()).await?;
+        let stored = found.ok_or_else(ended)?;
+        let state = state_of(&stored, read.expires_at);
+        Ok((Arc::new(state), ClaimsSource::Store, Duration::ZERO))
+    }
+
+    fn check(&self, read: &TokenClaims, state: &SessionState, now: DateTime<Utc>) -> Result<()> {
+        let is_theirs = read.session.is_none() || state.user == read.subject && state.tenant == read.tenant;
+        let is_alive = !state.is_revoked && state.is_active && now < state.expires_at;
+        if !is_alive || !is_theirs {
+            self.raise(
+                AuthEventKind::SessionUsedAfterEnd,
+                Some(&read.subject),
+                read.tenant.as_ref(),
+                "verify",
+            );
+            return Err(ended());
+        }
+        let is_current = match &read.password {
+            Some(mark) => *mark == self.password_mark(state.password_changed_at)?,
+            // A token without the time of its issue is as old as its end allows.
+            None => {
+                let life = i64::try_from(self.0.options.access_life.as_secs()).unwrap_or(0);
+                let issued_at = read.issued_at.unwrap_or(read.expires_at - life);
+                issued_at >= state.password_changed_at.timestamp()
+            }
+        };
+        if is_current { Ok(()) } else { Err(ended()) }
+    }
+}
+
+fn state_of(stored: &StoredUser, expires_at: i64) -> SessionState {
+    SessionState {
+        user: stored.user.id.clone(),
+        tenant: stored.user.tenant.clone(),
+        role: stored.user.role,
+        is_active: stored.user.is_active && stored.tenant_active,
+        is_superuser: stored.user.is_superuser,
+        must_change: stored.user.must_change_password,
+        is_revoked: false,
+        token: String::new(),
+        // One second more, because a token of the app lives in its last second.
+        expires_at: DateTime::from_timestamp(expires_at.saturating_add(1), 0).unwrap_or_default(),
+        password_changed_at: stored.user.password_changed_at,
+    }
+}
+
+/// The session is over, whatever ended it.
+pub(super) fn ended() -> Error {
+    Error::new(codes::AUTH_SESSION_ENDED, "the session has ended; sign in again")
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
