@@ -9,6 +9,8 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "real servers run on real time")]
 
+mod auth;
+mod auth_python;
 mod flags;
 mod limits;
 mod limits_python;

@@ -9,6 +9,7 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "real servers run on real time")]
 
+mod auth;
 mod flags;
 mod postgres;
 mod redis;

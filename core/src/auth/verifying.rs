@@ -90,10 +90,20 @@ impl Authenticator {
     ) -> Result<Claims> {
         let now = self.now();
         let read = token::read(self.keys()?, &self.0.rules, TokenKind::Access, access, now)?;
-        let (state, source, age) = match &read.session {
+        let (mut state, mut source, mut age) = match &read.session {
             Some(session) => self.session_of(session, read.tenant.as_ref(), staleness).await?,
             None => self.sessionless(&read).await?,
         };
+        // A refresh may have put the end off since this was read.
+        if let Some(session) = &read.session
+            && source != ClaimsSource::Store
+            && !state.is_revoked
+            && now >= state.expires_at
+        {
+            (state, source, age) = self
+                .session_of(session, read.tenant.as_ref(), Duration::ZERO)
+                .await?;
+        }
         self.check(&read, &state, now)?;
         if self.must_change(&state, now) && !may_change {
             return Err(Error::new(

@@ -1,0 +1,193 @@
+//! Tokens against the Python libraries of the app, at random: ours are read by both exactly as the app calls them,
+//! theirs are taken exactly when the rules say so.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use posada::{NewUser, Posada, Role, Settings, SignIn};
+use posada_tests::PythonPeer;
+use serde_json::{Value, json};
+
+const KEY: &str = "c0ffee5ecret0123456789abcdef0123456789abcdef";
+const PASSWORD: &str = "el loro pinta mapas de cobre";
+
+fn posada() -> Posada {
+    let settings = Settings::builder().secret_key(KEY).build().unwrap();
+    Posada::builder().settings(settings).build().unwrap()
+}
+
+fn ask(peer: &mut PythonPeer, question: &Value) -> Value {
+    serde_json::from_str(&peer.ask(&question.to_string())).unwrap()
+}
+
+fn now() -> i64 {
+    i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn case_67_our_tokens_are_read_by_both_libraries_as_the_app_calls_them() {
+    let posada = posada();
+    let mut peer = PythonPeer::start("tokens_peer.py", KEY);
+    let ana = NewUser::new("ana", "ana@example.com", PASSWORD)
+        .unwrap()
+        .role(Role::Receptionist);
+    let user = posada.auth().create_user(ana).await.unwrap();
+    let pair = posada.auth().login(&SignIn::new("ana", PASSWORD)).await.unwrap();
+    for (token, kind) in [(&pair.access, "access"), (&pair.refresh, "refresh")] {
+        let read = ask(&mut peer, &json!({"operation": "decode", "token": token}));
+        assert_eq!(read["jose"], read["pyjwt"]);
+        assert_eq!(read["jose"]["sub"], user.id);
+        assert_eq!(read["jose"]["type"], kind);
+        assert_eq!(read["header"], json!({"alg": "HS256", "typ": "JWT"}));
+        assert!(read["jose"].get("aud").is_none(), "case 50");
+    }
+    let access = ask(&mut peer, &json!({"operation": "decode", "token": pair.access}));
+    assert_eq!(access["jose"]["role"], "receptionist");
+    assert_eq!(access["jose"]["permissions"].as_array().unwrap().len(), 8);
+}
+
+/// A small generator, so that a failure can be repeated.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % u64::try_from(limit).unwrap()).unwrap()
+    }
+
+    /// The first choice more often than all others together.
+    fn one_of(&mut self, choices: &[Value]) -> Value {
+        let choice = if self.below(3) > 0 {
+            0
+        } else {
+            self.below(choices.len())
+        };
+        choices[choice].clone()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn random_tokens_of_both_libraries_are_taken_exactly_when_the_rules_say_so() {
+    let posada = posada();
+    let mut peer = PythonPeer::start("tokens_peer.py", KEY);
+    let mut random = Random(0x9E37_79B9_7F4A_7C15);
+    let absent = json!("absent");
+    let (mut taken, mut refused) = (0, 0);
+    for step in 0..600 {
+        let at = now();
+        let mut claims = json!({});
+        let mut put = |name: &str, value: Value| {
+            if value != absent {
+                claims[name] = value;
+            }
+        };
+        put(
+            "sub",
+            random.one_of(&[
+                json!("nobody"),
+                json!("nobody"),
+                json!("ñandú"),
+                json!(7),
+                json!(""),
+                absent.clone(),
+            ]),
+        );
+        put(
+            "exp",
+            random.one_of(&[
+                json!(at + 600),
+                json!(at + 600),
+                json!(at + 600),
+                json!(at - 60),
+                absent.clone(),
+                json!(at as f64 + 600.5),
+                json!((at + 600).to_string()),
+                json!(at + 90_000),
+                json!(null),
+                json!(true),
+            ]),
+        );
+        put(
+            "iat",
+            random.one_of(&[
+                json!(at),
+                absent.clone(),
+                json!(at - 100),
+                json!("x"),
+                json!(at + 300),
+            ]),
+        );
+        put(
+            "nbf",
+            random.one_of(&[
+                absent.clone(),
+                absent.clone(),
+                json!(at - 60),
+                json!(at + 600),
+                json!("1"),
+            ]),
+        );
+        put(
+            "aud",
+            random.one_of(&[
+                absent.clone(),
+                absent.clone(),
+                absent.clone(),
+                json!("x"),
+                json!(["x"]),
+            ]),
+        );
+        put("jti", random.one_of(&[absent.clone(), json!("j"), json!(7)]));
+        put(
+            "type",
+            random.one_of(&[absent.clone(), json!("access"), json!("refresh"), json!(7)]),
+        );
+        let library = random.one_of(&[json!("jose"), json!("pyjwt")]);
+        let question = json!({"operation": "encode", "library": library, "claims": claims});
+        let made = ask(&mut peer, &question);
+        let Some(token) = made["token"].as_str() else {
+            continue;
+        };
+        let verdict = posada.auth().verify(token).await.unwrap_err();
+        // Nobody of that name exists, so a good token ends there.
+        let is_taken = verdict.code() == "auth.session_ended";
+        let read = ask(&mut peer, &json!({"operation": "decode", "token": token}));
+        let what = format!("step {step}: {claims} made by {library}: {verdict}; {read}");
+        if is_taken {
+            taken += 1;
+            assert!(
+                !read["jose"].is_null(),
+                "taken although the app refuses it: {what}"
+            );
+        } else {
+            refused += 1;
+        }
+        assert_eq!(is_taken, should_be_taken(&claims, at), "{what}");
+        if is_taken && claims["iat"].as_i64().is_none_or(|issued| issued <= at) {
+            assert!(!read["pyjwt"].is_null(), "{what}");
+        }
+    }
+    assert!(
+        taken > 20 && refused > 100,
+        "{taken} taken, {refused} refused: the dice are loaded"
+    );
+}
+
+/// The rules once more, in the plainest words.
+fn should_be_taken(claims: &Value, now: i64) -> bool {
+    let number = |name: &str| claims[name].as_f64();
+    let is_number_or_absent = |name: &str| claims.get(name).is_none() || claims[name].is_number();
+    let is_id = |name: &str| claims[name].as_str().is_some_and(|text| !text.is_empty());
+    let Some(end) = number("exp") else { return false };
+    let begin = number("iat").unwrap_or(now as f64);
+    is_id("sub")
+        && is_number_or_absent("iat")
+        && is_number_or_absent("nbf")
+        && number("nbf").is_none_or(|not_before| not_before <= now as f64)
+        && end >= now as f64
+        && end.floor() - begin <= 86_400.0
+        && claims.get("aud").is_none()
+        && (claims.get("jti").is_none() || is_id("jti"))
+        && (claims.get("type").is_none() || claims["type"] == "access")
+}
