@@ -11,6 +11,7 @@
 
 mod auth;
 mod flags;
+mod lock_chaos;
 mod postgres;
 mod redis;
 mod servers;
