@@ -68,7 +68,7 @@ fn get(plain: &MultiplexedConnection, key: &str, times: usize) -> contest::Opera
 }
 
 async fn resolve() {
-    for count in [1_000u64, 100_000] {
+    for count in [1_000u64, 20_000] {
         let posada = Posada::embedded();
         let tenant = posada
             .tenants()
@@ -76,19 +76,19 @@ async fn resolve() {
             .await
             .unwrap();
         let peer = moka::sync::Cache::<String, std::sync::Arc<str>>::new(count * 2);
-        for number in 0..count {
-            let phone = format!("+54911{:08}", 20_000_000 + number);
+        let phones: Vec<String> = (0..count)
+            .map(|number| format!("+54911{:08}", 20_000_000 + number))
+            .collect();
+        for phone in &phones {
             posada
                 .tenants()
-                .add_identifier(&tenant.id, &phone, Some(Channel::WhatsApp))
+                .add_identifier(&tenant.id, phone, Channel::WhatsApp)
                 .await
                 .unwrap();
+        }
+        for phone in &phones {
             peer.insert(phone.clone(), "hotel-test".into());
-            posada
-                .tenants()
-                .resolve(&phone, Some(Channel::WhatsApp))
-                .await
-                .unwrap();
+            posada.tenants().resolve(phone, Channel::WhatsApp).await.unwrap();
         }
         let phone = "+5491120000042";
         let tenants = posada.tenants();
