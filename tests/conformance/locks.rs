@@ -6,7 +6,7 @@ use posada::settings::RedisSettings;
 use posada::testkit::locks_model::redis_agrees_with_memory;
 use posada::testkit::{holds, locks};
 use posada::{AcquireOptions, Posada, Release, Resource, Settings, Stay, StayHold, TenantId, codes};
-use posada_tests::{PostgresServer, RedisServer, servers, unique};
+use posada_tests::{PostgresServer, RedisSentinel, RedisServer, servers, unique};
 
 /// The three schemas that are in use.
 const LAYOUTS: [&str; 3] = [
@@ -15,7 +15,7 @@ const LAYOUTS: [&str; 3] = [
     include_str!("../vectors/schema/l3.sql"),
 ];
 
-fn on(url: &str) -> Posada {
+pub(crate) fn on(url: &str) -> Posada {
     Posada::builder()
         .settings(Settings::builder().redis_url(url).build().unwrap())
         .build()
@@ -45,10 +45,15 @@ async fn holds_on_a_cluster_keep_the_promises() {
 #[tokio::test]
 async fn holds_on_redis_agree_with_a_plain_model() {
     let posada = on(servers::redis().url());
-    for seed in 1..=5 {
-        let tenant = TenantId::parse(&unique("model")).unwrap();
-        holds::random_walk(posada.locks(), &tenant, seed, 400, None).await;
-    }
+    // At the same time, so that ten thousand steps do not wait for each other's round trips.
+    let walks = (1..=25).map(|seed| {
+        let locks = posada.locks();
+        async move {
+            let tenant = TenantId::parse(&unique("model")).unwrap();
+            holds::random_walk(locks, &tenant, seed, 400, None).await;
+        }
+    });
+    futures_util::future::join_all(walks).await;
 }
 
 #[tokio::test]
@@ -82,6 +87,22 @@ async fn fences_grow_although_redis_lost_its_data() {
     let next = posada.locks().acquire("fenced", &options).await.unwrap();
     assert!(next.fence() > lock.fence());
     assert!(posada.locks().hold_stay(&request).await.unwrap().fence() > hold.fence());
+}
+
+#[tokio::test]
+async fn fences_grow_although_an_empty_replica_took_over() {
+    let mut group = RedisSentinel::start();
+    let posada = on(&group.url());
+    let options = AcquireOptions::new()
+        .ttl(Duration::from_secs(1))
+        .wait(Duration::from_secs(30));
+    let lock = posada.locks().acquire("fenced", &options).await.unwrap();
+    group.primary().kill();
+    group.wait_until_failed_over();
+    group.replica().command::<()>(&["FLUSHALL"]);
+    let next = posada.locks().acquire("fenced", &options).await.unwrap();
+    assert!(next.fence() > lock.fence());
+    assert!(lock.ensure_held().is_err());
 }
 
 #[tokio::test]

@@ -14,6 +14,8 @@ mod auth_python;
 mod flags;
 mod limits;
 mod limits_python;
+mod lock_cancelling;
+mod lock_crowds;
 mod locks;
 mod main_job;
 mod migrations;

@@ -241,7 +241,7 @@ mod tests {
 
     #[tokio::test]
     async fn holds_in_memory_agree_with_a_plain_model() {
-        for seed in 1..=40 {
+        for seed in 1..=200 {
             let clock = ManualClock::at(DateTime::UNIX_EPOCH);
             let locks = in_memory(&clock.shared());
             let tenant = TenantId::parse("model").unwrap();
