@@ -7,6 +7,14 @@ pub(crate) const POSTGRES_QUERY_DURATION_SECONDS: &str = "postgres_query_duratio
 /// Counter by `code`: calls that failed.
 pub(crate) const POSTGRES_ERRORS_TOTAL: &str = "postgres_errors_total";
 
+/// Counter by `operation` (`authenticate`, `refresh_token`, `revoke_token`, `logout`) and `status` (`success` or the
+/// code of the error): calls of sign-in.
+pub(crate) const AUTH_OPERATIONS_TOTAL: &str = "auth_operations_total";
+/// Histogram, seconds, by `operation`: calls of sign-in.
+pub(crate) const AUTH_DURATION_SECONDS: &str = "auth_duration_seconds";
+/// Counter by `result` (`success` or the code of the error): changes of passwords.
+pub(crate) const PASSWORD_ROTATIONS_TOTAL: &str = "password_rotations_total";
+
 /// Gauge: live conversations of all tenants.
 pub(crate) const SESSION_ACTIVE_TOTAL: &str = "session_active_total";
 /// Counter by `reason`: conversations that ended by themselves (`ttl`).

@@ -415,6 +415,7 @@ impl Parts<'_> {
             store,
             cache,
             throttle,
+            alone: Arc::new(MemoryThrottle::alone(self.clock.clone())),
             keys: previous.fold(self.key(), |keys, (secret, until)| {
                 keys?.with_previous(secret, *until)
             }),

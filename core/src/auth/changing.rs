@@ -15,6 +15,7 @@ use super::token::{self, NewToken, TokenKind};
 use super::verifying::ended;
 use crate::TenantId;
 use crate::error::{Error, Result, codes};
+use crate::metrics as names;
 use crate::rng;
 
 /// Life of a token that resets a password or verifies an e-mail.
@@ -93,7 +94,7 @@ impl Authenticator {
             session: None,
             tenant: stored.user.tenant.as_ref(),
             role: None,
-            password: Some(&mark),
+            mark: Some(&mark),
         };
         token::mint(self.keys()?, &self.0.rules, &new)
     }
@@ -118,13 +119,25 @@ impl Authenticator {
         };
         let stored = self.0.store.user(&owner).await?.ok_or_else(ended)?;
         let mark = self.password_mark(stored.user.password_changed_at)?;
-        if read.password != Some(mark) || !stored.user.is_active {
+        if read.mark != Some(mark) || !stored.user.is_active {
             return Err(ended());
         }
         self.replace(stored, new, false).await.map(drop)
     }
 
-    async fn replace(&self, mut stored: StoredUser, new: &str, must_change: bool) -> Result<StoredUser> {
+    async fn replace(&self, stored: StoredUser, new: &str, must_change: bool) -> Result<StoredUser> {
+        let outcome = self.try_to_replace(stored, new, must_change).await;
+        let result = outcome.as_ref().map_or_else(Error::code, |_| "success");
+        metrics::counter!(names::PASSWORD_ROTATIONS_TOTAL, "result" => result).increment(1);
+        outcome
+    }
+
+    async fn try_to_replace(
+        &self,
+        mut stored: StoredUser,
+        new: &str,
+        must_change: bool,
+    ) -> Result<StoredUser> {
         let password = Password::new(new)?;
         let tenant = stored.user.tenant.as_ref().map_or("", TenantId::as_str);
         let context = [stored.user.username.as_str(), stored.user.email.as_str(), tenant];
@@ -167,8 +180,13 @@ impl Authenticator {
         stored.hash = new_hash;
         stored.user.must_change_password = must_change;
         stored.user.password_changed_at = now;
-        let (user, tenant) = (&stored.user.id, stored.user.tenant.as_ref());
-        self.raise(AuthEventKind::PasswordChanged, Some(user), tenant, "changed");
+        let changed = &stored.user;
+        self.raise(
+            AuthEventKind::PasswordChanged,
+            Some(&changed.id),
+            changed.tenant.as_ref(),
+            "changed",
+        );
         Ok(stored)
     }
 
@@ -182,8 +200,13 @@ impl Authenticator {
     }
 
     fn refuse_change(&self, stored: &StoredUser, why: &'static str) {
-        let (user, tenant) = (&stored.user.id, stored.user.tenant.as_ref());
-        self.raise(AuthEventKind::PasswordChangeFail, Some(user), tenant, why);
+        let user = &stored.user;
+        self.raise(
+            AuthEventKind::PasswordChangeFail,
+            Some(&user.id),
+            user.tenant.as_ref(),
+            why,
+        );
     }
 }
 

@@ -1,4 +1,4 @@
-//! What happened, in the words of the OWASP logging vocabulary: through `tracing` (target `posada::auth`), and to a
+//! What happened, in the words of the OWASP logging vocabulary: through `tracing` (targets below `posada::auth`), and to a
 //! sink of the program. No event holds a secret, a token or a name; users and sessions show as short keyed marks, so
 //! that events of one user can be put together and nothing else.
 
@@ -112,9 +112,9 @@ impl Events {
         let tenant = event.tenant.as_ref().map(TenantId::as_str);
         let (name, user) = (event.kind.as_str(), event.user.as_deref());
         if event.kind.is_warning() {
-            tracing::warn!(target: "posada::auth", event = name, user, tenant, detail = event.detail);
+            tracing::warn!(event = name, user, tenant, detail = event.detail);
         } else {
-            tracing::info!(target: "posada::auth", event = name, user, tenant, detail = event.detail);
+            tracing::info!(event = name, user, tenant, detail = event.detail);
         }
         if let Some(sink) = &self.sink {
             sink(event);

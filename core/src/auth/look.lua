@@ -1,6 +1,8 @@
--- What is known of a session, and for how many milliseconds it may be believed.
+-- The server's time in milliseconds, what is known of a session, and for how many milliseconds it may be believed.
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local state = redis.call('GET', KEYS[1])
 if not state then
-    return false
+    return {now, '', 0}
 end
-return {state, redis.call('PTTL', KEYS[1])}
+return {now, state, redis.call('PTTL', KEYS[1])}

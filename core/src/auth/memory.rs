@@ -269,7 +269,12 @@ impl MemoryThrottle {
         Self::with_quota(clock, Quota::NORMAL)
     }
 
-    pub(super) fn with_quota(clock: SharedClock, quota: Quota) -> Self {
+    /// For one process of several, while nobody counts for all.
+    pub(crate) fn alone(clock: SharedClock) -> Self {
+        Self::with_quota(clock, Quota::ALONE)
+    }
+
+    fn with_quota(clock: SharedClock, quota: Quota) -> Self {
         Self {
             quota,
             accounts: ExpiringMap::new(clock.clone()),
@@ -295,16 +300,12 @@ impl MemoryThrottle {
         let now = self.clock.instant();
         self.accounts.update(account.to_owned(), |stored| {
             let (count, until) = stored.copied().unwrap_or((0, now));
-            match until.checked_duration_since(now).filter(|wait| !wait.is_zero()) {
-                Some(wait) => (Change::Keep, Some(wait)),
-                None => {
-                    let wait = self.quota.wait_after(count + 1);
-                    (
-                        Change::Put((count + 1, now + wait), Some(self.quota.memory + wait)),
-                        None,
-                    )
-                }
+            if let Some(wait) = until.checked_duration_since(now).filter(|wait| !wait.is_zero()) {
+                return (Change::Keep, Some(wait));
             }
+            let wait = self.quota.wait_after(count + 1);
+            let memory = self.quota.memory + wait;
+            (Change::Put((count + 1, now + wait), Some(memory)), None)
         })
     }
 }

@@ -75,6 +75,7 @@ use self::token::TokenRules;
 use crate::TenantId;
 use crate::clock::SharedClock;
 use crate::error::{Error, Result};
+use crate::metrics as names;
 use crate::task::Tasks;
 
 /// Who is asking, and may they? Cloning is cheap and shares everything. See the [module](self).
@@ -100,6 +101,8 @@ pub(crate) struct AuthParts {
     pub(crate) store: Arc<dyn AuthStore>,
     pub(crate) cache: Arc<dyn SessionCache>,
     pub(crate) throttle: Arc<dyn Throttle>,
+    /// Counts attempts while `throttle` is silent.
+    pub(crate) alone: Arc<dyn Throttle>,
     pub(crate) keys: Result<KeyRing>,
     pub(crate) options: AuthOptions,
     pub(crate) sink: Option<AuditSink>,
@@ -111,7 +114,7 @@ impl Authenticator {
         Self(Arc::new(Inner {
             store: parts.store,
             cache: parts.cache,
-            throttling: Throttling::new(parts.throttle, clock.clone()),
+            throttling: Throttling::new(parts.throttle, parts.alone),
             live: LiveSessions::default(),
             keys: parts.keys,
             rules: options.rules(),
@@ -125,6 +128,18 @@ impl Authenticator {
     /// The present, in the milliseconds that tokens and columns can hold.
     fn now(&self) -> DateTime<Utc> {
         self.0.clock.now().trunc_subsecs(3)
+    }
+
+    /// Counts and times an operation under the name that the app's dashboards know.
+    async fn observed<T>(&self, operation: &'static str, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let start = self.0.clock.instant();
+        let outcome = work.await;
+        let took = self.0.clock.instant().saturating_duration_since(start);
+        metrics::histogram!(names::AUTH_DURATION_SECONDS, "operation" => operation).record(took);
+        let status = outcome.as_ref().map_or_else(Error::code, |_| "success");
+        metrics::counter!(names::AUTH_OPERATIONS_TOTAL, "operation" => operation, "status" => status)
+            .increment(1);
+        outcome
     }
 
     fn keys(&self) -> Result<&KeyRing> {

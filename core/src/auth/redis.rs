@@ -10,7 +10,7 @@ use chrono::DateTime;
 use serde::{Deserialize, Serialize};
 
 use super::role::Role;
-use super::store::{Attempt, SessionCache, SessionState, Throttle};
+use super::store::{Attempt, SessionCache, SessionState, Shared, Throttle};
 use super::throttle::Quota;
 use crate::TenantId;
 use crate::backends::redis::{Redis, Script, keys};
@@ -26,7 +26,7 @@ const ENDED: &str = "ended";
 
 /// A session's state as it is shared.
 #[derive(Serialize, Deserialize)]
-struct Shared {
+struct Wire {
     user: String,
     tenant: Option<String>,
     role: String,
@@ -38,7 +38,7 @@ struct Shared {
     changed: i64,
 }
 
-impl Shared {
+impl Wire {
     fn of(state: &SessionState) -> Self {
         Self {
             user: state.user.clone(),
@@ -83,22 +83,25 @@ impl RedisSessionCache {
 
 #[async_trait]
 impl SessionCache for RedisSessionCache {
-    async fn get(&self, id: &str) -> Result<Option<(SessionState, Duration)>> {
-        let found: Option<(String, i64)> = self.redis.script(&LOOK).key(keys::sign_in(id)).read().await?;
-        Ok(found.and_then(|(text, life)| {
-            let life = Duration::from_millis(u64::try_from(life).ok()?);
-            if text == ENDED {
-                return Some((ended(), life));
-            }
-            Some((serde_json::from_str::<Shared>(&text).ok()?.state()?, life))
-        }))
+    async fn get(&self, id: &str) -> Result<Shared> {
+        let (asked_at, text, life): (u64, String, i64) =
+            self.redis.script(&LOOK).key(keys::sign_in(id)).read().await?;
+        let life = Duration::from_millis(u64::try_from(life).unwrap_or(0));
+        let state = if text == ENDED {
+            Some((ended(), life))
+        } else {
+            let known = serde_json::from_str::<Wire>(&text).ok().and_then(Wire::state);
+            known.map(|state| (state, life))
+        };
+        Ok(Shared { state, asked_at })
     }
 
-    async fn put(&self, id: &str, state: &SessionState, life: Duration) -> Result<()> {
-        let text = serde_json::to_string(&Shared::of(state)).unwrap_or_default();
+    async fn put(&self, id: &str, state: &SessionState, asked_at: u64, life: Duration) -> Result<()> {
+        let text = serde_json::to_string(&Wire::of(state)).unwrap_or_default();
+        let until = asked_at.saturating_add(millis(life));
         let call = self.redis.script(&SHARE).key(keys::sign_in(id));
         // Sharing twice does no harm.
-        let _: i64 = call.arg(text).arg(millis(life)).arg(ENDED).read().await?;
+        let _: i64 = call.arg(text).arg(until).arg(ENDED).read().await?;
         Ok(())
     }
 

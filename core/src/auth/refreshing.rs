@@ -26,6 +26,10 @@ impl Authenticator {
     /// that was used before: its session is revoked then. `postgres.*` (503) when Postgres is down: the token is not
     /// used up. Redis is not needed.
     pub async fn refresh(&self, refresh: &str) -> Result<TokenPair> {
+        self.observed("refresh_token", self.exchange(refresh)).await
+    }
+
+    async fn exchange(&self, refresh: &str) -> Result<TokenPair> {
         let now = self.now();
         let read = token::read(self.keys()?, &self.0.rules, TokenKind::Refresh, refresh, now)?;
         let (Some(session), Some(old)) = (read.session.clone(), read.id.clone()) else {
@@ -75,7 +79,8 @@ impl Authenticator {
             user: read.subject,
             tenant: read.tenant,
         };
-        self.end(&owner, &Which::One(session)).await.map(drop)
+        let which = Which::One(session);
+        self.observed("logout", self.end(&owner, &which)).await.map(drop)
     }
 
     /// Ends one session of the user of the claims; answers whether there was one. Detached.
@@ -98,7 +103,9 @@ impl Authenticator {
             Some(session) if keep_current => Which::AllBut(session.clone()),
             _ => Which::All,
         };
-        Ok(self.end(&owner_of(claims), &which).await?.len())
+        let owner = owner_of(claims);
+        let ended = self.observed("revoke_token", self.end(&owner, &which)).await?;
+        Ok(ended.len())
     }
 
     /// Where the user of the claims is signed in, the newest first. Cancel-safe read.
@@ -136,7 +143,7 @@ impl Authenticator {
         mark: &str,
     ) -> Result<TokenPair> {
         let state = self.0.store.session(session, read.tenant.as_ref()).await?;
-        let Some(state) = state.filter(|state| self.is_alive(state, read, rotation.now)) else {
+        let Some(state) = state.filter(|state| is_alive(state, read, rotation.now)) else {
             self.raise(
                 AuthEventKind::SessionUsedAfterEnd,
                 Some(&read.subject),
@@ -181,11 +188,11 @@ impl Authenticator {
         ))
     }
 
-    fn is_alive(&self, state: &SessionState, read: &TokenClaims, now: DateTime<Utc>) -> bool {
-        !state.is_revoked && state.is_active && now < state.expires_at && state.user == read.subject
-    }
-
     fn next_mark(&self, session: &str, old: &str) -> Result<String> {
         Ok(self.keys()?.derive("refresh", &[session, old]))
     }
+}
+
+fn is_alive(state: &SessionState, read: &TokenClaims, now: DateTime<Utc>) -> bool {
+    !state.is_revoked && state.is_active && now < state.expires_at && state.user == read.subject
 }

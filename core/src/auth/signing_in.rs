@@ -76,6 +76,10 @@ impl Authenticator {
     /// when Postgres is down. When Redis is down this process counts attempts alone, four times as strict. None of
     /// the 503 kinds counts as an attempt.
     pub async fn login(&self, attempt: &SignIn) -> Result<TokenPair> {
+        self.observed("authenticate", self.count_and_judge(attempt)).await
+    }
+
+    async fn count_and_judge(&self, attempt: &SignIn) -> Result<TokenPair> {
         let keys = self.keys()?;
         let username = model::name("username", &attempt.username).unwrap_or_default();
         let tenant = attempt.tenant.as_ref();
@@ -136,7 +140,7 @@ impl Authenticator {
             session: None,
             tenant: None,
             role: None,
-            password: None,
+            mark: None,
         };
         token::mint(self.keys()?, &self.0.rules, &new)
     }
@@ -275,7 +279,7 @@ impl Authenticator {
             session: Some(session),
             tenant: state.tenant.as_ref(),
             role,
-            password: Some(&mark),
+            mark: Some(&mark),
         };
         let left = (state.expires_at - issued_at).to_std().unwrap_or_default();
         let access_life = self.0.options.access_life.min(left);
@@ -298,7 +302,7 @@ impl Authenticator {
 
     fn note_failed(&self, failure: Option<Error>) {
         if let Some(error) = failure {
-            tracing::warn!(target: "posada::auth", %error, "a stored password could not be improved");
+            tracing::warn!(%error, "a stored password could not be improved");
             self.raise(
                 AuthEventKind::Degraded,
                 None,

@@ -148,14 +148,23 @@ pub(crate) trait AuthStore: Send + Sync {
     async fn change_password(&self, change: &PasswordChange) -> Result<Option<Vec<String>>>;
 }
 
+/// What the others know of a session.
+#[derive(Debug, Clone)]
+pub(crate) struct Shared {
+    /// A state and for how long it may still be believed.
+    pub(crate) state: Option<(SessionState, Duration)>,
+    /// The moment of the answer, in milliseconds of the cache's own clock.
+    pub(crate) asked_at: u64,
+}
+
 /// What processes tell each other about sessions. Only an accelerator: it may forget everything at any time.
 #[async_trait]
 pub(crate) trait SessionCache: Send + Sync {
-    /// A state and for how long it may still be believed.
-    async fn get(&self, id: &str) -> Result<Option<(SessionState, Duration)>>;
+    async fn get(&self, id: &str) -> Result<Shared>;
 
-    /// Shares a live state for that long. Never replaces a revocation.
-    async fn put(&self, id: &str, state: &SessionState, life: Duration) -> Result<()>;
+    /// Shares a live state until `life` after `asked_at`, which [`get`](Self::get) answered before the store was
+    /// read. So a write that is late, by however much, shares nothing old. Never replaces a revocation.
+    async fn put(&self, id: &str, state: &SessionState, asked_at: u64, life: Duration) -> Result<()>;
 
     /// Tells everybody that the session has ended.
     async fn revoke(&self, id: &str, life: Duration) -> Result<()>;
@@ -194,11 +203,14 @@ pub(crate) struct NoCache;
 
 #[async_trait]
 impl SessionCache for NoCache {
-    async fn get(&self, _: &str) -> Result<Option<(SessionState, Duration)>> {
-        Ok(None)
+    async fn get(&self, _: &str) -> Result<Shared> {
+        Ok(Shared {
+            state: None,
+            asked_at: 0,
+        })
     }
 
-    async fn put(&self, _: &str, _: &SessionState, _: Duration) -> Result<()> {
+    async fn put(&self, _: &str, _: &SessionState, _: u64, _: Duration) -> Result<()> {
         Ok(())
     }
 

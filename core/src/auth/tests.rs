@@ -115,11 +115,11 @@ impl Throttle for Redis {
 
 #[async_trait]
 impl SessionCache for Redis {
-    async fn get(&self, _: &str) -> Result<Option<(SessionState, Duration)>> {
+    async fn get(&self, id: &str) -> Result<super::store::Shared> {
         self.1.check(codes::REDIS_UNAVAILABLE)?;
-        Ok(None)
+        NoCache.get(id).await
     }
-    async fn put(&self, _: &str, _: &SessionState, _: Duration) -> Result<()> {
+    async fn put(&self, _: &str, _: &SessionState, _: u64, _: Duration) -> Result<()> {
         self.1.check(codes::REDIS_UNAVAILABLE)
     }
     async fn revoke(&self, id: &str, _: Duration) -> Result<()> {
@@ -156,6 +156,7 @@ impl Lab {
             store: Arc::new(Postgres(MemoryAuth::default(), postgres.clone())),
             cache: shared.clone(),
             throttle: shared,
+            alone: Arc::new(MemoryThrottle::alone(clock.shared())),
             keys: KeyRing::new(&Secret::new(KEY)),
             options,
             sink: Some(Arc::new(move |event| kept.lock().unwrap().push(event.clone()))),
@@ -372,6 +373,7 @@ fn two_processes() -> (Lab, Lab) {
         store: inner.store.clone(),
         cache: Arc::new(NoCache),
         throttle: Arc::new(MemoryThrottle::new(one.clock.shared())),
+        alone: Arc::new(MemoryThrottle::alone(one.clock.shared())),
         keys: KeyRing::new(&Secret::new(KEY)),
         options: AuthOptions::default(),
         sink: None,
@@ -449,8 +451,7 @@ async fn a_password_that_is_too_old_must_be_changed() {
         ..AuthOptions::default()
     });
     lab.ana().await;
-    lab.clock
-        .advance(Duration::from_hours(24 * 90) - Duration::from_millis(1));
+    lab.clock.advance(Duration::from_millis(90 * 24 * 3_600_000 - 1));
     let pair = lab.auth.login(&SignIn::new("ana", PASSWORD)).await.unwrap();
     lab.auth.verify(&pair.access).await.unwrap();
     lab.clock.advance(Duration::from_millis(1));
@@ -470,4 +471,62 @@ async fn without_a_key_sign_in_says_what_is_missing() {
         (error.code(), error.field()),
         ("settings.missing", Some("SECRET_KEY"))
     );
+}
+
+/// A user whose sessions begin without a password, so that a thousand races take no minutes.
+async fn without_a_password(lab: &Lab) -> User {
+    let ana = NewUser::new("ana", "ana@example.com", PASSWORD).unwrap();
+    lab.auth.create_user(ana).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn case_73_in_a_thousand_races_a_logout_always_wins() {
+    let lab = Lab::new();
+    let ana = without_a_password(&lab).await;
+    let (mut early, mut late) = (0, 0);
+    for run in 0..1000_u32 {
+        let pair = lab.auth.begin(&ana, None, None).await.unwrap().unwrap();
+        let spawn = |work: std::pin::Pin<Box<dyn Future<Output = bool> + Send>>| {
+            #[allow(clippy::disallowed_methods, reason = "a race needs tasks")]
+            tokio::spawn(work)
+        };
+        let ended = Arc::new(AtomicBool::new(false));
+        let (auth, flag, access) = (lab.auth.clone(), ended.clone(), pair.access.clone());
+        let logout = spawn(Box::pin(async move {
+            let done = auth.logout(&access).await.is_ok();
+            flag.store(true, Ordering::SeqCst);
+            done
+        }));
+        let refreshes: Vec<_> = (0..3)
+            .map(|_| {
+                let (auth, flag, pair) = (lab.auth.clone(), ended.clone(), pair.clone());
+                spawn(Box::pin(async move {
+                    let begun_after = flag.load(Ordering::SeqCst);
+                    let refreshed = auth.refresh(&pair.refresh).await.is_ok();
+                    let verified_after =
+                        flag.load(Ordering::SeqCst) && auth.verify(&pair.access).await.is_ok();
+                    assert!(
+                        !(begun_after && refreshed),
+                        "a refresh that began after the logout succeeded"
+                    );
+                    assert!(
+                        !verified_after,
+                        "a verification that began after the logout succeeded"
+                    );
+                    refreshed
+                }))
+            })
+            .collect();
+        assert!(logout.await.unwrap(), "run {run}");
+        let mut refreshed = false;
+        for refresh in refreshes {
+            refreshed |= refresh.await.unwrap();
+        }
+        *(if refreshed { &mut early } else { &mut late }) += 1;
+        assert!(
+            lab.auth.verify(&pair.access).await.is_err(),
+            "run {run}: it is over"
+        );
+    }
+    assert_eq!(early + late, 1000);
 }

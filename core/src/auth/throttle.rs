@@ -9,9 +9,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::memory::MemoryThrottle;
 use super::store::{Attempt, Throttle};
-use crate::clock::SharedClock;
 use crate::error::Result;
 
 /// The numbers.
@@ -66,22 +64,19 @@ pub(super) fn bucket(address: IpAddr) -> String {
 /// Counts in the shared store, and alone and stricter while that is silent.
 pub(super) struct Throttling {
     shared: Arc<dyn Throttle>,
-    alone: MemoryThrottle,
+    alone: Arc<dyn Throttle>,
 }
 
 impl Throttling {
-    pub(super) fn new(shared: Arc<dyn Throttle>, clock: SharedClock) -> Self {
-        Self {
-            shared,
-            alone: MemoryThrottle::with_quota(clock, Quota::ALONE),
-        }
+    pub(super) fn new(shared: Arc<dyn Throttle>, alone: Arc<dyn Throttle>) -> Self {
+        Self { shared, alone }
     }
 
     pub(super) async fn attempt(&self, attempt: &Attempt) -> Result<Option<Duration>> {
         match self.shared.attempt(attempt).await {
             Ok(wait) => Ok(wait),
             Err(error) => {
-                tracing::warn!(target: "posada::auth", %error, "attempts to sign in are counted by this process alone");
+                tracing::warn!(%error, "attempts to sign in are counted by this process alone");
                 self.alone.attempt(attempt).await
             }
         }

@@ -179,10 +179,10 @@ impl Authenticator {
             return Ok((known.state, ClaimsSource::Local, age));
         }
         let found = if staleness.is_zero() {
-            self.from_store(id, tenant).await?
+            self.ask_store(id, tenant).await?
         } else {
             let key = format!("{}|{id}", tenant.map_or("", TenantId::as_str));
-            self.0.live.once(&key, self.from_elsewhere(id, tenant)).await?
+            self.0.live.once(&key, self.look_elsewhere(id, tenant)).await?
         };
         let Some(known) = found else {
             return Err(ended());
@@ -193,42 +193,39 @@ impl Authenticator {
         Ok((holds.state, known.source, age))
     }
 
-    async fn from_elsewhere(&self, id: &str, tenant: Option<&TenantId>) -> Result<Option<Known>> {
-        match self.0.cache.get(id).await {
-            Ok(Some((state, life))) if state.is_revoked || state.tenant.as_ref() == tenant => {
-                let now = self.0.clock.coarse_millis();
-                let life = life.min(self.0.options.max_staleness);
-                // What Redis has not let go yet was read this long ago.
-                let age = self.0.options.max_staleness.saturating_sub(life);
-                return Ok(Some(Known {
-                    state: Arc::new(state),
-                    source: ClaimsSource::Redis,
-                    read_at: now.saturating_sub(millis(age)),
-                    until: now + millis(life),
-                }));
-            }
-            Ok(_) => {}
+    async fn look_elsewhere(&self, id: &str, tenant: Option<&TenantId>) -> Result<Option<Known>> {
+        // Every age counts from before its question.
+        let now = self.0.clock.coarse_millis();
+        let longest = self.0.options.max_staleness;
+        let asked_at = match self.0.cache.get(id).await {
+            Ok(shared) => match shared.state {
+                Some((state, life)) if state.is_revoked || state.tenant.as_ref() == tenant => {
+                    let life = life.min(longest);
+                    return Ok(Some(Known {
+                        state: Arc::new(state),
+                        source: ClaimsSource::Redis,
+                        // What Redis has not let go yet was read this long ago.
+                        read_at: now.saturating_sub(millis(longest.saturating_sub(life))),
+                        until: now + millis(life),
+                    }));
+                }
+                _ => Some(shared.asked_at),
+            },
             Err(error) => {
-                tracing::debug!(target: "posada::auth", %error, "Redis is silent; the store is asked")
+                tracing::debug!(%error, "Redis is silent; the store is asked");
+                None
             }
-        }
-        let found = self.from_store(id, tenant).await?;
-        if let Some(known) = &found
+        };
+        let found = self.ask_store(id, tenant).await?;
+        if let (Some(known), Some(asked_at)) = (&found, asked_at)
             && !known.state.is_revoked
         {
-            let left = known.until.saturating_sub(self.0.clock.coarse_millis());
-            if left > 0 {
-                let _slower_for_others = self
-                    .0
-                    .cache
-                    .put(id, &known.state, Duration::from_millis(left))
-                    .await;
-            }
+            let _slower_for_others = self.0.cache.put(id, &known.state, asked_at, longest).await;
         }
         Ok(found)
     }
 
-    async fn from_store(&self, id: &str, tenant: Option<&TenantId>) -> Result<Option<Known>> {
+    async fn ask_store(&self, id: &str, tenant: Option<&TenantId>) -> Result<Option<Known>> {
         // The age counts from before the question.
         let read_at = self.0.clock.coarse_millis();
         let state = self.0.store.session(id, tenant).await?;
@@ -268,14 +265,13 @@ impl Authenticator {
             );
             return Err(ended());
         }
-        let is_current = match &read.password {
-            Some(mark) => *mark == self.password_mark(state.password_changed_at)?,
+        let is_current = if let Some(mark) = &read.mark {
+            *mark == self.password_mark(state.password_changed_at)?
+        } else {
             // A token without the time of its issue is as old as its end allows.
-            None => {
-                let life = i64::try_from(self.0.options.access_life.as_secs()).unwrap_or(0);
-                let issued_at = read.issued_at.unwrap_or(read.expires_at - life);
-                issued_at >= state.password_changed_at.timestamp()
-            }
+            let life = i64::try_from(self.0.options.access_life.as_secs()).unwrap_or(0);
+            let issued_at = read.issued_at.unwrap_or(read.expires_at - life);
+            issued_at >= state.password_changed_at.timestamp()
         };
         if is_current { Ok(()) } else { Err(ended()) }
     }

@@ -63,7 +63,7 @@ pub(crate) async fn is_any_of(pool: &HashPool, password: &str, hashes: Vec<Strin
 fn verify_now(password: &Password, hash: Option<&str>) -> Verdict {
     let Some(stored) = hash.and_then(Stored::read) else {
         if hash.is_some() {
-            tracing::warn!(target: "posada::auth", event = "hash_params_out_of_bounds", "a stored hash is not usable");
+            tracing::warn!(event = "hash_params_out_of_bounds", "a stored hash is not usable");
         }
         let _same_work = stored::hash(&password.normal);
         return Verdict::Wrong;

@@ -24,9 +24,9 @@ impl Default for PasswordPolicy {
 }
 
 /// The punctuation that the app calls special: all of ASCII but `` ` `` and `~`.
-const SPECIAL: &str = r##"!@#$%^&*()_+-=[]{};':"\|,.<>/?"##;
+const SPECIAL: &str = r#"!@#$%^&*()_+-=[]{};':"\|,.<>/?"#;
 /// The same, as the app's message spells it.
-const SPECIAL_SHOWN: &str = r##"!@#$%^&*()_+\-=\[\]{};':\"\\|,.<>\/?"##;
+const SPECIAL_SHOWN: &str = r#"!@#$%^&*()_+\-=\[\]{};':\"\\|,.<>\/?"#;
 const LEGACY_LENGTH: usize = 12;
 /// No password is longer than the estimator needs to see; its work grows with the square of the length.
 const ESTIMATED: usize = 72;
@@ -161,6 +161,7 @@ fn is_common(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::{Clock as _, SystemClock};
 
     #[test]
     fn case_101_the_apps_messages_in_the_apps_order() {
@@ -190,7 +191,7 @@ mod tests {
                     .violations(&format!("Aaaaaaaaaaa1{letter}"), &[])
                     .is_empty()
             })
-            .filter(|letter| letter.is_ascii_punctuation())
+            .filter(char::is_ascii_punctuation)
             .count();
         assert_eq!(special, 30);
     }
@@ -236,7 +237,7 @@ mod tests {
 
     #[test]
     fn the_longest_password_is_judged_quickly() {
-        let started = std::time::Instant::now();
+        let started = SystemClock.instant();
         PasswordPolicy::default().violations(&"vQ9#kTz2".repeat(128), &[]);
         assert!(started.elapsed().as_secs() < 2, "{:?}", started.elapsed());
     }

@@ -25,7 +25,7 @@ pub(crate) struct TokenClaims {
     pub(crate) tenant: Option<TenantId>,
     pub(crate) role: Option<Role>,
     /// A mark of the moment at which the password was set.
-    pub(crate) password: Option<String>,
+    pub(crate) mark: Option<String>,
     /// Whether the token names its kind: the app's simple tokens do not.
     pub(crate) is_typed: bool,
 }
@@ -85,7 +85,7 @@ pub(super) fn check(
         session: id(claims, "sid")?,
         tenant: tenant(claims)?,
         role: role(claims, strict)?,
-        password: id(claims, "pwv")?,
+        mark: id(claims, "pwv")?,
         is_typed,
     };
     permissions(claims)?;

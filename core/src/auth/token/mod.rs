@@ -144,7 +144,8 @@ pub(crate) struct NewToken<'a> {
     pub(crate) session: Option<&'a str>,
     pub(crate) tenant: Option<&'a TenantId>,
     pub(crate) role: Option<Role>,
-    pub(crate) password: Option<&'a str>,
+    /// A mark of the moment at which the password was set.
+    pub(crate) mark: Option<&'a str>,
 }
 
 /// Members in the order of the app's tokens, and what the app does not know after them.
@@ -200,7 +201,7 @@ pub(crate) fn mint(keys: &KeyRing, rules: &TokenRules, new: &NewToken<'_>) -> Re
         }),
         sid: new.session,
         tid: new.tenant.map(TenantId::as_str),
-        pwv: new.password,
+        pwv: new.mark,
         iss: strict.then_some(&rules.issuer),
         aud: strict.then_some(&rules.audience),
     };
