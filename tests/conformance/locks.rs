@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use posada::settings::RedisSettings;
 use posada::testkit::locks_model::redis_agrees_with_memory;
-use posada::testkit::{holds, locks};
+use posada::testkit::{Proxy, holds, locks};
 use posada::{AcquireOptions, Posada, Release, Resource, Settings, Stay, StayHold, TenantId, codes};
 use posada_tests::{PostgresServer, RedisSentinel, RedisServer, servers, unique};
 
@@ -60,11 +60,169 @@ async fn holds_on_redis_agree_with_a_plain_model() {
 async fn locks_on_redis_agree_with_their_specification_in_memory() {
     for url in [servers::redis().url(), servers::cluster().url()] {
         let settings = RedisSettings::parse(url).unwrap();
-        for seed in 1..=40 {
-            redis_agrees_with_memory(&settings, &unique("model"), seed, 60)
+        let mut taken = 0;
+        for seed in 1..=60 {
+            taken += redis_agrees_with_memory(&settings, &unique("model"), seed, 100)
                 .await
                 .unwrap();
         }
+        assert!(taken > 600, "only {taken} steps were taken");
+    }
+}
+
+/// How often a command ran on this server so far.
+fn calls(server: &RedisServer, command: &str) -> u64 {
+    let statistics: String = server.command(&["INFO", "commandstats"]);
+    let prefix = format!("cmdstat_{command}:calls=");
+    let line = statistics.lines().find_map(|line| line.strip_prefix(&prefix));
+    line.map_or(0, |rest| rest.split(',').next().unwrap().parse().unwrap())
+}
+
+async fn queue_of(server: &RedisServer, name: &str, waiters: usize) {
+    let arrived = async {
+        while server.command::<usize>(&["ZCARD", &format!("posada:{{lock:{name}}}:queue")]) != waiters {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), arrived)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn ten_thousand_waiters_cost_no_more_per_hand_over_than_one() {
+    let server = RedisServer::start();
+    let posada = on(server.url());
+    let options = AcquireOptions::new().wait(Duration::from_mins(10));
+    let guard = posada.locks().acquire("crowded", &options).await.unwrap();
+    let (served, mut guards) = tokio::sync::mpsc::unbounded_channel();
+    let mut crowd: Vec<_> = (0..10_000)
+        .map(|_| {
+            let (locks, options, served) = (posada.locks().clone(), options.clone(), served.clone());
+            tokio::spawn(async move {
+                let guard = locks.acquire("crowded", &options).await.unwrap();
+                served.send(guard).unwrap();
+            })
+        })
+        .collect();
+    queue_of(&server, "crowded", 10_000).await;
+    let before = (calls(&server, "evalsha"), calls(&server, "publish"));
+    let begun = std::time::Instant::now();
+    guard.release().await.unwrap();
+    for _ in 0..500 {
+        guards.recv().await.unwrap().release().await.unwrap();
+    }
+    let beats = begun.elapsed().as_millis() / 400 + 2;
+    let sent = u128::from(calls(&server, "evalsha") - before.0);
+    assert!(sent <= 501 + beats, "{sent} calls for 500 hand-overs");
+    assert_eq!(calls(&server, "publish"), before.1);
+    let clients: String = server.command(&["CLIENT", "LIST", "TYPE", "pubsub"]);
+    assert_eq!(clients.lines().count(), 1, "{clients}");
+    crowd.iter_mut().for_each(|waiter| waiter.abort());
+}
+
+#[tokio::test]
+async fn a_waiter_whose_process_died_is_skipped_soon() {
+    let server = RedisServer::start();
+    let proxy = Proxy::in_front_of(server.url()).await;
+    let (here, dead) = (on(server.url()), on(proxy.url()));
+    let options = AcquireOptions::new().wait(Duration::from_secs(20));
+    let guard = here.locks().acquire("skipped", &options).await.unwrap();
+    let mut doomed = Vec::new();
+    for count in 1..=5 {
+        let (locks, options) = (dead.locks().clone(), options.clone());
+        doomed.push(tokio::spawn(async move {
+            locks.acquire("skipped", &options).await.map(drop)
+        }));
+        queue_of(&server, "skipped", count).await;
+    }
+    let locks = here.locks().clone();
+    let next = tokio::spawn(async move { locks.acquire("skipped", &options).await });
+    queue_of(&server, "skipped", 6).await;
+    proxy.black_hole();
+    let begun = std::time::Instant::now();
+    guard.release().await.unwrap();
+    next.await.unwrap().unwrap().release().await.unwrap();
+    assert!(
+        begun.elapsed() < Duration::from_millis(2500),
+        "took {:?}",
+        begun.elapsed()
+    );
+    doomed.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+#[tokio::test]
+async fn one_call_extends_all_locks_of_a_process() {
+    let server = RedisServer::start();
+    let posada = on(server.url());
+    let options = AcquireOptions::new()
+        .ttl(Duration::from_millis(900))
+        .auto_extend(true);
+    let names: Vec<_> = (0..80).map(|number| format!("kept-{number}")).collect();
+    let kept = names.iter().map(|name| posada.locks().acquire(name, &options));
+    let guards = futures_util::future::try_join_all(kept).await.unwrap();
+    let before = calls(&server, "evalsha");
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    for guard in &guards {
+        guard.ensure_held().unwrap();
+    }
+    // Some ten beats; one call for each lock would be 800.
+    let sent = calls(&server, "evalsha") - before;
+    assert!((3..100).contains(&sent), "{sent} calls");
+}
+
+#[tokio::test]
+async fn a_lock_that_was_forced_away_is_lost_at_once_in_another_process() {
+    let (one, other) = (on(servers::redis().url()), on(servers::redis().url()));
+    let name = unique("forced");
+    let guard = one
+        .locks()
+        .acquire(&name, &AcquireOptions::new().ttl(Duration::from_mins(5)))
+        .await
+        .unwrap();
+    // The subscription of the holder's process may still be on its way.
+    let lost = async {
+        let mut lost = std::pin::pin!(guard.lost());
+        loop {
+            other.locks().force_release(None, &name, "a test").await.unwrap();
+            tokio::select! {
+                cause = &mut lost => return cause,
+                () = tokio::time::sleep(Duration::from_millis(100)) => {}
+            }
+        }
+    };
+    let cause = tokio::time::timeout(Duration::from_secs(5), lost).await.unwrap();
+    assert_eq!(cause.as_str(), "forced");
+}
+
+#[tokio::test]
+async fn twenty_callers_share_a_lock_quickly_and_in_order() {
+    let server = RedisServer::start();
+    let posada = on(server.url());
+    let options = AcquireOptions::new().wait(Duration::from_secs(60));
+    let begun = std::time::Instant::now();
+    let callers = (0..20).map(|_| {
+        let (locks, options) = (posada.locks().clone(), options.clone());
+        tokio::spawn(async move {
+            let mut fences = Vec::new();
+            for _ in 0..25 {
+                let guard = locks.acquire("shared", &options).await.unwrap();
+                fences.push(guard.fence());
+                guard.release().await.unwrap();
+            }
+            fences
+        })
+    });
+    let fences = futures_util::future::try_join_all(callers).await.unwrap();
+    println!("{:.0} hand-overs a second", 500.0 / begun.elapsed().as_secs_f64());
+    let mut order: Vec<_> = (0..20)
+        .flat_map(|caller| fences[caller].iter().map(move |fence| (*fence, caller)))
+        .collect();
+    order.sort_unstable();
+    // Whoever has had its turn goes to the end: in the middle, nobody comes twice before everybody came once.
+    for round in order[100..400].windows(19) {
+        let different: std::collections::HashSet<_> = round.iter().map(|(_, caller)| caller).collect();
+        assert_eq!(different.len(), 19);
     }
 }
 

@@ -125,6 +125,8 @@ codes! {
     LOCKS_INVALID_QUANTITY = "locks.invalid_quantity", Invalid, Never;
     /// An owner, session or user that cannot be.
     LOCKS_INVALID_OWNER = "locks.invalid_owner", Invalid, Never;
+    /// A reason that is empty, too long or holds control characters.
+    LOCKS_INVALID_REASON = "locks.invalid_reason", Invalid, Never;
     /// Somebody else holds the lock.
     LOCKS_CONTENDED = "locks.contended", Conflict, Backoff;
     /// The stay collides with holds of others; the facts name the nights and when the first of them frees.
@@ -135,6 +137,8 @@ codes! {
     LOCKS_LOST = "locks.lost", Conflict, Never;
     /// The hold was extended as often as it may be.
     LOCKS_MAX_EXTENSIONS = "locks.max_extensions", Exhausted, Never;
+    /// The owner of a lock has entered it as often as it may.
+    LOCKS_TOO_MANY_ENTRIES = "locks.too_many_entries", Exhausted, Never;
     /// The resource has more live holds than can be kept.
     LOCKS_TOO_MANY_HOLDS = "locks.too_many_holds", Exhausted, Backoff;
 

@@ -1,45 +1,64 @@
--- ARGV: token, owner, ttl (ms), retention (ms), channel of the process or '' (does not wait), life of a waiter (ms)
--- Answers {'granted', lease, expired} or {'busy', holder, remaining (ms), waiters in front, expired}.
-local token, owner, ttl, retention, channel, life =
-  ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6])
+-- ARGV: token, owner, ttl (ms), channel of the process, '1' if it waits, '1' if its owner may enter again
+-- Answers {'granted', lease, expired}, {'full', '', expired} when its owner has entered too often, or
+-- {'busy', holder, remaining (ms), waiters in front, expired}.
+local token, owner, ttl, channel, waits, again = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5], ARGV[6]
+local MOST_ENTRIES = 64
 
 local lease = read_lease()
 if lease and lease.err then return lease end
-local expired = expire(lease)
-local held = lease and lease.state == 'held'
+local expired, changed = settle(lease)
 
-if held and lease.token == token then
-  -- Repeated: the caller counts its time from this request.
+local enters = false
+if is_live(lease) then
+  if owns(lease, token) then
+    -- Repeated, or claimed: the caller counts its time from this request.
+    if lease.state == 'offered' then
+      lease.state, lease.acquired, lease.channel = 'held', whole(now), channel
+      lease.expires = now + ttl
+    end
+    enters = true
+  elseif lease.state == 'held' and again == '1' and lease.again == '1' and lease.owner == owner then
+    local _, others = string.gsub(lease.tokens, ',', ',')
+    if others + 1 >= MOST_ENTRIES then return { 'full', '', expired } end
+    lease.tokens = lease.tokens .. ',' .. token
+    leave_queue(token)
+    enters = true
+  end
+else
+  local first = first_waiter()
+  if not first or first.token == token then
+    -- Only then: after a first write the server would not refuse the next for want of memory.
+    if first then leave_queue(token) end
+    lease = {
+      state = 'held', fence = math.max((lease and lease.fence or 0) + 1, now_us), tokens = token,
+      acquired = whole(now), expires = now + ttl, again = again, before = lease and lease.before or '',
+      channel = channel, owner = owner,
+    }
+    enters = true
+  else
+    local handed = hand_over(lease, '')
+    if handed then lease, changed = handed, false end
+  end
+end
+
+if enters then
   lease.expires = math.max(lease.expires, now + ttl)
-  write_lease(lease, retention)
+  write_lease(lease)
   return { 'granted', lease_text(lease), expired }
 end
 
-local first
-if not held or channel ~= '' then first = first_waiter() end
-if not held and (not first or first == token) then
-  if first == token then leave_queue(token) end
-  local granted = {
-    state = 'held', fence = math.max((lease and lease.fence or 0) + 1, now_us), token = token,
-    acquired = whole(now), expires = now + ttl, owner = owner,
-  }
-  write_lease(granted, retention)
-  return { 'granted', lease_text(granted), expired }
-end
-
-if expired ~= '' then write_lease(lease, retention) end
-local ahead = redis.call('ZRANK', KEYS[2], token)
-if channel ~= '' then
+if changed then write_lease(lease) end
+local ahead = redis.call('ZRANK', queue_key, token)
+if waits == '1' then
   if not ahead then
-    local last = redis.call('ZRANGE', KEYS[2], -1, -1, 'WITHSCORES')
-    redis.call('ZADD', KEYS[2], whole(math.max((tonumber(last[2]) or 0) + 1, now_us)), token)
-    ahead = redis.call('ZCARD', KEYS[2]) - 1
+    local last = redis.call('ZRANGE', queue_key, -1, -1, 'WITHSCORES')
+    redis.call('ZADD', queue_key, whole(math.max((tonumber(last[2]) or 0) + 1, now_us)), token)
+    redis.call('HSET', waiters_key, token, table.concat({ whole(ttl), again, channel, owner }, '\t'))
+    ahead = redis.call('ZCARD', queue_key) - 1
   end
-  redis.call('HSET', KEYS[3], token, whole(now + life) .. '\t' .. channel)
-  redis.call('PEXPIRE', KEYS[2], whole(life * 10))
-  redis.call('PEXPIRE', KEYS[3], whole(life * 10))
+  live_on(channel)
 elseif not ahead then
-  ahead = redis.call('ZCARD', KEYS[2])
+  ahead = redis.call('ZCARD', queue_key)
 end
-if held then return { 'busy', lease.owner, whole(lease.expires - now), whole(ahead), expired } end
+if is_live(lease) then return { 'busy', lease.owner, whole(lease.expires - now), whole(ahead), expired } end
 return { 'busy', '', '0', whole(ahead), expired }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::audit::shown_token;
 use super::model::{AcquireOptions, Release};
 use super::named::Named;
-use super::store::{Attempt, Grant, Lease, LockKey, RECHECK, Released};
+use super::store::{Attempt, Grant, Lease, LockKey, MAX_ENTRIES, Released};
 use crate::error::{Error, Kind, Result, Retry, codes};
 use crate::{metrics as names, rng, task};
 
@@ -15,6 +15,10 @@ const SECOND_LOOK: Duration = Duration::from_secs(1);
 /// The pause after a failed attempt, while there is time left to wait.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(200);
 
+/// How often a waiter asks although nothing has happened: a place in the queue may be lost in ways that nobody thought
+/// of. Rare, because it is the only thing that every waiter sends.
+const RECHECK: Duration = Duration::from_secs(20);
+
 /// One caller's claim. The token is chosen before anything is sent, so that a claim that was dropped at any await
 /// can be ended by it: a cancelled caller leaves no lock and no place in the queue behind.
 pub(super) struct Claim {
@@ -23,6 +27,9 @@ pub(super) struct Claim {
     token: String,
     owner: String,
     ttl: Duration,
+    again: bool,
+    /// Whether a refusal is worth a row of the audit.
+    audited: bool,
     traces: Traces,
 }
 
@@ -37,7 +44,7 @@ enum Traces {
 }
 
 impl Claim {
-    pub(super) fn new(named: &Named, key: LockKey, options: &AcquireOptions) -> Self {
+    pub(super) fn new(named: &Named, key: LockKey, options: &AcquireOptions, audited: bool) -> Self {
         let owner = options.owner.clone();
         Self {
             named: named.clone(),
@@ -45,6 +52,8 @@ impl Claim {
             token: rng::token(),
             owner: owner.unwrap_or_else(|| format!("process {}", shown_token(named.process()))),
             ttl: options.ttl,
+            again: options.reentrant,
+            audited,
             traces: Traces::Nothing,
         }
     }
@@ -53,7 +62,7 @@ impl Claim {
     pub(super) async fn pursue(mut self, wait: Duration) -> Result<(LockKey, Lease, Instant)> {
         let named = self.named.clone();
         let begun = named.instant();
-        let waiter = (!wait.is_zero()).then(|| named.enter_queue(&self.token));
+        let waiter = (!wait.is_zero()).then(|| named.waiting().enter(&named, &self.key, &self.token));
         let stopping = named.tasks().stopping();
         loop {
             if stopping.is_cancelled() {
@@ -64,36 +73,52 @@ impl Claim {
             let elapsed = named.instant().saturating_duration_since(begun);
             let left = wait.saturating_sub(elapsed);
             let pause = match outcome {
-                Ok(Grant::Granted(lease)) => {
-                    metrics::histogram!(names::LOCK_WAIT_SECONDS).record(elapsed.as_secs_f64());
-                    return Ok((self.key.clone(), lease, sent));
-                }
+                Ok(Grant::Granted(lease)) => return Ok(self.granted(lease, sent, begun)),
+                Ok(Grant::Full) => return Err(self.entered_too_often()),
                 Ok(Grant::Busy {
-                    holder, remaining, ..
-                }) if left.is_zero() => {
-                    named.note_conflict(&self.key, &self.owner, &holder);
-                    return Err(self.contended(&holder, remaining));
+                    holder,
+                    remaining,
+                    ahead,
+                }) => {
+                    if left.is_zero() {
+                        named.note_conflict(&self.key, &self.owner, &holder, self.audited);
+                        return Err(self.contended(&holder, remaining, ahead));
+                    }
+                    if ahead == 0 {
+                        // Nobody sends a message when the grant ends by itself.
+                        let end = named.instant() + remaining + Duration::from_millis(1);
+                        named.waiting().look_by(&self.key, end);
+                    }
+                    RECHECK / 2 + rng::jitter(RECHECK / 2)
                 }
-                // The first of the queue takes the lock when the grant ends by itself, and nobody wakes it then.
-                Ok(Grant::Busy {
-                    remaining, ahead: 0, ..
-                }) => (remaining + Duration::from_millis(1)).min(RECHECK),
-                Ok(Grant::Busy { .. }) => RECHECK,
                 Err(error) if left.is_zero() || !may_pass(&error) => return Err(error),
                 Err(_) => PAUSE_AFTER_FAILURE / 2 + rng::jitter(PAUSE_AFTER_FAILURE / 2),
             };
             let Some(waiter) = &waiter else { continue };
             tokio::select! {
-                () = waiter.woken() => {}
+                handed = waiter.turn() => {
+                    if let Some((lease, sent)) = handed {
+                        return Ok(self.granted(lease, sent, begun));
+                    }
+                }
                 () = tokio::time::sleep(pause.min(left)) => {}
                 () = stopping.cancelled() => {}
             }
         }
     }
 
-    async fn attempt(&mut self, queues: bool) -> Result<Grant> {
+    /// The claim has become a lock.
+    fn granted(&mut self, lease: Lease, sent: Instant, begun: Instant) -> (LockKey, Lease, Instant) {
+        self.traces = Traces::Nothing;
+        let waited = self.named.instant().saturating_duration_since(begun);
+        metrics::histogram!(names::LOCK_WAIT_SECONDS).record(waited.as_secs_f64());
+        // Its owner may be in by other tokens, too; this one is ours.
+        let token = self.token.clone();
+        (self.key.clone(), Lease { token, ..lease }, sent)
+    }
+
+    async fn attempt(&mut self, waits: bool) -> Result<Grant> {
         let before = std::mem::replace(&mut self.traces, Traces::Unknown);
-        let process = if queues { Some(self.named.process()) } else { None };
         let grant = self
             .named
             .attempt(Attempt {
@@ -101,22 +126,35 @@ impl Claim {
                 token: &self.token,
                 owner: &self.owner,
                 ttl: self.ttl,
-                process,
+                process: self.named.process(),
+                waits,
+                again: self.again,
             })
             .await?;
-        self.traces = match &grant {
-            Grant::Granted(_) => Traces::Nothing,
-            Grant::Busy { .. } if queues => Traces::Queued,
-            Grant::Busy { .. } => before,
-        };
+        match &grant {
+            // Whoever takes the answer is responsible from now on; until then, a drop gives the lock back.
+            Grant::Granted(_) => {}
+            Grant::Busy { .. } if waits => self.traces = Traces::Queued,
+            Grant::Busy { .. } | Grant::Full => self.traces = before,
+        }
         Ok(grant)
     }
 
-    fn contended(&self, holder: &str, remaining: Duration) -> Error {
+    fn entered_too_often(&self) -> Error {
+        Error::new(
+            codes::LOCKS_TOO_MANY_ENTRIES,
+            "the owner has entered the lock as often as it may",
+        )
+        .with("lock", &self.key.name)
+        .with("limit", MAX_ENTRIES)
+    }
+
+    fn contended(&self, holder: &str, remaining: Duration, ahead: usize) -> Error {
         Error::new(codes::LOCKS_CONTENDED, "somebody else holds the lock")
             .with("lock", &self.key.name)
             .with("holder", if holder.is_empty() { "a waiter" } else { holder })
             .with("remaining_ms", remaining.as_millis())
+            .with("position", ahead + 1)
             .retry_when(Retry::After(remaining))
     }
 }
@@ -133,7 +171,7 @@ impl Drop for Claim {
             return;
         }
         self.named.tasks().in_background(async move {
-            let first = named.withdraw(&key, &token).await;
+            let first = named.let_go(&key, &token).await;
             let found = matches!(first, Ok(Released::Done(Release::Released | Release::Expired, _)));
             if found || traces == Traces::Queued && first.is_ok() {
                 return;
@@ -143,7 +181,7 @@ impl Drop for Claim {
                 () = tokio::time::sleep(SECOND_LOOK) => {}
                 () = stopping.cancelled() => {}
             }
-            if let Err(error) = named.withdraw(&key, &token).await {
+            if let Err(error) = named.let_go(&key, &token).await {
                 tracing::warn!(%error, lock = %key.name, "a given-up claim could not be withdrawn; it will expire");
             }
         });

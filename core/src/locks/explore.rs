@@ -16,7 +16,7 @@ use futures_util::FutureExt;
 
 use super::memory::MemoryLocks;
 use super::model::{LockName, Release};
-use super::store::{Attempt, Extension, Grant, LockKey, LockStore, Released, Wake, Wakes};
+use super::store::{Attempt, Extension, Grant, LockKey, LockStore, Released, Renewal, Wake, Wakes};
 use crate::clock::{Clock, SystemClock};
 
 const TICK: Duration = Duration::from_secs(1);
@@ -261,13 +261,15 @@ impl World {
     }
 
     fn acquire(&mut self, token: &str, waits: bool) -> bool {
-        let process = process(usize::from_str_radix(&token[..1], 16).unwrap() - 10);
+        let process = process(caller_of(token));
         let attempt = Attempt {
             key: &self.key,
             token,
             owner: token,
             ttl: TTL,
-            process: waits.then_some(&process),
+            process: &process,
+            waits,
+            again: false,
         };
         let found = self.store.acquire(attempt).now_or_never();
         match found.expect("memory answers at once").unwrap().answer {
@@ -283,7 +285,7 @@ impl World {
                 self.queued.remove(token);
                 true
             }
-            Grant::Busy { .. } => {
+            Grant::Busy { .. } | Grant::Full => {
                 if waits {
                     self.queued.insert(token.to_owned());
                 }
@@ -293,22 +295,27 @@ impl World {
     }
 
     fn extend(&mut self, token: &str) -> bool {
-        let found = self.store.extend(&self.key, token, TTL).now_or_never();
-        matches!(
-            found.expect("memory answers at once").unwrap().answer,
-            Extension::Extended(_)
-        )
+        let renewal = Renewal {
+            key: &self.key,
+            token,
+            ttl: TTL,
+        };
+        let found = self.store.extend(&[renewal]).now_or_never();
+        let answer = found.expect("memory answers at once").pop().unwrap();
+        matches!(answer.unwrap().answer, Extension::Extended(_))
     }
 
     /// Releases, and checks that the next in the queue hears of it: without lost messages nobody waits in vain.
     fn release(&mut self, token: &str) {
         let waiting = self.state().map_or(0, |state| state.waiters);
         self.was_woken();
-        let found = self.store.release(&self.key, token).now_or_never();
+        let process = process(caller_of(token));
+        let found = self.store.release(&self.key, token, &process).now_or_never();
         let answer = found.expect("memory answers at once").unwrap().answer;
         self.queued.remove(token);
-        if matches!(answer, Released::Done(Release::Released, _)) && waiting > 0 {
-            assert!(self.was_woken(), "nobody was woken although somebody waits");
+        if matches!(answer.released, Released::Done(Release::Released, _)) && waiting > 0 {
+            let was_told = self.was_woken() || answer.next.is_some();
+            assert!(was_told, "nobody was told although somebody waits");
         }
     }
 
@@ -366,6 +373,10 @@ impl World {
         (&self.callers, &self.queued, &self.last).hash(&mut hasher);
         hasher.finish()
     }
+}
+
+fn caller_of(token: &str) -> usize {
+    usize::from_str_radix(&token[..1], 16).unwrap() - 10
 }
 
 /// Each caller lives in a process of its own.

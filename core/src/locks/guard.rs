@@ -137,6 +137,7 @@ impl LockGuard {
 impl Drop for LockGuard {
     fn drop(&mut self) {
         self.held.ended.store(true, Ordering::Release);
+        self.held.named.forget(&self.held.token);
         if !self.released {
             let held = self.held.clone();
             let tasks = held.named.tasks().clone();
@@ -182,15 +183,23 @@ impl Held {
 
     pub(super) async fn extend(&self, ttl: Duration) -> Result<()> {
         let sent = self.named.instant();
-        match self.named.extend(self, ttl).await? {
+        let extension = self.named.extend(self, ttl).await?;
+        self.extended(extension, ttl, sent)
+    }
+
+    /// Takes the answer to an extension that was sent then.
+    pub(super) fn extended(&self, extension: Extension, ttl: Duration, sent: Instant) -> Result<()> {
+        // A loss is for good, also when nobody has looked at the deadline yet.
+        if let Some(cause) = self.lost_cause() {
+            return Err(lost(&self.key, cause));
+        }
+        match extension {
             Extension::Extended(lease) => {
                 let mut term = self.term();
-                if term.lost.is_none() {
-                    term.deadline = term.deadline.max(sent + reliable(ttl));
-                    term.expires_at = lease.expires_at;
-                    drop(term);
-                    self.changed.notify_waiters();
-                }
+                term.deadline = term.deadline.max(sent + reliable(ttl));
+                term.expires_at = lease.expires_at;
+                drop(term);
+                self.changed.notify_waiters();
                 Ok(())
             }
             Extension::Lost => Err(lost(&self.key, self.lose(LossCause::TakenOver))),
@@ -223,7 +232,8 @@ impl Held {
         }))
     }
 
-    fn lose(&self, cause: LossCause) -> LossCause {
+    /// Notes a loss. The first cause stands.
+    pub(super) fn lose(&self, cause: LossCause) -> LossCause {
         let mut term = self.term();
         if let Some(known) = term.lost {
             return known;

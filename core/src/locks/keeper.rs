@@ -1,4 +1,4 @@
-//! Automatic extension: one task per process keeps every lock that asked for it.
+//! Automatic extension: one task per process keeps every lock that asked for it, with one call for all that are due.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,16 +7,14 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::guard::Held;
-use crate::clock::SharedClock;
-use crate::task::Tasks;
+use super::named::Named;
 
 /// The locks that extend themselves. Clones share them.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(super) struct Keeper(Arc<Inner>);
 
+#[derive(Default)]
 struct Inner {
-    clock: SharedClock,
-    tasks: Tasks,
     agenda: Mutex<Agenda>,
     earlier: Notify,
 }
@@ -35,25 +33,27 @@ struct Kept {
 }
 
 impl Keeper {
-    pub(super) fn new(clock: SharedClock, tasks: Tasks) -> Self {
-        Self(Arc::new(Inner {
-            clock,
-            tasks,
-            agenda: Mutex::default(),
-            earlier: Notify::new(),
-        }))
+    pub(super) fn new() -> Self {
+        Self::default()
     }
 
     /// Extends this lock from now on, at most until `max_hold` after it was granted.
-    pub(super) fn keep(&self, held: &Arc<Held>, max_hold: Duration) {
+    pub(super) fn keep(&self, named: &Named, held: &Arc<Held>, max_hold: Duration) {
         let kept = Kept {
             held: held.clone(),
             until: held.granted + max_hold.min(Duration::from_hours(366 * 24)),
         };
-        self.plan(kept, held.granted + held.ttl / 3);
+        if self.plan(kept, held.granted + held.ttl / 3) {
+            let (keeper, named) = (self.clone(), named.clone());
+            named
+                .clone()
+                .tasks()
+                .run_until_closed(async move { keeper.run(&named).await });
+        }
     }
 
-    fn plan(&self, kept: Kept, due: Instant) {
+    /// Puts a lock on the agenda. Says whether the task is still to be started.
+    fn plan(&self, kept: Kept, due: Instant) -> bool {
         let mut agenda = self.agenda();
         let first = agenda
             .kept
@@ -62,24 +62,22 @@ impl Keeper {
         agenda.kept.insert((due, kept.held.token.clone()), kept);
         let start = !std::mem::replace(&mut agenda.running, true);
         drop(agenda);
-        if start {
-            let keeper = self.clone();
-            self.0.tasks.run_until_closed(async move { keeper.run().await });
-        } else if first {
+        if first && !start {
             self.0.earlier.notify_one();
         }
+        start
     }
 
-    async fn run(&self) {
+    async fn run(&self, named: &Named) {
         loop {
-            let now = self.0.clock.instant();
-            let (due, pause) = self.due(now);
-            for kept in due {
-                let keeper = self.clone();
-                // Each by itself: they share one round trip on the connection, and a slow one delays nobody.
-                self.0
-                    .tasks
-                    .in_background(async move { keeper.extend(kept).await });
+            let (due, pause) = self.due(named.instant());
+            if !due.is_empty() {
+                let (keeper, named) = (self.clone(), named.clone());
+                // A call that hangs must not delay those that become due meanwhile.
+                named
+                    .clone()
+                    .tasks()
+                    .in_background(async move { keeper.extend(&named, due).await });
             }
             tokio::select! {
                 () = self.0.earlier.notified() => {}
@@ -88,13 +86,19 @@ impl Keeper {
         }
     }
 
-    /// Takes what is due off the agenda; answers also how long nothing else is.
+    /// Takes what is due off the agenda, and what soon will be, so that one call serves many; answers also how long
+    /// nothing else is.
     fn due(&self, now: Instant) -> (Vec<Kept>, Duration) {
         let mut agenda = self.agenda();
         let mut due = Vec::new();
         while let Some(entry) = agenda.kept.first_entry() {
             let at = entry.key().0;
-            if at > now {
+            let early = if due.is_empty() {
+                Duration::ZERO
+            } else {
+                entry.get().held.ttl / 12
+            };
+            if at > now + early {
                 return (due, at - now);
             }
             due.push(entry.remove());
@@ -102,32 +106,54 @@ impl Keeper {
         (due, Duration::from_hours(1))
     }
 
-    async fn extend(&self, kept: Kept) {
-        let held = &kept.held;
-        if held.is_ended() || held.lost_cause().is_some() {
+    async fn extend(&self, named: &Named, due: Vec<Kept>) {
+        let now = named.instant();
+        let wanted: Vec<_> = due
+            .into_iter()
+            .filter_map(|kept| Some((kept.wanted(now)?, kept)))
+            .collect();
+        let locks: Vec<_> = wanted.iter().map(|(ttl, kept)| (&*kept.held, *ttl)).collect();
+        if locks.is_empty() {
             return;
         }
-        let now = self.0.clock.instant();
-        let left = kept.until.saturating_duration_since(now);
-        if left <= held.remaining() {
-            return held.reached_max_hold();
+        let answers = named.extend_all(&locks).await;
+        drop(locks);
+        for ((ttl, kept), answer) in wanted.into_iter().zip(answers) {
+            let outcome = answer.and_then(|extension| kept.held.extended(extension, ttl, now));
+            let next = match outcome {
+                // This one reached as far as any may.
+                Ok(()) if kept.until.saturating_duration_since(now) <= kept.held.ttl => {
+                    kept.held.reached_max_hold();
+                    continue;
+                }
+                Ok(()) => now + ttl / 3,
+                Err(error) => {
+                    tracing::warn!(%error, lock = %kept.held.key.name, "a lock could not be extended");
+                    // The local deadline ends this: `wanted` looks at it.
+                    named.instant()
+                        + (kept.held.ttl / 10).clamp(Duration::from_millis(5), Duration::from_secs(1))
+                }
+            };
+            self.plan(kept, next);
         }
-        let ttl = held.ttl.min(left);
-        let next = match held.extend(ttl).await {
-            // This one reached as far as any may.
-            Ok(()) if left <= held.ttl => return held.reached_max_hold(),
-            Ok(()) => now + ttl / 3,
-            Err(error) => {
-                tracing::warn!(%error, lock = %held.key.name, "a lock could not be extended");
-                // The local deadline ends this: `lost_cause` above.
-                self.0.clock.instant()
-                    + (held.ttl / 10).clamp(Duration::from_millis(5), Duration::from_secs(1))
-            }
-        };
-        self.plan(kept, next);
     }
 
     fn agenda(&self) -> MutexGuard<'_, Agenda> {
         self.0.agenda.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    /// How long this lock should live from now; `None` when it is not to be extended.
+    fn wanted(&self, now: Instant) -> Option<Duration> {
+        if self.held.is_ended() || self.held.lost_cause().is_some() {
+            return None;
+        }
+        let left = self.until.saturating_duration_since(now);
+        if left <= self.held.remaining() {
+            self.held.reached_max_hold();
+            return None;
+        }
+        Some(self.held.ttl.min(left))
     }
 }

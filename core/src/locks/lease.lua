@@ -1,70 +1,136 @@
 -- What the scripts of named locks share.
 --
--- KEYS[1] lease    text, fields parted by tabs: state, fence, token, acquired (ms), expires (ms), owner
--- KEYS[2] queue    sorted set of waiting tokens, by arrival
--- KEYS[3] waiters  hash: token -> end of its life (ms), tab, channel of its process
+-- A lock has three keys, all in one slot. KEYS lists them lock by lock:
+-- lease    text, fields parted by tabs: state, fence, tokens, acquired (ms), expires (ms), '1' if its owner may enter
+--          again, token of the release before, channel of the holder's process, owner
+-- queue    sorted set of waiting tokens, by arrival
+-- waiters  hash: token -> ttl (ms), '1' if it enters again, channel, owner, parted by tabs;
+--          '@' .. channel -> until when that process counts as alive (ms)
 --
--- The lease stays for a while after the lock has ended, so that the fence does not go back and so that an end
--- without a release is noticed: state is `held` until somebody releases it or notices that its time has passed.
+-- A lease is `held`; or `offered` to the first waiter, who has until `expires` to ask for it; or `ended`. It stays
+-- for a while after its end, so that the fence does not go back, and so that an end without a release is noticed:
+-- it is `held` until somebody releases it or notices that its time has passed.
+
+local RETENTION = 604800000
+-- How long a process counts as alive after its last sign of life, and how long a waiter may take to claim.
+local LIFE, CLAIM = 1500, 1000
+local QUEUE_LIFE = 60000
 
 local clock = redis.call('TIME')
 local now_us = clock[1] * 1000000 + clock[2]
 local now = math.floor(now_us / 1000)
+
+local lease_key, queue_key, waiters_key
+local function at(number)
+  lease_key, queue_key, waiters_key = KEYS[number * 3 - 2], KEYS[number * 3 - 1], KEYS[number * 3]
+end
+at(1)
 
 local function whole(number)
   return string.format('%.0f', number)
 end
 
 local function read_lease()
-  local text = redis.call('GET', KEYS[1])
+  local text = redis.pcall('GET', lease_key)
+  if type(text) == 'table' then return text end
   if not text then return nil end
-  local state, fence, token, acquired, expires, owner =
-    string.match(text, '^(%a+)\t(%d+)\t(%x+)\t(%d+)\t(%d+)\t(.*)$')
+  local state, fence, tokens, acquired, expires, again, before, channel, owner =
+    string.match(text, '^(%a+)\t(%d+)\t([%x,]+)\t(%d+)\t(%d+)\t(%d)\t(%x*)\t([^\t]*)\t(.*)$')
   if not state then return redis.error_reply('POSADA the lease cannot be read') end
   return {
-    state = state, fence = tonumber(fence), token = token, acquired = acquired,
-    expires = tonumber(expires), owner = owner,
+    state = state, fence = tonumber(fence), tokens = tokens, acquired = acquired, expires = tonumber(expires),
+    again = again, before = before, channel = channel, owner = owner,
   }
 end
 
 local function lease_text(lease)
-  return table.concat(
-    { lease.state, whole(lease.fence), lease.token, lease.acquired, whole(lease.expires), lease.owner }, '\t')
+  return table.concat({ lease.state, whole(lease.fence), lease.tokens, lease.acquired, whole(lease.expires),
+    lease.again, lease.before, lease.channel, lease.owner }, '\t')
 end
 
-local function write_lease(lease, retention)
-  redis.call('SET', KEYS[1], lease_text(lease), 'PX', whole(math.max(lease.expires - now, 0) + retention))
+local function set_arguments(lease)
+  return lease_key, lease_text(lease), 'PX', whole(math.max(lease.expires - now, 0) + RETENTION)
 end
 
--- Notices that a grant has ended by itself; answers its text the first time, an empty text otherwise. The caller
--- writes the lease.
-local function expire(lease)
-  if lease and lease.state == 'held' and lease.expires <= now then
-    lease.state = 'ended'
-    return lease_text(lease)
+local function write_lease(lease)
+  redis.call('SET', set_arguments(lease))
+end
+
+-- A server without memory refuses to write, and must still let go. The clock keeps the fence from going back.
+local function save_lease(lease)
+  local written = redis.pcall('SET', set_arguments(lease))
+  if not written.err then return true end
+  redis.call('DEL', lease_key)
+  return false
+end
+
+local function owns(lease, token)
+  return lease.tokens == token or string.find(',' .. lease.tokens .. ',', ',' .. token .. ',', 1, true) ~= nil
+end
+
+-- Looks whether the lease has ended by itself. Answers the text of a grant that did, the first time, and an empty
+-- text otherwise; and whether the lease is to be written.
+local function settle(lease)
+  if not lease or lease.state == 'ended' or lease.expires > now then return '', false end
+  local was = lease.state
+  lease.state = 'ended'
+  if was == 'held' then return lease_text(lease), true end
+  -- Nobody claimed the offer. A process that was silent since then has probably ended, and so have its waiters.
+  local life = redis.call('HGET', waiters_key, '@' .. lease.channel)
+  if life and tonumber(life) - LIFE <= tonumber(lease.acquired) then
+    redis.call('HDEL', waiters_key, '@' .. lease.channel)
   end
-  return ''
+  return '', true
 end
 
--- The token and the channel of the first waiter who is alive. Dead ones are forgotten.
-local function first_waiter()
-  while true do
-    local token = redis.call('ZRANGE', KEYS[2], 0, 0)[1]
-    if not token then return nil end
-    local life = redis.call('HGET', KEYS[3], token)
-    local ends, channel
-    if life then ends, channel = string.match(life, '^(%d+)\t(.*)$') end
-    if ends and tonumber(ends) > now then return token, channel end
-    redis.call('ZREM', KEYS[2], token)
-    redis.call('HDEL', KEYS[3], token)
-  end
+local function is_live(lease)
+  return lease and lease.state ~= 'ended'
 end
 
 local function leave_queue(token)
-  if redis.call('ZREM', KEYS[2], token) == 1 then redis.call('HDEL', KEYS[3], token) end
+  if redis.call('ZREM', queue_key, token) == 1 then redis.call('HDEL', waiters_key, token) end
 end
 
-local function wake_first()
-  local token, channel = first_waiter()
-  if token then redis.call('PUBLISH', channel, token) end
+-- The first waiter who is alive. Dead ones are forgotten.
+local function first_waiter()
+  while true do
+    local token = redis.call('ZRANGE', queue_key, 0, 0)[1]
+    if not token then return nil end
+    local entry = redis.call('HGET', waiters_key, token)
+    if entry then
+      local ttl, again, channel, owner = string.match(entry, '^(%d+)\t(%d)\t([^\t]*)\t(.*)$')
+      local life = redis.call('HGET', waiters_key, '@' .. channel)
+      if life and tonumber(life) > now then
+        return { token = token, ttl = tonumber(ttl), again = again, channel = channel, owner = owner }
+      end
+    end
+    leave_queue(token)
+    redis.call('HDEL', waiters_key, token)
+  end
+end
+
+-- A sign of life of a process. Answers whether it counted as dead.
+local function live_on(channel)
+  local life = redis.call('HGET', waiters_key, '@' .. channel)
+  redis.call('HSET', waiters_key, '@' .. channel, whole(now + LIFE))
+  redis.call('PEXPIRE', waiters_key, QUEUE_LIFE)
+  redis.call('PEXPIRE', queue_key, QUEUE_LIFE)
+  return not life or tonumber(life) <= now
+end
+
+-- Gives a lock that nobody holds to the first waiter. One of the calling process holds it at once, because the
+-- answer tells; any other process is told by a message, and its waiter has to ask. Answers the lease, or nil.
+local function hand_over(last, channel)
+  local first = first_waiter()
+  if not first then return nil end
+  leave_queue(first.token)
+  local near = first.channel == channel
+  local lease = {
+    state = near and 'held' or 'offered', fence = math.max((last and last.fence or 0) + 1, now_us),
+    tokens = first.token, acquired = whole(now), expires = now + (near and first.ttl or CLAIM),
+    again = first.again, before = last and last.before or '', channel = first.channel, owner = first.owner,
+  }
+  if not save_lease(lease) then return nil end
+  if not near then redis.call('PUBLISH', first.channel, first.token) end
+  return lease
 end

@@ -1,7 +1,8 @@
 //! Named locks in memory: the executable specification of the scripts, for one process.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -9,7 +10,8 @@ use tokio::sync::broadcast;
 
 use super::model::{LockState, Release};
 use super::store::{
-    Attempt, Extension, Found, Grant, HEARTBEAT, Lease, LockKey, LockStore, RETENTION, Released, Wake, Wakes,
+    Attempt, Beat, CLAIM, Extension, Found, Grant, HandOver, LIFE, Lease, LockKey, LockStore, MAX_ENTRIES,
+    RETENTION, Released, Renewal, Wake, Wakes,
 };
 use crate::clock::SharedClock;
 use crate::error::Result;
@@ -22,7 +24,7 @@ const BACKLOG: usize = 1024;
 pub(crate) struct MemoryLocks {
     clock: SharedClock,
     locks: Mutex<Locks>,
-    wakes: broadcast::Sender<(String, String)>,
+    wakes: broadcast::Sender<(String, Wake)>,
 }
 
 #[derive(Debug, Default)]
@@ -36,16 +38,34 @@ struct Locks {
 #[derive(Debug, Default)]
 struct Lock {
     last: Option<Lease>,
-    /// Whether `last` has neither been released nor been reported as expired.
-    held: bool,
+    state: State,
+    /// The holder's process, and whether its owner may enter again.
+    process: String,
+    again: bool,
+    /// The token of the last release.
+    before: String,
     queue: VecDeque<Waiter>,
+    /// Until when each process with waiters counts as alive.
+    alive: BTreeMap<String, DateTime<Utc>>,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq)]
+enum State {
+    Held,
+    /// Handed to a waiter of another process, who has not asked for it yet.
+    Offered,
+    /// Released, forced away, or noticed to have ended by itself.
+    #[default]
+    Ended,
 }
 
 #[derive(Debug)]
 struct Waiter {
     token: String,
     process: String,
-    alive_until: DateTime<Utc>,
+    owner: String,
+    ttl: Duration,
+    again: bool,
 }
 
 impl MemoryLocks {
@@ -61,11 +81,10 @@ impl MemoryLocks {
         self.locks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells the first waiter that it is its turn.
-    fn wake_first(&self, lock: &Lock) {
-        if let Some(first) = lock.queue.front() {
-            // Nobody listening yet is fine: a waiter asks again by itself.
-            let _ = self.wakes.send((first.process.clone(), first.token.clone()));
+    /// Nobody listening yet is fine: a beat tells the same.
+    fn tell(&self, wake: Option<(String, Wake)>) {
+        if let Some(wake) = wake {
+            let _ = self.wakes.send(wake);
         }
     }
 }
@@ -87,52 +106,171 @@ impl Lock {
     }
 
     fn live(&self) -> Option<&Lease> {
-        self.last.as_ref().filter(|_| self.held)
+        self.last.as_ref().filter(|_| self.state != State::Ended)
     }
 
-    /// Notices that the grant has ended by itself; answers it the first time.
-    fn expire(&mut self, now: DateTime<Utc>) -> Option<Lease> {
+    fn owns(&self, token: &str) -> bool {
+        self.live()
+            .is_some_and(|lease| lease.token.split(',').any(|one| one == token))
+    }
+
+    /// Notices that the lease has ended by itself; answers a grant that did, the first time.
+    fn settle(&mut self, now: DateTime<Utc>) -> Option<Lease> {
         let dead = self.live().filter(|lease| lease.expires_at <= now).cloned()?;
-        self.held = false;
-        Some(dead)
+        let was = std::mem::replace(&mut self.state, State::Ended);
+        if was == State::Held {
+            return Some(dead);
+        }
+        // Nobody claimed the offer. A process that was silent since then has probably ended.
+        let silent = |end: &DateTime<Utc>| *end - delta(LIFE) <= dead.acquired_at;
+        if self.alive.get(&self.process).is_some_and(silent) {
+            self.alive.remove(&self.process);
+        }
+        None
     }
 
-    fn forget_dead_waiters(&mut self, now: DateTime<Utc>) {
-        while self.queue.front().is_some_and(|first| first.alive_until <= now) {
+    /// The first waiter who is alive. Dead ones are forgotten.
+    fn first(&mut self, now: DateTime<Utc>) -> Option<&Waiter> {
+        while let Some(first) = self.queue.front() {
+            if self.alive.get(&first.process).is_some_and(|end| *end > now) {
+                break;
+            }
             self.queue.pop_front();
         }
+        self.queue.front()
     }
 
-    fn position(&self, token: &str) -> Option<usize> {
-        self.queue.iter().position(|waiter| waiter.token == token)
+    fn leave_queue(&mut self, token: &str) {
+        self.queue.retain(|waiter| waiter.token != token);
     }
 
-    fn grant(&mut self, attempt: Attempt<'_>, now: DateTime<Utc>) -> Lease {
+    /// A sign of life; answers whether the process counted as dead.
+    fn live_on(&mut self, process: &str, now: DateTime<Utc>) -> bool {
+        let before = self.alive.insert(process.to_owned(), now + delta(LIFE));
+        before.is_none_or(|end| end <= now)
+    }
+
+    fn grant(&mut self, waiter: Waiter, state: State, ttl: Duration, now: DateTime<Utc>) -> Lease {
+        self.leave_queue(&waiter.token);
         let last_fence = self.last.as_ref().map_or(0, |lease| lease.fence);
         let lease = Lease {
-            token: attempt.token.to_owned(),
-            owner: attempt.owner.to_owned(),
+            token: waiter.token,
+            owner: waiter.owner,
             fence: (last_fence + 1).max(u64::try_from(now.timestamp_micros()).unwrap_or(0)),
             acquired_at: now,
-            expires_at: now + delta(attempt.ttl),
+            expires_at: now + delta(ttl),
         };
-        self.queue.retain(|waiter| waiter.token != attempt.token);
+        (self.process, self.again) = (waiter.process, waiter.again);
         self.last = Some(lease.clone());
-        self.held = true;
+        self.state = state;
         lease
     }
 
-    fn enqueue(&mut self, token: &str, process: &str, now: DateTime<Utc>) {
-        let alive_until = now + delta(HEARTBEAT);
-        match self.queue.iter_mut().find(|waiter| waiter.token == token) {
-            Some(waiter) => waiter.alive_until = alive_until,
-            None => self.queue.push_back(Waiter {
-                token: token.to_owned(),
-                process: process.to_owned(),
-                alive_until,
-            }),
+    /// Gives a lock that nobody holds to the first waiter: at once if it is one of `process`, otherwise as an offer.
+    /// Answers the grant, and the message for the other process.
+    fn hand_over(&mut self, process: &str, now: DateTime<Utc>) -> (Option<Lease>, Option<(String, Wake)>) {
+        let Some(first) = self.first(now) else {
+            return (None, None);
+        };
+        let (is_near, ttl) = (first.process == process, first.ttl);
+        let Some(first) = self.queue.pop_front() else {
+            return (None, None);
+        };
+        if is_near {
+            return (Some(self.grant(first, State::Held, ttl, now)), None);
+        }
+        let message = (first.process.clone(), Wake::Waiter(first.token.clone()));
+        self.grant(first, State::Offered, CLAIM, now);
+        (None, Some(message))
+    }
+
+    /// Lets a grant live, and an offer become one.
+    fn enter(&mut self, attempt: Attempt<'_>, now: DateTime<Utc>) -> Option<Grant> {
+        let again = self.state == State::Held
+            && self.again
+            && attempt.again
+            && self.live().is_some_and(|lease| lease.owner == attempt.owner);
+        let (owns, was) = (self.owns(attempt.token), self.state);
+        if !owns && !again {
+            return None;
+        }
+        self.leave_queue(attempt.token);
+        let lease = self.last.as_mut()?;
+        if !owns {
+            if lease.token.split(',').count() >= MAX_ENTRIES {
+                return Some(Grant::Full);
+            }
+            lease.token = format!("{},{}", lease.token, attempt.token);
+        } else if was == State::Offered {
+            (lease.acquired_at, lease.expires_at) = (now, now);
+            attempt.process.clone_into(&mut self.process);
+            self.state = State::Held;
+        }
+        lease.expires_at = lease.expires_at.max(now + delta(attempt.ttl));
+        Some(Grant::Granted(lease.clone()))
+    }
+
+    fn end(&mut self, now: DateTime<Utc>) {
+        self.state = State::Ended;
+        if let Some(lease) = &mut self.last {
+            lease.expires_at = now;
         }
     }
+
+    /// Ends what this token holds or was offered.
+    fn release(&mut self, token: &str, now: DateTime<Utc>) -> Released {
+        let was = self.state;
+        let Some(lease) = &mut self.last else {
+            return Released::NotOwner;
+        };
+        if lease.token != token {
+            let others: Vec<_> = lease.token.split(',').filter(|one| *one != token).collect();
+            lease.token = others.join(",");
+            return Released::Left;
+        }
+        let ended = lease.clone();
+        self.end(now);
+        if was == State::Offered {
+            return Released::Done(Release::AlreadyReleased, None);
+        }
+        token.clone_into(&mut self.before);
+        Released::Done(Release::Released, Some(ended))
+    }
+
+    /// What a request that is not granted learns; it waits in the queue if it wants to.
+    fn busy(&mut self, attempt: Attempt<'_>, now: DateTime<Utc>) -> Grant {
+        let position = |lock: &Self| lock.queue.iter().position(|waiter| waiter.token == attempt.token);
+        if attempt.waits {
+            if position(self).is_none() {
+                self.queue.push_back(Waiter::of(attempt));
+            }
+            self.live_on(attempt.process, now);
+        }
+        let live = self.live();
+        Grant::Busy {
+            holder: live.map_or_else(String::new, |lease| lease.owner.clone()),
+            remaining: remaining(live, now),
+            ahead: position(self).unwrap_or(self.queue.len()),
+        }
+    }
+}
+
+impl Waiter {
+    fn of(attempt: Attempt<'_>) -> Self {
+        Self {
+            token: attempt.token.to_owned(),
+            process: attempt.process.to_owned(),
+            owner: attempt.owner.to_owned(),
+            ttl: attempt.ttl,
+            again: attempt.again,
+        }
+    }
+}
+
+fn remaining(live: Option<&Lease>, now: DateTime<Utc>) -> Duration {
+    live.map_or(TimeDelta::zero(), |lease| lease.expires_at - now)
+        .to_std()
+        .unwrap_or_default()
 }
 
 #[async_trait]
@@ -141,77 +279,105 @@ impl LockStore for MemoryLocks {
         let now = self.clock.now();
         let mut locks = self.locks();
         let lock = locks.lock(attempt.key, now);
-        let expired = lock.expire(now);
-        lock.forget_dead_waiters(now);
-        let first = lock.queue.front().map(|waiter| waiter.token.as_str());
-        let is_repeated = lock.live().is_some_and(|lease| lease.token == attempt.token);
-        let answer = match lock.last.as_mut().filter(|_| lock.held) {
-            Some(lease) if is_repeated => {
-                // The caller counts its time from this request.
-                lease.expires_at = lease.expires_at.max(now + delta(attempt.ttl));
-                Grant::Granted(lease.clone())
+        let expired = lock.settle(now);
+        let mut answer = lock.enter(attempt, now);
+        if answer.is_none() && lock.live().is_none() {
+            let token = attempt.token;
+            if lock.first(now).is_none_or(|first| first.token == token) {
+                let lease = lock.grant(Waiter::of(attempt), State::Held, attempt.ttl, now);
+                answer = Some(Grant::Granted(lease));
+            } else {
+                self.tell(lock.hand_over("", now).1);
             }
-            None if first.is_none_or(|first| first == attempt.token) => {
-                Grant::Granted(lock.grant(attempt, now))
-            }
-            _ => {
-                if let Some(process) = attempt.process {
-                    lock.enqueue(attempt.token, process, now);
-                }
-                let live = lock.live();
-                Grant::Busy {
-                    holder: live.map_or_else(String::new, |lease| lease.owner.clone()),
-                    remaining: live
-                        .map_or(TimeDelta::zero(), |lease| lease.expires_at - now)
-                        .to_std()
-                        .unwrap_or_default(),
-                    ahead: lock.position(attempt.token).unwrap_or(lock.queue.len()),
-                }
-            }
+        }
+        let answer = answer.unwrap_or_else(|| lock.busy(attempt, now));
+        Ok(Found { answer, expired })
+    }
+
+    async fn beat(&self, key: &LockKey, process: &str) -> Result<Found<Beat>> {
+        let now = self.clock.now();
+        let mut locks = self.locks();
+        let lock = locks.lock(key, now);
+        let expired = lock.settle(now);
+        let was_dead = lock.live_on(process, now);
+        if lock.live().is_none() {
+            self.tell(lock.hand_over("", now).1);
+        }
+        let is_next = lock.first(now).is_some_and(|first| first.process == process);
+        let live = lock.live();
+        let answer = Beat {
+            tokens: live.map_or_else(String::new, |lease| lease.token.clone()),
+            remaining: remaining(live, now),
+            was_dead,
+            is_next,
         };
         Ok(Found { answer, expired })
     }
 
-    async fn extend(&self, key: &LockKey, token: &str, ttl: std::time::Duration) -> Result<Found<Extension>> {
+    async fn extend(&self, renewals: &[Renewal<'_>]) -> Vec<Result<Found<Extension>>> {
+        let now = self.clock.now();
+        let mut locks = self.locks();
+        let one = |renewal: &Renewal<'_>| {
+            let lock = locks.lock(renewal.key, now);
+            let expired = lock.settle(now);
+            let holds = lock.state == State::Held && lock.owns(renewal.token);
+            let answer = match lock.last.as_mut().filter(|_| holds) {
+                Some(lease) => {
+                    lease.expires_at = lease.expires_at.max(now + delta(renewal.ttl));
+                    Extension::Extended(lease.clone())
+                }
+                None => Extension::Lost,
+            };
+            if lock.live().is_none() {
+                self.tell(lock.hand_over("", now).1);
+            }
+            Ok(Found { answer, expired })
+        };
+        renewals.iter().map(one).collect()
+    }
+
+    async fn release(&self, key: &LockKey, token: &str, process: &str) -> Result<Found<HandOver>> {
         let now = self.clock.now();
         let mut locks = self.locks();
         let lock = locks.lock(key, now);
-        let expired = lock.expire(now);
-        let answer = match lock
-            .last
-            .as_mut()
-            .filter(|lease| lock.held && lease.token == token)
-        {
-            Some(lease) => {
-                lease.expires_at = lease.expires_at.max(now + delta(ttl));
-                Extension::Extended(lease.clone())
+        let expired = lock.settle(now);
+        lock.leave_queue(token);
+        let is_mine = |lease: &Lease| lease.token.split(',').any(|one| one == token);
+        let released = if lock.owns(token) {
+            lock.release(token, now)
+        } else if lock.live().is_some() {
+            if lock.before == token {
+                Released::Done(Release::AlreadyReleased, None)
+            } else {
+                Released::NotOwner
             }
-            None => Extension::Lost,
+        } else if expired.as_ref().is_some_and(is_mine) {
+            Released::Done(Release::Expired, None)
+        } else {
+            Released::Done(Release::AlreadyReleased, None)
         };
+        let mut next = None;
+        if lock.live().is_none() {
+            let (lease, message) = lock.hand_over(process, now);
+            next = lease;
+            self.tell(message);
+        }
+        let answer = HandOver { released, next };
         Ok(Found { answer, expired })
     }
 
-    async fn release(&self, key: &LockKey, token: &str) -> Result<Found<Released>> {
+    async fn force_release(&self, key: &LockKey) -> Result<Found<Option<Lease>>> {
         let now = self.clock.now();
         let mut locks = self.locks();
         let lock = locks.lock(key, now);
-        let expired = lock.expire(now);
-        lock.queue.retain(|waiter| waiter.token != token);
-        let live_is_mine = lock.live().map(|lease| lease.token == token);
-        let answer = match live_is_mine {
-            Some(true) => {
-                lock.held = false;
-                Released::Done(Release::Released, lock.last.clone())
-            }
-            Some(false) => Released::NotOwner,
-            None if expired.as_ref().is_some_and(|lease| lease.token == token) => {
-                Released::Done(Release::Expired, None)
-            }
-            None => Released::Done(Release::AlreadyReleased, None),
-        };
-        lock.forget_dead_waiters(now);
-        if !lock.held {
-            self.wake_first(lock);
+        let expired = lock.settle(now);
+        let answer = lock.live().cloned();
+        if let Some(lease) = &answer {
+            self.tell(Some((lock.process.clone(), Wake::Forced(lease.token.clone()))));
+            lock.end(now);
+        }
+        if lock.live().is_none() {
+            self.tell(lock.hand_over("", now).1);
         }
         Ok(Found { answer, expired })
     }
@@ -229,7 +395,7 @@ impl LockStore for MemoryLocks {
                 waiters: lock
                     .queue
                     .iter()
-                    .filter(|waiter| waiter.alive_until > now)
+                    .filter(|waiter| lock.alive.get(&waiter.process).is_some_and(|end| *end > now))
                     .count(),
             })
         }))
@@ -246,7 +412,7 @@ impl LockStore for MemoryLocks {
 
 struct MemoryWakes {
     process: String,
-    receiver: broadcast::Receiver<(String, String)>,
+    receiver: broadcast::Receiver<(String, Wake)>,
     started: bool,
 }
 
@@ -259,7 +425,7 @@ impl Wakes for MemoryWakes {
         }
         loop {
             match self.receiver.recv().await {
-                Ok((process, token)) if process == self.process => return Wake::Waiter(token),
+                Ok((process, wake)) if process == self.process => return wake,
                 Ok(_) => {}
                 Err(broadcast::error::RecvError::Lagged(_)) => return Wake::Everybody,
                 Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
@@ -268,7 +434,7 @@ impl Wakes for MemoryWakes {
     }
 }
 
-fn delta(duration: std::time::Duration) -> TimeDelta {
+fn delta(duration: Duration) -> TimeDelta {
     TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
 }
 
@@ -292,7 +458,9 @@ mod tests {
                 token: "a",
                 owner: "ana",
                 ttl: RETENTION,
-                process: None,
+                process: "a process",
+                waits: false,
+                again: false,
             };
             store.acquire(attempt).await.unwrap();
             clock.advance(RETENTION / 100);

@@ -3,7 +3,8 @@
 //! Promises:
 //! * One holder at a time per name, while clocks drift by less than a hundredth; for what must hold in any case there
 //!   is the [fence](LockGuard::fence).
-//! * Waiters are served in the order of arrival, woken by one subscription per process, without polling.
+//! * Waiters are served in the order of arrival. A release hands the lock to the first of them in the same step, and
+//!   tells one process. However many wait, each process has one subscription, and sends one sign of life for all.
 //! * A holder is told when its lock is lost, at its own monotonic deadline, even when Redis is silent.
 //! * A cancelled caller leaves nothing behind: tokens are chosen before they are sent, and everything is repeatable.
 //! * Holds count units per night, atomically: no night is ever given out beyond its capacity, and back-to-back stays
@@ -40,6 +41,7 @@ mod claim;
 #[cfg(test)]
 mod explore;
 mod guard;
+mod holding;
 mod holds;
 mod keeper;
 mod memory;
@@ -65,7 +67,7 @@ use named::Named;
 pub(crate) use redis::RedisLocks;
 pub(crate) use store::LockStore;
 #[cfg(any(test, feature = "testkit"))]
-pub(crate) use store::{Attempt, Extension, Grant, LockKey, Released};
+pub(crate) use store::{Attempt, Extension, Grant, Lease, LockKey, Released, Renewal};
 
 use crate::clock::SharedClock;
 use crate::error::{Error, Result, codes};
@@ -103,20 +105,22 @@ impl LockManager {
     /// releases, and dropping the future gives the claim up in the background; neither leaves a lock behind.
     ///
     /// # Errors
-    /// `locks.contended` (facts `holder`, `remaining_ms`) when the wait is over; `locks.invalid_name`,
+    /// `locks.contended` (facts `holder`, `remaining_ms`, `position`) when the wait is over; `locks.too_many_entries`
+    /// for an owner who has [entered](AcquireOptions::reentrant) 64 times; `locks.invalid_name`,
     /// `locks.invalid_duration`, `locks.invalid_owner` with the field; `redis.*`; `posada.closed`.
     pub async fn acquire(&self, name: &str, options: &AcquireOptions) -> Result<LockGuard> {
-        self.named.acquire(name, options).await
+        self.named.acquire(name, options, true).await
     }
 
     /// Takes a lock if that is possible at once; `None` when somebody else holds it or waits for it. A `wait` in the
-    /// options is ignored. Otherwise as [`acquire`](Self::acquire).
+    /// options is ignored, and a refusal is audited only if they [say so](AcquireOptions::audit_misses). Otherwise as
+    /// [`acquire`](Self::acquire).
     ///
     /// # Errors
     /// As [`acquire`](Self::acquire), without `locks.contended`.
     pub async fn try_acquire(&self, name: &str, options: &AcquireOptions) -> Result<Option<LockGuard>> {
         let options = options.clone().wait(std::time::Duration::ZERO);
-        match self.named.acquire(name, &options).await {
+        match self.named.acquire(name, &options, options.audit_misses).await {
             Ok(guard) => Ok(Some(guard)),
             Err(error) if error.is(codes::LOCKS_CONTENDED) => Ok(None),
             Err(error) => Err(error),
@@ -140,6 +144,23 @@ impl LockManager {
     /// `locks.not_owner` when somebody else holds the lock; `locks.invalid_name`; `redis.*`.
     pub async fn release(&self, tenant: Option<&TenantId>, name: &str, token: &str) -> Result<Release> {
         self.named.release_by_token(tenant, name, token).await
+    }
+
+    /// Takes a lock away from whoever holds it, and gives it to the first waiter. Answers the owner who lost it; `None`
+    /// when nobody held it. The holder's guard is told at once, and the audit gets a row `released` with the reason.
+    ///
+    /// The holder may still be at work: what it does is safe only if the protected thing checks the fence. When Redis
+    /// is down this fails. Cancel-safe: dropping the future may or may not have ended the lock.
+    ///
+    /// # Errors
+    /// `locks.invalid_name`, `locks.invalid_reason` with the field; `redis.*`.
+    pub async fn force_release(
+        &self,
+        tenant: Option<&TenantId>,
+        name: &str,
+        reason: &str,
+    ) -> Result<Option<String>> {
+        self.named.force_release(tenant, name, reason).await
     }
 
     /// Holds the nights of a stay, all of them or none.

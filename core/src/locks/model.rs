@@ -13,6 +13,9 @@ use crate::text;
 /// Longest owner, session or user, in bytes.
 pub(crate) const MAX_OWNER_BYTES: usize = 255;
 
+/// Longest reason of a release by force, in bytes.
+pub(super) const MAX_REASON_BYTES: usize = 500;
+
 /// The name of a lock, such as `reservation:guest123`: 1 to 200 bytes without control characters.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LockName(Arc<str>);
@@ -65,6 +68,8 @@ pub struct AcquireOptions {
     pub(super) auto_extend: bool,
     pub(super) max_hold: Duration,
     pub(super) tenant: Option<TenantId>,
+    pub(super) reentrant: bool,
+    pub(super) audit_misses: bool,
 }
 
 impl AcquireOptions {
@@ -84,6 +89,8 @@ impl AcquireOptions {
             auto_extend: false,
             max_hold: Duration::from_mins(10),
             tenant: None,
+            reentrant: false,
+            audit_misses: false,
         }
     }
 
@@ -130,12 +137,32 @@ impl AcquireOptions {
         self
     }
 
+    /// Lets the same [`owner`](Self::owner) enter again while it holds the lock, by whatever task or process: it gets
+    /// the same fence, and the lock is free when every entry was released. All entries must ask for it, and an owner
+    /// must be given: choose one that nobody else can have, such as the id of a request.
+    #[must_use]
+    pub fn reentrant(mut self, on: bool) -> Self {
+        self.reentrant = on;
+        self
+    }
+
+    /// Audits also the refusals of [`try_acquire`](super::LockManager::try_acquire). They are not by default: asking
+    /// whether a lock is free is no conflict, and a loop that asks would fill the audit.
+    #[must_use]
+    pub fn audit_misses(mut self, on: bool) -> Self {
+        self.audit_misses = on;
+        self
+    }
+
     pub(super) fn check(&self) -> Result<()> {
         check_duration("ttl", self.ttl, Self::MIN_TTL, Self::MAX_TTL)?;
         check_duration("wait", self.wait, Duration::ZERO, Self::MAX_WAIT)?;
         check_duration("max_hold", self.max_hold, Self::MIN_TTL, Duration::MAX)?;
         if let Some(owner) = &self.owner {
             check_owner("owner", owner)?;
+        } else if self.reentrant {
+            let what = "must be given for a lock that its owner may enter again";
+            return Err(Error::field_invalid(codes::LOCKS_INVALID_OWNER, "owner", what));
         }
         Ok(())
     }
@@ -193,6 +220,8 @@ pub enum LossCause {
     TakenOver,
     /// Automatic extension ended at `max_hold`.
     MaxHold,
+    /// Somebody released it [by force](super::LockManager::force_release).
+    Forced,
 }
 
 impl LossCause {
@@ -202,6 +231,7 @@ impl LossCause {
             Self::Expired => "expired",
             Self::TakenOver => "taken_over",
             Self::MaxHold => "max_hold",
+            Self::Forced => "forced",
         }
     }
 }
@@ -257,6 +287,7 @@ mod tests {
             (AcquireOptions::new().max_hold(Duration::ZERO), "max_hold"),
             (AcquireOptions::new().owner(""), "owner"),
             (AcquireOptions::new().owner("a\0"), "owner"),
+            (AcquireOptions::new().reentrant(true), "owner"),
         ] {
             assert_eq!(options.check().unwrap_err().field(), Some(field));
         }

@@ -8,10 +8,11 @@ use serde_json::{Value, json};
 use super::audit::{Audit, AuditEntry, AuditEvent, shown_token};
 use super::claim::Claim;
 use super::guard::{Held, LockGuard};
+use super::holding::Holding;
 use super::keeper::Keeper;
-use super::model::{AcquireOptions, LockName, LockState, Release};
-use super::store::{Attempt, Extension, Grant, Lease, LockKey, LockStore, Released};
-use super::waiting::{Waiter, Waiting};
+use super::model::{AcquireOptions, LockName, LockState, LossCause, MAX_REASON_BYTES, Release, check_text};
+use super::store::{Attempt, Beat, Extension, Grant, Lease, LockKey, LockStore, Released, Renewal};
+use super::waiting::Waiting;
 use crate::clock::SharedClock;
 use crate::error::{Error, Result, codes};
 use crate::task::Tasks;
@@ -28,6 +29,7 @@ struct Inner {
     tasks: Tasks,
     audit: Audit,
     waiting: Waiting,
+    holding: Holding,
     keeper: Keeper,
 }
 
@@ -35,8 +37,9 @@ impl Named {
     pub(super) fn new(store: Arc<dyn LockStore>, clock: SharedClock, tasks: Tasks, audit: Audit) -> Self {
         Self(Arc::new(Inner {
             store,
-            keeper: Keeper::new(clock.clone(), tasks.clone()),
+            keeper: Keeper::new(),
             waiting: Waiting::new(rng::token()),
+            holding: Holding::default(),
             clock,
             tasks,
             audit,
@@ -47,22 +50,40 @@ impl Named {
         &self.0.tasks
     }
 
+    pub(super) fn store(&self) -> &dyn LockStore {
+        &*self.0.store
+    }
+
+    pub(super) fn waiting(&self) -> &Waiting {
+        &self.0.waiting
+    }
+
     pub(super) fn instant(&self) -> Instant {
         self.0.clock.instant()
     }
 
-    pub(super) async fn acquire(&self, name: &str, options: &AcquireOptions) -> Result<LockGuard> {
+    /// `audited`: whether a refusal is worth a row of the audit.
+    pub(super) async fn acquire(
+        &self,
+        name: &str,
+        options: &AcquireOptions,
+        audited: bool,
+    ) -> Result<LockGuard> {
         let key = LockKey {
             tenant: options.tenant.clone(),
             name: LockName::parse(name)?,
         };
         options.check()?;
-        let (key, lease, sent) = Claim::new(self, key, options).pursue(options.wait).await?;
+        self.0.waiting.listen(self);
+        let (key, lease, sent) = Claim::new(self, key, options, audited)
+            .pursue(options.wait)
+            .await?;
         count("acquire", "success");
         self.note(&key, AuditEvent::Acquired, acquired_details(&lease, options.ttl));
         let held = Arc::new(Held::new(self.clone(), key, lease, options.ttl, sent));
+        self.0.holding.add(&held);
         if options.auto_extend {
-            self.0.keeper.keep(&held, options.max_hold);
+            self.0.keeper.keep(self, &held, options.max_hold);
         }
         Ok(LockGuard::new(held))
     }
@@ -82,15 +103,40 @@ impl Named {
         Ok(found.answer)
     }
 
-    /// Ends whatever a claim that nobody pursues any more has left on the server.
-    pub(super) async fn withdraw(&self, key: &LockKey, token: &str) -> Result<Released> {
-        let found = self.0.store.release(key, token).await?;
+    /// A sign of life for the waiters of this process.
+    pub(super) async fn beat(&self, key: &LockKey) -> Result<Beat> {
+        let found = self.0.store.beat(key, self.process()).await?;
         self.note_expired(key, found.expired.as_ref());
         Ok(found.answer)
     }
 
-    pub(super) fn enter_queue(&self, token: &str) -> Waiter {
-        self.0.waiting.enter(token, &self.0.store, &self.0.tasks)
+    /// Ends whatever this token has on the server, and passes on what comes back.
+    pub(super) async fn let_go(&self, key: &LockKey, token: &str) -> Result<Released> {
+        let sent = self.instant();
+        let outcome = self.0.store.release(key, token, self.process()).await;
+        if !matches!(&outcome, Ok(found) if matches!(found.answer.released, Released::Done(Release::Released, _)))
+        {
+            // An earlier answer may be lost, and with it that one of our waiters has the lock.
+            self.0.waiting.look_by(key, sent);
+        }
+        let found = outcome?;
+        self.note_expired(key, found.expired.as_ref());
+        if let Some(lease) = found.answer.next {
+            self.0.waiting.give((lease, sent));
+        }
+        Ok(found.answer.released)
+    }
+
+    /// Locks of ours were ended by somebody else.
+    pub(super) fn was_forced(&self, tokens: &str) {
+        for held in self.0.holding.find(tokens) {
+            held.lose(LossCause::Forced);
+        }
+    }
+
+    /// A guard is gone.
+    pub(super) fn forget(&self, token: &str) {
+        self.0.holding.remove(token);
     }
 
     pub(super) fn process(&self) -> &str {
@@ -98,31 +144,59 @@ impl Named {
     }
 
     /// Notes that a claim was refused.
-    pub(super) fn note_conflict(&self, key: &LockKey, owner: &str, holder: &str) {
+    pub(super) fn note_conflict(&self, key: &LockKey, owner: &str, holder: &str, audited: bool) {
         count("acquire", "conflict");
+        if !audited {
+            return;
+        }
         let details = json!({"session_id": null, "user_id": owner, "reason": "held", "holder": holder});
         self.note(key, AuditEvent::Conflict, details);
     }
 
+    /// Extends one lock because its holder says so.
     pub(super) async fn extend(&self, held: &Held, ttl: Duration) -> Result<Extension> {
-        let found = self.0.store.extend(&held.key, &held.token, ttl).await?;
-        self.note_expired(&held.key, found.expired.as_ref());
-        let result = match &found.answer {
-            Extension::Extended(lease) => {
-                self.note(&held.key, AuditEvent::Extended, extended_details(lease, ttl));
-                "success"
-            }
-            Extension::Lost => "failed",
-        };
-        count("extend", result);
-        metrics::counter!(names::LOCK_EXTENSIONS_TOTAL, "result" => result).increment(1);
-        Ok(found.answer)
+        let extension = self
+            .extend_all(&[(held, ttl)])
+            .await
+            .pop()
+            .unwrap_or(Ok(Extension::Lost))?;
+        if let Extension::Extended(lease) = &extension {
+            self.note(&held.key, AuditEvent::Extended, extended_details(lease, ttl));
+        }
+        Ok(extension)
+    }
+
+    /// Extends locks in one call. It is not audited: automatic extension would fill the table with nothing new.
+    pub(super) async fn extend_all(&self, locks: &[(&Held, Duration)]) -> Vec<Result<Extension>> {
+        let renewals: Vec<_> = locks
+            .iter()
+            .map(|(held, ttl)| Renewal {
+                key: &held.key,
+                token: &held.token,
+                ttl: *ttl,
+            })
+            .collect();
+        let answers = self.0.store.extend(&renewals).await;
+        let each = locks.iter().zip(answers);
+        each.map(|((held, _), answer)| {
+            let found = answer?;
+            self.note_expired(&held.key, found.expired.as_ref());
+            let result = match &found.answer {
+                Extension::Extended(_) => "success",
+                Extension::Lost => "failed",
+            };
+            count("extend", result);
+            metrics::counter!(names::LOCK_EXTENSIONS_TOTAL, "result" => result).increment(1);
+            Ok(found.answer)
+        })
+        .collect()
     }
 
     /// Releases what a guard held. That somebody else holds the lock by now means that ours had expired.
     pub(super) async fn release_held(&self, held: &Held) -> Result<Release> {
         let release = match self.release(&held.key, &held.token).await? {
             Released::Done(release, _) => release,
+            Released::Left => Release::Released,
             Released::NotOwner => Release::Expired,
         };
         let seconds = self
@@ -145,6 +219,7 @@ impl Named {
         };
         match self.release(&key, token).await? {
             Released::Done(release, _) => Ok(release),
+            Released::Left => Ok(Release::Released),
             Released::NotOwner => {
                 Err(Error::new(codes::LOCKS_NOT_OWNER, "somebody else holds the lock")
                     .with("lock", &key.name))
@@ -152,22 +227,51 @@ impl Named {
         }
     }
 
+    /// Ends somebody's grant; answers whose it was.
+    pub(super) async fn force_release(
+        &self,
+        tenant: Option<&TenantId>,
+        name: &str,
+        reason: &str,
+    ) -> Result<Option<String>> {
+        let key = LockKey {
+            tenant: tenant.cloned(),
+            name: LockName::parse(name)?,
+        };
+        check_text(codes::LOCKS_INVALID_REASON, "reason", reason, MAX_REASON_BYTES)?;
+        let found = self.0.store.force_release(&key).await?;
+        self.note_expired(&key, found.expired.as_ref());
+        let Some(lease) = found.answer else {
+            count("force_release", "not_found");
+            return Ok(None);
+        };
+        count("force_release", "success");
+        let mut details = released_details(&lease);
+        if let Value::Object(facts) = &mut details {
+            facts.insert("forced".to_owned(), true.into());
+            facts.insert("reason".to_owned(), reason.into());
+        }
+        self.note(&key, AuditEvent::Released, details);
+        // The message tells other processes; this one knows already.
+        self.was_forced(&lease.token);
+        Ok(Some(lease.owner))
+    }
+
     async fn release(&self, key: &LockKey, token: &str) -> Result<Released> {
-        let found = self.0.store.release(key, token).await?;
-        self.note_expired(key, found.expired.as_ref());
-        if let Released::Done(Release::Released, lease) = &found.answer {
+        let released = self.let_go(key, token).await?;
+        if let Released::Done(Release::Released, lease) = &released {
             let details = lease.as_ref().map_or(Value::Null, released_details);
             self.note(key, AuditEvent::Released, details);
         }
         count(
             "release",
-            match found.answer {
-                Released::Done(Release::Released, _) => "success",
+            match released {
+                Released::Done(Release::Released, _) | Released::Left => "success",
                 Released::Done(..) => "not_found",
                 Released::NotOwner => "not_owner",
             },
         );
-        Ok(found.answer)
+        Ok(released)
     }
 
     fn note_expired(&self, key: &LockKey, expired: Option<&Lease>) {

@@ -2,11 +2,13 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use futures_util::future::join_all;
 use std::time::Duration;
 
 use super::model::{LockState, Release};
 use super::store::{
-    Attempt, Extension, Found, Grant, HEARTBEAT, Lease, LockKey, LockStore, RETENTION, Released, Wake, Wakes,
+    Attempt, Beat, Extension, Found, Grant, HandOver, Lease, LockKey, LockStore, Released, Renewal, Wake,
+    Wakes,
 };
 use crate::backends::redis::keys::{self, LockKeys};
 use crate::backends::redis::{Call, Event, Failure, Redis, Script, Subscription};
@@ -16,6 +18,10 @@ static ACQUIRE: Script = Script::new(
     "locks.acquire",
     concat!(include_str!("lease.lua"), include_str!("acquire.lua")),
 );
+static BEAT: Script = Script::new(
+    "locks.beat",
+    concat!(include_str!("lease.lua"), include_str!("beat.lua")),
+);
 static EXTEND: Script = Script::new(
     "locks.extend",
     concat!(include_str!("lease.lua"), include_str!("extend.lua")),
@@ -24,6 +30,13 @@ static RELEASE: Script = Script::new(
     "locks.release",
     concat!(include_str!("lease.lua"), include_str!("release.lua")),
 );
+static FORCE: Script = Script::new(
+    "locks.force",
+    concat!(include_str!("lease.lua"), include_str!("force.lua")),
+);
+
+/// Locks of one call; a script must not keep the server for long.
+const BATCH: usize = 100;
 
 /// Locks on a Redis server, Sentinel group or cluster.
 pub(crate) struct RedisLocks {
@@ -36,33 +49,64 @@ impl RedisLocks {
     }
 
     fn call(&self, script: &'static Script, key: &LockKey) -> Call<'_> {
-        let LockKeys {
-            lease,
-            queue,
-            waiters,
-        } = keys_of(key);
-        self.redis.script(script).key(lease).key(queue).key(waiters)
+        with_keys(self.redis.script(script), key)
     }
+
+    /// Extends locks that share a server.
+    async fn extend_together(&self, renewals: &[Renewal<'_>]) -> Vec<Result<Found<Extension>>> {
+        let mut call = self.redis.script(&EXTEND);
+        for renewal in renewals {
+            call = with_keys(call, renewal.key);
+        }
+        for renewal in renewals {
+            call = call.arg(renewal.token).arg(millis(renewal.ttl));
+        }
+        let failure = match call.read::<Vec<String>>().await {
+            Ok(answers) if answers.len() == renewals.len() * 3 => {
+                return answers.as_chunks::<3>().0.iter().map(read_extension).collect();
+            }
+            Ok(_) => Failure::Unexpected("not as many answers as locks".to_owned()),
+            Err(failure) => failure,
+        };
+        renewals.iter().map(|_| Err(failure.clone().into())).collect()
+    }
+}
+
+fn read_extension([outcome, lease, expired]: &[String; 3]) -> Result<Found<Extension>> {
+    match outcome.as_str() {
+        "extended" => found(Extension::Extended(read_lease(lease)?), expired),
+        "lost" => found(Extension::Lost, expired),
+        _ => Err(unexpected("locks.extend")),
+    }
+}
+
+fn with_keys<'a>(call: Call<'a>, key: &LockKey) -> Call<'a> {
+    let LockKeys {
+        lease,
+        queue,
+        waiters,
+    } = keys_of(key);
+    call.key(lease).key(queue).key(waiters)
 }
 
 /// Every script may run twice without harm, so a dropped connection is repeated like a read.
 #[async_trait]
 impl LockStore for RedisLocks {
     async fn acquire(&self, attempt: Attempt<'_>) -> Result<Found<Grant>> {
-        let channel = attempt.process.map(keys::wake_channel);
         let answer: Vec<String> = self
             .call(&ACQUIRE, attempt.key)
             .arg(attempt.token)
             .arg(attempt.owner)
             .arg(millis(attempt.ttl))
-            .arg(millis(RETENTION))
-            .arg(channel.as_deref().unwrap_or(""))
-            .arg(millis(HEARTBEAT))
+            .arg(keys::wake_channel(attempt.process))
+            .arg(u8::from(attempt.waits))
+            .arg(u8::from(attempt.again))
             .read()
             .await?;
         let fields: Vec<_> = answer.iter().map(String::as_str).collect();
         match *fields.as_slice() {
             ["granted", lease, expired] => found(Grant::Granted(read_lease(lease)?), expired),
+            ["full", _, expired] => found(Grant::Full, expired),
             ["busy", holder, remaining, ahead, expired] => found(
                 Grant::Busy {
                     holder: holder.to_owned(),
@@ -75,38 +119,50 @@ impl LockStore for RedisLocks {
         }
     }
 
-    async fn extend(&self, key: &LockKey, token: &str, ttl: Duration) -> Result<Found<Extension>> {
-        let (outcome, lease, expired): (String, String, String) = self
-            .call(&EXTEND, key)
-            .arg(token)
-            .arg(millis(ttl))
-            .arg(millis(RETENTION))
+    async fn beat(&self, key: &LockKey, process: &str) -> Result<Found<Beat>> {
+        let (tokens, remaining, was_dead, is_next, expired): (String, String, String, String, String) = self
+            .call(&BEAT, key)
+            .arg(keys::wake_channel(process))
             .read()
             .await?;
-        match outcome.as_str() {
-            "extended" => found(Extension::Extended(read_lease(&lease)?), &expired),
-            "lost" => found(Extension::Lost, &expired),
-            _ => Err(unexpected("locks.extend")),
-        }
+        let beat = Beat {
+            tokens,
+            remaining: Duration::from_millis(number(&remaining)?),
+            was_dead: was_dead == "1",
+            is_next: is_next == "1",
+        };
+        found(beat, &expired)
     }
 
-    async fn release(&self, key: &LockKey, token: &str) -> Result<Found<Released>> {
-        let (outcome, lease, expired): (String, String, String) = self
+    async fn extend(&self, renewals: &[Renewal<'_>]) -> Vec<Result<Found<Extension>>> {
+        // On a cluster each lock has a slot of its own; the calls to one node share their round trip.
+        let size = if self.redis.is_cluster() { 1 } else { BATCH };
+        let calls = renewals.chunks(size).map(|some| self.extend_together(some));
+        join_all(calls).await.into_iter().flatten().collect()
+    }
+
+    async fn release(&self, key: &LockKey, token: &str, process: &str) -> Result<Found<HandOver>> {
+        let (outcome, lease, expired, next): (String, String, String, String) = self
             .call(&RELEASE, key)
             .arg(token)
-            .arg(millis(RETENTION))
+            .arg(keys::wake_channel(process))
             .read()
             .await?;
-        match outcome.as_str() {
-            "released" => found(
-                Released::Done(Release::Released, Some(read_lease(&lease)?)),
-                &expired,
-            ),
-            "already_released" => found(Released::Done(Release::AlreadyReleased, None), &expired),
-            "expired" => found(Released::Done(Release::Expired, None), &expired),
-            "not_owner" => found(Released::NotOwner, &expired),
-            _ => Err(unexpected("locks.release")),
-        }
+        let released = match outcome.as_str() {
+            "released" => Released::Done(Release::Released, Some(read_lease(&lease)?)),
+            "left" => Released::Left,
+            "already_released" => Released::Done(Release::AlreadyReleased, None),
+            "expired" => Released::Done(Release::Expired, None),
+            "not_owner" => Released::NotOwner,
+            _ => return Err(unexpected("locks.release")),
+        };
+        let next = read_optional_lease(&next)?;
+        found(HandOver { released, next }, &expired)
+    }
+
+    async fn force_release(&self, key: &LockKey) -> Result<Found<Option<Lease>>> {
+        let (_, lease, expired): (String, String, String) = self.call(&FORCE, key).read().await?;
+        found(read_optional_lease(&lease)?, &expired)
     }
 
     async fn inspect(&self, key: &LockKey) -> Result<Option<LockState>> {
@@ -130,7 +186,7 @@ impl LockStore for RedisLocks {
         };
         let lease = read_lease(&text)?;
         Ok(
-            (text.starts_with("held\t") && lease.expires_at > now).then_some(LockState {
+            (!text.starts_with("ended\t") && lease.expires_at > now).then_some(LockState {
                 owner: lease.owner,
                 fence: lease.fence,
                 acquired_at: lease.acquired_at,
@@ -151,7 +207,13 @@ struct RedisWakes(Subscription);
 impl Wakes for RedisWakes {
     async fn next(&mut self) -> Wake {
         match self.0.next().await {
-            Event::Message(token) => Wake::Waiter(String::from_utf8_lossy(&token).into_owned()),
+            Event::Message(message) => {
+                let message = String::from_utf8_lossy(&message);
+                match message.strip_prefix('!') {
+                    Some(tokens) => Wake::Forced(tokens.to_owned()),
+                    None => Wake::Waiter(message.into_owned()),
+                }
+            }
             Event::Reconnected => Wake::Everybody,
         }
     }
@@ -166,18 +228,24 @@ fn millis(duration: Duration) -> u64 {
 }
 
 fn found<T>(answer: T, expired: &str) -> Result<Found<T>> {
-    let expired = if expired.is_empty() {
-        None
+    Ok(Found {
+        answer,
+        expired: read_optional_lease(expired)?,
+    })
+}
+
+fn read_optional_lease(text: &str) -> Result<Option<Lease>> {
+    if text.is_empty() {
+        Ok(None)
     } else {
-        Some(read_lease(expired)?)
-    };
-    Ok(Found { answer, expired })
+        read_lease(text).map(Some)
+    }
 }
 
 /// Reads a lease as `lease.lua` writes it.
 fn read_lease(text: &str) -> Result<Lease> {
-    let fields: Vec<_> = text.splitn(6, '\t').collect();
-    let [_, fence, token, acquired, expires, owner] = *fields.as_slice() else {
+    let fields: Vec<_> = text.splitn(9, '\t').collect();
+    let [_, fence, token, acquired, expires, _, _, _, owner] = *fields.as_slice() else {
         return Err(unexpected("lease"));
     };
     Ok(Lease {
@@ -202,4 +270,18 @@ fn moment(millis: u64) -> Result<DateTime<Utc>> {
 
 fn unexpected(what: &str) -> crate::error::Error {
     Failure::Unexpected(format!("not a {what} as posada writes it")).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::locks::store::{CLAIM, LIFE, MAX_ENTRIES, RETENTION};
+
+    #[test]
+    fn the_scripts_know_the_same_times_as_the_service() {
+        let lease = include_str!("lease.lua");
+        let (life, claim) = (LIFE.as_millis(), CLAIM.as_millis());
+        assert!(lease.contains(&format!("local LIFE, CLAIM = {life}, {claim}\n")));
+        assert!(lease.contains(&format!("local RETENTION = {}\n", RETENTION.as_millis())));
+        assert!(include_str!("acquire.lua").contains(&format!("local MOST_ENTRIES = {MAX_ENTRIES}\n")));
+    }
 }

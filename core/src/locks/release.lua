@@ -1,23 +1,36 @@
--- ARGV: token, retention (ms). Ends the grant or the wait of the token, and wakes the first waiter.
--- Answers {outcome, lease, expired}; the lease is there when this call ended it.
-local token, retention = ARGV[1], tonumber(ARGV[2])
+-- ARGV: token, channel of the process. Ends the grant, the offer or the wait of the token, and hands the lock over.
+-- Answers {outcome, lease, expired, next}; the lease is there when this call ended it, next when it went to a waiter
+-- of the calling process.
+local token, channel = ARGV[1], ARGV[2]
 
 local lease = read_lease()
 if lease and lease.err then return lease end
-local expired = expire(lease)
+local expired, changed = settle(lease)
 leave_queue(token)
 
-if lease and lease.state == 'held' then
-  if lease.token ~= token then return { 'not_owner', '', expired } end
-  local text = lease_text(lease)
-  lease.state = 'ended'
-  -- A server without memory refuses to write, and must still let go. The clock keeps the fence from going back.
-  local written = redis.pcall('SET', KEYS[1], lease_text(lease), 'PX', whole(retention))
-  if type(written) == 'table' and written.err then redis.call('DEL', KEYS[1]) end
-  wake_first()
-  return { 'released', text, expired }
+local outcome, text = 'already_released', ''
+if is_live(lease) then
+  if not owns(lease, token) then
+    return { lease.before == token and 'already_released' or 'not_owner', '', expired, '' }
+  end
+  if lease.tokens ~= token then
+    local left = {}
+    for other in string.gmatch(lease.tokens, '%x+') do
+      if other ~= token then left[#left + 1] = other end
+    end
+    lease.tokens = table.concat(left, ',')
+    write_lease(lease)
+    return { 'left', '', expired, '' }
+  end
+  if lease.state == 'held' then
+    outcome, text = 'released', lease_text(lease)
+    lease.before = token
+  end
+  lease.state, lease.expires, changed = 'ended', now, true
+elseif expired ~= '' and owns(lease, token) then
+  outcome = 'expired'
 end
-if expired ~= '' then write_lease(lease, retention) end
-wake_first()
-if expired ~= '' and lease.token == token then return { 'expired', '', expired } end
-return { 'already_released', '', expired }
+
+local handed = hand_over(lease, channel)
+if not handed and changed then save_lease(lease) end
+return { outcome, text, expired, handed and handed.state == 'held' and lease_text(handed) or '' }

@@ -12,11 +12,18 @@ use super::model::{LockName, LockState, Release};
 use crate::error::Result;
 use crate::tenants::TenantId;
 
-/// How long a waiter counts as alive after it last asked. It asks again at least every [`RECHECK`].
-pub(crate) const HEARTBEAT: Duration = Duration::from_secs(3);
+/// How long the waiters of a process count as alive after its last sign of life, which it gives every [`BEAT`].
+pub(crate) const LIFE: Duration = Duration::from_millis(1500);
 
-/// The longest pause of a waiter that nobody wakes: what a lost message costs.
-pub(crate) const RECHECK: Duration = Duration::from_secs(1);
+/// How often a process with waiters gives a sign of life, lock by lock. It also sees then what a lost message would
+/// have told.
+pub(crate) const BEAT: Duration = Duration::from_millis(500);
+
+/// How long a waiter of another process may take to ask for the lock that was handed to it.
+pub(crate) const CLAIM: Duration = Duration::from_secs(1);
+
+/// How often the owner of a lock may have entered it at the same time.
+pub(crate) const MAX_ENTRIES: usize = 64;
 
 /// How long a lock is remembered after its end: its fence does not go back meanwhile, even if the server's clock does
 /// by as much, and an end without a release is still noticed.
@@ -36,13 +43,27 @@ pub(crate) struct Attempt<'a> {
     pub(crate) token: &'a str,
     pub(crate) owner: &'a str,
     pub(crate) ttl: Duration,
-    /// The process to wake when the lock becomes free; without one the request does not queue.
-    pub(crate) process: Option<&'a str>,
+    /// The process of the caller.
+    pub(crate) process: &'a str,
+    /// Whether the request waits in the queue.
+    pub(crate) waits: bool,
+    /// Whether its owner may enter again while it holds the lock.
+    pub(crate) again: bool,
+}
+
+/// A longer life for a lock.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Renewal<'a> {
+    pub(crate) key: &'a LockKey,
+    pub(crate) token: &'a str,
+    /// From now.
+    pub(crate) ttl: Duration,
 }
 
 /// A grant, live or past.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Lease {
+    /// Of whom: one token, or several, parted by commas, when its owner entered again.
     pub(crate) token: String,
     pub(crate) owner: String,
     pub(crate) fence: u64,
@@ -57,12 +78,27 @@ pub(crate) enum Grant {
     Granted(Lease),
     /// Somebody else holds the lock, or was here first.
     Busy {
-        /// Empty when the lock is free and kept for the first waiter.
+        /// Empty when the server could not say.
         holder: String,
         remaining: Duration,
         /// How many wait in front; zero for the first of the queue.
         ahead: usize,
     },
+    /// The owner has entered [`MAX_ENTRIES`] times.
+    Full,
+}
+
+/// What a process learns from its sign of life.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Beat {
+    /// Who holds the lock, or has it on offer.
+    pub(crate) tokens: String,
+    /// How long that lasts.
+    pub(crate) remaining: Duration,
+    /// The process had been silent for too long: its waiters may have lost their places.
+    pub(crate) was_dead: bool,
+    /// The first waiter is one of this process.
+    pub(crate) is_next: bool,
 }
 
 /// An answer, and what the step found on its way.
@@ -87,8 +123,19 @@ pub(crate) enum Extension {
 pub(crate) enum Released {
     /// What the lock was; the lease is there when this very call ended it.
     Done(Release, Option<Lease>),
+    /// Its owner still holds the lock, by another entry.
+    Left,
     /// Somebody else holds the lock.
     NotOwner,
+}
+
+/// The answer to a release, and who has the lock then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HandOver {
+    pub(crate) released: Released,
+    /// The waiter of the same process who holds the lock from now on. It is told by this answer alone; waiters of
+    /// other processes get a message.
+    pub(crate) next: Option<Lease>,
 }
 
 /// What a listening process learns.
@@ -96,6 +143,8 @@ pub(crate) enum Released {
 pub(crate) enum Wake {
     /// It is this waiter's turn.
     Waiter(String),
+    /// These tokens, parted by commas, have lost their lock by force.
+    Forced(String),
     /// Messages may have been lost: everybody should look again.
     Everybody,
 }
@@ -103,14 +152,22 @@ pub(crate) enum Wake {
 /// A server of named locks.
 #[async_trait]
 pub(crate) trait LockStore: Send + Sync + 'static {
-    /// Grants the lock if it is free and nobody waits in front; queues the request otherwise, if it may wait.
+    /// Grants the lock if it is free and nobody waits in front; queues the request otherwise, if it waits. Asking again
+    /// with the same token claims an offer, or answers the grant that is there and lets it live `ttl` from now.
     async fn acquire(&self, attempt: Attempt<'_>) -> Result<Found<Grant>>;
 
-    /// Lets the lock live at least `ttl` from now.
-    async fn extend(&self, key: &LockKey, token: &str, ttl: Duration) -> Result<Found<Extension>>;
+    /// Gives a sign of life for the waiters of a process, and hands over a lock whose time has passed.
+    async fn beat(&self, key: &LockKey, process: &str) -> Result<Found<Beat>>;
 
-    /// Ends the grant or the wait of this token, and wakes the first waiter.
-    async fn release(&self, key: &LockKey, token: &str) -> Result<Found<Released>>;
+    /// Lets locks live longer, each by itself; answers as many, in the same order.
+    async fn extend(&self, renewals: &[Renewal<'_>]) -> Vec<Result<Found<Extension>>>;
+
+    /// Ends the grant, the offer or the wait of this token, and hands the lock to the first waiter.
+    async fn release(&self, key: &LockKey, token: &str, process: &str) -> Result<Found<HandOver>>;
+
+    /// Ends whatever grant there is, tells the holder's process, and hands the lock to the first waiter. Answers the
+    /// grant that it ended.
+    async fn force_release(&self, key: &LockKey) -> Result<Found<Option<Lease>>>;
 
     /// The live lock.
     async fn inspect(&self, key: &LockKey) -> Result<Option<LockState>>;

@@ -1,15 +1,21 @@
-//! Waiting for a lock: the wake-ups of this process, told apart by waiter.
+//! Waiting for a lock: what this process is told, told apart by waiter.
 //!
-//! One subscription per process serves every waiter. It begins with the first wait. A lost message costs at most
-//! [`RECHECK`](super::store::RECHECK), because each waiter also asks by itself.
+//! One subscription per process serves every waiter and every holder. Each lock with waiters has one task, which
+//! gives a sign of life every [`BEAT`] for all of them and sees then what a lost message would have told. Nothing
+//! that is sent grows with the number of waiters.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::store::{LockStore, Wake};
-use crate::task::Tasks;
+use super::named::Named;
+use super::store::{BEAT, Lease, LockKey, Wake};
+use crate::rng;
+
+/// The pause after a failed sign of life.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(200);
 
 /// The waiters of one process. Clones share them.
 #[derive(Clone)]
@@ -23,14 +29,32 @@ struct Inner {
 #[derive(Default)]
 struct Waiters {
     listening: bool,
-    by_token: HashMap<String, Arc<Notify>>,
+    by_token: HashMap<String, Arc<Turn>>,
+    places: HashMap<LockKey, Place>,
 }
+
+/// A lock that somebody of this process waits for, or did a moment ago.
+struct Place {
+    waiters: usize,
+    /// When the server is to be asked next.
+    due: Instant,
+    earlier: Arc<Notify>,
+}
+
+struct Turn {
+    key: LockKey,
+    came: Notify,
+    given: Mutex<Option<Handed>>,
+}
+
+/// A grant that came with somebody else's release, and when that was sent.
+pub(super) type Handed = (Lease, Instant);
 
 /// One waiter; dropping it ends the wait.
 pub(super) struct Waiter {
     waiting: Waiting,
     token: String,
-    turn: Arc<Notify>,
+    turn: Arc<Turn>,
 }
 
 impl Waiting {
@@ -46,19 +70,47 @@ impl Waiting {
         &self.0.process
     }
 
-    /// Registers a waiter under its token; the first one begins to listen.
-    pub(super) fn enter(&self, token: &str, store: &Arc<dyn LockStore>, tasks: &Tasks) -> Waiter {
-        let turn = Arc::new(Notify::new());
+    /// Begins to listen, the first time.
+    pub(super) fn listen(&self, named: &Named) {
+        if std::mem::replace(&mut self.waiters().listening, true) {
+            return;
+        }
+        let mut wakes = named.store().listen(self.process());
+        let (waiting, named) = (self.clone(), named.clone());
+        named.clone().tasks().run_until_closed(async move {
+            loop {
+                match wakes.next().await {
+                    Wake::Waiter(token) => waiting.wake(&token),
+                    Wake::Forced(tokens) => named.was_forced(&tokens),
+                    Wake::Everybody => waiting.look_everywhere(named.instant()),
+                }
+            }
+        });
+    }
+
+    /// Registers a waiter under its token; the first one of a lock begins its signs of life.
+    pub(super) fn enter(&self, named: &Named, key: &LockKey, token: &str) -> Waiter {
+        let turn = Arc::new(Turn {
+            key: key.clone(),
+            came: Notify::new(),
+            given: Mutex::default(),
+        });
         let mut waiters = self.waiters();
         waiters.by_token.insert(token.to_owned(), turn.clone());
-        if !std::mem::replace(&mut waiters.listening, true) {
-            let mut wakes = store.listen(self.process());
-            let waiting = self.clone();
-            tasks.run_until_closed(async move {
-                loop {
-                    waiting.wake(&wakes.next().await);
-                }
-            });
+        if let Some(place) = waiters.places.get_mut(key) {
+            place.waiters += 1;
+        } else {
+            let place = Place {
+                waiters: 1,
+                due: named.instant() + BEAT,
+                earlier: Arc::default(),
+            };
+            let (named, key) = (named.clone(), key.clone());
+            waiters.places.insert(key.clone(), place);
+            named
+                .clone()
+                .tasks()
+                .run_until_closed(async move { keep_alive(&named, &key).await });
         }
         drop(waiters);
         Waiter {
@@ -68,15 +120,53 @@ impl Waiting {
         }
     }
 
-    fn wake(&self, wake: &Wake) {
+    /// Hands a grant to its waiter. One that has just gone away gives it back by itself, when it withdraws.
+    pub(super) fn give(&self, handed: Handed) {
+        if let Some(turn) = self.waiters().by_token.get(&handed.0.token) {
+            *turn.given() = Some(handed);
+            turn.came.notify_one();
+        }
+    }
+
+    /// Asks the server about this lock by then, if somebody waits for it.
+    pub(super) fn look_by(&self, key: &LockKey, due: Instant) {
+        if let Some(place) = self.waiters().places.get_mut(key) {
+            place.look_by(due);
+        }
+    }
+
+    fn look_everywhere(&self, due: Instant) {
+        for place in self.waiters().places.values_mut() {
+            place.look_by(due);
+        }
+    }
+
+    fn wake(&self, token: &str) {
+        if let Some(turn) = self.waiters().by_token.get(token) {
+            turn.came.notify_one();
+        }
+    }
+
+    fn wake_all(&self, key: &LockKey) {
         let waiters = self.waiters();
-        match wake {
-            Wake::Waiter(token) => {
-                if let Some(turn) = waiters.by_token.get(token) {
-                    turn.notify_one();
-                }
-            }
-            Wake::Everybody => waiters.by_token.values().for_each(|turn| turn.notify_one()),
+        let here = waiters.by_token.values().filter(|turn| turn.key == *key);
+        here.for_each(|turn| turn.came.notify_one());
+    }
+
+    /// When the server is to be asked about this lock; `None`, and it is forgotten, when nobody waits any more.
+    fn next_look(&self, key: &LockKey) -> Option<(Instant, Arc<Notify>)> {
+        let mut waiters = self.waiters();
+        let place = waiters.places.get(key)?;
+        if place.waiters > 0 {
+            return Some((place.due, place.earlier.clone()));
+        }
+        waiters.places.remove(key);
+        None
+    }
+
+    fn plan(&self, key: &LockKey, due: Instant) {
+        if let Some(place) = self.waiters().places.get_mut(key) {
+            place.due = due;
         }
     }
 
@@ -85,15 +175,71 @@ impl Waiting {
     }
 }
 
+/// Gives signs of life for the waiters of one lock until there are none.
+async fn keep_alive(named: &Named, key: &LockKey) {
+    let waiting = named.waiting();
+    while let Some((due, earlier)) = waiting.next_look(key) {
+        let now = named.instant();
+        if due > now {
+            tokio::select! {
+                () = earlier.notified() => {}
+                () = tokio::time::sleep(due - now) => {}
+            }
+            continue;
+        }
+        // A look that is wanted while this one is under way must not be forgotten.
+        waiting.plan(key, now + BEAT);
+        let pause = match named.beat(key).await {
+            Ok(beat) => {
+                if beat.was_dead {
+                    waiting.wake_all(key);
+                }
+                // A message or an answer with this news may have been lost.
+                beat.tokens.split(',').for_each(|token| waiting.wake(token));
+                if beat.is_next {
+                    beat.remaining + Duration::from_millis(1)
+                } else {
+                    BEAT
+                }
+            }
+            Err(error) => {
+                tracing::debug!(%error, lock = %key.name, "no sign of life for the waiters of a lock");
+                PAUSE_AFTER_FAILURE / 2 + rng::jitter(PAUSE_AFTER_FAILURE / 2)
+            }
+        };
+        waiting.look_by(key, named.instant() + pause.min(BEAT));
+    }
+}
+
+impl Place {
+    fn look_by(&mut self, due: Instant) {
+        if due < self.due {
+            self.due = due;
+            self.earlier.notify_one();
+        }
+    }
+}
+
+impl Turn {
+    fn given(&self) -> MutexGuard<'_, Option<Handed>> {
+        self.given.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Waiter {
-    /// Completes when this waiter was woken since it last returned. Cancel-safe.
-    pub(super) async fn woken(&self) {
-        self.turn.notified().await;
+    /// Completes when it is this waiter's turn, with the grant if it came along, or when it should ask. Cancel-safe.
+    pub(super) async fn turn(&self) -> Option<Handed> {
+        self.turn.came.notified().await;
+        self.turn.given().take()
     }
 }
 
 impl Drop for Waiter {
     fn drop(&mut self) {
-        self.waiting.waiters().by_token.remove(&self.token);
+        let mut waiters = self.waiting.waiters();
+        waiters.by_token.remove(&self.token);
+        if let Some(place) = waiters.places.get_mut(&self.turn.key) {
+            place.waiters -= 1;
+        }
     }
 }

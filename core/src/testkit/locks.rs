@@ -33,6 +33,10 @@ pub async fn suite(locks: &LockManager, prefix: &str) {
     a_dropped_guard_releases(locks, &format!("{prefix}-drop")).await;
     many_callers_are_never_inside_together(locks, &format!("{prefix}-many")).await;
     everything_is_audited_in_order(locks, &format!("{prefix}-audit")).await;
+    extensions_by_themselves_and_misses_are_not_audited(locks, &format!("{prefix}-quiet")).await;
+    its_owner_may_enter_again(locks, &format!("{prefix}-again")).await;
+    a_forced_release_tells_the_holder_and_serves_the_next(locks, &format!("{prefix}-force")).await;
+    a_place_in_the_queue_is_told(locks, &format!("{prefix}-place")).await;
     bad_requests_name_their_field(locks).await;
 }
 
@@ -315,6 +319,93 @@ async fn everything_is_audited_in_order(locks: &LockManager, name: &str) {
     assert_eq!(rows[1].details["user_id"], "bea");
     assert_eq!(rows[3].details["fence"], fence);
     assert!(rows.iter().all(|row| !row.details.to_string().contains(&token)));
+}
+
+async fn extensions_by_themselves_and_misses_are_not_audited(locks: &LockManager, name: &str) {
+    use AuditEvent::{Acquired, Conflict, Released};
+
+    let guard = locks
+        .acquire(name, &options().ttl(SHORT).auto_extend(true))
+        .await
+        .unwrap();
+    let end = guard.expires_at();
+    eventually("the lock extends itself", async || guard.expires_at() > end).await;
+    assert!(locks.try_acquire(name, &options()).await.unwrap().is_none());
+    let asked = options().audit_misses(true);
+    assert!(locks.try_acquire(name, &asked).await.unwrap().is_none());
+    guard.release().await.unwrap();
+    locks.flush_audit(Duration::from_secs(5)).await.unwrap();
+    let rows = locks.audit(name, 20).await.unwrap();
+    let events: Vec<_> = rows.iter().rev().map(|row| row.event).collect();
+    assert_eq!(events, [Acquired, Conflict, Released]);
+}
+
+async fn its_owner_may_enter_again(locks: &LockManager, name: &str) {
+    let ana = options().owner("ana").reentrant(true);
+    let outer = locks.acquire(name, &ana).await.unwrap();
+    let inner = locks.acquire(name, &ana).await.unwrap();
+    assert_eq!(inner.fence(), outer.fence());
+    assert_ne!(inner.token(), outer.token());
+    for stranger in [
+        options().owner("bea").reentrant(true),
+        options().owner("ana"),
+        options(),
+    ] {
+        assert!(locks.try_acquire(name, &stranger).await.unwrap().is_none());
+    }
+    assert_eq!(outer.release().await.unwrap(), Release::Released);
+    inner.extend(LONG).await.unwrap();
+    assert!(locks.try_acquire(name, &options()).await.unwrap().is_none());
+    let fence = inner.fence();
+    assert_eq!(inner.release().await.unwrap(), Release::Released);
+    let plain = locks.acquire(name, &options().owner("ana")).await.unwrap();
+    assert!(plain.fence() > fence);
+    assert!(
+        locks.try_acquire(name, &ana).await.unwrap().is_none(),
+        "entered a lock that does not allow it"
+    );
+}
+
+async fn a_forced_release_tells_the_holder_and_serves_the_next(locks: &LockManager, name: &str) {
+    assert_eq!(locks.force_release(None, name, "nobody").await.unwrap(), None);
+    let stuck = locks.acquire(name, &options().owner("ana")).await.unwrap();
+    let patient = options().wait(LONG);
+    let mut waiter = pin!(locks.acquire(name, &patient));
+    tokio::select! {
+        _ = &mut waiter => panic!("the lock is held"),
+        () = eventually("the waiter queues", async || waiters(locks, name).await == 1) => {}
+    }
+    let forced = locks.force_release(None, name, "stuck since noon").await.unwrap();
+    assert_eq!(forced.as_deref(), Some("ana"));
+    assert_eq!(stuck.lost().await, LossCause::Forced);
+    let next = waiter.await.unwrap();
+    assert!(next.fence() > stuck.fence());
+    assert_eq!(stuck.release().await.unwrap(), Release::Expired);
+    next.ensure_held().unwrap();
+    next.release().await.unwrap();
+    locks.flush_audit(Duration::from_secs(5)).await.unwrap();
+    let rows = locks.audit(name, 20).await.unwrap();
+    assert_eq!(
+        rows.iter()
+            .filter(|row| row.details["reason"] == "stuck since noon")
+            .count(),
+        1
+    );
+    let refused = locks.force_release(None, name, "").await.unwrap_err();
+    assert_eq!(refused.field(), Some("reason"));
+}
+
+async fn a_place_in_the_queue_is_told(locks: &LockManager, name: &str) {
+    let _guard = take(locks, name).await;
+    let patient = options().wait(LONG);
+    let mut waiter = pin!(locks.acquire(name, &patient));
+    tokio::select! {
+        _ = &mut waiter => panic!("the lock is held"),
+        () = eventually("the waiter queues", async || waiters(locks, name).await == 1) => {}
+    }
+    let refused = locks.acquire(name, &options().wait(SHORT)).await.unwrap_err();
+    assert_eq!(refused.fact("position"), Some("2"));
+    assert!(refused.fact("remaining_ms").is_some());
 }
 
 async fn bad_requests_name_their_field(locks: &LockManager) {

@@ -3,19 +3,23 @@
 use std::time::Duration;
 
 use crate::backends::redis::Redis;
-use crate::clock::SystemClock;
+use crate::clock::{Clock, SystemClock};
 use crate::error::Result;
 use crate::locks::{
-    Attempt, Extension, Grant, LockKey, LockName, LockStore, MemoryLocks, RedisLocks, Released,
+    Attempt, Extension, Grant, Lease, LockKey, LockName, LockStore, MemoryLocks, RedisLocks, Released,
+    Renewal,
 };
 use crate::settings::RedisSettings;
 use crate::task::Tasks;
 
 /// Longer than a run, so that nothing ends by itself: the two clocks would not agree on the moment.
 const TTL: Duration = Duration::from_mins(1);
-const OWNERS: u64 = 5;
+/// After this long the claims of a run might end by themselves.
+const LONGEST_RUN: Duration = Duration::from_millis(900);
+const OWNERS: u64 = 6;
 
-/// Takes random steps of five callers on one lock, on this Redis and in memory, and compares every answer.
+/// Takes random steps of six callers in two processes on one lock, on this Redis and in memory, and compares every
+/// answer. Answers how many steps there was time for.
 ///
 /// # Errors
 /// `redis.*`; a difference panics with the seed and the step.
@@ -24,20 +28,25 @@ pub async fn redis_agrees_with_memory(
     name: &str,
     seed: u64,
     steps: usize,
-) -> Result<()> {
+) -> Result<usize> {
     let redis = RedisLocks::new(Redis::new(settings, Tasks::new())?);
     let memory = MemoryLocks::new(SystemClock::shared());
     let key = LockKey {
         tenant: None,
         name: LockName::parse(name)?,
     };
+    redis.inspect(&key).await?;
+    let begun = SystemClock.instant();
     let mut dice = seed | 1;
     for step in 0..steps {
+        if begun.elapsed() > LONGEST_RUN {
+            return Ok(step);
+        }
         // xorshift64: small, and a run can be repeated.
         dice ^= dice << 13;
         dice ^= dice >> 7;
         dice ^= dice << 17;
-        let (action, caller) = (dice / OWNERS % 6, dice % OWNERS);
+        let (action, caller) = (dice / OWNERS % 12, dice % OWNERS);
         let (there, here) = (
             take_step(&redis, &key, action, caller).await?,
             take_step(&memory, &key, action, caller).await?,
@@ -47,34 +56,61 @@ pub async fn redis_agrees_with_memory(
             "seed {seed}, step {step}: caller {caller}, action {action}"
         );
     }
-    Ok(())
+    Ok(steps)
 }
 
 /// Takes one step; answers what does not depend on the clock.
 async fn take_step(store: &dyn LockStore, key: &LockKey, action: u64, caller: u64) -> Result<String> {
-    let (token, owner) = (format!("{caller:032x}"), format!("owner {caller}"));
+    // The last two callers are one owner, who may enter again.
+    let (token, owner) = (format!("{caller:032x}"), format!("owner {}", caller.min(4)));
+    let process = if caller % 2 == 0 { "one" } else { "two" };
+    let shown = |lease: Option<Lease>| format!("{:?}", lease.map(|lease| (lease.token, lease.owner)));
     Ok(match action {
-        0..=2 => {
+        0..=4 => {
             let attempt = Attempt {
                 key,
                 token: &token,
                 owner: &owner,
                 ttl: TTL,
-                process: (action != 0).then_some("a process"),
+                process,
+                waits: action != 0,
+                again: caller >= 4,
             };
             match store.acquire(attempt).await?.answer {
-                Grant::Granted(lease) => format!("granted {} {}", lease.token, lease.owner),
+                Grant::Granted(lease) => format!("granted {}", shown(Some(lease))),
                 Grant::Busy { holder, ahead, .. } => format!("busy {holder} {ahead}"),
+                Grant::Full => "full".to_owned(),
             }
         }
-        3 => match store.extend(key, &token, TTL).await?.answer {
-            Extension::Extended(lease) => format!("extended {}", lease.token),
-            Extension::Lost => "lost".to_owned(),
-        },
-        4 => match store.release(key, &token).await?.answer {
-            Released::Done(release, lease) => format!("{release:?} {:?}", lease.map(|lease| lease.token)),
-            Released::NotOwner => "not the owner".to_owned(),
-        },
+        5 => {
+            let renewal = Renewal {
+                key,
+                token: &token,
+                ttl: TTL,
+            };
+            let mut outcome = String::new();
+            for answer in store.extend(&[renewal, renewal]).await {
+                outcome += &match answer?.answer {
+                    Extension::Extended(lease) => format!("extended {} ", lease.token),
+                    Extension::Lost => "lost ".to_owned(),
+                };
+            }
+            outcome
+        }
+        6..=8 => {
+            let answer = store.release(key, &token, process).await?.answer;
+            let released = match answer.released {
+                Released::Done(release, lease) => format!("{release:?} {}", shown(lease)),
+                Released::Left => "left".to_owned(),
+                Released::NotOwner => "not the owner".to_owned(),
+            };
+            format!("{released}, next {}", shown(answer.next))
+        }
+        9 => shown(store.force_release(key).await?.answer),
+        10 => {
+            let beat = store.beat(key, process).await?.answer;
+            format!("{} {} {}", beat.tokens, beat.was_dead, beat.is_next)
+        }
         _ => {
             let state = store.inspect(key).await?;
             format!("{:?}", state.map(|state| (state.owner, state.waiters)))
