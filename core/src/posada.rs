@@ -16,8 +16,8 @@ use crate::flags::{FeatureFlags, FlagOptions, FlagStore, MemoryFlags, RedisFlags
 use crate::health::Health;
 use crate::limits::{LimitStore, MemoryLimits, RateLimiter, RedisLimits};
 use crate::locks::{
-    AuditStore, HoldStore, LockManager, LockStore, MemoryAudit, MemoryHolds, MemoryLocks, PostgresAudit,
-    RedisHolds, RedisLocks,
+    AuditStore, FenceStore, HoldStore, LockManager, LockStore, MemoryAudit, MemoryFences, MemoryHolds,
+    MemoryLocks, PostgresAudit, PostgresFences, RedisHolds, RedisLocks,
 };
 use crate::pms::{
     KeyStore, LockGate, MemoryKeys, MockPms, Patience, PmsClient, PmsProvider, QloApps, RedisKeys,
@@ -384,11 +384,24 @@ impl Parts<'_> {
                 Arc::new(MemoryHolds::new(self.clock.clone())),
             ),
         };
-        let audit: Arc<dyn AuditStore> = match self.postgres {
-            Some(postgres) => Arc::new(PostgresAudit::new(postgres.clone())),
-            None => Arc::new(MemoryAudit::default()),
+        let (audit, fences): (Arc<dyn AuditStore>, Arc<dyn FenceStore>) = match self.postgres {
+            Some(postgres) => (
+                Arc::new(PostgresAudit::new(postgres.clone())),
+                Arc::new(PostgresFences::new(postgres.clone())),
+            ),
+            None => (
+                Arc::new(MemoryAudit::default()),
+                Arc::new(MemoryFences::default()),
+            ),
         };
-        LockManager::new(locks, holds, audit, self.clock.clone(), self.tasks.clone())
+        LockManager::new(
+            locks,
+            holds,
+            audit,
+            fences,
+            self.clock.clone(),
+            self.tasks.clone(),
+        )
     }
 
     fn auth(&self, options: Option<AuthOptions>, sink: Option<AuditSink>) -> Authenticator {

@@ -15,6 +15,9 @@ const LAYOUTS: [&str; 3] = [
     include_str!("../vectors/schema/l3.sql"),
 ];
 
+/// What the fences need of the migrations.
+const FENCES: &str = include_str!("../../migrations/0005_lock_fences.sql");
+
 pub(crate) fn on(url: &str) -> Posada {
     Posada::builder()
         .settings(Settings::builder().redis_url(url).build().unwrap())
@@ -379,7 +382,8 @@ fn audited(layout: &str) -> (String, Posada) {
 #[tokio::test]
 async fn the_audit_fits_every_layout_in_the_wild() {
     for layout in LAYOUTS {
-        let (_, posada) = audited(layout);
+        let (database, posada) = audited(layout);
+        servers::postgres().execute_in(&database, FENCES);
         holds::suite(posada.locks(), &unique("audited")).await;
         locks::suite(posada.locks(), &unique("audited")).await;
         posada.close().await.unwrap();
@@ -404,6 +408,53 @@ async fn close_writes_the_audit_and_releases_dropped_guards() {
         servers::postgres().execute_in(&database, &events),
         "acquired released"
     );
+}
+
+#[tokio::test]
+async fn a_stale_fence_is_never_accepted_however_many_write_at_once() {
+    let (database, posada) = audited(LAYOUTS[1]);
+    servers::postgres().execute_in(&database, FENCES);
+    // Writers run the statement as a user would, inside a transaction with the write that it protects.
+    let guard = posada::LockManager::fence_guard_sql()
+        .replace("$1", "'register'")
+        .replace("$2", "fence");
+    servers::postgres().execute_in(
+        &database,
+        &format!(
+            "CREATE TABLE register (place serial, fence bigint);
+             CREATE FUNCTION write_under(fence bigint) RETURNS boolean LANGUAGE plpgsql AS $$
+             DECLARE accepted bigint;
+             BEGIN
+                 {guard} INTO accepted;
+                 IF accepted IS NULL THEN RETURN false; END IF;
+                 PERFORM pg_sleep(0.002);
+                 INSERT INTO register (fence) VALUES (write_under.fence);
+                 RETURN true;
+             END $$;",
+        )
+        .replace(
+            "VALUES ('register', fence)",
+            "VALUES ('register', write_under.fence)",
+        ),
+    );
+    let writers = (0..8_u64).map(|writer| {
+        let database = database.clone();
+        tokio::task::spawn_blocking(move || {
+            let mut dice = writer + 1;
+            for _ in 0..12 {
+                dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                let write = format!("SELECT write_under({})", dice >> 54);
+                servers::postgres().execute_in(&database, &write);
+            }
+        })
+    });
+    futures_util::future::try_join_all(writers).await.unwrap();
+    let backwards = "SELECT count(*) FROM register one JOIN register other
+                     ON other.place > one.place AND other.fence < one.fence";
+    assert_eq!(servers::postgres().execute_in(&database, backwards), "0");
+    let written = "SELECT count(*) > 1 FROM register";
+    assert_eq!(servers::postgres().execute_in(&database, written), "t");
+    posada.close().await.unwrap();
 }
 
 #[tokio::test]

@@ -127,6 +127,12 @@ codes! {
     LOCKS_INVALID_OWNER = "locks.invalid_owner", Invalid, Never;
     /// A reason that is empty, too long or holds control characters.
     LOCKS_INVALID_REASON = "locks.invalid_reason", Invalid, Never;
+    /// Not the fence of a lock or hold.
+    LOCKS_INVALID_FENCE = "locks.invalid_fence", Invalid, Never;
+    /// Not the ticket of a hold.
+    LOCKS_INVALID_TICKET = "locks.invalid_ticket", Invalid, Never;
+    /// A later holder of the lock has written already: the caller's lock was lost.
+    LOCKS_STALE_FENCE = "locks.stale_fence", Conflict, Never;
     /// Somebody else holds the lock.
     LOCKS_CONTENDED = "locks.contended", Conflict, Backoff;
     /// The stay collides with holds of others; the facts name the nights and when the first of them frees.

@@ -40,6 +40,7 @@ mod audit;
 mod claim;
 #[cfg(test)]
 mod explore;
+mod fences;
 mod guard;
 mod holding;
 mod holds;
@@ -57,6 +58,8 @@ use std::sync::Arc;
 use audit::Audit;
 pub use audit::{AuditEntry, AuditEvent};
 pub(crate) use audit::{AuditStore, MemoryAudit, PostgresAudit};
+use fences::Fences;
+pub(crate) use fences::{FenceStore, MemoryFences, PostgresFences};
 pub use guard::LockGuard;
 use holds::Holds;
 pub use holds::{Hold, HoldState, Resource, StayHold};
@@ -80,6 +83,7 @@ use crate::tenants::TenantId;
 pub struct LockManager {
     named: Named,
     holds: Holds,
+    fences: Fences,
     audit: Audit,
 }
 
@@ -88,6 +92,7 @@ impl LockManager {
         locks: Arc<dyn LockStore>,
         holds: Arc<dyn HoldStore>,
         audit: Arc<dyn AuditStore>,
+        fences: Arc<dyn FenceStore>,
         clock: SharedClock,
         tasks: Tasks,
     ) -> Self {
@@ -95,6 +100,7 @@ impl LockManager {
         Self {
             named: Named::new(locks, clock.clone(), tasks.clone(), audit.clone()),
             holds: Holds::new(holds, clock, tasks, audit.clone()),
+            fences: Fences::new(fences),
             audit,
         }
     }
@@ -125,6 +131,51 @@ impl LockManager {
             Err(error) if error.is(codes::LOCKS_CONTENDED) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Takes several locks, all of them or none, and answers their guards in the order of `names`.
+    ///
+    /// They are taken one after the other in the order of their names, whatever the order of the request, so that two
+    /// callers who want the same locks never wait for each other in a circle. The wait is for all of them together.
+    /// A name that is there twice is an error. Otherwise as [`acquire`](Self::acquire); when one is refused, those
+    /// before are given back in the background.
+    ///
+    /// # Errors
+    /// As [`acquire`](Self::acquire), with the fact `lock` for the name that was refused.
+    pub async fn acquire_all(&self, names: &[&str], options: &AcquireOptions) -> Result<Vec<LockGuard>> {
+        self.named.acquire_all(names, options).await
+    }
+
+    /// The SQL statement that makes a write under a lock safe: run it first in your own transaction, in any language
+    /// and with any driver, with the parameters `$1` resource (text) and `$2` fence (bigint).
+    ///
+    /// * It answers one row when the fence is accepted. When it answers **no row**, a later holder has written
+    ///   already: roll back, the lock was lost.
+    /// * The same fence may come again and is accepted, so that one holder may write several times.
+    /// * From then on until the end of the transaction, others who show a fence for this resource wait; so the
+    ///   comparison and your writes are one step. A roll-back forgets the fence again.
+    /// * It needs posada's migrations (table `posada.lock_fence`) and the isolation level read committed; above it, a
+    ///   conflict is a serialization failure (40001), which means: begin the transaction again.
+    /// * Use one resource name for one lock name, and never one for fences of two locks.
+    ///
+    /// ```
+    /// assert!(posada::LockManager::fence_guard_sql().contains("posada.lock_fence"));
+    /// ```
+    pub const fn fence_guard_sql() -> &'static str {
+        fences::GUARD
+    }
+
+    /// Checks and remembers a fence in a transaction of its own: for things that are protected but not in Postgres.
+    /// For writes in Postgres use [`fence_guard_sql`](Self::fence_guard_sql), because here time passes between the
+    /// check and the write.
+    ///
+    /// When Postgres is down this fails. Detached: the fence is remembered although nobody waits.
+    ///
+    /// # Errors
+    /// `locks.stale_fence` when a higher one was seen; `locks.invalid_resource`, `locks.invalid_fence` with the field;
+    /// `postgres.*`.
+    pub async fn check_fence(&self, resource: &str, fence: u64) -> Result<()> {
+        self.fences.check(resource, fence).await
     }
 
     /// Who holds a lock; `None` when it is free. When Redis is down this fails. Cancel-safe read.
@@ -178,6 +229,31 @@ impl LockManager {
     /// `locks.invalid_duration`, `locks.invalid_owner` with the field; `redis.*`; `posada.closed`.
     pub async fn hold_stay(&self, request: &StayHold) -> Result<Hold> {
         self.holds.hold(request).await
+    }
+
+    /// Holds several stays, all of them or none, and answers them in the order of the requests.
+    ///
+    /// They are taken one after the other in the order of their resources. When one is refused, those that this call
+    /// made are released again; holds that the same conversation had before stay, with their quantity. For a moment
+    /// others may be refused because of holds that are then given up.
+    ///
+    /// When Redis is down in the middle, what was held so far ends by its time to live. Cancel-safe, in the same way.
+    ///
+    /// # Errors
+    /// As [`hold_stay`](Self::hold_stay), with the fact `resource` for the one that was refused.
+    pub async fn hold_stays(&self, requests: &[StayHold]) -> Result<Vec<Hold>> {
+        self.holds.hold_all(requests).await
+    }
+
+    /// Finds a hold again by its [ticket](Hold::ticket), in whatever process. It does not prolong the hold.
+    ///
+    /// When Redis is down nothing is known about the hold. Cancel-safe read.
+    ///
+    /// # Errors
+    /// `locks.invalid_ticket` (field `ticket`); `locks.lost` when the hold has ended; `locks.not_owner` when the same
+    /// conversation holds the nights anew; `redis.*`.
+    pub async fn resume_hold(&self, ticket: &str) -> Result<Hold> {
+        self.holds.resume(ticket).await
     }
 
     /// The live holds of a resource that touch a night of `window`, by their end. Cancel-safe.
@@ -245,6 +321,7 @@ mod tests {
             Arc::new(MemoryLocks::new(clock.clone())),
             Arc::new(MemoryHolds::new(clock.clone())),
             Arc::new(MemoryAudit::default()),
+            Arc::new(MemoryFences::default()),
             clock.clone(),
             Tasks::new(),
         )

@@ -88,6 +88,32 @@ impl Named {
         Ok(LockGuard::new(held))
     }
 
+    /// All of these locks or none, taken in the order of their names.
+    pub(super) async fn acquire_all(
+        &self,
+        names: &[&str],
+        options: &AcquireOptions,
+    ) -> Result<Vec<LockGuard>> {
+        let mut sorted: Vec<_> = names.iter().enumerate().collect();
+        sorted.sort_by_key(|(_, name)| **name);
+        if sorted
+            .windows(2)
+            .any(|pair| matches!(pair, [(_, one), (_, other)] if one == other))
+        {
+            let what = "must not be there twice";
+            return Err(Error::field_invalid(codes::LOCKS_INVALID_NAME, "names", what));
+        }
+        let begun = self.instant();
+        let mut guards = Vec::with_capacity(names.len());
+        for (place, name) in sorted {
+            let passed = self.instant().saturating_duration_since(begun);
+            let options = options.clone().wait(options.wait.saturating_sub(passed));
+            guards.push((place, self.acquire(name, &options, true).await?));
+        }
+        guards.sort_by_key(|(place, _)| *place);
+        Ok(guards.into_iter().map(|(_, guard)| guard).collect())
+    }
+
     pub(super) async fn inspect(&self, tenant: Option<&TenantId>, name: &str) -> Result<Option<LockState>> {
         let key = LockKey {
             tenant: tenant.cloned(),

@@ -81,7 +81,7 @@ mod tests {
 
     use super::*;
     use crate::clock::SystemClock;
-    use crate::locks::{MemoryAudit, MemoryHolds, MemoryLocks};
+    use crate::locks::{MemoryAudit, MemoryFences, MemoryHolds, MemoryLocks};
     use crate::task::Tasks;
 
     fn hotel(id: u64) -> HotelId {
@@ -94,6 +94,7 @@ mod tests {
             Arc::new(MemoryLocks::new(clock.clone())),
             Arc::new(MemoryHolds::new(clock.clone())),
             Arc::<MemoryAudit>::default(),
+            Arc::<MemoryFences>::default(),
             clock,
             Tasks::new(),
         )

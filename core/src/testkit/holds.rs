@@ -34,6 +34,9 @@ pub async fn suite(locks: &LockManager, prefix: &str) {
     a_release_may_be_repeated_and_belongs_to_the_owner(locks, &tenant("release")).await;
     a_year_is_held_and_given_back(locks, &tenant("year")).await;
     holds_are_listed_by_night(locks, &tenant("list")).await;
+    a_hold_moves_to_other_nights_in_one_step(locks, &tenant("move")).await;
+    several_stays_are_held_together_or_not_at_all(locks, &tenant("together")).await;
+    a_ticket_finds_its_hold(locks, &tenant("ticket")).await;
     everything_is_audited(locks, &tenant("audit")).await;
     bad_requests_name_their_field(locks).await;
 }
@@ -298,6 +301,86 @@ async fn a_year_is_held_and_given_back(locks: &LockManager, tenant: &TenantId) {
         .hold_stay(&wish(tenant, "bea", stay("2027-06-01", "2028-06-01")))
         .await
         .unwrap();
+}
+
+async fn a_hold_moves_to_other_nights_in_one_step(locks: &LockManager, tenant: &TenantId) {
+    let mut hold = locks
+        .hold_stay(&wish(tenant, "ana", stay("2027-03-10", "2027-03-12")))
+        .await
+        .unwrap();
+    let later = wish(tenant, "bea", stay("2027-03-14", "2027-03-16"));
+    let other = locks.hold_stay(&later).await.unwrap();
+    let (id, fence, end) = (hold.id().to_owned(), hold.fence(), hold.expires_at());
+    let refused = hold
+        .move_to(stay("2027-03-11", "2027-03-15"), 1)
+        .await
+        .unwrap_err();
+    assert!(refused.is(codes::LOCKS_NIGHTS_TAKEN), "{refused}");
+    assert_eq!(refused.fact("nights"), Some("2027-03-14"));
+    assert!(refused.fact("frees_at").is_some());
+    hold.move_to(stay("2027-03-11", "2027-03-14"), 1).await.unwrap();
+    assert_eq!(
+        (hold.id(), hold.fence(), hold.expires_at()),
+        (id.as_str(), fence, end)
+    );
+    assert!(!is_taken(locks, &wish(tenant, "eva", stay("2027-03-10", "2027-03-11"))).await);
+    assert!(is_taken(locks, &wish(tenant, "eva", stay("2027-03-13", "2027-03-14"))).await);
+    let listed = locks
+        .holds(Some(tenant), &room("101"), stay("2027-03-12", "2027-03-13"))
+        .await
+        .unwrap();
+    assert_eq!(listed.len(), 1);
+    assert_eq!(hold.release().await.unwrap(), Release::Released);
+    other.release().await.unwrap();
+    assert!(!is_taken(locks, &wish(tenant, "eva", stay("2027-03-11", "2027-03-16"))).await);
+    let gone = hold
+        .move_to(stay("2027-04-01", "2027-04-02"), 1)
+        .await
+        .unwrap_err();
+    assert!(gone.is(codes::LOCKS_LOST), "{gone}");
+}
+
+async fn several_stays_are_held_together_or_not_at_all(locks: &LockManager, tenant: &TenantId) {
+    let nights = stay("2027-03-10", "2027-03-12");
+    let of = |id: &str, session: &str| StayHold::new(room(id), nights).tenant(tenant).session_id(session);
+    locks.hold_stay(&of("1", "ana")).await.unwrap();
+    locks.hold_stay(&of("3", "bea")).await.unwrap();
+    let refused = locks
+        .hold_stays(&[of("3", "ana"), of("2", "ana"), of("1", "ana")])
+        .await
+        .unwrap_err();
+    assert_eq!(refused.fact("resource"), Some("room:3"));
+    assert!(
+        !is_taken(locks, &of("2", "eva")).await,
+        "the second room was kept"
+    );
+    assert!(
+        is_taken(locks, &of("1", "eva")).await,
+        "what she had before was given up"
+    );
+    let held = locks.hold_stays(&[of("5", "ana"), of("4", "ana")]).await.unwrap();
+    assert_eq!(
+        held.iter()
+            .map(|hold| hold.resource().to_string())
+            .collect::<Vec<_>>(),
+        ["room:5", "room:4"]
+    );
+}
+
+async fn a_ticket_finds_its_hold(locks: &LockManager, tenant: &TenantId) {
+    let nights = stay("2027-03-10", "2027-03-12");
+    for request in [
+        wish(tenant, "ana", nights),
+        StayHold::new(room("102"), nights).tenant(tenant),
+    ] {
+        let hold = locks.hold_stay(&request).await.unwrap();
+        let found = locks.resume_hold(&hold.ticket()).await.unwrap();
+        assert_eq!((found.id(), found.fence()), (hold.id(), hold.fence()));
+        assert_eq!(found.expires_at(), hold.expires_at());
+        assert_eq!(found.release().await.unwrap(), Release::Released);
+        let gone = locks.resume_hold(&hold.ticket()).await.unwrap_err();
+        assert!(gone.is(codes::LOCKS_LOST), "{gone}");
+    }
 }
 
 async fn holds_are_listed_by_night(locks: &LockManager, tenant: &TenantId) {

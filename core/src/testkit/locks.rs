@@ -36,6 +36,8 @@ pub async fn suite(locks: &LockManager, prefix: &str) {
     extensions_by_themselves_and_misses_are_not_audited(locks, &format!("{prefix}-quiet")).await;
     its_owner_may_enter_again(locks, &format!("{prefix}-again")).await;
     a_forced_release_tells_the_holder_and_serves_the_next(locks, &format!("{prefix}-force")).await;
+    several_locks_are_taken_together_or_not_at_all(locks, &format!("{prefix}-all")).await;
+    a_fence_is_never_accepted_after_a_higher_one(locks, &format!("{prefix}-fence")).await;
     a_place_in_the_queue_is_told(locks, &format!("{prefix}-place")).await;
     bad_requests_name_their_field(locks).await;
 }
@@ -393,6 +395,59 @@ async fn a_forced_release_tells_the_holder_and_serves_the_next(locks: &LockManag
     );
     let refused = locks.force_release(None, name, "").await.unwrap_err();
     assert_eq!(refused.field(), Some("reason"));
+}
+
+async fn several_locks_are_taken_together_or_not_at_all(locks: &LockManager, name: &str) {
+    let names: Vec<_> = ["c", "a", "b"].map(|part| format!("{name}-{part}")).into();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let guards = locks.acquire_all(&names, &options()).await.unwrap();
+    for (guard, name) in guards.into_iter().zip(&names) {
+        locks.release(None, name, guard.token()).await.unwrap();
+        assert_eq!(guard.release().await.unwrap(), Release::AlreadyReleased);
+    }
+    let taken = take(locks, names[0]).await;
+    let refused = locks
+        .acquire_all(&names, &options().wait(SHORT))
+        .await
+        .unwrap_err();
+    assert_eq!(refused.fact("lock"), Some(names[0]));
+    eventually("the others are free again", async || {
+        locks.inspect(None, names[1]).await.unwrap().is_none()
+            && locks.inspect(None, names[2]).await.unwrap().is_none()
+    })
+    .await;
+    taken.release().await.unwrap();
+    let twice = locks.acquire_all(&[name, name], &options()).await.unwrap_err();
+    assert_eq!(twice.field(), Some("names"));
+    // Two who want the same in another order do not wait for each other.
+    let patient = options().wait(LONG);
+    let mut reversed = names.clone();
+    reversed.reverse();
+    for _ in 0..10 {
+        let (one, other) = tokio::join!(
+            async { locks.acquire_all(&names, &patient).await.map(drop) },
+            async { locks.acquire_all(&reversed, &patient).await.map(drop) },
+        );
+        one.and(other).unwrap();
+    }
+}
+
+async fn a_fence_is_never_accepted_after_a_higher_one(locks: &LockManager, name: &str) {
+    let (old, new) = (take(locks, name).await.fence(), take_later(locks, name).await);
+    locks.check_fence(name, old).await.unwrap();
+    locks.check_fence(name, new).await.unwrap();
+    locks.check_fence(name, new).await.unwrap();
+    let stale = locks.check_fence(name, old).await.unwrap_err();
+    assert!(stale.is(codes::LOCKS_STALE_FENCE), "{stale}");
+    for (resource, fence, field) in [("", 1, "resource"), (name, u64::MAX, "fence")] {
+        let refused = locks.check_fence(resource, fence).await.unwrap_err();
+        assert_eq!(refused.field(), Some(field));
+    }
+}
+
+/// The fence of a lock that was dropped a moment ago and is taken anew.
+async fn take_later(locks: &LockManager, name: &str) -> u64 {
+    locks.acquire(name, &options().wait(LONG)).await.unwrap().fence()
 }
 
 async fn a_place_in_the_queue_is_told(locks: &LockManager, name: &str) {

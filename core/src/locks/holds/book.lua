@@ -166,3 +166,24 @@ local function owned(slot, token)
   if record.token ~= token then return nil, 'not_owner' end
   return record
 end
+
+-- When the first of the other holds on one of these nights ends (ms), or nil. Only a refusal looks at other holds, and
+-- only until it finds one.
+local function frees_at(taken, slot)
+  local is_taken, first, last = {}, taken[1], taken[#taken] + 1
+  for _, day in ipairs(taken) do is_taken[day] = true end
+  local from = 0
+  while true do
+    local page = redis.call('ZRANGE', KEYS[2], from, from + 255, 'WITHSCORES')
+    if #page == 0 then return nil end
+    for index = 1, #page, 2 do
+      local begins, ends = read_slot(page[index])
+      if page[index] ~= slot and begins < last and first < ends then
+        for day = math.max(begins, first), math.min(ends, last) - 1 do
+          if is_taken[day] then return whole(page[index + 1]) end
+        end
+      end
+    end
+    from = from + 256
+  end
+end

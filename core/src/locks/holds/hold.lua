@@ -36,24 +36,7 @@ for index = 4, #fields do
 end
 
 if #taken > 0 then
-  -- Who ends first on one of these nights? Only a refusal looks at other holds, and only until it finds one.
-  local is_taken = {}
-  for _, day in ipairs(taken) do is_taken[day] = true end
-  local from, frees = 0, nil
-  while not frees do
-    local page = redis.call('ZRANGE', KEYS[2], from, from + 255, 'WITHSCORES')
-    if #page == 0 then break end
-    for index = 1, #page, 2 do
-      local begins, ends = read_slot(page[index])
-      if page[index] ~= slot and begins < last and first < ends then
-        for day = math.max(begins, first), math.min(ends, last) - 1 do
-          if is_taken[day] then frees = whole(page[index + 1]) break end
-        end
-      end
-      if frees then break end
-    end
-    from = from + 256
-  end
+  local frees = frees_at(taken, slot)
   return { 'taken', '', table.concat(taken, ','), frees or '', tostring(now), expired }
 end
 

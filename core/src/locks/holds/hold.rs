@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use super::Holds;
 use super::model::{Resource, StayHold, audit_key};
 use super::store::{Holder, Record, ResourceKey, Slot};
+use super::ticket::Ticket;
 use crate::error::{Error, Result, codes};
 use crate::locks::model::{AcquireOptions, Release, check_duration};
 use crate::stay::Stay;
@@ -115,6 +116,12 @@ impl Hold {
         }
     }
 
+    /// Everything that another process needs to [resume](crate::LockManager::resume_hold) this hold, as one line of
+    /// text. It contains the [token](Self::token), so it is a secret: keep it in the conversation, never show it.
+    pub fn ticket(&self) -> String {
+        Ticket::of(&self.key, &self.slot, &self.token).to_text()
+    }
+
     /// When it ends unless it is extended, by the server's clock (UTC).
     pub fn expires_at(&self) -> DateTime<Utc> {
         self.term().expires_at
@@ -148,6 +155,29 @@ impl Hold {
         let seen = self.extensions();
         let (record, now) = self.holds.extend(self, extra, seen).await?;
         *self.term() = Term::of(&record, asked, now);
+        Ok(())
+    }
+
+    /// Moves the hold to other nights, in one step: longer, shorter or elsewhere. Nights that it has already are kept
+    /// throughout; each new one must have enough units left of `capacity`. The hold's id, token, fence and end stay,
+    /// its [ticket](Self::ticket) changes. A refusal changes nothing.
+    ///
+    /// When Redis is down the hold stays as it is. Cancel-safe: dropping the future may or may not have moved the
+    /// hold; calling it again tells.
+    ///
+    /// # Errors
+    /// `locks.nights_taken` as for a new hold, also when the same conversation has another hold on exactly these
+    /// nights; `locks.invalid_quantity` (field `capacity`); `locks.lost` when it has ended; `locks.not_owner`;
+    /// `redis.*`.
+    pub async fn move_to(&mut self, stay: Stay, capacity: u32) -> Result<()> {
+        StayHold::new(self.key.resource.clone(), stay)
+            .quantity(self.quantity)
+            .capacity(capacity)
+            .check()?;
+        let asked = self.holds.instant();
+        let (record, now) = self.holds.move_to(self, stay, capacity).await?;
+        *self.term() = Term::of(&record, asked, now);
+        self.slot = record.slot;
         Ok(())
     }
 

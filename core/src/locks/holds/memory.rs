@@ -8,11 +8,12 @@ use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
 use super::store::{
-    Changed, Ended, Held, HoldStore, MAX_HOLDS, Prolong, Record, ResourceKey, Slot, Step, Wish,
+    Changed, Ended, Held, HoldStore, MAX_HOLDS, Moved, Prolong, Record, ResourceKey, Slot, Step, Wish,
 };
 use crate::clock::SharedClock;
 use crate::error::Result;
 use crate::locks::model::Release;
+use crate::stay::Stay;
 
 /// All holds of this process under one mutex, so that every operation is indivisible.
 #[derive(Debug)]
@@ -129,6 +130,43 @@ impl Book {
         Held::New(record)
     }
 
+    fn move_to(&mut self, slot: &Slot, token: &str, stay: Stay, capacity: u32) -> Moved {
+        let target = Slot {
+            stay,
+            holder: slot.holder.clone(),
+        };
+        let owned = |slot: &Slot| self.holds.get(slot).filter(|record| record.token == token);
+        let Some(mut record) = owned(slot).cloned() else {
+            return match (owned(&target), self.holds.contains_key(slot)) {
+                (Some(moved), _) => Moved::Done(moved.clone()),
+                (None, true) => Moved::NotOwner,
+                (None, false) => Moved::Gone,
+            };
+        };
+        if target == *slot {
+            return Moved::Done(record);
+        }
+        if self.holds.contains_key(&target) {
+            return Moved::Occupied;
+        }
+        let is_taken = |night: &NaiveDate| {
+            let others = self.nights.get(night).copied().unwrap_or(0);
+            !(slot.stay.check_in()..slot.stay.check_out()).contains(night)
+                && others + record.quantity > capacity
+        };
+        let taken: Vec<_> = stay.each_night().filter(is_taken).collect();
+        if !taken.is_empty() {
+            return Moved::Taken {
+                frees_at: self.frees_at(&taken, slot),
+                nights: taken,
+            };
+        }
+        self.remove(slot);
+        record.slot = target;
+        self.insert(record.clone());
+        Moved::Done(record)
+    }
+
     /// When the first hold of others on one of these nights ends.
     fn frees_at(&self, taken: &[NaiveDate], own: &Slot) -> Option<DateTime<Utc>> {
         let touches = |slot: &Slot| {
@@ -205,6 +243,17 @@ impl HoldStore for MemoryHolds {
                 None
             })
         }))
+    }
+
+    async fn move_to(
+        &self,
+        key: &ResourceKey,
+        slot: &Slot,
+        token: &str,
+        stay: Stay,
+        capacity: u32,
+    ) -> Result<Step<Moved>> {
+        Ok(self.step(key, |book, _| book.move_to(slot, token, stay, capacity)))
     }
 
     async fn release(&self, key: &ResourceKey, slot: &Slot, token: &str) -> Result<Step<Ended>> {

@@ -6,6 +6,7 @@ mod model;
 mod redis;
 mod store;
 mod sweeper;
+mod ticket;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,8 +20,9 @@ use model::audit_key;
 pub use model::{HoldState, Resource, StayHold};
 pub(crate) use redis::RedisHolds;
 pub(crate) use store::HoldStore;
-use store::{Changed, Ended, Held, Holder, MAX_HOLDS, Prolong, Record, ResourceKey, Slot, Step, Wish};
+use store::{Changed, Ended, Held, Holder, MAX_HOLDS, Moved, Prolong, Record, ResourceKey, Slot, Step, Wish};
 use sweeper::Sweeper;
+use ticket::Ticket;
 
 use super::audit::{Audit, AuditEntry, AuditEvent, shown_token};
 use super::model::Release;
@@ -60,6 +62,54 @@ impl Holds {
     }
 
     pub(super) async fn hold(&self, request: &StayHold) -> Result<Hold> {
+        self.hold_or_find(request).await.map(|(hold, _)| hold)
+    }
+
+    /// All of these holds or none, taken in the order of their resources.
+    pub(super) async fn hold_all(&self, requests: &[StayHold]) -> Result<Vec<Hold>> {
+        requests.iter().try_for_each(StayHold::check)?;
+        let mut sorted: Vec<_> = requests.iter().enumerate().collect();
+        sorted.sort_by_key(|(_, request)| (&request.tenant, &request.resource, request.stay));
+        let mut holds = Vec::with_capacity(requests.len());
+        for (place, request) in sorted {
+            match self.hold_or_find(request).await {
+                Ok((hold, is_new)) => holds.push((place, hold, is_new)),
+                Err(error) => {
+                    for (_, hold, _) in holds.iter().filter(|(_, _, is_new)| *is_new) {
+                        // It ends by its time to live if this fails.
+                        if let Err(failure) = self.release(hold).await {
+                            tracing::warn!(%failure, hold = hold.id(), "a hold of a refused set will expire");
+                        }
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        holds.sort_by_key(|(place, _, _)| *place);
+        Ok(holds.into_iter().map(|(_, hold, _)| hold).collect())
+    }
+
+    /// Finds a hold by its ticket.
+    pub(super) async fn resume(&self, ticket: &str) -> Result<Hold> {
+        let Ticket { key, slot, token } = Ticket::parse(ticket)?;
+        let asked = self.instant();
+        let step = self.0.store.confirm(&key, &slot, &token, Duration::ZERO).await?;
+        let (answer, now) = self.open(&key, step);
+        let refused = |code, message: &str| {
+            let error = Error::new(code, message).with("resource", &key.resource);
+            Err(error.with("stay", slot.stay))
+        };
+        match answer {
+            Changed::Done(record) | Changed::Already(record) | Changed::MaxExtensions(record) => {
+                Ok(Hold::new(self.clone(), key, record, asked, now))
+            }
+            Changed::Gone => refused(codes::LOCKS_LOST, "the hold has ended"),
+            Changed::NotOwner => refused(codes::LOCKS_NOT_OWNER, "the nights are held under another token"),
+        }
+    }
+
+    /// Makes a hold, or finds the one that the same request made before; answers also whether it is new.
+    async fn hold_or_find(&self, request: &StayHold) -> Result<(Hold, bool)> {
         request.check()?;
         if self.0.tasks.is_closed() {
             return Err(task::closed());
@@ -93,6 +143,7 @@ impl Holds {
             })
             .await?;
         let (answer, now) = self.open(&key, step);
+        let is_new = matches!(answer, Held::New(_));
         let record = match answer {
             Held::New(record) => {
                 count("acquire", "success");
@@ -130,7 +181,7 @@ impl Holds {
                 .tasks
                 .run_until_closed(async move { sweeper::run(&holds).await });
         }
-        Ok(Hold::new(self.clone(), key, record, asked, now))
+        Ok((Hold::new(self.clone(), key, record, asked, now), is_new))
     }
 
     pub(super) async fn list(
@@ -231,6 +282,45 @@ impl Holds {
             }
             Changed::Gone => Err(hold.gone()),
             Changed::NotOwner => Err(not_owner(hold)),
+        }
+    }
+
+    async fn move_to(&self, hold: &Hold, stay: Stay, capacity: u32) -> Result<(Record, DateTime<Utc>)> {
+        let step = self
+            .0
+            .store
+            .move_to(hold.key(), hold.slot(), hold.token(), stay, capacity)
+            .await?;
+        let (answer, now) = self.open(hold.key(), step);
+        match answer {
+            Moved::Done(record) => {
+                if record.slot != *hold.slot() {
+                    count("move", "success");
+                    let (from, to) = (ended_details(&record), acquired_details(hold.key(), &record));
+                    self.note(hold.key(), hold.slot(), AuditEvent::Released, from);
+                    self.note(hold.key(), &record.slot, AuditEvent::Acquired, to);
+                }
+                Ok((record, now))
+            }
+            Moved::Taken { nights, frees_at } => {
+                let request = StayHold {
+                    session_id: hold.session_id().map(str::to_owned),
+                    ..StayHold::new(hold.resource().clone(), stay)
+                };
+                let slot = Slot {
+                    stay,
+                    holder: hold.slot().holder.clone(),
+                };
+                Err(self.taken(&request, hold.key(), &slot, &nights, frees_at, now))
+            }
+            Moved::Occupied => {
+                let message = "the same conversation holds these nights already";
+                Err(hold
+                    .refused(codes::LOCKS_NIGHTS_TAKEN, message)
+                    .with("wanted", stay))
+            }
+            Moved::Gone => Err(hold.gone()),
+            Moved::NotOwner => Err(not_owner(hold)),
         }
     }
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Days, NaiveDate, Utc};
 
 use super::store::{
-    Changed, Ended, Held, HoldStore, Holder, MAX_HOLDS, Prolong, Record, ResourceKey, Slot, Step, Wish,
+    Changed, Ended, Held, HoldStore, Holder, MAX_HOLDS, Moved, Prolong, Record, ResourceKey, Slot, Step, Wish,
 };
 use crate::backends::redis::keys::{self, HoldKeys};
 use crate::backends::redis::{Call, Failure, Redis, Script};
@@ -23,6 +23,7 @@ macro_rules! script {
 static HOLD: Script = script!("holds.hold", "hold.lua");
 static EXTEND: Script = script!("holds.extend", "extend.lua");
 static CONFIRM: Script = script!("holds.confirm", "confirm.lua");
+static MOVE: Script = script!("holds.move", "move.lua");
 static RELEASE: Script = script!("holds.release", "release.lua");
 static LIST: Script = script!("holds.list", "list.lua");
 static SWEEP: Script = script!("holds.sweep", "sweep.lua");
@@ -89,12 +90,8 @@ impl HoldStore for RedisHolds {
             "same" => Held::Same(read_record(wish.slot.clone(), &record)?),
             "full" => Held::Full,
             "taken" => Held::Taken {
-                nights: nights.split(',').map(read_day).collect::<Result<_>>()?,
-                frees_at: if frees_at.is_empty() {
-                    None
-                } else {
-                    Some(moment(&frees_at)?)
-                },
+                nights: read_nights(&nights)?,
+                frees_at: read_optional_moment(&frees_at)?,
             },
             _ => return Err(unexpected("answer")),
         };
@@ -133,6 +130,44 @@ impl HoldStore for RedisHolds {
         Self::change(call, slot).await
     }
 
+    async fn move_to(
+        &self,
+        key: &ResourceKey,
+        slot: &Slot,
+        token: &str,
+        stay: Stay,
+        capacity: u32,
+    ) -> Result<Step<Moved>> {
+        let holder = slot.holder.clone();
+        let target = Slot { stay, holder };
+        let call = self
+            .call(&MOVE, key)
+            .arg(slot_text(slot))
+            .arg(token)
+            .arg(slot_text(&target))
+            .arg(capacity);
+        let (outcome, record, nights, frees_at, now, expired): (
+            String,
+            String,
+            String,
+            String,
+            String,
+            Records,
+        ) = call.read().await?;
+        let answer = match outcome.as_str() {
+            "done" => Moved::Done(read_record(target, &record)?),
+            "taken" => Moved::Taken {
+                nights: read_nights(&nights)?,
+                frees_at: read_optional_moment(&frees_at)?,
+            },
+            "occupied" => Moved::Occupied,
+            "gone" => Moved::Gone,
+            "not_owner" => Moved::NotOwner,
+            _ => return Err(unexpected("answer")),
+        };
+        step(answer, &now, &expired)
+    }
+
     async fn release(&self, key: &ResourceKey, slot: &Slot, token: &str) -> Result<Step<Ended>> {
         let call = self.call(&RELEASE, key).arg(slot_text(slot)).arg(token);
         let (outcome, record, now, expired): (String, String, String, Records) = call.read().await?;
@@ -160,12 +195,7 @@ impl HoldStore for RedisHolds {
 
     async fn sweep(&self, key: &ResourceKey) -> Result<Step<Option<DateTime<Utc>>>> {
         let (now, expired, next): (String, Records, String) = self.call(&SWEEP, key).read().await?;
-        let next = if next.is_empty() {
-            None
-        } else {
-            Some(moment(&next)?)
-        };
-        step(next, &now, &expired)
+        step(read_optional_moment(&next)?, &now, &expired)
     }
 }
 
@@ -251,6 +281,18 @@ fn millis(duration: Duration) -> u64 {
 fn moment(text: &str) -> Result<DateTime<Utc>> {
     let millis = text.parse().map_err(|_| unexpected("time"))?;
     DateTime::from_timestamp_millis(millis).ok_or_else(|| unexpected("time"))
+}
+
+fn read_nights(text: &str) -> Result<Vec<NaiveDate>> {
+    text.split(',').map(read_day).collect()
+}
+
+fn read_optional_moment(text: &str) -> Result<Option<DateTime<Utc>>> {
+    if text.is_empty() {
+        Ok(None)
+    } else {
+        moment(text).map(Some)
+    }
 }
 
 fn unexpected(what: &str) -> Error {

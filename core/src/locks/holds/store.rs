@@ -98,6 +98,25 @@ pub(crate) enum Changed {
     NotOwner,
 }
 
+/// The answer to a request for other nights.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Moved {
+    /// The hold is on the other nights now, with the same id, token, fence and end.
+    Done(Record),
+    /// Some nights have too few units left; nothing was changed.
+    Taken {
+        nights: Vec<NaiveDate>,
+        /// As in [`Held::Taken`].
+        frees_at: Option<DateTime<Utc>>,
+    },
+    /// The same conversation has a hold on exactly these nights.
+    Occupied,
+    /// It has ended.
+    Gone,
+    /// The nights are held under another token.
+    NotOwner,
+}
+
 /// The answer to a release.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Ended {
@@ -148,6 +167,16 @@ pub(crate) trait HoldStore: Send + Sync + 'static {
         token: &str,
         at_least: Duration,
     ) -> Result<Step<Changed>>;
+
+    /// Moves a hold to other nights if every added one has enough units left.
+    async fn move_to(
+        &self,
+        key: &ResourceKey,
+        slot: &Slot,
+        token: &str,
+        stay: Stay,
+        capacity: u32,
+    ) -> Result<Step<Moved>>;
 
     /// Ends a hold.
     async fn release(&self, key: &ResourceKey, slot: &Slot, token: &str) -> Result<Step<Ended>>;

@@ -1,0 +1,57 @@
+//! Fences: the number by which the protected thing itself refuses a holder whose lock was lost.
+//!
+//! No lock of Redis can keep a paused process from waking up late and writing. The database can: every write under a
+//! lock first shows its fence, and a fence below the highest one seen is refused.
+
+mod memory;
+mod postgres;
+mod store;
+
+use std::sync::Arc;
+
+pub(crate) use memory::MemoryFences;
+pub(crate) use postgres::PostgresFences;
+pub(crate) use store::FenceStore;
+
+use super::model::check_text;
+use crate::error::{Error, Result, codes};
+
+/// Longest name of a resource, in bytes.
+const MAX_RESOURCE_BYTES: usize = 255;
+
+/// The statement that checks a fence and remembers it. The contract is on
+/// [`LockManager::fence_guard_sql`](super::LockManager::fence_guard_sql).
+// The row stays locked until the caller's transaction ends, so a second holder waits for the outcome of the first.
+pub(super) const GUARD: &str = "INSERT INTO posada.lock_fence AS known (resource, last_fence) VALUES ($1, $2) \
+     ON CONFLICT (resource) DO UPDATE SET last_fence = EXCLUDED.last_fence \
+     WHERE known.last_fence <= EXCLUDED.last_fence RETURNING last_fence";
+
+/// The fences that were seen. Clones share them.
+#[derive(Clone)]
+pub(super) struct Fences(Arc<dyn FenceStore>);
+
+impl Fences {
+    pub(super) fn new(store: Arc<dyn FenceStore>) -> Self {
+        Self(store)
+    }
+
+    pub(super) async fn check(&self, resource: &str, fence: u64) -> Result<()> {
+        check_text(
+            codes::LOCKS_INVALID_RESOURCE,
+            "resource",
+            resource,
+            MAX_RESOURCE_BYTES,
+        )?;
+        let number = i64::try_from(fence).map_err(|_| {
+            Error::field_invalid(codes::LOCKS_INVALID_FENCE, "fence", "is larger than any fence")
+        })?;
+        if self.0.accept(resource, number).await? {
+            return Ok(());
+        }
+        Err(
+            Error::new(codes::LOCKS_STALE_FENCE, "a later holder has written already")
+                .with("resource", resource)
+                .with("fence", fence),
+        )
+    }
+}

@@ -1,0 +1,44 @@
+-- ARGV: slot, token, new slot, capacity
+-- Answers {'done', record, '', '', now, expired}, {'taken', '', nights, earliest end, …}, {'occupied', …} when the same
+-- holder has a hold on exactly the new nights, or {'gone' | 'not_owner', …}.
+local slot, token, target, capacity = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+
+local expired = take_expired()
+local record, refusal = owned(slot, token)
+if not record then
+  -- The answer to an earlier call was lost: it is this one, repeated.
+  local moved = owned(target, token)
+  if moved then return { 'done', record_text(moved), '', '', tostring(now), expired } end
+  return { refusal, '', '', '', tostring(now), expired }
+end
+if slot == target then return { 'done', record_text(record), '', '', tostring(now), expired } end
+if redis.call('HEXISTS', KEYS[1], 'h' .. target) == 1 then
+  return { 'occupied', '', '', '', tostring(now), expired }
+end
+
+local first, last = read_slot(slot)
+local begins, ends = read_slot(target)
+local change, added = {}, {}
+for day = first, last - 1 do
+  if day < begins or day >= ends then change[day] = -record.quantity end
+end
+for day = begins, ends - 1 do
+  if day < first or day >= last then
+    change[day] = record.quantity
+    added[#added + 1] = day
+  end
+end
+local fields, taken = {}, {}
+for index, day in ipairs(added) do fields[index] = 'n' .. day end
+local counts = in_chunks('HMGET', KEYS[1], fields)
+for index, day in ipairs(added) do
+  if (tonumber(counts[index]) or 0) + record.quantity > capacity then taken[#taken + 1] = day end
+end
+if #taken > 0 then
+  return { 'taken', '', table.concat(taken, ','), frees_at(taken, slot) or '', tostring(now), expired }
+end
+
+change_nights(change)
+redis.call('HDEL', KEYS[1], 'h' .. slot)
+redis.call('ZREM', KEYS[2], slot)
+return { 'done', write_record(target, record), '', '', tostring(now), expired }
