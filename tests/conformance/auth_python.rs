@@ -1,6 +1,8 @@
 //! Tokens against the Python libraries of the app, at random: ours are read by both exactly as the app calls them,
 //! theirs are taken exactly when the rules say so.
 
+#![allow(clippy::cast_precision_loss, reason = "seconds of this century fit a float")]
+
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use posada::{NewUser, Posada, Role, Settings, SignIn};
@@ -72,87 +74,20 @@ async fn random_tokens_of_both_libraries_are_taken_exactly_when_the_rules_say_so
     let posada = posada();
     let mut peer = PythonPeer::start("tokens_peer.py", KEY);
     let mut random = Random(0x9E37_79B9_7F4A_7C15);
-    let absent = json!("absent");
     let (mut taken, mut refused) = (0, 0);
     for step in 0..600 {
         let at = now();
-        let mut claims = json!({});
-        let mut put = |name: &str, value: Value| {
-            if value != absent {
-                claims[name] = value;
-            }
-        };
-        put(
-            "sub",
-            random.one_of(&[
-                json!("nobody"),
-                json!("nobody"),
-                json!("ñandú"),
-                json!(7),
-                json!(""),
-                absent.clone(),
-            ]),
-        );
-        put(
-            "exp",
-            random.one_of(&[
-                json!(at + 600),
-                json!(at + 600),
-                json!(at + 600),
-                json!(at - 60),
-                absent.clone(),
-                json!(at as f64 + 600.5),
-                json!((at + 600).to_string()),
-                json!(at + 90_000),
-                json!(null),
-                json!(true),
-            ]),
-        );
-        put(
-            "iat",
-            random.one_of(&[
-                json!(at),
-                absent.clone(),
-                json!(at - 100),
-                json!("x"),
-                json!(at + 300),
-            ]),
-        );
-        put(
-            "nbf",
-            random.one_of(&[
-                absent.clone(),
-                absent.clone(),
-                json!(at - 60),
-                json!(at + 600),
-                json!("1"),
-            ]),
-        );
-        put(
-            "aud",
-            random.one_of(&[
-                absent.clone(),
-                absent.clone(),
-                absent.clone(),
-                json!("x"),
-                json!(["x"]),
-            ]),
-        );
-        put("jti", random.one_of(&[absent.clone(), json!("j"), json!(7)]));
-        put(
-            "type",
-            random.one_of(&[absent.clone(), json!("access"), json!("refresh"), json!(7)]),
-        );
+        let claims = random_claims(&mut random, at);
         let library = random.one_of(&[json!("jose"), json!("pyjwt")]);
         let question = json!({"operation": "encode", "library": library, "claims": claims});
         let made = ask(&mut peer, &question);
-        let Some(token) = made["token"].as_str() else {
+        let Some(made) = made["token"].as_str() else {
             continue;
         };
-        let verdict = posada.auth().verify(token).await.unwrap_err();
+        let verdict = posada.auth().verify(made).await.unwrap_err();
         // Nobody of that name exists, so a good token ends there.
         let is_taken = verdict.code() == "auth.session_ended";
-        let read = ask(&mut peer, &json!({"operation": "decode", "token": token}));
+        let read = ask(&mut peer, &json!({"operation": "decode", "token": made}));
         let what = format!("step {step}: {claims} made by {library}: {verdict}; {read}");
         if is_taken {
             taken += 1;
@@ -172,6 +107,40 @@ async fn random_tokens_of_both_libraries_are_taken_exactly_when_the_rules_say_so
         taken > 20 && refused > 100,
         "{taken} taken, {refused} refused: the dice are loaded"
     );
+}
+
+/// Mostly good claims. `absent` stands for a claim that is not there.
+fn random_claims(random: &mut Random, at: i64) -> Value {
+    let soon = at + 600;
+    let choices = [
+        ("sub", json!(["nobody", "ñandú", 7, "", "absent"])),
+        (
+            "exp",
+            json!([
+                soon,
+                at - 60,
+                "absent",
+                soon as f64 + 0.5,
+                soon.to_string(),
+                at + 90_000,
+                null,
+                true
+            ]),
+        ),
+        ("iat", json!([at, "absent", at - 100, "x", at + 300])),
+        ("nbf", json!(["absent", at - 60, soon, "1"])),
+        ("aud", json!(["absent", "x", ["x"]])),
+        ("jti", json!(["absent", "j", 7])),
+        ("type", json!(["absent", "access", "refresh", 7])),
+    ];
+    let mut claims = json!({});
+    for (name, values) in choices {
+        let value = random.one_of(values.as_array().unwrap());
+        if value != "absent" {
+            claims[name] = value;
+        }
+    }
+    claims
 }
 
 /// The rules once more, in the plainest words.

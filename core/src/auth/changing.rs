@@ -41,8 +41,10 @@ impl Authenticator {
             return Err(Error::new(codes::AUTH_THROTTLED, "too many attempts; wait")
                 .retry_when(crate::error::Retry::After(wait)));
         }
-        let verdict =
-            password::verify(&self.0.pool, Password::typed(current)?, Some(stored.hash.clone())).await;
+        let (typed, hash) = (Password::typed(current)?, Some(stored.hash.clone()));
+        let verdict = password::verify(&self.0.pool, &self.0.clock, typed, hash)
+            .await
+            .map(|verification| verification.verdict);
         match verdict {
             Ok(Verdict::Right { .. }) => self.0.throttling.succeeded(&counted).await,
             Ok(Verdict::Wrong) => {

@@ -69,7 +69,7 @@ pub use token::{Profile, TokenKind};
 
 use self::events::Events;
 use self::live::LiveSessions;
-use self::password::HashPool;
+use self::password::{Floor, HashPool};
 use self::throttle::Throttling;
 use self::token::TokenRules;
 use crate::TenantId;
@@ -92,6 +92,7 @@ struct Inner {
     rules: TokenRules,
     options: AuthOptions,
     pool: HashPool,
+    floor: Floor,
     events: Events,
     clock: SharedClock,
 }
@@ -120,6 +121,7 @@ impl Authenticator {
             rules: options.rules(),
             options,
             pool: HashPool::new(tasks),
+            floor: Floor::default(),
             events: parts.sink.map(Events::with_sink).unwrap_or_default(),
             clock,
         }))

@@ -168,14 +168,18 @@ impl Authenticator {
             None
         };
         let hash = found.as_ref().map(|stored| stored.hash.clone());
-        let verdict = password::verify(&self.0.pool, typed, hash).await?;
+        let verification = password::verify(&self.0.pool, &self.0.clock, typed, hash).await?;
+        if verification.was_bcrypt {
+            self.0.floor.learn(verification.took);
+        }
         let now = self.now();
-        let (stored, rehash, must_change) = match (found, verdict) {
+        let (stored, rehash, must_change) = match (found, verification.verdict) {
             (Some(stored), Verdict::Right { rehash, must_change }) if may_sign_in(&stored, now) => {
                 (stored, rehash, must_change)
             }
             _ => {
                 self.raise(AuthEventKind::LoginFail, Some(username), tenant, "login");
+                tokio::time::sleep(self.0.floor.left_after(verification.took)).await;
                 return Err(bad_credentials());
             }
         };

@@ -518,15 +518,49 @@ async fn case_73_in_a_thousand_races_a_logout_always_wins() {
             })
             .collect();
         assert!(logout.await.unwrap(), "run {run}");
-        let mut refreshed = false;
+        let mut was_early = false;
         for refresh in refreshes {
-            refreshed |= refresh.await.unwrap();
+            was_early |= refresh.await.unwrap();
         }
-        *(if refreshed { &mut early } else { &mut late }) += 1;
+        *(if was_early { &mut early } else { &mut late }) += 1;
         assert!(
             lab.auth.verify(&pair.access).await.is_err(),
             "run {run}: it is over"
         );
     }
     assert_eq!(early + late, 1000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn case_106_a_thousand_sign_ins_at_once_are_shed_and_verification_goes_on() {
+    let lab = Lab::new();
+    let pair = lab.ana().await;
+    let names: Vec<String> = (0..1000).map(|number| format!("user{number}")).collect();
+    let attempts = names.iter().map(|name| {
+        let attempt = SignIn::new(name, "wrong");
+        let lab = &lab;
+        async move { lab.auth.login(&attempt).await.unwrap_err() }
+    });
+    let verifications = async {
+        for _ in 0..100 {
+            lab.auth.verify(&pair.access).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+    };
+    let (errors, ()) = tokio::join!(futures_util::future::join_all(attempts), verifications);
+    let shed = errors
+        .iter()
+        .filter(|error| error.is(codes::AUTH_HASHING_BUSY))
+        .count();
+    let judged = errors
+        .iter()
+        .filter(|error| error.is(codes::AUTH_BAD_CREDENTIALS))
+        .count();
+    assert_eq!(shed + judged, 1000);
+    assert!(shed > 500 && judged > 0, "{shed} shed, {judged} judged");
+    let advice = errors
+        .iter()
+        .find(|error| error.is(codes::AUTH_HASHING_BUSY))
+        .map(Error::retry);
+    assert_eq!(advice, Some(crate::Retry::After(Duration::from_secs(1))));
 }

@@ -1,15 +1,20 @@
 //! Passwords: made into argon2id hashes, verified against those and the app's bcrypt ones, judged by a policy.
 
+mod floor;
 mod input;
 mod policy;
 mod pool;
 mod stored;
 
+pub(crate) use floor::Floor;
 pub(crate) use input::Password;
 pub use policy::PasswordPolicy;
 pub(crate) use pool::HashPool;
 
+use std::time::Duration;
+
 use self::stored::{BCRYPT_READS, Stored};
+use crate::clock::SharedClock;
 use crate::error::{Error, Result, codes};
 
 /// What a password is to a stored hash.
@@ -24,13 +29,38 @@ pub(crate) enum Verdict {
     },
 }
 
+/// A verdict, and how long its computation took: without the wait for a core.
+pub(crate) struct Verification {
+    pub(crate) verdict: Verdict,
+    pub(crate) took: Duration,
+    pub(crate) was_bcrypt: bool,
+}
+
 /// Verifies. Without a hash, or with one that cannot be computed, the same work is done for nothing, so that time
 /// does not tell who exists.
 ///
 /// # Errors
 /// `auth.hashing_busy`.
-pub(crate) async fn verify(pool: &HashPool, password: Password, hash: Option<String>) -> Result<Verdict> {
-    pool.run(move || verify_now(&password, hash.as_deref())).await
+pub(crate) async fn verify(
+    pool: &HashPool,
+    clock: &SharedClock,
+    password: Password,
+    hash: Option<String>,
+) -> Result<Verification> {
+    let clock = clock.clone();
+    pool.run(move || {
+        let begun = clock.instant();
+        let verdict = verify_now(&password, hash.as_deref());
+        Verification {
+            verdict,
+            took: clock.instant().saturating_duration_since(begun),
+            was_bcrypt: hash
+                .as_deref()
+                .and_then(Stored::read)
+                .is_some_and(|stored| stored.is_bcrypt()),
+        }
+    })
+    .await
 }
 
 /// A new hash.
