@@ -7,6 +7,7 @@
 use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::panic::catch_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::FutureExt;
 
-use super::memory::MemoryLocks;
+use super::MemoryLocks;
 use super::model::{LockName, Release};
 use super::store::{Attempt, Extension, Grant, LockKey, LockStore, Released, Renewal, Wake, Wakes};
 use crate::clock::{Clock, SystemClock};
@@ -384,27 +385,19 @@ fn process(caller: usize) -> String {
     format!("process {caller}")
 }
 
-/// Prints the path when a check fails on it.
-struct Trace<'a>(&'a [Step]);
-
-impl Drop for Trace<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("on the path {:?}", self.0);
+/// Checks the state at the end of a path, unless it was seen before; answers it when it is new.
+fn visit(callers: usize, path: &[Step], seen: &HashSet<u64>) -> Option<u64> {
+    let visited = catch_unwind(|| {
+        let world = World::at(callers, path);
+        let key = world.key();
+        if seen.contains(&key) {
+            return None;
         }
-    }
-}
-
-/// Checks the state at the end of a path, unless it was seen before.
-fn is_new(callers: usize, path: &[Step], seen: &mut HashSet<u64>) -> bool {
-    let _trace = Trace(path);
-    let world = World::at(callers, path);
-    let is_new = seen.insert(world.key());
-    if is_new {
         world.check();
         world.check_that_nobody_waits_for_ever();
-    }
-    is_new
+        Some(key)
+    });
+    visited.unwrap_or_else(|_| panic!("what the message above says happens on the path {path:?}"))
 }
 
 /// Visits every state that so many callers reach in so many steps; answers how many there are.
@@ -415,7 +408,11 @@ fn explore(callers: usize, depth: usize) -> usize {
         for step in World::at(callers, &path).possible() {
             let mut longer: Vec<Step> = path.clone();
             longer.push(step);
-            if is_new(callers, &longer, &mut seen) && longer.len() < depth {
+            let Some(state) = visit(callers, &longer, &seen) else {
+                continue;
+            };
+            seen.insert(state);
+            if longer.len() < depth {
                 open.push_back(longer);
             }
         }

@@ -38,8 +38,6 @@
 
 mod audit;
 mod claim;
-#[cfg(test)]
-mod explore;
 mod fences;
 mod guard;
 mod holding;
@@ -307,6 +305,9 @@ impl fmt::Debug for LockManager {
         f.debug_struct("LockManager").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod explore;
 
 #[cfg(all(test, feature = "testkit"))]
 mod tests {

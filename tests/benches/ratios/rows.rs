@@ -34,6 +34,7 @@ pub(crate) async fn all(only: &str) {
     }
     if wanted("locks") {
         locks(&posada, &plain).await;
+        crate::contended::rows().await;
     }
     if wanted("holds") {
         holds(&posada, &plain).await;
