@@ -76,9 +76,10 @@ pub use locks::{
     LossCause, Release, Resource, StayHold,
 };
 pub use pms::{
-    Availability, BookedRoom, Booking, BookingId, BookingRequest, BookingStatus, Created, Currency, Guest,
-    HoldProof, Hotel, HotelId, IdempotencyKey, MockCollision, MockFault, MockOperation, MockPms, Money,
-    Occupancy, OccupancyLimits, Offer, Party, PmsClient, Quote, RoomId, RoomType, RoomTypeId,
+    Availability, BookedRoom, Booking, BookingId, BookingRequest, BookingStatus, Collision, Created,
+    Currency, Guest, HoldProof, Hotel, HotelId, IdempotencyKey, MockCollision, MockFault, MockOperation,
+    MockPms, Money, Occupancy, OccupancyLimits, Offer, Party, PmsClient, PmsEvent, PmsEvents, Quote, RoomId,
+    RoomType, RoomTypeId, Settle,
 };
 pub use posada::{Posada, PosadaBuilder};
 pub use sessions::{

@@ -7,7 +7,7 @@ use posada::settings::Secret;
 use posada::testkit::pms::Suite;
 use posada::testkit::qloapps::{QloAppsSimulator, SimulatedCall, SimulatedCollision, SimulatedFault};
 use posada::{
-    Booking, BookingRequest, BookingStatus, Clock, Created, Guest, HotelId, IdempotencyKey, Occupancy, Party,
+    Booking, BookingRequest, BookingStatus, Created, Guest, HotelId, IdempotencyKey, Occupancy, Party,
     Posada, Result, RoomTypeId, Settings, Stay, SystemClock, codes,
 };
 use posada_tests::{servers, unique};
@@ -127,7 +127,9 @@ async fn a_booking_that_was_reported_is_not_checked_again_by_another_process() {
     let shop = shop().await;
     let redis = servers::redis().url();
     let key = unique("told");
-    let booking = book(&process(&shop, redis), &key).await.unwrap();
+    let first = process(&shop, redis);
+    let booking = book(&first, &key).await.unwrap();
+    first.close().await.unwrap();
     let before = shop.requests();
     let again = book(&process(&shop, redis), &key).await.unwrap();
     assert_eq!((again.id, again.status), (booking.id, BookingStatus::Confirmed));

@@ -10,6 +10,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::admission::House;
 use super::gate::HotelGate;
@@ -19,7 +20,9 @@ use super::money::Money;
 use super::patience::Patience;
 use super::provider::{PmsProvider, Record, RowState};
 use super::request::{BookingRequest, HoldProof};
+use super::settle::Herald;
 use super::store::{KeyRecord, KeyStore};
+use super::verify::Look;
 use crate::clock::SharedClock;
 use crate::error::{Error, Result, codes};
 
@@ -30,6 +33,15 @@ pub(super) struct Desk {
     pub(super) keys: Arc<dyn KeyStore>,
     pub(super) clock: SharedClock,
     pub(super) patience: Patience,
+    pub(super) herald: Herald,
+}
+
+/// A booking for the caller, and what the second look needs.
+#[derive(Debug)]
+pub(super) struct Booked {
+    pub(super) booking: Booking,
+    /// How long the system took to make it; `None` when it was not made now.
+    pub(super) made_in: Option<Duration>,
 }
 
 impl Desk {
@@ -41,13 +53,17 @@ impl Desk {
     ///
     /// What depends on the time (past dates, an expired hold, a changed price) is checked after the look for the
     /// key, so that a repeated request finds its booking for ever.
-    pub(super) async fn book(&self, request: &BookingRequest, hold: Option<&HoldProof>) -> Result<Booking> {
+    pub(super) async fn book(&self, request: &BookingRequest, hold: Option<&HoldProof>) -> Result<Booked> {
         // Where nothing can be remembered nothing is booked, and this says so sooner than the wait for a turn.
         self.keys.read(self.provider.name(), request.key()).await?;
         let turn = self.gate.enter(request.hotel(), self.patience.turn).await?;
         let mut known = self.keys.read(self.provider.name(), request.key()).await?;
         if self.is_there(request.key(), &known).await? {
-            return self.bounded(request, self.find_again(request, known)).await;
+            let booking = self.bounded(request, self.find_again(request, known)).await?;
+            return Ok(Booked {
+                booking,
+                made_in: None,
+            });
         }
         if let Some(hold) = hold {
             hold.is_live(self.clock.now())?;
@@ -63,6 +79,7 @@ impl Desk {
         self.keys
             .write(self.provider.name(), request.key(), &known)
             .await?;
+        let began = self.clock.instant();
         let made = match self.provider.create(request, &offer).await {
             Ok(id) => Some(id),
             Err(error) if error.is(codes::PMS_OUTCOME_UNKNOWN) => None,
@@ -71,7 +88,11 @@ impl Desk {
         let finish = self.finish(request, known, made, offer.total);
         let booking = self.bounded(request, finish).await;
         drop(turn);
-        booking
+        let made_in = self.clock.instant().saturating_duration_since(began);
+        Ok(Booked {
+            booking: booking?,
+            made_in: Some(made_in),
+        })
     }
 
     /// Whether the system has a booking of this key. One that was sent a short while ago may still appear, so it is
@@ -150,7 +171,8 @@ impl Desk {
         let whole = record.rows.len() == request.party().each_room().len()
             && !record.rows.iter().any(|row| row.state == RowState::Cancelled);
         let kept = if whole && !record.cancelled {
-            self.secure(record.clone(), request.key(), &mut known).await?
+            self.secure(record.clone(), request.key(), &mut known, Look::First)
+                .await?
         } else {
             None
         };
@@ -201,7 +223,9 @@ impl Desk {
                 Some(quote) => self.settled(request.key(), None, Some(quote.total)).await?,
                 None => record,
             };
-            let kept = self.secure(record.clone(), request.key(), &mut known).await?;
+            let kept = self
+                .secure(record.clone(), request.key(), &mut known, Look::First)
+                .await?;
             let created = Created::FoundAgain;
             return self.keep(request, &record, kept, &mut known, created).await;
         }
@@ -327,7 +351,7 @@ fn key_reused(record: &Record, differs: &'static str) -> Error {
     .with("differs", differs)
 }
 
-fn sold_out(message: &'static str) -> Error {
+pub(super) fn sold_out(message: &'static str) -> Error {
     Error::new(codes::PMS_SOLD_OUT, message)
 }
 

@@ -9,10 +9,9 @@ use chrono::{DateTime, Utc};
 use tokio::sync::OwnedMutexGuard;
 
 use super::gate::{HotelGate, Turn, turn_timeout};
-use super::memory::MemoryKeys;
 use super::{
-    BookingRequest, Guest, HotelId, IdempotencyKey, MockPms, Occupancy, Party, Patience, PmsClient,
-    RoomTypeId,
+    BookingRequest, Guest, HotelId, IdempotencyKey, MemoryKeys, MockPms, Occupancy, Party, Patience,
+    PmsClient, RoomTypeId,
 };
 use crate::clock::ManualClock;
 use crate::error::Result;
@@ -53,6 +52,7 @@ impl World {
             longest_pause: Duration::from_millis(8),
             total: Duration::from_millis(60),
             turn: Duration::from_secs(30),
+            settle: Duration::ZERO,
         };
         let provider = Arc::new(self.mock.clone());
         PmsClient::new(

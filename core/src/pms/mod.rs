@@ -48,6 +48,7 @@ mod provider;
 mod qloapps;
 mod redis;
 mod request;
+mod settle;
 mod store;
 mod verify;
 
@@ -75,6 +76,8 @@ use provider::Record;
 pub(crate) use qloapps::QloApps;
 pub(crate) use redis::RedisKeys;
 pub use request::{BookingRequest, HoldProof};
+use settle::Herald;
+pub use settle::{Collision, PmsEvent, PmsEvents, Settle};
 pub(crate) use store::KeyStore;
 
 /// The property management system of a hotel company, behind one promise: **no double booking, no silently
@@ -106,6 +109,7 @@ impl PmsClient {
             keys,
             clock,
             patience,
+            herald: Herald::new(),
         });
         Self(Arc::new(Inner { desk, tasks }))
     }
@@ -186,6 +190,10 @@ impl PmsClient {
     /// Books, or finds the booking that an earlier call with the same key made. Detached; takes as long as the
     /// system needs, and minutes when it loses answers.
     ///
+    /// Before it answers, the rooms are looked at once. Two seconds later, or twice as long as the booking took, they
+    /// are looked at again, because the hotel's own website may write into them until then: see [`Settle`] for who
+    /// waits for that, [`Collision`] for what is done, and [`events`](Self::events) for hearing of it.
+    ///
     /// With a hold, its rooms and nights must cover the request and it must be live. With a quote, the booking is
     /// made at that price or not at all. A success has a room for every guest, and nobody else has it.
     ///
@@ -203,10 +211,36 @@ impl PmsClient {
             hold.covers(request)?;
         }
         let (desk, request, hold) = (self.0.desk.clone(), request.clone(), hold.cloned());
+        let tasks = self.0.tasks.clone();
         self.0
             .tasks
-            .detach(async move { desk.book(&request, hold.as_ref()).await })
+            .detach(async move {
+                let booked = desk.book(&request, hold.as_ref()).await?;
+                let (Some(made_in), false) = (booked.made_in, desk.patience.settle.is_zero()) else {
+                    return Ok(booked.booking);
+                };
+                let (pause, id) = (desk.settle_pause(made_in), booked.booking.id);
+                let stopping = tasks.stopping();
+                let settle_request = request.clone();
+                let second_look = async move {
+                    // A handle that closes does not wait for the pause; looking a little early is better than never.
+                    let _ = tokio::time::timeout(pause, stopping.cancelled()).await;
+                    desk.settle(&settle_request, id).await
+                };
+                match request.settle() {
+                    Settle::Wait => second_look.await,
+                    Settle::Detached => {
+                        tasks.in_background(async move { drop(second_look.await) });
+                        Ok(booked.booking)
+                    }
+                }
+            })
             .await
+    }
+
+    /// What second looks at bookings do from now on. Listen before you book.
+    pub fn events(&self) -> PmsEvents {
+        self.0.desk.herald.listen()
     }
 
     /// A booking as it is now; `None` when there is none of that id. Cancel-safe read.

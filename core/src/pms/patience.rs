@@ -16,6 +16,8 @@ pub(crate) struct Patience {
     pub(crate) total: Duration,
     /// How long to wait for a turn at the hotel.
     pub(crate) turn: Duration,
+    /// How long after the first look at a booking comes the second, at least. Zero leaves it out.
+    pub(crate) settle: Duration,
 }
 
 impl Default for Patience {
@@ -26,6 +28,7 @@ impl Default for Patience {
             longest_pause: Duration::from_secs(8),
             total: Duration::from_mins(1),
             turn: Duration::from_secs(90),
+            settle: Duration::from_secs(2),
         }
     }
 }

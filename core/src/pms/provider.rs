@@ -87,6 +87,8 @@ pub(crate) struct Room {
 pub(crate) struct Row {
     /// Grows with time: of two rows on one room, the smaller was written first.
     pub(crate) id: u64,
+    /// The booking that it is part of.
+    pub(crate) booking: BookingId,
     pub(crate) room: Room,
     pub(crate) room_type: RoomTypeId,
     pub(crate) stay: Stay,

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use super::id::{HotelId, IdempotencyKey, RoomTypeId};
 use super::model::Quote;
 use super::occupancy::Party;
+use super::settle::{Collision, Settle};
 use crate::error::{Error, Result, codes};
 use crate::locks::Hold;
 use crate::pms::guest::Guest;
@@ -25,6 +26,8 @@ pub struct BookingRequest {
     key: IdempotencyKey,
     remark: Option<String>,
     quote: Option<Quote>,
+    settle: Settle,
+    collision: Collision,
 }
 
 impl BookingRequest {
@@ -49,7 +52,23 @@ impl BookingRequest {
             key,
             remark: None,
             quote: None,
+            settle: Settle::default(),
+            collision: Collision::default(),
         }
+    }
+
+    /// Says whether `book` waits for the second look; by default it does not.
+    #[must_use]
+    pub fn with_settle(mut self, settle: Settle) -> Self {
+        self.settle = settle;
+        self
+    }
+
+    /// Says what becomes of the booking when the second look finds a stranger in its room; by default it yields.
+    #[must_use]
+    pub fn with_collision(mut self, collision: Collision) -> Self {
+        self.collision = collision;
+        self
     }
 
     /// Adds words for the front desk.
@@ -121,6 +140,16 @@ impl BookingRequest {
     /// Words for the front desk.
     pub fn remark(&self) -> Option<&str> {
         self.remark.as_deref()
+    }
+
+    /// Whether `book` waits for the second look.
+    pub fn settle(&self) -> Settle {
+        self.settle
+    }
+
+    /// What becomes of the booking when a stranger is in its room.
+    pub fn collision(&self) -> Collision {
+        self.collision
     }
 
     /// The price that the guest was told.

@@ -13,6 +13,15 @@ use super::provider::{Record, Room, Row, RowState};
 use super::store::KeyRecord;
 use crate::error::{Error, Result, codes};
 
+/// Which look it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Look {
+    /// Right after a booking was made: the row that was written first wins.
+    First,
+    /// Later: strangers win too, because they never look and never leave.
+    Second,
+}
+
 /// How often a booking is moved before it is given up.
 const MOVES: usize = 3;
 
@@ -27,9 +36,10 @@ impl Desk {
         mut record: Record,
         key: &IdempotencyKey,
         known: &mut KeyRecord,
+        look: Look,
     ) -> Result<Option<Record>> {
         for _ in 0..MOVES {
-            let lost = self.lost_rows(&record, known).await?;
+            let lost = self.lost_rows(&record, known, look).await?;
             if lost.is_empty() {
                 return Ok(Some(record));
             }
@@ -43,12 +53,12 @@ impl Desk {
                 _ => return Ok(None),
             }
         }
-        let lost = self.lost_rows(&record, known).await?;
+        let lost = self.lost_rows(&record, known, look).await?;
         Ok(lost.is_empty().then_some(record))
     }
 
     /// The rows of the booking that have no room, or share it with a row that was there first.
-    async fn lost_rows(&self, record: &Record, known: &KeyRecord) -> Result<Vec<Row>> {
+    async fn lost_rows(&self, record: &Record, known: &KeyRecord, look: Look) -> Result<Vec<Row>> {
         let mut lost = Vec::new();
         for row in &record.rows {
             let loses = match row.state {
@@ -59,9 +69,7 @@ impl Desk {
                         .persist(|| self.provider.rows_on(row.room.id, row.stay))
                         .await?;
                     let newcomer = known.moved.contains(&row.id);
-                    on_room
-                        .iter()
-                        .any(|other| other.id != row.id && (newcomer || other.id < row.id))
+                    self.loses(row, newcomer, look, &on_room).await?
                 }
                 // The front desk has decided about these.
                 RowState::CheckedIn | RowState::CheckedOut | RowState::Cancelled => false,
@@ -71,6 +79,17 @@ impl Desk {
             }
         }
         Ok(lost)
+    }
+
+    /// Whether the row must leave its room to one of the others there.
+    async fn loses(&self, row: &Row, newcomer: bool, look: Look, on_room: &[Row]) -> Result<bool> {
+        for other in on_room.iter().filter(|other| other.id != row.id) {
+            let strangers_win = look == Look::Second && self.is_stranger(other.booking).await?;
+            if newcomer || other.id < row.id || strangers_win {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Moves each row to a free room. Answers false when there is no room for one of them.

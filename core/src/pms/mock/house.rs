@@ -173,6 +173,7 @@ impl House {
             collisions += usize::from(collides);
             let row = Row {
                 id: self.last_row,
+                booking: id,
                 room,
                 room_type: request.room_type(),
                 stay: request.stay(),

@@ -25,6 +25,7 @@ mod simulated;
 mod wire;
 mod xml;
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -132,7 +133,10 @@ fn name(base_url: &str) -> String {
         return address.to_ascii_lowercase();
     }
     let digest = Sha1::digest(address.to_ascii_lowercase());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    digest.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 #[async_trait]

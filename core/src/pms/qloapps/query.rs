@@ -50,11 +50,6 @@ impl Query {
         self.filter(field, &format!(">[{value}]"))
     }
 
-    /// Smallest id first.
-    pub(super) fn by_id(self) -> Self {
-        self.pair("sort", "[id_ASC]")
-    }
-
     pub(super) fn as_str(&self) -> &str {
         &self.0
     }
@@ -88,12 +83,11 @@ mod tests {
     fn lists_and_bounds_are_written_as_the_web_service_reads_them() {
         let query = Query::full()
             .any_of("id", [1, 2])
-            .below("date_from", "2027-04-03")
-            .by_id();
+            .below("date_from", "2027-04-03");
         assert_eq!(
             query.as_str(),
             "output_format=JSON&display=full&filter%5Bid%5D=%5B1%7C2%5D\
-             &filter%5Bdate_from%5D=%3C%5B2027-04-03%5D&sort=%5Bid_ASC%5D"
+             &filter%5Bdate_from%5D=%3C%5B2027-04-03%5D"
         );
     }
 }

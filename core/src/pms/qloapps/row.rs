@@ -27,6 +27,7 @@ pub(super) fn read_row(node: Node<'_>) -> Result<(HotelId, Row)> {
     );
     let row = Row {
         id: node.required("id", Node::number)?,
+        booking: BookingId::new(node.required("id_order", Node::number)?)?,
         room: Room {
             id: RoomId::new(node.required("id_room", Node::number)?)?,
             number: node.field("room_num").text().unwrap_or_default(),

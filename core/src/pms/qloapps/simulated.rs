@@ -10,7 +10,10 @@ use super::QloApps;
 use crate::clock::ManualClock;
 use crate::error::{Error, Result, codes};
 use crate::pms::fixture::{LocalGate, hotel, request, room, room_type, stay};
-use crate::pms::{BookingStatus, Created, MemoryKeys, Party, Patience, PmsClient};
+use crate::pms::{
+    BookingRequest, BookingStatus, Collision, Created, MemoryKeys, Party, Patience, PmsClient, PmsEvent,
+    PmsEvents, Settle,
+};
 use crate::settings::{QloAppsSettings, Secret};
 use crate::task::Tasks;
 use crate::testkit::pms::Suite;
@@ -22,6 +25,8 @@ struct World {
     clock: ManualClock,
     /// What the processes remember together.
     keys: Arc<MemoryKeys>,
+    /// How long after a booking comes the second look; zero leaves it out.
+    settle: Duration,
 }
 
 impl World {
@@ -30,6 +35,7 @@ impl World {
         Self {
             shop: QloAppsSimulator::start(clock.shared()).await,
             keys: Arc::new(MemoryKeys::new(clock.shared())),
+            settle: Duration::ZERO,
             clock,
         }
     }
@@ -54,6 +60,7 @@ impl World {
             longest_pause: Duration::from_millis(50),
             total: Duration::from_secs(2),
             turn: Duration::from_secs(30),
+            settle: self.settle,
         };
         PmsClient::new(
             Arc::new(QloApps::new(settings, self.clock.shared()).unwrap()),
@@ -381,4 +388,96 @@ async fn a_booking_of_the_website_is_not_one_of_ours() {
     assert!(full.is(codes::PMS_SOLD_OUT));
     let later = Stay::parse("2027-03-12", "2027-03-13").unwrap();
     assert!(world.shop.website_books(room_type(), later).await.is_ok());
+}
+
+/// Our booking of the last room, and one of the website that checked before ours was written and writes after it.
+async fn meet_the_website(
+    world: &World,
+    process: &PmsClient,
+    wish: &BookingRequest,
+) -> (Result<Booking>, u64) {
+    let creates = world.shop.creates();
+    world.shop.set_collision(SimulatedCollision::DoubleBook);
+    world.shop.set_gap(Duration::from_millis(150));
+    let website = async {
+        while world.shop.creates() == creates {
+            tokio::task::yield_now().await;
+        }
+        world.shop.set_gap(Duration::from_millis(600));
+        world.shop.website_books(room_type(), stay()).await.unwrap()
+    };
+    tokio::join!(process.book(wish, None), website)
+}
+
+async fn heard(events: &mut PmsEvents) -> Option<PmsEvent> {
+    let event = tokio::time::timeout(Duration::from_secs(10), events.next()).await;
+    event.expect("something is told")
+}
+
+async fn world_that_settles() -> World {
+    let mut world = World::new().await;
+    world.settle = Duration::from_millis(1500);
+    world
+}
+
+#[tokio::test]
+async fn a_stranger_who_writes_later_makes_ours_move_while_a_room_is_free() {
+    let world = world_that_settles().await;
+    let process = world.process();
+    let wish = request("moves", stay(), room(2)).with_settle(Settle::Wait);
+    let booking = meet_the_website(&world, &process, &wish).await.0.unwrap();
+    assert_eq!(world.shop.collisions(), 1);
+    assert_ne!(booking.rooms[0].number, "GR-101", "that one is the website's");
+    assert_eq!((world.shop.double_booked_nights(), world.free()), (0, 3));
+}
+
+#[tokio::test]
+async fn a_stranger_who_writes_later_makes_ours_yield_in_a_full_house() {
+    for settle in [Settle::Wait, Settle::Detached] {
+        let world = world_that_settles().await;
+        for _ in 0..4 {
+            world.shop.website_books(room_type(), stay()).await.unwrap();
+        }
+        let process = world.process();
+        let mut events = process.events();
+        let wish = request("yields", stay(), room(2)).with_settle(settle);
+        let (ours, theirs) = meet_the_website(&world, &process, &wish).await;
+        match settle {
+            Settle::Wait => assert!(ours.unwrap_err().is(codes::PMS_SOLD_OUT)),
+            Settle::Detached => assert!(ours.is_ok(), "the first look saw nothing"),
+        }
+        match heard(&mut events).await {
+            Some(PmsEvent::Yielded { key, other, .. }) => {
+                assert_eq!((&key, other.get()), (wish.key(), theirs));
+            }
+            event => panic!("{event:?}"),
+        }
+        assert_eq!((world.shop.double_booked_nights(), world.free()), (0, 0));
+        let again = process.book(&wish, None).await.unwrap_err();
+        assert!(again.is(codes::PMS_WRONG_STATE), "{again}");
+    }
+}
+
+#[tokio::test]
+async fn a_booking_that_is_to_be_kept_stays_and_the_staff_is_told() {
+    let world = world_that_settles().await;
+    for _ in 0..4 {
+        world.shop.website_books(room_type(), stay()).await.unwrap();
+    }
+    let process = world.process();
+    let mut events = process.events();
+    let wish = request("keeps", stay(), room(2))
+        .with_settle(Settle::Wait)
+        .with_collision(Collision::Keep);
+    let (ours, theirs) = meet_the_website(&world, &process, &wish).await;
+    let ours = ours.unwrap();
+    assert!(
+        matches!(heard(&mut events).await, Some(PmsEvent::Kept { booking, other, .. })
+            if booking == ours.id && other.get() == theirs)
+    );
+    assert_eq!(
+        world.shop.double_booked_nights(),
+        2,
+        "both have the room, and the staff knows"
+    );
 }

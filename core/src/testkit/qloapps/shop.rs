@@ -187,7 +187,7 @@ impl Shop {
             "total_paid_real": "0.000000", "conversion_rate": "1.000000", "source": wish.source,
             "reference": reference(id),
         });
-        self.orders.insert(id, object(order));
+        self.orders.insert(id, object(&order));
         id
     }
 
@@ -232,7 +232,7 @@ impl Shop {
                 "child_ages": serde_json::to_string(&wished.ages).unwrap(),
                 "date_add": local(now), "date_upd": local(now),
             });
-            self.rows.insert(row_id, object(row));
+            self.rows.insert(row_id, object(&row));
         }
         let order = self.orders.get_mut(&id).unwrap();
         order["current_state"] = json!(AWAITING_PAYMENT);
@@ -282,7 +282,7 @@ impl Shop {
     }
 }
 
-fn object(value: Value) -> Map<String, Value> {
+fn object(value: &Value) -> Map<String, Value> {
     value.as_object().cloned().unwrap()
 }
 

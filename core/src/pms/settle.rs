@@ -1,0 +1,234 @@
+//! The second look: somebody who does not look, such as the hotel's own website, may write into our room after we
+//! looked.
+//!
+//! The first look, before `book` answers, finds everybody who was there first. A booking that the website had checked
+//! by then and wrote later is seen only by looking again. The website never yields, so ours does: it moves to a free
+//! room, or follows the request's [`Collision`].
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::broadcast;
+
+use super::booking::{Desk, answer, sold_out};
+use super::id::{BookingId, IdempotencyKey};
+use super::model::{Booking, BookingStatus, Created};
+use super::provider::Record;
+use super::request::BookingRequest;
+use super::store::KeyRecord;
+use super::verify::Look;
+use crate::error::{Error, Result, codes};
+
+/// Events that a slow listener may lag behind.
+const KEPT_EVENTS: usize = 256;
+
+/// Whether `book` waits for the second look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Settle {
+    /// `book` answers after the first look; the second goes on without the caller, and tells by a [`PmsEvent`].
+    #[default]
+    Detached,
+    /// `book` answers after the second look, two seconds later or more.
+    Wait,
+}
+
+/// What becomes of our booking when the second look finds a stranger in its room and no room is free.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Collision {
+    /// Ours is cancelled, so that no room stays double.
+    #[default]
+    Yield,
+    /// Ours stays; the staff must find a room.
+    Keep,
+}
+
+/// What the second look did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PmsEvent {
+    /// A stranger was in the room, and ours has another one now.
+    Moved {
+        /// The key of our booking.
+        key: IdempotencyKey,
+        /// Our booking, as it is now.
+        booking: Box<Booking>,
+    },
+    /// A stranger was in the room, no other was free, and ours is cancelled: the guest must be told.
+    Yielded {
+        /// The key of our booking.
+        key: IdempotencyKey,
+        /// Our booking.
+        booking: BookingId,
+        /// The booking that has the room.
+        other: BookingId,
+    },
+    /// A stranger is in the room, no other is free, and both bookings stay: the staff must decide.
+    Kept {
+        /// The key of our booking.
+        key: IdempotencyKey,
+        /// Our booking.
+        booking: BookingId,
+        /// The other booking in its room.
+        other: BookingId,
+    },
+    /// The second look could not be made; the booking may share its room.
+    Unsettled {
+        /// The key of our booking.
+        key: IdempotencyKey,
+        /// Our booking.
+        booking: BookingId,
+        /// The code of the error.
+        code: &'static str,
+    },
+}
+
+/// Hears the events of one [`PmsClient`](crate::PmsClient), from the moment it was made.
+pub struct PmsEvents(broadcast::Receiver<PmsEvent>);
+
+impl PmsEvents {
+    /// The next event; `None` when the client is gone. A listener that is 256 events behind misses the oldest.
+    /// Cancel-safe.
+    pub async fn next(&mut self) -> Option<PmsEvent> {
+        loop {
+            match self.0.recv().await {
+                Ok(event) => return Some(event),
+                Err(broadcast::error::RecvError::Lagged(missed)) => {
+                    tracing::warn!(missed, "a listener was too slow for the events of the PMS");
+                }
+                Err(broadcast::error::RecvError::Closed) => return None,
+            }
+        }
+    }
+}
+
+impl fmt::Debug for PmsEvents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PmsEvents").finish_non_exhaustive()
+    }
+}
+
+/// Where events are told.
+#[derive(Clone)]
+pub(super) struct Herald(broadcast::Sender<PmsEvent>);
+
+impl Herald {
+    pub(super) fn new() -> Self {
+        Self(broadcast::Sender::new(KEPT_EVENTS))
+    }
+
+    pub(super) fn listen(&self) -> PmsEvents {
+        PmsEvents(self.0.subscribe())
+    }
+
+    fn tell(&self, event: PmsEvent) {
+        tracing::info!(?event, "the second look at a booking");
+        // Nobody has to listen.
+        let _ = self.0.send(event);
+    }
+}
+
+impl Desk {
+    /// How long after its first look a booking that took so long is looked at again: whoever checked before it was
+    /// written has written by then.
+    pub(super) fn settle_pause(&self, made_in: Duration) -> Duration {
+        self.patience.settle.max(made_in * 2)
+    }
+
+    /// Looks again, and answers the booking as it is then.
+    ///
+    /// # Errors
+    /// `pms.sold_out` with `cancelled_booking` when ours yielded; `pms.outcome_unknown` when the look failed.
+    pub(super) async fn settle(self: Arc<Self>, request: &BookingRequest, id: BookingId) -> Result<Booking> {
+        let key = request.key().clone();
+        let looked = self.second_look(request, id).await;
+        if let Err(error) = &looked
+            && !error.is(codes::PMS_SOLD_OUT)
+        {
+            let code = error.code();
+            self.herald.tell(PmsEvent::Unsettled {
+                key,
+                booking: id,
+                code,
+            });
+        }
+        looked.map_err(|error| {
+            if error.is_retryable() {
+                let message =
+                    "the booking was made, and could not be looked at again; ask again with the same key";
+                return Error::new(codes::PMS_OUTCOME_UNKNOWN, message)
+                    .with("booking", id)
+                    .caused_by(error);
+            }
+            error
+        })
+    }
+
+    async fn second_look(&self, request: &BookingRequest, id: BookingId) -> Result<Booking> {
+        let turn = self.gate.enter(request.hotel(), self.patience.turn).await?;
+        let mut known = self.keys.read(self.provider.name(), request.key()).await?;
+        let record = self.patience.persist(|| self.provider.record(id)).await?;
+        let record = record.ok_or_else(|| Error::new(codes::PMS_UNKNOWN_BOOKING, "no such booking"))?;
+        if record.status() != BookingStatus::Confirmed {
+            // Cancelled or checked in meanwhile: the front desk has decided.
+            return answer(&record, Created::Created);
+        }
+        let Some(other) = self.stranger(&record).await? else {
+            return answer(&record, Created::Created);
+        };
+        let key = request.key().clone();
+        let secured = self
+            .secure(record.clone(), request.key(), &mut known, Look::Second)
+            .await?;
+        drop(turn);
+        match (secured, request.collision()) {
+            (Some(record), _) => {
+                let booking = answer(&record, Created::Created)?;
+                let told = Box::new(booking.clone());
+                self.herald.tell(PmsEvent::Moved { key, booking: told });
+                Ok(booking)
+            }
+            (None, Collision::Keep) => {
+                self.herald.tell(PmsEvent::Kept {
+                    key,
+                    booking: id,
+                    other,
+                });
+                answer(&record, Created::Created)
+            }
+            (None, Collision::Yield) => {
+                self.give_back(&record).await?;
+                self.herald.tell(PmsEvent::Yielded {
+                    key,
+                    booking: id,
+                    other,
+                });
+                let error = sold_out("somebody who does not look took the room at the same time");
+                Err(error.with("cancelled_booking", id))
+            }
+        }
+    }
+
+    /// Somebody in a room of the booking who must stay there.
+    async fn stranger(&self, record: &Record) -> Result<Option<BookingId>> {
+        for row in &record.rows {
+            let read = || self.provider.rows_on(row.room.id, row.stay);
+            for other in self.patience.persist(read).await? {
+                if other.id != row.id && (other.id < row.id || self.is_stranger(other.booking).await?) {
+                    return Ok(Some(other.booking));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether a booking was made without us. Ours look by themselves, and the later one leaves. What is remembered
+    /// tells them apart, because other programs may write anything where our key stands.
+    pub(super) async fn is_stranger(&self, booking: BookingId) -> Result<bool> {
+        let record = self.patience.persist(|| self.provider.record(booking)).await?;
+        match record.and_then(|record| record.key) {
+            Some(key) => Ok(self.keys.read(self.provider.name(), &key).await? == KeyRecord::default()),
+            None => Ok(true),
+        }
+    }
+}
