@@ -155,6 +155,20 @@ async fn a_waiter_whose_process_died_is_skipped_soon() {
 }
 
 #[tokio::test]
+async fn a_lock_of_another_process_is_listed_soon() {
+    let (one, other) = (on(servers::redis().url()), on(servers::redis().url()));
+    let tenant = TenantId::parse(&unique("listed")).unwrap();
+    let options = AcquireOptions::new().tenant(&tenant);
+    let _guard = one.locks().acquire("a", &options).await.unwrap();
+    let seen = async {
+        while other.locks().list(Some(&tenant)).await.unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), seen).await.unwrap();
+}
+
+#[tokio::test]
 async fn one_call_extends_all_locks_of_a_process() {
     let server = RedisServer::start();
     let posada = on(server.url());

@@ -8,13 +8,14 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::broadcast;
 
-use super::model::{LockState, Release};
+use super::model::{LockName, LockState, Release};
 use super::store::{
     Attempt, Beat, CLAIM, Extension, Found, Grant, HandOver, LIFE, Lease, LockKey, LockStore, MAX_ENTRIES,
     RETENTION, Released, Renewal, Wake, Wakes,
 };
 use crate::clock::SharedClock;
 use crate::error::Result;
+use crate::tenants::TenantId;
 
 /// Wake-ups that a slow listener may lag behind before it is told to look for itself.
 const BACKLOG: usize = 1024;
@@ -382,6 +383,19 @@ impl LockStore for MemoryLocks {
         Ok(Found { answer, expired })
     }
 
+    async fn note_held(&self, _: Option<&TenantId>, _: &[(LockName, Duration)]) -> Result<()> {
+        Ok(())
+    }
+
+    async fn noted(&self, tenant: Option<&TenantId>) -> Result<Vec<LockName>> {
+        let locks = self.locks();
+        let held = locks
+            .by_key
+            .iter()
+            .filter(|(key, lock)| key.tenant.as_ref() == tenant && lock.live().is_some());
+        Ok(held.map(|(key, _)| key.name.clone()).collect())
+    }
+
     async fn inspect(&self, key: &LockKey) -> Result<Option<LockState>> {
         let now = self.clock.now();
         let locks = self.locks();
@@ -442,7 +456,6 @@ fn delta(duration: Duration) -> TimeDelta {
 mod tests {
     use super::*;
     use crate::clock::ManualClock;
-    use crate::locks::model::LockName;
 
     #[tokio::test]
     async fn names_that_nobody_used_for_long_are_forgotten() {

@@ -184,6 +184,18 @@ impl LockManager {
         self.named.inspect(tenant, name).await
     }
 
+    /// The locks of a tenant (or of none) that are held, by their names. Locks of this process are seen at once, those
+    /// of others from their second second on; one that ended meanwhile is left out. It reads one index and the locks
+    /// in it, never the whole database.
+    ///
+    /// When Redis is down this fails. Cancel-safe.
+    ///
+    /// # Errors
+    /// `redis.*`.
+    pub async fn list(&self, tenant: Option<&TenantId>) -> Result<Vec<(LockName, LockState)>> {
+        self.named.list(tenant).await
+    }
+
     /// Releases a lock by its token, for programs that do not keep the guard. May be repeated.
     ///
     /// When Redis is down the lock ends by its time to live. Cancel-safe: dropping the future may or may not have

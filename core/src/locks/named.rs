@@ -1,14 +1,16 @@
 //! Named locks: the acquire loop, its clean-up, and what is counted and audited on the way.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 
 use super::audit::{Audit, AuditEntry, AuditEvent, shown_token};
 use super::claim::Claim;
 use super::guard::{Held, LockGuard};
-use super::holding::Holding;
+use super::holding::{Holding, keep_noting};
 use super::keeper::Keeper;
 use super::model::{AcquireOptions, LockName, LockState, LossCause, MAX_REASON_BYTES, Release, check_text};
 use super::store::{Attempt, Beat, Extension, Grant, Lease, LockKey, LockStore, Released, Renewal};
@@ -18,6 +20,9 @@ use crate::error::{Error, Result, codes};
 use crate::task::Tasks;
 use crate::tenants::TenantId;
 use crate::{metrics as names, rng};
+
+/// Locks that a listing asks for at the same time.
+const INSPECTED_TOGETHER: usize = 100;
 
 /// The named locks of one process. Clones share everything.
 #[derive(Clone)]
@@ -74,7 +79,11 @@ impl Named {
             name: LockName::parse(name)?,
         };
         options.check()?;
-        self.0.waiting.listen(self);
+        if self.0.waiting.listen(self) {
+            let named = self.clone();
+            self.tasks()
+                .run_until_closed(async move { keep_noting(&named).await });
+        }
         let (key, lease, sent) = Claim::new(self, key, options, audited)
             .pursue(options.wait)
             .await?;
@@ -112,6 +121,40 @@ impl Named {
         }
         guards.sort_by_key(|(place, _)| *place);
         Ok(guards.into_iter().map(|(_, guard)| guard).collect())
+    }
+
+    /// Notes in the index what this process has held for `least`.
+    pub(super) async fn note_held(&self, least: Duration) -> Result<()> {
+        let mut by_tenant: HashMap<_, Vec<_>> = HashMap::new();
+        let held = self.0.holding.to_note(self.instant(), least);
+        for held in &held {
+            let noted = (held.key.name.clone(), held.remaining());
+            by_tenant.entry(&held.key.tenant).or_default().push(noted);
+        }
+        for (tenant, names) in by_tenant {
+            self.0.store.note_held(tenant.as_ref(), &names).await?;
+        }
+        Ok(())
+    }
+
+    /// The locks of a tenant that are held, by their names.
+    pub(super) async fn list(&self, tenant: Option<&TenantId>) -> Result<Vec<(LockName, LockState)>> {
+        self.note_held(Duration::ZERO).await?;
+        let mut names = self.0.store.noted(tenant).await?;
+        names.sort();
+        let mut locks = Vec::with_capacity(names.len());
+        for some in names.chunks(INSPECTED_TOGETHER) {
+            let states = some.iter().map(async |name| {
+                let key = LockKey {
+                    tenant: tenant.cloned(),
+                    name: name.clone(),
+                };
+                Ok(self.0.store.inspect(&key).await?.map(|state| (key.name, state)))
+            });
+            let states: Vec<Option<_>> = try_join_all(states).await?;
+            locks.extend(states.into_iter().flatten());
+        }
+        Ok(locks)
     }
 
     pub(super) async fn inspect(&self, tenant: Option<&TenantId>, name: &str) -> Result<Option<LockState>> {

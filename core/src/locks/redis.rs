@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use futures_util::future::join_all;
 use std::time::Duration;
 
-use super::model::{LockState, Release};
+use super::model::{LockName, LockState, Release};
 use super::store::{
     Attempt, Beat, Extension, Found, Grant, HandOver, Lease, LockKey, LockStore, Released, Renewal, Wake,
     Wakes,
@@ -13,6 +13,7 @@ use super::store::{
 use crate::backends::redis::keys::{self, LockKeys};
 use crate::backends::redis::{Call, Event, Failure, Redis, Script, Subscription};
 use crate::error::Result;
+use crate::tenants::TenantId;
 
 static ACQUIRE: Script = Script::new(
     "locks.acquire",
@@ -34,6 +35,8 @@ static FORCE: Script = Script::new(
     "locks.force",
     concat!(include_str!("lease.lua"), include_str!("force.lua")),
 );
+
+static HELD: Script = Script::new("locks.held", include_str!("held.lua"));
 
 /// Locks of one call; a script must not keep the server for long.
 const BATCH: usize = 100;
@@ -163,6 +166,30 @@ impl LockStore for RedisLocks {
     async fn force_release(&self, key: &LockKey) -> Result<Found<Option<Lease>>> {
         let (_, lease, expired): (String, String, String) = self.call(&FORCE, key).read().await?;
         found(read_optional_lease(&lease)?, &expired)
+    }
+
+    async fn note_held(&self, tenant: Option<&TenantId>, names: &[(LockName, Duration)]) -> Result<()> {
+        for some in names.chunks(BATCH) {
+            let mut call = self
+                .redis
+                .script(&HELD)
+                .key(keys::held_locks(tenant.map(AsRef::as_ref)));
+            for (name, remaining) in some {
+                call = call.arg(name.as_str()).arg(millis(*remaining));
+            }
+            call.read::<i64>().await?;
+        }
+        Ok(())
+    }
+
+    async fn noted(&self, tenant: Option<&TenantId>) -> Result<Vec<LockName>> {
+        let mut command = redis::cmd("ZRANGE");
+        command
+            .arg(keys::held_locks(tenant.map(AsRef::as_ref)))
+            .arg(0)
+            .arg(-1);
+        let names: Vec<String> = self.redis.read(&command).await?;
+        names.iter().map(|name| LockName::parse(name)).collect()
     }
 
     async fn inspect(&self, key: &LockKey) -> Result<Option<LockState>> {

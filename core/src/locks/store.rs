@@ -169,6 +169,12 @@ pub(crate) trait LockStore: Send + Sync + 'static {
     /// grant that it ended.
     async fn force_release(&self, key: &LockKey) -> Result<Found<Option<Lease>>>;
 
+    /// Notes in the index of a tenant that these names are held for so long from now.
+    async fn note_held(&self, tenant: Option<&TenantId>, names: &[(LockName, Duration)]) -> Result<()>;
+
+    /// The names of which the index of a tenant believes that they are held.
+    async fn noted(&self, tenant: Option<&TenantId>) -> Result<Vec<LockName>>;
+
     /// The live lock.
     async fn inspect(&self, key: &LockKey) -> Result<Option<LockState>>;
 

@@ -70,10 +70,10 @@ impl Waiting {
         &self.0.process
     }
 
-    /// Begins to listen, the first time.
-    pub(super) fn listen(&self, named: &Named) {
+    /// Begins to listen, the first time; says whether it was.
+    pub(super) fn listen(&self, named: &Named) -> bool {
         if std::mem::replace(&mut self.waiters().listening, true) {
-            return;
+            return false;
         }
         let mut wakes = named.store().listen(self.process());
         let (waiting, named) = (self.clone(), named.clone());
@@ -86,6 +86,7 @@ impl Waiting {
                 }
             }
         });
+        true
     }
 
     /// Registers a waiter under its token; the first one of a lock begins its signs of life.

@@ -38,6 +38,7 @@ pub async fn suite(locks: &LockManager, prefix: &str) {
     a_forced_release_tells_the_holder_and_serves_the_next(locks, &format!("{prefix}-force")).await;
     several_locks_are_taken_together_or_not_at_all(locks, &format!("{prefix}-all")).await;
     a_fence_is_never_accepted_after_a_higher_one(locks, &format!("{prefix}-fence")).await;
+    held_locks_are_listed_by_tenant(locks, prefix).await;
     a_place_in_the_queue_is_told(locks, &format!("{prefix}-place")).await;
     bad_requests_name_their_field(locks).await;
 }
@@ -448,6 +449,28 @@ async fn a_fence_is_never_accepted_after_a_higher_one(locks: &LockManager, name:
 /// The fence of a lock that was dropped a moment ago and is taken anew.
 async fn take_later(locks: &LockManager, name: &str) -> u64 {
     locks.acquire(name, &options().wait(LONG)).await.unwrap().fence()
+}
+
+async fn held_locks_are_listed_by_tenant(locks: &LockManager, prefix: &str) {
+    let tenant = |name: &str| TenantId::parse(&format!("{prefix}-{name}")).unwrap();
+    let (here, there) = (tenant("here"), tenant("there"));
+    let names = async || -> Vec<String> {
+        let listed = locks.list(Some(&here)).await.unwrap();
+        listed.iter().map(|(name, _)| name.to_string()).collect()
+    };
+    assert!(names().await.is_empty());
+    let kept = options().tenant(&here).owner("ana");
+    let b = locks.acquire("b", &kept).await.unwrap();
+    let _a = locks.acquire("a", &kept).await.unwrap();
+    let _c = locks.acquire("c", &options().tenant(&there)).await.unwrap();
+    assert_eq!(names().await, ["a", "b"]);
+    let listed = locks.list(Some(&here)).await.unwrap();
+    assert_eq!(
+        (listed[1].1.owner.as_str(), listed[1].1.fence),
+        ("ana", b.fence())
+    );
+    b.release().await.unwrap();
+    assert_eq!(names().await, ["a"]);
 }
 
 async fn a_place_in_the_queue_is_told(locks: &LockManager, name: &str) {

@@ -68,6 +68,14 @@ pub(crate) fn lock(tenant: Option<&str>, name: &str) -> LockKeys {
     }
 }
 
+/// The named locks of a tenant that are held: a sorted set.
+pub(crate) fn held_locks(tenant: Option<&str>) -> String {
+    match tenant {
+        Some(tenant) => format!("posada:locks:{}", part(tenant)),
+        None => "posada:locks".to_owned(),
+    }
+}
+
 /// The holds of one resource; all of them in one slot.
 pub(crate) struct HoldKeys {
     /// Records, units per night and the fence: a hash.
