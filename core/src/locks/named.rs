@@ -149,10 +149,10 @@ impl Named {
                     tenant: tenant.cloned(),
                     name: name.clone(),
                 };
-                Ok(self.0.store.inspect(&key).await?.map(|state| (key.name, state)))
+                let state = self.0.store.inspect(&key).await?;
+                Ok::<_, Error>(state.map(|state| (key.name, state)))
             });
-            let states: Vec<Option<_>> = try_join_all(states).await?;
-            locks.extend(states.into_iter().flatten());
+            locks.extend(try_join_all(states).await?.into_iter().flatten());
         }
         Ok(locks)
     }
