@@ -90,21 +90,22 @@ impl Authenticator {
     ) -> Result<Claims> {
         let now = self.now();
         let read = token::read(self.keys()?, &self.0.rules, TokenKind::Access, access, now)?;
-        let (mut state, mut source, mut age) = match &read.session {
+        let (mut known, mut age) = match &read.session {
             Some(session) => self.session_of(session, read.tenant.as_ref(), staleness).await?,
             None => self.sessionless(&read).await?,
         };
         // A refresh may have put the end off since this was read.
         if let Some(session) = &read.session
-            && source != ClaimsSource::Store
-            && !state.is_revoked
-            && now >= state.expires_at
+            && known.source != ClaimsSource::Store
+            && !known.state.is_revoked
+            && now >= known.state.expires_at
         {
-            (state, source, age) = self
+            (known, age) = self
                 .session_of(session, read.tenant.as_ref(), Duration::ZERO)
                 .await?;
         }
-        self.check(&read, &state, now)?;
+        self.check(&read, &known, now)?;
+        let state = known.state;
         if self.must_change(&state, now) && !may_change {
             return Err(Error::new(
                 codes::AUTH_PASSWORD_MUST_CHANGE,
@@ -118,7 +119,7 @@ impl Authenticator {
             is_superuser: state.is_superuser,
             session: read.session,
             expires_at: DateTime::from_timestamp(read.expires_at, 0).unwrap_or(now),
-            source,
+            source: known.source,
             age,
         })
     }
@@ -150,6 +151,7 @@ impl Authenticator {
             });
             let known = Known {
                 state,
+                mark: "".into(),
                 source: ClaimsSource::Local,
                 read_at: now,
                 until: now + millis(REMEMBER_END),
@@ -169,14 +171,15 @@ impl Authenticator {
         id: &str,
         tenant: Option<&TenantId>,
         staleness: Duration,
-    ) -> Result<(Arc<SessionState>, ClaimsSource, Duration)> {
+    ) -> Result<(Known, Duration)> {
         let now = self.0.clock.coarse_millis();
         // An end is believed by every call, however fresh its answer must be.
         if let Some(known) = self.0.live.get(id, now)
             && (known.state.is_revoked || !staleness.is_zero())
         {
             let age = Duration::from_millis(now.saturating_sub(known.read_at));
-            return Ok((known.state, ClaimsSource::Local, age));
+            let source = ClaimsSource::Local;
+            return Ok((Known { source, ..known }, age));
         }
         let found = if staleness.is_zero() {
             self.ask_store(id, tenant).await?
@@ -189,8 +192,9 @@ impl Authenticator {
         };
         let now = self.0.clock.coarse_millis();
         let age = Duration::from_millis(now.saturating_sub(known.read_at));
+        let source = known.source;
         let holds = self.0.live.put(id, &known, now);
-        Ok((holds.state, known.source, age))
+        Ok((Known { source, ..holds }, age))
     }
 
     async fn look_elsewhere(&self, id: &str, tenant: Option<&TenantId>) -> Result<Option<Known>> {
@@ -202,6 +206,7 @@ impl Authenticator {
                 Some((state, life)) if state.is_revoked || state.tenant.as_ref() == tenant => {
                     let life = life.min(longest);
                     return Ok(Some(Known {
+                        mark: self.password_mark(state.password_changed_at)?.into(),
                         state: Arc::new(state),
                         source: ClaimsSource::Redis,
                         // What Redis has not let go yet was read this long ago.
@@ -228,8 +233,11 @@ impl Authenticator {
     async fn ask_store(&self, id: &str, tenant: Option<&TenantId>) -> Result<Option<Known>> {
         // The age counts from before the question.
         let read_at = self.0.clock.coarse_millis();
-        let state = self.0.store.session(id, tenant).await?;
-        Ok(state.map(|state| Known {
+        let Some(state) = self.0.store.session(id, tenant).await? else {
+            return Ok(None);
+        };
+        Ok(Some(Known {
+            mark: self.password_mark(state.password_changed_at)?.into(),
             state: Arc::new(state),
             source: ClaimsSource::Store,
             read_at,
@@ -238,7 +246,7 @@ impl Authenticator {
     }
 
     /// The app's own tokens have no session. Their subject is a username, or the id of a user if they are typed.
-    async fn sessionless(&self, read: &TokenClaims) -> Result<(Arc<SessionState>, ClaimsSource, Duration)> {
+    async fn sessionless(&self, read: &TokenClaims) -> Result<(Known, Duration)> {
         if !self.0.options.accept_sessionless || read.profile == token::Profile::Strict {
             return Err(token::invalid("has no session"));
         }
@@ -249,11 +257,19 @@ impl Authenticator {
         };
         let found = self.0.store.find(who, read.tenant.as_ref()).await?;
         let stored = found.ok_or_else(ended)?;
-        let state = state_of(&stored, read.expires_at);
-        Ok((Arc::new(state), ClaimsSource::Store, Duration::ZERO))
+        let (state, now) = (state_of(&stored, read.expires_at), self.0.clock.coarse_millis());
+        let known = Known {
+            mark: self.password_mark(state.password_changed_at)?.into(),
+            state: Arc::new(state),
+            source: ClaimsSource::Store,
+            read_at: now,
+            until: now,
+        };
+        Ok((known, Duration::ZERO))
     }
 
-    fn check(&self, read: &TokenClaims, state: &SessionState, now: DateTime<Utc>) -> Result<()> {
+    fn check(&self, read: &TokenClaims, known: &Known, now: DateTime<Utc>) -> Result<()> {
+        let state = &known.state;
         let is_theirs = read.session.is_none() || state.user == read.subject && state.tenant == read.tenant;
         let is_alive = !state.is_revoked && state.is_active && now < state.expires_at;
         if !is_alive || !is_theirs {
@@ -266,7 +282,7 @@ impl Authenticator {
             return Err(ended());
         }
         let is_current = if let Some(mark) = &read.mark {
-            *mark == self.password_mark(state.password_changed_at)?
+            **mark == *known.mark
         } else {
             // A token without the time of its issue is as old as its end allows.
             let life = i64::try_from(self.0.options.access_life.as_secs()).unwrap_or(0);
