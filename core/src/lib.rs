@@ -77,9 +77,9 @@ pub use locks::{
 };
 pub use pms::{
     Availability, BookedRoom, Booking, BookingId, BookingRequest, BookingStatus, Collision, Created,
-    Currency, Guest, HoldProof, Hotel, HotelId, IdempotencyKey, MockCollision, MockFault, MockOperation,
-    MockPms, Money, Occupancy, OccupancyLimits, Offer, Party, PmsClient, PmsEvent, PmsEvents, Quote, RoomId,
-    RoomType, RoomTypeId, Settle,
+    Currency, Guest, HoldProof, Hotel, HotelId, IdempotencyKey, MissingPermission, MockCollision, MockFault,
+    MockOperation, MockPms, Money, Occupancy, OccupancyLimits, Offer, Party, PmsClient, PmsEvent, PmsEvents,
+    Quote, RoomId, RoomType, RoomTypeId, Settle,
 };
 pub use posada::{Posada, PosadaBuilder};
 pub use sessions::{

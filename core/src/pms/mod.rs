@@ -67,7 +67,10 @@ pub use guest::Guest;
 pub use id::{BookingId, HotelId, IdempotencyKey, RoomId, RoomTypeId};
 pub(crate) use memory::MemoryKeys;
 pub use mock::{MockCollision, MockFault, MockOperation, MockPms};
-pub use model::{Availability, BookedRoom, Booking, BookingStatus, Created, Hotel, Offer, Quote, RoomType};
+pub use model::{
+    Availability, BookedRoom, Booking, BookingStatus, Created, Hotel, MissingPermission, Offer, Quote,
+    RoomType,
+};
 pub use money::{Currency, Money};
 pub use occupancy::{Occupancy, OccupancyLimits, Party};
 pub(crate) use patience::Patience;
@@ -120,6 +123,15 @@ impl PmsClient {
     /// As the [type](Self) says.
     pub async fn hotels(&self) -> Result<Vec<Hotel>> {
         self.provider()?.hotels().await
+    }
+
+    /// What the key of the system may not do, although posada needs it, and for what; empty when nothing is missing.
+    /// QloApps tells which resources a key sees, but not which methods it has there. Cancel-safe read.
+    ///
+    /// # Errors
+    /// `pms.refused`, `pms.switched_off`, `pms.not_qloapps`, and as the [type](Self) says.
+    pub async fn self_test(&self) -> Result<Vec<MissingPermission>> {
+        self.provider()?.missing_permissions().await
     }
 
     /// The room types of a hotel, with their limits. Cancel-safe read.

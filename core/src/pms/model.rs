@@ -102,6 +102,18 @@ pub struct Quote {
     pub quoted_at: DateTime<Utc>,
 }
 
+/// Something that the key of the property management system must be allowed to do, and is not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MissingPermission {
+    /// The resource, by its name in the system.
+    pub resource: String,
+    /// The methods that are needed on it, such as `GET, PUT`.
+    pub methods: String,
+    /// What does not work without it.
+    pub needed_for: String,
+}
+
 /// How far a booking is. More states may come with newer systems.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]

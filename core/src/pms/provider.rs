@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
 
 use super::id::{BookingId, HotelId, IdempotencyKey, RoomId, RoomTypeId};
-use super::model::{BookedRoom, Booking, BookingStatus, Created, Hotel, Offer, RoomType};
+use super::model::{BookedRoom, Booking, BookingStatus, Created, Hotel, MissingPermission, Offer, RoomType};
 use super::money::Money;
 use super::occupancy::{Occupancy, Party};
 use super::request::BookingRequest;
@@ -25,6 +25,9 @@ use crate::stay::Stay;
 pub(crate) trait PmsProvider: Send + Sync {
     /// Which system this is, in at most 120 bytes; two systems have different names.
     fn name(&self) -> &str;
+
+    /// What our key may not do, although we need it.
+    async fn missing_permissions(&self) -> Result<Vec<MissingPermission>>;
 
     /// All hotels that we may see.
     async fn hotels(&self) -> Result<Vec<Hotel>>;

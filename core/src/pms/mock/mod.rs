@@ -15,7 +15,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
 
 use super::id::{BookingId, HotelId, IdempotencyKey, RoomId, RoomTypeId};
-use super::model::{Hotel, Offer, RoomType};
+use super::model::{Hotel, MissingPermission, Offer, RoomType};
 use super::money::Money;
 use super::occupancy::Party;
 use super::provider::{PmsProvider, Record, Room, Row, RowState};
@@ -220,6 +220,11 @@ async fn pause(yields: usize) {
 impl PmsProvider for MockPms {
     fn name(&self) -> &'static str {
         "mock"
+    }
+
+    async fn missing_permissions(&self) -> Result<Vec<MissingPermission>> {
+        drop(self.read()?);
+        Ok(Vec::new())
     }
 
     async fn hotels(&self) -> Result<Vec<Hotel>> {

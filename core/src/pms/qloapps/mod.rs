@@ -14,6 +14,7 @@ mod availability;
 mod catalogue;
 mod key;
 mod order;
+mod permissions;
 mod query;
 mod reader;
 #[cfg(test)]
@@ -34,7 +35,7 @@ use sha1::{Digest, Sha1};
 use tokio::sync::Mutex;
 
 use super::id::{BookingId, HotelId, IdempotencyKey, RoomId, RoomTypeId};
-use super::model::{Hotel, Offer, RoomType};
+use super::model::{Hotel, MissingPermission, Offer, RoomType};
 use super::occupancy::Party;
 use super::provider::{PmsProvider, Record, Room, Row};
 use super::request::BookingRequest;
@@ -143,6 +144,10 @@ fn name(base_url: &str) -> String {
 impl PmsProvider for QloApps {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    async fn missing_permissions(&self) -> Result<Vec<MissingPermission>> {
+        permissions::missing(&self.wire).await
     }
 
     async fn hotels(&self) -> Result<Vec<Hotel>> {

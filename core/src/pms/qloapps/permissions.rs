@@ -1,0 +1,51 @@
+//! What the key must be allowed to do, and for what we need it.
+
+use crate::error::Result;
+use crate::pms::model::MissingPermission;
+
+use super::query::Query;
+use super::reader::Node;
+use super::wire::Wire;
+
+/// Resource, methods, purpose.
+const NEEDED: [(&str, &str, &str); 12] = [
+    ("configurations", "GET", "states, currency and time zone"),
+    ("currencies", "GET", "prices"),
+    ("hotels", "GET", "hotels"),
+    ("hotel_room_types", "GET", "limits of room types"),
+    ("room_types", "GET", "names and prices of room types"),
+    ("services", "GET", "the price with automatic services"),
+    ("hotel_ari", "POST", "availability"),
+    ("bookings", "POST", "booking"),
+    ("orders", "GET", "finding bookings"),
+    (
+        "room_bookings",
+        "GET, PUT",
+        "looking at bookings again, and moving them",
+    ),
+    ("customers", "GET", "telling whose booking it is"),
+    ("order_histories", "POST", "cancelling"),
+];
+
+/// The permissions that the key lacks. The shop tells which resources a key sees, not which methods it has there.
+///
+/// # Errors
+/// Those of the read: a key without any permission is refused.
+pub(super) async fn missing(wire: &Wire) -> Result<Vec<MissingPermission>> {
+    let seen = wire.list("", "", Query::new()).await?;
+    let seen: Vec<String> = Node::new(&seen)
+        .list()
+        .into_iter()
+        .filter_map(Node::text)
+        .collect();
+    let lacks = |(resource, ..): &&(&str, &str, &str)| !seen.iter().any(|name| name == resource);
+    let missing = NEEDED
+        .iter()
+        .filter(lacks)
+        .map(|(resource, methods, purpose)| MissingPermission {
+            resource: (*resource).to_owned(),
+            methods: (*methods).to_owned(),
+            needed_for: (*purpose).to_owned(),
+        });
+    Ok(missing.collect())
+}
