@@ -122,7 +122,7 @@ async fn ten_thousand_waiters_share_their_process_s_connections_and_are_no_herd(
         many <= few + few / 2,
         "{few} commands for each hand-over among 300, {many} among 10,000"
     );
-    assert!(many <= 40, "{many} commands for each hand-over");
+    assert!(many <= 20, "{many} commands for each hand-over");
 }
 
 /// The connections that are not ours for asking.
