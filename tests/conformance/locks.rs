@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use posada::settings::RedisSettings;
 use posada::testkit::locks_model::redis_agrees_with_memory;
-use posada::testkit::{Proxy, holds, locks};
+use posada::testkit::{Proxy, holds, holds_walk, locks};
 use posada::{AcquireOptions, Posada, Release, Resource, Settings, Stay, StayHold, TenantId, codes};
 use posada_tests::{PostgresServer, RedisSentinel, RedisServer, servers, unique};
 
@@ -53,7 +53,7 @@ async fn holds_on_redis_agree_with_a_plain_model() {
         let locks = posada.locks();
         async move {
             let tenant = TenantId::parse(&unique("model")).unwrap();
-            holds::random_walk(locks, &tenant, seed, 400, None).await;
+            holds_walk::random_walk(locks, &tenant, seed, 400, None).await;
         }
     });
     futures_util::future::join_all(walks).await;

@@ -356,7 +356,7 @@ mod tests {
             let clock = ManualClock::at(DateTime::UNIX_EPOCH);
             let locks = in_memory(&clock.shared());
             let tenant = TenantId::parse("model").unwrap();
-            testkit::holds::random_walk(&locks, &tenant, seed, 500, Some(&clock)).await;
+            testkit::holds_walk::random_walk(&locks, &tenant, seed, 500, Some(&clock)).await;
         }
     }
 }

@@ -13,6 +13,7 @@
 pub mod auth;
 pub mod flags;
 pub mod holds;
+pub mod holds_walk;
 pub mod limits;
 pub mod locks;
 pub mod locks_model;
