@@ -87,7 +87,7 @@ async fn queue_of(server: &RedisServer, name: &str, waiters: usize) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), arrived)
+    tokio::time::timeout(Duration::from_mins(1), arrived)
         .await
         .unwrap();
 }
@@ -98,13 +98,13 @@ async fn ten_thousand_waiters_cost_no_more_per_hand_over_than_one() {
     let posada = on(server.url());
     let options = AcquireOptions::new().wait(Duration::from_mins(10));
     let guard = posada.locks().acquire("crowded", &options).await.unwrap();
-    let (served, mut guards) = tokio::sync::mpsc::unbounded_channel();
+    let (grants, mut received) = tokio::sync::mpsc::unbounded_channel();
     let mut crowd: Vec<_> = (0..10_000)
         .map(|_| {
-            let (locks, options, served) = (posada.locks().clone(), options.clone(), served.clone());
+            let (locks, options, grants) = (posada.locks().clone(), options.clone(), grants.clone());
             tokio::spawn(async move {
                 let guard = locks.acquire("crowded", &options).await.unwrap();
-                served.send(guard).unwrap();
+                grants.send(guard).unwrap();
             })
         })
         .collect();
@@ -113,7 +113,7 @@ async fn ten_thousand_waiters_cost_no_more_per_hand_over_than_one() {
     let begun = std::time::Instant::now();
     guard.release().await.unwrap();
     for _ in 0..500 {
-        guards.recv().await.unwrap().release().await.unwrap();
+        received.recv().await.unwrap().release().await.unwrap();
     }
     let beats = begun.elapsed().as_millis() / 400 + 2;
     let sent = u128::from(calls(&server, "evalsha") - before.0);
@@ -121,7 +121,9 @@ async fn ten_thousand_waiters_cost_no_more_per_hand_over_than_one() {
     assert_eq!(calls(&server, "publish"), before.1);
     let clients: String = server.command(&["CLIENT", "LIST", "TYPE", "pubsub"]);
     assert_eq!(clients.lines().count(), 1, "{clients}");
-    crowd.iter_mut().for_each(|waiter| waiter.abort());
+    for waiter in &mut crowd {
+        waiter.abort();
+    }
 }
 
 #[tokio::test]
@@ -216,7 +218,7 @@ async fn a_lock_that_was_forced_away_is_lost_at_once_in_another_process() {
 async fn twenty_callers_share_a_lock_quickly_and_in_order() {
     let server = RedisServer::start();
     let posada = on(server.url());
-    let options = AcquireOptions::new().wait(Duration::from_secs(60));
+    let options = AcquireOptions::new().wait(Duration::from_mins(1));
     let begun = std::time::Instant::now();
     let callers = (0..20).map(|_| {
         let (locks, options) = (posada.locks().clone(), options.clone());

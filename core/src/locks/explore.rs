@@ -224,11 +224,7 @@ impl World {
             Step::ExtendUnheard(caller) => {
                 self.extend(&self.token(caller));
             }
-            Step::Release(caller) => {
-                self.release(&self.token(caller));
-                self.begin_anew(caller);
-            }
-            Step::Withdraw(caller) => {
+            Step::Release(caller) | Step::Withdraw(caller) => {
                 self.release(&self.token(caller));
                 self.begin_anew(caller);
             }
@@ -322,10 +318,12 @@ impl World {
 
     /// Whether a message has gone out since this was last asked.
     fn was_woken(&mut self) -> bool {
-        let messages = self.wakes.iter_mut();
-        messages.fold(false, |any, wakes| {
-            std::iter::from_fn(|| wakes.next().now_or_never()).count() > 0 || any
-        })
+        // Every caller's messages are taken, also after one was found.
+        let heard = self
+            .wakes
+            .iter_mut()
+            .map(|wakes| std::iter::from_fn(|| wakes.next().now_or_never()).count());
+        heard.sum::<usize>() > 0
     }
 
     fn state(&self) -> Option<crate::locks::LockState> {

@@ -1,5 +1,6 @@
 //! The scripts of named locks against their specification in memory: the same random steps, the same answers.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::backends::redis::Redis;
@@ -63,7 +64,7 @@ pub async fn redis_agrees_with_memory(
 async fn take_step(store: &dyn LockStore, key: &LockKey, action: u64, caller: u64) -> Result<String> {
     // The last two callers are one owner, who may enter again.
     let (token, owner) = (format!("{caller:032x}"), format!("owner {}", caller.min(4)));
-    let process = if caller % 2 == 0 { "one" } else { "two" };
+    let process = if caller.is_multiple_of(2) { "one" } else { "two" };
     let shown = |lease: Option<Lease>| format!("{:?}", lease.map(|lease| (lease.token, lease.owner)));
     Ok(match action {
         0..=4 => {
@@ -90,9 +91,9 @@ async fn take_step(store: &dyn LockStore, key: &LockKey, action: u64, caller: u6
             };
             let mut outcome = String::new();
             for answer in store.extend(&[renewal, renewal]).await {
-                outcome += &match answer?.answer {
-                    Extension::Extended(lease) => format!("extended {} ", lease.token),
-                    Extension::Lost => "lost ".to_owned(),
+                let _ = match answer?.answer {
+                    Extension::Extended(lease) => write!(outcome, "extended {} ", lease.token),
+                    Extension::Lost => write!(outcome, "lost "),
                 };
             }
             outcome

@@ -82,7 +82,7 @@ async fn run(redis: &str, postgres: &str, tasks: u64, ttl: Duration) {
             tokio::spawn(async move {
                 worker
                     .work(Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1))
-                    .await
+                    .await;
             })
         })
         .collect();

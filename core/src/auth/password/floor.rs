@@ -49,7 +49,7 @@ mod tests {
     #[test]
     fn the_floor_sinks_slowly_and_has_a_ceiling() {
         let floor = Floor::default();
-        floor.learn(Duration::from_secs(60));
+        floor.learn(Duration::from_mins(1));
         assert_eq!(floor.left_after(Duration::ZERO), Floor::HIGHEST);
         for _ in 0..200 {
             floor.learn(MILLI * 200);

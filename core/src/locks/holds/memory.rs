@@ -98,15 +98,15 @@ impl Book {
         if known.is_none() && self.holds.len() >= MAX_HOLDS {
             return Held::Full;
         }
-        let is_taken = |night: &NaiveDate| {
+        let is_full = |night: &NaiveDate| {
             let others = self.nights.get(night).copied().unwrap_or(0) - own;
             wish.quantity > own && others + wish.quantity > wish.capacity
         };
-        let taken: Vec<_> = wish.slot.stay.each_night().filter(is_taken).collect();
-        if !taken.is_empty() {
+        let full: Vec<_> = wish.slot.stay.each_night().filter(is_full).collect();
+        if !full.is_empty() {
             return Held::Taken {
-                frees_at: self.frees_at(&taken, wish.slot),
-                nights: taken,
+                frees_at: self.frees_at(&full, wish.slot),
+                nights: full,
             };
         }
         if let Some(mut record) = self.remove(wish.slot) {
@@ -149,16 +149,16 @@ impl Book {
         if self.holds.contains_key(&target) {
             return Moved::Occupied;
         }
-        let is_taken = |night: &NaiveDate| {
+        let is_full = |night: &NaiveDate| {
             let others = self.nights.get(night).copied().unwrap_or(0);
             !(slot.stay.check_in()..slot.stay.check_out()).contains(night)
                 && others + record.quantity > capacity
         };
-        let taken: Vec<_> = stay.each_night().filter(is_taken).collect();
-        if !taken.is_empty() {
+        let full: Vec<_> = stay.each_night().filter(is_full).collect();
+        if !full.is_empty() {
             return Moved::Taken {
-                frees_at: self.frees_at(&taken, slot),
-                nights: taken,
+                frees_at: self.frees_at(&full, slot),
+                nights: full,
             };
         }
         self.remove(slot);
