@@ -92,7 +92,8 @@ async fn queue_of(server: &RedisServer, name: &str, waiters: usize) {
         .unwrap();
 }
 
-#[tokio::test]
+// Two threads: ten thousand callers on one would starve the sign of life that their own process owes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_waiters_cost_no_more_per_hand_over_than_one() {
     let server = RedisServer::start();
     let posada = on(server.url());

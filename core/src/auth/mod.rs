@@ -78,7 +78,7 @@ use crate::error::{Error, Result};
 use crate::metrics as names;
 use crate::task::Tasks;
 
-/// Who is asking, and may they? Cloning is cheap and shares everything. See the [module](self).
+/// Who is asking, and may they? Cloning is cheap and shares everything.
 #[derive(Clone)]
 pub struct Authenticator(Arc<Inner>);
 
