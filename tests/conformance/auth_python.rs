@@ -5,6 +5,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use posada::testkit::Dice;
 use posada::{NewUser, Posada, Role, Settings, SignIn};
 use posada_tests::PythonPeer;
 use serde_json::{Value, json};
@@ -47,38 +48,26 @@ async fn case_67_our_tokens_are_read_by_both_libraries_as_the_app_calls_them() {
     assert_eq!(access["jose"]["permissions"].as_array().unwrap().len(), 8);
 }
 
-/// A small generator, so that a failure can be repeated.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % u64::try_from(limit).unwrap()).unwrap()
-    }
-
-    /// The first choice more often than all others together.
-    fn one_of(&mut self, choices: &[Value]) -> Value {
-        let choice = if self.below(3) > 0 {
-            0
-        } else {
-            self.below(choices.len())
-        };
-        choices[choice].clone()
-    }
+/// The first choice more often than all others together.
+fn one_of(dice: &mut Dice, choices: &[Value]) -> Value {
+    let choice = if dice.below(3) > 0 {
+        0
+    } else {
+        dice.index(choices.len())
+    };
+    choices[choice].clone()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn random_tokens_of_both_libraries_are_taken_exactly_when_the_rules_say_so() {
     let posada = posada();
     let mut peer = PythonPeer::start("tokens_peer.py", KEY);
-    let mut random = Random(0x9E37_79B9_7F4A_7C15);
+    let mut random = Dice::new(0x9E37_79B9_7F4A_7C15);
     let (mut taken, mut refused) = (0, 0);
     for step in 0..600 {
         let at = now();
         let claims = random_claims(&mut random, at);
-        let library = random.one_of(&[json!("jose"), json!("pyjwt")]);
+        let library = one_of(&mut random, &[json!("jose"), json!("pyjwt")]);
         let question = json!({"operation": "encode", "library": library, "claims": claims});
         let made = ask(&mut peer, &question);
         let Some(made) = made["token"].as_str() else {
@@ -110,7 +99,7 @@ async fn random_tokens_of_both_libraries_are_taken_exactly_when_the_rules_say_so
 }
 
 /// Mostly good claims. `absent` stands for a claim that is not there.
-fn random_claims(random: &mut Random, at: i64) -> Value {
+fn random_claims(random: &mut Dice, at: i64) -> Value {
     let soon = at + 600;
     let choices = [
         ("sub", json!(["nobody", "ñandú", 7, "", "absent"])),
@@ -135,7 +124,7 @@ fn random_claims(random: &mut Random, at: i64) -> Value {
     ];
     let mut claims = json!({});
     for (name, values) in choices {
-        let value = random.one_of(values.as_array().unwrap());
+        let value = one_of(random, values.as_array().unwrap());
         if value != "absent" {
             claims[name] = value;
         }

@@ -5,6 +5,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use posada::testkit::Dice;
 use posada::{Posada, RateLimit, Settings, Strategy};
 use posada_tests::{PythonPeer, RedisServer, servers, unique};
 use serde_json::{Value, json};
@@ -26,18 +27,6 @@ async fn a_sliding_counter_is_that_of_limits() {
     compare(Strategy::SlidingWindowCounter, 3).await;
 }
 
-/// A small generator, so that a failure can be repeated by its seed.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % limit
-    }
-}
-
 async fn compare(strategy: Strategy, seed: u64) {
     let server = servers::redis();
     let settings = Settings::builder().redis_url(server.url()).build().unwrap();
@@ -50,7 +39,7 @@ async fn compare(strategy: Strategy, seed: u64) {
         shared: unique("shared"),
         mirror: unique("mirror"),
     };
-    let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    let mut random = Dice::new(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
     for step in 0..STEPS {
         let text =
             ["5/minute", "3 per 2 minutes", "20/hour", "1/day"][usize::try_from(random.below(4)).unwrap()];

@@ -1,5 +1,6 @@
 //! Documents of the Python app: they survive posada, and both read the same texts in the same way.
 
+use posada::testkit::Dice;
 use posada::{Json, Posada, Settings, Turn};
 use posada_tests::{PythonPeer, servers, unique};
 
@@ -77,18 +78,6 @@ async fn what_posada_writes_is_what_the_app_would_write() {
     assert_eq!(python.ask(&hexadecimal(stored.as_bytes())).trim_end(), stored);
 }
 
-/// A small generator, so that a failure can be repeated by its seed.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % u64::try_from(limit).unwrap()).unwrap()
-    }
-}
-
 #[test]
 fn posada_reads_a_damaged_document_as_python_does() {
     const PIECES: &[&str] = &[
@@ -126,15 +115,15 @@ fn posada_reads_a_damaged_document_as_python_does() {
         "\"a\": 1, ",
     ];
     let mut python = PythonPeer::start("json_peer.py", "");
-    let mut random = Random(0x005e_5510_1234_5678);
+    let mut random = Dice::new(0x005e_5510_1234_5678);
     let mut accepted = 0;
     for round in 0..6000 {
         let mut text: Vec<char> = DOCUMENTS[round % DOCUMENTS.len()].1.chars().collect();
-        for _ in 0..=random.below(3) {
-            let at = random.below(text.len());
-            let until = at + random.below(2) * random.below(4).min(text.len() - at);
-            let piece = PIECES[random.below(PIECES.len())];
-            let piece = if random.below(4) == 0 { "" } else { piece };
+        for _ in 0..=random.index(3) {
+            let at = random.index(text.len());
+            let until = at + random.index(2) * random.index(4).min(text.len() - at);
+            let piece = PIECES[random.index(PIECES.len())];
+            let piece = if random.index(4) == 0 { "" } else { piece };
             text.splice(at..until, piece.chars());
         }
         let text: String = text.into_iter().collect();

@@ -4,6 +4,7 @@
     reason = "the walk shares the imports of the suite it was cut from"
 )]
 
+use super::Dice;
 use super::holds::{room, stay, wish};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -27,7 +28,7 @@ pub async fn random_walk(
     steps: usize,
     clock: Option<&ManualClock>,
 ) {
-    let mut dice = Dice(seed | 1);
+    let mut dice = Dice::new(seed | 1);
     let mut model = Model::default();
     let mut holds: HashMap<(Stay, u64), Hold> = HashMap::new();
     let year = stay("2027-01-01", "2027-04-01");
@@ -65,13 +66,13 @@ pub async fn random_walk(
                 }
             }
             6 => {
-                if let Some((slot, hold)) = dice.pick(&holds) {
+                if let Some((slot, hold)) = pick(&mut dice, &holds) {
                     let extended = hold.extend(Duration::from_secs(10)).await.is_ok();
                     assert_eq!(extended, model.extend(slot, 10_000), "{note}");
                 }
             }
             7 => {
-                if let Some((slot, hold)) = dice.pick(&holds) {
+                if let Some((slot, hold)) = pick(&mut dice, &holds) {
                     let released = hold.release().await.unwrap() == Release::Released;
                     assert_eq!(released, model.live.remove(&slot).is_some(), "{note}");
                     holds.remove(&slot);
@@ -151,21 +152,9 @@ impl Model {
     }
 }
 
-/// A small generator whose runs can be repeated (xorshift64).
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % limit
-    }
-
-    fn pick<'a>(&mut self, holds: &'a HashMap<(Stay, u64), Hold>) -> Option<((Stay, u64), &'a Hold)> {
-        let mut slots: Vec<_> = holds.keys().copied().collect();
-        slots.sort_unstable();
-        let index = usize::try_from(self.below(slots.len().max(1) as u64)).unwrap();
-        slots.get(index).map(|slot| (*slot, &holds[slot]))
-    }
+fn pick<'a>(dice: &mut Dice, holds: &'a HashMap<(Stay, u64), Hold>) -> Option<((Stay, u64), &'a Hold)> {
+    let mut slots: Vec<_> = holds.keys().copied().collect();
+    slots.sort_unstable();
+    let index = usize::try_from(dice.below(slots.len().max(1) as u64)).unwrap();
+    slots.get(index).map(|slot| (*slot, &holds[slot]))
 }

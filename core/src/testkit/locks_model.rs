@@ -12,6 +12,7 @@ use crate::locks::{
 };
 use crate::settings::RedisSettings;
 use crate::task::Tasks;
+use crate::testkit::Dice;
 
 /// Longer than a run, so that nothing ends by itself: the two clocks would not agree on the moment.
 const TTL: Duration = Duration::from_mins(1);
@@ -38,16 +39,13 @@ pub async fn redis_agrees_with_memory(
     };
     redis.inspect(&key).await?;
     let begun = SystemClock.instant();
-    let mut dice = seed | 1;
+    let mut dice = Dice::new(seed | 1);
     for step in 0..steps {
         if begun.elapsed() > LONGEST_RUN {
             return Ok(step);
         }
-        // xorshift64: small, and a run can be repeated.
-        dice ^= dice << 13;
-        dice ^= dice >> 7;
-        dice ^= dice << 17;
-        let (action, caller) = (dice / OWNERS % 12, dice % OWNERS);
+        let roll = dice.below(u64::MAX);
+        let (action, caller) = (roll / OWNERS % 12, roll % OWNERS);
         let (there, here) = (
             take_step(&redis, &key, action, caller).await?,
             take_step(&memory, &key, action, caller).await?,

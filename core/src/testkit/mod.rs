@@ -11,6 +11,7 @@
 )]
 
 pub mod auth;
+mod dice;
 pub mod flags;
 pub mod holds;
 pub mod holds_walk;
@@ -22,7 +23,8 @@ pub mod postgres;
 mod proxy;
 pub mod qloapps;
 pub mod redis;
+pub mod sessions;
 pub mod tenants;
 
+pub use dice::Dice;
 pub use proxy::Proxy;
-pub mod sessions;

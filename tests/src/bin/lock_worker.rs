@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use posada::testkit::Dice;
 use posada::{AcquireOptions, LockGuard, Posada, Settings};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
@@ -81,7 +82,7 @@ async fn run(redis: &str, postgres: &str, tasks: u64, ttl: Duration) {
             let seed = u64::from(std::process::id()) * 1000 + number;
             tokio::spawn(async move {
                 worker
-                    .work(Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1))
+                    .work(Dice::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1))
                     .await;
             })
         })
@@ -230,17 +231,5 @@ fn say(line: &str) {
     // The test may have gone away, and so shall we.
     if writeln!(std::io::stdout().lock(), "{line}").is_err() {
         std::process::exit(1);
-    }
-}
-
-/// A small generator (xorshift64).
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % limit
     }
 }
