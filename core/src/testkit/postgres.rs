@@ -60,7 +60,7 @@ impl Probe {
 
     /// Proves that statements can be run.
     pub async fn connect(&self) -> Result<()> {
-        Ok(self.postgres.connect().await?)
+        Ok(self.postgres.ping().await?)
     }
 
     /// Runs `executions` statements of `texts` different texts (at most twelve) in `tasks` tasks at once.

@@ -17,6 +17,7 @@
 )]
 
 use std::io::{Read, Write};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -28,6 +29,8 @@ use sqlx::postgres::PgPoolOptions;
 
 /// How many locks there are.
 const NAMES: u64 = 10;
+/// How often a worker looks at the lock that it holds.
+const LOOK: Duration = Duration::from_millis(4);
 
 struct Worker {
     posada: Posada,
@@ -130,12 +133,30 @@ impl Worker {
         let from = now();
         let end = Instant::now() + length;
         let mut until = None;
+        let mut noticed = None;
         let mut deadline = Instant::now() + guard.remaining();
-        let mut value = self.enter(name, fence).await;
-        loop {
-            let (asked, noticed) = (now(), Instant::now());
+        // The register may answer late; the lock is watched meanwhile.
+        let mut value = {
+            let mut entering = pin!(self.enter(name, fence));
+            loop {
+                tokio::select! {
+                    value = &mut entering => break value,
+                    _ = guard.lost(), if noticed.is_none() => noticed = Some(Instant::now()),
+                    () = tokio::time::sleep(LOOK), if noticed.is_none() => {
+                        if guard.ensure_held().is_ok() {
+                            deadline = Instant::now() + guard.remaining();
+                        }
+                    }
+                }
+            }
+        };
+        if let Some(noticed) = noticed {
+            self.tell_lateness(deadline, noticed);
+        }
+        while noticed.is_none() {
+            let (asked, looked) = (now(), Instant::now());
             if guard.ensure_held().is_err() {
-                self.tell_lateness(deadline, noticed);
+                self.tell_lateness(deadline, looked);
                 break;
             }
             until = Some((asked, micros(&guard)));
@@ -148,7 +169,7 @@ impl Worker {
             }
             tokio::select! {
                 _ = guard.lost() => self.tell_lateness(deadline, Instant::now()),
-                () = tokio::time::sleep(Duration::from_millis(4)) => {}
+                () = tokio::time::sleep(LOOK) => {}
             }
         }
         if let Some((until, expires)) = until {

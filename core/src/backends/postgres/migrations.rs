@@ -99,6 +99,7 @@ pub(crate) async fn apply(postgres: &Postgres) -> Result<Applied, Failure> {
 }
 
 /// All migrations and their rows in the ledger, as one text that may be pasted and run again.
+#[cfg(any(test, feature = "testkit"))]
 pub(crate) fn schema_sql() -> String {
     let mut text = String::from(
         "-- Generated from the files beside it; see README.md. Paste it into the Supabase SQL editor, or run\n\

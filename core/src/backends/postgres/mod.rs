@@ -32,6 +32,7 @@ use crate::task::Tasks;
 use crate::{metrics as names, rng};
 
 pub(crate) use self::failure::Failure;
+#[cfg(any(test, feature = "testkit"))]
 pub(crate) use self::pool::PoolUsage;
 pub(crate) use self::schema::Schema;
 pub(crate) use self::statement::Statement;
@@ -79,11 +80,6 @@ impl Postgres {
             limit: settings.statement_timeout,
             schema: schema::Cache::default(),
         })))
-    }
-
-    /// Proves within the deadline that statements can be run.
-    pub(crate) async fn connect(&self) -> Result<(), Failure> {
-        self.ping().await
     }
 
     /// One round trip through a statement. Detached.
@@ -153,6 +149,7 @@ impl Postgres {
     }
 
     /// How the pool stands.
+    #[cfg(any(test, feature = "testkit"))]
     pub(crate) fn pool_usage(&self) -> PoolUsage {
         self.0.pool.usage()
     }

@@ -30,6 +30,7 @@ const LIFETIME: Duration = Duration::from_mins(30);
 const SWEEP: Duration = Duration::from_secs(5);
 
 /// How the pool stands at one moment.
+#[cfg(any(test, feature = "testkit"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PoolUsage {
     /// Connections that are lent out.
@@ -190,6 +191,7 @@ impl Pool {
     }
 
     /// How the pool stands.
+    #[cfg(any(test, feature = "testkit"))]
     pub(super) fn usage(&self) -> PoolUsage {
         let idle = u32::try_from(self.0.idle().len()).unwrap_or(u32::MAX);
         let settings = &self.0.settings;
