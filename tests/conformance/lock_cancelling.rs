@@ -14,12 +14,13 @@ use crate::locks::on;
 const TTL: Duration = Duration::from_secs(20);
 
 /// A future that is dropped after so many polls.
-struct Dropped<F> {
+pub(crate) struct Dropped<F> {
     work: Option<Pin<Box<F>>>,
     polls: usize,
 }
 
-fn dropped_after<F: Future>(polls: usize, work: F) -> Dropped<F> {
+/// Drops this future after so many polls; answers what it came to, if it did.
+pub(crate) fn dropped_after<F: Future>(polls: usize, work: F) -> Dropped<F> {
     Dropped {
         work: Some(Box::pin(work)),
         polls,

@@ -74,7 +74,7 @@ async fn locks_on_redis_agree_with_their_specification_in_memory() {
 }
 
 /// How often a command ran on this server so far.
-fn calls(server: &RedisServer, command: &str) -> u64 {
+pub(crate) fn calls(server: &RedisServer, command: &str) -> u64 {
     let statistics: String = server.command(&["INFO", "commandstats"]);
     let prefix = format!("cmdstat_{command}:calls=");
     let line = statistics.lines().find_map(|line| line.strip_prefix(&prefix));

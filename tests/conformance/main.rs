@@ -16,6 +16,7 @@ mod limits;
 mod limits_python;
 mod lock_cancelling;
 mod lock_crowds;
+mod lock_sets;
 mod locks;
 mod main_job;
 mod migrations;

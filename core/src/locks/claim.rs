@@ -1,5 +1,6 @@
 //! A claim on a lock: from the first request to the grant, and the clean-up when nobody wants it any more.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::audit::shown_token;
@@ -107,6 +108,56 @@ impl Claim {
         }
     }
 
+    /// Asks once for all of these, in one step and without waiting, and takes those that were granted out of the
+    /// list; `whole`: all or none. A refusal is an error when it must be all, and when the owner has entered too often.
+    pub(super) async fn attempt_together(
+        claims: &mut VecDeque<Self>,
+        whole: bool,
+    ) -> Result<Vec<(LockKey, Lease, Instant)>> {
+        let Some(named) = claims.front().map(|first| first.named.clone()) else {
+            return Ok(Vec::new());
+        };
+        for claim in claims.iter_mut() {
+            claim.traces = Traces::Unknown;
+        }
+        let sent = named.instant();
+        let attempts: Vec<_> = claims.iter().map(|claim| claim.request(false)).collect();
+        let mut grants = named.attempt_together(&attempts, whole).await?;
+        drop(attempts);
+        for claim in claims.iter_mut() {
+            claim.traces = Traces::Nothing;
+        }
+        let refused = grants.pop_if(|last| !matches!(last, Grant::Granted(_)));
+        match (refused, claims.get(grants.len())) {
+            (Some(Grant::Full), Some(claim)) => {
+                let error = claim.entered_too_often();
+                for claim in claims.iter_mut().take(grants.len()) {
+                    claim.traces = Traces::Unknown;
+                }
+                return Err(error);
+            }
+            (
+                Some(Grant::Busy {
+                    holder,
+                    remaining,
+                    ahead,
+                }),
+                Some(claim),
+            ) if whole => {
+                named.note_conflict(&claim.key, &claim.owner, &holder, claim.audited);
+                return Err(claim.contended(&holder, remaining, ahead));
+            }
+            _ => {}
+        }
+        let taken = claims.drain(..grants.len().min(claims.len())).zip(grants);
+        Ok(taken
+            .filter_map(|(mut claim, grant)| match grant {
+                Grant::Granted(lease) => Some(claim.granted(lease, sent, sent)),
+                Grant::Busy { .. } | Grant::Full => None,
+            })
+            .collect())
+    }
+
     /// The claim has become a lock.
     fn granted(&mut self, lease: Lease, sent: Instant, begun: Instant) -> (LockKey, Lease, Instant) {
         self.traces = Traces::Nothing;
@@ -119,18 +170,7 @@ impl Claim {
 
     async fn attempt(&mut self, waits: bool) -> Result<Grant> {
         let before = std::mem::replace(&mut self.traces, Traces::Unknown);
-        let grant = self
-            .named
-            .attempt(Attempt {
-                key: &self.key,
-                token: &self.token,
-                owner: &self.owner,
-                ttl: self.ttl,
-                process: self.named.process(),
-                waits,
-                again: self.again,
-            })
-            .await?;
+        let grant = self.named.attempt(self.request(waits)).await?;
         match &grant {
             // Whoever takes the answer is responsible from now on; until then, a drop gives the lock back.
             Grant::Granted(_) => {}
@@ -138,6 +178,18 @@ impl Claim {
             Grant::Busy { .. } | Grant::Full => self.traces = before,
         }
         Ok(grant)
+    }
+
+    fn request(&self, waits: bool) -> Attempt<'_> {
+        Attempt {
+            key: &self.key,
+            token: &self.token,
+            owner: &self.owner,
+            ttl: self.ttl,
+            process: self.named.process(),
+            waits,
+            again: self.again,
+        }
     }
 
     fn entered_too_often(&self) -> Error {
@@ -189,7 +241,7 @@ impl Drop for Claim {
 }
 
 /// Whether a failure may have passed by the next attempt.
-fn may_pass(error: &Error) -> bool {
+pub(super) fn may_pass(error: &Error) -> bool {
     matches!(
         error.kind(),
         Kind::Unavailable | Kind::Timeout | Kind::Ambiguous | Kind::Exhausted

@@ -58,6 +58,10 @@ impl LockGuard {
         }
     }
 
+    pub(super) fn held(&self) -> &Arc<Held> {
+        &self.held
+    }
+
     /// The owner's secret: who knows it may extend and release the lock.
     pub fn token(&self) -> &str {
         &self.held.token

@@ -82,6 +82,60 @@ impl MemoryLocks {
         self.locks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn acquire_one(&self, locks: &mut Locks, attempt: Attempt<'_>, now: DateTime<Utc>) -> Found<Grant> {
+        let lock = locks.lock(attempt.key, now);
+        let expired = lock.settle(now);
+        let mut answer = lock.enter(attempt, now);
+        if answer.is_none() && lock.live().is_none() {
+            let token = attempt.token;
+            if lock.first(now).is_none_or(|first| first.token == token) {
+                let lease = lock.grant(Waiter::of(attempt), State::Held, attempt.ttl, now);
+                answer = Some(Grant::Granted(lease));
+            } else {
+                self.tell(lock.hand_over("", now).1);
+            }
+        }
+        let answer = answer.unwrap_or_else(|| lock.busy(attempt, now));
+        Found { answer, expired }
+    }
+
+    fn release_one(
+        &self,
+        locks: &mut Locks,
+        key: &LockKey,
+        token: &str,
+        process: &str,
+        now: DateTime<Utc>,
+    ) -> Found<HandOver> {
+        let lock = locks.lock(key, now);
+        let expired = lock.settle(now);
+        lock.leave_queue(token);
+        let is_mine = |lease: &Lease| lease.token.split(',').any(|one| one == token);
+        let released = if lock.owns(token) {
+            lock.release(token, now)
+        } else if lock.live().is_some() {
+            if lock.before == token {
+                Released::Done(Release::AlreadyReleased, None)
+            } else {
+                Released::NotOwner
+            }
+        } else if expired.as_ref().is_some_and(is_mine) {
+            Released::Done(Release::Expired, None)
+        } else {
+            Released::Done(Release::AlreadyReleased, None)
+        };
+        let mut next = None;
+        if lock.live().is_none() {
+            let (lease, message) = lock.hand_over(process, now);
+            next = lease;
+            self.tell(message);
+        }
+        Found {
+            answer: HandOver { released, next },
+            expired,
+        }
+    }
+
     /// Nobody listening yet is fine: a beat tells the same.
     fn tell(&self, wake: Option<(String, Wake)>) {
         if let Some(wake) = wake {
@@ -278,21 +332,31 @@ fn remaining(live: Option<&Lease>, now: DateTime<Utc>) -> Duration {
 impl LockStore for MemoryLocks {
     async fn acquire(&self, attempt: Attempt<'_>) -> Result<Found<Grant>> {
         let now = self.clock.now();
+        Ok(self.acquire_one(&mut self.locks(), attempt, now))
+    }
+
+    fn share_a_step(&self, _: &[&LockKey]) -> bool {
+        true
+    }
+
+    async fn acquire_together(&self, attempts: &[Attempt<'_>], whole: bool) -> Result<Vec<Found<Grant>>> {
+        let now = self.clock.now();
         let mut locks = self.locks();
-        let lock = locks.lock(attempt.key, now);
-        let expired = lock.settle(now);
-        let mut answer = lock.enter(attempt, now);
-        if answer.is_none() && lock.live().is_none() {
-            let token = attempt.token;
-            if lock.first(now).is_none_or(|first| first.token == token) {
-                let lease = lock.grant(Waiter::of(attempt), State::Held, attempt.ttl, now);
-                answer = Some(Grant::Granted(lease));
-            } else {
-                self.tell(lock.hand_over("", now).1);
+        let mut answers = Vec::with_capacity(attempts.len());
+        for attempt in attempts {
+            let found = self.acquire_one(&mut locks, *attempt, now);
+            let is_granted = matches!(found.answer, Grant::Granted(_));
+            if !is_granted && whole {
+                for taken in attempts.iter().take(answers.len()) {
+                    self.release_one(&mut locks, taken.key, taken.token, taken.process, now);
+                }
+            }
+            answers.push(found);
+            if !is_granted {
+                break;
             }
         }
-        let answer = answer.unwrap_or_else(|| lock.busy(attempt, now));
-        Ok(Found { answer, expired })
+        Ok(answers)
     }
 
     async fn beat(&self, key: &LockKey, process: &str) -> Result<Found<Beat>> {
@@ -339,32 +403,7 @@ impl LockStore for MemoryLocks {
 
     async fn release(&self, key: &LockKey, token: &str, process: &str) -> Result<Found<HandOver>> {
         let now = self.clock.now();
-        let mut locks = self.locks();
-        let lock = locks.lock(key, now);
-        let expired = lock.settle(now);
-        lock.leave_queue(token);
-        let is_mine = |lease: &Lease| lease.token.split(',').any(|one| one == token);
-        let released = if lock.owns(token) {
-            lock.release(token, now)
-        } else if lock.live().is_some() {
-            if lock.before == token {
-                Released::Done(Release::AlreadyReleased, None)
-            } else {
-                Released::NotOwner
-            }
-        } else if expired.as_ref().is_some_and(is_mine) {
-            Released::Done(Release::Expired, None)
-        } else {
-            Released::Done(Release::AlreadyReleased, None)
-        };
-        let mut next = None;
-        if lock.live().is_none() {
-            let (lease, message) = lock.hand_over(process, now);
-            next = lease;
-            self.tell(message);
-        }
-        let answer = HandOver { released, next };
-        Ok(Found { answer, expired })
+        Ok(self.release_one(&mut self.locks(), key, token, process, now))
     }
 
     async fn force_release(&self, key: &LockKey) -> Result<Found<Option<Lease>>> {

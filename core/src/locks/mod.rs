@@ -48,6 +48,7 @@ mod model;
 mod named;
 mod redis;
 mod store;
+mod together;
 mod waiting;
 
 use std::fmt;
@@ -133,15 +134,23 @@ impl LockManager {
 
     /// Takes several locks, all of them or none, and answers their guards in the order of `names`.
     ///
-    /// They are taken one after the other in the order of their names, whatever the order of the request, so that two
-    /// callers who want the same locks never wait for each other in a circle. The wait is for all of them together.
-    /// A name that is there twice is an error. Otherwise as [`acquire`](Self::acquire); when one is refused, those
-    /// before are given back in the background.
+    /// * Without a wait: all in one indivisible step, in which nobody sees some of them taken.
+    /// * With a wait: in the order of their names, whatever the order of the request, so that two callers who want
+    ///   the same locks never wait for each other in a circle. One step takes as many as are free; then this call
+    ///   waits in the queue of the first that is not, keeps what it has alive meanwhile, and goes on. The wait is for
+    ///   all of them together. When it is over, those that were taken are given back in the background.
+    /// * On a cluster one step is possible only for names that share a slot: let them begin with the same `{group}`,
+    ///   as in `{order-7}:stock` and `{order-7}:invoice`. Others are taken one after the other in the same order, and
+    ///   given back in the background when one is refused.
+    ///
+    /// Whoever takes more locks while holding some must keep to one order by herself. At most 100 names; one that is
+    /// there twice is an error. Otherwise as [`acquire`](Self::acquire).
     ///
     /// # Errors
-    /// As [`acquire`](Self::acquire), with the fact `lock` for the name that was refused.
+    /// As [`acquire`](Self::acquire), with the fact `lock` for the name that was refused; `locks.lost` when one was
+    /// lost while this call waited for another; `locks.invalid_name` (field `names`).
     pub async fn acquire_all(&self, names: &[&str], options: &AcquireOptions) -> Result<Vec<LockGuard>> {
-        self.named.acquire_all(names, options).await
+        together::acquire_all(&self.named, names, options).await
     }
 
     /// The SQL statement that makes a write under a lock safe: run it first in your own transaction, in any language

@@ -79,48 +79,42 @@ impl Named {
             name: LockName::parse(name)?,
         };
         options.check()?;
+        self.begin();
+        let granted = Claim::new(self, key, options, audited)
+            .pursue(options.wait)
+            .await?;
+        let guard = self.admit(granted, options);
+        self.keep(&guard, options);
+        Ok(guard)
+    }
+
+    /// Listens to what this process must be told, and notes what it holds, from the first lock on.
+    pub(super) fn begin(&self) {
         if self.0.waiting.listen(self) {
             let named = self.clone();
             self.tasks()
                 .run_until_closed(async move { keep_noting(&named).await });
         }
-        let (key, lease, sent) = Claim::new(self, key, options, audited)
-            .pursue(options.wait)
-            .await?;
+    }
+
+    /// Makes a guard of a grant that was answered to a request of then.
+    pub(super) fn admit(
+        &self,
+        (key, lease, sent): (LockKey, Lease, Instant),
+        options: &AcquireOptions,
+    ) -> LockGuard {
         count("acquire", "success");
         self.note(&key, AuditEvent::Acquired, acquired_details(&lease, options.ttl));
         let held = Arc::new(Held::new(self.clone(), key, lease, options.ttl, sent));
         self.0.holding.add(&held);
-        if options.auto_extend {
-            self.0.keeper.keep(self, &held, options.max_hold);
-        }
-        Ok(LockGuard::new(held))
+        LockGuard::new(held)
     }
 
-    /// All of these locks or none, taken in the order of their names.
-    pub(super) async fn acquire_all(
-        &self,
-        names: &[&str],
-        options: &AcquireOptions,
-    ) -> Result<Vec<LockGuard>> {
-        let mut sorted: Vec<_> = names.iter().enumerate().collect();
-        sorted.sort_by_key(|(_, name)| **name);
-        if sorted
-            .windows(2)
-            .any(|pair| matches!(pair, [(_, one), (_, other)] if one == other))
-        {
-            let what = "must not be there twice";
-            return Err(Error::field_invalid(codes::LOCKS_INVALID_NAME, "names", what));
+    /// Extends a lock automatically, if its options say so.
+    pub(super) fn keep(&self, guard: &LockGuard, options: &AcquireOptions) {
+        if options.auto_extend {
+            self.0.keeper.keep(self, guard.held(), options.max_hold);
         }
-        let begun = self.instant();
-        let mut guards = Vec::with_capacity(names.len());
-        for (place, name) in sorted {
-            let passed = self.instant().saturating_duration_since(begun);
-            let options = options.clone().wait(options.wait.saturating_sub(passed));
-            guards.push((place, self.acquire(name, &options, true).await?));
-        }
-        guards.sort_by_key(|(place, _)| *place);
-        Ok(guards.into_iter().map(|(_, guard)| guard).collect())
     }
 
     /// Notes in the index what this process has held for `least`.
@@ -170,6 +164,18 @@ impl Named {
         let found = self.0.store.acquire(attempt).await?;
         self.note_expired(attempt.key, found.expired.as_ref());
         Ok(found.answer)
+    }
+
+    /// One attempt of several claims.
+    pub(super) async fn attempt_together(&self, attempts: &[Attempt<'_>], whole: bool) -> Result<Vec<Grant>> {
+        let found = self.0.store.acquire_together(attempts, whole).await?;
+        let each = attempts.iter().zip(found);
+        Ok(each
+            .map(|(attempt, found)| {
+                self.note_expired(attempt.key, found.expired.as_ref());
+                found.answer
+            })
+            .collect())
     }
 
     /// A sign of life for the waiters of this process.

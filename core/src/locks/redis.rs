@@ -35,6 +35,19 @@ static FORCE: Script = Script::new(
     "locks.force",
     concat!(include_str!("lease.lua"), include_str!("force.lua")),
 );
+/// The scripts of one lock as functions, whose parameter takes the place of `ARGV`.
+static ACQUIRE_ALL: Script = Script::new(
+    "locks.acquire_all",
+    concat!(
+        include_str!("lease.lua"),
+        "local function acquire(ARGV)\n",
+        include_str!("acquire.lua"),
+        "end\nlocal function release(ARGV)\n",
+        include_str!("release.lua"),
+        "end\n",
+        include_str!("acquire_all.lua"),
+    ),
+);
 
 static HELD: Script = Script::new("locks.held", include_str!("held.lua"));
 
@@ -75,6 +88,23 @@ impl RedisLocks {
     }
 }
 
+fn read_grant(answer: &[String]) -> Result<Found<Grant>> {
+    let fields: Vec<_> = answer.iter().map(String::as_str).collect();
+    match *fields.as_slice() {
+        ["granted", lease, expired] => found(Grant::Granted(read_lease(lease)?), expired),
+        ["full", _, expired] => found(Grant::Full, expired),
+        ["busy", holder, remaining, ahead, expired] => found(
+            Grant::Busy {
+                holder: holder.to_owned(),
+                remaining: Duration::from_millis(number(remaining)?),
+                ahead: usize::try_from(number(ahead)?).unwrap_or(usize::MAX),
+            },
+            expired,
+        ),
+        _ => Err(unexpected("locks.acquire")),
+    }
+}
+
 fn read_extension([outcome, lease, expired]: &[String; 3]) -> Result<Found<Extension>> {
     match outcome.as_str() {
         "extended" => found(Extension::Extended(read_lease(lease)?), expired),
@@ -106,20 +136,33 @@ impl LockStore for RedisLocks {
             .arg(u8::from(attempt.again))
             .read()
             .await?;
-        let fields: Vec<_> = answer.iter().map(String::as_str).collect();
-        match *fields.as_slice() {
-            ["granted", lease, expired] => found(Grant::Granted(read_lease(lease)?), expired),
-            ["full", _, expired] => found(Grant::Full, expired),
-            ["busy", holder, remaining, ahead, expired] => found(
-                Grant::Busy {
-                    holder: holder.to_owned(),
-                    remaining: Duration::from_millis(number(remaining)?),
-                    ahead: usize::try_from(number(ahead)?).unwrap_or(usize::MAX),
-                },
-                expired,
-            ),
-            _ => Err(unexpected("locks.acquire")),
+        read_grant(&answer)
+    }
+
+    fn share_a_step(&self, keys: &[&LockKey]) -> bool {
+        let leases: Vec<_> = keys.iter().map(|key| keys_of(key).lease).collect();
+        self.redis.share_a_slot(&leases)
+    }
+
+    async fn acquire_together(&self, attempts: &[Attempt<'_>], whole: bool) -> Result<Vec<Found<Grant>>> {
+        let Some(first) = attempts.first() else {
+            return Ok(Vec::new());
+        };
+        let mut call = self.redis.script(&ACQUIRE_ALL);
+        for attempt in attempts {
+            call = with_keys(call, attempt.key);
         }
+        call = call
+            .arg(first.owner)
+            .arg(millis(first.ttl))
+            .arg(keys::wake_channel(first.process))
+            .arg(u8::from(first.again))
+            .arg(u8::from(whole));
+        for attempt in attempts {
+            call = call.arg(attempt.token);
+        }
+        let answers: Vec<Vec<String>> = call.read().await?;
+        answers.iter().map(|answer| read_grant(answer)).collect()
     }
 
     async fn beat(&self, key: &LockKey, process: &str) -> Result<Found<Beat>> {

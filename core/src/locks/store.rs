@@ -156,6 +156,13 @@ pub(crate) trait LockStore: Send + Sync + 'static {
     /// with the same token claims an offer, or answers the grant that is there and lets it live `ttl` from now.
     async fn acquire(&self, attempt: Attempt<'_>) -> Result<Found<Grant>>;
 
+    /// Whether these locks can be asked for in one step.
+    fn share_a_step(&self, keys: &[&LockKey]) -> bool;
+
+    /// Asks for several locks of one caller in one step, in this order up to the first that is refused, and without
+    /// waiting. Answers one grant per lock, the refusal last. With `whole`, a refusal gives those before it back.
+    async fn acquire_together(&self, attempts: &[Attempt<'_>], whole: bool) -> Result<Vec<Found<Grant>>>;
+
     /// Gives a sign of life for the waiters of a process, and hands over a lock whose time has passed.
     async fn beat(&self, key: &LockKey, process: &str) -> Result<Found<Beat>>;
 

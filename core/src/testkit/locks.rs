@@ -420,6 +420,10 @@ async fn several_locks_are_taken_together_or_not_at_all(locks: &LockManager, nam
     taken.release().await.unwrap();
     let twice = locks.acquire_all(&[name, name], &options()).await.unwrap_err();
     assert_eq!(twice.field(), Some("names"));
+    let too_many = vec![name; 101];
+    let refused = locks.acquire_all(&too_many, &options()).await.unwrap_err();
+    assert_eq!(refused.field(), Some("names"));
+    assert!(locks.acquire_all(&[], &options()).await.unwrap().is_empty());
     // Two who want the same in another order do not wait for each other.
     let patient = options().wait(LONG);
     let mut reversed = names.clone();

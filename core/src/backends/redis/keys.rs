@@ -58,9 +58,18 @@ pub(crate) struct LockKeys {
     pub(crate) waiters: String,
 }
 
-/// The keys of a named lock.
+/// The keys of a named lock. Locks whose names begin with the same `{group}` share a slot.
 pub(crate) fn lock(tenant: Option<&str>, name: &str) -> LockKeys {
-    let tag = format!("posada:{{lock:{}{}}}", owned_by(tenant), part(name));
+    let group = name.strip_prefix('{').and_then(|rest| rest.split_once('}'));
+    let tag = match group.filter(|(group, _)| !group.is_empty()) {
+        Some((group, rest)) => format!(
+            "posada:{{lock:{}{}}}/{}",
+            owned_by(tenant),
+            part(group),
+            part(rest)
+        ),
+        None => format!("posada:{{lock:{}{}}}", owned_by(tenant), part(name)),
+    };
     LockKeys {
         lease: format!("{tag}:lease"),
         queue: format!("{tag}:queue"),
@@ -223,6 +232,12 @@ mod tests {
         assert_eq!(keys.queue, "posada:{lock:a:b%3Ac}:queue");
         assert_ne!(lock(Some("a:b"), "c").lease, keys.lease);
         assert_ne!(lock(None, "a:b:c").lease, keys.lease);
+        assert_eq!(
+            lock(Some("a"), "{b:c}d}").lease,
+            "posada:{lock:a:b%3Ac}/d%7D:lease"
+        );
+        assert_eq!(lock(None, "{a}").lease, "posada:{lock:a}/:lease");
+        assert_eq!(lock(None, "{}a").lease, "posada:{lock:%7B%7Da}:lease");
         assert_eq!(holds(None, "room", "101").book, "posada:{stay:room:101}:book");
         assert_eq!(
             holds(Some("t"), "room", "101").ends,

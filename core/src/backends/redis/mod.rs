@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use redis::cluster_routing::Slot;
 use redis::{Cmd, FromRedisValue, Value};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -70,6 +71,13 @@ impl Redis {
     /// Whether keys of different hash tags live on different servers.
     pub(crate) fn is_cluster(&self) -> bool {
         self.0.is_cluster
+    }
+
+    /// Whether one script may have all these keys.
+    pub(crate) fn share_a_slot(&self, keys: &[String]) -> bool {
+        let mut slots = keys.iter().map(Slot::for_key);
+        let first = slots.next();
+        !self.is_cluster() || slots.all(|slot| Some(slot) == first)
     }
 
     /// Asks the server for a sign of life.
