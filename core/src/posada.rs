@@ -16,8 +16,8 @@ use crate::flags::{FeatureFlags, FlagOptions, FlagStore, MemoryFlags, RedisFlags
 use crate::health::Health;
 use crate::limits::{LimitStore, MemoryLimits, RateLimiter, RedisLimits};
 use crate::locks::{
-    AuditStore, FenceStore, HoldStore, LockManager, LockStore, MemoryAudit, MemoryFences, MemoryHolds,
-    MemoryLocks, PostgresAudit, PostgresFences, RedisHolds, RedisLocks,
+    AuditStore, FenceStore, HoldRules, HoldStore, LockManager, LockStore, MemoryAudit, MemoryFences,
+    MemoryHolds, MemoryLocks, PostgresAudit, PostgresFences, RedisHolds, RedisLocks,
 };
 use crate::pms::{
     KeyStore, LockGate, MemoryKeys, MockPms, Patience, PmsClient, PmsProvider, QloApps, RedisKeys,
@@ -399,6 +399,7 @@ impl Parts<'_> {
             holds,
             audit,
             fences,
+            HoldRules::of(self.settings),
             self.clock.clone(),
             self.tasks.clone(),
         )

@@ -12,6 +12,7 @@
 mod auth;
 mod auth_python;
 mod flags;
+mod hold_rules;
 mod limits;
 mod limits_python;
 mod lock_cancelling;

@@ -84,7 +84,7 @@ async fn a_guest_books(posada: &Posada) -> String {
         .unwrap();
     assert_eq!(booking.status, BookingStatus::Confirmed);
 
-    hold.extend(posada::Hold::EXTENSION).await.unwrap();
+    hold.extend(None).await.unwrap();
     hold.release().await.unwrap();
     hold.audit_key()
 }

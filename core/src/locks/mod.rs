@@ -62,7 +62,7 @@ pub(crate) use fences::{FenceStore, MemoryFences, PostgresFences};
 pub use guard::LockGuard;
 use holds::Holds;
 pub use holds::{Hold, HoldState, Resource, StayHold};
-pub(crate) use holds::{HoldStore, MemoryHolds, RedisHolds};
+pub(crate) use holds::{HoldRules, HoldStore, MemoryHolds, RedisHolds};
 pub(crate) use memory::MemoryLocks;
 pub use model::{AcquireOptions, LockName, LockState, LossCause, Release};
 use named::Named;
@@ -92,13 +92,14 @@ impl LockManager {
         holds: Arc<dyn HoldStore>,
         audit: Arc<dyn AuditStore>,
         fences: Arc<dyn FenceStore>,
+        rules: HoldRules,
         clock: SharedClock,
         tasks: Tasks,
     ) -> Self {
         let audit = Audit::new(audit, tasks.clone());
         Self {
             named: Named::new(locks, clock.clone(), tasks.clone(), audit.clone()),
-            holds: Holds::new(holds, clock, tasks, audit.clone()),
+            holds: Holds::new(holds, rules, clock, tasks, audit.clone()),
             fences: Fences::new(fences),
             audit,
         }
@@ -344,6 +345,7 @@ mod tests {
             Arc::new(MemoryHolds::new(clock.clone())),
             Arc::new(MemoryAudit::default()),
             Arc::new(MemoryFences::default()),
+            HoldRules::default(),
             clock.clone(),
             Tasks::new(),
         )

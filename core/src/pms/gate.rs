@@ -81,7 +81,7 @@ mod tests {
 
     use super::*;
     use crate::clock::SystemClock;
-    use crate::locks::{MemoryAudit, MemoryFences, MemoryHolds, MemoryLocks};
+    use crate::locks::{HoldRules, MemoryAudit, MemoryFences, MemoryHolds, MemoryLocks};
     use crate::task::Tasks;
 
     fn hotel(id: u64) -> HotelId {
@@ -95,6 +95,7 @@ mod tests {
             Arc::new(MemoryHolds::new(clock.clone())),
             Arc::<MemoryAudit>::default(),
             Arc::<MemoryFences>::default(),
+            HoldRules::default(),
             clock,
             Tasks::new(),
         )

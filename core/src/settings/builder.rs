@@ -112,7 +112,7 @@ setters! {
     flags_poll: Duration => flags_poll;
     /// Life of a stay hold, 1 second to 24 hours. Default: 1200 seconds.
     hold_ttl: Duration => hold_ttl;
-    /// What one extension adds to a stay hold, 1 second to 24 hours. Default: 600 seconds.
+    /// The most that one extension adds to a stay hold, 1 second to 24 hours. Default: 600 seconds.
     hold_extension: Duration => hold_extension;
     /// How often a stay hold may be extended, at most 100 times. Default: twice.
     hold_max_extensions: u32 => hold_max_extensions;

@@ -219,7 +219,7 @@ impl Settings {
         self.hold_ttl
     }
 
-    /// What one extension adds to a stay hold.
+    /// The most that one extension adds to a stay hold.
     pub fn hold_extension(&self) -> Duration {
         self.hold_extension
     }

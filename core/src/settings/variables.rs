@@ -245,11 +245,11 @@ table! {
         |b, name, text| { b.tenant_cache_negative.set_by_variable(name, time(text)?); Ok(()) };
     "POSADA_FLAGS_POLL", "Longest time between two looks at the flags in Redis, in seconds; at most 30.", "30",
         |b, name, text| { b.flags_poll.set_by_variable(name, time(text)?); Ok(()) };
-    "POSADA_HOLD_TTL", "Life of a stay hold, in seconds.", "1200",
+    "POSADA_HOLD_TTL", "Life of a stay hold, in seconds, 1 to 86400.", "1200",
         |b, name, text| { b.hold_ttl.set_by_variable(name, time(text)?); Ok(()) };
-    "POSADA_HOLD_EXTENSION", "What one extension adds to a stay hold, in seconds.", "600",
+    "POSADA_HOLD_EXTENSION", "The most that one extension adds to a stay hold, in seconds, 1 to 86400.", "600",
         |b, name, text| { b.hold_extension.set_by_variable(name, time(text)?); Ok(()) };
-    "POSADA_HOLD_MAX_EXTENSIONS", "How often a stay hold may be extended.", "2",
+    "POSADA_HOLD_MAX_EXTENSIONS", "How often a stay hold may be extended, 0 to 100.", "2",
         |b, name, text| {
             b.hold_max_extensions.set_by_variable(name, whole_number::<u32>(text.trim())?);
             Ok(())

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 
 use super::locks::eventually;
 use crate::error::codes;
-use crate::locks::{AuditEvent, Hold, LockManager, Release, Resource, StayHold};
+use crate::locks::{AuditEvent, LockManager, Release, Resource, StayHold};
 use crate::stay::Stay;
 use crate::tenants::TenantId;
 
@@ -209,13 +209,7 @@ async fn an_ended_hold_frees_its_nights(locks: &LockManager, tenant: &TenantId) 
             .unwrap_err()
             .is(codes::LOCKS_LOST)
     );
-    assert!(
-        short
-            .extend(Hold::EXTENSION)
-            .await
-            .unwrap_err()
-            .is(codes::LOCKS_LOST)
-    );
+    assert!(short.extend(None).await.unwrap_err().is(codes::LOCKS_LOST));
     assert_eq!(short.release().await.unwrap(), Release::AlreadyReleased);
     let alone = wish(tenant, "ana", stay("2027-05-01", "2027-05-02")).ttl(SHORT);
     let alone = locks.hold_stay(&alone).await.unwrap();
@@ -244,11 +238,11 @@ async fn two_extensions_and_no_third(locks: &LockManager, tenant: &TenantId) {
         .unwrap();
     for count in 1..=2 {
         let before = hold.expires_at();
-        hold.extend(Hold::EXTENSION).await.unwrap();
+        hold.extend(None).await.unwrap();
         assert_eq!((hold.expires_at() - before).num_seconds(), 600);
         assert_eq!(hold.extensions(), count);
     }
-    let error = hold.extend(Hold::EXTENSION).await.unwrap_err();
+    let error = hold.extend(None).await.unwrap_err();
     assert!(error.is(codes::LOCKS_MAX_EXTENSIONS), "{error}");
 }
 
@@ -276,12 +270,7 @@ async fn a_release_may_be_repeated_and_belongs_to_the_owner(locks: &LockManager,
     assert_eq!(hold.release().await.unwrap(), Release::AlreadyReleased);
     let anew = locks.hold_stay(&request).await.unwrap();
     assert!(hold.release().await.unwrap_err().is(codes::LOCKS_NOT_OWNER));
-    assert!(
-        hold.extend(Hold::EXTENSION)
-            .await
-            .unwrap_err()
-            .is(codes::LOCKS_NOT_OWNER)
-    );
+    assert!(hold.extend(None).await.unwrap_err().is(codes::LOCKS_NOT_OWNER));
     anew.confirm(Duration::ZERO).await.unwrap();
 }
 
@@ -409,7 +398,7 @@ async fn everything_is_audited(locks: &LockManager, tenant: &TenantId) {
     let request = wish(tenant, "ana", stay("2027-03-10", "2027-03-12")).user_id("549");
     let hold = locks.hold_stay(&request).await.unwrap();
     assert!(is_taken(locks, &wish(tenant, "bea", stay("2027-03-10", "2027-03-12"))).await);
-    hold.extend(Hold::EXTENSION).await.unwrap();
+    hold.extend(None).await.unwrap();
     hold.release().await.unwrap();
     locks.flush_audit(Duration::from_secs(5)).await.unwrap();
     let key = format!("tenant:{tenant}:lock:room:101:2027-03-10:2027-03-12");

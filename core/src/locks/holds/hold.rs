@@ -12,6 +12,7 @@ use super::store::{Holder, Record, ResourceKey, Slot};
 use super::ticket::Ticket;
 use crate::error::{Error, Result, codes};
 use crate::locks::model::{AcquireOptions, Release, check_duration};
+use crate::settings::Settings;
 use crate::stay::Stay;
 use crate::tenants::TenantId;
 
@@ -41,10 +42,10 @@ struct Term {
 }
 
 impl Hold {
-    /// What one extension adds unless another duration is given: 10 minutes.
-    pub const EXTENSION: Duration = Duration::from_mins(10);
-    /// How often a hold may be extended.
-    pub const MAX_EXTENSIONS: u32 = 2;
+    /// What one extension adds unless the settings say otherwise: 10 minutes.
+    pub const EXTENSION: Duration = Settings::DEFAULT_HOLD_EXTENSION;
+    /// How often a hold may be extended unless the settings say otherwise: twice.
+    pub const MAX_EXTENSIONS: u32 = Settings::DEFAULT_HOLD_MAX_EXTENSIONS;
     /// How long [`confirm`](Self::confirm) may keep a hold alive.
     pub const MAX_CONFIRMATION: Duration = Duration::from_mins(5);
 
@@ -140,17 +141,20 @@ impl Hold {
             .saturating_duration_since(self.holds.instant())
     }
 
-    /// Adds `extra` (usually [`EXTENSION`](Self::EXTENSION)) to the time that is left, at most
-    /// [`MAX_EXTENSIONS`](Self::MAX_EXTENSIONS) times.
+    /// Adds to the time that is left what the setting `POSADA_HOLD_EXTENSION` says ([`EXTENSION`](Self::EXTENSION) by
+    /// default), or less when `extra` is given, at most as often as `POSADA_HOLD_MAX_EXTENSIONS` says
+    /// ([`MAX_EXTENSIONS`](Self::MAX_EXTENSIONS) by default).
     ///
     /// Repeating a call whose answer was lost does not extend twice. When Redis is down the hold stays as it is.
     /// Cancel-safe: dropping the future may or may not have extended the hold.
     ///
     /// # Errors
-    /// `locks.max_extensions`; `locks.lost` when it has ended; `locks.not_owner` when the same conversation holds the
+    /// `locks.max_extensions` (fact `extensions`); `locks.lost` when it has ended; `locks.not_owner` when the same conversation holds the
     /// nights anew; `locks.invalid_duration` (field `extra`); `redis.*`.
-    pub async fn extend(&self, extra: Duration) -> Result<()> {
-        check_duration("extra", extra, AcquireOptions::MIN_TTL, StayHold::MAX_TTL)?;
+    pub async fn extend(&self, extra: impl Into<Option<Duration>>) -> Result<()> {
+        let most = self.holds.extension();
+        let extra = extra.into().unwrap_or(most);
+        check_duration("extra", extra, AcquireOptions::MIN_TTL, most)?;
         let asked = self.holds.instant();
         let seen = self.extensions();
         let (record, now) = self.holds.extend(self, extra, seen).await?;

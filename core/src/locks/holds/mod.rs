@@ -29,6 +29,7 @@ use super::model::Release;
 use super::named::whole_seconds;
 use crate::clock::SharedClock;
 use crate::error::{Error, Result, Retry, codes};
+use crate::settings::Settings;
 use crate::stay::Stay;
 use crate::task::{self, Tasks};
 use crate::tenants::TenantId;
@@ -38,8 +39,39 @@ use crate::{metrics as names, rng};
 #[derive(Clone)]
 pub(super) struct Holds(Arc<Inner>);
 
+/// What holds may do unless a request says otherwise.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HoldRules {
+    ttl: Duration,
+    /// What one extension adds, unless the caller wants less.
+    extension: Duration,
+    max_extensions: u32,
+}
+
+impl HoldRules {
+    /// The rules of these settings.
+    pub(crate) fn of(settings: &Settings) -> Self {
+        Self {
+            ttl: settings.hold_ttl(),
+            extension: settings.hold_extension(),
+            max_extensions: settings.hold_max_extensions(),
+        }
+    }
+}
+
+impl Default for HoldRules {
+    fn default() -> Self {
+        Self {
+            ttl: Settings::DEFAULT_HOLD_TTL,
+            extension: Settings::DEFAULT_HOLD_EXTENSION,
+            max_extensions: Settings::DEFAULT_HOLD_MAX_EXTENSIONS,
+        }
+    }
+}
+
 struct Inner {
     store: Arc<dyn HoldStore>,
+    rules: HoldRules,
     clock: SharedClock,
     tasks: Tasks,
     audit: Audit,
@@ -47,9 +79,16 @@ struct Inner {
 }
 
 impl Holds {
-    pub(super) fn new(store: Arc<dyn HoldStore>, clock: SharedClock, tasks: Tasks, audit: Audit) -> Self {
+    pub(super) fn new(
+        store: Arc<dyn HoldStore>,
+        rules: HoldRules,
+        clock: SharedClock,
+        tasks: Tasks,
+        audit: Audit,
+    ) -> Self {
         Self(Arc::new(Inner {
             store,
+            rules,
             clock,
             tasks,
             audit,
@@ -59,6 +98,11 @@ impl Holds {
 
     pub(super) fn instant(&self) -> Instant {
         self.0.clock.instant()
+    }
+
+    /// The most that one extension may add.
+    fn extension(&self) -> Duration {
+        self.0.rules.extension
     }
 
     pub(super) async fn hold(&self, request: &StayHold) -> Result<Hold> {
@@ -139,7 +183,7 @@ impl Holds {
                 user_id: request.user_id.as_deref(),
                 quantity: request.quantity,
                 capacity: request.capacity,
-                ttl: request.ttl,
+                ttl: request.ttl.unwrap_or(self.0.rules.ttl),
             })
             .await?;
         let (answer, now) = self.open(&key, step);
@@ -233,7 +277,7 @@ impl Holds {
     async fn extend(&self, hold: &Hold, extra: Duration, seen: u32) -> Result<(Record, DateTime<Utc>)> {
         let prolong = Prolong {
             extra,
-            limit: Hold::MAX_EXTENSIONS,
+            limit: self.0.rules.max_extensions,
             seen,
         };
         let step = self

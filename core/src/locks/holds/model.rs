@@ -115,18 +115,18 @@ pub struct StayHold {
     pub(super) tenant: Option<TenantId>,
     pub(super) session_id: Option<String>,
     pub(super) user_id: Option<String>,
-    pub(super) ttl: Duration,
+    /// Unless the settings are to say it.
+    pub(super) ttl: Option<Duration>,
 }
 
 impl StayHold {
-    /// The time to live unless another is given: 20 minutes, as guests need them to decide.
-    pub const DEFAULT_TTL: Duration = Duration::from_mins(20);
     /// Longest time to live.
     pub const MAX_TTL: Duration = Duration::from_hours(7 * 24);
     /// Largest capacity.
     pub const MAX_CAPACITY: u32 = 1_000_000;
 
-    /// One unit of a resource of which there is one, for 20 minutes, for nobody in particular.
+    /// One unit of a resource of which there is one, for nobody in particular, and as long as the settings say
+    /// (`POSADA_HOLD_TTL`, 20 minutes by default: as guests need them to decide).
     pub fn new(resource: Resource, stay: Stay) -> Self {
         Self {
             resource,
@@ -136,7 +136,7 @@ impl StayHold {
             tenant: None,
             session_id: None,
             user_id: None,
-            ttl: Self::DEFAULT_TTL,
+            ttl: None,
         }
     }
 
@@ -179,7 +179,7 @@ impl StayHold {
     /// How long the hold lives unless it is extended: from 10 ms to 7 days.
     #[must_use]
     pub fn ttl(mut self, ttl: Duration) -> Self {
-        self.ttl = ttl;
+        self.ttl = Some(ttl);
         self
     }
 
@@ -201,7 +201,9 @@ impl StayHold {
                 check_owner(field, value)?;
             }
         }
-        check_duration("ttl", self.ttl, AcquireOptions::MIN_TTL, Self::MAX_TTL)
+        self.ttl.map_or(Ok(()), |ttl| {
+            check_duration("ttl", ttl, AcquireOptions::MIN_TTL, Self::MAX_TTL)
+        })
     }
 }
 
