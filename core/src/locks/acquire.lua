@@ -1,4 +1,4 @@
--- ARGV: token, owner, ttl (ms), channel of the process, '1' if it waits, '1' if its owner may enter again
+-- Every case; ARGV stands in acquire_free.lua.
 -- Answers {'granted', lease, expired}, {'full', '', expired} when its owner has entered too often, or
 -- {'busy', holder, remaining (ms), waiters in front, expired}.
 local token, owner, ttl, channel, waits, again = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5], ARGV[6]

@@ -15,31 +15,32 @@ use crate::backends::redis::{Call, Event, Failure, Redis, Script, Subscription};
 use crate::error::Result;
 use crate::tenants::TenantId;
 
-static ACQUIRE: Script = Script::new(
-    "locks.acquire",
-    concat!(include_str!("lease.lua"), include_str!("acquire.lua")),
-);
-static BEAT: Script = Script::new(
-    "locks.beat",
-    concat!(include_str!("lease.lua"), include_str!("beat.lua")),
-);
-static EXTEND: Script = Script::new(
-    "locks.extend",
-    concat!(include_str!("lease.lua"), include_str!("extend.lua")),
-);
-static RELEASE: Script = Script::new(
-    "locks.release",
-    concat!(include_str!("lease.lua"), include_str!("release.lua")),
-);
-static FORCE: Script = Script::new(
-    "locks.force",
-    concat!(include_str!("lease.lua"), include_str!("force.lua")),
-);
+/// A script; `first` is the part of it for its common case.
+macro_rules! script {
+    ($name:literal, $(first $first:literal,)? $file:literal) => {
+        Script::new(
+            $name,
+            concat!(
+                include_str!("lease.lua"),
+                $(include_str!($first),)?
+                include_str!("queue.lua"),
+                include_str!($file)
+            ),
+        )
+    };
+}
+
+static ACQUIRE: Script = script!("locks.acquire", first "acquire_free.lua", "acquire.lua");
+static BEAT: Script = script!("locks.beat", "beat.lua");
+static EXTEND: Script = script!("locks.extend", "extend.lua");
+static RELEASE: Script = script!("locks.release", first "release_alone.lua", "release.lua");
+static FORCE: Script = script!("locks.force", "force.lua");
 /// The scripts of one lock as functions, whose parameter takes the place of `ARGV`.
 static ACQUIRE_ALL: Script = Script::new(
     "locks.acquire_all",
     concat!(
         include_str!("lease.lua"),
+        include_str!("queue.lua"),
         "local function acquire(ARGV)\n",
         include_str!("acquire.lua"),
         "end\nlocal function release(ARGV)\n",
@@ -48,7 +49,6 @@ static ACQUIRE_ALL: Script = Script::new(
         include_str!("acquire_all.lua"),
     ),
 );
-
 static HELD: Script = Script::new("locks.held", include_str!("held.lua"));
 
 /// Locks of one call; a script must not keep the server for long.

@@ -1,26 +1,7 @@
--- What the scripts of stay holds share.
---
--- KEYS[1] book  hash: 'fence'; 'live' -> how many holds; 'n' .. day -> units held in that night (absent when none);
---               'h' .. slot -> id, token, quantity, fence, acquired (ms), expires (ms), extensions, user, parted by tabs
--- KEYS[2] ends  sorted set of slots by the end of their hold (ms)
---
--- A slot is first night ':' night after the last ':' holder; nights are days since 1970. Nothing here walks over
--- live holds: a step costs the nights it touches and the holds that ended since the last one.
+-- What the scripts of stay holds share after their common case.
 
--- How long the book is kept after its last change: longer than any hold lives, and the fence does not go back
--- meanwhile.
-local RETENTION = '3456000000'
 -- Lua cannot unpack much more than this into one call.
 local CHUNK = 1000
-
-local clock = redis.call('TIME')
-local now_us = clock[1] * 1000000 + clock[2]
-local now = math.floor(now_us / 1000)
-
--- A number of microseconds has more digits than Lua writes by itself.
-local function whole(number)
-  return string.format('%.0f', number)
-end
 
 local function read_slot(slot)
   local first, last = string.match(slot, '^(-?%d+):(-?%d+):')

@@ -1,5 +1,4 @@
--- ARGV: slot, id, token, user, quantity, capacity, ttl (ms), most live holds
--- Answers {'new' | 'same', record, nights, end, now, expired}, {'taken', '', nights, earliest end, …} or {'full', …}.
+-- Every case; ARGV and the answer stand in hold_free.lua.
 local slot, id, token, user, quantity, capacity, ttl, most =
   ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 

@@ -14,17 +14,26 @@ use crate::error::{Error, Result};
 use crate::locks::model::Release;
 use crate::stay::Stay;
 
+/// A script; `first` is the part of it for its common case.
 macro_rules! script {
-    ($name:literal, $file:literal) => {
-        Script::new($name, concat!(include_str!("book.lua"), include_str!($file)))
+    ($name:literal, $(first $first:literal,)? $file:literal) => {
+        Script::new(
+            $name,
+            concat!(
+                include_str!("layout.lua"),
+                $(include_str!($first),)?
+                include_str!("book.lua"),
+                include_str!($file)
+            ),
+        )
     };
 }
 
-static HOLD: Script = script!("holds.hold", "hold.lua");
+static HOLD: Script = script!("holds.hold", first "hold_free.lua", "hold.lua");
 static EXTEND: Script = script!("holds.extend", "extend.lua");
 static CONFIRM: Script = script!("holds.confirm", "confirm.lua");
 static MOVE: Script = script!("holds.move", "move.lua");
-static RELEASE: Script = script!("holds.release", "release.lua");
+static RELEASE: Script = script!("holds.release", first "release_held.lua", "release.lua");
 static LIST: Script = script!("holds.list", "list.lua");
 static SWEEP: Script = script!("holds.sweep", "sweep.lua");
 

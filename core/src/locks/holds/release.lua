@@ -1,4 +1,4 @@
--- ARGV: slot, token. Answers {outcome, record, now, expired}; the record is there when this call ended the hold.
+-- Every case; ARGV and the answer stand in release_held.lua.
 local slot, token = ARGV[1], ARGV[2]
 
 local expired = take_expired()

@@ -1,0 +1,21 @@
+-- What the scripts of stay holds share: how they are stored. book.lua has the rest.
+--
+-- KEYS[1] book  hash: 'fence'; 'live' -> how many holds; 'n' .. day -> units held in that night (absent when none);
+--               'h' .. slot -> id, token, quantity, fence, acquired (ms), expires (ms), extensions, user, parted by tabs
+-- KEYS[2] ends  sorted set of slots by the end of their hold (ms)
+--
+-- A slot is first night ':' night after the last ':' holder; nights are days since 1970. Nothing here walks over
+-- live holds: a step costs the nights it touches and the holds that ended since the last one.
+
+-- How long the book is kept after its last change: longer than any hold lives, and the fence does not go back
+-- meanwhile.
+local RETENTION = '3456000000'
+
+local clock = redis.call('TIME')
+local now_us = clock[1] * 1000000 + clock[2]
+local now = math.floor(now_us / 1000)
+
+-- A number of microseconds has more digits than Lua writes by itself.
+local function whole(number)
+  return string.format('%.0f', number)
+end
