@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use ::redis::cmd;
+use ::redis::{Pipeline, cmd};
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -22,13 +22,14 @@ use crate::error::{Error, Result};
 use crate::metrics::SESSION_EXPIRATIONS_TOTAL;
 use crate::task::Tasks;
 
-static READ: Script = Script::new("sessions.read", include_str!("read.lua"));
 static CREATE: Script = Script::new("sessions.create", include_str!("create.lua"));
 static REPLACE: Script = Script::new("sessions.replace", include_str!("replace.lua"));
 static NOTE: Script = Script::new("sessions.note", include_str!("note.lua"));
 static LIST: Script = Script::new("sessions.list", include_str!("list.lua"));
 static COUNT: Script = Script::new("sessions.count", include_str!("count.lua"));
 
+/// What `PTTL` answers when there is no such key.
+const ABSENT: i64 = -2;
 /// How far an index may be off about the end of a conversation before it is corrected.
 const SLACK: Duration = Duration::from_secs(2);
 /// How long a tenant is taken to be on the list of tenants.
@@ -177,9 +178,11 @@ impl SessionStore for RedisSessions {
     }
 
     async fn read(&self, at: &Address) -> Result<Option<Stored>> {
-        let reply: Option<(Vec<u8>, i64)> =
-            named(at.key(), self.redis.script(&READ).key(at.key()).read().await)?;
-        let stored = reply.map(stored);
+        let mut commands = Pipeline::with_capacity(2);
+        commands.cmd("GET").arg(at.key()).cmd("PTTL").arg(at.key());
+        let (body, left): (Option<Vec<u8>>, i64) = named(at.key(), self.redis.read_all(&commands).await)?;
+        // Between the two it may have ended.
+        let stored = body.filter(|_| left != ABSENT).map(|body| stored((body, left)));
         if let Some(stored) = &stored {
             self.correct(at, stored);
         }

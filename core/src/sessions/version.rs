@@ -17,12 +17,10 @@ impl Version {
 
     /// Forty lower-case hexadecimal digits.
     pub(crate) fn hex(self) -> String {
-        use fmt::Write as _;
-        let mut text = String::with_capacity(40);
-        for byte in self.0 {
-            let _ = write!(text, "{byte:02x}");
-        }
-        text
+        let halves = self.0.into_iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        halves
+            .filter_map(|half| char::from_digit(half.into(), 16))
+            .collect()
     }
 }
 

@@ -8,8 +8,8 @@ use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
 use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion,
-    PushInfo, PushKind, RedisConnectionInfo, RedisError, TlsMode, Value,
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Pipeline,
+    ProtocolVersion, PushInfo, PushKind, RedisConnectionInfo, RedisError, TlsMode, Value,
 };
 
 use super::failure::Failure;
@@ -142,11 +142,33 @@ impl Connector {
     }
 }
 
+/// What goes to the server in one piece.
+#[derive(Clone, Copy)]
+pub(super) enum Request<'a> {
+    One(&'a Cmd),
+    /// Answered by an array.
+    All(&'a Pipeline),
+}
+
+impl Request<'_> {
+    async fn send_on(self, connection: &mut impl ConnectionLike) -> Result<Value, RedisError> {
+        match self {
+            Self::One(command) => connection.req_packed_command(command).await,
+            Self::All(commands) => {
+                let answers = connection
+                    .req_packed_commands(commands, 0, commands.len())
+                    .await?;
+                Ok(Value::Array(answers))
+            }
+        }
+    }
+}
+
 impl Link {
-    pub(super) async fn send(&self, command: &Cmd) -> Result<Value, RedisError> {
+    pub(super) async fn send(&self, request: Request<'_>) -> Result<Value, RedisError> {
         let outcome = match self.connection.clone() {
-            Connection::Node(mut node) => node.req_packed_command(command).await,
-            Connection::Cluster(mut cluster) => cluster.req_packed_command(command).await,
+            Connection::Node(mut node) => request.send_on(&mut node).await,
+            Connection::Cluster(mut cluster) => request.send_on(&mut cluster).await,
         };
         self.timeouts.store(0, Ordering::Relaxed);
         outcome.and_then(Value::extract_error)

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use redis::cluster_routing::Slot;
-use redis::{Cmd, FromRedisValue, Value};
+use redis::{Cmd, FromRedisValue, Pipeline, Value};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -31,7 +31,7 @@ pub(crate) use script::{Call, Script};
 use crate::error::Result as ApiResult;
 use crate::settings::{RedisSettings, RedisTopology};
 use crate::task::Tasks;
-use link::{Connector, Link};
+use link::{Connector, Link, Request};
 use pubsub::PubSub;
 
 /// A handle to Redis. Clones share one connection (per node).
@@ -87,12 +87,18 @@ impl Redis {
 
     /// Runs a command that changes nothing. Repeated once when the connection broke. Cancel-safe.
     pub(crate) async fn read<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Failure> {
-        self.call(command, Effect::Read).await
+        self.call(Request::One(command), Effect::Read).await
+    }
+
+    /// Runs commands that change nothing, in one round trip and in this order; others may come in between. On a
+    /// cluster their keys must share a slot. Repeated once when the connection broke. Cancel-safe.
+    pub(crate) async fn read_all<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, Failure> {
+        self.call(Request::All(commands), Effect::Read).await
     }
 
     /// Runs a command once. When the caller stops waiting, the command may still be executed.
     pub(crate) async fn write<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Failure> {
-        self.call(command, Effect::Write).await
+        self.call(Request::One(command), Effect::Write).await
     }
 
     /// Begins a call of a script.
@@ -112,11 +118,11 @@ impl Redis {
             .map(drop)
     }
 
-    pub(super) async fn call<T: FromRedisValue>(&self, command: &Cmd, effect: Effect) -> Result<T, Failure> {
+    async fn call<T: FromRedisValue>(&self, request: Request<'_>, effect: Effect) -> Result<T, Failure> {
         let mut sent_on = None;
         let value = match timeout(
             self.0.command_timeout,
-            self.exchange(command, effect, &mut sent_on),
+            self.exchange(request, effect, &mut sent_on),
         )
         .await
         {
@@ -141,7 +147,7 @@ impl Redis {
 
     async fn exchange(
         &self,
-        command: &Cmd,
+        request: Request<'_>,
         effect: Effect,
         sent_on: &mut Option<Arc<Link>>,
     ) -> Result<Value, Failure> {
@@ -149,7 +155,7 @@ impl Redis {
         loop {
             let link = self.link().await?;
             *sent_on = Some(link.clone());
-            let error = match link.send(command).await {
+            let error = match link.send(request).await {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };

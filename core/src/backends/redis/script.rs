@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use redis::{Cmd, FromRedisValue, ToRedisArgs};
 use sha1::{Digest, Sha1};
 
+use super::link::Request;
 use super::{Effect, Failure, Redis};
 
 /// A script of ours. Scripts are atomic on the server, so each is one indivisible step.
@@ -81,15 +82,14 @@ impl<'a> Call<'a> {
 
     async fn run<T: FromRedisValue>(self, effect: Effect) -> Result<T, Failure> {
         let by_hash = self.command("EVALSHA", self.script.hash());
-        match self.redis.call(&by_hash, effect).await {
+        match self.redis.call(Request::One(&by_hash), effect).await {
             Err(Failure::UnknownScript) => {
                 tracing::debug!(
                     script = self.script.name,
                     "the server does not know the script yet"
                 );
-                self.redis
-                    .call(&self.command("EVAL", self.script.source), effect)
-                    .await
+                let by_text = self.command("EVAL", self.script.source);
+                self.redis.call(Request::One(&by_text), effect).await
             }
             outcome => outcome,
         }
