@@ -76,10 +76,11 @@ pub use locks::{
     LossCause, Release, Resource, StayHold,
 };
 pub use pms::{
-    Availability, BookedRoom, Booking, BookingId, BookingRequest, BookingStatus, Collision, Created,
-    Currency, Guest, HoldProof, Hotel, HotelId, IdempotencyKey, MissingPermission, MockCollision, MockFault,
-    MockOperation, MockPms, Money, Occupancy, OccupancyLimits, Offer, Party, PmsClient, PmsEvent, PmsEvents,
-    Quote, RoomId, RoomType, RoomTypeId, Settle,
+    Availability, BookedRoom, Booking, BookingChange, BookingId, BookingRequest, BookingStatus, Change,
+    ChangeCursor, Changes, Collision, Created, Currency, Folio, FolioLine, Guest, GuestId, GuestProfile,
+    HoldProof, Hotel, HotelId, IdempotencyKey, Invoice, MissingPermission, MockCollision, MockFault,
+    MockOperation, MockPms, Money, Occupancy, OccupancyLimits, Offer, Party, Payment, PmsClient, PmsEvent,
+    PmsEvents, Quote, RoomId, RoomType, RoomTypeId, Settle,
 };
 pub use posada::{Posada, PosadaBuilder};
 pub use sessions::{

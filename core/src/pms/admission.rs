@@ -72,6 +72,49 @@ impl House {
         Ok(offers)
     }
 
+    /// What the stay costs now, whether or not a room is free.
+    ///
+    /// # Errors
+    /// `pms.unknown_room_type`, or that of a failed read.
+    pub(super) async fn price(&self, stay: Stay, party: &Party, room_type: RoomTypeId) -> Result<Offer> {
+        let offers = self
+            .provider
+            .offers(self.hotel.id, stay, party, Some(room_type))
+            .await?;
+        let offer = offers.into_iter().find(|offer| offer.room_type == room_type);
+        offer.ok_or_else(|| {
+            Error::new(
+                codes::PMS_UNKNOWN_ROOM_TYPE,
+                "the hotel does not sell this room type",
+            )
+            .with("hotel", self.hotel.id)
+            .with("room_type", room_type)
+        })
+    }
+
+    /// Whether a room of the type takes these guests.
+    ///
+    /// # Errors
+    /// `pms.unknown_room_type`, `pms.occupancy`.
+    pub(super) fn admit_guests(&self, room_type: RoomTypeId, party: &Party) -> Result<()> {
+        self.room_type(room_type)?.limits.admit(party)
+    }
+
+    /// Whether a booking may have these nights instead of its own. One that has begun may go on from its beginning.
+    ///
+    /// # Errors
+    /// `pms.invalid_request` (field `stay`), `pms.unknown_room_type`.
+    pub(super) fn admit_other_stay(&self, room_type: RoomTypeId, stay: Stay, now: Stay) -> Result<()> {
+        admit_nights(self.room_type(room_type)?, stay)?;
+        if stay.check_in() != now.check_in() {
+            return self.admit_dates(stay);
+        }
+        if stay.check_out() < self.today {
+            return Err(stay_invalid(format!("ends before today, {}", self.today)));
+        }
+        self.admit_end(stay)
+    }
+
     fn room_type(&self, id: RoomTypeId) -> Result<&RoomType> {
         self.room_types
             .iter()
@@ -109,6 +152,10 @@ impl House {
                 "begins before today, {today}, in the hotel's calendar"
             )));
         }
+        self.admit_end(stay)
+    }
+
+    fn admit_end(&self, stay: Stay) -> Result<()> {
         let last = self
             .hotel
             .max_days_ahead
@@ -138,7 +185,7 @@ fn admit_nights(room_type: &RoomType, stay: Stay) -> Result<()> {
     }
 }
 
-fn unknown_hotel(id: HotelId) -> Error {
+pub(super) fn unknown_hotel(id: HotelId) -> Error {
     Error::new(codes::PMS_UNKNOWN_HOTEL, "no such hotel").with("hotel", id)
 }
 

@@ -272,32 +272,6 @@ impl Desk {
         Ok(kept)
     }
 
-    /// Cancels a booking; see [`PmsClient::cancel`](crate::PmsClient::cancel).
-    pub(super) async fn cancel(&self, id: BookingId) -> Result<Booking> {
-        let read = || self.provider.record(id);
-        let unknown = || Error::new(codes::PMS_UNKNOWN_BOOKING, "no such booking").with("booking", id);
-        let record = read().await?.ok_or_else(unknown)?;
-        match record.status() {
-            BookingStatus::Cancelled => return answer(&record, Created::FoundAgain),
-            status @ (BookingStatus::CheckedIn | BookingStatus::CheckedOut) => {
-                return Err(Error::new(
-                    codes::PMS_WRONG_STATE,
-                    "a guest who has arrived cannot be cancelled",
-                )
-                .with("booking", id)
-                .with("status", status));
-            }
-            BookingStatus::Pending | BookingStatus::Confirmed | BookingStatus::BackOrdered => {}
-        }
-        // Cancelling twice is harmless, so a lost answer may be followed by another try.
-        let lost = |error: &Error| error.is(codes::PMS_OUTCOME_UNKNOWN);
-        self.patience
-            .persist_while(lost, || self.provider.cancel(id))
-            .await?;
-        let record = self.patience.persist(read).await?.ok_or_else(unknown)?;
-        answer(&record, Created::FoundAgain)
-    }
-
     fn is_young(&self, record: &Record) -> bool {
         self.clock.now() - record.made_at < Self::SETTLING
     }
@@ -562,11 +536,11 @@ mod tests {
         let world = World::new();
         let process = world.process();
         let booking = book(&process, "arrived").await.unwrap();
-        world.mock.check_in(booking.id);
+        process.check_in(booking.id).await.unwrap();
         let error = process.cancel(booking.id).await.unwrap_err();
         assert!(error.is(codes::PMS_WRONG_STATE));
         assert_eq!(error.fact("status"), Some("checked_in"));
-        world.mock.check_out(booking.id);
+        process.check_out(booking.id).await.unwrap();
         assert_eq!(
             process.booking(booking.id).await.unwrap().unwrap().status,
             BookingStatus::CheckedOut

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::id::GuestId;
 use crate::error::{Error, Result, codes};
 
 /// Who stays. The rules are those of QloApps, which does not refuse a bad name or address but breaks on it,
@@ -64,11 +65,55 @@ impl Guest {
     pub fn phone(&self) -> &str {
         &self.phone
     }
+
+    /// Checks an address on its own.
+    ///
+    /// # Errors
+    /// `pms.invalid_request` (field `email`).
+    pub(crate) fn check_email(text: &str) -> Result<String> {
+        email(text.trim())
+    }
 }
 
 impl fmt::Debug for Guest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Guest(redacted)")
+    }
+}
+
+/// A guest as the system knows them. Nothing here was checked: the front desk and the website write what they like.
+///
+/// `Debug` shows the id and no personal data.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GuestProfile {
+    /// The guest's id in the system.
+    pub id: GuestId,
+    /// The given name.
+    pub first_name: String,
+    /// The family name.
+    pub last_name: String,
+    /// The e-mail address; empty when the system has none.
+    pub email: String,
+    /// The phone number; empty when the system has none.
+    pub phone: String,
+}
+
+impl GuestProfile {
+    pub(crate) fn new(id: GuestId, guest: &Guest) -> Self {
+        Self {
+            id,
+            first_name: guest.first_name.clone(),
+            last_name: guest.last_name.clone(),
+            email: guest.email.clone(),
+            phone: guest.phone.clone(),
+        }
+    }
+}
+
+impl fmt::Debug for GuestProfile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "GuestProfile({}, redacted)", self.id)
     }
 }
 

@@ -70,6 +70,8 @@ ids! {
     RoomId, "room";
     /// A booking: in QloApps, the order.
     BookingId, "booking";
+    /// A guest: in QloApps, the customer.
+    GuestId, "guest";
 }
 
 /// The caller's name for one wish to book: the same key asks for the same booking, however often it is sent.

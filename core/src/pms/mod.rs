@@ -33,14 +33,20 @@
 
 mod admission;
 mod booking;
+mod change;
+mod feed;
 #[cfg(test)]
 mod fixture;
+mod folio;
+mod front_desk;
 mod gate;
 mod guest;
 mod id;
+mod life;
 mod memory;
 mod mock;
 mod model;
+mod modify;
 mod money;
 mod occupancy;
 mod patience;
@@ -62,9 +68,12 @@ use crate::stay::Stay;
 use crate::task::{self, Tasks};
 use admission::House;
 use booking::Desk;
+pub use change::BookingChange;
+pub use feed::{Change, ChangeCursor, Changes};
+pub use folio::{Folio, FolioLine, Invoice, Payment};
 pub(crate) use gate::{HotelGate, LockGate};
-pub use guest::Guest;
-pub use id::{BookingId, HotelId, IdempotencyKey, RoomId, RoomTypeId};
+pub use guest::{Guest, GuestProfile};
+pub use id::{BookingId, GuestId, HotelId, IdempotencyKey, RoomId, RoomTypeId};
 pub(crate) use memory::MemoryKeys;
 pub use mock::{MockCollision, MockFault, MockOperation, MockPms};
 pub use model::{
@@ -75,7 +84,6 @@ pub use money::{Currency, Money};
 pub use occupancy::{Occupancy, OccupancyLimits, Party};
 pub(crate) use patience::Patience;
 pub(crate) use provider::PmsProvider;
-use provider::Record;
 pub(crate) use qloapps::QloApps;
 pub(crate) use redis::RedisKeys;
 pub use request::{BookingRequest, HoldProof};
@@ -237,7 +245,7 @@ impl PmsClient {
                 let second_look = async move {
                     // A handle that closes does not wait for the pause; looking a little early is better than never.
                     let _ = tokio::time::timeout(pause, stopping.cancelled()).await;
-                    desk.settle(&settle_request, id).await
+                    desk.settle(&(&settle_request).into(), id).await
                 };
                 match request.settle() {
                     Settle::Wait => second_look.await,
@@ -253,43 +261,6 @@ impl PmsClient {
     /// What second looks at bookings do from now on. Listen before you book.
     pub fn events(&self) -> PmsEvents {
         self.0.desk.herald.listen()
-    }
-
-    /// A booking as it is now; `None` when there is none of that id. Cancel-safe read.
-    ///
-    /// # Errors
-    /// `pms.outcome_unknown` while the system is still writing its rooms.
-    pub async fn booking(&self, id: BookingId) -> Result<Option<Booking>> {
-        let record = self.provider()?.record(id).await?;
-        record
-            .map(|record| booking::answer(&record, Created::FoundAgain))
-            .transpose()
-    }
-
-    /// The booking that was made with a key: the live one, else the last that was cancelled; `None` when there is
-    /// none. Right after `pms.outcome_unknown`, `None` proves nothing yet. Cancel-safe read.
-    ///
-    /// # Errors
-    /// `pms.outcome_unknown` while the system is still writing its rooms.
-    pub async fn find_booking(&self, key: &IdempotencyKey) -> Result<Option<Booking>> {
-        let records = self.provider()?.find(key).await?;
-        let live = records
-            .iter()
-            .find(|record| record.status() != BookingStatus::Cancelled);
-        let found: Option<&Record> = live.or(records.last());
-        found
-            .map(|record| booking::answer(record, Created::FoundAgain))
-            .transpose()
-    }
-
-    /// Cancels a booking and frees its rooms; a booking that is cancelled already is answered as it is. Detached.
-    ///
-    /// # Errors
-    /// `pms.unknown_booking`; `pms.wrong_state` when the guest is, or was, in the house; `pms.outcome_unknown`
-    /// when the answer was lost every time, and then the call may be repeated.
-    pub async fn cancel(&self, id: BookingId) -> Result<Booking> {
-        let desk = self.0.desk.clone();
-        self.0.tasks.detach(async move { desk.cancel(id).await }).await
     }
 
     fn provider(&self) -> Result<&Arc<dyn PmsProvider>> {

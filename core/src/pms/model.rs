@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 
+use super::guest::GuestProfile;
 use super::id::{BookingId, HotelId, IdempotencyKey, RoomTypeId};
 use super::money::{Currency, Money};
 use super::occupancy::{Occupancy, OccupancyLimits, Party};
@@ -187,6 +188,8 @@ pub struct Booking {
     pub key: Option<IdempotencyKey>,
     /// The hotel.
     pub hotel: HotelId,
+    /// Who booked; `None` when the system does not tell.
+    pub guest: Option<GuestProfile>,
     /// How far it is.
     pub status: BookingStatus,
     /// Its rooms, in the order in which they were written.

@@ -12,6 +12,9 @@
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
 
+use super::feed::ChangeCursor;
+use super::folio::Folio;
+use super::guest::{Guest, GuestProfile};
 use super::id::{BookingId, HotelId, IdempotencyKey, RoomId, RoomTypeId};
 use super::model::{BookedRoom, Booking, BookingStatus, Created, Hotel, MissingPermission, Offer, RoomType};
 use super::money::Money;
@@ -38,8 +41,8 @@ pub(crate) trait PmsProvider: Send + Sync {
     /// Today's date where the hotel stands.
     async fn today(&self, hotel: HotelId) -> Result<NaiveDate>;
 
-    /// What the system offers for the party, not yet checked against any limit. Room types without a free room may
-    /// be listed or left out.
+    /// What the system offers for the party, not yet checked against any limit. Room types without a free room are
+    /// listed too, because their price counts for whoever is in one already.
     async fn offers(
         &self,
         hotel: HotelId,
@@ -67,14 +70,70 @@ pub(crate) trait PmsProvider: Send + Sync {
     /// The rooms of this type that nobody has in any night of the stay.
     async fn free_rooms(&self, hotel: HotelId, room_type: RoomTypeId, stay: Stay) -> Result<Vec<Room>>;
 
-    /// Moves a row to that room and makes it the guest's, also when it was back-ordered.
+    /// Changes one row, also one that was back-ordered, and checks nothing: whether the room is free in these nights
+    /// is known before, and looked at afterwards. Doing it twice is harmless.
     ///
     /// # Errors
     /// `pms.wrong_state` when the system cannot do that with this row; otherwise as every write.
-    async fn place(&self, booking: BookingId, row: u64, room: &Room) -> Result<()>;
+    async fn change_row(&self, booking: BookingId, row: u64, change: &RowChange) -> Result<()>;
+
+    /// Makes the booking cost this much in all, with tax, as its rows are now. Doing it twice is harmless.
+    async fn set_total(&self, record: &Record, total: Money) -> Result<()>;
 
     /// Cancels a booking and frees its rooms. Cancelling twice is harmless.
     async fn cancel(&self, booking: BookingId) -> Result<()>;
+
+    /// The bookings with a live row in the hotel that begins, or ends, on that day, oldest first.
+    async fn movements(&self, hotel: HotelId, movement: Movement, day: NaiveDate) -> Result<Vec<Record>>;
+
+    /// The guest with this address, in any case; the one that was written first, when there are several.
+    async fn guest(&self, email: &str) -> Result<Option<GuestProfile>>;
+
+    /// Writes a guest down. The system may take the same guest twice.
+    async fn create_guest(&self, guest: &Guest) -> Result<()>;
+
+    /// What the booking costs, in lines, and what was invoiced and paid.
+    async fn folio(&self, record: &Record) -> Result<Folio>;
+
+    /// The bookings that changed since the cursor, in the order of their changes, at most about `most`; and the
+    /// cursor behind them. Empty when nothing is new.
+    ///
+    /// # Errors
+    /// `pms.invalid_request` (field `cursor`) for a cursor of another system.
+    async fn changes(&self, cursor: &ChangeCursor, most: usize) -> Result<ChangePage>;
+}
+
+/// What becomes of a row. `None` leaves a part as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct RowChange {
+    pub(crate) room: Option<Room>,
+    pub(crate) stay: Option<Stay>,
+    pub(crate) occupancy: Option<Occupancy>,
+    /// The guest arrives, or leaves, at this moment.
+    pub(crate) moved: Option<(Movement, DateTime<Utc>)>,
+}
+
+impl RowChange {
+    pub(crate) fn to_room(room: Room) -> Self {
+        Self {
+            room: Some(room),
+            ..Self::default()
+        }
+    }
+}
+
+/// Coming or going.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Movement {
+    Arrival,
+    Departure,
+}
+
+/// A part of all changes.
+pub(crate) struct ChangePage {
+    /// Each changed booking, and when it changed. `None` for one that is gone, or of which only the head is written.
+    pub(crate) changes: Vec<(BookingId, DateTime<Utc>, Option<Record>)>,
+    pub(crate) next: ChangeCursor,
 }
 
 /// One physical room.
@@ -123,7 +182,7 @@ pub(crate) struct Record {
     pub(crate) reference: String,
     pub(crate) key: Option<IdempotencyKey>,
     pub(crate) hotel: HotelId,
-    pub(crate) guest_email: String,
+    pub(crate) guest: Option<GuestProfile>,
     /// Its rows, smallest id first; never empty once `settled`.
     pub(crate) rows: Vec<Row>,
     pub(crate) total: Money,
@@ -171,11 +230,16 @@ impl Record {
             Some("stay")
         } else if occupancies != request.party().sorted() {
             Some("party")
-        } else if !self.guest_email.eq_ignore_ascii_case(request.guest().email()) {
+        } else if !self.is_of(request.guest().email()) {
             Some("guest")
         } else {
             None
         }
+    }
+
+    fn is_of(&self, email: &str) -> bool {
+        let guest = self.guest.as_ref();
+        guest.is_some_and(|guest| guest.email.eq_ignore_ascii_case(email))
     }
 
     /// The booking as callers see it; `None` while the system has written no row yet.
@@ -187,6 +251,7 @@ impl Record {
             reference: self.reference.clone(),
             key: self.key.clone(),
             hotel: self.hotel,
+            guest: self.guest.clone(),
             status: self.status(),
             rooms: self.rows.iter().map(Row::booked_room).collect(),
             stay: Stay::new(arrival, departure).ok()?,

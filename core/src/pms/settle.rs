@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::broadcast;
 
 use super::booking::{Desk, answer, sold_out};
-use super::id::{BookingId, IdempotencyKey};
+use super::id::{BookingId, HotelId, IdempotencyKey};
 use super::model::{Booking, BookingStatus, Created};
 use super::provider::Record;
 use super::request::BookingRequest;
@@ -128,6 +128,35 @@ impl Herald {
     }
 }
 
+/// What the second look is about.
+#[derive(Clone)]
+pub(super) struct Watched {
+    hotel: HotelId,
+    key: IdempotencyKey,
+    collision: Collision,
+}
+
+impl Watched {
+    /// A booking that must stay, whoever else is in its room.
+    pub(super) fn keeping(hotel: HotelId, key: IdempotencyKey) -> Self {
+        Self {
+            hotel,
+            key,
+            collision: Collision::Keep,
+        }
+    }
+}
+
+impl From<&BookingRequest> for Watched {
+    fn from(request: &BookingRequest) -> Self {
+        Self {
+            hotel: request.hotel(),
+            key: request.key().clone(),
+            collision: request.collision(),
+        }
+    }
+}
+
 impl Desk {
     /// How long after its first look a booking that took so long is looked at again: whoever checked before it was
     /// written has written by then.
@@ -139,9 +168,9 @@ impl Desk {
     ///
     /// # Errors
     /// `pms.sold_out` with `cancelled_booking` when ours yielded; `pms.outcome_unknown` when the look failed.
-    pub(super) async fn settle(self: Arc<Self>, request: &BookingRequest, id: BookingId) -> Result<Booking> {
-        let key = request.key().clone();
-        let looked = self.second_look(request, id).await;
+    pub(super) async fn settle(self: Arc<Self>, watched: &Watched, id: BookingId) -> Result<Booking> {
+        let key = watched.key.clone();
+        let looked = self.second_look(watched, id).await;
         if let Err(error) = &looked
             && !error.is(codes::PMS_SOLD_OUT)
         {
@@ -164,9 +193,9 @@ impl Desk {
         })
     }
 
-    async fn second_look(&self, request: &BookingRequest, id: BookingId) -> Result<Booking> {
-        let turn = self.gate.enter(request.hotel(), self.patience.turn).await?;
-        let mut known = self.keys.read(self.provider.name(), request.key()).await?;
+    async fn second_look(&self, watched: &Watched, id: BookingId) -> Result<Booking> {
+        let turn = self.gate.enter(watched.hotel, self.patience.turn).await?;
+        let mut known = self.keys.read(self.provider.name(), &watched.key).await?;
         let record = self.patience.persist(|| self.provider.record(id)).await?;
         let record = record.ok_or_else(|| Error::new(codes::PMS_UNKNOWN_BOOKING, "no such booking"))?;
         if record.status() != BookingStatus::Confirmed {
@@ -176,12 +205,12 @@ impl Desk {
         let Some(other) = self.stranger(&record).await? else {
             return answer(&record, Created::Created);
         };
-        let key = request.key().clone();
+        let key = watched.key.clone();
         let secured = self
-            .secure(record.clone(), request.key(), &mut known, Look::Second)
+            .secure(record.clone(), &watched.key, &mut known, Look::Second)
             .await?;
         drop(turn);
-        match (secured, request.collision()) {
+        match (secured, watched.collision) {
             (Some(record), _) => {
                 let booking = answer(&record, Created::Created)?;
                 let told = Box::new(booking.clone());

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 
 use super::booking::Desk;
 use super::id::IdempotencyKey;
-use super::provider::{Record, Room, Row, RowState};
+use super::provider::{Record, Room, Row, RowChange, RowState};
 use super::store::KeyRecord;
 use crate::error::{Error, Result, codes};
 
@@ -113,7 +113,8 @@ impl Desk {
             let Some(room) = choose(&free, row.id) else {
                 return Ok(false);
             };
-            match self.provider.place(record.id, row.id, room).await {
+            let change = RowChange::to_room(room.clone());
+            match self.provider.change_row(record.id, row.id, &change).await {
                 Ok(()) => {}
                 // Reading the booking again shows whether it moved.
                 Err(error) if error.is(codes::PMS_OUTCOME_UNKNOWN) => {}
@@ -347,7 +348,8 @@ mod tests {
                 id: RoomId::new(1).unwrap(),
                 number: "GR-101".into(),
             };
-            world.mock.place(booking.id, 5, &first_room).await.unwrap();
+            let change = RowChange::to_room(first_room);
+            world.mock.change_row(booking.id, 5, &change).await.unwrap();
             process
                 .book(&request("into-the-gap", stay(), room(2)), None)
                 .await

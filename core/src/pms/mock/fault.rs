@@ -12,10 +12,14 @@ pub enum MockOperation {
     Read,
     /// Making a booking.
     Create,
-    /// Moving a row to another room.
+    /// Changing a row: another room, other nights or guests, arrival and departure.
     Place,
+    /// Setting what a booking costs.
+    Price,
     /// Cancelling a booking.
     Cancel,
+    /// Writing a guest down.
+    Guest,
 }
 
 /// What goes wrong.

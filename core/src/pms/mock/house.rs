@@ -1,10 +1,12 @@
 //! The mock's memory: rooms, who has them in which night, bookings.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use rust_decimal::Decimal;
 
 use crate::error::{Error, Result, codes};
+use crate::pms::guest::GuestProfile;
 use crate::pms::id::{BookingId, HotelId, RoomId, RoomTypeId};
 use crate::pms::model::{Hotel, RoomType};
 use crate::pms::money::{Currency, Money};
@@ -32,9 +34,17 @@ pub(super) struct House {
     nights: BTreeMap<(RoomId, NaiveDate), BTreeSet<u64>>,
     pub(super) bookings: BTreeMap<BookingId, Record>,
     last_row: u64,
+    /// Everybody who ever booked, in that order.
+    pub(super) guests: Vec<GuestProfile>,
+    /// The bookings in the order in which they changed last, each with the number and the time of the change.
+    pub(super) changes: VecDeque<(BookingId, (u64, DateTime<Utc>))>,
+    pub(super) revision: u64,
 }
 
 impl House {
+    /// What a price with tax is, divided by the price without.
+    pub(super) const TAX: Decimal = Decimal::from_parts(104, 0, 0, false, 2);
+
     /// "The Hotel Prime": four room types of five rooms each, prices in dollars, check-in at noon.
     pub(super) fn demo() -> Result<Self> {
         let dollars = Currency::parse("USD")?;
@@ -81,6 +91,9 @@ impl House {
             nights: BTreeMap::new(),
             bookings: BTreeMap::new(),
             last_row: 0,
+            guests: Vec::new(),
+            changes: VecDeque::new(),
+            revision: 0,
         })
     }
 
@@ -138,6 +151,7 @@ impl House {
             .last_key_value()
             .map_or(1, |(last, _)| last.get() + 1);
         let id = BookingId::new(number)?;
+        let guest = self.booker(request.guest())?;
         self.bookings.insert(
             id,
             Record {
@@ -145,7 +159,7 @@ impl House {
                 reference: reference(number),
                 key: Some(request.key().clone()),
                 hotel: request.hotel(),
-                guest_email: request.guest().email().to_owned(),
+                guest: Some(guest),
                 rows: Vec::new(),
                 total,
                 made_at: now,
@@ -153,6 +167,7 @@ impl House {
                 cancelled: false,
             },
         );
+        self.note(id, now);
         Ok(id)
     }
 
@@ -164,6 +179,7 @@ impl House {
         request: &BookingRequest,
         rooms: Vec<Room>,
         doubles: bool,
+        now: DateTime<Utc>,
     ) -> usize {
         let mut collisions = 0;
         let mut rows = Vec::new();
@@ -191,31 +207,12 @@ impl House {
             record.rows = rows;
             record.settled = true;
         }
+        self.note(id, now);
         collisions
     }
 
-    /// Moves a row, without asking whether the room is free: the real system does not ask either.
-    pub(super) fn place(&mut self, id: BookingId, row: u64, room: &Room) -> Result<()> {
-        let moved = self
-            .bookings
-            .get_mut(&id)
-            .filter(|record| !record.cancelled)
-            .and_then(|record| {
-                let row = record.rows.iter_mut().find(|known| known.id == row)?;
-                let before = row.clone();
-                row.room = room.clone();
-                row.state = RowState::Reserved;
-                Some((before, row.clone()))
-            });
-        let (before, after) = moved
-            .ok_or_else(|| Error::new(codes::PMS_WRONG_STATE, "the row is not part of a live booking"))?;
-        self.release(&before);
-        self.take(&after);
-        Ok(())
-    }
-
     /// Cancels a booking; a back-ordered row keeps its mark.
-    pub(super) fn cancel(&mut self, id: BookingId) -> Result<()> {
+    pub(super) fn cancel(&mut self, id: BookingId, now: DateTime<Utc>) -> Result<()> {
         let record = self
             .bookings
             .get_mut(&id)
@@ -230,32 +227,15 @@ impl House {
         for row in &rows {
             self.release(row);
         }
+        self.note(id, now);
         Ok(())
-    }
-
-    /// Sets the state of every row of a booking, as the front desk does.
-    pub(super) fn set_state(&mut self, id: BookingId, state: RowState) {
-        let Some(record) = self.bookings.get_mut(&id) else {
-            return;
-        };
-        let before = record.rows.clone();
-        for row in &mut record.rows {
-            row.state = state;
-        }
-        let after = record.rows.clone();
-        for row in &before {
-            self.release(row);
-        }
-        for row in &after {
-            self.take(row);
-        }
     }
 
     fn rows(&self) -> impl Iterator<Item = &Row> {
         self.bookings.values().flat_map(|record| &record.rows)
     }
 
-    fn take(&mut self, row: &Row) {
+    pub(super) fn take(&mut self, row: &Row) {
         if row.state.takes_room() {
             for night in row.stay.each_night() {
                 self.nights
@@ -266,7 +246,7 @@ impl House {
         }
     }
 
-    fn release(&mut self, row: &Row) {
+    pub(super) fn release(&mut self, row: &Row) {
         for night in row.stay.each_night() {
             if let Some(rows) = self.nights.get_mut(&(row.room.id, night)) {
                 rows.remove(&row.id);

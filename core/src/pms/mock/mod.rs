@@ -6,6 +6,7 @@
 
 mod fault;
 mod house;
+mod life;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,11 +15,14 @@ use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
 
+use super::feed::ChangeCursor;
+use super::folio::Folio;
+use super::guest::{Guest, GuestProfile};
 use super::id::{BookingId, HotelId, IdempotencyKey, RoomId, RoomTypeId};
 use super::model::{Hotel, MissingPermission, Offer, RoomType};
 use super::money::Money;
 use super::occupancy::Party;
-use super::provider::{PmsProvider, Record, Room, Row, RowState};
+use super::provider::{ChangePage, Movement, PmsProvider, Record, Room, Row, RowChange};
 use super::request::BookingRequest;
 use crate::clock::SharedClock;
 use crate::error::Result;
@@ -110,16 +114,6 @@ impl MockPms {
         }
     }
 
-    /// Checks the guests of a booking in, as the front desk does. An unknown booking is ignored.
-    pub fn check_in(&self, booking: BookingId) {
-        self.desk().house.set_state(booking, RowState::CheckedIn);
-    }
-
-    /// Checks the guests of a booking out. An unknown booking is ignored.
-    pub fn check_out(&self, booking: BookingId) {
-        self.desk().house.set_state(booking, RowState::CheckedOut);
-    }
-
     /// How many rooms collided so far.
     pub fn collisions(&self) -> usize {
         self.desk().collisions
@@ -153,7 +147,7 @@ impl MockPms {
             let rooms = desk.house.choose(request)?;
             if desk.gap == 0 {
                 let id = desk.open(request, total, now)?;
-                desk.fill(id, request, rooms);
+                desk.fill(id, request, rooms, now);
                 return Ok(id);
             }
             (desk.gap, rooms)
@@ -161,7 +155,7 @@ impl MockPms {
         pause(gap).await;
         let id = self.desk().open(request, total, now)?;
         pause(gap).await;
-        self.desk().fill(id, request, rooms);
+        self.desk().fill(id, request, rooms, self.0.clock.now());
         Ok(id)
     }
 
@@ -197,16 +191,16 @@ impl Desk {
             .open(request, if total > price { total } else { price }, now)
     }
 
-    fn fill(&mut self, id: BookingId, request: &BookingRequest, rooms: Vec<Room>) {
+    fn fill(&mut self, id: BookingId, request: &BookingRequest, rooms: Vec<Room>, now: DateTime<Utc>) {
         let doubles = self.collision == MockCollision::DoubleBook;
-        self.collisions += self.house.fill(id, request, rooms, doubles);
+        self.collisions += self.house.fill(id, request, rooms, doubles, now);
     }
 
     /// The price of one room and night, without and with tax.
     fn night(room_type: &RoomType) -> Result<(Money, Money)> {
         let service = Money::new(Decimal::from(250), room_type.base_price.currency())?;
         let net = room_type.base_price.plus(service)?;
-        Ok((net, net.scaled(Decimal::new(104, 2))?))
+        Ok((net, net.scaled(House::TAX)?))
     }
 }
 
@@ -313,21 +307,52 @@ impl PmsProvider for MockPms {
         Ok(self.read()?.house.free_rooms(room_type, stay))
     }
 
-    async fn place(&self, booking: BookingId, row: u64, room: &Room) -> Result<()> {
+    async fn change_row(&self, booking: BookingId, row: u64, change: &RowChange) -> Result<()> {
         let (strike, gap) = {
             let mut desk = self.desk();
             (desk.script.write(MockOperation::Place)?, desk.gap)
         };
         pause(gap).await;
-        self.desk().house.place(booking, row, room)?;
+        let now = self.0.clock.now();
+        self.desk().house.change_row(booking, row, change, now)?;
+        answered(strike)
+    }
+
+    async fn set_total(&self, record: &Record, total: Money) -> Result<()> {
+        let mut desk = self.desk();
+        let strike = desk.script.write(MockOperation::Price)?;
+        desk.house.set_total(record.id, total, self.0.clock.now());
         answered(strike)
     }
 
     async fn cancel(&self, booking: BookingId) -> Result<()> {
         let mut desk = self.desk();
         let strike = desk.script.write(MockOperation::Cancel)?;
-        desk.house.cancel(booking)?;
+        desk.house.cancel(booking, self.0.clock.now())?;
         answered(strike)
+    }
+
+    async fn movements(&self, hotel: HotelId, movement: Movement, day: NaiveDate) -> Result<Vec<Record>> {
+        Ok(self.read()?.house.movements(hotel, movement, day))
+    }
+
+    async fn guest(&self, email: &str) -> Result<Option<GuestProfile>> {
+        Ok(self.read()?.house.guest(email).cloned())
+    }
+
+    async fn create_guest(&self, guest: &Guest) -> Result<()> {
+        let mut desk = self.desk();
+        let strike = desk.script.write(MockOperation::Guest)?;
+        desk.house.add_guest(guest)?;
+        answered(strike)
+    }
+
+    async fn folio(&self, record: &Record) -> Result<Folio> {
+        self.read()?.house.folio(record)
+    }
+
+    async fn changes(&self, cursor: &ChangeCursor, most: usize) -> Result<ChangePage> {
+        self.read()?.house.changes_since(cursor, most)
     }
 }
 

@@ -111,7 +111,6 @@ impl Catalogue {
     }
 
     /// A moment as the shop writes it.
-    #[allow(dead_code, reason = "check-in and check-out write the time")]
     pub(super) fn local(&self, now: DateTime<Utc>) -> NaiveDateTime {
         now.with_timezone(&self.zone).naive_local()
     }

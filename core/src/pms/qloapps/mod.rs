@@ -9,12 +9,16 @@
 //! Left out on purpose: `bookings/{id}`, which fails in many shops; deleting, which leaves rooms taken for ever; and
 //! making rows by hand, which no check stands before.
 
+mod account;
 mod answer;
 mod availability;
 mod catalogue;
+mod changes;
+mod customer;
 mod key;
 mod order;
 mod permissions;
+mod price;
 mod query;
 mod reader;
 #[cfg(test)]
@@ -23,9 +27,12 @@ mod redact;
 mod row;
 #[cfg(test)]
 mod simulated;
+#[cfg(test)]
+mod simulated_life;
 mod wire;
 mod xml;
 
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -34,10 +41,14 @@ use chrono::NaiveDate;
 use sha1::{Digest, Sha1};
 use tokio::sync::Mutex;
 
+use super::feed::ChangeCursor;
+use super::folio::Folio;
+use super::guest::{Guest, GuestProfile};
 use super::id::{BookingId, HotelId, IdempotencyKey, RoomId, RoomTypeId};
 use super::model::{Hotel, MissingPermission, Offer, RoomType};
+use super::money::Money;
 use super::occupancy::Party;
-use super::provider::{PmsProvider, Record, Room, Row};
+use super::provider::{ChangePage, Movement, PmsProvider, Record, Room, Row, RowChange};
 use super::request::BookingRequest;
 use crate::clock::SharedClock;
 use crate::error::{Error, Result, codes};
@@ -45,6 +56,7 @@ use crate::settings::QloAppsSettings;
 use crate::stay::Stay;
 use availability::{Question, vacancies};
 use catalogue::{Catalogue, FRESH, STALE};
+use changes::{Place, read_on};
 use order::Refusal;
 use query::Query;
 use wire::{Deadlines, Wire};
@@ -106,6 +118,17 @@ impl QloApps {
     async fn records(&self, orders: Query) -> Result<Vec<Record>> {
         let catalogue = self.catalogue().await?;
         order::records(&self.wire, &catalogue, self.hotel, orders).await
+    }
+
+    /// The bookings with these ids, a part of them at a time: addresses have a longest length.
+    async fn records_of(&self, ids: &BTreeSet<BookingId>) -> Result<Vec<Record>> {
+        const PART: usize = 100;
+        let ids: Vec<_> = ids.iter().copied().collect();
+        let mut records = Vec::with_capacity(ids.len());
+        for part in ids.chunks(PART) {
+            records.extend(self.records(Query::full().any_of("id", part)).await?);
+        }
+        Ok(records)
     }
 
     /// What a refusal of a booking means. In a language that we do not know, the free rooms decide.
@@ -220,8 +243,13 @@ impl PmsProvider for QloApps {
         Ok(offer.map(|offer| offer.free).unwrap_or_default())
     }
 
-    async fn place(&self, booking: BookingId, row: u64, room: &Room) -> Result<()> {
-        row::place(&self.wire, booking, row, room).await
+    async fn change_row(&self, booking: BookingId, row: u64, change: &RowChange) -> Result<()> {
+        let catalogue = self.catalogue().await?;
+        row::change(&self.wire, &catalogue, booking, row, change).await
+    }
+
+    async fn set_total(&self, record: &Record, total: Money) -> Result<()> {
+        price::set_total(&self.wire, record, total).await
     }
 
     async fn cancel(&self, booking: BookingId) -> Result<()> {
@@ -240,5 +268,49 @@ impl PmsProvider for QloApps {
             codes::PMS_UNEXPECTED_ANSWER,
             "the shop gave the booking another state than the one asked for",
         ))
+    }
+
+    async fn movements(&self, hotel: HotelId, movement: Movement, day: NaiveDate) -> Result<Vec<Record>> {
+        let orders = row::orders_moving(&self.wire, hotel, movement, day).await?;
+        let mut records = self.records_of(&orders).await?;
+        records.retain(|record| record.hotel == hotel && !record.cancelled);
+        Ok(records)
+    }
+
+    async fn guest(&self, email: &str) -> Result<Option<GuestProfile>> {
+        customer::find(&self.wire, email).await
+    }
+
+    async fn create_guest(&self, guest: &Guest) -> Result<()> {
+        customer::create(&self.wire, guest).await
+    }
+
+    async fn folio(&self, record: &Record) -> Result<Folio> {
+        let catalogue = self.catalogue().await?;
+        account::folio(&self.wire, &catalogue, record).await
+    }
+
+    async fn changes(&self, cursor: &ChangeCursor, most: usize) -> Result<ChangePage> {
+        let catalogue = self.catalogue().await?;
+        let since = cursor
+            .beginning()
+            .map(|moment| Place::since(catalogue.local(moment)));
+        let mut place = since
+            .or_else(|| cursor.read())
+            .ok_or_else(|| ChangeCursor::invalid("belongs to another system"))?;
+        let now = catalogue.local(self.clock.now());
+        let moments = read_on(&mut place, &self.wire, now, most).await?;
+        let ids = moments.keys().copied().collect();
+        let records = self.records_of(&ids).await?;
+        let mut records: HashMap<_, _> = records.into_iter().map(|record| (record.id, record)).collect();
+        let mut changes: Vec<_> = moments
+            .into_iter()
+            .map(|(id, at)| (id, catalogue.moment(at), records.remove(&id)))
+            .collect();
+        changes.sort_by_key(|(id, at, _)| (*at, *id));
+        Ok(ChangePage {
+            changes,
+            next: ChangeCursor::write(&place),
+        })
     }
 }

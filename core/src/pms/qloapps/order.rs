@@ -13,12 +13,14 @@ use serde_json::value::RawValue;
 use super::answer::not_understood;
 use super::availability::money;
 use super::catalogue::Catalogue;
+use super::customer::read_customer;
 use super::key;
 use super::query::Query;
 use super::reader::Node;
 use super::row::read_row;
 use super::wire::Wire;
 use crate::error::{Error, Result, codes};
+use crate::pms::guest::GuestProfile;
 use crate::pms::id::{BookingId, HotelId};
 use crate::pms::money::Money;
 use crate::pms::provider::{Record, Row};
@@ -55,11 +57,11 @@ struct Associations<'a> {
 }
 
 #[derive(Serialize)]
-struct Customer<'a> {
-    firstname: &'a str,
-    lastname: &'a str,
-    email: &'a str,
-    phone: &'a str,
+pub(super) struct Customer<'a> {
+    pub(super) firstname: &'a str,
+    pub(super) lastname: &'a str,
+    pub(super) email: &'a str,
+    pub(super) phone: &'a str,
 }
 
 #[derive(Serialize)]
@@ -143,11 +145,11 @@ pub(super) fn create_body(request: &BookingRequest, total: Money, room_tax: Deci
 }
 
 /// A decimal as a JSON number, never through a float.
-fn number(amount: Decimal) -> Result<Box<RawValue>> {
+pub(super) fn number(amount: Decimal) -> Result<Box<RawValue>> {
     RawValue::from_string(amount.normalize().to_string()).map_err(unwritable)
 }
 
-fn unwritable(cause: serde_json::Error) -> Error {
+pub(super) fn unwritable(cause: serde_json::Error) -> Error {
     Error::new(codes::POSADA_INTERNAL, "the booking could not be written down").caused_by(cause)
 }
 
@@ -244,10 +246,10 @@ pub(super) async fn records(
         let order = node.required("id_order", Node::number)?;
         rows_of.entry(order).or_default().push(read_row(node)?);
     }
-    let mut emails = HashMap::new();
+    let mut guests = HashMap::new();
     for node in Node::new(&customers).list() {
-        let email = node.field("email").text().unwrap_or_default();
-        emails.insert(node.required("id", Node::number)?, email);
+        let guest = read_customer(node)?;
+        guests.insert(guest.id.get(), guest);
     }
     let mut records = Vec::new();
     for order in orders {
@@ -255,14 +257,8 @@ pub(super) async fn records(
             .remove(&order.required("id", Node::number)?)
             .unwrap_or_default();
         let customer = order.field("id_customer").number();
-        let email = customer.and_then(|id| emails.get(&id).cloned());
-        records.push(read_order(
-            order,
-            rows,
-            email.unwrap_or_default(),
-            catalogue,
-            fallback,
-        )?);
+        let guest = customer.and_then(|id| guests.get(&id).cloned());
+        records.push(read_order(order, rows, guest, catalogue, fallback)?);
     }
     records.sort_by_key(|record| record.id);
     Ok(records)
@@ -271,7 +267,7 @@ pub(super) async fn records(
 fn read_order(
     order: Node<'_>,
     mut rows: Vec<(HotelId, Row)>,
-    guest_email: String,
+    guest: Option<GuestProfile>,
     catalogue: &Catalogue,
     fallback: HotelId,
 ) -> Result<Record> {
@@ -287,7 +283,7 @@ fn read_order(
         reference: order.required("reference", Node::text)?,
         key: if ours { key::key(&source) } else { None },
         hotel: rows.first().map_or(fallback, |(hotel, _)| *hotel),
-        guest_email,
+        guest,
         // Rows come one by one, and the state last: an order without a state is still being written.
         settled: state != 0 && !rows.is_empty(),
         cancelled: catalogue.is_over(state),

@@ -8,7 +8,7 @@ use super::reader::Node;
 use super::wire::Wire;
 
 /// Resource, methods, purpose.
-const NEEDED: [(&str, &str, &str); 12] = [
+const NEEDED: [(&str, &str, &str); 15] = [
     ("configurations", "GET", "states, currency and time zone"),
     ("currencies", "GET", "prices"),
     ("hotels", "GET", "hotels"),
@@ -16,15 +16,22 @@ const NEEDED: [(&str, &str, &str); 12] = [
     ("room_types", "GET", "names and prices of room types"),
     ("services", "GET", "the price with automatic services"),
     ("hotel_ari", "POST", "availability"),
-    ("bookings", "POST", "booking"),
+    ("bookings", "POST, PUT", "booking, and the price of other nights"),
     ("orders", "GET", "finding bookings"),
     (
         "room_bookings",
         "GET, PUT",
-        "looking at bookings again, and moving them",
+        "looking at bookings again, moving and changing them, arrival and departure",
     ),
-    ("customers", "GET", "telling whose booking it is"),
+    (
+        "customers",
+        "GET, POST",
+        "telling whose booking it is, and guests",
+    ),
     ("order_histories", "POST", "cancelling"),
+    ("order_details", "GET", "the lines of a booking's account"),
+    ("order_invoices", "GET", "invoices"),
+    ("order_payments", "GET", "payments"),
 ];
 
 /// The permissions that the key lacks. The shop tells which resources a key sees, not which methods it has there.

@@ -50,6 +50,26 @@ impl Query {
         self.filter(field, &format!(">[{value}]"))
     }
 
+    /// The objects whose field lies between two values, both included.
+    pub(super) fn between(self, field: &str, from: impl Display, to: impl Display) -> Self {
+        self.filter(field, &format!("[{from},{to}]"))
+    }
+
+    /// Lets conditions and order name the times of writing, which the web service allows only when it is told to.
+    pub(super) fn dated(self) -> Self {
+        self.pair("date", "1")
+    }
+
+    /// The order, such as `[id_ASC]`.
+    pub(super) fn sorted(self, order: &str) -> Self {
+        self.pair("sort", order)
+    }
+
+    /// At most so many objects.
+    pub(super) fn limited(self, most: usize) -> Self {
+        self.pair("limit", &most.to_string())
+    }
+
     pub(super) fn as_str(&self) -> &str {
         &self.0
     }

@@ -55,6 +55,11 @@ impl<'a> Node<'a> {
         self.0.is_none()
     }
 
+    /// Everything that stands here, as JSON.
+    pub(super) fn written(self) -> String {
+        self.0.map(Value::to_string).unwrap_or_default()
+    }
+
     /// The text. QloApps writes `""`, `null` and `false` for unset ones, and one entry per language where a shop
     /// has several: the first that is not empty counts.
     pub(super) fn text(self) -> Option<String> {

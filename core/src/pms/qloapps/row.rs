@@ -3,9 +3,13 @@
 //! A row is changed by sending all of it again. The shop checks nothing then: not the room, not the state, not
 //! whether somebody else sleeps there.
 
+use std::collections::BTreeSet;
+
+use chrono::{NaiveDate, NaiveDateTime};
 use serde_json::{Map, Value};
 
 use super::answer::not_understood;
+use super::catalogue::Catalogue;
 use super::query::Query;
 use super::reader::Node;
 use super::wire::Wire;
@@ -13,8 +17,11 @@ use super::xml::{Xml, is_name};
 use crate::error::{Error, Result, codes};
 use crate::pms::id::{BookingId, HotelId, RoomId, RoomTypeId};
 use crate::pms::occupancy::Occupancy;
-use crate::pms::provider::{Room, Row, RowState};
+use crate::pms::provider::{Movement, Room, Row, RowChange, RowState};
 use crate::stay::Stay;
+
+const CHECKED_IN: u64 = 2;
+const CHECKED_OUT: u64 = 3;
 
 /// Reads one row and the hotel that it belongs to.
 ///
@@ -41,8 +48,6 @@ pub(super) fn read_row(node: Node<'_>) -> Result<(HotelId, Row)> {
 }
 
 fn read_state(node: Node<'_>) -> RowState {
-    const CHECKED_IN: u64 = 2;
-    const CHECKED_OUT: u64 = 3;
     if node.field("is_back_order").flag() {
         RowState::BackOrdered
     } else if node.field("is_cancelled").flag() || node.field("is_refunded").flag() {
@@ -97,26 +102,91 @@ pub(super) async fn on_room(wire: &Wire, room: RoomId, stay: Stay) -> Result<Vec
     Ok(taking)
 }
 
-/// Moves a row to another room.
+/// The rows of a hotel that begin, or end, on a day and were neither refunded nor back-ordered: the orders that they
+/// are part of, smallest first.
+///
+/// # Errors
+/// Those of the read.
+pub(super) async fn orders_moving(
+    wire: &Wire,
+    hotel: HotelId,
+    movement: Movement,
+    day: NaiveDate,
+) -> Result<BTreeSet<BookingId>> {
+    let field = match movement {
+        Movement::Arrival => "date_from",
+        Movement::Departure => "date_to",
+    };
+    let query = Query::full()
+        .equal("id_hotel", hotel)
+        .between(field, day, format_args!("{day} 23:59:59"))
+        .equal("is_refunded", 0)
+        .equal("is_back_order", 0);
+    let rows = wire.list("room_bookings", "bookings", query).await?;
+    let mut orders = BTreeSet::new();
+    for node in Node::new(&rows).list() {
+        orders.insert(BookingId::new(node.required("id_order", Node::number)?)?);
+    }
+    Ok(orders)
+}
+
+/// Changes a row.
 ///
 /// # Errors
 /// `pms.wrong_state` when the row is gone, belongs to another booking, or is not live: nobody has seen the shop
 /// revive a back-ordered row. Otherwise those of a write.
-pub(super) async fn place(wire: &Wire, booking: BookingId, id: u64, room: &Room) -> Result<()> {
+pub(super) async fn change(
+    wire: &Wire,
+    catalogue: &Catalogue,
+    booking: BookingId,
+    id: u64,
+    change: &RowChange,
+) -> Result<()> {
     let mut fields = fields(wire, id).await?;
     let now = Value::Object(fields.clone());
     let node = Node::new(&now);
     let theirs = node.field("id_order").number() == Some(booking.get());
-    if !theirs || !read_state(node).takes_room() {
+    let state = read_state(node);
+    // A departure whose answer was lost may be written again.
+    let leaves = matches!(change.moved, Some((Movement::Departure, _)));
+    if !theirs || !(state.takes_room() || leaves && state == RowState::CheckedOut) {
         return Err(Error::new(
             codes::PMS_WRONG_STATE,
             "the row is not a live part of this booking",
         )
         .with("booking", booking));
     }
-    fields.insert("id_room".into(), room.id.get().into());
-    fields.insert("room_num".into(), room.number.as_str().into());
+    if let Some(room) = &change.room {
+        fields.insert("id_room".into(), room.id.get().into());
+        fields.insert("room_num".into(), room.number.as_str().into());
+    }
+    if let Some(stay) = change.stay {
+        fields.insert("date_from".into(), format!("{} 00:00:00", stay.check_in()).into());
+        fields.insert("date_to".into(), format!("{} 00:00:00", stay.check_out()).into());
+        if let Some(leaving) = node.field("check_out_time").time() {
+            let planned = stay.check_out().and_time(leaving);
+            fields.insert("planned_check_out".into(), moment(planned).into());
+        }
+    }
+    if let Some(occupancy) = &change.occupancy {
+        let ages: Vec<String> = occupancy.child_ages().iter().map(u8::to_string).collect();
+        fields.insert("adults".into(), occupancy.adults().into());
+        fields.insert("children".into(), occupancy.children().into());
+        fields.insert("child_ages".into(), Value::from(ages).to_string().into());
+    }
+    if let Some((movement, at)) = change.moved {
+        let (status, field) = match movement {
+            Movement::Arrival => (CHECKED_IN, "check_in"),
+            Movement::Departure => (CHECKED_OUT, "check_out"),
+        };
+        fields.insert("id_status".into(), status.into());
+        fields.insert(field.into(), moment(catalogue.local(at)).into());
+    }
     save(wire, id, &fields).await
+}
+
+fn moment(local: NaiveDateTime) -> String {
+    local.format("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 /// All fields of a row, as they are now.

@@ -28,6 +28,12 @@ impl Query {
             .map(|(_, value)| value.as_str())
     }
 
+    /// Times of writing are fields only when the query says so.
+    fn knows(&self, field: &str) -> Result<(), (u64, String)> {
+        let hidden = matches!(field, "date_add" | "date_upd") && self.get("date") != Some("1");
+        if hidden { Err(no_filter()) } else { Ok(()) }
+    }
+
     /// The objects that pass every filter, in order, with the fields that were asked for.
     ///
     /// # Errors
@@ -41,20 +47,24 @@ impl Query {
             else {
                 continue;
             };
+            self.knows(field)?;
             if objects.first().is_some_and(|object| object.get(field).is_none()) {
-                return Err((32, "This filter does not exist.".into()));
+                return Err(no_filter());
             }
             objects.retain(|object| passes(&text(&object[field]), condition));
         }
         if let Some(order) = self.get("sort") {
-            let field = order.trim_matches(['[', ']']);
-            let (field, falls) = match field.strip_suffix("_DESC") {
-                Some(field) => (field, true),
-                None => (field.strip_suffix("_ASC").unwrap_or(field), false),
-            };
-            objects.sort_by(|a, b| compare(&text(&a[field]), &text(&b[field])));
-            if falls {
-                objects.reverse();
+            for field in order.trim_matches(['[', ']']).rsplit(',') {
+                let (field, falls) = match field.strip_suffix("_DESC") {
+                    Some(field) => (field, true),
+                    None => (field.strip_suffix("_ASC").unwrap_or(field), false),
+                };
+                self.knows(field)?;
+                // Sorting is stable, so the last field is sorted by first.
+                objects.sort_by(|a, b| {
+                    let order = compare(&text(&a[field]), &text(&b[field]));
+                    if falls { order.reverse() } else { order }
+                });
             }
         }
         if let Some(limit) = self.get("limit") {
@@ -68,6 +78,10 @@ impl Query {
             None => objects.iter().map(|object| json!({"id": object["id"]})).collect(),
         })
     }
+}
+
+fn no_filter() -> (u64, String) {
+    (32, "This filter does not exist.".into())
 }
 
 fn some_of(object: &Value, fields: &str) -> Value {
@@ -188,6 +202,23 @@ mod tests {
         );
         assert_eq!(ids("filter[source]=[key-3]"), [3], "case does not matter");
         assert_eq!(ids("limit=1,2"), [2, 3]);
+    }
+
+    #[test]
+    fn lists_are_sorted_by_several_fields() {
+        let objects = [(1, "b"), (2, "a"), (3, "b")].map(|(id, source)| json!({"id": id, "source": source}));
+        let found = Query::parse("sort=[source_ASC,id_DESC]&display=full").apply(objects.into());
+        let ids: Vec<_> = found.unwrap().iter().map(|object| object["id"].clone()).collect();
+        assert_eq!(ids, [2, 3, 1]);
+    }
+
+    #[test]
+    fn times_of_writing_are_hidden_unless_asked_for() {
+        let objects = || vec![json!({"id": 1, "date_upd": "2027-01-01 09:00:00"})];
+        let asked = Query::parse("date=1&filter[date_upd]=[2027-01-01,2027-01-02]").apply(objects());
+        assert_eq!(asked.unwrap().len(), 1);
+        let hidden = Query::parse("filter[date_upd]=[2027-01-01,2027-01-02]").apply(objects());
+        assert_eq!(hidden.unwrap_err().0, 32);
     }
 
     #[test]

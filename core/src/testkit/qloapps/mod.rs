@@ -5,6 +5,7 @@
 //! 200; and it loses answers when it is [told](QloAppsSimulator::script) to.
 
 mod http;
+mod life;
 mod list;
 mod service;
 mod shop;
@@ -18,8 +19,9 @@ use tokio::sync::watch;
 
 use crate::clock::SharedClock;
 use crate::task::Tasks;
-use crate::{RoomTypeId, Stay};
+use crate::{BookingId, RoomTypeId, Stay};
 use service::{Service, as_text, booked_id};
+use shop::Chosen;
 
 /// What becomes of a booking whose rooms were taken between its check and its write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -43,6 +45,10 @@ pub enum SimulatedCall {
     Create,
     /// Changing a row.
     Move,
+    /// Setting the price of a booking.
+    Price,
+    /// Writing a customer down.
+    Guest,
     /// Changing the state of an order.
     Cancel,
 }
@@ -177,7 +183,7 @@ impl QloAppsSimulator {
 
     /// How many bookings were ever written, cancelled ones among them.
     pub fn bookings(&self) -> usize {
-        self.service.desk().shop.orders().len()
+        self.service.desk().shop.orders.len()
     }
 
     /// How many bookings were asked for, refused ones among them.
@@ -200,16 +206,65 @@ impl QloAppsSimulator {
         self.service.desk().shop.free_rooms(room_type.get(), stay).len()
     }
 
+    /// Takes money for a booking, in dollars, as the front desk does.
+    pub fn takes_payment(&self, booking: BookingId, dollars: u32) {
+        let now = self.service.now();
+        self.service.desk().shop.pay(booking.get(), dollars.into(), now);
+    }
+
+    /// Makes an invoice for a booking, as the front desk does.
+    pub fn makes_invoice(&self, booking: BookingId) {
+        let now = self.service.now();
+        self.service.desk().shop.invoice(booking.get(), now);
+    }
+
+    /// Lets the hotel's own website check for one room, and write when it is told to: whoever books in between is not
+    /// seen.
+    ///
+    /// # Errors
+    /// `pms.sold_out`.
+    pub fn website_checks(&self, room_type: RoomTypeId, stay: Stay) -> crate::Result<UnwrittenBooking> {
+        let chosen = self.service.check(&website_wish(room_type, stay));
+        let chosen = chosen.map_err(|refused| crate::Error::new(crate::codes::PMS_SOLD_OUT, refused.body))?;
+        Ok(UnwrittenBooking {
+            service: self.service.clone(),
+            chosen,
+        })
+    }
+
     /// Books one room as the hotel's own website does: without our lock, and without looking again.
     ///
     /// # Errors
     /// `pms.sold_out`.
     pub async fn website_books(&self, room_type: RoomTypeId, stay: Stay) -> crate::Result<u64> {
-        let body = json!({"booking": {"source": "website", "associations": {
+        booked_id(self.service.book(&website_wish(room_type, stay)).await)
+    }
+}
+
+/// A booking of the website that passed its check.
+pub struct UnwrittenBooking {
+    service: Arc<Service>,
+    chosen: Chosen,
+}
+
+impl UnwrittenBooking {
+    /// Writes it, whoever has the room meanwhile. Answers the number of the booking.
+    pub fn write(self) -> u64 {
+        self.service.write(&self.chosen)
+    }
+}
+
+impl std::fmt::Debug for UnwrittenBooking {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UnwrittenBooking").finish_non_exhaustive()
+    }
+}
+
+fn website_wish(room_type: RoomTypeId, stay: Stay) -> String {
+    json!({"booking": {"source": "website", "associations": {
             "customer_detail": {"firstname": "Web", "lastname": "Site", "email": "web@example.com", "phone": "1"},
             "room_types": [{"id_room_type": room_type.get(), "checkin_date": stay.check_in().to_string(),
                 "checkout_date": stay.check_out().to_string(), "number_of_rooms": 1,
-                "rooms": [{"adults": 1, "total_tax": 0}]}]}}});
-        booked_id(self.service.book(&body.to_string()).await)
-    }
+                "rooms": [{"adults": 1, "total_tax": 0}]}]}}})
+    .to_string()
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::http::{Reply, Request, Response};
 use super::list::{Query, element, elements, leaves};
-use super::shop::{Shop, Wish, WishedRoom, local};
+use super::shop::{Chosen, Shop, Wish, WishedRoom, local};
 use super::{Dialect, SimulatedCall, SimulatedCollision, SimulatedFault};
 use crate::clock::SharedClock;
 use crate::{Error, Stay};
@@ -18,7 +18,7 @@ const JSON: &str = "application/json";
 const HTML: &str = "text/html; charset=utf-8";
 /// `Basic` and the key with an empty password.
 const AUTHORIZATION: &str = "Basic UUxPQVBQU1RFU1RLRVlBTExQRVJNSVNTSU9OUzAwMDE6";
-const RESOURCES: [&str; 16] = [
+const RESOURCES: [&str; 18] = [
     "bookings",
     "configurations",
     "currencies",
@@ -30,6 +30,8 @@ const RESOURCES: [&str; 16] = [
     "languages",
     "order_details",
     "order_histories",
+    "order_invoices",
+    "order_payments",
     "order_states",
     "orders",
     "room_bookings",
@@ -69,6 +71,10 @@ impl Service {
 
     pub(super) fn desk(&self) -> MutexGuard<'_, Desk> {
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn now(&self) -> chrono::DateTime<chrono::Utc> {
+        self.clock.now()
     }
 
     pub(super) async fn answer(&self, request: Request) -> Reply {
@@ -155,6 +161,8 @@ impl Service {
             ("POST", "hotel_ari") => Ok((200, self.desk().availability(&request.body)?)),
             ("POST", "bookings") => Ok((200, self.book(&request.body).await?)),
             ("POST", "order_histories") => Ok((201, self.change_state(&request.body)?)),
+            ("POST", "customers") => Ok((201, self.desk().shop.add_customer(&leaves(&request.body))?)),
+            ("PUT", "bookings") => Ok((200, self.reprice(id, &request.body)?)),
             ("PUT", "room_bookings") => Ok((200, self.overwrite(id, &request.body).await?)),
             ("GET", _) => Ok((200, self.desk().list(resource, query)?)),
             (method, _) => Err(errors(405, 23, &format!("Method {method} is not valid"))),
@@ -163,26 +171,49 @@ impl Service {
 
     /// Checks, waits, writes: the order in which a real shop books twice.
     pub(super) async fn book(&self, body: &str) -> Result<Value, Refused> {
-        let wish = read_wish(body)?;
-        let (chosen, gap, collision) = {
-            let mut desk = self.desk();
-            desk.creates += 1;
-            let chosen = desk.shop.choose(&wish);
-            let sold_out = || errors(400, 404, "Requested room(s) not available.");
-            (chosen.ok_or_else(sold_out)?, desk.gap, desk.collision)
-        };
+        let chosen = self.check(body)?;
+        let gap = self.desk().gap;
         pause(gap).await;
-        let id = self.desk().shop.open(&wish, self.clock.now());
+        let id = self.desk().shop.open(&chosen.wish, self.clock.now());
         pause(gap / 4).await;
         let mut desk = self.desk();
+        let collision = desk.collision;
         desk.shop.fill(id, &chosen, collision, self.clock.now());
         if desk.dialect.tax_excluded {
             return Err(warned());
         }
+        let source = &chosen.wish.source;
         Ok(
-            json!({"booking": {"id": id, "id_property": 1, "currency": "USD", "source": wish.source,
+            json!({"booking": {"id": id, "id_property": 1, "currency": "USD", "source": source,
             "booking_date": local(self.clock.now()), "id_language": 1}}),
         )
+    }
+
+    /// Chooses rooms and takes none.
+    pub(super) fn check(&self, body: &str) -> Result<Chosen, Refused> {
+        let wish = read_wish(body)?;
+        let mut desk = self.desk();
+        desk.creates += 1;
+        let chosen = desk.shop.choose(&wish);
+        chosen.ok_or_else(|| refuses("Requested room(s) not available."))
+    }
+
+    /// Writes at once what was chosen.
+    pub(super) fn write(&self, chosen: &Chosen) -> u64 {
+        let mut desk = self.desk();
+        let id = desk.shop.open(&chosen.wish, self.clock.now());
+        let collision = desk.collision;
+        desk.shop.fill(id, chosen, collision, self.clock.now());
+        id
+    }
+
+    fn reprice(&self, id: &str, body: &str) -> Result<Value, Refused> {
+        let mut desk = self.desk();
+        let answer = desk.shop.reprice(id, body, self.clock.now())?;
+        if desk.dialect.tax_excluded {
+            return Err(warned());
+        }
+        Ok(answer)
     }
 
     fn change_state(&self, body: &str) -> Result<Value, Refused> {
@@ -203,7 +234,10 @@ impl Service {
         if !fields.contains_key("id_product") || !fields.contains_key("date_from") {
             return Err(errors(400, 41, "parameter \"id_product\" required"));
         }
-        let row = self.desk().shop.overwrite(id.parse().unwrap_or(0), fields);
+        let row = {
+            let now = self.clock.now();
+            self.desk().shop.overwrite(id.parse().unwrap_or(0), fields, now)
+        };
         let row = row.ok_or_else(|| errors(404, 92, "Invalid ID"))?;
         // After a write every number is a text.
         Ok(json!({"booking": as_text(row)}))
@@ -222,9 +256,12 @@ impl Desk {
             "hotel_room_types" => ("hotel_room_types", Shop::types().map(limits).collect()),
             "room_types" => ("room_types", Shop::types().map(|id| self.room_type(id)).collect()),
             "services" => ("services", services()),
-            "orders" => ("orders", self.shop.orders()),
-            "room_bookings" => ("bookings", self.shop.rows()),
-            "customers" => ("customers", self.shop.customers()),
+            "orders" => ("orders", self.shop.all_orders()),
+            "room_bookings" => ("bookings", self.shop.all_rows()),
+            "customers" => ("customers", self.shop.all_customers()),
+            "order_details" => ("order_details", self.shop.order_details()),
+            "order_invoices" => ("order_invoices", self.shop.invoices.clone()),
+            "order_payments" => ("order_payments", self.shop.payments.clone()),
             _ => (resource, Vec::new()),
         };
         let objects = query
@@ -311,6 +348,8 @@ fn call_of(request: &Request) -> SimulatedCall {
         ("POST", "/api/bookings") => SimulatedCall::Create,
         ("POST", "/api/order_histories") => SimulatedCall::Cancel,
         ("POST", "/api/hotel_ari") => SimulatedCall::Availability,
+        ("POST", "/api/customers") => SimulatedCall::Guest,
+        ("PUT", path) if path.starts_with("/api/bookings") => SimulatedCall::Price,
         ("PUT", _) => SimulatedCall::Move,
         _ => SimulatedCall::Read,
     }
@@ -318,8 +357,6 @@ fn call_of(request: &Request) -> SimulatedCall {
 
 /// The body of a booking. A real shop refuses little of what is wrong with it, and dies of the rest.
 fn read_wish(body: &str) -> Result<Wish, Refused> {
-    let dies = || Response::new(500, HTML, String::new());
-    let refuses = |message: &str| errors(400, 404, message);
     let body: Value = serde_json::from_str(body).map_err(|_| dies())?;
     let booking = body.get("booking").ok_or_else(dies)?;
     let associations = &booking["associations"];
@@ -376,7 +413,17 @@ fn number(amount: Decimal) -> Value {
     serde_json::from_str(&amount.normalize().to_string()).unwrap()
 }
 
-fn errors(status: u16, code: u64, message: &str) -> Response {
+/// An uncaught error of PHP.
+pub(super) fn dies() -> Response {
+    Response::new(500, HTML, String::new())
+}
+
+/// A booking that the shop does not take.
+pub(super) fn refuses(message: &str) -> Response {
+    errors(400, 404, message)
+}
+
+pub(super) fn errors(status: u16, code: u64, message: &str) -> Response {
     let body = json!({"errors": [{"code": code, "message": message}]});
     Response::new(status, JSON, body.to_string())
 }

@@ -8,6 +8,7 @@ use rust_decimal::{Decimal, RoundingStrategy};
 use serde_json::{Map, Value, json};
 
 use super::SimulatedCollision;
+use super::life::stay_of;
 use crate::Stay;
 
 /// Name, prefix of the door numbers and net price of a night, by room type; five rooms each.
@@ -27,7 +28,7 @@ pub(super) const BEING_WRITTEN: u64 = 0;
 pub(super) const AWAITING_PAYMENT: u64 = 1;
 pub(super) const CANCELLED: u64 = 4;
 pub(super) const STATES: std::ops::RangeInclusive<u64> = 1..=12;
-const NEVER: &str = "0000-00-00 00:00:00";
+pub(super) const NEVER: &str = "0000-00-00 00:00:00";
 
 /// A booking that passed the checks: which rooms it will take, although they are not taken yet.
 pub(super) struct Chosen {
@@ -56,9 +57,11 @@ pub(super) struct WishedRoom {
 
 #[derive(Default)]
 pub(super) struct Shop {
-    orders: BTreeMap<u64, Map<String, Value>>,
-    rows: BTreeMap<u64, Map<String, Value>>,
-    customers: BTreeMap<u64, [String; 4]>,
+    pub(super) orders: BTreeMap<u64, Map<String, Value>>,
+    pub(super) rows: BTreeMap<u64, Map<String, Value>>,
+    pub(super) customers: BTreeMap<u64, [String; 4]>,
+    pub(super) invoices: Vec<Value>,
+    pub(super) payments: Vec<Value>,
     histories: u64,
     pub(super) collisions: usize,
     /// What every price is multiplied by, in percent; 0 stands for 100.
@@ -131,24 +134,22 @@ impl Shop {
             if !live || row["id_status"] == json!(3) {
                 continue;
             }
-            let date = |name: &str| row[name].as_str().unwrap()[..10].to_owned();
-            let stay = Stay::parse(&date("date_from"), &date("date_to")).unwrap();
-            for night in stay.each_night() {
+            for night in stay_of(row).each_night() {
                 *taken.entry((row["id_room"].to_string(), night)).or_insert(0) += 1;
             }
         }
         taken.values().filter(|rows| **rows > 1).count()
     }
 
-    pub(super) fn orders(&self) -> Vec<Value> {
+    pub(super) fn all_orders(&self) -> Vec<Value> {
         self.orders.values().cloned().map(Value::Object).collect()
     }
 
-    pub(super) fn rows(&self) -> Vec<Value> {
+    pub(super) fn all_rows(&self) -> Vec<Value> {
         self.rows.values().cloned().map(Value::Object).collect()
     }
 
-    pub(super) fn customers(&self) -> Vec<Value> {
+    pub(super) fn all_customers(&self) -> Vec<Value> {
         let customer = |(id, guest): (&u64, &[String; 4])| {
             json!({"id": id, "firstname": guest[0], "lastname": guest[1], "email": guest[2], "phone": guest[3],
                 "passwd": "0".repeat(32), "secure_key": "0".repeat(32)})
@@ -184,7 +185,7 @@ impl Shop {
             "current_state": BEING_WRITTEN, "module": "wsorder", "valid": 0, "date_add": now, "date_upd": now,
             "secure_key": "0".repeat(32), "payment": "Order from API", "payment_type": 1,
             "total_paid": "0.000000", "total_paid_tax_incl": "0.000000", "total_paid_tax_excl": "0.000000",
-            "total_paid_real": "0.000000", "conversion_rate": "1.000000", "source": wish.source,
+            "total_paid_real": "0.000000", "total_discounts": "0.000000", "conversion_rate": "1.000000", "source": wish.source,
             "reference": reference(id),
         });
         self.orders.insert(id, object(&order));
@@ -228,7 +229,7 @@ impl Shop {
                 "is_refunded": lost, "is_cancelled": lost, "is_back_order": lost,
                 "room_num": Self::room_name(*room), "room_type_name": Self::type_name(wish.room_type),
                 "hotel_name": "The Hotel Prime", "check_in_time": "12:00", "check_out_time": "11:00",
-                "adults": wished.adults, "children": wished.ages.len(),
+                "planned_check_out": format!("{} 11:00:00", wish.stay.check_out()), "adults": wished.adults, "children": wished.ages.len(),
                 "child_ages": serde_json::to_string(&wished.ages).unwrap(),
                 "date_add": local(now), "date_upd": local(now),
             });
@@ -239,6 +240,7 @@ impl Shop {
         order["total_paid_tax_excl"] = json!(amount(order_net));
         order["total_paid_tax_incl"] = json!(amount(order_gross));
         order["total_paid"] = json!(amount(order_gross));
+        order["date_upd"] = json!(local(now));
     }
 
     /// Gives an order another state; a cancelled one loses its rooms. `None` for what does not exist.
@@ -254,6 +256,7 @@ impl Shop {
             for row in theirs {
                 row["is_cancelled"] = json!(1);
                 row["is_refunded"] = json!(1);
+                row["date_upd"] = json!(local(now));
             }
         }
         self.histories += 1;
@@ -262,23 +265,6 @@ impl Shop {
             json!({"order_history": {"id": id, "id_employee": "", "id_order_state": state,
             "id_order": order.to_string(), "date_add": local(now)}}),
         )
-    }
-
-    /// Overwrites a row, without any check.
-    pub(super) fn overwrite(
-        &mut self,
-        id: u64,
-        fields: impl IntoIterator<Item = (String, String)>,
-    ) -> Option<Value> {
-        let row = self.rows.get_mut(&id)?;
-        for (name, text) in fields {
-            let Some(value) = row.get_mut(&name) else { continue };
-            *value = match value {
-                Value::Number(_) => json!(text.parse::<u64>().unwrap_or(0)),
-                _ => json!(text),
-            };
-        }
-        Some(Value::Object(row.clone()))
     }
 }
 
@@ -296,12 +282,12 @@ pub(super) fn local(now: DateTime<Utc>) -> String {
     local.format("%Y-%m-%d %H:%M:%S").to_string()
 }
 
-fn cents(amount: Decimal) -> Decimal {
+pub(super) fn cents(amount: Decimal) -> Decimal {
     amount.round_dp_with_strategy(2, RoundingStrategy::MidpointAwayFromZero)
 }
 
 /// An amount as the database keeps it.
-fn amount(amount: Decimal) -> String {
+pub(super) fn amount(amount: Decimal) -> String {
     format!("{amount:.6}")
 }
 

@@ -3,6 +3,8 @@
 //! The suite books and cancels. It needs one hotel with an empty calendar of half a year from the first day on, and
 //! a first room type with at least three rooms that take two adults and not three.
 
+mod life;
+
 use chrono::{DateTime, Days, NaiveDate};
 use futures_util::future::join_all;
 
@@ -61,6 +63,7 @@ impl Suite {
         self.more_rooms_than_are_free_are_sold_out().await;
         self.eight_bookers_of_the_last_room_make_one_booking().await;
         self.a_hold_must_cover_the_booking().await;
+        self.run_life().await;
     }
 
     /// Unknown hotels, room types and bookings have codes of their own, and look-ups of bookings answer `None`.

@@ -1,0 +1,70 @@
+//! Arrival, departure and the end of a booking.
+
+use super::booking::{Desk, answer};
+use super::id::BookingId;
+use super::model::{Booking, BookingStatus, Created};
+use super::modify::wrong_state;
+use super::provider::{Movement, Record, RowChange, RowState};
+use crate::error::{Error, Result, codes};
+
+impl Desk {
+    /// Checks the guests in, or out.
+    pub(super) async fn move_guests(&self, id: BookingId, movement: Movement) -> Result<Booking> {
+        let hotel = self.existing(id).await?.hotel;
+        // A row is written as a whole, so nobody else may write it meanwhile.
+        let turn = self.gate.enter(hotel, self.patience.turn).await?;
+        let record = self.existing(id).await?;
+        let from = match (movement, record.status()) {
+            (Movement::Arrival, BookingStatus::Confirmed | BookingStatus::CheckedIn) => RowState::Reserved,
+            (Movement::Departure, BookingStatus::CheckedIn) => RowState::CheckedIn,
+            (Movement::Departure, BookingStatus::CheckedOut) => {
+                return answer(&record, Created::FoundAgain);
+            }
+            (Movement::Arrival, _) => return Err(wrong_state(&record, "only a live booking can arrive")),
+            (Movement::Departure, _) => {
+                return Err(wrong_state(&record, "only a guest who has arrived can leave"));
+            }
+        };
+        let change = RowChange {
+            moved: Some((movement, self.clock.now())),
+            ..RowChange::default()
+        };
+        for row in record.rows.iter().filter(|row| row.state == from) {
+            self.write_row(id, row.id, &change).await?;
+        }
+        drop(turn);
+        let now = self.patience.persist(|| self.existing(id)).await?;
+        answer(&now, Created::FoundAgain)
+    }
+
+    /// Cancels a booking; see [`PmsClient::cancel`](crate::PmsClient::cancel).
+    pub(super) async fn cancel(&self, id: BookingId, forced: bool) -> Result<Booking> {
+        let hotel = self.existing(id).await?.hotel;
+        let turn = self.gate.enter(hotel, self.patience.turn).await?;
+        let record = self.existing(id).await?;
+        if let Some(refusal) = cancelling_refused(&record, forced) {
+            return Err(refusal);
+        }
+        if record.status() != BookingStatus::Cancelled {
+            // Cancelling twice is harmless, so a lost answer may be followed by another try.
+            let lost = |error: &Error| error.is(codes::PMS_OUTCOME_UNKNOWN);
+            self.patience
+                .persist_while(lost, || self.provider.cancel(id))
+                .await?;
+        }
+        drop(turn);
+        let now = self.patience.persist(|| self.existing(id)).await?;
+        answer(&now, Created::FoundAgain)
+    }
+}
+
+fn cancelling_refused(record: &Record, forced: bool) -> Option<Error> {
+    match record.status() {
+        BookingStatus::CheckedIn if !forced => Some(wrong_state(
+            record,
+            "a guest who has arrived cannot be cancelled, unless forced",
+        )),
+        BookingStatus::CheckedOut => Some(wrong_state(record, "a guest who has left cannot be cancelled")),
+        _ => None,
+    }
+}

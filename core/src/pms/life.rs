@@ -1,0 +1,227 @@
+//! What happens to bookings after they were made, and to whom they belong.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use chrono::NaiveDate;
+
+use super::PmsClient;
+use super::booking::{self, Desk};
+use super::change::BookingChange;
+use super::feed::{ChangeCursor, Changes};
+use super::folio::Folio;
+use super::guest::{Guest, GuestProfile};
+use super::id::{BookingId, HotelId, IdempotencyKey};
+use super::model::{Booking, BookingStatus, Created, Quote};
+use super::provider::{Movement, Record};
+use crate::error::{Error, Result, codes};
+
+impl PmsClient {
+    /// A booking as it is now; `None` when there is none of that id. Cancel-safe read.
+    ///
+    /// # Errors
+    /// `pms.outcome_unknown` while the system is still writing its rooms.
+    pub async fn booking(&self, id: BookingId) -> Result<Option<Booking>> {
+        let record = self.provider()?.record(id).await?;
+        record
+            .map(|record| booking::answer(&record, Created::FoundAgain))
+            .transpose()
+    }
+
+    /// The booking that was made with a key: the live one, else the last that was cancelled; `None` when there is
+    /// none. Right after `pms.outcome_unknown`, `None` proves nothing yet. Cancel-safe read.
+    ///
+    /// # Errors
+    /// `pms.outcome_unknown` while the system is still writing its rooms.
+    pub async fn find_booking(&self, key: &IdempotencyKey) -> Result<Option<Booking>> {
+        let records = self.provider()?.find(key).await?;
+        let live = records
+            .iter()
+            .find(|record| record.status() != BookingStatus::Cancelled);
+        let found: Option<&Record> = live.or(records.last());
+        found
+            .map(|record| booking::answer(record, Created::FoundAgain))
+            .transpose()
+    }
+
+    /// Cancels a booking and frees its rooms; a booking that is cancelled already is answered as it is. Detached.
+    ///
+    /// # Errors
+    /// `pms.unknown_booking`; `pms.wrong_state` when the guest is, or was, in the house; `pms.outcome_unknown`
+    /// when the answer was lost every time, and then the call may be repeated; `redis.unavailable` when no turn at
+    /// the hotel can be had.
+    pub async fn cancel(&self, id: BookingId) -> Result<Booking> {
+        self.at_the_desk(move |desk| async move { desk.cancel(id, false).await })
+            .await
+    }
+
+    /// Cancels a booking although its guest is in the house: for the front desk, after the guest has left early or a
+    /// wrong booking was checked in. Detached.
+    ///
+    /// # Errors
+    /// Those of [`cancel`](Self::cancel); `pms.wrong_state` when the guest has checked out.
+    pub async fn force_cancel(&self, id: BookingId) -> Result<Booking> {
+        self.at_the_desk(move |desk| async move { desk.cancel(id, true).await })
+            .await
+    }
+
+    /// Gives a booking other nights, other guests or other rooms, under the same id and reference, and answers it as
+    /// it is then. Detached.
+    ///
+    /// Its own room counts as free for it, so that a stay can be made longer in a full hotel. When its own room is
+    /// taken in the new nights, it moves to a free one of the same type. Other nights cost what they cost now, with
+    /// the services that the hotel adds by itself. Asking for the same change twice is harmless.
+    ///
+    /// As after `book`, the rooms are looked at again two seconds later, and [`events`](Self::events) tells when the
+    /// hotel's website has written into one of them meanwhile; a changed booking is never cancelled for that.
+    ///
+    /// # Errors
+    /// * `pms.unknown_booking`; `pms.wrong_state` for a booking that is not live, when a guest who has arrived shall
+    ///   arrive on another day, and when rooms of different types or nights shall get other nights.
+    /// * `pms.sold_out`: no room is free in the new nights, or the wanted one is not. Nothing was changed.
+    /// * `pms.price_changed` with `quoted` and `current`. Nothing was changed.
+    /// * `pms.invalid_request`: field `party` when the number of rooms would change, `room` for a room that the
+    ///   booking does not have, `stay` as for [`availability`](Self::availability); `pms.occupancy`.
+    /// * `pms.outcome_unknown`: answers were lost; the booking may be half changed. Ask again.
+    pub async fn modify(&self, id: BookingId, change: &BookingChange) -> Result<Booking> {
+        let (change, tasks) = (change.clone(), self.0.tasks.clone());
+        self.at_the_desk(move |desk| async move {
+            let modified = desk.modify(id, &change).await?;
+            if let Some((took, watched)) = modified.moved.filter(|_| !desk.patience.settle.is_zero()) {
+                let (pause, stopping, desk) = (desk.settle_pause(took), tasks.stopping(), desk.clone());
+                tasks.in_background(async move {
+                    let _ = tokio::time::timeout(pause, stopping.cancelled()).await;
+                    desk.settle_change(watched, id).await;
+                });
+            }
+            Ok(modified.booking)
+        })
+        .await
+    }
+
+    /// What a booking would cost after a change, all of it; to be told to the guest and to be carried by the change.
+    /// Cancel-safe read.
+    ///
+    /// # Errors
+    /// Those of [`modify`](Self::modify), as far as they can be known before.
+    pub async fn quote_change(&self, id: BookingId, change: &BookingChange) -> Result<Quote> {
+        self.provider()?;
+        self.0.desk.quote_change(id, change).await
+    }
+
+    /// The guests of a booking are in the house, from now on. On which day is the front desk's decision. A booking
+    /// that is checked in already is answered as it is. Detached.
+    ///
+    /// # Errors
+    /// `pms.unknown_booking`, `pms.wrong_state`, `pms.outcome_unknown` as [`cancel`](Self::cancel).
+    pub async fn check_in(&self, id: BookingId) -> Result<Booking> {
+        self.at_the_desk(move |desk| async move { desk.move_guests(id, Movement::Arrival).await })
+            .await
+    }
+
+    /// The guests of a booking have left, just now: their rooms are free, also in nights that were left. A booking
+    /// that is checked out already is answered as it is. Detached.
+    ///
+    /// # Errors
+    /// `pms.unknown_booking`; `pms.wrong_state` for guests who never arrived; `pms.outcome_unknown`.
+    pub async fn check_out(&self, id: BookingId) -> Result<Booking> {
+        self.at_the_desk(move |desk| async move { desk.move_guests(id, Movement::Departure).await })
+            .await
+    }
+
+    /// The bookings that arrive on a day: confirmed, or in the house already. Cancel-safe read.
+    ///
+    /// # Errors
+    /// `pms.unknown_hotel`, and as the [type](Self) says.
+    pub async fn arrivals(&self, hotel: HotelId, day: NaiveDate) -> Result<Vec<Booking>> {
+        self.movements(hotel, Movement::Arrival, day).await
+    }
+
+    /// The bookings that leave on a day: confirmed, in the house, or gone already. Cancel-safe read.
+    ///
+    /// # Errors
+    /// `pms.unknown_hotel`, and as the [type](Self) says.
+    pub async fn departures(&self, hotel: HotelId, day: NaiveDate) -> Result<Vec<Booking>> {
+        self.movements(hotel, Movement::Departure, day).await
+    }
+
+    /// The guest with this e-mail address, in upper or lower case; `None` when the system knows none. Of several, the
+    /// one that was written first, to whom the system gives the bookings. Cancel-safe read.
+    ///
+    /// # Errors
+    /// `pms.invalid_request` (field `email`), and as the [type](Self) says.
+    pub async fn guest(&self, email: &str) -> Result<Option<GuestProfile>> {
+        let email = Guest::check_email(email)?;
+        self.provider()?.guest(&email).await
+    }
+
+    /// Writes a guest down, or answers the one that the system has under this address, unchanged. Not needed before
+    /// booking. Detached.
+    ///
+    /// # Errors
+    /// `pms.rejected`; `pms.outcome_unknown` when the answer was lost, and then the call may be repeated.
+    pub async fn create_guest(&self, guest: &Guest) -> Result<GuestProfile> {
+        let guest = guest.clone();
+        self.at_the_desk(move |desk| async move {
+            if let Some(known) = desk.provider.guest(guest.email()).await? {
+                return Ok(known);
+            }
+            let lost = match desk.provider.create_guest(&guest).await {
+                Ok(()) => None,
+                Err(error) if error.is(codes::PMS_OUTCOME_UNKNOWN) => Some(error),
+                Err(error) => return Err(error),
+            };
+            let read = || desk.provider.guest(guest.email());
+            let known = desk.patience.persist(read).await?;
+            known.ok_or_else(|| lost.unwrap_or_else(lost_guest))
+        })
+        .await
+    }
+
+    /// What a booking costs in lines, what was invoiced, and what was paid. Cancel-safe read.
+    ///
+    /// # Errors
+    /// `pms.unknown_booking`, and as the [type](Self) says.
+    pub async fn invoices(&self, id: BookingId) -> Result<Folio> {
+        let record = {
+            self.provider()?;
+            self.0.desk.existing(id).await?
+        };
+        self.provider()?.folio(&record).await
+    }
+
+    /// Every booking that changes, from the cursor on: ask for [`next`](Changes::next) again and again, and keep the
+    /// [`cursor`](Changes::cursor). Nothing is asked before the first `next`.
+    pub fn changes_since(&self, cursor: ChangeCursor) -> Changes {
+        Changes::new(self.0.desk.clone(), self.0.tasks.clone(), cursor)
+    }
+
+    async fn movements(&self, hotel: HotelId, movement: Movement, day: NaiveDate) -> Result<Vec<Booking>> {
+        let provider = self.provider()?;
+        let known = provider.hotels().await?.iter().any(|known| known.id == hotel);
+        if !known {
+            return Err(super::admission::unknown_hotel(hotel));
+        }
+        let records = provider.movements(hotel, movement, day).await?;
+        let bookings = records
+            .iter()
+            .filter_map(|record| record.booking(Created::FoundAgain));
+        Ok(bookings.collect())
+    }
+
+    /// Work that ends although its caller goes away.
+    async fn at_the_desk<T, F>(&self, work: impl FnOnce(Arc<Desk>) -> F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        self.0.tasks.detach(work(self.0.desk.clone())).await
+    }
+}
+
+fn lost_guest() -> Error {
+    Error::new(
+        codes::PMS_UNEXPECTED_ANSWER,
+        "the system took the guest and does not show them",
+    )
+}

@@ -1,0 +1,457 @@
+//! Changing a booking in place: other nights, other guests, another room.
+//!
+//! Making a new booking and cancelling the old one would need a second room, which a full hotel does not have, and
+//! would give the guest another number. So every row is changed where it is, in its own room when that is free in the
+//! new nights. Systems check nothing then; we look before, under the hotel's turn, and again afterwards, and put
+//! everything back when somebody else is there.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::admission::House;
+use super::booking::{Desk, answer, sold_out};
+use super::change::BookingChange;
+use super::id::{BookingId, RoomTypeId};
+use super::model::{Booking, BookingStatus, Created, Quote};
+use super::money::Money;
+use super::occupancy::{Occupancy, Party};
+use super::provider::{Record, Room, Row, RowChange, RowState};
+use super::settle::Watched;
+use super::store::KeyRecord;
+use super::verify::Look;
+use crate::error::{Error, Result, codes};
+use crate::stay::Stay;
+
+/// A change that can be made.
+struct Plan {
+    /// The rows that change, as they are now, and what becomes of them.
+    rows: Vec<(Row, RowChange)>,
+    room_type: RoomTypeId,
+    stay: Stay,
+    party: Party,
+    /// What the booking costs then.
+    total: Money,
+}
+
+impl Plan {
+    /// The rows that get other nights or another room.
+    fn movers(&self) -> impl Iterator<Item = (&Row, &RowChange)> {
+        let moves = |change: &RowChange| change.room.is_some() || change.stay.is_some();
+        let rows = self.rows.iter().map(|(row, change)| (row, change));
+        rows.filter(move |(_, change)| moves(change))
+    }
+}
+
+/// A booking that was changed, and what the second look needs.
+pub(super) struct Modified {
+    pub(super) booking: Booking,
+    /// How long it took, and what to look at, when rows were moved.
+    pub(super) moved: Option<(Duration, Watched)>,
+}
+
+impl Desk {
+    /// What the change would cost; an error when it cannot be made.
+    pub(super) async fn quote_change(&self, id: BookingId, change: &BookingChange) -> Result<Quote> {
+        let record = self.existing(id).await?;
+        let plan = self.plan(&record, change).await?;
+        Ok(Quote {
+            hotel: record.hotel,
+            room_type: plan.room_type,
+            stay: plan.stay,
+            party: plan.party,
+            total: plan.total,
+            quoted_at: self.clock.now(),
+        })
+    }
+
+    /// Makes the change; see [`PmsClient::modify`](crate::PmsClient::modify).
+    pub(super) async fn modify(&self, id: BookingId, change: &BookingChange) -> Result<Modified> {
+        let hotel = self.existing(id).await?.hotel;
+        let turn = self.gate.enter(hotel, self.patience.turn).await?;
+        let record = self.existing(id).await?;
+        let plan = self.plan(&record, change).await?;
+        if let Some(quote) = change.quote.as_ref().filter(|quote| quote.total != plan.total) {
+            return Err(price_changed(quote.total, plan.total));
+        }
+        let began = self.clock.instant();
+        let mut known = KeyRecord::default();
+        if let Some(key) = &record.key {
+            // Whoever moves gives way to everybody there, also when this process dies over it.
+            known = self.keys.read(self.provider.name(), key).await?;
+            known.moved.extend(plan.movers().map(|(row, _)| row.id));
+            self.keys.write(self.provider.name(), key, &known).await?;
+        }
+        if !turn.is_live() {
+            return Err(super::gate::turn_timeout(hotel));
+        }
+        let booking = self.carry_out(&record, &plan, &mut known).await?;
+        drop(turn);
+        let took = self.clock.instant().saturating_duration_since(began);
+        let watched = record.key.clone().filter(|_| plan.movers().next().is_some());
+        Ok(Modified {
+            booking,
+            moved: watched.map(|key| (took, Watched::keeping(hotel, key))),
+        })
+    }
+
+    /// Looks again at a booking that was moved, as at a new one. One that shares its room is never cancelled for that.
+    pub(super) async fn settle_change(self: Arc<Self>, watched: Watched, id: BookingId) {
+        let _ = self.settle(&watched, id).await;
+    }
+
+    pub(super) async fn existing(&self, id: BookingId) -> Result<Record> {
+        let unknown = || Error::new(codes::PMS_UNKNOWN_BOOKING, "no such booking").with("booking", id);
+        self.provider.record(id).await?.ok_or_else(unknown)
+    }
+
+    /// Works out what has to be written; nothing is.
+    async fn plan(&self, record: &Record, change: &BookingChange) -> Result<Plan> {
+        let status = record.status();
+        if !matches!(status, BookingStatus::Confirmed | BookingStatus::CheckedIn) {
+            return Err(wrong_state(record, "only a live booking can be changed"));
+        }
+        let live: Vec<&Row> = record.rows.iter().filter(|row| row.state.takes_room()).collect();
+        let first = live
+            .first()
+            .copied()
+            .ok_or_else(|| wrong_state(record, "the booking has no room"))?;
+        let occupancies = occupancies(change, &live)?;
+        let new_stay = change
+            .stay
+            .filter(|stay| live.iter().any(|row| row.stay != *stay));
+        let house = House::read(&self.provider, record.hotel).await?;
+        for (row, occupancy) in live.iter().zip(&occupancies) {
+            if *occupancy != row.occupancy {
+                house.admit_guests(row.room_type, &Party::from(occupancy.clone()))?;
+            }
+        }
+        let party = Party::new(occupancies.clone())?;
+        let total = match new_stay {
+            Some(stay) => {
+                let uniform = |row: &&Row| row.room_type == first.room_type && row.stay == first.stay;
+                if !live.iter().all(uniform) {
+                    let message = "its rooms have different types or nights; change it in the system itself";
+                    return Err(wrong_state(record, message));
+                }
+                if status == BookingStatus::CheckedIn && stay.check_in() != first.stay.check_in() {
+                    return Err(wrong_state(
+                        record,
+                        "the guest has arrived; only the departure can be changed",
+                    ));
+                }
+                house.admit_other_stay(first.room_type, stay, first.stay)?;
+                house.price(stay, &party, first.room_type).await?.total
+            }
+            None => record.total,
+        };
+        Ok(Plan {
+            rows: self.new_places(record, change, &live, &occupancies).await?,
+            room_type: first.room_type,
+            stay: new_stay.unwrap_or(first.stay),
+            party,
+            total,
+        })
+    }
+
+    /// A place for every row: its own room when that is free, otherwise another one of the type.
+    async fn new_places(
+        &self,
+        record: &Record,
+        change: &BookingChange,
+        live: &[&Row],
+        occupancies: &[Occupancy],
+    ) -> Result<Vec<(Row, RowChange)>> {
+        for (from, _) in &change.rooms {
+            if !live.iter().any(|row| row.room.number == *from) {
+                return Err(Error::field_invalid(
+                    codes::PMS_INVALID_REQUEST,
+                    "room",
+                    "the booking has no room of this number",
+                ));
+            }
+        }
+        let mut rows = Vec::new();
+        let mut given = HashSet::new();
+        for (row, occupancy) in live.iter().zip(occupancies) {
+            let stay = change.stay.unwrap_or(row.stay);
+            let wanted = change
+                .room_for(&row.room.number)
+                .filter(|number| **number != *row.room.number);
+            let stays_alone = wanted.is_none() && self.is_alone(row, &row.room, stay).await?;
+            let room = if stays_alone {
+                None
+            } else {
+                let read = self
+                    .provider
+                    .free_rooms(record.hotel, row.room_type, stay)
+                    .await?;
+                let fits = |room: &Room| {
+                    !given.contains(&room.id) && wanted.is_none_or(|number| room.number == number)
+                };
+                let room = read.into_iter().find(fits);
+                Some(room.ok_or_else(|| sold_out("no room is free for this change; nothing was changed"))?)
+            };
+            given.insert(room.as_ref().map_or(row.room.id, |room| room.id));
+            let row_change = RowChange {
+                room,
+                stay: (stay != row.stay).then_some(stay),
+                occupancy: (*occupancy != row.occupancy).then(|| occupancy.clone()),
+                moved: None,
+            };
+            if row_change != RowChange::default() {
+                rows.push(((*row).clone(), row_change));
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Whether nobody but the row has the room in these nights.
+    async fn is_alone(&self, row: &Row, room: &Room, stay: Stay) -> Result<bool> {
+        if room.id == row.room.id && row.stay.covers(stay) {
+            return Ok(true);
+        }
+        let on_room = self
+            .patience
+            .persist(|| self.provider.rows_on(room.id, stay))
+            .await?;
+        Ok(on_room.iter().all(|other| other.id == row.id))
+    }
+
+    /// Writes the plan, looks, and puts everything back when it cannot stay.
+    async fn carry_out(&self, record: &Record, plan: &Plan, known: &mut KeyRecord) -> Result<Booking> {
+        let mut written = Vec::new();
+        let mut failure = None;
+        for (row, change) in &plan.rows {
+            written.push(row);
+            if let Err(error) = self.write_row(record.id, row.id, change).await {
+                failure = Some(error);
+                break;
+            }
+        }
+        if failure.is_none() {
+            failure = self.refusal(record, plan).await.err();
+        }
+        if let Some(failure) = failure {
+            self.put_back(record, &written, known)
+                .await
+                .map_err(|cause| half_changed(record, cause))?;
+            return Err(failure);
+        }
+        let now = self
+            .patience
+            .persist(|| self.existing(record.id))
+            .await
+            .map_err(|cause| half_changed(record, cause))?;
+        answer(&now, Created::FoundAgain)
+    }
+
+    /// Looks at what was written, and sets the price.
+    async fn refusal(&self, record: &Record, plan: &Plan) -> Result<()> {
+        for (row, change) in plan.movers() {
+            let room = change.room.as_ref().unwrap_or(&row.room);
+            let stay = change.stay.unwrap_or(row.stay);
+            let read = || self.provider.rows_on(room.id, stay);
+            let on_room = self.patience.persist(read).await?;
+            if on_room.iter().any(|other| other.booking != record.id) {
+                return Err(sold_out(
+                    "somebody took the room at the same time; nothing was changed",
+                ));
+            }
+        }
+        if plan.total == record.total {
+            return Ok(());
+        }
+        let now = self.patience.persist(|| self.existing(record.id)).await?;
+        self.write_total(&now, plan.total).await
+    }
+
+    /// Sets the price, and reads whether it is set: some systems fail after they did it.
+    async fn write_total(&self, record: &Record, total: Money) -> Result<()> {
+        let lost = |error: &Error| error.is(codes::PMS_OUTCOME_UNKNOWN);
+        let mut pauses = self.patience.pauses();
+        loop {
+            match self.provider.set_total(record, total).await {
+                Ok(()) => {}
+                Err(error) if lost(&error) => {}
+                Err(error) => return Err(error),
+            }
+            let now = self.patience.persist(|| self.existing(record.id)).await?;
+            if now.total == total {
+                return Ok(());
+            }
+            match pauses.next() {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => return Err(price_changed(total, now.total)),
+            }
+        }
+    }
+
+    /// Writes a row. Writing the same again is harmless, so a lost answer may be followed by another try.
+    pub(super) async fn write_row(&self, booking: BookingId, row: u64, change: &RowChange) -> Result<()> {
+        let lost = |error: &Error| error.is(codes::PMS_OUTCOME_UNKNOWN);
+        let write = || self.provider.change_row(booking, row, change);
+        self.patience.persist_while(lost, write).await
+    }
+
+    /// Gives every row the place and the booking the price that it had.
+    async fn put_back(&self, record: &Record, written: &[&Row], known: &mut KeyRecord) -> Result<()> {
+        let again = |error: &Error| error.is_retryable() || error.is(codes::PMS_OUTCOME_UNKNOWN);
+        for row in written {
+            let before = RowChange {
+                room: Some(row.room.clone()),
+                stay: Some(row.stay),
+                occupancy: Some(row.occupancy.clone()),
+                moved: None,
+            };
+            let write = || self.provider.change_row(record.id, row.id, &before);
+            self.patience.persist_while(again, write).await?;
+        }
+        let now = self.patience.persist(|| self.existing(record.id)).await?;
+        if now.total != record.total {
+            self.write_total(&now, record.total).await?;
+        }
+        // The old place was free for a moment. Whoever came has it.
+        if let Some(key) = &record.key
+            && record.rows.iter().all(|row| row.state != RowState::CheckedIn)
+            && self.secure(now, key, known, Look::First).await?.is_none()
+        {
+            return Err(sold_out("somebody else has the room that this booking had"));
+        }
+        Ok(())
+    }
+}
+
+/// The guests of each row after the change.
+fn occupancies(change: &BookingChange, live: &[&Row]) -> Result<Vec<Occupancy>> {
+    match &change.party {
+        Some(party) if party.each_room().len() != live.len() => Err(Error::field_invalid(
+            codes::PMS_INVALID_REQUEST,
+            "party",
+            "must have as many rooms as the booking; book further rooms, or cancel the booking",
+        )),
+        Some(party) => Ok(party.each_room().to_vec()),
+        None => Ok(live.iter().map(|row| row.occupancy.clone()).collect()),
+    }
+}
+
+pub(super) fn wrong_state(record: &Record, message: &'static str) -> Error {
+    Error::new(codes::PMS_WRONG_STATE, message)
+        .with("booking", record.id)
+        .with("status", record.status())
+}
+
+fn price_changed(quoted: Money, current: Money) -> Error {
+    Error::new(
+        codes::PMS_PRICE_CHANGED,
+        "the price is not the one that was quoted; nothing was changed",
+    )
+    .with("quoted", quoted)
+    .with("current", current)
+}
+
+fn half_changed(record: &Record, cause: Error) -> Error {
+    Error::new(
+        codes::PMS_OUTCOME_UNKNOWN,
+        "the booking may be half changed; ask for the same change again, or look at it in the system",
+    )
+    .with("booking", record.id)
+    .caused_by(cause)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::join;
+
+    use super::super::fixture::{World, request, room, stay};
+    use super::super::{MockCollision, MockFault, MockOperation, PmsClient};
+    use super::*;
+
+    fn longer() -> (Stay, BookingChange) {
+        let stay = Stay::parse("2027-03-10", "2027-03-13").unwrap();
+        (stay, BookingChange::new().with_stay(stay))
+    }
+
+    async fn book(process: &PmsClient, key: &str) -> Booking {
+        let request = request(key, stay(), room(2));
+        process.book(&request, None).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_change_whose_answers_were_lost_is_made_once_and_whole() {
+        let world = World::new();
+        let process = world.process();
+        let booking = book(&process, "lost").await;
+        for fault in [MockFault::TimeoutBeforeWrite, MockFault::TimeoutAfterWrite] {
+            world.mock.script(MockOperation::Place, fault, 1);
+            world.mock.script(MockOperation::Price, fault, 1);
+        }
+        let (stay, change) = longer();
+        let changed = process.modify(booking.id, &change).await.unwrap();
+        assert_eq!(
+            (changed.stay, changed.total.to_string()),
+            (stay, "3900.00 USD".into())
+        );
+    }
+
+    #[tokio::test]
+    async fn a_change_whose_price_cannot_be_set_is_taken_back() {
+        let world = World::new();
+        let process = world.process();
+        let booking = book(&process, "priceless").await;
+        world.mock.script(MockOperation::Price, MockFault::Unavailable, 1);
+        let error = process.modify(booking.id, &longer().1).await.unwrap_err();
+        assert!(error.is(codes::PMS_UNAVAILABLE), "{error}");
+        let now = process.booking(booking.id).await.unwrap().unwrap();
+        assert_eq!((now.stay, now.total), (booking.stay, booking.total));
+    }
+
+    #[tokio::test]
+    async fn a_change_that_cannot_be_taken_back_either_is_unknown() {
+        let world = World::new();
+        let process = world.process();
+        let booking = book(&process, "half").await;
+        world.mock.script(MockOperation::Price, MockFault::Unavailable, 1);
+        let (change, price) = (longer().1, world.mock.clone());
+        world.mock.set_gap(50);
+        let (answer, ()) = join(process.modify(booking.id, &change), async {
+            for _ in 0..20 {
+                tokio::task::yield_now().await;
+            }
+            // The row is being written now; whatever is written after it fails.
+            price.script(MockOperation::Place, MockFault::Unavailable, 100);
+        })
+        .await;
+        let error = answer.unwrap_err();
+        assert!(error.is(codes::PMS_OUTCOME_UNKNOWN), "{error}");
+        assert_eq!(error.fact("booking"), Some(booking.id.to_string().as_str()));
+    }
+
+    #[tokio::test]
+    async fn a_change_into_a_night_that_somebody_takes_meanwhile_leaves_no_room_to_two() {
+        for collision in [MockCollision::BackOrder, MockCollision::DoubleBook] {
+            let world = World::new();
+            let (first, second) = (world.process(), world.process());
+            let booking = book(&first, "first").await;
+            world
+                .occupy(Stay::parse("2027-03-12", "2027-03-13").unwrap(), 4)
+                .await;
+            world.mock.set_collision(collision);
+            world.mock.set_gap(200);
+            let last_room = request("last", Stay::parse("2027-03-12", "2027-03-13").unwrap(), room(1));
+            let change = longer().1;
+            let (changed, booked) =
+                join(first.modify(booking.id, &change), second.book(&last_room, None)).await;
+            assert!(changed.is_err() || booked.is_err(), "{changed:?} {booked:?}");
+            assert_eq!(world.mock.double_booked_nights(), 0, "{collision:?}");
+            let now = first.booking(booking.id).await.unwrap().unwrap();
+            match changed {
+                Ok(changed) => assert_eq!(now, changed),
+                Err(error) => {
+                    assert!(error.is(codes::PMS_SOLD_OUT), "{error}");
+                    assert_eq!((now.stay, now.total), (booking.stay, booking.total));
+                }
+            }
+        }
+    }
+}

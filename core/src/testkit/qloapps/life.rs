@@ -1,0 +1,210 @@
+//! What the shop does with bookings that exist: rows are overwritten, prices are set, guests and accounts are kept.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
+use serde_json::{Value, json};
+
+use super::http::Response;
+use super::service::{dies, errors, refuses};
+use super::shop::{NEVER, Shop, amount, cents, local};
+use crate::Stay;
+
+impl Shop {
+    /// Overwrites a row, without any check. An unknown one is `None`.
+    pub(super) fn overwrite(
+        &mut self,
+        id: u64,
+        fields: impl IntoIterator<Item = (String, String)>,
+        now: DateTime<Utc>,
+    ) -> Option<Value> {
+        let row = self.rows.get_mut(&id)?;
+        for (name, text) in fields {
+            let Some(value) = row.get_mut(&name) else { continue };
+            *value = match value {
+                Value::Number(_) => json!(text.parse::<u64>().unwrap_or(0)),
+                _ => json!(text),
+            };
+        }
+        row["date_upd"] = json!(local(now));
+        Some(Value::Object(row.clone()))
+    }
+
+    /// `PUT bookings/{id}` with the rooms as they are: only the price changes. Other rooms are refused here as in a
+    /// full house, because nothing but the price is asked for.
+    pub(super) fn reprice(&mut self, path: &str, body: &str, now: DateTime<Utc>) -> Result<Value, Response> {
+        let body: Value = serde_json::from_str(body).map_err(|_| dies())?;
+        let booking = body.get("booking").ok_or_else(dies)?;
+        let associations = &booking["associations"];
+        let id = booking["id"]
+            .as_u64()
+            .ok_or_else(|| refuses("id is required with PUT requests."))?;
+        if path.parse() != Ok(id) || !self.orders.contains_key(&id) {
+            return Err(refuses("Booking not found."));
+        }
+        let asked = associations["room_types"].as_array().cloned().unwrap_or_default();
+        if asked.is_empty() {
+            return Err(refuses("Rooms not found in the request."));
+        }
+        let email = associations["customer_detail"]["email"]
+            .as_str()
+            .unwrap_or_default();
+        if email.is_empty() {
+            return Err(refuses("Customer not found."));
+        }
+        let mut wanted = BTreeMap::new();
+        for rooms in &asked {
+            let date = |name: &str| rooms[name].as_str().unwrap_or_default().to_owned();
+            let stay = Stay::parse(&date("checkin_date"), &date("checkout_date"))
+                .map_err(|_| refuses("Invalid check in and check out dates in the request"))?;
+            let key = (rooms["id_room_type"].as_u64(), stay.check_in(), stay.check_out());
+            *wanted.entry(key).or_insert(0) += rooms["number_of_rooms"].as_u64().unwrap_or(0);
+        }
+        let theirs: Vec<u64> = self.live_rows_of(id).collect();
+        let mut rooms = BTreeMap::new();
+        for row in &theirs {
+            let row = &self.rows[row];
+            let stay = stay_of(row);
+            let key = (row["id_product"].as_u64(), stay.check_in(), stay.check_out());
+            *rooms.entry(key).or_insert(0) += 1;
+        }
+        if wanted != rooms {
+            return Err(refuses("Requested room(s) not available"));
+        }
+        self.overwrite_customer(&associations["customer_detail"]);
+        let total = &associations["price_details"]["total_price_with_tax"];
+        let total: Decimal = total.to_string().parse().unwrap_or_default();
+        if total >= Decimal::ONE {
+            self.set_total(id, &theirs, total);
+        }
+        self.orders.get_mut(&id).unwrap()["date_upd"] = json!(local(now));
+        Ok(json!({"booking": {"id": id, "id_property": 1, "currency": "USD", "id_language": 1}}))
+    }
+
+    /// A higher price scales the rooms up, a lower one is a discount.
+    fn set_total(&mut self, id: u64, rows: &[u64], total: Decimal) {
+        let sum = |shop: &Self, name: &str| -> Decimal {
+            rows.iter().map(|row| decimal(&shop.rows[row][name])).sum()
+        };
+        let before = sum(self, "total_price_tax_incl");
+        if total > before {
+            let scale = total / before;
+            for row in rows {
+                let row = self.rows.get_mut(row).unwrap();
+                for name in ["total_price_tax_excl", "total_price_tax_incl"] {
+                    row[name] = json!(amount(cents(decimal(&row[name]) * scale)));
+                }
+            }
+        }
+        let discount = (before - total).max(Decimal::ZERO);
+        let net = sum(self, "total_price_tax_excl");
+        let order = self.orders.get_mut(&id).unwrap();
+        order["total_paid_tax_excl"] = json!(amount(net));
+        order["total_discounts"] = json!(amount(discount));
+        for name in ["total_paid_tax_incl", "total_paid"] {
+            order[name] = json!(amount(total));
+        }
+    }
+
+    fn live_rows_of(&self, order: u64) -> impl Iterator<Item = u64> {
+        let theirs = move |row: &serde_json::Map<String, Value>| {
+            row["id_order"] == json!(order)
+                && row["is_refunded"] == json!(0)
+                && row["is_back_order"] == json!(0)
+        };
+        self.rows
+            .iter()
+            .filter(move |(_, row)| theirs(row))
+            .map(|(id, _)| *id)
+    }
+
+    fn overwrite_customer(&mut self, detail: &Value) {
+        let guest = ["firstname", "lastname", "email", "phone"]
+            .map(|name| detail[name].as_str().unwrap_or_default().to_owned());
+        let known = self
+            .customers
+            .iter_mut()
+            .find(|(_, known)| known[2].eq_ignore_ascii_case(&guest[2]));
+        if let Some((_, known)) = known {
+            *known = guest;
+        }
+    }
+
+    /// `POST customers`. The same address is accepted again and again.
+    pub(super) fn add_customer(
+        &mut self,
+        fields: &std::collections::HashMap<String, String>,
+    ) -> Result<Value, Response> {
+        let required = |name: &str| {
+            fields
+                .get(name)
+                .filter(|text| !text.is_empty())
+                .cloned()
+                .ok_or_else(|| errors(400, 41, &format!("parameter \"{name}\" required")))
+        };
+        required("passwd")?;
+        let guest = [
+            required("firstname")?,
+            required("lastname")?,
+            required("email")?,
+            fields.get("phone").cloned().unwrap_or_default(),
+        ];
+        if guest[3].is_empty() {
+            return Err(errors(400, 85, "Validation error: \"Phone is required field.\""));
+        }
+        let id = self.customers.len() as u64 + 1;
+        self.customers.insert(id, guest.clone());
+        Ok(
+            json!({"customer": {"id": id.to_string(), "firstname": guest[0], "lastname": guest[1],
+            "email": guest[2], "phone": guest[3], "passwd": "0".repeat(32), "secure_key": "0".repeat(32)}}),
+        )
+    }
+
+    /// One line for each row, with the price that the row had when it was last priced.
+    pub(super) fn order_details(&self) -> Vec<Value> {
+        let line = |(id, row): (&u64, &serde_json::Map<String, Value>)| {
+            let nights = stay_of(row).nights();
+            json!({"id": id, "id_order": row["id_order"], "product_id": row["id_product"], "id_order_invoice": 0,
+                "product_name": row["room_type_name"], "product_quantity": nights, "is_booking_product": 1,
+                "total_price_tax_incl": row["total_price_tax_incl"],
+                "total_price_tax_excl": row["total_price_tax_excl"]})
+        };
+        self.rows.iter().map(line).collect()
+    }
+
+    /// The hotel takes money, as the front desk does.
+    pub(super) fn pay(&mut self, order: u64, sum: Decimal, now: DateTime<Utc>) {
+        let id = self.payments.len() as u64 + 1;
+        let reference = self.orders[&order]["reference"].clone();
+        self.payments.push(
+            json!({"id": id, "order_reference": reference, "id_currency": 1, "amount": amount(sum),
+            "payment_method": "Card", "payment_type": 2, "conversion_rate": "1.000000",
+            "transaction_id": format!("pi_{id}"), "date_add": local(now)}),
+        );
+    }
+
+    /// The hotel makes an invoice over everything.
+    pub(super) fn invoice(&mut self, order: u64, now: DateTime<Utc>) {
+        let id = self.invoices.len() as u64 + 1;
+        let of = &self.orders[&order];
+        self.invoices.push(
+            json!({"id": id, "id_order": order, "number": id, "delivery_number": 0,
+            "delivery_date": NEVER, "total_paid_tax_excl": of["total_paid_tax_excl"],
+            "total_paid_tax_incl": of["total_paid_tax_incl"], "date_add": local(now)}),
+        );
+    }
+}
+
+/// The nights of a row.
+pub(super) fn stay_of(row: &serde_json::Map<String, Value>) -> Stay {
+    let date = |name: &str| row[name].as_str().unwrap()[..10].to_owned();
+    Stay::parse(&date("date_from"), &date("date_to")).unwrap()
+}
+
+fn decimal(value: &Value) -> Decimal {
+    value
+        .as_str()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_default()
+}
