@@ -17,6 +17,7 @@ mod limits;
 mod limits_python;
 mod lock_cancelling;
 mod lock_crowds;
+mod lock_replicas;
 mod lock_sets;
 mod locks;
 mod main_job;

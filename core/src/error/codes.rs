@@ -143,6 +143,8 @@ codes! {
     LOCKS_LOST = "locks.lost", Conflict, Never;
     /// The hold was extended as often as it may be.
     LOCKS_MAX_EXTENSIONS = "locks.max_extensions", Exhausted, Never;
+    /// Too few replicas had the lock in time; it was given back.
+    LOCKS_NOT_REPLICATED = "locks.not_replicated", Unavailable, Backoff;
     /// The owner of a lock has entered it as often as it may.
     LOCKS_TOO_MANY_ENTRIES = "locks.too_many_entries", Exhausted, Never;
     /// The resource has more live holds than can be kept.

@@ -132,6 +132,10 @@ impl LockGuard {
     /// # Errors
     /// `redis.*`.
     pub async fn release(mut self) -> Result<Release> {
+        self.give_back().await
+    }
+
+    pub(super) async fn give_back(&mut self) -> Result<Release> {
         let outcome = self.held.named.release_held(&self.held).await;
         self.released = outcome.is_ok();
         outcome

@@ -11,7 +11,7 @@ use tokio::sync::broadcast;
 use super::model::{LockName, LockState, Release};
 use super::store::{
     Attempt, Beat, CLAIM, Extension, Found, Grant, HandOver, LIFE, Lease, LockKey, LockStore, MAX_ENTRIES,
-    RETENTION, Released, Renewal, Wake, Wakes,
+    RETENTION, Released, Renewal, Replicas, Wake, Wakes,
 };
 use crate::clock::SharedClock;
 use crate::error::Result;
@@ -399,6 +399,15 @@ impl LockStore for MemoryLocks {
             Ok(Found { answer, expired })
         };
         renewals.iter().map(one).collect()
+    }
+
+    async fn extend_replicated(
+        &self,
+        renewals: &[Renewal<'_>],
+        _: Replicas,
+    ) -> Result<(Vec<Found<Extension>>, u32)> {
+        let answers = self.extend(renewals).await;
+        Ok((answers.into_iter().collect::<Result<_>>()?, 0))
     }
 
     async fn release(&self, key: &LockKey, token: &str, process: &str) -> Result<Found<HandOver>> {

@@ -111,7 +111,8 @@ impl LockManager {
     /// releases, and dropping the future gives the claim up in the background; neither leaves a lock behind.
     ///
     /// # Errors
-    /// `locks.contended` (facts `holder`, `remaining_ms`, `position`) when the wait is over; `locks.too_many_entries`
+    /// `locks.contended` (facts `holder`, `remaining_ms`, `position`) when the wait is over; `locks.not_replicated`
+    /// (facts `wanted`, `reached`) when too few [replicas](AcquireOptions::replicas) had it; `locks.too_many_entries`
     /// for an owner who has [entered](AcquireOptions::reentrant) 64 times; `locks.invalid_name`,
     /// `locks.invalid_duration`, `locks.invalid_owner` with the field; `redis.*`; `posada.closed`.
     pub async fn acquire(&self, name: &str, options: &AcquireOptions) -> Result<LockGuard> {

@@ -70,6 +70,8 @@ pub struct AcquireOptions {
     pub(super) tenant: Option<TenantId>,
     pub(super) reentrant: bool,
     pub(super) audit_misses: bool,
+    pub(super) replicas: u32,
+    pub(super) replicas_within: Duration,
 }
 
 impl AcquireOptions {
@@ -79,6 +81,8 @@ impl AcquireOptions {
     pub const MAX_TTL: Duration = Duration::from_hours(24);
     /// Longest wait.
     pub const MAX_WAIT: Duration = Duration::from_hours(1);
+    /// Longest time to wait for replicas.
+    pub const MAX_REPLICAS_WITHIN: Duration = Duration::from_secs(10);
 
     /// 30 seconds to live, no wait, no extension by itself, this process as the owner, no tenant.
     pub fn new() -> Self {
@@ -91,6 +95,8 @@ impl AcquireOptions {
             tenant: None,
             reentrant: false,
             audit_misses: false,
+            replicas: 0,
+            replicas_within: Duration::from_secs(1),
         }
     }
 
@@ -154,9 +160,31 @@ impl AcquireOptions {
         self
     }
 
+    /// Answers a granted lock only when so many replicas of Redis have it (none by default), so that it outlives a
+    /// failover to one of them. Too few [in time](Self::replicas_within) is `locks.not_replicated`, and the lock is
+    /// given back. In memory there are no replicas.
+    ///
+    /// It costs a second round trip on a connection of its own, because Redis holds up everything that comes behind
+    /// such a wait on the same connection. Extensions and releases do not wait for replicas.
+    #[must_use]
+    pub fn replicas(mut self, count: u32) -> Self {
+        self.replicas = count;
+        self
+    }
+
+    /// How long to wait for [replicas](Self::replicas): from 1 ms to 10 seconds, 1 second by default. The time counts
+    /// against the lock's own, and not against its `wait`.
+    #[must_use]
+    pub fn replicas_within(mut self, within: Duration) -> Self {
+        self.replicas_within = within;
+        self
+    }
+
     pub(super) fn check(&self) -> Result<()> {
         check_duration("ttl", self.ttl, Self::MIN_TTL, Self::MAX_TTL)?;
         check_duration("wait", self.wait, Duration::ZERO, Self::MAX_WAIT)?;
+        let (least, most) = (Duration::from_millis(1), Self::MAX_REPLICAS_WITHIN);
+        check_duration("replicas_within", self.replicas_within, least, most)?;
         check_duration("max_hold", self.max_hold, Self::MIN_TTL, Duration::MAX)?;
         if let Some(owner) = &self.owner {
             check_owner("owner", owner)?;
@@ -286,6 +314,14 @@ mod tests {
             (AcquireOptions::new().wait(second * 4000), "wait"),
             (AcquireOptions::new().max_hold(Duration::ZERO), "max_hold"),
             (AcquireOptions::new().owner(""), "owner"),
+            (
+                AcquireOptions::new().replicas_within(Duration::ZERO),
+                "replicas_within",
+            ),
+            (
+                AcquireOptions::new().replicas_within(second * 11),
+                "replicas_within",
+            ),
             (AcquireOptions::new().owner("a\0"), "owner"),
             (AcquireOptions::new().reentrant(true), "owner"),
         ] {

@@ -13,7 +13,10 @@ use super::guard::{Held, LockGuard};
 use super::holding::{Holding, keep_noting};
 use super::keeper::Keeper;
 use super::model::{AcquireOptions, LockName, LockState, LossCause, MAX_REASON_BYTES, Release, check_text};
-use super::store::{Attempt, Beat, Extension, Grant, Lease, LockKey, LockStore, Released, Renewal};
+use super::store::{
+    Attempt, Beat, Extension, Found, Grant, Lease, LockKey, LockStore, Released, Renewal, Replicas,
+};
+use super::together;
 use super::waiting::Waiting;
 use crate::clock::SharedClock;
 use crate::error::{Error, Result, codes};
@@ -83,8 +86,8 @@ impl Named {
         let granted = Claim::new(self, key, options, audited)
             .pursue(options.wait)
             .await?;
-        let guard = self.admit(granted, options);
-        self.keep(&guard, options);
+        let mut guard = self.admit(granted, options);
+        together::finish(self, std::slice::from_mut(&mut guard), options).await?;
         Ok(guard)
     }
 
@@ -243,28 +246,35 @@ impl Named {
 
     /// Extends locks in one call. It is not audited: automatic extension would fill the table with nothing new.
     pub(super) async fn extend_all(&self, locks: &[(&Held, Duration)]) -> Vec<Result<Extension>> {
-        let renewals: Vec<_> = locks
-            .iter()
-            .map(|(held, ttl)| Renewal {
-                key: &held.key,
-                token: &held.token,
-                ttl: *ttl,
-            })
-            .collect();
+        let renewals = renewals(locks);
         let answers = self.0.store.extend(&renewals).await;
         let each = locks.iter().zip(answers);
-        each.map(|((held, _), answer)| {
-            let found = answer?;
-            self.note_expired(&held.key, found.expired.as_ref());
-            let result = match &found.answer {
-                Extension::Extended(_) => "success",
-                Extension::Lost => "failed",
-            };
-            count("extend", result);
-            metrics::counter!(names::LOCK_EXTENSIONS_TOTAL, "result" => result).increment(1);
-            Ok(found.answer)
-        })
-        .collect()
+        each.map(|((held, _), answer)| Ok(self.open_extension(&held.key, answer?)))
+            .collect()
+    }
+
+    /// Extends locks, and waits until replicas have them; answers also how many do.
+    pub(super) async fn extend_replicated(
+        &self,
+        locks: &[(&Held, Duration)],
+        replicas: Replicas,
+    ) -> Result<(Vec<Extension>, u32)> {
+        let renewals = renewals(locks);
+        let (answers, reached) = self.0.store.extend_replicated(&renewals, replicas).await?;
+        let each = locks.iter().zip(answers);
+        let opened = each.map(|((held, _), found)| self.open_extension(&held.key, found));
+        Ok((opened.collect(), reached))
+    }
+
+    fn open_extension(&self, key: &LockKey, found: Found<Extension>) -> Extension {
+        self.note_expired(key, found.expired.as_ref());
+        let result = match &found.answer {
+            Extension::Extended(_) => "success",
+            Extension::Lost => "failed",
+        };
+        count("extend", result);
+        metrics::counter!(names::LOCK_EXTENSIONS_TOTAL, "result" => result).increment(1);
+        found.answer
     }
 
     /// Releases what a guard held. That somebody else holds the lock by now means that ours had expired.
@@ -365,6 +375,15 @@ impl Named {
             details,
         });
     }
+}
+
+fn renewals<'a>(locks: &[(&'a Held, Duration)]) -> Vec<Renewal<'a>> {
+    let renewal = |(held, ttl): &(&'a Held, Duration)| Renewal {
+        key: &held.key,
+        token: &held.token,
+        ttl: *ttl,
+    };
+    locks.iter().map(renewal).collect()
 }
 
 fn count(operation: &'static str, result: &'static str) {

@@ -1,18 +1,20 @@
 //! Named locks in Redis: one script per step, all keys of a lock in one slot.
 
+use std::collections::HashMap;
+use std::time::Duration;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use futures_util::future::join_all;
-use std::time::Duration;
+use futures_util::future::{join_all, try_join_all};
 
 use super::model::{LockName, LockState, Release};
 use super::store::{
-    Attempt, Beat, Extension, Found, Grant, HandOver, Lease, LockKey, LockStore, Released, Renewal, Wake,
-    Wakes,
+    Attempt, Beat, Extension, Found, Grant, HandOver, Lease, LockKey, LockStore, Released, Renewal, Replicas,
+    Wake, Wakes,
 };
 use crate::backends::redis::keys::{self, LockKeys};
 use crate::backends::redis::{Call, Event, Failure, Redis, Script, Subscription};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::tenants::TenantId;
 
 /// A script; `first` is the part of it for its common case.
@@ -68,8 +70,7 @@ impl RedisLocks {
         with_keys(self.redis.script(script), key)
     }
 
-    /// Extends locks that share a server.
-    async fn extend_together(&self, renewals: &[Renewal<'_>]) -> Vec<Result<Found<Extension>>> {
+    fn extension(&self, renewals: &[&Renewal<'_>]) -> Call<'_> {
         let mut call = self.redis.script(&EXTEND);
         for renewal in renewals {
             call = with_keys(call, renewal.key);
@@ -77,14 +78,28 @@ impl RedisLocks {
         for renewal in renewals {
             call = call.arg(renewal.token).arg(millis(renewal.ttl));
         }
-        let failure = match call.read::<Vec<String>>().await {
-            Ok(answers) if answers.len() == renewals.len() * 3 => {
-                return answers.as_chunks::<3>().0.iter().map(read_extension).collect();
-            }
+        call
+    }
+
+    /// Extends locks that share a slot.
+    async fn extend_together(&self, renewals: &[&Renewal<'_>]) -> Vec<Result<Found<Extension>>> {
+        let failure = match self.extension(renewals).read::<Vec<String>>().await {
+            Ok(answers) if answers.len() == renewals.len() * 3 => return read_extensions(&answers).collect(),
             Ok(_) => Failure::Unexpected("not as many answers as locks".to_owned()),
             Err(failure) => failure,
         };
         renewals.iter().map(|_| Err(failure.clone().into())).collect()
+    }
+
+    /// The places of these renewals, those together that one call may have.
+    fn batches(&self, renewals: &[Renewal<'_>]) -> Vec<Vec<usize>> {
+        let mut by_part: HashMap<_, Vec<_>> = HashMap::new();
+        for (place, renewal) in renewals.iter().enumerate() {
+            let part = self.redis.part(&keys_of(renewal.key).lease);
+            by_part.entry(part).or_default().push(place);
+        }
+        let batches = by_part.values().flat_map(|places| places.chunks(BATCH));
+        batches.map(<[usize]>::to_vec).collect()
     }
 }
 
@@ -103,6 +118,10 @@ fn read_grant(answer: &[String]) -> Result<Found<Grant>> {
         ),
         _ => Err(unexpected("locks.acquire")),
     }
+}
+
+fn read_extensions(answers: &[String]) -> impl Iterator<Item = Result<Found<Extension>>> {
+    answers.as_chunks::<3>().0.iter().map(read_extension)
 }
 
 fn read_extension([outcome, lease, expired]: &[String; 3]) -> Result<Found<Extension>> {
@@ -140,8 +159,9 @@ impl LockStore for RedisLocks {
     }
 
     fn share_a_step(&self, keys: &[&LockKey]) -> bool {
-        let leases: Vec<_> = keys.iter().map(|key| keys_of(key).lease).collect();
-        self.redis.share_a_slot(&leases)
+        let mut parts = keys.iter().map(|key| self.redis.part(&keys_of(key).lease));
+        let first = parts.next();
+        parts.all(|part| Some(part) == first)
     }
 
     async fn acquire_together(&self, attempts: &[Attempt<'_>], whole: bool) -> Result<Vec<Found<Grant>>> {
@@ -181,10 +201,37 @@ impl LockStore for RedisLocks {
     }
 
     async fn extend(&self, renewals: &[Renewal<'_>]) -> Vec<Result<Found<Extension>>> {
-        // On a cluster each lock has a slot of its own; the calls to one node share their round trip.
-        let size = if self.redis.is_cluster() { 1 } else { BATCH };
-        let calls = renewals.chunks(size).map(|some| self.extend_together(some));
-        join_all(calls).await.into_iter().flatten().collect()
+        // On a cluster a script has one slot. The calls to one node are sent together and share their round trip.
+        let batches = self.batches(renewals);
+        let calls = batches.iter().map(async |places| {
+            let some: Vec<_> = places.iter().filter_map(|&place| renewals.get(place)).collect();
+            self.extend_together(&some).await
+        });
+        let answers = join_all(calls).await.into_iter().flatten();
+        let mut answers: Vec<_> = batches.iter().flatten().zip(answers).collect();
+        answers.sort_by_key(|(place, _)| **place);
+        answers.into_iter().map(|(_, answer)| answer).collect()
+    }
+
+    async fn extend_replicated(
+        &self,
+        renewals: &[Renewal<'_>],
+        replicas: Replicas,
+    ) -> Result<(Vec<Found<Extension>>, u32)> {
+        let batches = self.batches(renewals);
+        let calls = batches.iter().map(async |places| {
+            let some: Vec<_> = places.iter().filter_map(|&place| renewals.get(place)).collect();
+            let call = self.extension(&some);
+            let (answers, reached): (Vec<String>, u32) =
+                call.replicated(replicas.count, replicas.within).await?;
+            let found: Vec<_> = read_extensions(&answers).collect::<Result<_>>()?;
+            Ok::<_, Error>((places.iter().zip(found), reached))
+        });
+        let answers = try_join_all(calls).await?;
+        let fewest = answers.iter().map(|(_, reached)| *reached).min().unwrap_or(0);
+        let mut found: Vec<_> = answers.into_iter().flat_map(|(found, _)| found).collect();
+        found.sort_by_key(|(place, _)| **place);
+        Ok((found.into_iter().map(|(_, one)| one).collect(), fewest))
     }
 
     async fn release(&self, key: &LockKey, token: &str, process: &str) -> Result<Found<HandOver>> {
@@ -344,7 +391,14 @@ fn unexpected(what: &str) -> crate::error::Error {
 
 #[cfg(test)]
 mod tests {
+    use crate::backends::redis::LONGEST_WAIT;
+    use crate::locks::AcquireOptions;
     use crate::locks::store::{CLAIM, LIFE, MAX_ENTRIES, RETENTION};
+
+    #[test]
+    fn no_wait_for_replicas_is_longer_than_the_connection_allows() {
+        assert_eq!(AcquireOptions::MAX_REPLICAS_WITHIN, LONGEST_WAIT);
+    }
 
     #[test]
     fn the_scripts_know_the_same_times_as_the_service() {

@@ -60,6 +60,13 @@ pub(crate) struct Renewal<'a> {
     pub(crate) ttl: Duration,
 }
 
+/// How many replicas are to have a grant, and how long to wait for them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Replicas {
+    pub(crate) count: u32,
+    pub(crate) within: Duration,
+}
+
 /// A grant, live or past.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Lease {
@@ -168,6 +175,14 @@ pub(crate) trait LockStore: Send + Sync + 'static {
 
     /// Lets locks live longer, each by itself; answers as many, in the same order.
     async fn extend(&self, renewals: &[Renewal<'_>]) -> Vec<Result<Found<Extension>>>;
+
+    /// As [`extend`](Self::extend), and waits until so many replicas have it; answers also how many do, of the lock
+    /// that the fewest have.
+    async fn extend_replicated(
+        &self,
+        renewals: &[Renewal<'_>],
+        replicas: Replicas,
+    ) -> Result<(Vec<Found<Extension>>, u32)>;
 
     /// Ends the grant, the offer or the wait of this token, and hands the lock to the first waiter.
     async fn release(&self, key: &LockKey, token: &str, process: &str) -> Result<Found<HandOver>>;

@@ -6,11 +6,13 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use futures_util::future::join_all;
+
 use super::claim::{Claim, may_pass};
 use super::guard::LockGuard;
 use super::model::{AcquireOptions, LockName};
 use super::named::Named;
-use super::store::LockKey;
+use super::store::{LockKey, Replicas};
 use crate::error::{Error, Result, codes};
 
 /// Most locks of one request; a script must not keep the server for long.
@@ -84,10 +86,57 @@ async fn take(named: &Named, keys: Vec<LockKey>, options: &AcquireOptions) -> Re
     if passed() > options.ttl / 12 {
         extend(named, &guards, options.ttl).await?;
     }
-    for guard in &guards {
+    finish(named, &mut guards, options).await?;
+    Ok(guards)
+}
+
+/// What comes after the grants: replicas get them, and they extend themselves, if the options say so.
+pub(super) async fn finish(named: &Named, guards: &mut [LockGuard], options: &AcquireOptions) -> Result<()> {
+    if options.replicas > 0
+        && let Err(error) = replicate(named, guards, options).await
+    {
+        for released in join_all(guards.iter_mut().map(LockGuard::give_back)).await {
+            if let Err(failure) = released {
+                tracing::warn!(%failure, "a lock without its replicas will be given back in the background");
+            }
+        }
+        return Err(error);
+    }
+    for guard in guards {
         named.keep(guard, options);
     }
-    Ok(guards)
+    Ok(())
+}
+
+/// Waits until replicas have these grants. The extension is what is waited for: it is written after every grant,
+/// whoever's step made that, and on the connection that waits.
+async fn replicate(named: &Named, guards: &[LockGuard], options: &AcquireOptions) -> Result<()> {
+    let replicas = Replicas {
+        count: options.replicas,
+        within: options.replicas_within,
+    };
+    let locks: Vec<_> = guards
+        .iter()
+        .map(|guard| (&**guard.held(), options.ttl))
+        .collect();
+    let sent = named.instant();
+    let (answers, reached) = named.extend_replicated(&locks, replicas).await?;
+    for (guard, extension) in guards.iter().zip(answers) {
+        guard.held().extended(extension, options.ttl, sent)?;
+        guard.ensure_held()?;
+    }
+    if reached >= options.replicas {
+        return Ok(());
+    }
+    let error = Error::new(
+        codes::LOCKS_NOT_REPLICATED,
+        "too few replicas had the lock in time",
+    );
+    let lock = guards.first().map_or("", |guard| guard.held().key.name.as_str());
+    Err(error
+        .with("lock", lock)
+        .with("wanted", options.replicas)
+        .with("reached", reached))
 }
 
 /// Keeps locks alive while another is waited for; ends when one of them is lost.

@@ -40,6 +40,7 @@ pub async fn suite(locks: &LockManager, prefix: &str) {
     a_fence_is_never_accepted_after_a_higher_one(locks, &format!("{prefix}-fence")).await;
     held_locks_are_listed_by_tenant(locks, prefix).await;
     a_place_in_the_queue_is_told(locks, &format!("{prefix}-place")).await;
+    a_lock_without_enough_replicas_is_given_back(locks, &format!("{prefix}-replicas")).await;
     bad_requests_name_their_field(locks).await;
 }
 
@@ -486,6 +487,24 @@ async fn a_place_in_the_queue_is_told(locks: &LockManager, name: &str) {
     let refused = locks.acquire(name, &options().wait(SHORT)).await.unwrap_err();
     assert_eq!(refused.fact("position"), Some("2"));
     assert!(refused.fact("remaining_ms").is_some());
+}
+
+/// Neither memory nor the servers of these suites have a thousand replicas.
+async fn a_lock_without_enough_replicas_is_given_back(locks: &LockManager, name: &str) {
+    let safe = options().replicas(1000).replicas_within(Duration::from_millis(1));
+    let refused = locks.acquire(name, &safe).await.unwrap_err();
+    assert!(
+        refused.is(codes::LOCKS_NOT_REPLICATED) && refused.is_retryable(),
+        "{refused}"
+    );
+    assert_eq!(refused.fact("wanted"), Some("1000"));
+    assert_eq!(locks.inspect(None, name).await.unwrap(), None);
+    let pair = [&*format!("{{{name}}}a"), &*format!("{{{name}}}b")];
+    let refused = locks.acquire_all(&pair, &safe).await.unwrap_err();
+    assert!(refused.is(codes::LOCKS_NOT_REPLICATED), "{refused}");
+    for name in pair {
+        assert_eq!(locks.inspect(None, name).await.unwrap(), None);
+    }
 }
 
 async fn bad_requests_name_their_field(locks: &LockManager) {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
+use redis::cluster_routing::{Route, SingleNodeRoutingInfo, SlotAddr};
 use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Pipeline,
@@ -172,6 +173,22 @@ impl Link {
         };
         self.timeouts.store(0, Ordering::Relaxed);
         outcome.and_then(Value::extract_error)
+    }
+
+    /// Runs commands in one piece on the server that has this key.
+    pub(super) async fn send_to_owner(
+        &self,
+        commands: &redis::Pipeline,
+        key: &[u8],
+    ) -> Result<Vec<Value>, RedisError> {
+        let count = commands.len();
+        match self.connection.clone() {
+            Connection::Node(mut node) => node.req_packed_commands(commands, 0, count).await,
+            Connection::Cluster(mut cluster) => {
+                let owner = SingleNodeRoutingInfo::SpecificNode(Route::with_key(key, SlotAddr::Master));
+                cluster.route_pipeline(commands.clone(), 0, count, owner).await
+            }
+        }
     }
 
     /// Notes a command without an answer. Says whether the connection should be given up.

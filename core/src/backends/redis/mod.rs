@@ -13,6 +13,7 @@ mod failure;
 pub(crate) mod keys;
 mod link;
 mod pubsub;
+mod replicated;
 mod script;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,6 +27,8 @@ use tokio::time::timeout;
 
 pub(crate) use failure::{Effect, Failure};
 pub(crate) use pubsub::{Event, Subscription};
+#[cfg(test)]
+pub(crate) use replicated::LONGEST_WAIT;
 pub(crate) use script::{Call, Script};
 
 use crate::error::Result as ApiResult;
@@ -33,6 +36,7 @@ use crate::settings::{RedisSettings, RedisTopology};
 use crate::task::Tasks;
 use link::{Connector, Link, Request};
 use pubsub::PubSub;
+use replicated::Replicated;
 
 /// A handle to Redis. Clones share one connection (per node).
 #[derive(Clone)]
@@ -47,6 +51,7 @@ struct Inner {
     is_cluster: bool,
     tasks: Tasks,
     pubsub: PubSub,
+    replicated: Replicated,
 }
 
 /// A running attempt to connect, which any number of callers await.
@@ -63,6 +68,7 @@ impl Redis {
             command_timeout: settings.command_timeout,
             is_cluster: matches!(settings.topology, RedisTopology::Cluster(_)),
             pubsub: PubSub::new(connector.clone(), settings.connect_timeout, tasks.clone()),
+            replicated: Replicated::new(settings)?,
             connector,
             tasks,
         })))
@@ -73,11 +79,9 @@ impl Redis {
         self.0.is_cluster
     }
 
-    /// Whether one script may have all these keys.
-    pub(crate) fn share_a_slot(&self, keys: &[String]) -> bool {
-        let mut slots = keys.iter().map(Slot::for_key);
-        let first = slots.next();
-        !self.is_cluster() || slots.all(|slot| Some(slot) == first)
+    /// The part of the server that has this key: scripts may have all keys of one part.
+    pub(crate) fn part(&self, key: &str) -> Option<Slot> {
+        self.0.is_cluster.then(|| Slot::for_key(key))
     }
 
     /// Asks the server for a sign of life.

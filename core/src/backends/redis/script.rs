@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use redis::{Cmd, FromRedisValue, ToRedisArgs};
 use sha1::{Digest, Sha1};
@@ -78,6 +79,32 @@ impl<'a> Call<'a> {
     /// Runs a script that must not run twice. A lost answer is [`Failure::OutcomeUnknown`].
     pub(crate) async fn write<T: FromRedisValue>(self) -> Result<T, Failure> {
         self.run(Effect::Write).await
+    }
+
+    /// Runs a script that may run twice without harm, and waits until so many replicas have what it wrote; answers
+    /// also how many do. Cancel-safe. It has a connection of its own.
+    pub(crate) async fn replicated<T: FromRedisValue>(
+        self,
+        replicas: u32,
+        within: Duration,
+    ) -> Result<(T, u32), Failure> {
+        if self.redis.0.tasks.is_closed() {
+            return Err(Failure::Closed);
+        }
+        self.redis.0.replicated.run(&self, replicas, within).await
+    }
+
+    pub(super) fn by_hash(&self) -> Cmd {
+        self.command("EVALSHA", self.script.hash())
+    }
+
+    pub(super) fn by_text(&self) -> Cmd {
+        self.command("EVAL", self.script.source)
+    }
+
+    /// What says which server of a cluster it is for.
+    pub(super) fn first_key(&self) -> &[u8] {
+        self.keys.first().map_or(&[], Vec::as_slice)
     }
 
     async fn run<T: FromRedisValue>(self, effect: Effect) -> Result<T, Failure> {
