@@ -71,6 +71,24 @@ fn get(plain: &MultiplexedConnection, key: &str, times: usize) -> contest::Opera
     })
 }
 
+/// Two calls of a script that does nothing.
+async fn empty_scripts(plain: &MultiplexedConnection) -> contest::Operation {
+    let mut load = redis::cmd("SCRIPT");
+    load.arg("LOAD").arg("return 1");
+    let hash: String = load.query_async(&mut plain.clone()).await.unwrap();
+    let plain = plain.clone();
+    operation(move |_| {
+        let (mut plain, hash) = (plain.clone(), hash.clone());
+        async move {
+            for _ in 0..2 {
+                let mut call = redis::cmd("EVALSHA");
+                let answer: i64 = call.arg(&hash).arg(0).query_async(&mut plain).await.unwrap();
+                black_box(answer);
+            }
+        }
+    })
+}
+
 async fn auth() {
     const KEY: &str = "c0ffee5ecret0123456789abcdef0123456789abcdef";
     const PASSWORD: &str = "el loro pinta mapas de cobre";
@@ -330,6 +348,14 @@ async fn sessions(posada: &Posada, plain: &MultiplexedConnection) {
 async fn locks(posada: &Posada, plain: &MultiplexedConnection) {
     let run = unique("lock");
     for tasks in TASKS {
+        contest::awaited(
+            "for comparison: two empty scripts, against two GETs",
+            "the least that two scripts cost",
+            tasks,
+            empty_scripts(plain).await,
+            get(plain, "nothing", 2),
+        )
+        .await;
         let (posada, run) = (posada.clone(), run.clone());
         contest::awaited(
             "lock acquire and release, against two GETs",
