@@ -214,29 +214,39 @@ impl Worker {
 }
 
 /// Notices when this process stands still, by a thread that should run every few milliseconds.
-struct Watch(Arc<AtomicU64>);
+struct Watch {
+    started: Instant,
+    /// When that thread ran last, and the longest pause between two of its runs, in microseconds.
+    seen: Arc<(AtomicU64, AtomicU64)>,
+}
 
 impl Watch {
     fn start() -> Self {
-        let longest = Arc::new(AtomicU64::new(0));
-        let seen = longest.clone();
+        let (started, seen) = (Instant::now(), Arc::<(AtomicU64, AtomicU64)>::default());
+        let watched = seen.clone();
         std::thread::spawn(move || {
-            let mut last = Instant::now();
+            let (last, longest) = &*watched;
             loop {
                 std::thread::sleep(Duration::from_millis(5));
-                seen.fetch_max(
-                    u64::try_from(last.elapsed().as_micros()).unwrap(),
-                    Ordering::Relaxed,
-                );
-                last = Instant::now();
+                let now = micros_since(started);
+                longest.fetch_max(now - last.load(Ordering::Relaxed), Ordering::Relaxed);
+                last.store(now, Ordering::Relaxed);
             }
         });
-        Self(longest)
+        Self { started, seen }
     }
 
+    /// The longest pause so far. After one, other threads may run before the one that watches; so the pause that it
+    /// has not ended yet counts too.
     fn longest_stall(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        let (last, longest) = &*self.seen;
+        let running = micros_since(self.started).saturating_sub(last.load(Ordering::Relaxed));
+        longest.load(Ordering::Relaxed).max(running)
     }
+}
+
+fn micros_since(start: Instant) -> u64 {
+    u64::try_from(start.elapsed().as_micros()).unwrap()
 }
 
 /// The machine's wall clock, which the server on the same machine reads too.
