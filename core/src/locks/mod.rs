@@ -254,14 +254,18 @@ impl LockManager {
 
     /// Holds several stays, all of them or none, and answers them in the order of the requests.
     ///
-    /// They are taken one after the other in the order of their resources. When one is refused, those that this call
-    /// made are released again; holds that the same conversation had before stay, with their quantity. For a moment
-    /// others may be refused because of holds that are then given up.
+    /// * In memory and on one server, a Sentinel group included: in one indivisible step. A refusal changes nothing.
+    /// * On a cluster, where resources live on different servers: one after the other in the order of their
+    ///   resources. When one is refused, those that this call made are released again before it answers, and for a
+    ///   moment others may be refused because of them. A hold that the same conversation had before stays, with the
+    ///   quantity that this call gave it.
     ///
-    /// When Redis is down in the middle, what was held so far ends by its time to live. Cancel-safe, in the same way.
+    /// At most 100. When Redis is down in the middle, what was held so far ends by its time to live at the latest.
+    /// Owned until it is answered: dropping the future releases in the background what it made.
     ///
     /// # Errors
-    /// As [`hold_stay`](Self::hold_stay), with the fact `resource` for the one that was refused.
+    /// As [`hold_stay`](Self::hold_stay), with the facts `resource` and `nights` of the one that was refused;
+    /// `locks.invalid_quantity` (field `requests`) for more than 100.
     pub async fn hold_stays(&self, requests: &[StayHold]) -> Result<Vec<Hold>> {
         self.holds.hold_all(requests).await
     }

@@ -336,6 +336,8 @@ async fn several_stays_are_held_together_or_not_at_all(locks: &LockManager, tena
         .await
         .unwrap_err();
     assert_eq!(refused.fact("resource"), Some("room:3"));
+    assert_eq!(refused.fact("nights"), Some("2027-03-10,2027-03-11"));
+    assert!(refused.fact("frees_at").is_some());
     assert!(
         !is_taken(locks, &of("2", "eva")).await,
         "the second room was kept"
@@ -351,6 +353,17 @@ async fn several_stays_are_held_together_or_not_at_all(locks: &LockManager, tena
             .collect::<Vec<_>>(),
         ["room:5", "room:4"]
     );
+    let again = locks.hold_stays(&[of("5", "ana"), of("6", "ana")]).await.unwrap();
+    assert_eq!(again[0].id(), held[0].id());
+    // Two of one resource count together, whoever wants them.
+    let both = [of("7", "ana"), of("7", "eva")];
+    let refused = locks.hold_stays(&both).await.unwrap_err();
+    assert_eq!(refused.fact("resource"), Some("room:7"));
+    assert!(!is_taken(locks, &of("7", "bea")).await, "one of the two was kept");
+    let too_many = vec![of("8", "ana"); 101];
+    let refused = locks.hold_stays(&too_many).await.unwrap_err();
+    assert_eq!(refused.field(), Some("requests"));
+    assert!(locks.hold_stays(&[]).await.unwrap().is_empty());
 }
 
 async fn a_ticket_finds_its_hold(locks: &LockManager, tenant: &TenantId) {

@@ -208,6 +208,38 @@ impl HoldStore for MemoryHolds {
         Ok(self.step(wish.key, |book, now| book.hold(wish, now)))
     }
 
+    fn share_a_step(&self, _: &[&ResourceKey]) -> bool {
+        true
+    }
+
+    async fn hold_together(&self, wishes: &[Wish<'_>]) -> Result<Vec<Step<Held>>> {
+        let now = self.clock.now();
+        let mut books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut steps = Vec::with_capacity(wishes.len());
+        let mut undo: Vec<(&Wish<'_>, Option<Record>)> = Vec::new();
+        for wish in wishes {
+            let book = books.entry(wish.key.clone()).or_default();
+            let expired = book.take_expired(now);
+            let before = book.holds.get(wish.slot).cloned();
+            let answer = book.hold(*wish, now);
+            let is_refused = !matches!(answer, Held::New(_) | Held::Same(_));
+            steps.push(Step { answer, expired, now });
+            if is_refused {
+                // The last first: two of them may be on the same nights.
+                for (wish, before) in undo.into_iter().rev() {
+                    let book = books.entry(wish.key.clone()).or_default();
+                    book.remove(wish.slot);
+                    if let Some(record) = before {
+                        book.insert(record);
+                    }
+                }
+                break;
+            }
+            undo.push((wish, before));
+        }
+        Ok(steps)
+    }
+
     async fn extend(
         &self,
         key: &ResourceKey,

@@ -7,6 +7,7 @@ mod redis;
 mod store;
 mod sweeper;
 mod ticket;
+mod together;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -105,32 +106,12 @@ impl Holds {
         self.0.rules.extension
     }
 
-    pub(super) async fn hold(&self, request: &StayHold) -> Result<Hold> {
-        self.hold_or_find(request).await.map(|(hold, _)| hold)
+    pub(super) async fn hold_all(&self, requests: &[StayHold]) -> Result<Vec<Hold>> {
+        together::hold_all(self, requests).await
     }
 
-    /// All of these holds or none, taken in the order of their resources.
-    pub(super) async fn hold_all(&self, requests: &[StayHold]) -> Result<Vec<Hold>> {
-        requests.iter().try_for_each(StayHold::check)?;
-        let mut sorted: Vec<_> = requests.iter().enumerate().collect();
-        sorted.sort_by_key(|(_, request)| (&request.tenant, &request.resource, request.stay));
-        let mut holds = Vec::with_capacity(requests.len());
-        for (place, request) in sorted {
-            match self.hold_or_find(request).await {
-                Ok((hold, is_new)) => holds.push((place, hold, is_new)),
-                Err(error) => {
-                    for (_, hold, _) in holds.iter().filter(|(_, _, is_new)| *is_new) {
-                        // It ends by its time to live if this fails.
-                        if let Err(failure) = self.release(hold).await {
-                            tracing::warn!(%failure, hold = hold.id(), "a hold of a refused set will expire");
-                        }
-                    }
-                    return Err(error);
-                }
-            }
-        }
-        holds.sort_by_key(|(place, _, _)| *place);
-        Ok(holds.into_iter().map(|(_, hold, _)| hold).collect())
+    pub(super) async fn hold(&self, request: &StayHold) -> Result<Hold> {
+        self.hold_or_find(request).await.map(|(hold, _)| hold)
     }
 
     /// Finds a hold by its ticket.
@@ -158,44 +139,31 @@ impl Holds {
         if self.0.tasks.is_closed() {
             return Err(task::closed());
         }
-        let key = ResourceKey {
-            tenant: request.tenant.clone(),
-            resource: request.resource.clone(),
-        };
-        let (id, token) = (rng::token(), rng::token());
-        let holder = request
-            .session_id
-            .clone()
-            .map_or_else(|| Holder::Anonymous(id.clone()), Holder::Session);
-        let slot = Slot {
-            stay: request.stay,
-            holder,
-        };
+        let wanted = Wanted::of(request);
         let asked = self.instant();
-        let step = self
-            .0
-            .store
-            .hold(Wish {
-                key: &key,
-                slot: &slot,
-                id: &id,
-                token: &token,
-                user_id: request.user_id.as_deref(),
-                quantity: request.quantity,
-                capacity: request.capacity,
-                ttl: request.ttl.unwrap_or(self.0.rules.ttl),
-            })
-            .await?;
-        let (answer, now) = self.open(&key, step);
+        let step = self.0.store.hold(wanted.wish(request, self)).await?;
+        self.made(request, &wanted, step, asked)
+    }
+
+    /// Takes the answer to a request that was sent then; answers also whether the hold is new.
+    fn made(
+        &self,
+        request: &StayHold,
+        wanted: &Wanted,
+        step: Step<Held>,
+        asked: Instant,
+    ) -> Result<(Hold, bool)> {
+        let Wanted { key, slot, .. } = wanted;
+        let (answer, now) = self.open(key, step);
         let is_new = matches!(answer, Held::New(_));
         let record = match answer {
             Held::New(record) => {
                 count("acquire", "success");
                 self.note(
-                    &key,
+                    key,
                     &record.slot,
                     AuditEvent::Acquired,
-                    acquired_details(&key, &record),
+                    acquired_details(key, &record),
                 );
                 record
             }
@@ -204,7 +172,7 @@ impl Holds {
                 record
             }
             Held::Taken { nights, frees_at } => {
-                return Err(self.taken(request, &key, &slot, &nights, frees_at, now));
+                return Err(self.taken(request, key, slot, &nights, frees_at, now));
             }
             Held::Full => {
                 count("acquire", "full");
@@ -217,7 +185,7 @@ impl Holds {
             }
         };
         if self.0.sweeper.expect(
-            &key,
+            key,
             asked + (record.expires_at - now).to_std().unwrap_or_default(),
         ) {
             let holds = self.clone();
@@ -225,7 +193,7 @@ impl Holds {
                 .tasks
                 .run_until_closed(async move { sweeper::run(&holds).await });
         }
-        Ok((Hold::new(self.clone(), key, record, asked, now), is_new))
+        Ok((Hold::new(self.clone(), key.clone(), record, asked, now), is_new))
     }
 
     pub(super) async fn list(
@@ -369,37 +337,25 @@ impl Holds {
     }
 
     async fn release(&self, hold: &Hold) -> Result<Release> {
-        let step = self
-            .0
-            .store
-            .release(hold.key(), hold.slot(), hold.token())
-            .await?;
-        let (answer, _) = self.open(hold.key(), step);
-        match answer {
-            Ended::Done(release, record) => {
-                if let Some(record) = record {
-                    self.note(
-                        hold.key(),
-                        hold.slot(),
-                        AuditEvent::Released,
-                        ended_details(&record),
-                    );
-                }
-                count(
-                    "release",
-                    if release == Release::Released {
-                        "success"
-                    } else {
-                        "not_found"
-                    },
-                );
-                Ok(release)
-            }
-            Ended::NotOwner => {
-                count("release", "not_owner");
-                Err(not_owner(hold))
-            }
+        match self.end(hold.key(), hold.slot(), hold.token()).await? {
+            Ended::Done(release, _) => Ok(release),
+            Ended::NotOwner => Err(not_owner(hold)),
         }
+    }
+
+    async fn end(&self, key: &ResourceKey, slot: &Slot, token: &str) -> Result<Ended> {
+        let step = self.0.store.release(key, slot, token).await?;
+        let (answer, _) = self.open(key, step);
+        let result = match &answer {
+            Ended::Done(Release::Released, _) => "success",
+            Ended::Done(..) => "not_found",
+            Ended::NotOwner => "not_owner",
+        };
+        count("release", result);
+        if let Ended::Done(_, Some(record)) = &answer {
+            self.note(key, slot, AuditEvent::Released, ended_details(record));
+        }
+        Ok(answer)
     }
 
     /// Takes a step's answer and audits the holds that it found ended.
@@ -451,6 +407,46 @@ impl Holds {
             tenant: key.tenant.clone(),
             details,
         });
+    }
+}
+
+/// What a request asks for, under names that are chosen before it is sent.
+struct Wanted {
+    key: ResourceKey,
+    slot: Slot,
+    id: String,
+    token: String,
+}
+
+impl Wanted {
+    fn of(request: &StayHold) -> Self {
+        let id = rng::token();
+        let session = request.session_id.clone();
+        Self {
+            key: ResourceKey {
+                tenant: request.tenant.clone(),
+                resource: request.resource.clone(),
+            },
+            slot: Slot {
+                stay: request.stay,
+                holder: session.map_or_else(|| Holder::Anonymous(id.clone()), Holder::Session),
+            },
+            id,
+            token: rng::token(),
+        }
+    }
+
+    fn wish<'a>(&'a self, request: &'a StayHold, holds: &Holds) -> Wish<'a> {
+        Wish {
+            key: &self.key,
+            slot: &self.slot,
+            id: &self.id,
+            token: &self.token,
+            user_id: request.user_id.as_deref(),
+            quantity: request.quantity,
+            capacity: request.capacity,
+            ttl: request.ttl.unwrap_or(holds.0.rules.ttl),
+        }
     }
 }
 

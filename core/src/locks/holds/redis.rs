@@ -30,6 +30,18 @@ macro_rules! script {
 }
 
 static HOLD: Script = script!("holds.hold", first "hold_free.lua", "hold.lua");
+/// The script of one hold as a function, whose parameter takes the place of `ARGV`.
+static HOLD_ALL: Script = Script::new(
+    "holds.hold_all",
+    concat!(
+        include_str!("layout.lua"),
+        include_str!("book.lua"),
+        "local function hold(ARGV)\n",
+        include_str!("hold.lua"),
+        "end\n",
+        include_str!("hold_all.lua"),
+    ),
+);
 static EXTEND: Script = script!("holds.extend", "extend.lua");
 static CONFIRM: Script = script!("holds.confirm", "confirm.lua");
 static MOVE: Script = script!("holds.move", "move.lua");
@@ -45,14 +57,16 @@ pub(crate) struct RedisHolds {
 /// A flat list of slot and record.
 type Records = Vec<String>;
 
+/// Outcome, record, nights, the earliest end, now, expired.
+type HeldAnswer = (String, String, String, String, String, Records);
+
 impl RedisHolds {
     pub(crate) fn new(redis: Redis) -> Self {
         Self { redis }
     }
 
     fn call(&self, script: &'static Script, key: &ResourceKey) -> Call<'_> {
-        let tenant = key.tenant.as_ref().map(AsRef::as_ref);
-        let HoldKeys { book, ends } = keys::holds(tenant, key.resource.kind(), &key.resource.id());
+        let HoldKeys { book, ends } = keys_of(key);
         self.redis.script(script).key(book).key(ends)
     }
 
@@ -75,36 +89,28 @@ impl RedisHolds {
 #[async_trait]
 impl HoldStore for RedisHolds {
     async fn hold(&self, wish: Wish<'_>) -> Result<Step<Held>> {
-        let (outcome, record, nights, frees_at, now, expired): (
-            String,
-            String,
-            String,
-            String,
-            String,
-            Records,
-        ) = self
-            .call(&HOLD, wish.key)
-            .arg(slot_text(wish.slot))
-            .arg(wish.id)
-            .arg(wish.token)
-            .arg(wish.user_id.unwrap_or(""))
-            .arg(wish.quantity)
-            .arg(wish.capacity)
-            .arg(millis(wish.ttl))
-            .arg(MAX_HOLDS)
-            .read()
-            .await?;
-        let answer = match outcome.as_str() {
-            "new" => Held::New(read_record(wish.slot.clone(), &record)?),
-            "same" => Held::Same(read_record(wish.slot.clone(), &record)?),
-            "full" => Held::Full,
-            "taken" => Held::Taken {
-                nights: read_nights(&nights)?,
-                frees_at: read_optional_moment(&frees_at)?,
-            },
-            _ => return Err(unexpected("answer")),
-        };
-        step(answer, &now, &expired)
+        let answer = with_wish(self.call(&HOLD, wish.key), wish).read().await?;
+        read_held(wish, answer)
+    }
+
+    fn share_a_step(&self, keys: &[&ResourceKey]) -> bool {
+        let mut parts = keys.iter().map(|key| self.redis.part(&keys_of(key).book));
+        let first = parts.next();
+        parts.all(|part| Some(part) == first)
+    }
+
+    async fn hold_together(&self, wishes: &[Wish<'_>]) -> Result<Vec<Step<Held>>> {
+        let mut call = self.redis.script(&HOLD_ALL);
+        for wish in wishes {
+            let HoldKeys { book, ends } = keys_of(wish.key);
+            call = call.key(book).key(ends);
+        }
+        for wish in wishes {
+            call = with_wish(call, *wish);
+        }
+        let answers: Vec<HeldAnswer> = call.read().await?;
+        let each = wishes.iter().zip(answers);
+        each.map(|(wish, answer)| read_held(*wish, answer)).collect()
     }
 
     async fn extend(
@@ -206,6 +212,39 @@ impl HoldStore for RedisHolds {
         let (now, expired, next): (String, Records, String) = self.call(&SWEEP, key).read().await?;
         step(read_optional_moment(&next)?, &now, &expired)
     }
+}
+
+fn keys_of(key: &ResourceKey) -> HoldKeys {
+    let tenant = key.tenant.as_ref().map(AsRef::as_ref);
+    keys::holds(tenant, key.resource.kind(), &key.resource.id())
+}
+
+fn with_wish<'a>(call: Call<'a>, wish: Wish<'_>) -> Call<'a> {
+    call.arg(slot_text(wish.slot))
+        .arg(wish.id)
+        .arg(wish.token)
+        .arg(wish.user_id.unwrap_or(""))
+        .arg(wish.quantity)
+        .arg(wish.capacity)
+        .arg(millis(wish.ttl))
+        .arg(MAX_HOLDS)
+}
+
+fn read_held(
+    wish: Wish<'_>,
+    (outcome, record, nights, frees_at, now, expired): HeldAnswer,
+) -> Result<Step<Held>> {
+    let answer = match outcome.as_str() {
+        "new" => Held::New(read_record(wish.slot.clone(), &record)?),
+        "same" => Held::Same(read_record(wish.slot.clone(), &record)?),
+        "full" => Held::Full,
+        "taken" => Held::Taken {
+            nights: read_nights(&nights)?,
+            frees_at: read_optional_moment(&frees_at)?,
+        },
+        _ => return Err(unexpected("answer")),
+    };
+    step(answer, &now, &expired)
 }
 
 fn step<T>(answer: T, now: &str, expired: &[String]) -> Result<Step<T>> {

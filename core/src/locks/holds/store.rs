@@ -150,6 +150,13 @@ pub(crate) trait HoldStore: Send + Sync + 'static {
     /// Holds the nights if every one of them has enough units left.
     async fn hold(&self, wish: Wish<'_>) -> Result<Step<Held>>;
 
+    /// Whether holds of these resources can be made in one step.
+    fn share_a_step(&self, keys: &[&ResourceKey]) -> bool;
+
+    /// Makes holds in one step, in this order: all of them or none. Answers one by one up to the first that is
+    /// refused; then those before it were undone, quantities that had been changed included.
+    async fn hold_together(&self, wishes: &[Wish<'_>]) -> Result<Vec<Step<Held>>>;
+
     /// Prolongs a hold.
     async fn extend(
         &self,

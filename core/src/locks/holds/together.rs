@@ -1,0 +1,194 @@
+//! Several holds at once: all of them or none.
+
+use std::time::Duration;
+
+use super::model::StayHold;
+use super::store::{Ended, Held};
+use super::{Hold, Holds, Wanted};
+use crate::error::{Error, Result, codes};
+use crate::locks::model::Release;
+use crate::task;
+
+/// Most holds of one request; a script must not keep the server for long.
+const MOST: usize = 100;
+
+/// How long after a lost request its clean-up looks a second time, in case the clean-up overtook the request.
+const SECOND_LOOK: Duration = Duration::from_secs(1);
+
+/// Makes these holds, and answers them in the same order.
+pub(super) async fn hold_all(holds: &Holds, requests: &[StayHold]) -> Result<Vec<Hold>> {
+    if requests.len() > MOST {
+        let what = "must be at most 100";
+        return Err(Error::field_invalid(
+            codes::LOCKS_INVALID_QUANTITY,
+            "requests",
+            what,
+        ));
+    }
+    requests.iter().try_for_each(StayHold::check)?;
+    if holds.0.tasks.is_closed() {
+        return Err(task::closed());
+    }
+    let mut sorted: Vec<_> = requests.iter().enumerate().collect();
+    sorted.sort_by_key(|(_, request)| (&request.tenant, &request.resource, request.stay));
+    let parts = sorted.iter().map(|(_, request)| Part {
+        wanted: Wanted::of(request),
+        traces: Traces::Nothing,
+    });
+    let mut set = Set {
+        holds: holds.clone(),
+        parts: parts.collect(),
+    };
+    let in_order: Vec<_> = sorted.iter().map(|(_, request)| *request).collect();
+    let made = match set.make(&in_order).await {
+        Ok(made) => made,
+        Err(error) => {
+            set.give_back().await;
+            return Err(error);
+        }
+    };
+    set.parts.clear();
+    let mut placed: Vec<_> = sorted.iter().map(|(place, _)| *place).zip(made).collect();
+    placed.sort_by_key(|(place, _)| *place);
+    Ok(placed.into_iter().map(|(_, hold)| hold).collect())
+}
+
+/// The parts of one request. What it has made is taken back when it is dropped: a caller who goes away leaves nothing.
+/// Tokens were chosen before anything was sent, and a hold that was there before has another one.
+struct Set {
+    holds: Holds,
+    parts: Vec<Part>,
+}
+
+struct Part {
+    wanted: Wanted,
+    traces: Traces,
+}
+
+/// What the server may know of a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Traces {
+    Nothing,
+    Made,
+    /// It was asked for and not answered.
+    Unknown,
+}
+
+impl Set {
+    async fn make(&mut self, requests: &[&StayHold]) -> Result<Vec<Hold>> {
+        let keys: Vec<_> = self.parts.iter().map(|part| &part.wanted.key).collect();
+        if self.holds.0.store.share_a_step(&keys) {
+            self.make_in_one_step(requests).await
+        } else {
+            self.make_in_order(requests).await
+        }
+    }
+
+    async fn make_in_one_step(&mut self, requests: &[&StayHold]) -> Result<Vec<Hold>> {
+        let holds = self.holds.clone();
+        for part in &mut self.parts {
+            part.traces = Traces::Unknown;
+        }
+        let asked = holds.instant();
+        let each = self.parts.iter().zip(requests);
+        let wishes: Vec<_> = each
+            .map(|(part, request)| part.wanted.wish(request, &holds))
+            .collect();
+        let mut steps = holds.0.store.hold_together(&wishes).await?;
+        drop(wishes);
+        let refused = steps.pop_if(|last| !matches!(last.answer, Held::New(_) | Held::Same(_)));
+        let mut answered = self.parts.iter_mut().zip(requests);
+        let Some(refused) = refused else {
+            let made = answered.zip(steps).map(|((part, request), step)| {
+                part.traces = Traces::Made;
+                holds
+                    .made(request, &part.wanted, step, asked)
+                    .map(|(hold, _)| hold)
+            });
+            return made.collect();
+        };
+        for (step, (part, _)) in steps.into_iter().zip(answered.by_ref()) {
+            holds.open(&part.wanted.key, step);
+        }
+        let outcome = answered
+            .next()
+            .map(|(part, request)| holds.made(request, &part.wanted, refused, asked));
+        // The step that refused has undone the rest.
+        for part in &mut self.parts {
+            part.traces = Traces::Nothing;
+        }
+        match outcome {
+            Some(Err(error)) => Err(error),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    async fn make_in_order(&mut self, requests: &[&StayHold]) -> Result<Vec<Hold>> {
+        let holds = self.holds.clone();
+        let mut made = Vec::with_capacity(requests.len());
+        for (part, request) in self.parts.iter_mut().zip(requests) {
+            part.traces = Traces::Unknown;
+            let asked = holds.instant();
+            let step = holds.0.store.hold(part.wanted.wish(request, &holds)).await?;
+            part.traces = Traces::Nothing;
+            let (hold, is_new) = holds.made(request, &part.wanted, step, asked)?;
+            if is_new {
+                part.traces = Traces::Made;
+            }
+            made.push(hold);
+        }
+        Ok(made)
+    }
+
+    /// Releases what is known to be made.
+    async fn give_back(&mut self) {
+        for part in &mut self.parts {
+            if part.traces == Traces::Made && take_back(&self.holds, &part.wanted).await.is_some() {
+                part.traces = Traces::Nothing;
+            }
+        }
+    }
+}
+
+impl Drop for Set {
+    fn drop(&mut self) {
+        let parts = std::mem::take(&mut self.parts).into_iter();
+        let mut left: Vec<_> = parts.filter(|part| part.traces != Traces::Nothing).collect();
+        if left.is_empty() {
+            return;
+        }
+        let holds = self.holds.clone();
+        self.holds.0.tasks.in_background(async move {
+            let mut again = Vec::new();
+            for part in left.drain(..) {
+                let ended = take_back(&holds, &part.wanted).await;
+                if ended != Some(Release::Released) && part.traces == Traces::Unknown || ended.is_none() {
+                    again.push(part.wanted);
+                }
+            }
+            if again.is_empty() {
+                return;
+            }
+            let stopping = holds.0.tasks.stopping();
+            tokio::select! {
+                () = tokio::time::sleep(SECOND_LOOK) => {}
+                () = stopping.cancelled() => {}
+            }
+            for wanted in again {
+                take_back(&holds, &wanted).await;
+            }
+        });
+    }
+}
+
+/// Releases a hold of our token, if there is one; `None` when nobody knows.
+async fn take_back(holds: &Holds, wanted: &Wanted) -> Option<Release> {
+    match holds.end(&wanted.key, &wanted.slot, &wanted.token).await {
+        Ok(Ended::Done(release, _)) => Some(release),
+        Ok(Ended::NotOwner) => Some(Release::AlreadyReleased),
+        Err(failure) => {
+            tracing::warn!(%failure, resource = %wanted.key.resource, "a hold of a given-up set will expire");
+            None
+        }
+    }
+}
