@@ -12,6 +12,7 @@
 mod auth;
 mod flags;
 mod lock_chaos;
+mod lock_clock;
 mod postgres;
 mod redis;
 mod servers;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use redis::{Cmd, FromRedisValue, RedisResult};
 use rustix::process::Signal;
 
+use crate::clock::Clock;
 use crate::ports::Port;
 use crate::process::{Process, Scratch};
 
@@ -22,6 +23,7 @@ struct Own {
     scratch: Scratch,
     port: Port,
     arguments: Vec<String>,
+    clock: Option<Clock>,
 }
 
 impl RedisServer {
@@ -53,6 +55,21 @@ impl RedisServer {
         server.started()
     }
 
+    /// Starts a server whose clock can be [set](Self::move_clock).
+    pub fn start_with_clock() -> Self {
+        let mut server = Self::stopped(Port::free(), &["--save", "", "--appendonly", "no"]);
+        let own = server.own();
+        own.clock = Some(Clock::build(&own.scratch));
+        server.started()
+    }
+
+    /// Moves the server's clock to so many seconds after the real one; negative is before. Every command that is sent
+    /// from then on sees it.
+    pub fn move_clock(&mut self, seconds: i64) {
+        let clock = self.own().clock.as_ref();
+        clock.expect("it was started with a clock").set(seconds);
+    }
+
     fn start_on(port: Port, arguments: &[&str]) -> Self {
         let mut all = vec!["--save", "", "--appendonly", "no"];
         all.extend(arguments);
@@ -70,6 +87,7 @@ impl RedisServer {
                 scratch,
                 port,
                 arguments,
+                clock: None,
             }),
         }
     }
@@ -125,6 +143,9 @@ impl RedisServer {
         command
             .args(&own.arguments)
             .args(["--bind", "127.0.0.1", "--port", &own.port.number().to_string()]);
+        if let Some(clock) = &own.clock {
+            clock.give_to(&mut command);
+        }
         let mut process = Process::start("redis", command, &own.scratch, Signal::TERM);
         process.wait_until_ready(|| {
             ask::<String>(&url, &["PING"])
