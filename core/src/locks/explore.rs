@@ -24,6 +24,8 @@ const TICK: Duration = Duration::from_secs(1);
 const TTL: Duration = Duration::from_secs(2);
 /// So many times a caller begins anew, with a new token.
 const ROUNDS: u8 = 2;
+/// What the token of a second entry ends with.
+const SECOND: &str = "f";
 /// Within so many ticks every live waiter has had its turn: each of the others may let a lease and a life pass first.
 const PATIENCE: u64 = 20;
 
@@ -83,6 +85,14 @@ enum Step {
     Withdraw(usize),
     /// It never does anything again, with or without the lock.
     Die(usize),
+    /// The owner enters the lock that it holds once more.
+    Enter(usize),
+    /// It leaves by the entry that came second; a release leaves by the first.
+    Leave(usize),
+    /// Its process gives a sign of life.
+    Beat(usize),
+    /// Somebody takes the lock away, and its holder hears of it.
+    Force,
     Tick,
 }
 
@@ -103,6 +113,8 @@ struct Caller {
     phase: Phase,
     round: u8,
     late: Option<String>,
+    /// By which entries it holds the lock: the first, the second, or both.
+    entries: [bool; 2],
 }
 
 struct World {
@@ -130,6 +142,7 @@ impl World {
             phase: Phase::Idle,
             round: 0,
             late: None,
+            entries: [false; 2],
         };
         Self {
             clock,
@@ -157,8 +170,29 @@ impl World {
         format!("{:x}{:x}", caller + 10, self.callers[caller].round)
     }
 
-    fn possible(&self) -> Vec<Step> {
+    /// The token of an entry that is open.
+    fn entry(&self, caller: usize) -> String {
+        let token = self.token(caller);
+        match self.callers[caller].entries {
+            [false, true] => token + SECOND,
+            _ => token,
+        }
+    }
+
+    /// What may happen next; with `all`, also what is done to a lock beside asking for it.
+    fn possible(&self, all: bool) -> Vec<Step> {
         let mut steps = vec![Step::Tick];
+        if all {
+            steps.push(Step::Force);
+            for (number, caller) in self.callers.iter().enumerate() {
+                match (caller.phase, caller.entries) {
+                    (Phase::Waiting, _) => steps.push(Step::Beat(number)),
+                    (Phase::Holding { .. }, [true, true]) => steps.push(Step::Leave(number)),
+                    (Phase::Holding { .. }, [true, false]) => steps.push(Step::Enter(number)),
+                    _ => {}
+                }
+            }
+        }
         for (number, caller) in self.callers.iter().enumerate() {
             match caller.phase {
                 Phase::Idle if caller.round < ROUNDS => {
@@ -215,19 +249,37 @@ impl World {
                 self.acquire(&token, true);
             }
             Step::Extend(caller) => {
-                if self.extend(&self.token(caller)) {
+                if self.extend(&self.entry(caller)) {
                     self.callers[caller].phase = self.held();
                 } else {
                     self.begin_anew(caller);
                 }
             }
             Step::ExtendUnheard(caller) => {
-                self.extend(&self.token(caller));
+                self.extend(&self.entry(caller));
+            }
+            Step::Release(caller) if self.callers[caller].entries == [true; 2] => {
+                assert_eq!(self.release(&self.token(caller)), Released::Left);
+                self.callers[caller].entries = [false, true];
             }
             Step::Release(caller) | Step::Withdraw(caller) => {
-                self.release(&self.token(caller));
+                self.release(&self.entry(caller));
                 self.begin_anew(caller);
             }
+            Step::Enter(caller) => {
+                let granted = self.acquire(&(self.token(caller) + SECOND), false);
+                assert!(granted, "its owner did not get in");
+                (self.callers[caller].phase, self.callers[caller].entries) = (self.held(), [true; 2]);
+            }
+            Step::Leave(caller) => {
+                assert_eq!(self.release(&(self.token(caller) + SECOND)), Released::Left);
+                self.callers[caller].entries = [true, false];
+            }
+            Step::Beat(caller) => {
+                let beat = self.store.beat(&self.key, &process(caller)).now_or_never();
+                beat.expect("memory answers at once").unwrap();
+            }
+            Step::Force => self.force(),
             Step::Die(caller) => self.callers[caller].phase = Phase::Gone,
             Step::Tick => {
                 self.clock.pass();
@@ -250,11 +302,35 @@ impl World {
 
     fn learn(&mut self, caller: usize, granted: bool, otherwise: Phase) {
         self.callers[caller].phase = if granted { self.held() } else { otherwise };
+        self.callers[caller].entries = [granted, false];
+    }
+
+    /// Takes the lock away. Whoever believes that it holds it is told, and told all its tokens.
+    fn force(&mut self) {
+        self.was_woken();
+        let found = self.store.force_release(&self.key).now_or_never();
+        let ended = found.expect("memory answers at once").unwrap().answer;
+        let now = self.clock.millis();
+        for caller in 0..self.callers.len() {
+            if !matches!(self.callers[caller].phase, Phase::Holding { until } if until > now) {
+                continue;
+            }
+            let tokens = ended.as_ref().expect("the holder had a lease").token.clone();
+            assert!(tokens.split(',').any(|token| token == self.entry(caller)));
+            let told = std::iter::from_fn(|| self.wakes[caller].next().now_or_never());
+            assert!(
+                told.into_iter().any(|wake| wake == Wake::Forced(tokens.clone())),
+                "not told"
+            );
+            self.begin_anew(caller);
+        }
+        self.was_woken();
     }
 
     fn begin_anew(&mut self, caller: usize) {
         self.callers[caller].phase = Phase::Idle;
         self.callers[caller].round += 1;
+        self.callers[caller].entries = [false; 2];
     }
 
     fn acquire(&mut self, token: &str, waits: bool) -> bool {
@@ -262,23 +338,24 @@ impl World {
         let attempt = Attempt {
             key: &self.key,
             token,
-            owner: token,
+            owner: owner_of(token),
             ttl: TTL,
             process: &process,
             waits,
-            again: false,
+            again: true,
         };
         let found = self.store.acquire(attempt).now_or_never();
         match found.expect("memory answers at once").unwrap().answer {
             Grant::Granted(lease) => {
-                assert_eq!(lease.token, token, "somebody else's grant was answered");
+                let is_ours = lease.token.split(',').any(|one| one == token);
+                assert!(is_ours, "somebody else's grant was answered");
                 let (fence, last) = &self.last;
                 assert!(
-                    lease.fence > *fence || lease.fence == *fence && last == token,
+                    lease.fence > *fence || lease.fence == *fence && last == owner_of(token),
                     "fence {} after {fence}",
                     lease.fence
                 );
-                self.last = (lease.fence, token.to_owned());
+                self.last = (lease.fence, owner_of(token).to_owned());
                 self.queued.remove(token);
                 true
             }
@@ -303,7 +380,7 @@ impl World {
     }
 
     /// Releases, and checks that the next in the queue hears of it: without lost messages nobody waits in vain.
-    fn release(&mut self, token: &str) {
+    fn release(&mut self, token: &str) -> Released {
         let waiting = self.state().map_or(0, |state| state.waiters);
         self.was_woken();
         let process = process(caller_of(token));
@@ -314,6 +391,7 @@ impl World {
             let was_told = self.was_woken() || answer.next.is_some();
             assert!(was_told, "nobody was told although somebody waits");
         }
+        answer.released
     }
 
     /// Whether a message has gone out since this was last asked.
@@ -374,6 +452,11 @@ impl World {
     }
 }
 
+/// A caller's token without the mark of its second entry: callers are owners, too.
+fn owner_of(token: &str) -> &str {
+    token.strip_suffix(SECOND).unwrap_or(token)
+}
+
 fn caller_of(token: &str) -> usize {
     usize::from_str_radix(&token[..1], 16).unwrap() - 10
 }
@@ -399,11 +482,11 @@ fn visit(callers: usize, path: &[Step], seen: &HashSet<u64>) -> Option<u64> {
 }
 
 /// Visits every state that so many callers reach in so many steps; answers how many there are.
-fn explore(callers: usize, depth: usize) -> usize {
+fn explore(callers: usize, depth: usize, all: bool) -> usize {
     let mut seen = HashSet::from([World::new(callers).key()]);
     let mut open = VecDeque::from([Vec::new()]);
     while let Some(path) = open.pop_front() {
-        for step in World::at(callers, &path).possible() {
+        for step in World::at(callers, &path).possible(all) {
             let mut longer: Vec<Step> = path.clone();
             longer.push(step);
             let Some(state) = visit(callers, &longer, &seen) else {
@@ -420,12 +503,26 @@ fn explore(callers: usize, depth: usize) -> usize {
 
 #[test]
 fn two_callers_never_hold_together_and_never_wait_for_ever() {
-    let states = explore(2, 7);
+    let states = explore(2, 7, false);
     assert!(states > 5_000, "only {states} states");
 }
 
 #[test]
 fn three_callers_never_hold_together_and_never_wait_for_ever() {
-    let states = explore(3, 6);
+    let states = explore(3, 6, false);
     assert!(states > 5_000, "only {states} states");
+}
+
+#[test]
+fn two_callers_who_also_enter_again_beat_and_are_forced_out_do_neither() {
+    let states = explore(2, 6, true);
+    println!("{states} states");
+    assert!(states > 5_000, "only {states} states");
+}
+
+#[test]
+fn three_callers_who_also_enter_again_beat_and_are_forced_out_do_neither() {
+    let states = explore(3, 5, true);
+    println!("{states} states");
+    assert!(states > 3_000, "only {states} states");
 }
