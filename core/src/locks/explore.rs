@@ -1,5 +1,7 @@
 //! Everything that a few callers can do to one lock, in every order: an exhaustive search over the memory twin of the
-//! lock scripts, with answers that get lost, requests that arrive late, and callers that die.
+//! lock scripts, with answers that get lost, requests that arrive late, and callers that die; in a second search also
+//! with owners who enter again, signs of life, and releases by force, which has 18,397 states for two callers in six
+//! steps and 6,797 for three in five.
 //!
 //! A state is reached again by repeating its path, so the store needs no way to copy itself. Two paths that lead to
 //! the same store and the same callers are followed once.
@@ -516,13 +518,11 @@ fn three_callers_never_hold_together_and_never_wait_for_ever() {
 #[test]
 fn two_callers_who_also_enter_again_beat_and_are_forced_out_do_neither() {
     let states = explore(2, 6, true);
-    println!("{states} states");
-    assert!(states > 5_000, "only {states} states");
+    assert!(states > 15_000, "only {states} states");
 }
 
 #[test]
 fn three_callers_who_also_enter_again_beat_and_are_forced_out_do_neither() {
     let states = explore(3, 5, true);
-    println!("{states} states");
-    assert!(states > 3_000, "only {states} states");
+    assert!(states > 6_000, "only {states} states");
 }

@@ -3,6 +3,9 @@
 //! Promises:
 //! * One holder at a time per name, while clocks drift by less than a hundredth; for what must hold in any case there
 //!   is the [fence](LockGuard::fence).
+//! * A server's clock may step: forwards, locks and holds end early on the server; backwards, they stay there as much
+//!   longer, and `force_release` helps. A fence does not go back by steps within the week that a lock is remembered,
+//!   and a holder never relies on a lock longer than its own monotonic clock says.
 //! * Waiters are served in the order of arrival. A release hands the lock to the first of them in the same step, and
 //!   tells one process. However many wait, each process has one subscription, and sends one sign of life for all.
 //! * A holder is told when its lock is lost, at its own monotonic deadline, even when Redis is silent.
