@@ -1,7 +1,7 @@
 # `make` lists what there is to do.
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart quickstart-live test lint fmt doc bench servers
+.PHONY: help quickstart quickstart-live test lint fmt doc bench servers wheel develop test-python
 SERVERS := cargo run -q -p posada-tests --bin servers --
 
 help: ## this list
@@ -31,6 +31,15 @@ bench: ## the benchmarks as ratios, on servers started for them (ROWS=locks for 
 	@scripts/install-packages
 	cargo build -q --release -p posada-examples --bin quickstart
 	$(SERVERS) cargo bench -q -p posada-tests --bench ratios -- $(ROWS)
+
+wheel: ## the Python package as users get it, in target/wheels/release
+	PROFILE=release scripts/python-wheel
+
+develop: ## the Python package, quickly built, in a virtual environment under target/
+	@scripts/python-wheel
+
+test-python: develop ## the tests of the Python package, on servers started for them
+	$(SERVERS) scripts/python-tests
 
 servers: ## a shell with all servers running and their URLs in its environment
 	@scripts/install-packages

@@ -156,6 +156,20 @@ impl PosadaBuilder {
     }
 }
 
+impl PosadaBuilder {
+    /// [`build`](Self::build)s the services and makes sure that every server answers, each within its own deadline.
+    /// Cancel-safe: dropping the future leaves nothing connected.
+    ///
+    /// # Errors
+    /// As [`Posada::connect`].
+    pub async fn connect(self) -> Result<Posada> {
+        let posada = self.build()?;
+        tokio::try_join!(posada.ping_postgres(), posada.ping_redis())?;
+        posada.0.flags.connect().await;
+        Ok(posada)
+    }
+}
+
 impl fmt::Debug for PosadaBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PosadaBuilder")
@@ -200,10 +214,7 @@ impl Posada {
     /// `settings.*`, `postgres.*` or `redis.*`. A program that should start although a server is down uses
     /// [`builder`](Self::builder), and asks [`health`](Self::health) later.
     pub async fn connect(settings: Settings) -> Result<Self> {
-        let posada = Self::builder().settings(settings).build()?;
-        tokio::try_join!(posada.ping_postgres(), posada.ping_redis())?;
-        posada.0.flags.connect().await;
-        Ok(posada)
+        Self::builder().settings(settings).connect().await
     }
 
     /// Brings the database to the state that this version needs, and that the Python app can go on using: missing

@@ -1,0 +1,232 @@
+"""The data layer of a multi-tenant hotel backend.
+
+A guest's message needs five answers, and each is one service of a ``Posada``::
+
+    async with posada.Posada.embedded() as p:          # on servers: posada.Posada.from_env()
+        found = await p.tenants.resolve("5491112345678", channel="whatsapp")     # which hotel is it?
+        session = await p.sessions.get_or_create("5491187654321", "whatsapp")    # what was said before?
+        may = p.flags.is_enabled("canary.enabled", tenant="hotel-test")          # may the agent do this?
+        async with await p.locks.acquire("housekeeping:101", wait=5):            # only one at a time
+            ...
+        hotels = await p.pms.hotels()                                            # the hotel's own system
+
+Who may ask all this is the business of ``p.auth``, and how often that of ``p.limits``. Everything that goes wrong is
+a ``PosadaError``. Coroutines are *cancel-safe reads*, *detached* (cancelling loses only the answer), or *owned*
+(cancelling leaves nothing behind); each says which.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+
+from posada import _native
+from posada._checks import Seconds, Whose
+from posada._native import Resolution, Tenant, set_workers, workers
+from posada._posada import Applied, Connecting, Posada
+from posada.auth import (
+    Authenticator,
+    AuthEvent,
+    AuthEvents,
+    AuthOptions,
+    Claims,
+    ClaimsSource,
+    PasswordPolicy,
+    Profile,
+    Role,
+    SignInSession,
+    TokenKind,
+    TokenPair,
+    User,
+    password_violations,
+    role_permissions,
+)
+from posada.errors import (
+    AmbiguousError,
+    ClosedError,
+    ConflictError,
+    DeniedError,
+    ExhaustedError,
+    InternalError,
+    InvalidError,
+    NotFoundError,
+    PosadaError,
+    TimeoutError,
+    UnauthenticatedError,
+    UnavailableError,
+)
+from posada.flags import (
+    DEFAULT_FLAGS,
+    Evaluation,
+    FeatureFlags,
+    Flag,
+    FlagChange,
+    FlagPayload,
+    FlagReason,
+    FlagSnapshot,
+    FlagSource,
+    FlagStatus,
+    FlagVariant,
+    FlagWatch,
+)
+from posada.health import Health
+from posada.limits import Decision, FailurePolicy, RateLimit, RateLimiter, Strategy
+from posada.locks import (
+    AuditEntry,
+    AuditEvent,
+    Hold,
+    HoldState,
+    LockGuard,
+    LockManager,
+    LockState,
+    LossCause,
+    Release,
+    StayHold,
+)
+from posada.pms import (
+    Availability,
+    BookedRoom,
+    Booking,
+    BookingRequest,
+    BookingStatus,
+    Collision,
+    Created,
+    Guest,
+    Hotel,
+    MissingPermission,
+    MockPms,
+    Money,
+    Occupancy,
+    OccupancyLimits,
+    Offer,
+    PmsClient,
+    PmsEvent,
+    PmsEvents,
+    Quote,
+    RoomType,
+    Settle,
+)
+from posada.sessions import ActiveSession, Session, SessionManager
+from posada.settings import VARIABLES, Environment, Pooling, Settings, TlsMode
+from posada.stay import Stay
+from posada.tenants import (
+    BusinessHours,
+    Channel,
+    Identifier,
+    TenantResolver,
+    TenantStats,
+    TenantStatus,
+)
+
+__all__ = [
+    "DEFAULT_FLAGS",
+    "VARIABLES",
+    "ActiveSession",
+    "AmbiguousError",
+    "Applied",
+    "AuditEntry",
+    "AuditEvent",
+    "AuthEvent",
+    "AuthEvents",
+    "AuthOptions",
+    "Authenticator",
+    "Availability",
+    "BookedRoom",
+    "Booking",
+    "BookingRequest",
+    "BookingStatus",
+    "BusinessHours",
+    "Channel",
+    "Claims",
+    "ClaimsSource",
+    "ClosedError",
+    "Collision",
+    "ConflictError",
+    "Connecting",
+    "Created",
+    "Decision",
+    "DeniedError",
+    "Environment",
+    "Evaluation",
+    "ExhaustedError",
+    "FailurePolicy",
+    "FeatureFlags",
+    "Flag",
+    "FlagChange",
+    "FlagPayload",
+    "FlagReason",
+    "FlagSnapshot",
+    "FlagSource",
+    "FlagStatus",
+    "FlagVariant",
+    "FlagWatch",
+    "Guest",
+    "Health",
+    "Hold",
+    "HoldState",
+    "Hotel",
+    "Identifier",
+    "InternalError",
+    "InvalidError",
+    "LockGuard",
+    "LockManager",
+    "LockState",
+    "LossCause",
+    "MissingPermission",
+    "MockPms",
+    "Money",
+    "NotFoundError",
+    "Occupancy",
+    "OccupancyLimits",
+    "Offer",
+    "PasswordPolicy",
+    "PmsClient",
+    "PmsEvent",
+    "PmsEvents",
+    "Pooling",
+    "Posada",
+    "PosadaError",
+    "Profile",
+    "Quote",
+    "RateLimit",
+    "RateLimiter",
+    "Release",
+    "Resolution",
+    "Role",
+    "RoomType",
+    "Seconds",
+    "Session",
+    "SessionManager",
+    "Settings",
+    "Settle",
+    "SignInSession",
+    "Stay",
+    "StayHold",
+    "Strategy",
+    "Tenant",
+    "TenantResolver",
+    "TenantStats",
+    "TenantStatus",
+    "TimeoutError",
+    "TlsMode",
+    "TokenKind",
+    "TokenPair",
+    "UnauthenticatedError",
+    "UnavailableError",
+    "User",
+    "Whose",
+    "__version__",
+    "password_violations",
+    "role_permissions",
+    "set_workers",
+    "workers",
+]
+
+__version__: str = _native.__version__
+
+_SECONDS_AT_EXIT = 3.0
+"""How long the end of the process waits for handles that nobody closed."""
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_native._forked)
+atexit.register(_native._shutdown, _SECONDS_AT_EXIT)

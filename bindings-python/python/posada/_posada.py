@@ -1,0 +1,253 @@
+"""The handle: every service behind one object."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+
+from posada import _native
+from posada.auth import Authenticator, AuthOptions
+from posada.errors import ClosedError
+from posada.flags import FeatureFlags
+from posada.health import Health
+from posada.limits import RateLimiter
+from posada.locks import LockManager
+from posada.pms import MockPms, PmsClient
+from posada.sessions import SessionManager
+from posada.settings import Settings
+from posada.tenants import TenantResolver
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What ``migrate`` did."""
+
+    migrations: tuple[str, ...]
+    """The migrations that were applied now."""
+    version: int
+    """The version of the database after them."""
+
+
+class Posada:
+    """Every service of posada, in memory or on servers. Close it, or use it with ``async with``.
+
+    >>> async with Posada.connect(Settings.from_env()) as p:
+    ...     found = await p.tenants.resolve("5491112345678", channel="whatsapp")
+
+    One handle serves any number of tasks, event loops and threads of one process. It may be made before a fork and
+    used after it, but not both: the first use binds it to its process.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_auth",
+        "_closed",
+        "_default_flags",
+        "_flags",
+        "_limits",
+        "_locks",
+        "_mock_pms",
+        "_native",
+        "_options",
+        "_pms",
+        "_sessions",
+        "_settings",
+        "_tenants",
+    )
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        default_flags: Mapping[str, bool] | None = None,
+        auth_options: AuthOptions | None = None,
+        mock_pms: MockPms | None = None,
+    ) -> None:
+        if not isinstance(settings, Settings):
+            raise TypeError(f"settings: expected posada.Settings, not {type(settings).__name__}")
+        self._settings = settings
+        self._default_flags = None if default_flags is None else [*default_flags.items()]
+        self._options = auth_options
+        self._mock_pms = mock_pms
+        self._native: _native.Handle | None = None
+        self._closed = False
+        self._tenants: TenantResolver | None = None
+        self._sessions: SessionManager | None = None
+        self._flags: FeatureFlags | None = None
+        self._locks: LockManager | None = None
+        self._pms: PmsClient | None = None
+        self._auth: Authenticator | None = None
+        self._limits: RateLimiter | None = None
+
+    @classmethod
+    def embedded(cls) -> Posada:
+        """Everything in memory, with the mock PMS: for a first look, for tests, and for programs without servers."""
+        return cls(Settings.embedded())
+
+    @classmethod
+    def build(
+        cls,
+        settings: Settings,
+        *,
+        default_flags: Mapping[str, bool] | None = None,
+        auth_options: AuthOptions | None = None,
+        mock_pms: MockPms | None = None,
+    ) -> Posada:
+        """A handle that connects when it is first used: for programs that start although a server is down.
+
+        ``default_flags`` are the values of flags that nobody has set. ``mock_pms`` is a mock hotel to book in,
+        whatever the settings say.
+        """
+        return cls(settings, default_flags=default_flags, auth_options=auth_options, mock_pms=mock_pms)
+
+    @classmethod
+    def connect(
+        cls,
+        settings: Settings,
+        *,
+        default_flags: Mapping[str, bool] | None = None,
+        auth_options: AuthOptions | None = None,
+        mock_pms: MockPms | None = None,
+    ) -> Connecting:
+        """A handle whose servers have all answered: ``async with Posada.connect(settings) as p``, or ``await`` it.
+
+        The options are those of ``build``. Raises ``settings.*``, ``postgres.*`` or ``redis.*``.
+        """
+        return Connecting(cls(settings, default_flags=default_flags, auth_options=auth_options, mock_pms=mock_pms))
+
+    @classmethod
+    def from_env(cls) -> Connecting:
+        """``connect`` with the settings of the process's environment."""
+        return cls.connect(Settings.from_env())
+
+    @property
+    def settings(self) -> Settings:
+        """The settings that this handle was made from."""
+        return self._settings
+
+    @property
+    def tenants(self) -> TenantResolver:
+        """Tenants, and whose guest somebody is."""
+        if self._tenants is None:
+            self._tenants = TenantResolver(self._handle())
+        return self._tenants
+
+    @property
+    def sessions(self) -> SessionManager:
+        """Conversations."""
+        if self._sessions is None:
+            self._sessions = SessionManager(self._handle())
+        return self._sessions
+
+    @property
+    def flags(self) -> FeatureFlags:
+        """Feature flags."""
+        if self._flags is None:
+            self._flags = FeatureFlags(self._handle())
+        return self._flags
+
+    @property
+    def locks(self) -> LockManager:
+        """Locks and stay holds."""
+        if self._locks is None:
+            self._locks = LockManager(self._handle())
+        return self._locks
+
+    @property
+    def pms(self) -> PmsClient:
+        """The property management system."""
+        if self._pms is None:
+            self._pms = PmsClient(self._handle())
+        return self._pms
+
+    @property
+    def auth(self) -> Authenticator:
+        """Sign-in."""
+        if self._auth is None:
+            self._auth = Authenticator(self._handle())
+        return self._auth
+
+    @property
+    def limits(self) -> RateLimiter:
+        """Rate limits."""
+        if self._limits is None:
+            self._limits = RateLimiter(self._handle())
+        return self._limits
+
+    async def health(self) -> Health:
+        """Asks every server for a sign of life, each within its own deadline. Never raises ``postgres.*``."""
+        return Health(*await self._handle().health())
+
+    async def migrate(self) -> Applied:
+        """Brings the database to the state that this version needs. Safe to run from every replica at every start.
+
+        In memory there is nothing to do. Detached. Raises ``postgres.migration``; ``postgres.*``.
+        """
+        migrations, version = await self._handle().migrate()
+        return Applied(tuple(migrations), version)
+
+    async def close(self) -> None:
+        """Waits for writes that are under way, flushes the audit, and gives the connections back.
+
+        Every later call raises ``posada.closed``. May be called again.
+
+        Raises ``posada.close_timeout`` when work was still under way at the deadline of the settings.
+        """
+        self._closed = True
+        if self._native is not None:
+            await self._native.close()
+
+    async def __aenter__(self) -> Posada:
+        self._handle()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "unused" if self._native is None else "open"
+        return f"<posada.Posada {state}>"
+
+    def __del__(self) -> None:
+        if getattr(self, "_native", None) is not None and not self._closed:
+            warnings.warn(f"unclosed {self!r}: await its close()", ResourceWarning, source=self, stacklevel=2)
+
+    def _handle(self) -> _native.Handle:
+        if self._native is None:
+            if self._closed:
+                raise ClosedError("this handle was closed; connect a new one", code="posada.closed")
+            self._native = _native.Handle.build(*self._parts())
+        return self._native
+
+    def _parts(self) -> _native.HandleParts:
+        return self._settings._native, self._default_flags, self._options, self._mock_pms
+
+
+class Connecting:
+    """A handle on its way: ``await`` it, or enter it with ``async with``, which also closes the handle."""
+
+    __slots__ = ("_posada",)
+
+    def __init__(self, posada: Posada) -> None:
+        self._posada = posada
+
+    def __await__(self) -> Generator[object, None, Posada]:
+        return self._connect().__await__()
+
+    async def __aenter__(self) -> Posada:
+        return await self._connect()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._posada.close()
+
+    async def _connect(self) -> Posada:
+        posada = self._posada
+        if posada._native is None:
+            posada._native = await _native.Handle.connect(*posada._parts())
+        return posada

@@ -1,0 +1,344 @@
+"""Sign-in: users, passwords, tokens and their sessions."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from posada import _native
+from posada._checks import Seconds, Whose, moment, optional_seconds, text
+from posada._native import Claims
+
+__all__ = [
+    "AuthEvent",
+    "AuthEvents",
+    "AuthOptions",
+    "Authenticator",
+    "Claims",
+    "ClaimsSource",
+    "PasswordPolicy",
+    "Profile",
+    "Role",
+    "SignInSession",
+    "TokenKind",
+    "TokenPair",
+    "User",
+    "password_violations",
+    "role_permissions",
+]
+
+Role = Literal["guest", "receptionist", "manager", "admin", "system"]
+"""What a user may do."""
+
+Profile = Literal["legacy", "strict"]
+"""What new tokens look like. Tokens of both profiles are accepted."""
+
+PasswordPolicy = Literal["legacy", "nist"]
+"""The rules for new passwords: the app's, or those of NIST SP 800-63B."""
+
+TokenKind = Literal["reset_password", "verify_email"]
+"""What a token of ``issue`` lets its holder do."""
+
+ClaimsSource = Literal["local", "redis", "store"]
+"""Where the answer to "is this session still alive?" came from."""
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A user, without anything secret."""
+
+    id: str
+    """A random id."""
+    username: str
+    """Unique in the whole database, case-sensitive."""
+    email: str
+    """Unique in the whole database."""
+    full_name: str | None
+    """For people."""
+    tenant: str | None
+    """The hotel's id; ``None`` for somebody of the installation."""
+    role: Role
+    """What the user may do."""
+    is_active: bool
+    """Whether the user may sign in."""
+    is_superuser: bool
+    """Whether the user may act for other hotels, by an explicit call."""
+    must_change_password: bool
+    """Whether nothing but a change of the password is possible."""
+    password_changed_at: dt.datetime
+    """When the password was set (UTC)."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPair:
+    """What a sign-in gives. Its ``repr`` shows no token."""
+
+    access: str = field(repr=False)
+    """Opens the API; send it as ``Authorization: Bearer …``."""
+    refresh: str = field(repr=False)
+    """Gets the next pair, once."""
+    access_expires_at: dt.datetime
+    """When the access token ends (UTC)."""
+    refresh_expires_at: dt.datetime
+    """When the session ends unless it is refreshed before (UTC)."""
+    session: str
+    """The id of the session."""
+    must_change_password: bool
+    """Whether nothing but a change of the password is possible with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignInSession:
+    """One place where a user is signed in."""
+
+    id: str
+    """The id of the session."""
+    created_at: dt.datetime
+    """When it began (UTC)."""
+    expires_at: dt.datetime
+    """When it ends unless it is refreshed before (UTC)."""
+    user_agent: str | None
+    """The program."""
+    address: str | None
+    """The address at the sign-in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthOptions:
+    """How sign-in behaves. What is ``None`` has its default, which suits an installation whose app reads the tokens."""
+
+    profile: Profile | None = None
+    """What new tokens look like. Default: ``legacy``."""
+    previous_keys: Sequence[tuple[str, dt.datetime]] = field(default=(), repr=False)
+    """Keys that signed before, and until when they still verify: at most two."""
+    accept_sessionless: bool | None = None
+    """Whether tokens that the app made without a session are accepted. Default: yes."""
+    issuer: str | None = None
+    """Issuer of strict tokens. Default: ``posada``."""
+    audience: str | None = None
+    """Audience of strict tokens. Default: ``posada``."""
+    access_life: Seconds | None = None
+    """Life of an access token, 1 minute to 24 hours. Default: the ``jwt_expiry`` of the settings."""
+    idle_life: Seconds | None = None
+    """A session that is not refreshed for this long ends. Default: 7 days."""
+    absolute_life: Seconds | None = None
+    """A session ends this long after it began. Default: 30 days."""
+    grace: Seconds | None = None
+    """For how long a used refresh token gives the same pair again, at most 30 seconds. Default: 10 seconds."""
+    max_staleness: Seconds | None = None
+    """How old the knowledge may be that a session is alive, at most one minute. Default: 5 seconds."""
+    session_limit: int | None = None
+    """Live sessions of one user; the oldest gives way to the newest. Default: 10."""
+    password_policy: PasswordPolicy | None = None
+    """Rules for new passwords. Default: ``nist``."""
+    password_min_length: int | None = None
+    """The fewest characters under ``nist``. Default: 12. Give the policy with it."""
+    password_history: int | None = None
+    """How many old passwords cannot be used again. Default: 5."""
+    password_life: Seconds | None = None
+    """After this long a password must be changed. Default: never, as NIST advises."""
+
+    def __post_init__(self) -> None:
+        for name in ("access_life", "idle_life", "absolute_life", "grace", "max_staleness", "password_life"):
+            optional_seconds(name, getattr(self, name))
+        keys = tuple((text("previous_keys", key), moment("previous_keys", until)) for key, until in self.previous_keys)
+        object.__setattr__(self, "previous_keys", keys)
+
+
+@dataclass(frozen=True, slots=True)
+class AuthEvent:
+    """Something that happened at sign-in, in the words of the OWASP logging vocabulary. It holds no secret."""
+
+    kind: str
+    """What happened, such as ``authn_login_fail``."""
+    user: str | None
+    """A mark of the user, eight characters; the same user has the same mark while the key is the same."""
+    tenant: str | None
+    """The hotel's id."""
+    detail: str
+    """More about it, from a fixed list of words."""
+    is_warning: bool
+    """Whether somebody should look at it."""
+
+
+class AuthEvents:
+    """The audit events of sign-in: ``async for event in p.auth.events()``.
+
+    A listener that is 1024 events behind misses the oldest.
+    """
+
+    __slots__ = ("_native",)
+
+    def __init__(self, native: _native.AuthWatch) -> None:
+        self._native = native
+
+    def __aiter__(self) -> AuthEvents:
+        return self
+
+    async def __anext__(self) -> AuthEvent:
+        event = await self.next()
+        if event is None:
+            raise StopAsyncIteration
+        return event
+
+    async def next(self) -> AuthEvent | None:
+        """The next event; ``None`` when the handle is gone. Cancel-safe: nothing is lost."""
+        parts = await self._native.next()
+        return None if parts is None else AuthEvent(*parts)
+
+
+class Authenticator:
+    """Users, passwords, tokens and their sessions.
+
+    A token alone proves nothing: its session must be alive, and role and hotel are those of the database. A fault of
+    Postgres, Redis or the hash pool is ``postgres.*``, ``redis.*`` or ``auth.hashing_busy`` (503), never a 401 or
+    403, and never counts as a failed attempt.
+    """
+
+    __slots__ = ("_native",)
+
+    def __init__(self, handle: _native.Handle) -> None:
+        self._native = _native.Auth(handle)
+
+    async def create_user(
+        self,
+        username: str,
+        email: str,
+        password: str,
+        *,
+        tenant: Whose | None = None,
+        role: Role = "guest",
+        full_name: str | None = None,
+        superuser: bool = False,
+        must_change_password: bool = False,
+    ) -> User:
+        """Makes a user. Detached.
+
+        Raises ``auth.weak_password`` or ``auth.invalid_password`` as the policy says, ``auth.user_exists``,
+        ``auth.invalid_user``, ``auth.hashing_busy``; ``postgres.*``.
+        """
+        new = (username, email, password, full_name, tenant, role, superuser, must_change_password)
+        return User(*await self._native.create_user(new))
+
+    async def login(
+        self,
+        username: str,
+        password: str,
+        *,
+        tenant: Whose | None = None,
+        address: str | None = None,
+        user_agent: str | None = None,
+        device_cookie: str | None = None,
+    ) -> TokenPair:
+        """Signs in. Take ``address`` from the socket, never from a header that anybody can send. Detached.
+
+        Raises ``auth.bad_credentials`` (401) for every reason that lies with the user; ``auth.throttled`` with the
+        time to wait; ``auth.second_factor_required`` (403); ``auth.hashing_busy``; ``postgres.*`` (503).
+        """
+        attempt = (username, password, tenant, address, user_agent, device_cookie)
+        return TokenPair(*await self._native.login(attempt))
+
+    async def device_cookie(self, claims: Claims) -> str:
+        """A cookie for the device of somebody who is signed in: with it, attempts from this device count apart."""
+        return await self._native.device_cookie(claims)
+
+    async def refresh(self, refresh: str) -> TokenPair:
+        """The next pair. Detached: when the answer is lost, the same token gives the same pair within the grace.
+
+        Raises ``auth.invalid_token``, ``auth.token_expired``, ``auth.session_ended``, and ``auth.token_reused`` (all
+        401) for a token that was used before: its session is revoked then. ``postgres.*`` (503): not used up.
+        """
+        return TokenPair(*await self._native.refresh(text("refresh", refresh)))
+
+    async def logout(self, token: str) -> None:
+        """Ends the session of an access or refresh token. Detached. Raises as ``verify``; ``postgres.*``."""
+        await self._native.logout(text("token", token))
+
+    async def logout_session(self, claims: Claims, session: str) -> bool:
+        """Ends one session of the user of the claims; answers whether there was one. Detached."""
+        return await self._native.logout_session(claims, session)
+
+    async def logout_everywhere(self, claims: Claims, *, keep_current: bool = False) -> int:
+        """Ends every session of the user of the claims, or all but the one of the claims; answers how many."""
+        return await self._native.logout_everywhere(claims, keep_current)
+
+    async def sessions(self, claims: Claims) -> list[SignInSession]:
+        """Where the user of the claims is signed in, the newest first. Cancel-safe read."""
+        return [SignInSession(*parts) for parts in await self._native.sessions(claims)]
+
+    async def change_password(self, access: str, current: str, new: str) -> TokenPair:
+        """Changes the password of whoever holds the access token. Every session ends; the answer begins a new one.
+
+        Detached. Raises as ``verify``; ``auth.bad_credentials`` for a wrong current password;
+        ``auth.weak_password``, ``auth.password_reused``, ``auth.invalid_password``, ``auth.password_conflict``;
+        ``auth.hashing_busy``, ``postgres.*`` (503).
+        """
+        return TokenPair(*await self._native.change_password(text("access", access), current, new))
+
+    async def set_password(self, user: str, new: str, *, tenant: Whose | None = None, must_change: bool = True) -> None:
+        """Sets somebody's password, for administrators. Every session of the user ends. Detached.
+
+        The caller has checked that it may. Raises ``auth.user_not_found``, also for a user of another hotel.
+        """
+        await self._native.set_password(user, tenant, new, must_change)
+
+    async def issue(self, user: str, kind: TokenKind, *, tenant: Whose | None = None) -> str:
+        """A token that lets its holder do one thing for a user, for a quarter of an hour. Cancel-safe read.
+
+        Raises ``auth.user_not_found``; ``auth.invalid_token`` for kinds that only a sign-in gives; ``postgres.*``.
+        """
+        return await self._native.issue(user, tenant, kind)
+
+    async def reset_password(self, reset: str, new: str) -> None:
+        """Sets the password of whoever holds a token of ``issue``. Works once. Every session ends. Detached."""
+        await self._native.reset_password(text("reset", reset), new)
+
+    async def verify(self, access: str) -> Claims:
+        """Whose access token it is. A known session costs no I/O. Cancel-safe read.
+
+        Raises ``auth.invalid_token``, ``auth.token_expired``, ``auth.session_ended`` (401);
+        ``auth.password_must_change`` (403); ``settings.*`` without a usable key; ``postgres.*`` (503) when Postgres
+        is down and the session is not known, never 401.
+        """
+        return await self._native.verify(text("access", access))
+
+    async def verify_privileged(self, access: str) -> Claims:
+        """As ``verify``, but the store is asked now: for requests that administer users, hotels or money."""
+        return await self._native.verify_privileged(text("access", access))
+
+    def has_permission(self, claims: Claims, permission: str) -> bool:
+        """Whether the role of the claims has a permission. Raises ``auth.invalid_permission``."""
+        return claims.has_permission(permission)
+
+    def act_across_tenants(self, claims: Claims, tenant: Whose, reason: str) -> Claims:
+        """Claims with which a superuser acts for another hotel. Raises an audit event with ``reason``.
+
+        The reason is a constant that says why the program does it; a process has at most 256 of them.
+        Raises ``auth.forbidden`` (403) for everybody else.
+        """
+        return self._native.act_across_tenants(claims, tenant, reason)
+
+    def events(self) -> AuthEvents:
+        """The audit events of this handle from now on."""
+        return AuthEvents(self._native.events())
+
+
+def role_permissions(role: Role) -> list[str]:
+    """The permissions of a role. Raises ``InvalidError`` for what is none."""
+    return _native.role_permissions(role)
+
+
+def password_violations(
+    password: str,
+    *,
+    policy: PasswordPolicy = "nist",
+    min_length: int | None = None,
+    context: Iterable[str] = (),
+) -> list[str]:
+    """What a policy has against a password, in its words; empty when it is good enough.
+
+    ``context`` are words that the password must not be made of, such as the username.
+    """
+    return _native.password_violations(policy, min_length, password, [*context])

@@ -1,0 +1,57 @@
+"""Whether the servers answer."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+__all__ = ["Health"]
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """The answer of ``Posada.health``. It is true when everything answered."""
+
+    postgres_error: str | None
+    """The code of the error of Postgres, if it did not answer."""
+    redis_error: str | None
+    """The code of the error of Redis, if it did not answer."""
+    timestamp: dt.datetime
+    """When the servers were asked (UTC)."""
+    _shape: str = field(repr=False)
+    _readiness: str = field(repr=False)
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether everything answered."""
+        return self.postgres_error is None and self.redis_error is None
+
+    @property
+    def status(self) -> Literal["healthy", "unhealthy"]:
+        """The same as a word."""
+        return "healthy" if self.is_healthy else "unhealthy"
+
+    @property
+    def postgres(self) -> Literal["ok", "error"]:
+        """Postgres, or the memory that stands for it."""
+        return "ok" if self.postgres_error is None else "error"
+
+    @property
+    def redis(self) -> Literal["ok", "error"]:
+        """Redis, or the memory that stands for it."""
+        return "ok" if self.redis_error is None else "error"
+
+    def to_dict(self) -> dict[str, Any]:
+        """``{"status": "healthy", "postgres": "ok", "redis": "ok", "timestamp": "…"}``."""
+        shape: dict[str, Any] = json.loads(self._shape)
+        return shape
+
+    def to_readiness(self) -> dict[str, Any]:
+        """``{"ready": true, "checks": {…}, "timestamp": "…"}``, as the app serves it at ``/health/ready``."""
+        readiness: dict[str, Any] = json.loads(self._readiness)
+        return readiness
+
+    def __bool__(self) -> bool:
+        return self.is_healthy

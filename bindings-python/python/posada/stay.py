@@ -1,0 +1,76 @@
+"""The nights of a stay."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from posada._checks import day
+from posada.errors import InvalidError
+
+__all__ = ["Stay"]
+
+_MOST_NIGHTS = 366
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Stay:
+    """The nights from ``check_in`` to ``check_out``, the last day not included: 1 to 366 of them.
+
+    >>> stay = Stay(dt.date(2027, 3, 10), dt.date(2027, 3, 12))
+    >>> stay.nights
+    2
+
+    Raises ``InvalidError`` (``stay.invalid``) for dates that are reversed or too far apart, and ``TypeError`` for a
+    ``datetime``, whose day depends on the zone.
+    """
+
+    check_in: dt.date
+    """The day of arrival."""
+    check_out: dt.date
+    """The day of departure."""
+
+    def __post_init__(self) -> None:
+        nights = (day("check_out", self.check_out) - day("check_in", self.check_in)).days
+        if not 1 <= nights <= _MOST_NIGHTS:
+            raise InvalidError(
+                f"expected 1 to {_MOST_NIGHTS} nights, not {nights}",
+                code="stay.invalid",
+                context={"field": "check_out"},
+            )
+
+    @classmethod
+    def parse(cls, check_in: str, check_out: str) -> Stay:
+        """Reads two dates such as ``2027-03-10``. Raises ``InvalidError`` (``stay.invalid``) for anything else."""
+        dates: list[dt.date] = []
+        for name, given in (("check_in", check_in), ("check_out", check_out)):
+            try:
+                if len(given) != len("2027-03-10"):
+                    raise ValueError
+                dates.append(dt.date.fromisoformat(given))
+            except ValueError:
+                raise InvalidError(
+                    f"expected a date such as 2027-03-10, not {given!r}", code="stay.invalid", context={"field": name}
+                ) from None
+        return cls(dates[0], dates[1])
+
+    @property
+    def nights(self) -> int:
+        """How many nights."""
+        return (self.check_out - self.check_in).days
+
+    def each_night(self) -> Iterator[dt.date]:
+        """The evening of each night."""
+        return (self.check_in + dt.timedelta(days=night) for night in range(self.nights))
+
+    def overlaps(self, other: Stay) -> bool:
+        """Whether the two share a night. Back-to-back stays do not."""
+        return self.check_in < other.check_out and other.check_in < self.check_out
+
+    def covers(self, other: Stay) -> bool:
+        """Whether every night of the other is in this one."""
+        return self.check_in <= other.check_in and other.check_out <= self.check_out
+
+    def __str__(self) -> str:
+        return f"{self.check_in.isoformat()}/{self.check_out.isoformat()}"

@@ -1,0 +1,74 @@
+//! Values that Python hands in.
+
+use std::time::Duration;
+
+use chrono::NaiveDate;
+use posada::{Channel, Stay, TenantId};
+use pyo3::exceptions::PyValueError;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyDelta;
+
+use crate::errors::Refusal;
+use crate::tenants::Tenant;
+
+/// A tenant, by its id or as an object that a look-up answered.
+pub(crate) struct Whose(pub(crate) TenantId);
+
+impl<'py> FromPyObject<'_, 'py> for Whose {
+    type Error = PyErr;
+
+    fn extract(given: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        if let Ok(tenant) = given.cast::<Tenant>() {
+            return Ok(Self(tenant.get().0.id.clone()));
+        }
+        let id: &str = given.extract()?;
+        Ok(Self(TenantId::parse(id).map_err(Refusal::from)?))
+    }
+}
+
+/// The id inside, where a tenant may be left out.
+pub(crate) fn id_of(tenant: Option<Whose>) -> Option<TenantId> {
+    tenant.map(|tenant| tenant.0)
+}
+
+/// A channel by its name, where it may be left out.
+pub(crate) fn channel(name: Option<&str>) -> PyResult<Option<Channel>> {
+    Ok(name.map(Channel::parse).transpose().map_err(Refusal::from)?)
+}
+
+/// A length of time: seconds or a `timedelta`. The Python side has refused negative and endless ones by name.
+pub(crate) struct Span(pub(crate) Duration);
+
+impl<'py> FromPyObject<'_, 'py> for Span {
+    type Error = PyErr;
+
+    fn extract(given: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        if given.is_instance_of::<PyDelta>() {
+            return Ok(Self(given.extract()?));
+        }
+        let seconds: f64 = given.extract()?;
+        Duration::try_from_secs_f64(seconds)
+            .map(Self)
+            .map_err(|fault| PyValueError::new_err(fault.to_string()))
+    }
+}
+
+/// The nights of a `posada.Stay`.
+pub(crate) struct Nights(pub(crate) Stay);
+
+impl<'py> FromPyObject<'_, 'py> for Nights {
+    type Error = PyErr;
+
+    fn extract(given: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let py = given.py();
+        let date = |name| given.getattr(name)?.extract();
+        let (check_in, check_out) = (date(intern!(py, "check_in"))?, date(intern!(py, "check_out"))?);
+        Ok(Self(Stay::new(check_in, check_out).map_err(Refusal::from)?))
+    }
+}
+
+/// The dates of a stay.
+pub(crate) fn dates(stay: Stay) -> (NaiveDate, NaiveDate) {
+    (stay.check_in(), stay.check_out())
+}

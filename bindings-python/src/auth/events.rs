@@ -1,0 +1,67 @@
+//! Audit events of sign-in, on their way to whoever listens. The crate calls a sink on the path of requests, on its
+//! own threads; Python must not run there, so events wait in a channel.
+
+use std::sync::Arc;
+
+use posada::{AuditSink, AuthEvent};
+use pyo3::prelude::*;
+use tokio::sync::Mutex;
+use tokio::sync::broadcast::{self, error::RecvError};
+
+use crate::bridge::{Home, Kept, Operation};
+
+/// How far a listener may fall behind before it misses the oldest events.
+const BACKLOG: usize = 1024;
+
+/// Where the events of one handle go.
+#[derive(Clone)]
+pub(crate) struct AuthEvents(broadcast::Sender<AuthEvent>);
+
+impl AuthEvents {
+    pub(crate) fn new() -> Self {
+        Self(broadcast::Sender::new(BACKLOG))
+    }
+
+    pub(crate) fn sink(&self) -> AuditSink {
+        let events = self.0.clone();
+        Arc::new(move |event| {
+            // Nobody listens: nothing is lost that anybody wanted.
+            let _ = events.send(event.clone());
+        })
+    }
+
+    pub(super) fn listen(&self, home: &Home) -> AuthWatch {
+        let events = Arc::new(Mutex::new(self.0.subscribe()));
+        AuthWatch(Kept::new(events, home.clone()))
+    }
+}
+
+type Events = Arc<Mutex<broadcast::Receiver<AuthEvent>>>;
+
+#[pyclass(frozen, module = "posada._native")]
+pub(crate) struct AuthWatch(Kept<Events>);
+
+#[pymethods]
+impl AuthWatch {
+    /// (kind, user, tenant, detail, is_warning); `None` when the handle is gone.
+    fn next(&self, py: Python<'_>) -> PyResult<Operation> {
+        self.0.read(py, async |events: Events| {
+            let mut events = events.lock().await;
+            let event = loop {
+                match events.recv().await {
+                    Ok(event) => break event,
+                    Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => return Ok(None),
+                }
+            };
+            let AuthEvent {
+                kind,
+                user,
+                tenant,
+                detail,
+            } = event;
+            let tenant = tenant.map(|tenant| tenant.to_string());
+            Ok(Some((kind.as_str(), user, tenant, detail, kind.is_warning())))
+        })
+    }
+}

@@ -1,0 +1,387 @@
+//! `posada.auth`.
+
+mod claims;
+mod events;
+mod options;
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+
+use chrono::{DateTime, Utc};
+use posada::{Authenticator, NewUser, Role, SignIn, SignInSession, TokenKind, TokenPair, User, codes};
+use pyo3::prelude::*;
+
+use crate::arguments::{Whose, id_of};
+use crate::bridge::{Kept, Manner, Operation};
+use crate::errors::Refusal;
+use crate::open::Handle;
+pub(crate) use claims::{Claims, permission, role_permissions};
+pub(crate) use events::{AuthEvents, AuthWatch};
+pub(crate) use options::{Options, password_violations};
+
+#[pyclass(frozen, module = "posada._native")]
+pub(crate) struct Auth {
+    service: Kept<Authenticator>,
+    events: AuthEvents,
+}
+
+/// (access, refresh, access_expires_at, refresh_expires_at, session, must_change_password)
+type Pair = (String, String, DateTime<Utc>, DateTime<Utc>, String, bool);
+
+/// (id, username, email, full_name, tenant, role, is_active, is_superuser, must_change_password,
+/// password_changed_at)
+type Account = (
+    String,
+    String,
+    String,
+    Option<String>,
+    Option<String>,
+    &'static str,
+    bool,
+    bool,
+    bool,
+    DateTime<Utc>,
+);
+
+/// (id, created_at, expires_at, user_agent, address)
+type SignedIn = (
+    String,
+    DateTime<Utc>,
+    DateTime<Utc>,
+    Option<String>,
+    Option<String>,
+);
+
+fn pair(tokens: TokenPair) -> Pair {
+    let TokenPair {
+        access,
+        refresh,
+        access_expires_at,
+        refresh_expires_at,
+        session,
+        must_change_password,
+    } = tokens;
+    (
+        access,
+        refresh,
+        access_expires_at,
+        refresh_expires_at,
+        session,
+        must_change_password,
+    )
+}
+
+fn account(user: User) -> Account {
+    let User {
+        id,
+        username,
+        email,
+        full_name,
+        tenant,
+        role,
+        is_active,
+        is_superuser,
+        must_change_password,
+        password_changed_at,
+    } = user;
+    (
+        id,
+        username,
+        email,
+        full_name,
+        tenant.map(|tenant| tenant.to_string()),
+        role.as_str(),
+        is_active,
+        is_superuser,
+        must_change_password,
+        password_changed_at,
+    )
+}
+
+fn signed_in(session: SignInSession) -> SignedIn {
+    let SignInSession {
+        id,
+        created_at,
+        expires_at,
+        user_agent,
+        address,
+    } = session;
+    (id, created_at, expires_at, user_agent, address)
+}
+
+/// The role of that name.
+pub(super) fn role(name: &str) -> Result<Role, Refusal> {
+    Role::parse(name).ok_or_else(|| {
+        Refusal::invalid(
+            codes::AUTH_INVALID_USER,
+            "role",
+            format!("expected guest, receptionist, manager, admin or system, not {name:?}"),
+        )
+    })
+}
+
+/// Most reasons for acting across tenants that a process may have.
+const MOST_REASONS: usize = 256;
+
+/// Longest such reason, in bytes.
+const LONGEST_REASON: usize = 200;
+
+/// Reasons are constants of the program, and the crate wants them to live for ever: each is kept once.
+fn constant(reason: &str) -> Result<&'static str, Refusal> {
+    static REASONS: Mutex<Option<HashSet<&'static str>>> = Mutex::new(None);
+    let invalid = |message: &str| Refusal::invalid(codes::LOCKS_INVALID_REASON, "reason", message.to_owned());
+    let mut reasons = REASONS.lock().unwrap_or_else(PoisonError::into_inner);
+    let reasons = reasons.get_or_insert_with(HashSet::new);
+    if let Some(known) = reasons.get(reason) {
+        return Ok(known);
+    }
+    if reason.is_empty() || reason.len() > LONGEST_REASON {
+        return Err(invalid("expected 1 to 200 bytes"));
+    }
+    if reasons.len() == MOST_REASONS {
+        return Err(invalid(
+            "expected a constant: this process has given 256 different reasons already",
+        ));
+    }
+    let kept: &'static str = Box::leak(reason.into());
+    reasons.insert(kept);
+    Ok(kept)
+}
+
+/// A sign-in, as Python hands it in.
+#[derive(FromPyObject)]
+pub(crate) struct Attempt {
+    #[pyo3(item(0))]
+    username: String,
+    #[pyo3(item(1))]
+    password: String,
+    #[pyo3(item(2))]
+    tenant: Option<Whose>,
+    #[pyo3(item(3))]
+    address: Option<String>,
+    #[pyo3(item(4))]
+    user_agent: Option<String>,
+    #[pyo3(item(5))]
+    device_cookie: Option<String>,
+}
+
+impl Attempt {
+    fn sign_in(self) -> Result<SignIn, Refusal> {
+        let mut attempt = SignIn::new(&self.username, self.password);
+        if let Some(tenant) = self.tenant {
+            attempt = attempt.tenant(&tenant.0);
+        }
+        if let Some(address) = self.address {
+            let address: IpAddr = address.parse().map_err(|_| {
+                Refusal::invalid(
+                    codes::AUTH_INVALID_USER,
+                    "address",
+                    "expected an IP address such as 203.0.113.9".to_owned(),
+                )
+            })?;
+            attempt = attempt.address(address);
+        }
+        if let Some(user_agent) = self.user_agent {
+            attempt = attempt.user_agent(&user_agent);
+        }
+        if let Some(cookie) = self.device_cookie {
+            attempt = attempt.device_cookie(cookie);
+        }
+        Ok(attempt)
+    }
+}
+
+/// A user to be made, as Python hands it in.
+#[derive(FromPyObject)]
+pub(crate) struct Newcomer {
+    #[pyo3(item(0))]
+    username: String,
+    #[pyo3(item(1))]
+    email: String,
+    #[pyo3(item(2))]
+    password: String,
+    #[pyo3(item(3))]
+    full_name: Option<String>,
+    #[pyo3(item(4))]
+    tenant: Option<Whose>,
+    #[pyo3(item(5))]
+    role: String,
+    #[pyo3(item(6))]
+    is_superuser: bool,
+    #[pyo3(item(7))]
+    must_change_password: bool,
+}
+
+impl Newcomer {
+    fn user(self) -> Result<NewUser, Refusal> {
+        let mut user = NewUser::new(&self.username, &self.email, self.password)?.role(role(&self.role)?);
+        if let Some(full_name) = &self.full_name {
+            user = user.full_name(full_name)?;
+        }
+        if let Some(tenant) = &self.tenant {
+            user = user.tenant(&tenant.0);
+        }
+        if self.is_superuser {
+            user = user.superuser();
+        }
+        if self.must_change_password {
+            user = user.must_change_password();
+        }
+        Ok(user)
+    }
+}
+
+#[pymethods]
+impl Auth {
+    #[new]
+    fn new(handle: &Handle) -> PyResult<Self> {
+        Ok(Self {
+            service: handle.keep(|posada| posada.auth().clone())?,
+            events: handle.events.clone(),
+        })
+    }
+
+    fn events(&self) -> AuthWatch {
+        self.events.listen(self.service.home())
+    }
+
+    fn create_user(&self, py: Python<'_>, new: Newcomer) -> PyResult<Operation> {
+        let new = new.user()?;
+        self.service
+            .start(py, Manner::Heavy, async move |auth: Authenticator| {
+                Ok(account(auth.create_user(new).await?))
+            })
+    }
+
+    fn login(&self, py: Python<'_>, attempt: Attempt) -> PyResult<Operation> {
+        let attempt = attempt.sign_in()?;
+        self.service
+            .start(py, Manner::Heavy, async move |auth: Authenticator| {
+                Ok(pair(auth.login(&attempt).await?))
+            })
+    }
+
+    fn device_cookie(&self, py: Python<'_>, claims: &Claims) -> PyResult<Operation> {
+        let claims = claims.0.clone();
+        self.service.read(py, async move |auth: Authenticator| {
+            Ok(auth.device_cookie(&claims).await?)
+        })
+    }
+
+    fn refresh(&self, py: Python<'_>, refresh: String) -> PyResult<Operation> {
+        self.service.finish(py, async move |auth: Authenticator| {
+            Ok(pair(auth.refresh(&refresh).await?))
+        })
+    }
+
+    fn logout(&self, py: Python<'_>, token: String) -> PyResult<Operation> {
+        self.service.finish(py, async move |auth: Authenticator| {
+            Ok(auth.logout(&token).await?)
+        })
+    }
+
+    fn logout_session(&self, py: Python<'_>, claims: &Claims, session: String) -> PyResult<Operation> {
+        let claims = claims.0.clone();
+        self.service.finish(py, async move |auth: Authenticator| {
+            Ok(auth.logout_session(&claims, &session).await?)
+        })
+    }
+
+    fn logout_everywhere(&self, py: Python<'_>, claims: &Claims, keep_current: bool) -> PyResult<Operation> {
+        let claims = claims.0.clone();
+        self.service.finish(py, async move |auth: Authenticator| {
+            Ok(auth.logout_everywhere(&claims, keep_current).await?)
+        })
+    }
+
+    fn sessions(&self, py: Python<'_>, claims: &Claims) -> PyResult<Operation> {
+        let claims = claims.0.clone();
+        self.service.read(py, async move |auth: Authenticator| {
+            let sessions = auth.sessions(&claims).await?;
+            Ok(sessions.into_iter().map(signed_in).collect::<Vec<_>>())
+        })
+    }
+
+    fn change_password(
+        &self,
+        py: Python<'_>,
+        access: String,
+        current: String,
+        new: String,
+    ) -> PyResult<Operation> {
+        self.service
+            .start(py, Manner::Heavy, async move |auth: Authenticator| {
+                Ok(pair(auth.change_password(&access, &current, &new).await?))
+            })
+    }
+
+    fn set_password(
+        &self,
+        py: Python<'_>,
+        user: String,
+        tenant: Option<Whose>,
+        new: String,
+        must_change: bool,
+    ) -> PyResult<Operation> {
+        let tenant = id_of(tenant);
+        self.service
+            .start(py, Manner::Heavy, async move |auth: Authenticator| {
+                Ok(auth
+                    .set_password(&user, tenant.as_ref(), &new, must_change)
+                    .await?)
+            })
+    }
+
+    fn issue(&self, py: Python<'_>, user: String, tenant: Option<Whose>, kind: &str) -> PyResult<Operation> {
+        let kind = token_kind(kind)?;
+        let tenant = id_of(tenant);
+        self.service.read(py, async move |auth: Authenticator| {
+            Ok(auth.issue(&user, tenant.as_ref(), kind).await?)
+        })
+    }
+
+    fn reset_password(&self, py: Python<'_>, reset: String, new: String) -> PyResult<Operation> {
+        self.service
+            .start(py, Manner::Heavy, async move |auth: Authenticator| {
+                Ok(auth.reset_password(&reset, &new).await?)
+            })
+    }
+
+    fn verify(&self, py: Python<'_>, access: String) -> PyResult<Operation> {
+        self.service.read(py, async move |auth: Authenticator| {
+            Ok(Claims(auth.verify(&access).await?))
+        })
+    }
+
+    fn verify_privileged(&self, py: Python<'_>, access: String) -> PyResult<Operation> {
+        self.service.read(py, async move |auth: Authenticator| {
+            Ok(Claims(auth.verify_privileged(&access).await?))
+        })
+    }
+
+    fn act_across_tenants(&self, claims: &Claims, tenant: Whose, reason: &str) -> PyResult<Claims> {
+        let reason = constant(reason)?;
+        let claims = self
+            .service
+            .get()?
+            .act_across_tenants(&claims.0, &tenant.0, reason)
+            .map_err(Refusal::from)?;
+        Ok(Claims(claims))
+    }
+}
+
+fn token_kind(name: &str) -> Result<TokenKind, Refusal> {
+    match name {
+        "access" => Ok(TokenKind::Access),
+        "refresh" => Ok(TokenKind::Refresh),
+        "reset_password" => Ok(TokenKind::ResetPassword),
+        "verify_email" => Ok(TokenKind::VerifyEmail),
+        "device" => Ok(TokenKind::Device),
+        _ => Err(Refusal::invalid(
+            codes::AUTH_INVALID_TOKEN,
+            "kind",
+            format!("expected reset_password or verify_email, not {name:?}"),
+        )),
+    }
+}

@@ -1,0 +1,118 @@
+//! `posada.AuthOptions`, read from the Python class of that name.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use posada::{AuthOptions, PasswordPolicy, Profile, codes};
+use pyo3::prelude::*;
+
+use crate::arguments::Span;
+use crate::errors::Refusal;
+
+/// The attributes of `posada.AuthOptions`. What is `None` has the crate's default.
+#[derive(FromPyObject)]
+pub(crate) struct Options {
+    profile: Option<String>,
+    previous_keys: Vec<(String, DateTime<Utc>)>,
+    accept_sessionless: Option<bool>,
+    issuer: Option<String>,
+    audience: Option<String>,
+    access_life: Option<Span>,
+    idle_life: Option<Span>,
+    absolute_life: Option<Span>,
+    grace: Option<Span>,
+    max_staleness: Option<Span>,
+    session_limit: Option<usize>,
+    password_policy: Option<String>,
+    password_min_length: Option<usize>,
+    password_history: Option<usize>,
+    password_life: Option<Span>,
+}
+
+impl Options {
+    /// `access_life` is what the settings say unless the options say something.
+    pub(crate) fn into_core(self, access_life: Duration) -> Result<AuthOptions, Refusal> {
+        let mut options = AuthOptions {
+            access_life,
+            ..AuthOptions::default()
+        };
+        let seconds = |given: Option<Span>, place: &mut Duration| {
+            if let Some(Span(life)) = given {
+                *place = life;
+            }
+        };
+        seconds(self.access_life, &mut options.access_life);
+        seconds(self.idle_life, &mut options.idle_life);
+        seconds(self.absolute_life, &mut options.absolute_life);
+        seconds(self.grace, &mut options.grace);
+        seconds(self.max_staleness, &mut options.max_staleness);
+        options.password_life = self.password_life.map(|life| life.0);
+        options.previous_keys = self
+            .previous_keys
+            .into_iter()
+            .map(|(key, until)| (key.into(), until))
+            .collect();
+        if let Some(profile) = self.profile {
+            options.profile = read_profile(&profile)?;
+        }
+        if let Some(accept) = self.accept_sessionless {
+            options.accept_sessionless = accept;
+        }
+        if let Some(issuer) = self.issuer {
+            options.issuer = issuer;
+        }
+        if let Some(audience) = self.audience {
+            options.audience = audience;
+        }
+        if let Some(limit) = self.session_limit {
+            options.session_limit = limit;
+        }
+        if let Some(history) = self.password_history {
+            options.password_history = history;
+        }
+        if let Some(policy) = self.password_policy {
+            options.password_policy = read_policy(&policy, self.password_min_length)?;
+        }
+        Ok(options)
+    }
+}
+
+fn read_profile(name: &str) -> Result<Profile, Refusal> {
+    match name {
+        "legacy" => Ok(Profile::Legacy),
+        "strict" => Ok(Profile::Strict),
+        _ => Err(invalid(
+            "profile",
+            format!("expected legacy or strict, not {name:?}"),
+        )),
+    }
+}
+
+fn read_policy(name: &str, min_length: Option<usize>) -> Result<PasswordPolicy, Refusal> {
+    match (name, min_length) {
+        ("legacy", _) => Ok(PasswordPolicy::Legacy),
+        ("nist", None) => Ok(PasswordPolicy::default()),
+        ("nist", Some(min_length)) => Ok(PasswordPolicy::Nist { min_length }),
+        _ => Err(invalid(
+            "password_policy",
+            format!("expected legacy or nist, not {name:?}"),
+        )),
+    }
+}
+
+fn invalid(field: &str, message: String) -> Refusal {
+    Refusal::invalid(codes::SETTINGS_INVALID, field, message)
+}
+
+/// What a policy has against a password, in its words and order.
+#[pyfunction]
+#[pyo3(signature = (policy, min_length, password, context))]
+pub(crate) fn password_violations(
+    policy: &str,
+    min_length: Option<usize>,
+    password: &str,
+    context: Vec<String>,
+) -> PyResult<Vec<String>> {
+    let words: Vec<&str> = context.iter().map(String::as_str).collect();
+    Ok(read_policy(policy, min_length)?.violations(password, &words))
+}

@@ -1,0 +1,139 @@
+//! The one tokio runtime of a process.
+
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use posada::codes;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use tokio::runtime::{Builder, Handle, Runtime};
+
+use crate::errors::Refusal;
+
+/// Only Python threads take this, while they hold the interpreter's lock, and none waits inside. A fork by Python
+/// holds the interpreter's lock too, so the child never inherits it locked.
+static RUNTIME: Mutex<Option<Runtime>> = Mutex::new(None);
+
+/// Counts the runtimes that are gone: by a fork or at exit.
+static GENERATION: AtomicU64 = AtomicU64::new(0);
+
+/// How many worker threads the next runtime gets; zero means that nobody said.
+static WORKERS: AtomicUsize = AtomicUsize::new(0);
+
+/// More than two workers do not help: they only feed one event loop.
+const DEFAULT_WORKERS: usize = 2;
+
+const MOST_WORKERS: usize = 64;
+
+/// Where the tasks of a handle run: the runtime of the process that made it.
+#[derive(Clone)]
+pub(crate) struct Home {
+    handle: Handle,
+    generation: u64,
+    process: u32,
+}
+
+impl Home {
+    /// The runtime of this process, made now if there is none.
+    pub(crate) fn current() -> PyResult<Self> {
+        let mut place = place();
+        let runtime = match &mut *place {
+            Some(runtime) => runtime,
+            empty => empty.insert(build()?),
+        };
+        Ok(Self {
+            handle: runtime.handle().clone(),
+            generation: GENERATION.load(Ordering::Relaxed),
+            process: std::process::id(),
+        })
+    }
+
+    /// The runtime, if the handle still belongs to it.
+    ///
+    /// # Errors
+    /// `posada.closed` after a fork, or when the interpreter is ending.
+    pub(crate) fn handle(&self) -> Result<&Handle, Refusal> {
+        if self.is_alive() {
+            return Ok(&self.handle);
+        }
+        let (mine, now) = (self.process, std::process::id());
+        Err(if mine == now {
+            Refusal::own(codes::POSADA_CLOSED, "the interpreter is ending".to_owned())
+        } else {
+            Refusal::own(
+                codes::POSADA_CLOSED,
+                format!(
+                    "this handle was opened in process {mine}, before the fork of process {now}; its threads and \
+                     connections stayed there: open a new one after the fork"
+                ),
+            )
+        })
+    }
+
+    /// Whether the runtime still runs in this process.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.generation == GENERATION.load(Ordering::Relaxed)
+    }
+}
+
+/// Forgets the parent's runtime in a forked child: its threads do not exist here. What it holds is leaked, because
+/// taking it apart would wait for them.
+#[pyfunction]
+#[pyo3(name = "_forked")]
+pub(crate) fn forked() {
+    GENERATION.fetch_add(1, Ordering::Relaxed);
+    std::mem::forget(place().take());
+    crate::open::forget_all();
+}
+
+/// Ends the runtime at exit. Waits at most `seconds` for work that is on its way.
+#[pyfunction]
+#[pyo3(name = "_shutdown")]
+pub(crate) fn shutdown(py: Python<'_>, seconds: f64) {
+    let Some(runtime) = place().take() else {
+        return;
+    };
+    GENERATION.fetch_add(1, Ordering::Relaxed);
+    let deadline = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+    py.detach(|| {
+        crate::open::close_all(&runtime, deadline);
+        runtime.shutdown_timeout(deadline);
+    });
+}
+
+/// Chooses the number of worker threads of the runtime, 1 to 64, before its first use.
+#[pyfunction]
+pub(crate) fn set_workers(workers: usize) -> PyResult<()> {
+    if !(1..=MOST_WORKERS).contains(&workers) {
+        return Err(PyValueError::new_err(format!(
+            "workers: expected 1 to {MOST_WORKERS}, not {workers}"
+        )));
+    }
+    WORKERS.store(workers, Ordering::Relaxed);
+    Ok(())
+}
+
+/// How many worker threads the runtime has, or will have.
+#[pyfunction]
+pub(crate) fn workers() -> usize {
+    match WORKERS.load(Ordering::Relaxed) {
+        0 => std::thread::available_parallelism()
+            .map_or(1, NonZeroUsize::get)
+            .min(DEFAULT_WORKERS),
+        workers => workers,
+    }
+}
+
+fn build() -> PyResult<Runtime> {
+    Ok(Builder::new_multi_thread()
+        .worker_threads(workers())
+        .thread_name("posada")
+        .enable_all()
+        .build()?)
+}
+
+fn place() -> MutexGuard<'static, Option<Runtime>> {
+    RUNTIME.lock().unwrap_or_else(PoisonError::into_inner)
+}

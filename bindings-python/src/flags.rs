@@ -1,0 +1,300 @@
+//! `posada.flags`. Reading is synchronous.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use posada::{Context, Evaluation, FeatureFlags, FlagChange, FlagSnapshot, FlagValue, FlagWatch, TenantId};
+use pyo3::prelude::*;
+use tokio::sync::Mutex;
+
+use crate::arguments::{Whose, id_of};
+use crate::bridge::{Kept, Operation};
+use crate::errors::Refusal;
+use crate::open::Handle;
+
+/// (value, variant, reason, source, age, error); a variant is (name, payload), a payload (kind, value).
+type Evaluated = (
+    bool,
+    Option<Variant>,
+    &'static str,
+    &'static str,
+    Option<Duration>,
+    Option<String>,
+);
+type Variant = (String, Option<(String, String)>);
+
+/// (key, value, enabled, source, stale, error)
+type Listed = (String, String, bool, &'static str, bool, Option<String>);
+
+#[pyclass(frozen, subclass, module = "posada._native")]
+pub(crate) struct Flags(pub(crate) Kept<FeatureFlags>);
+
+/// One view of all flags.
+#[pyclass(frozen, subclass, module = "posada._native")]
+pub(crate) struct Snapshot(Kept<FlagSnapshot>);
+
+#[pyclass(frozen, module = "posada._native")]
+pub(crate) struct Watch(Kept<Arc<Mutex<FlagWatch>>>);
+
+/// For whom a flag is asked, as Python hands it in.
+#[derive(FromPyObject)]
+pub(crate) struct Asker {
+    #[pyo3(item(0))]
+    tenant: Option<Whose>,
+    #[pyo3(item(1))]
+    user: Option<String>,
+    #[pyo3(item(2))]
+    session: Option<String>,
+    #[pyo3(item(3))]
+    remote_address: Option<String>,
+    #[pyo3(item(4))]
+    environment: Option<String>,
+    #[pyo3(item(5))]
+    app_name: Option<String>,
+    #[pyo3(item(6))]
+    properties: Option<HashMap<String, String>>,
+}
+
+impl Asker {
+    fn context(&self) -> Context<'_> {
+        let tenant = self.tenant.as_ref().map(|tenant| &tenant.0);
+        let mut context = context(
+            tenant,
+            self.user.as_deref(),
+            self.session.as_deref(),
+            self.remote_address.as_deref(),
+            self.environment.as_deref(),
+            self.app_name.as_deref(),
+        );
+        for (name, value) in self.properties.iter().flatten() {
+            context = context.property(name.as_str(), value.as_str());
+        }
+        context
+    }
+}
+
+fn context<'a>(
+    tenant: Option<&'a TenantId>,
+    user: Option<&'a str>,
+    session: Option<&'a str>,
+    remote_address: Option<&'a str>,
+    environment: Option<&'a str>,
+    app_name: Option<&'a str>,
+) -> Context<'a> {
+    let mut context = tenant.map_or_else(Context::new, Context::tenant);
+    if let Some(user) = user {
+        context = context.user(user);
+    }
+    if let Some(session) = session {
+        context = context.session(session);
+    }
+    if let Some(address) = remote_address {
+        context = context.remote_address(address);
+    }
+    if let Some(environment) = environment {
+        context = context.environment(environment);
+    }
+    if let Some(app_name) = app_name {
+        context = context.app_name(app_name);
+    }
+    context
+}
+
+fn evaluated(evaluation: Evaluation) -> Evaluated {
+    let Evaluation {
+        value,
+        variant,
+        reason,
+        source,
+        age,
+        error,
+    } = evaluation;
+    let variant = variant.map(|variant| {
+        let payload = variant.payload.as_ref();
+        (
+            variant.name.clone(),
+            payload.map(|payload| (payload.kind.clone(), payload.value.clone())),
+        )
+    });
+    let error = error.map(|error| error.to_string());
+    (value, variant, reason.as_str(), source.as_str(), age, error)
+}
+
+fn all(evaluations: BTreeMap<String, Evaluation>) -> Vec<(String, Evaluated)> {
+    evaluations
+        .into_iter()
+        .map(|(flag, evaluation)| (flag, evaluated(evaluation)))
+        .collect()
+}
+
+/// The methods that flags and their snapshot share, beside those of each.
+macro_rules! reading {
+    ($class:ident { $($own:tt)* }) => {
+        #[pymethods]
+        impl $class {
+            /// Whether a flag is on for this context, or `default` when no layer knows it. Never waits, never fails
+            /// because a server is down: then the last good value is served.
+            #[pyo3(signature = (flag, *, default=false, tenant=None, user=None, session=None, remote_address=None,
+                                environment=None, app_name=None, properties=None))]
+            #[allow(clippy::too_many_arguments, reason = "Python names them")]
+            fn is_enabled(
+                &self,
+                flag: &str,
+                default: bool,
+                tenant: Option<Whose>,
+                user: Option<&str>,
+                session: Option<&str>,
+                remote_address: Option<&str>,
+                environment: Option<&str>,
+                app_name: Option<&str>,
+                properties: Option<HashMap<String, String>>,
+            ) -> PyResult<bool> {
+                let tenant = id_of(tenant);
+                let mut context = context(
+                    tenant.as_ref(),
+                    user,
+                    session,
+                    remote_address,
+                    environment,
+                    app_name,
+                );
+                for (name, value) in properties.iter().flatten() {
+                    context = context.property(name.as_str(), value.as_str());
+                }
+                Ok(self.0.get()?.is_enabled_or(flag, &context, default))
+            }
+
+            fn _evaluate(&self, flag: &str, default: bool, asker: Asker) -> PyResult<Evaluated> {
+                Ok(evaluated(self.0.get()?.evaluate_or(flag, &asker.context(), default)))
+            }
+
+            fn _evaluate_all(&self, asker: Asker) -> PyResult<Vec<(String, Evaluated)>> {
+                Ok(all(self.0.get()?.evaluate_all(&asker.context())))
+            }
+
+            $($own)*
+        }
+    };
+}
+
+reading!(Snapshot {
+    #[new]
+    fn new(flags: &Flags) -> PyResult<Self> {
+        let snapshot = flags.0.get()?.snapshot();
+        Ok(Self(Kept::new(snapshot, flags.0.home().clone())))
+    }
+});
+
+reading!(Flags {
+    #[new]
+    fn new(handle: &Handle) -> PyResult<Self> {
+        Ok(Self(handle.keep(|posada| posada.flags().clone())?))
+    }
+
+    /// (ready, stale, age, lost)
+    fn _status(&self) -> PyResult<(bool, bool, Option<Duration>, usize)> {
+        let status = self.0.get()?.status();
+        Ok((status.ready, status.stale, status.age, status.lost))
+    }
+
+    fn _watch(&self) -> PyResult<Watch> {
+        let watch = Arc::new(Mutex::new(self.0.get()?.watch()));
+        Ok(Watch(Kept::new(watch, self.0.home().clone())))
+    }
+
+    #[pyo3(signature = (flag, value, tenant=None))]
+    fn _set(&self, py: Python<'_>, flag: String, value: Value, tenant: Option<Whose>) -> PyResult<Operation> {
+        let (value, tenant) = (value.parse()?, id_of(tenant));
+        self.0.finish(py, async move |flags: FeatureFlags| {
+            Ok(flags.set(&flag, value, tenant.as_ref()).await?)
+        })
+    }
+
+    #[pyo3(signature = (flag, tenant=None))]
+    fn _unset(&self, py: Python<'_>, flag: String, tenant: Option<Whose>) -> PyResult<Operation> {
+        let tenant = id_of(tenant);
+        self.0.finish(py, async move |flags: FeatureFlags| {
+            Ok(flags.unset(&flag, tenant.as_ref()).await?)
+        })
+    }
+
+    #[pyo3(signature = (tenant=None))]
+    fn _list(&self, py: Python<'_>, tenant: Option<Whose>) -> PyResult<Operation> {
+        let tenant = id_of(tenant);
+        self.0.read(py, async move |flags: FeatureFlags| {
+            let listed = flags.list(tenant.as_ref()).await;
+            let listed = listed.into_iter().map(|flag| {
+                let error = flag.error.map(|error| error.to_string());
+                (
+                    flag.key,
+                    flag.value,
+                    flag.enabled,
+                    flag.source.as_str(),
+                    flag.stale,
+                    error,
+                )
+            });
+            Ok(listed.collect::<Vec<Listed>>())
+        })
+    }
+
+    fn _warm(&self, py: Python<'_>, tenants: Vec<Whose>) -> PyResult<Operation> {
+        let tenants: Vec<TenantId> = tenants.into_iter().map(|tenant| tenant.0).collect();
+        self.0
+            .finish(py, async move |flags: FeatureFlags| Ok(flags.warm(&tenants).await?))
+    }
+
+    fn _refresh(&self, py: Python<'_>) -> PyResult<Operation> {
+        self.0
+            .finish(py, async |flags: FeatureFlags| Ok(flags.refresh().await?))
+    }
+
+    fn _adopt(&self, py: Python<'_>) -> PyResult<Operation> {
+        self.0
+            .finish(py, async |flags: FeatureFlags| Ok(flags.adopt().await?))
+    }
+});
+
+#[pymethods]
+impl Watch {
+    /// (what, flag, tenant, missed); `None` when the handle was closed.
+    fn next(&self, py: Python<'_>) -> PyResult<Operation> {
+        self.0.read(py, async |watch: Arc<Mutex<FlagWatch>>| {
+            let change = watch.lock().await.next().await;
+            Ok(change.map(|change| match change {
+                FlagChange::Changed { flag, tenant } => (
+                    "changed",
+                    Some(flag.to_string()),
+                    tenant.map(|tenant| tenant.to_string()),
+                    0,
+                ),
+                FlagChange::Stale => ("stale", None, None, 0),
+                FlagChange::Fresh => ("fresh", None, None, 0),
+                FlagChange::Missed(count) => ("missed", None, None, count),
+            }))
+        })
+    }
+}
+
+/// A switch, or the JSON of a rich definition.
+#[derive(FromPyObject)]
+pub(crate) enum Value {
+    Switch(bool),
+    Definition(String),
+}
+
+impl Value {
+    fn parse(self) -> Result<FlagValue, Refusal> {
+        match self {
+            Self::Switch(on) => Ok(FlagValue::from(on)),
+            Self::Definition(text) => Ok(FlagValue::parse(&text)?),
+        }
+    }
+}
+
+/// The flags that are known without anybody having set them.
+#[pyfunction]
+pub(crate) fn default_flags() -> Vec<(&'static str, bool)> {
+    posada::DEFAULT_FLAGS.to_vec()
+}

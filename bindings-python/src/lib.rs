@@ -1,0 +1,56 @@
+//! `posada._native`: the crate `posada` for Python.
+//!
+//! Nothing here decides anything about hotels. [`bridge`] turns futures into awaitables; beside it stands one file
+//! per room of the crate, which reads arguments and hands answers over as plain tuples, of which the Python package
+//! makes its classes.
+
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "arguments of Python arrive by value"
+)]
+
+mod arguments;
+mod auth;
+mod bridge;
+mod errors;
+mod flags;
+mod limits;
+mod locks;
+mod open;
+mod pms;
+mod sessions;
+mod settings;
+mod tenants;
+
+/// The native half of the package.
+#[pyo3::pymodule]
+mod _native {
+    #[pymodule_export]
+    use crate::auth::{Auth, AuthWatch, Claims, password_violations, permission, role_permissions};
+    #[pymodule_export]
+    use crate::bridge::{Operation, Port, forked, set_workers, shutdown, workers};
+    #[pymodule_export]
+    use crate::flags::{Flags, Snapshot, Watch, default_flags};
+    #[pymodule_export]
+    use crate::limits::{Limit, Limits, refuse};
+    #[pymodule_export]
+    use crate::locks::{Guard, Hold, Locks, fence_guard_sql};
+    #[pymodule_export]
+    use crate::open::Handle;
+    #[pymodule_export]
+    use crate::pms::{Mock, Pms, PmsWatch, Quoted};
+    #[pymodule_export]
+    use crate::sessions::{SessionState, Sessions};
+    #[pymodule_export]
+    use crate::settings::{Settings, variables};
+    #[pymodule_export]
+    use crate::tenants::{Resolution, Tenant, Tenants, parse_identifier};
+
+    use pyo3::prelude::*;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))
+    }
+}

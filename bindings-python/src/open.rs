@@ -1,0 +1,177 @@
+//! The handle: how it is opened, watched and closed.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use posada::{Posada, PosadaBuilder};
+use pyo3::prelude::*;
+use tokio::runtime::Runtime;
+
+use crate::auth::{AuthEvents, Options};
+use crate::bridge::{Home, Kept, Manner, Operation, start};
+use crate::errors::Refusal;
+use crate::pms::Mock;
+use crate::settings::Settings;
+
+/// What was opened and not closed, for the end of the process.
+static OPEN: Mutex<BTreeMap<u64, Posada>> = Mutex::new(BTreeMap::new());
+
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
+/// Every service, on the servers of the settings or in memory.
+#[pyclass(frozen, module = "posada._native")]
+pub(crate) struct Handle {
+    posada: Kept<Posada>,
+    number: u64,
+    pub(crate) events: AuthEvents,
+}
+
+impl Handle {
+    fn new(posada: Posada, home: Home, events: AuthEvents) -> Self {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        open().insert(number, posada.clone());
+        Self {
+            posada: Kept::new(posada, home),
+            number,
+            events,
+        }
+    }
+
+    /// One of the services, for as long as this process lives.
+    pub(crate) fn keep<T>(&self, service: impl FnOnce(&Posada) -> T) -> PyResult<Kept<T>> {
+        let value = service(self.posada.get()?);
+        Ok(Kept::new(value, self.posada.home().clone()))
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let left = open().remove(&self.number);
+        if !self.posada.home().is_alive() {
+            std::mem::forget(left);
+        }
+    }
+}
+
+#[pymethods]
+impl Handle {
+    /// Builds every service. Nothing connects.
+    #[staticmethod]
+    #[pyo3(signature = (settings, default_flags=None, auth_options=None, mock_pms=None))]
+    fn build(
+        settings: &Settings,
+        default_flags: Option<Vec<(String, bool)>>,
+        auth_options: Option<Options>,
+        mock_pms: Option<&Mock>,
+    ) -> PyResult<Self> {
+        let (home, events) = (Home::current()?, AuthEvents::new());
+        let builder = builder(settings, &events, default_flags, auth_options, mock_pms)?;
+        // The handle remembers the runtime that it is built in.
+        let inside = home.handle()?.enter();
+        let posada = builder.build().map_err(Refusal::from)?;
+        drop(inside);
+        Ok(Self::new(posada, home, events))
+    }
+
+    /// Builds every service, makes sure that every server answers, and loads the flags.
+    #[staticmethod]
+    #[pyo3(signature = (settings, default_flags=None, auth_options=None, mock_pms=None))]
+    fn connect(
+        py: Python<'_>,
+        settings: &Settings,
+        default_flags: Option<Vec<(String, bool)>>,
+        auth_options: Option<Options>,
+        mock_pms: Option<&Mock>,
+    ) -> PyResult<Operation> {
+        let (home, events) = (Home::current()?, AuthEvents::new());
+        let builder = builder(settings, &events, default_flags, auth_options, mock_pms)?;
+        let here = home.clone();
+        start(py, &home, Manner::Read, async move {
+            Ok(Self::new(builder.connect().await?, here, events))
+        })
+    }
+
+    #[getter]
+    fn settings(&self) -> PyResult<Settings> {
+        Ok(Settings(self.posada.get()?.settings().clone()))
+    }
+
+    /// Answers (postgres, redis, timestamp, health, readiness): the codes of the errors or `None`, and the two shapes
+    /// as JSON.
+    fn health(&self, py: Python<'_>) -> PyResult<Operation> {
+        self.posada.read(py, async |posada: Posada| {
+            let health = posada.health().await;
+            let code = |check| match check {
+                posada::Check::Ok => None,
+                posada::Check::Error(code) => Some(code),
+            };
+            let shapes = (health.to_json(), health.to_readiness_json());
+            let (postgres, redis) = (code(health.postgres), code(health.redis));
+            Ok((postgres, redis, health.timestamp, shapes.0, shapes.1))
+        })
+    }
+
+    fn migrate(&self, py: Python<'_>) -> PyResult<Operation> {
+        self.posada.finish(py, async |posada: Posada| {
+            let applied = posada.migrate().await?;
+            Ok((applied.migrations, applied.version))
+        })
+    }
+
+    fn close(&self, py: Python<'_>) -> PyResult<Operation> {
+        let number = self.number;
+        self.posada.finish(py, async move |posada: Posada| {
+            let closed = posada.close().await;
+            let _ = open().remove(&number);
+            Ok(closed?)
+        })
+    }
+}
+
+fn builder(
+    settings: &Settings,
+    events: &AuthEvents,
+    default_flags: Option<Vec<(String, bool)>>,
+    auth_options: Option<Options>,
+    mock_pms: Option<&Mock>,
+) -> Result<PosadaBuilder, Refusal> {
+    let mut builder = Posada::builder()
+        .settings(settings.0.clone())
+        .audit_sink(events.sink());
+    if let Some(flags) = &default_flags {
+        builder = builder.default_flags(flags.iter().map(|(flag, on)| (flag.as_str(), *on)));
+    }
+    if let Some(options) = auth_options {
+        builder = builder.auth_options(options.into_core(settings.0.jwt_expiry())?);
+    }
+    if let Some(mock) = mock_pms {
+        builder = builder.mock_pms(mock.client()?.clone());
+    }
+    Ok(builder)
+}
+
+/// Closes what nobody closed: writes that are under way end, and the audit is flushed. At exit.
+pub(crate) fn close_all(runtime: &Runtime, deadline: Duration) {
+    let left = std::mem::take(&mut *open());
+    if left.is_empty() {
+        return;
+    }
+    let closing = left
+        .values()
+        // Whatever could not end within its deadline ends with the process.
+        .map(|posada| async { drop(posada.close().await) });
+    let all = join_all(closing);
+    runtime.block_on(async { drop(tokio::time::timeout(deadline, all).await) });
+}
+
+/// Leaves the parent's handles alone in a forked child.
+pub(crate) fn forget_all() {
+    std::mem::forget(std::mem::take(&mut *open()));
+}
+
+fn open() -> MutexGuard<'static, BTreeMap<u64, Posada>> {
+    OPEN.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,80 @@
+//! What second looks at bookings did.
+
+use std::sync::Arc;
+
+use posada::{PmsEvent, PmsEvents};
+use pyo3::prelude::*;
+use tokio::sync::Mutex;
+
+use super::values::{BookingParts, booking};
+use crate::bridge::{Home, Kept, Operation};
+
+type Events = Arc<Mutex<PmsEvents>>;
+
+/// (kind, key, booking id, other booking id, booking, code)
+type EventParts = (
+    &'static str,
+    Option<String>,
+    Option<u64>,
+    Option<u64>,
+    Option<BookingParts>,
+    Option<&'static str>,
+);
+
+#[pyclass(frozen, module = "posada._native")]
+pub(crate) struct PmsWatch(Kept<Events>);
+
+impl PmsWatch {
+    pub(super) fn new(events: PmsEvents, home: &Home) -> Self {
+        Self(Kept::new(Arc::new(Mutex::new(events)), home.clone()))
+    }
+}
+
+fn parts(event: PmsEvent) -> EventParts {
+    match event {
+        PmsEvent::Moved { key, booking: moved } => {
+            let id = moved.id.get();
+            let moved = booking(*moved);
+            ("moved", Some(key.to_string()), Some(id), None, Some(moved), None)
+        }
+        PmsEvent::Yielded { key, booking, other } => {
+            let (ours, other) = (booking.get(), other.get());
+            (
+                "yielded",
+                Some(key.to_string()),
+                Some(ours),
+                Some(other),
+                None,
+                None,
+            )
+        }
+        PmsEvent::Kept { key, booking, other } => {
+            let (ours, other) = (booking.get(), other.get());
+            ("kept", Some(key.to_string()), Some(ours), Some(other), None, None)
+        }
+        PmsEvent::Unsettled { key, booking, code } => {
+            let ours = booking.get();
+            (
+                "unsettled",
+                Some(key.to_string()),
+                Some(ours),
+                None,
+                None,
+                Some(code),
+            )
+        }
+        // A kind that this version of the package does not know yet.
+        _ => ("other", None, None, None, None, None),
+    }
+}
+
+#[pymethods]
+impl PmsWatch {
+    /// `None` when the client is gone.
+    fn next(&self, py: Python<'_>) -> PyResult<Operation> {
+        self.0.read(py, async |events: Events| {
+            let event = events.lock().await.next().await;
+            Ok(event.map(parts))
+        })
+    }
+}

@@ -1,0 +1,112 @@
+//! `posada.MockPms`: the mock hotel with its script of faults in a test's hand.
+
+use posada::{Currency, MockCollision, MockFault, MockOperation, MockPms, Money, SystemClock};
+use pyo3::prelude::*;
+use rust_decimal::Decimal;
+
+use super::request::unknown;
+use super::{booking_id, room_type_id};
+use crate::bridge::{Home, Kept};
+use crate::errors::Refusal;
+
+#[pyclass(frozen, subclass, module = "posada._native")]
+pub(crate) struct Mock(Kept<MockPms>);
+
+impl Mock {
+    pub(crate) fn client(&self) -> Result<&MockPms, Refusal> {
+        self.0.get()
+    }
+}
+
+fn operation(name: &str) -> Result<MockOperation, Refusal> {
+    match name {
+        "read" => Ok(MockOperation::Read),
+        "create" => Ok(MockOperation::Create),
+        "place" => Ok(MockOperation::Place),
+        "cancel" => Ok(MockOperation::Cancel),
+        _ => Err(unknown("operation", "read, create, place or cancel", name)),
+    }
+}
+
+fn fault(name: &str, after_lookups: u32) -> Result<MockFault, Refusal> {
+    match name {
+        "unavailable" => Ok(MockFault::Unavailable),
+        "timeout_before_write" => Ok(MockFault::TimeoutBeforeWrite),
+        "timeout_after_write" => Ok(MockFault::TimeoutAfterWrite),
+        "timeout_then_write" => Ok(MockFault::TimeoutThenWrite { after_lookups }),
+        _ => Err(unknown(
+            "fault",
+            "unavailable, timeout_before_write, timeout_after_write or timeout_then_write",
+            name,
+        )),
+    }
+}
+
+#[pymethods]
+impl Mock {
+    #[new]
+    fn new() -> PyResult<Self> {
+        let mock = MockPms::new(SystemClock::shared()).map_err(Refusal::from)?;
+        Ok(Self(Kept::new(mock, Home::current()?)))
+    }
+
+    /// Makes the next `times` calls of this kind go wrong. Faults of one kind strike in the order of scripting.
+    #[pyo3(signature = (operation, fault, times=1, *, after_lookups=1))]
+    fn script(&self, operation: &str, fault: &str, times: usize, after_lookups: u32) -> PyResult<()> {
+        let (operation, fault) = (self::operation(operation)?, self::fault(fault, after_lookups)?);
+        self.0.get()?.script(operation, fault, times);
+        Ok(())
+    }
+
+    /// How often a booking yields to other tasks between choosing its rooms and writing them. With 0, the default, a
+    /// booking is one step and no collision happens.
+    fn set_gap(&self, yields: usize) -> PyResult<()> {
+        self.0.get()?.set_gap(yields);
+        Ok(())
+    }
+
+    /// What becomes of the loser of a collision: `back_order` or `double_book`.
+    fn set_collision(&self, collision: &str) -> PyResult<()> {
+        let collision = match collision {
+            "back_order" => MockCollision::BackOrder,
+            "double_book" => MockCollision::DoubleBook,
+            _ => return Err(unknown("collision", "back_order or double_book", collision).into()),
+        };
+        self.0.get()?.set_collision(collision);
+        Ok(())
+    }
+
+    fn _set_base_price(&self, room_type: u64, amount: Decimal, currency: &str) -> PyResult<()> {
+        let currency = Currency::parse(currency).map_err(Refusal::from)?;
+        let price = Money::new(amount, currency).map_err(Refusal::from)?;
+        self.0.get()?.set_base_price(room_type_id(room_type)?, price);
+        Ok(())
+    }
+
+    /// Checks the guests of a booking in, as the front desk does. An unknown booking is ignored.
+    fn check_in(&self, booking: u64) -> PyResult<()> {
+        self.0.get()?.check_in(booking_id(booking)?);
+        Ok(())
+    }
+
+    /// Checks the guests of a booking out. An unknown booking is ignored.
+    fn check_out(&self, booking: u64) -> PyResult<()> {
+        self.0.get()?.check_out(booking_id(booking)?);
+        Ok(())
+    }
+
+    /// How often two bookings met in one room.
+    fn collisions(&self) -> PyResult<usize> {
+        Ok(self.0.get()?.collisions())
+    }
+
+    /// How many bookings there are that are not cancelled.
+    fn bookings(&self) -> PyResult<usize> {
+        Ok(self.0.get()?.bookings())
+    }
+
+    /// How many nights of rooms belong to two bookings: zero, if the promise holds.
+    fn double_booked_nights(&self) -> PyResult<usize> {
+        Ok(self.0.get()?.double_booked_nights())
+    }
+}

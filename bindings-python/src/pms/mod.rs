@@ -1,0 +1,132 @@
+//! `posada.pms`: the calls here, how values cross in [`values`], requests in [`request`], the mock in [`mock`].
+
+mod events;
+mod mock;
+mod request;
+mod values;
+
+use posada::{BookingId, HotelId, IdempotencyKey, PmsClient, RoomTypeId};
+use pyo3::prelude::*;
+
+use crate::arguments::Nights;
+use crate::bridge::{Kept, Operation};
+use crate::errors::Refusal;
+use crate::locks::Hold;
+use crate::open::Handle;
+pub(crate) use events::PmsWatch;
+pub(crate) use mock::Mock;
+use request::{Rooms, Wish};
+pub(crate) use values::Quoted;
+use values::{availability, booking, hotel, missing, room_type};
+
+#[pyclass(frozen, module = "posada._native")]
+pub(crate) struct Pms(pub(crate) Kept<PmsClient>);
+
+fn hotel_id(id: u64) -> Result<HotelId, Refusal> {
+    Ok(HotelId::new(id)?)
+}
+
+fn room_type_id(id: u64) -> Result<RoomTypeId, Refusal> {
+    Ok(RoomTypeId::new(id)?)
+}
+
+fn booking_id(id: u64) -> Result<BookingId, Refusal> {
+    Ok(BookingId::new(id)?)
+}
+
+#[pymethods]
+impl Pms {
+    #[new]
+    fn new(handle: &Handle) -> PyResult<Self> {
+        Ok(Self(handle.keep(|posada| posada.pms().clone())?))
+    }
+
+    fn hotels(&self, py: Python<'_>) -> PyResult<Operation> {
+        self.0.read(py, async |pms: PmsClient| {
+            Ok(pms.hotels().await?.into_iter().map(hotel).collect::<Vec<_>>())
+        })
+    }
+
+    fn self_test(&self, py: Python<'_>) -> PyResult<Operation> {
+        self.0.read(py, async |pms: PmsClient| {
+            Ok(pms
+                .self_test()
+                .await?
+                .into_iter()
+                .map(missing)
+                .collect::<Vec<_>>())
+        })
+    }
+
+    fn room_types(&self, py: Python<'_>, hotel: u64) -> PyResult<Operation> {
+        let hotel = hotel_id(hotel)?;
+        self.0.read(py, async move |pms: PmsClient| {
+            let types = pms.room_types(hotel).await?;
+            Ok(types.into_iter().map(room_type).collect::<Vec<_>>())
+        })
+    }
+
+    #[pyo3(signature = (hotel, stay, party, room_type=None))]
+    fn availability(
+        &self,
+        py: Python<'_>,
+        hotel: u64,
+        stay: Nights,
+        party: Rooms,
+        room_type: Option<u64>,
+    ) -> PyResult<Operation> {
+        let (hotel, party) = (hotel_id(hotel)?, party.party()?);
+        let room_type = room_type.map(room_type_id).transpose()?;
+        self.0.read(py, async move |pms: PmsClient| {
+            let found = pms.availability(hotel, stay.0, party, room_type).await?;
+            Ok(availability(found))
+        })
+    }
+
+    fn quote(
+        &self,
+        py: Python<'_>,
+        hotel: u64,
+        room_type: u64,
+        stay: Nights,
+        party: Rooms,
+    ) -> PyResult<Operation> {
+        let (hotel, room_type, party) = (hotel_id(hotel)?, room_type_id(room_type)?, party.party()?);
+        self.0.read(py, async move |pms: PmsClient| {
+            Ok(Quoted(pms.quote(hotel, room_type, stay.0, party).await?))
+        })
+    }
+
+    #[pyo3(signature = (request, hold=None))]
+    fn book(&self, py: Python<'_>, request: Wish, hold: Option<&Hold>) -> PyResult<Operation> {
+        let request = request.request()?;
+        let proof = hold.map(|hold| hold.proof(py)).transpose()?;
+        self.0.finish(py, async move |pms: PmsClient| {
+            Ok(booking(pms.book(&request, proof.as_ref()).await?))
+        })
+    }
+
+    fn booking(&self, py: Python<'_>, id: u64) -> PyResult<Operation> {
+        let id = booking_id(id)?;
+        self.0.read(py, async move |pms: PmsClient| {
+            Ok(pms.booking(id).await?.map(booking))
+        })
+    }
+
+    fn find_booking(&self, py: Python<'_>, key: &str) -> PyResult<Operation> {
+        let key = IdempotencyKey::parse(key).map_err(Refusal::from)?;
+        self.0.read(py, async move |pms: PmsClient| {
+            Ok(pms.find_booking(&key).await?.map(booking))
+        })
+    }
+
+    fn cancel(&self, py: Python<'_>, id: u64) -> PyResult<Operation> {
+        let id = booking_id(id)?;
+        self.0
+            .finish(py, async move |pms: PmsClient| Ok(booking(pms.cancel(id).await?)))
+    }
+
+    fn events(&self) -> PyResult<PmsWatch> {
+        Ok(PmsWatch::new(self.0.get()?.events(), self.0.home()))
+    }
+}

@@ -1,0 +1,129 @@
+//! `posada.BookingRequest`, read from the Python class of that name.
+
+use posada::{BookingRequest, Collision, Guest, IdempotencyKey, Occupancy, Party, Settle, codes};
+use pyo3::prelude::*;
+
+use super::values::Quoted;
+use super::{hotel_id, room_type_id};
+use crate::arguments::Nights;
+use crate::errors::Refusal;
+
+/// The guests of each room: a list of `posada.Occupancy`.
+pub(super) struct Rooms(Vec<Room>);
+
+#[derive(FromPyObject)]
+struct Room {
+    adults: u32,
+    child_ages: Vec<u32>,
+}
+
+impl<'py> FromPyObject<'_, 'py> for Rooms {
+    type Error = PyErr;
+
+    fn extract(given: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        Ok(Self(given.extract()?))
+    }
+}
+
+impl Rooms {
+    pub(super) fn party(&self) -> Result<Party, Refusal> {
+        let rooms = self.0.iter().map(Room::occupancy).collect::<Result<_, _>>()?;
+        Ok(Party::new(rooms)?)
+    }
+}
+
+impl Room {
+    fn occupancy(&self) -> Result<Occupancy, Refusal> {
+        // Ages beyond a byte are no child's; the crate says so.
+        let ages: Vec<u8> = self
+            .child_ages
+            .iter()
+            .map(|age| u8::try_from(*age).unwrap_or(u8::MAX))
+            .collect();
+        Ok(Occupancy::new(self.adults, &ages)?)
+    }
+}
+
+/// The attributes of `posada.Guest`.
+#[derive(FromPyObject)]
+struct Person {
+    first_name: String,
+    last_name: String,
+    email: String,
+    phone: String,
+}
+
+/// The attributes of `posada.Quote` that matter here.
+#[derive(FromPyObject)]
+struct Price {
+    #[pyo3(attribute("_native"))]
+    quoted: Quoted,
+}
+
+/// The attributes of `posada.BookingRequest`.
+#[derive(FromPyObject)]
+pub(super) struct Wish {
+    hotel: u64,
+    room_type: u64,
+    stay: Nights,
+    party: Rooms,
+    guest: Person,
+    idempotency_key: String,
+    remark: Option<String>,
+    quote: Option<Price>,
+    settle: String,
+    collision: String,
+}
+
+impl Wish {
+    pub(super) fn request(self) -> Result<BookingRequest, Refusal> {
+        let guest = Guest::new(
+            &self.guest.first_name,
+            &self.guest.last_name,
+            &self.guest.email,
+            &self.guest.phone,
+        )?;
+        let mut request = BookingRequest::new(
+            hotel_id(self.hotel)?,
+            room_type_id(self.room_type)?,
+            self.stay.0,
+            self.party.party()?,
+            guest,
+            IdempotencyKey::parse(&self.idempotency_key)?,
+        )
+        .with_settle(settle(&self.settle)?)
+        .with_collision(collision(&self.collision)?);
+        if let Some(remark) = &self.remark {
+            request = request.with_remark(remark)?;
+        }
+        if let Some(price) = self.quote {
+            request = request.with_quote(price.quoted.0)?;
+        }
+        Ok(request)
+    }
+}
+
+fn settle(name: &str) -> Result<Settle, Refusal> {
+    match name {
+        "detached" => Ok(Settle::Detached),
+        "wait" => Ok(Settle::Wait),
+        _ => Err(unknown("settle", "detached or wait", name)),
+    }
+}
+
+fn collision(name: &str) -> Result<Collision, Refusal> {
+    match name {
+        "yield" => Ok(Collision::Yield),
+        "keep" => Ok(Collision::Keep),
+        _ => Err(unknown("collision", "yield or keep", name)),
+    }
+}
+
+/// A word that is none of those that there are.
+pub(super) fn unknown(field: &str, known: &str, given: &str) -> Refusal {
+    Refusal::invalid(
+        codes::PMS_INVALID_REQUEST,
+        field,
+        format!("expected {known}, not {given:?}"),
+    )
+}

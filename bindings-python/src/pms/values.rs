@@ -1,0 +1,161 @@
+//! Answers of the PMS as tuples, of which `posada.pms` makes its classes.
+
+use std::time::Duration;
+
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use posada::{
+    Availability, BookedRoom, Booking, Created, Hotel, MissingPermission, Money, Occupancy, Offer, Party,
+    Quote, RoomType,
+};
+use pyo3::prelude::*;
+use rust_decimal::Decimal;
+
+use crate::arguments::dates;
+
+/// (amount, currency)
+pub(super) type Amount = (Decimal, String);
+
+/// (check_in, check_out)
+pub(super) type Dates = (NaiveDate, NaiveDate);
+
+/// (adults, child_ages). The ages are numbers, not bytes.
+pub(super) type Guests = (u32, Vec<u32>);
+
+pub(super) fn amount(money: Money) -> Amount {
+    (money.amount(), money.currency().to_string())
+}
+
+fn guests(occupancy: &Occupancy) -> Guests {
+    let ages = occupancy.child_ages().iter().copied().map(u32::from);
+    (occupancy.adults(), ages.collect())
+}
+
+fn rooms(party: &Party) -> Vec<Guests> {
+    party.each_room().iter().map(guests).collect()
+}
+
+/// (id, name, check_in, check_out, currency, max_days_ahead)
+pub(super) type HotelParts = (u64, String, NaiveTime, NaiveTime, String, Option<u32>);
+
+pub(super) fn hotel(hotel: Hotel) -> HotelParts {
+    (
+        hotel.id.get(),
+        hotel.name,
+        hotel.check_in,
+        hotel.check_out,
+        hotel.currency.to_string(),
+        hotel.max_days_ahead,
+    )
+}
+
+/// (resource, methods, needed_for)
+pub(super) fn missing(permission: MissingPermission) -> (String, String, String) {
+    (permission.resource, permission.methods, permission.needed_for)
+}
+
+/// (id, hotel, name, base_price, (max_adults, max_children, max_guests), min_nights, max_nights)
+pub(super) type RoomTypeParts = (u64, u64, String, Amount, (u32, u32, u32), u32, Option<u32>);
+
+pub(super) fn room_type(room_type: RoomType) -> RoomTypeParts {
+    let limits = room_type.limits;
+    (
+        room_type.id.get(),
+        room_type.hotel.get(),
+        room_type.name,
+        amount(room_type.base_price),
+        (limits.max_adults, limits.max_children, limits.max_guests),
+        room_type.min_nights,
+        room_type.max_nights,
+    )
+}
+
+/// (room_type, name, available, per_night, net_total, total)
+pub(super) type OfferParts = (u64, String, u32, Vec<(NaiveDate, Amount)>, Amount, Amount);
+
+fn offer(offer: Offer) -> OfferParts {
+    let nights = offer.per_night.into_iter();
+    (
+        offer.room_type.get(),
+        offer.name,
+        offer.available,
+        nights.map(|(night, price)| (night, amount(price))).collect(),
+        amount(offer.net_total),
+        amount(offer.total),
+    )
+}
+
+/// (hotel, stay, offers, age, potentially_stale)
+pub(super) type AvailabilityParts = (u64, Dates, Vec<OfferParts>, Duration, bool);
+
+pub(super) fn availability(found: Availability) -> AvailabilityParts {
+    (
+        found.hotel.get(),
+        dates(found.stay),
+        found.offers.into_iter().map(offer).collect(),
+        found.age,
+        found.potentially_stale,
+    )
+}
+
+/// (number, room_type, stay, guests)
+pub(super) type RoomParts = (String, u64, Dates, Guests);
+
+fn room(room: BookedRoom) -> RoomParts {
+    (
+        room.number,
+        room.room_type.get(),
+        dates(room.stay),
+        guests(&room.occupancy),
+    )
+}
+
+/// (id, reference, key, hotel, status, rooms, stay, total, created)
+pub(super) type BookingParts = (
+    u64,
+    String,
+    Option<String>,
+    u64,
+    &'static str,
+    Vec<RoomParts>,
+    Dates,
+    Amount,
+    &'static str,
+);
+
+pub(super) fn booking(booking: Booking) -> BookingParts {
+    let created = match booking.created {
+        Created::Created => "created",
+        Created::FoundAgain => "found_again",
+    };
+    (
+        booking.id.get(),
+        booking.reference,
+        booking.key.map(|key| key.to_string()),
+        booking.hotel.get(),
+        booking.status.as_str(),
+        booking.rooms.into_iter().map(room).collect(),
+        dates(booking.stay),
+        amount(booking.total),
+        created,
+    )
+}
+
+/// A price that was quoted. The crate makes them, so that nobody can make up one.
+#[pyclass(frozen, module = "posada._native", from_py_object)]
+#[derive(Clone)]
+pub(crate) struct Quoted(pub(super) Quote);
+
+#[pymethods]
+impl Quoted {
+    /// (hotel, room_type, stay, party, total, quoted_at)
+    fn parts(&self) -> (u64, u64, Dates, Vec<Guests>, Amount, DateTime<Utc>) {
+        (
+            self.0.hotel.get(),
+            self.0.room_type.get(),
+            dates(self.0.stay),
+            rooms(&self.0.party),
+            amount(self.0.total),
+            self.0.quoted_at,
+        )
+    }
+}

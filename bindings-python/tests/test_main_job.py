@@ -1,0 +1,113 @@
+"""The main job, in memory and on servers: a message, its hotel, its conversation, a hold and a booking."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+
+import posada
+import pytest
+from support import Open, run, unique
+
+GUEST = posada.Guest("Ana", "Pérez", "ana@example.com", "+5491187654321")
+
+
+def number() -> str:
+    """An Argentine mobile number that no other test has, as WhatsApp sends it."""
+    return f"54911{int(unique('x')[2:], 16) % 10**8:08d}"
+
+
+def test_a_guest_books_a_room(opened: Open) -> None:
+    async def job() -> None:
+        async with opened() as p:
+            await p.migrate()
+            hotel, to = unique("hotel"), number()
+            await p.tenants.create(hotel, name="Hotel Test")
+            await p.tenants.add_identifier(hotel, f"+{to}", "whatsapp")
+            found = await p.tenants.resolve(to, channel="whatsapp")
+            assert found
+            assert found.tenant.id == hotel
+            assert found.source == "fresh"
+            assert found.age >= dt.timedelta(0)
+            assert p.tenants.cached(to, "whatsapp") is not None
+
+            session = await p.sessions.get_or_create(to, "whatsapp", tenant=found.tenant)
+            session.document["context"]["last_intent"] = "book"
+            await p.sessions.save(session)
+            merged = await p.sessions.update(to, {"context": {"nights": 2}}, tenant=hotel)
+            assert merged.document["context"] == {"last_intent": "book", "nights": 2}
+            with pytest.raises(posada.ConflictError) as conflict:
+                await p.sessions.save(session)
+            assert conflict.value.code == "sessions.conflict"
+
+            flag = unique("flag")
+            assert not p.flags.is_enabled(flag, tenant=found.tenant)
+            await p.flags.set(flag, True, tenant=hotel)
+            assert p.flags.is_enabled(flag, tenant=hotel)
+            assert not p.flags.is_enabled(flag)
+
+            stay = posada.Stay(dt.date(2027, 3, 10), dt.date(2027, 3, 12))
+            offers = await p.pms.availability(hotel=1, stay=stay, adults=2)
+            assert isinstance(offers[0].total.amount, Decimal)
+            async with await p.locks.hold_stay(
+                "room_type:1",
+                stay.check_in,
+                stay.check_out,
+                tenant=hotel,
+                session_id=session.id,
+                user_id=to,
+                capacity=offers[0].available,
+            ) as hold:
+                request = posada.BookingRequest(
+                    hotel=1, room_type=1, stay=stay, adults=2, guest=GUEST, idempotency_key=unique("wa")
+                )
+                booking = await p.pms.book(request, hold=hold)
+                again = await p.pms.book(request, hold=hold)
+            assert (booking.id, booking.created, again.created) == (again.id, "created", "found_again")
+            assert booking.status == "confirmed"
+            assert await p.locks.holds("room_type:1", stay, tenant=hotel) == []
+
+            async with await p.locks.acquire(unique("reservation"), ttl=30, wait=5) as lock:
+                assert lock.fence > 0
+                assert dt.timedelta(0) < lock.remaining() <= dt.timedelta(seconds=30)
+                assert await p.locks.try_acquire(lock.name) is None
+
+            assert (await p.limits.check("30/minute", unique("address"))).remaining == 29
+            health = await p.health()
+            assert health
+            assert health.to_dict()["status"] == "healthy"
+
+    run(job())
+
+
+def test_a_user_signs_in_and_out(opened: Open) -> None:
+    async def job() -> None:
+        async with opened() as p:
+            await p.migrate()
+            hotel, name, password = unique("hotel"), unique("ana"), "el loro pinta mapas de cobre"
+            await p.tenants.create(hotel, name="Hotel Test")
+            events = p.auth.events()
+            user = await p.auth.create_user(name, f"{name}@example.com", password, tenant=hotel, role="receptionist")
+            assert (user.role, user.tenant) == ("receptionist", hotel)
+            assert (await events.next()).kind == "user_created"
+
+            tokens = await p.auth.login(name, password, tenant=hotel, address="203.0.113.9")
+            assert tokens.access not in repr(tokens)
+            claims = await p.auth.verify(tokens.access)
+            assert claims.has_permission("guest_checkin")
+            assert claims.narrow(None) == hotel
+            with pytest.raises(posada.DeniedError):
+                claims.require("manage_rates")
+            with pytest.raises(PermissionError, match=r"auth\.wrong_tenant"):
+                claims.narrow("another-hotel")
+
+            following = await p.auth.refresh(tokens.refresh)
+            assert [each.id for each in await p.auth.sessions(claims)] == [following.session]
+            await p.auth.logout(following.access)
+            with pytest.raises(posada.UnauthenticatedError) as ended:
+                await p.auth.verify(following.access)
+            assert ended.value.code == "auth.session_ended"
+            with pytest.raises(posada.UnauthenticatedError):
+                await p.auth.login(name, "another password altogether")
+
+    run(job())
