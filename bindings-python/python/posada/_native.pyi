@@ -553,10 +553,6 @@ class Mock:
     def set_collision(self, collision: Literal["back_order", "double_book"]) -> None:
         """What becomes of the loser of a collision."""
     def _set_base_price(self, room_type: int, amount: Decimal, currency: str) -> None: ...
-    def check_in(self, booking: int) -> None:
-        """Checks the guests of a booking in, as the front desk does. An unknown booking is ignored."""
-    def check_out(self, booking: int) -> None:
-        """Checks the guests of a booking out. An unknown booking is ignored."""
     def collisions(self) -> int:
         """How often two bookings met in one room."""
     def bookings(self) -> int:

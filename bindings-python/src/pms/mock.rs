@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use rust_decimal::Decimal;
 
 use super::request::unknown;
-use super::{booking_id, room_type_id};
+use super::room_type_id;
 use crate::bridge::{Home, Kept};
 use crate::errors::Refusal;
 
@@ -80,18 +80,6 @@ impl Mock {
         let currency = Currency::parse(currency).map_err(Refusal::from)?;
         let price = Money::new(amount, currency).map_err(Refusal::from)?;
         self.0.get()?.set_base_price(room_type_id(room_type)?, price);
-        Ok(())
-    }
-
-    /// Checks the guests of a booking in, as the front desk does. An unknown booking is ignored.
-    fn check_in(&self, booking: u64) -> PyResult<()> {
-        self.0.get()?.check_in(booking_id(booking)?);
-        Ok(())
-    }
-
-    /// Checks the guests of a booking out. An unknown booking is ignored.
-    fn check_out(&self, booking: u64) -> PyResult<()> {
-        self.0.get()?.check_out(booking_id(booking)?);
         Ok(())
     }
 
