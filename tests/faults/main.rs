@@ -10,6 +10,8 @@
 #![allow(clippy::disallowed_methods, reason = "real servers run on real time")]
 
 mod auth;
+mod auth_lost_answers;
+mod auth_matrix;
 mod flags;
 mod lock_chaos;
 mod lock_clock;

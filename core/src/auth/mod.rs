@@ -71,7 +71,7 @@ use self::events::Events;
 use self::live::LiveSessions;
 use self::password::{Floor, HashPool};
 use self::throttle::Throttling;
-use self::token::TokenRules;
+use self::token::{TokenRules, VerifiedTokens};
 use crate::TenantId;
 use crate::clock::SharedClock;
 use crate::error::{Error, Result};
@@ -87,6 +87,7 @@ struct Inner {
     cache: Arc<dyn SessionCache>,
     throttling: Throttling,
     live: LiveSessions,
+    verified: VerifiedTokens,
     /// The keys, or why there are none: everything else of posada works without.
     keys: Result<KeyRing>,
     rules: TokenRules,
@@ -117,6 +118,7 @@ impl Authenticator {
             cache: parts.cache,
             throttling: Throttling::new(parts.throttle, parts.alone),
             live: LiveSessions::default(),
+            verified: VerifiedTokens::default(),
             keys: parts.keys,
             rules: options.rules(),
             options,

@@ -14,7 +14,7 @@ use super::live::Known;
 use super::model::{Claims, ClaimsSource};
 use super::role::Permission;
 use super::store::{SessionState, StoredUser, Who};
-use super::token::{self, TokenClaims, TokenKind};
+use super::token::{self, TokenClaims};
 use crate::TenantId;
 use crate::error::{Error, Result, codes};
 
@@ -89,7 +89,7 @@ impl Authenticator {
         may_change: bool,
     ) -> Result<Claims> {
         let now = self.now();
-        let read = token::read(self.keys()?, &self.0.rules, TokenKind::Access, access, now)?;
+        let read = token::read_known(self.keys()?, &self.0.rules, &self.0.verified, access, now)?;
         let (mut known, mut age) = match &read.session {
             Some(session) => self.session_of(session, read.tenant.as_ref(), staleness).await?,
             None => self.sessionless(&read).await?,
@@ -117,7 +117,7 @@ impl Authenticator {
             tenant: state.tenant.clone(),
             role: state.role,
             is_superuser: state.is_superuser,
-            session: read.session,
+            session: read.session.clone(),
             expires_at: DateTime::from_timestamp(read.expires_at, 0).unwrap_or(now),
             source: known.source,
             age,

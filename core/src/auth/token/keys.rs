@@ -75,17 +75,15 @@ impl KeyRing {
         )
     }
 
-    /// Whether one of the keys that may verify at this moment signed the token. A key id narrows the choice.
-    pub(super) fn verifies(&self, token: &Unverified<'_>, now: DateTime<Utc>) -> bool {
-        let previous = self
-            .previous
-            .iter()
-            .filter(|(_, until)| now < *until)
-            .map(|(key, _)| key);
-        std::iter::once(&self.current)
+    /// Until when the key verifies that signed the token, if it is one that may verify at this moment. A key id narrows
+    /// the choice.
+    pub(super) fn verifies(&self, token: &Unverified<'_>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let previous = self.previous.iter().map(|(key, until)| (key, *until));
+        std::iter::once((&self.current, DateTime::<Utc>::MAX_UTC))
             .chain(previous)
-            .filter(|key| token.kid.as_ref().is_none_or(|kid| *kid == key.id))
-            .any(|key| key.verifies(token))
+            .filter(|(key, until)| now < *until && token.kid.as_ref().is_none_or(|kid| *kid == key.id))
+            .find(|(key, _)| key.verifies(token))
+            .map(|(_, until)| until)
     }
 
     /// A text that only holders of the current key can compute, 43 characters of base64url. `purpose` keeps the

@@ -10,7 +10,9 @@ mod keys;
 mod strict;
 #[cfg(test)]
 mod tests;
+mod verified;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -20,6 +22,7 @@ use serde::Serialize;
 
 pub(crate) use claims::TokenClaims;
 pub(crate) use keys::KeyRing;
+pub(crate) use verified::VerifiedTokens;
 
 use self::claims::Fault;
 use self::strict::Unverified;
@@ -126,6 +129,15 @@ impl TokenRules {
         seconds(self.leeway.min(Self::LONGEST_LEEWAY))
     }
 
+    /// The first second in which a token with these claims has expired.
+    fn end_of(&self, claims: &TokenClaims) -> i64 {
+        // python-jose takes a token in the very second in which it ends; the strict profile does not.
+        match claims.profile {
+            Profile::Legacy => claims.expires_at + 1,
+            Profile::Strict => claims.expires_at + self.leeway_seconds(),
+        }
+    }
+
     fn longest_seconds(&self, kind: TokenKind) -> i64 {
         seconds(match kind {
             TokenKind::Access => self.longest_access,
@@ -228,13 +240,52 @@ pub(crate) fn read(
     token: &str,
     now: DateTime<Utc>,
 ) -> Result<TokenClaims> {
-    let unverified = Unverified::read(token).map_err(invalid)?;
-    if !keys.verifies(&unverified, now) {
-        return Err(invalid("is not signed with a key of ours"));
+    read_in_full(keys, rules, kind, token, now).map(|(claims, _)| claims)
+}
+
+/// Reads an access token, in full only if this process does not know it; see [`VerifiedTokens`]. No I/O.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn read_known(
+    keys: &KeyRing,
+    rules: &TokenRules,
+    known: &VerifiedTokens,
+    token: &str,
+    now: DateTime<Utc>,
+) -> Result<Arc<TokenClaims>> {
+    // What is too long to be a token is not worth a digest.
+    let key = (token.len() <= strict::LONGEST)
+        .then(|| verified::Key::of(token))
+        .flatten();
+    if let Some(claims) = key.as_ref().and_then(|key| known.get(key, now)) {
+        return Ok(claims);
     }
+    let (claims, key_until) = read_in_full(keys, rules, TokenKind::Access, token, now)?;
+    let claims = Arc::new(claims);
+    if let Some(key) = key {
+        // A key's last second is not kept: it may end within it.
+        let until = rules.end_of(&claims).min(key_until.timestamp());
+        known.put(key, claims.clone(), now, until);
+    }
+    Ok(claims)
+}
+
+/// What the token says, and until when its key verifies.
+fn read_in_full(
+    keys: &KeyRing,
+    rules: &TokenRules,
+    kind: TokenKind,
+    token: &str,
+    now: DateTime<Utc>,
+) -> Result<(TokenClaims, DateTime<Utc>)> {
+    let unverified = Unverified::read(token).map_err(invalid)?;
+    let key_until = keys
+        .verifies(&unverified, now)
+        .ok_or_else(|| invalid("is not signed with a key of ours"))?;
     let members = unverified.claims().map_err(invalid)?;
     match claims::check(&members, unverified.typ.as_deref(), rules, now.timestamp()) {
-        Ok(claims) if claims.kind == kind => Ok(claims),
+        Ok(claims) if claims.kind == kind => Ok((claims, key_until)),
         Ok(_) => Err(invalid("is for another purpose")),
         Err(Fault::Bad(reason)) => Err(invalid(reason)),
         Err(Fault::Expired) => Err(Error::new(codes::AUTH_TOKEN_EXPIRED, "the token has expired")),

@@ -11,7 +11,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use super::json::{self, Object, Value};
 
 /// The longest token, in bytes.
-const LONGEST: usize = 8 * 1024;
+pub(super) const LONGEST: usize = 8 * 1024;
 /// The longest header, in bytes, before it is decoded.
 const LONGEST_HEADER: usize = 1024;
 /// The length of an HMAC-SHA256 in base64url.
