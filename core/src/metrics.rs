@@ -12,6 +12,12 @@ pub(crate) const POSTGRES_ERRORS_TOTAL: &str = "postgres_errors_total";
 pub(crate) const AUTH_OPERATIONS_TOTAL: &str = "auth_operations_total";
 /// Histogram, seconds, by `operation`: calls of sign-in.
 pub(crate) const AUTH_DURATION_SECONDS: &str = "auth_duration_seconds";
+/// Counter: sign-ins that were judged and refused. The app's gauge of this name has a user's id; ours names nobody.
+pub(crate) const FAILED_LOGIN_ATTEMPTS_TOTAL: &str = "failed_login_attempts_total";
+/// Gauge: live sessions of sign-in, under the name of the app's code and under that of its scheduler.
+pub(crate) const ACTIVE_SESSIONS_TOTAL: &str = "active_sessions_total";
+/// See [`ACTIVE_SESSIONS_TOTAL`].
+pub(crate) const JWT_SESSIONS_ACTIVE: &str = "jwt_sessions_active";
 /// Counter by `result` (`success` or the code of the error): changes of passwords.
 pub(crate) const PASSWORD_ROTATIONS_TOTAL: &str = "password_rotations_total";
 

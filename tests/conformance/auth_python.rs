@@ -48,6 +48,20 @@ async fn case_67_our_tokens_are_read_by_both_libraries_as_the_app_calls_them() {
     assert_eq!(access["jose"]["permissions"].as_array().unwrap().len(), 8);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn case_68_a_key_that_happens_to_be_json_is_taken_letter_by_letter_as_pyjwt_does() {
+    for key in [format!("[\"{KEY}\"]"), format!("\"{KEY}\"")] {
+        let settings = Settings::builder().secret_key(key.as_str()).build().unwrap();
+        let posada = Posada::builder().settings(settings).build().unwrap();
+        let mut peer = PythonPeer::start("tokens_peer.py", &key);
+        let ana = NewUser::new("ana", "ana@example.com", PASSWORD).unwrap();
+        posada.auth().create_user(ana).await.unwrap();
+        let pair = posada.auth().login(&SignIn::new("ana", PASSWORD)).await.unwrap();
+        let read = ask(&mut peer, &json!({"operation": "decode", "token": pair.access}));
+        assert_eq!(read["pyjwt"]["type"], "access", "{read}");
+    }
+}
+
 /// The first choice more often than all others together.
 fn one_of(dice: &mut Dice, choices: &[Value]) -> Value {
     let choice = if dice.below(3) > 0 {

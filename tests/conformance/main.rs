@@ -11,6 +11,7 @@
 
 mod auth;
 mod auth_python;
+mod auth_races;
 mod flags;
 mod hold_rules;
 mod hold_sets;

@@ -173,7 +173,7 @@ impl House {
                 ..AuthOptions::default()
             })
             .audit_sink(Arc::new(move |event: &AuthEvent| {
-                kept.lock().unwrap().push(event.kind)
+                kept.lock().unwrap().push(event.kind);
             }))
             .build()
             .unwrap();

@@ -10,6 +10,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod cases;
 mod dependencies;
 mod drivers;
 mod files;

@@ -178,7 +178,9 @@ impl Authenticator {
             self.refuse_change(&stored, "conflict");
             return Err(conflict());
         };
+        self.0.live.forget_user(&stored.user.id);
         self.note_ended(&sessions).await;
+        self.forget_attempts(&stored.user).await;
         stored.hash = new_hash;
         stored.user.must_change_password = must_change;
         stored.user.password_changed_at = now;

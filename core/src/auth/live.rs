@@ -62,6 +62,19 @@ impl LiveSessions {
         }
     }
 
+    /// Forgets what is known of the living sessions of a user: the next call asks for them. Looks at every entry, so it
+    /// is for what is rare.
+    pub(super) fn forget_user(&self, user: &str) {
+        let known = self.known.pin();
+        known.retain(|_, old| old.state.is_revoked || old.state.user != user);
+    }
+
+    /// How many sessions are remembered, and how many look-ups are under way.
+    #[cfg(test)]
+    pub(super) fn counts(&self) -> (usize, usize) {
+        (self.known.pin().len(), self.flights().len())
+    }
+
     /// One look-up for all who ask at the same time.
     pub(super) async fn once(
         &self,
@@ -69,22 +82,42 @@ impl LiveSessions {
         look: impl Future<Output = Result<Option<Known>>>,
     ) -> Result<Option<Known>> {
         let flight = self.flights().entry(id.to_owned()).or_default().clone();
-        let outcome = flight
+        let seat = Seat {
+            live: self,
+            id,
+            flight,
+        };
+        let outcome = seat
+            .flight
             .get_or_init(async || look.await.map_err(Arc::new))
             .await
             .clone();
-        let mut flights = self.flights();
-        if flights
-            .get(id)
-            .is_some_and(|current| Arc::ptr_eq(current, &flight))
-        {
-            flights.remove(id);
-        }
-        drop(flights);
         outcome.map_err(|error| error.repeat())
     }
 
     fn flights(&self) -> std::sync::MutexGuard<'_, HashMap<String, Flight>> {
         self.flights.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One caller's place in a look-up. Whoever leaves a finished one, or leaves it last, takes it off the board: also
+/// when the caller went away before it was done.
+struct Seat<'a> {
+    live: &'a LiveSessions,
+    id: &'a str,
+    flight: Flight,
+}
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        let mut flights = self.live.flights();
+        let is_ours = flights
+            .get(self.id)
+            .is_some_and(|current| Arc::ptr_eq(current, &self.flight));
+        // The board has one, this seat the other.
+        let is_last = Arc::strong_count(&self.flight) == 2;
+        if is_ours && (is_last || self.flight.initialized()) {
+            flights.remove(self.id);
+        }
     }
 }

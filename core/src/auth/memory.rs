@@ -223,6 +223,12 @@ impl AuthStore for MemoryAuth {
             .collect())
     }
 
+    async fn count(&self, now: DateTime<Utc>) -> Result<u64> {
+        let is_live = |row: &&Row| !row.is_revoked && row.expires_at > now;
+        let live = self.with(|tables| tables.sessions.values().filter(is_live).count());
+        Ok(u64::try_from(live).unwrap_or(u64::MAX))
+    }
+
     async fn history(&self, owner: &Owner, limit: usize) -> Result<Vec<String>> {
         Ok(self.with(|tables| {
             if tables.owned(owner).is_none() {
@@ -251,12 +257,22 @@ impl AuthStore for MemoryAuth {
     }
 }
 
+/// The attempts on one account.
+#[derive(Clone, Copy)]
+struct Tried {
+    /// Of late: silence forgets them.
+    recent: u32,
+    /// Since the last success.
+    row: u32,
+    /// When the next attempt may come.
+    until: std::time::Instant,
+}
+
 /// Attempts, counted by this process.
 pub(crate) struct MemoryThrottle {
     clock: SharedClock,
     quota: Quota,
-    /// Count, and when the next attempt may come.
-    accounts: ExpiringMap<String, (u32, std::time::Instant)>,
+    accounts: ExpiringMap<String, Tried>,
     /// When the address has its whole burst again.
     addresses: ExpiringMap<String, std::time::Instant>,
 }
@@ -299,13 +315,26 @@ impl MemoryThrottle {
     fn attempt_account(&self, account: &str) -> Option<Duration> {
         let now = self.clock.instant();
         self.accounts.update(account.to_owned(), |stored| {
-            let (count, until) = stored.copied().unwrap_or((0, now));
-            if let Some(wait) = until.checked_duration_since(now).filter(|wait| !wait.is_zero()) {
+            let tried = stored.copied().unwrap_or(Tried {
+                recent: 0,
+                row: 0,
+                until: now,
+            });
+            if let Some(wait) = tried
+                .until
+                .checked_duration_since(now)
+                .filter(|wait| !wait.is_zero())
+            {
                 return (Change::Keep, Some(wait));
             }
-            let wait = self.quota.wait_after(count + 1);
-            let memory = self.quota.memory + wait;
-            (Change::Put((count + 1, now + wait), Some(memory)), None)
+            let is_silent = now.saturating_duration_since(tried.until) > self.quota.memory;
+            let (recent, row) = (if is_silent { 1 } else { tried.recent + 1 }, tried.row + 1);
+            let wait = self.quota.wait_after(recent, row);
+            let until = now + wait;
+            (
+                Change::Put(Tried { recent, row, until }, Some(self.quota.day + wait)),
+                None,
+            )
         })
     }
 }
@@ -344,8 +373,13 @@ impl Throttle for MemoryThrottle {
         }
         self.accounts
             .update(attempt.account.clone(), |stored| match stored {
-                Some((count, _)) if *count > 1 => {
-                    (Change::Put((count - 1, now), Some(self.quota.memory)), ())
+                Some(tried) if tried.row > 1 => {
+                    let tried = Tried {
+                        recent: tried.recent.saturating_sub(1),
+                        row: tried.row - 1,
+                        until: now,
+                    };
+                    (Change::Put(tried, Some(self.quota.day)), ())
                 }
                 _ => (Change::Remove, ()),
             });
@@ -391,6 +425,28 @@ mod tests {
             None,
             "case 109: a success resets"
         );
+    }
+
+    #[tokio::test]
+    async fn a_hundred_in_a_row_wait_for_a_day_and_silence_gives_the_free_ones_back_before() {
+        let clock = ManualClock::at(DateTime::UNIX_EPOCH);
+        let throttle = MemoryThrottle::new(clock.shared());
+        let who = attempt("a", None);
+        let mut waits = Vec::new();
+        for number in 1..=101 {
+            assert_eq!(throttle.attempt(&who).await.unwrap(), None, "{number}");
+            waits.push(throttle.accounts.update("a".to_owned(), |tried| {
+                (Change::Keep, tried.unwrap().until - clock.shared().instant())
+            }));
+            // Slower than any wait but the last: such an attacker is never refused.
+            let silence = Duration::from_mins(if number % 2 == 0 { 31 } else { 1 });
+            clock.advance(silence.max(*waits.last().unwrap()));
+        }
+        let day = Duration::from_hours(24);
+        assert!(waits[..99].iter().all(Duration::is_zero), "{waits:?}");
+        assert_eq!(waits[99..], [day, day], "never for good: once a day");
+        throttle.succeeded(&who).await.unwrap();
+        assert_eq!(throttle.attempt(&who).await.unwrap(), None);
     }
 
     #[tokio::test]

@@ -65,6 +65,8 @@ pub(crate) use redis::{RedisSessionCache, RedisThrottle};
 pub use role::{Permission, Role};
 pub(crate) use store::{AuthStore, NoCache, SessionCache, Throttle};
 pub(crate) use token::KeyRing;
+#[cfg(any(test, feature = "testkit"))]
+pub(crate) use token::anything;
 pub use token::{Profile, TokenKind};
 
 use self::events::Events;
@@ -166,6 +168,9 @@ impl Authenticator {
         tenant: Option<&TenantId>,
         detail: &'static str,
     ) {
+        if kind == AuthEventKind::LoginFail {
+            metrics::counter!(names::FAILED_LOGIN_ATTEMPTS_TOTAL).increment(1);
+        }
         let user = user.zip(self.keys().ok()).map(|(user, keys)| {
             let mut mark = keys.derive("event", &[user]);
             mark.truncate(8);

@@ -149,6 +149,8 @@ const SESSIONS: &str = concat!(
     owned!(),
     " AND NOT s.is_revoked AND s.expires_at > $3 ORDER BY s.created_at DESC, s.id DESC"
 );
+const COUNT: &str =
+    "SELECT count(*) AS live FROM user_sessions s WHERE NOT s.is_revoked AND s.expires_at > $1";
 const HISTORY: &str = concat!(
     "SELECT h.password_hash::text AS hash FROM password_history h JOIN users u ON u.id = h.user_id WHERE ",
     owned!(),
@@ -314,6 +316,14 @@ impl AuthStore for PostgresAuth {
             })
             .collect();
         Ok(read?)
+    }
+
+    async fn count(&self, now: DateTime<Utc>) -> Result<u64> {
+        let statement = Statement::read("auth.count", COUNT).bind(now.naive_utc());
+        let rows = self.postgres.fetch(statement).await?;
+        let live: std::result::Result<Option<i64>, sqlx::Error> =
+            rows.first().map(|row| row.try_get("live")).transpose();
+        Ok(u64::try_from(live.map_err(Failure::from)?.unwrap_or(0)).unwrap_or(0))
     }
 
     async fn history(&self, owner: &Owner, limit: usize) -> Result<Vec<String>> {
@@ -512,8 +522,10 @@ mod tests {
                 "{sql}"
             );
         }
-        // Whoever adds a statement adds it to the list above.
+        // A number, for all hotels together, that names nobody.
+        assert!(COUNT.starts_with("SELECT count(*) "), "{COUNT}");
+        // Whoever adds a statement adds it to the lists above.
         let source = include_str!("postgres.rs");
-        assert_eq!(source.matches("\nconst ").count(), statements.len() + 3);
+        assert_eq!(source.matches("\nconst ").count(), statements.len() + 4);
     }
 }

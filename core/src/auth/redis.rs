@@ -154,6 +154,8 @@ impl RedisThrottle {
             .arg(self.quota.free)
             .arg(millis(self.quota.longest_wait))
             .arg(millis(self.quota.memory))
+            .arg(self.quota.most)
+            .arg(millis(self.quota.day))
             .write()
             .await?;
         Ok(wait)

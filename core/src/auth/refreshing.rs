@@ -16,6 +16,7 @@ use super::store::{Owner, Rotation, SessionState, Which};
 use super::token::{self, TokenClaims, TokenKind};
 use super::verifying::ended;
 use crate::error::{Error, Result, codes};
+use crate::metrics as names;
 
 /// Sessions.
 impl Authenticator {
@@ -116,12 +117,29 @@ impl Authenticator {
         self.0.store.sessions(&owner_of(claims), self.now()).await
     }
 
+    /// Counts the live sessions of all users, and shows the number as the gauges `active_sessions_total` and
+    /// `jwt_sessions_active`. For a scheduler, once a minute or so. Cancel-safe read.
+    ///
+    /// # Errors
+    /// `postgres.*` when Postgres is down: the gauges keep their last value.
+    pub async fn measure(&self) -> Result<u64> {
+        let live = self.0.store.count(self.now()).await?;
+        let shown = f64::from(u32::try_from(live).unwrap_or(u32::MAX));
+        metrics::gauge!(names::ACTIVE_SESSIONS_TOTAL).set(shown);
+        metrics::gauge!(names::JWT_SESSIONS_ACTIVE).set(shown);
+        Ok(live)
+    }
+
     async fn end(&self, owner: &Owner, which: &Which) -> Result<Vec<String>> {
         let ended = self.0.store.revoke(owner, which).await?;
         // Also a session that had ended before is forgotten here.
         match which {
             Which::One(session) => self.note_ended(std::slice::from_ref(session)).await,
-            Which::All | Which::AllBut(_) => self.note_ended(&ended).await,
+            Which::All | Which::AllBut(_) => {
+                // Others may have ended some before, of which this process has not heard.
+                self.0.live.forget_user(&owner.user);
+                self.note_ended(&ended).await;
+            }
         }
         if !ended.is_empty() {
             self.raise(
@@ -144,13 +162,7 @@ impl Authenticator {
     ) -> Result<TokenPair> {
         let state = self.0.store.session(session, read.tenant.as_ref()).await?;
         let Some(state) = state.filter(|state| is_alive(state, read, rotation.now)) else {
-            self.raise(
-                AuthEventKind::SessionUsedAfterEnd,
-                Some(&read.subject),
-                read.tenant.as_ref(),
-                "refresh",
-            );
-            return Err(ended());
+            return Err(self.used_after_end(read));
         };
         let exchanged = state
             .token
@@ -170,12 +182,16 @@ impl Authenticator {
         {
             return self.pair(session, &state, at);
         }
-        let ended = self
+        let revoked = self
             .0
             .store
             .revoke(&rotation.owner, &Which::One(session.to_owned()))
             .await?;
-        self.note_ended(&ended).await;
+        if revoked.is_empty() {
+            // Somebody ended it in the meantime: it is over, and this was not why.
+            return Err(self.used_after_end(read));
+        }
+        self.note_ended(&revoked).await;
         self.raise(
             AuthEventKind::TokenReuse,
             Some(&read.subject),
@@ -186,6 +202,16 @@ impl Authenticator {
             codes::AUTH_TOKEN_REUSED,
             "this token was used before; its session has ended",
         ))
+    }
+
+    fn used_after_end(&self, read: &TokenClaims) -> Error {
+        self.raise(
+            AuthEventKind::SessionUsedAfterEnd,
+            Some(&read.subject),
+            read.tenant.as_ref(),
+            "refresh",
+        );
+        ended()
     }
 
     fn next_mark(&self, session: &str, old: &str) -> Result<String> {

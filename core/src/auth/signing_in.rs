@@ -14,7 +14,8 @@ use super::model::{self, Claims, NewUser, SignIn, TokenPair, User};
 use super::password::{self, Password, Verdict};
 use super::store::{Attempt, NewSession, Owner, SessionState, StoredUser, Who};
 use super::throttle::bucket;
-use super::token::{self, NewToken, TokenKind};
+use super::token::{self, KeyRing, NewToken, TokenKind};
+use crate::TenantId;
 use crate::error::{Error, Result, Retry, codes};
 use crate::{rng, text};
 
@@ -74,7 +75,9 @@ impl Authenticator {
     /// `auth.bad_credentials` (401) for every reason that lies with the user; `auth.throttled` with the time to wait;
     /// `auth.second_factor_required` (403) for accounts that need one; `auth.hashing_busy` (503); `postgres.*` (503)
     /// when Postgres is down. When Redis is down this process counts attempts alone, four times as strict. None of
-    /// the 503 kinds counts as an attempt.
+    /// the 503 kinds counts as an attempt. After a hundred attempts in a row without a success an account is tried
+    /// once a day, until it gets a new password; a known device
+    /// ([`device_cookie`](Self::device_cookie)) has a quota of its own.
     pub async fn login(&self, attempt: &SignIn) -> Result<TokenPair> {
         self.observed("authenticate", self.count_and_judge(attempt)).await
     }
@@ -85,10 +88,7 @@ impl Authenticator {
         let tenant = attempt.tenant.as_ref();
         let account = match self.known_device(attempt, &username) {
             Some(device) => keys.derive("device", &[&device, &username]),
-            None => keys.derive(
-                "account",
-                &[tenant.map_or("", |tenant| tenant.as_str()), &username],
-            ),
+            None => account(keys, tenant, &username),
         };
         let counted = Attempt {
             account,
@@ -116,6 +116,20 @@ impl Authenticator {
                 Err(error)
             }
         }
+    }
+
+    /// A new password proves enough: whoever guessed at the old one is no reason to keep its owner out.
+    pub(super) async fn forget_attempts(&self, user: &User) {
+        let Ok(keys) = self.keys() else { return };
+        // An attempt may have named the hotel or not.
+        let forgotten = [None, user.tenant.as_ref()].map(async |tenant| {
+            let counted = Attempt {
+                account: account(keys, tenant, &user.username),
+                address: None,
+            };
+            self.0.throttling.succeeded(&counted).await;
+        });
+        futures_util::future::join_all(forgotten).await;
     }
 
     /// A cookie for the device of somebody who is signed in: with it, attempts from this device count apart. Keep it
@@ -315,6 +329,11 @@ impl Authenticator {
             );
         }
     }
+}
+
+/// What stands for an account where attempts are counted: no name.
+fn account(keys: &KeyRing, tenant: Option<&TenantId>, username: &str) -> String {
+    keys.derive("account", &[tenant.map_or("", TenantId::as_str), username])
 }
 
 /// Whose claims they are.

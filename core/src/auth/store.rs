@@ -140,6 +140,9 @@ pub(crate) trait AuthStore: Send + Sync {
     /// The live sessions, the newest first.
     async fn sessions(&self, owner: &Owner, now: DateTime<Utc>) -> Result<Vec<SignInSession>>;
 
+    /// How many sessions are live, of all hotels: a number for people who watch the installation.
+    async fn count(&self, now: DateTime<Utc>) -> Result<u64>;
+
     /// The old hashes, the newest first.
     async fn history(&self, owner: &Owner, limit: usize) -> Result<Vec<String>>;
 

@@ -1,7 +1,9 @@
 //! How many attempts to sign in are allowed: the numbers, and the fallback when Redis is silent.
 //!
-//! * An account has five attempts; then the next must wait 1, 2, 4, … seconds, at most fifteen minutes. Nobody is
-//!   ever locked out for good, and a success forgets everything.
+//! * An account has five attempts; then the next must wait 1, 2, 4, … seconds, at most fifteen minutes, and a quarter
+//!   of an hour of silence gives the five back. Nobody is ever locked out for good, and a success forgets everything.
+//! * After a hundred attempts without a success in between, however slow, an account is tried once a day. Its owner
+//!   comes in from a known device, whose quota is its own, or with a new password, which forgets everything too.
 //! * An address has ten attempts a minute and a burst of twenty; addresses of IPv6 count by their /64.
 //! * An attempt counts before its password is looked at, in one step, so that a hundred at once are no way around.
 
@@ -18,8 +20,12 @@ pub(super) struct Quota {
     /// Attempts before the first wait.
     pub(super) free: u32,
     pub(super) longest_wait: Duration,
-    /// An account without an attempt for this long, beyond its wait, starts anew.
+    /// An account without an attempt for this long, beyond its wait, has its free attempts again.
     pub(super) memory: Duration,
+    /// Attempts in a row, without a success, after which an account waits for a day each time.
+    pub(super) most: u32,
+    /// How long that is, and for how long the row is remembered beyond the wait.
+    pub(super) day: Duration,
     /// The steady pace of an address.
     pub(super) interval: Duration,
     pub(super) burst: u32,
@@ -30,6 +36,8 @@ impl Quota {
         free: 5,
         longest_wait: Duration::from_mins(15),
         memory: Duration::from_mins(15),
+        most: 100,
+        day: Duration::from_hours(24),
         interval: Duration::from_secs(6),
         burst: 20,
     };
@@ -41,9 +49,12 @@ impl Quota {
         ..Self::NORMAL
     };
 
-    /// How long the account waits after its `count`th attempt.
-    pub(super) fn wait_after(&self, count: u32) -> Duration {
-        match count.checked_sub(self.free) {
+    /// How long the account waits after its `recent`th attempt of late, which is the `row`th without a success.
+    pub(super) fn wait_after(&self, recent: u32, row: u32) -> Duration {
+        if row >= self.most {
+            return self.day;
+        }
+        match recent.checked_sub(self.free) {
             None => Duration::ZERO,
             Some(beyond) => Duration::from_secs(1 << beyond.min(30)).min(self.longest_wait),
         }
@@ -100,10 +111,12 @@ mod tests {
 
     #[test]
     fn case_109_waits_double_and_have_an_end() {
-        let waits: Vec<u64> = [1, 4, 5, 6, 7, 14, 15, 100]
-            .map(|count| Quota::NORMAL.wait_after(count).as_secs())
+        let waits: Vec<u64> = [1, 4, 5, 6, 7, 14, 15, 99]
+            .map(|count| Quota::NORMAL.wait_after(count, count).as_secs())
             .into();
         assert_eq!(waits, [0, 0, 1, 2, 4, 512, 900, 900]);
+        let day = Duration::from_hours(24);
+        assert_eq!(Quota::NORMAL.wait_after(1, 100), day, "a hundred in a row");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
+pub use crate::auth::anything::{golden_tokens, read_anything};
 use crate::auth::{Authenticator, Claims, NewUser, Permission, Role, SignIn, TokenKind, TokenPair};
 use crate::clock::ManualClock;
 use crate::error::{Kind, codes};
@@ -32,6 +33,7 @@ pub async fn suite(run: &Run<'_>) {
     a_sign_in_gives_claims(run).await;
     every_refusal_looks_the_same(run).await;
     names_and_addresses_are_taken_once(run).await;
+    case_89_names_and_passwords_of_any_script_sign_in(run).await;
     case_69_a_refresh_token_works_once(run).await;
     case_70_a_second_use_within_the_grace_gives_the_same_pair(run).await;
     case_71_fifty_refreshes_at_once_give_one_lineage(run).await;
@@ -151,6 +153,36 @@ async fn names_and_addresses_are_taken_once(run: &Run<'_>) {
             .unwrap_err()
             .is(codes::AUTH_WEAK_PASSWORD)
     );
+}
+
+async fn case_89_names_and_passwords_of_any_script_sign_in(run: &Run<'_>) {
+    for (what, password) in [
+        (
+            "\u{1f469}\u{200d}\u{1f373}",
+            "\u{1f9a4}\u{200d} pinta mapas de cobre \u{1f9a4}",
+        ),
+        (
+            "\u{5d0}\u{5d1}",
+            "\u{5de}\u{5e4}\u{5d4} \u{5e9}\u{5dc} \u{5e0}\u{5d7}\u{5d5}\u{5e9}\u{5ea}",
+        ),
+    ] {
+        let name = run.name(what);
+        let new = NewUser::new(&name, &format!("{name}@example.com"), password).unwrap();
+        run.auth.create_user(new.tenant(run.tenant)).await.unwrap();
+        run.login(what, password).await;
+        let bare: String = password.chars().filter(|letter| *letter != '\u{200d}').collect();
+        if bare != password {
+            let other = run
+                .auth
+                .login(&SignIn::new(&name, bare).tenant(run.tenant))
+                .await
+                .unwrap_err();
+            assert!(
+                other.is(codes::AUTH_BAD_CREDENTIALS),
+                "an invisible letter counts: {other}"
+            );
+        }
+    }
 }
 
 async fn case_69_a_refresh_token_works_once(run: &Run<'_>) {

@@ -11,6 +11,7 @@
 )]
 
 pub mod auth;
+pub mod auth_history;
 mod dice;
 pub mod flags;
 pub mod holds;

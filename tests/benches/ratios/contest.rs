@@ -90,6 +90,13 @@ async fn slice(tasks: usize, operation: &std::sync::Arc<Operation>) -> f64 {
     started.elapsed().as_secs_f64() / done as f64
 }
 
+/// A row whose two sides were timed elsewhere, in seconds.
+pub(crate) fn line(name: &str, promise: &str, ours: f64, reference: f64) {
+    let (shown_ours, shown_reference) = (shown(ours), shown(reference));
+    let ratio = ours / reference;
+    println!("{name:<58} {shown_ours:>10} {shown_reference:>10} {ratio:>8.2}   {promise}");
+}
+
 fn timed(work: &mut impl FnMut(u32)) -> f64 {
     const BATCH: u32 = 10_000;
     let started = Instant::now();
@@ -118,7 +125,7 @@ impl Rounds {
     }
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }

@@ -15,6 +15,7 @@
     reason = "a benchmark is a program about real time that may stop loudly"
 )]
 
+mod auth;
 mod contended;
 mod contest;
 mod rows;

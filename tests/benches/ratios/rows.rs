@@ -5,8 +5,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use posada::{
-    AcquireOptions, Channel, Context, FlagValue, NewTenant, NewUser, Posada, RateLimit, Resource, Settings,
-    SignIn, Stay, StayHold, TenantId,
+    AcquireOptions, Channel, Context, FlagValue, NewTenant, Posada, RateLimit, Resource, Settings, Stay,
+    StayHold, TenantId,
 };
 use posada_tests::{servers, unique};
 use redis::aio::MultiplexedConnection;
@@ -24,7 +24,7 @@ pub(crate) async fn all(only: &str) {
         footprint();
     }
     if wanted("auth") {
-        auth().await;
+        crate::auth::rows().await;
     }
     let url = servers::redis().url();
     let posada = Posada::builder()
@@ -87,70 +87,6 @@ async fn empty_scripts(plain: &MultiplexedConnection) -> contest::Operation {
             }
         }
     })
-}
-
-async fn auth() {
-    const KEY: &str = "c0ffee5ecret0123456789abcdef0123456789abcdef";
-    const PASSWORD: &str = "el loro pinta mapas de cobre";
-    let settings = Settings::builder().secret_key(KEY).build().unwrap();
-    let posada = Posada::builder().settings(settings).build().unwrap();
-    let ana = NewUser::new("ana", "ana@example.com", PASSWORD).unwrap();
-    posada.auth().create_user(ana).await.unwrap();
-    let token = posada
-        .auth()
-        .login(&SignIn::new("ana", PASSWORD))
-        .await
-        .unwrap()
-        .access;
-    let (handle, ours) = (posada.clone(), token.clone());
-    contest::awaited(
-        "auth: 100 verifications of a known session, against jsonwebtoken alone",
-        "<= 300 us",
-        1,
-        operation(move |_| {
-            let (posada, token) = (handle.clone(), ours.clone());
-            async move {
-                for _ in 0..100 {
-                    black_box(posada.auth().verify(&token).await.unwrap());
-                }
-            }
-        }),
-        operation(move |_| {
-            let token = token.clone();
-            async move {
-                let key = jsonwebtoken::DecodingKey::from_secret(KEY.as_bytes());
-                let rules = jsonwebtoken::Validation::new(jsonwebtoken::Algorithm::HS256);
-                for _ in 0..100 {
-                    let read = jsonwebtoken::decode::<serde_json::Value>(&token, &key, &rules);
-                    black_box(read.unwrap());
-                }
-            }
-        }),
-    )
-    .await;
-    let handle = posada.clone();
-    contest::awaited(
-        "auth: sign-in, against one argon2id of the same cost",
-        "ratio <= 1.1",
-        1,
-        operation(move |_| {
-            let posada = handle.clone();
-            async move {
-                let pair = posada.auth().login(&SignIn::new("ana", PASSWORD)).await;
-                black_box(pair.unwrap());
-            }
-        }),
-        operation(move |_| async move {
-            let params = argon2::Params::new(19_456, 2, 1, Some(32)).unwrap();
-            let hasher = argon2::Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params);
-            let mut output = [0; 32];
-            hasher
-                .hash_password_into(PASSWORD.as_bytes(), &[7; 16], &mut output)
-                .unwrap();
-            black_box(output);
-        }),
-    )
-    .await;
 }
 
 async fn resolve() {

@@ -46,6 +46,13 @@ impl HashPool {
         }
     }
 
+    /// Whether nobody computes or waits.
+    #[cfg(test)]
+    pub(crate) fn is_idle(&self) -> bool {
+        self.waiting.load(Ordering::SeqCst) == 0
+            && self.permits.available_permits() * WAITING_PER_PERMIT == self.most_waiting
+    }
+
     /// Runs work that takes a core. When the caller goes away the work still ends, and its answer is lost.
     ///
     /// # Errors
@@ -120,6 +127,27 @@ mod tests {
         assert!(first.await.unwrap());
         let answers = futures_util::future::try_join_all(waiting).await.unwrap();
         assert_eq!((answers, next.await.unwrap()), (vec![0, 1, 2], 7));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn case_106_of_a_thousand_never_more_are_computed_at_once_than_there_are_permits() {
+        let pool = HashPool::with_permits(Tasks::new(), 2, Duration::from_secs(30));
+        let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let jobs = (0..1000).map(|_| {
+            let (now, most) = (now.clone(), most.clone());
+            pool.run(move || {
+                most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                std::thread::yield_now();
+                now.fetch_sub(1, Ordering::SeqCst);
+            })
+        });
+        let outcomes = futures_util::future::join_all(jobs).await;
+        let done = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+        // Each takes 19 MiB, so this many times 19 MiB is all that a flood can take.
+        assert!(
+            most.load(Ordering::SeqCst) <= 2 && done >= 8,
+            "{most:?} at once, {done} done"
+        );
     }
 
     #[tokio::test]

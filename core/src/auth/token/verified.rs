@@ -38,7 +38,7 @@ pub(crate) struct VerifiedTokens(papaya::HashMap<Digest, Entry, foldhash::qualit
 impl VerifiedTokens {
     /// What the token says, if it was checked before and nothing has changed since but the time, which is
     /// looked at here.
-    pub(super) fn get(&self, token: &Key, now: DateTime<Utc>) -> Option<Arc<TokenClaims>> {
+    pub(super) fn get(&self, token: Key, now: DateTime<Utc>) -> Option<Arc<TokenClaims>> {
         let known = self.0.pin();
         let entry = known.get(&token.0)?;
         let now = now.timestamp();
@@ -64,6 +64,7 @@ impl VerifiedTokens {
 }
 
 /// What stands for a token.
+#[derive(Clone, Copy)]
 pub(super) struct Key(Digest);
 
 impl Key {
@@ -182,7 +183,14 @@ mod tests {
         let mut dice = Dice::new(7);
         let keys = ring(KEY);
         let claims = token(&keys, Profile::Legacy, 1);
-        let claims = read(&keys, &rules(Profile::Legacy), TokenKind::Access, &claims, at(NOW)).unwrap();
+        let claims = read(
+            &keys,
+            &rules(Profile::Legacy),
+            TokenKind::Access,
+            &claims,
+            at(NOW),
+        )
+        .unwrap();
         let claims = Arc::new(claims);
         for number in 0..2 * MOST {
             let key = Key::of(&format!("token {number}")).unwrap();

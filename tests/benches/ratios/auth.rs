@@ -1,0 +1,191 @@
+//! Sign-in: what a verification and a sign-in cost, and what time tells about a refusal.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use posada::testkit::postgres::schema_sql;
+use posada::{ManualClock, NewUser, Posada, Settings, SignIn, codes};
+use posada_tests::{servers, unique};
+
+use crate::contest::{self, operation};
+
+const KEY: &str = "c0ffee5ecret0123456789abcdef0123456789abcdef";
+const PASSWORD: &str = "el loro pinta mapas de cobre";
+/// Runs of each way to be refused, in turns.
+const RUNS: usize = 200;
+
+pub(crate) async fn rows() {
+    tokens_and_passwords().await;
+    signatures().await;
+    refusals().await;
+}
+
+async fn tokens_and_passwords() {
+    let settings = Settings::builder().secret_key(KEY).build().unwrap();
+    let posada = Posada::builder().settings(settings).build().unwrap();
+    let ana = NewUser::new("ana", "ana@example.com", PASSWORD).unwrap();
+    posada.auth().create_user(ana).await.unwrap();
+    let token = posada
+        .auth()
+        .login(&SignIn::new("ana", PASSWORD))
+        .await
+        .unwrap()
+        .access;
+    let (handle, ours) = (posada.clone(), token.clone());
+    contest::awaited(
+        "auth: 100 verifications of a known session, against jsonwebtoken alone",
+        "<= 300 us",
+        1,
+        operation(move |_| {
+            let (posada, token) = (handle.clone(), ours.clone());
+            async move {
+                for _ in 0..100 {
+                    black_box(posada.auth().verify(&token).await.unwrap());
+                }
+            }
+        }),
+        operation(move |_| {
+            let token = token.clone();
+            async move {
+                let key = jsonwebtoken::DecodingKey::from_secret(KEY.as_bytes());
+                let rules = jsonwebtoken::Validation::new(jsonwebtoken::Algorithm::HS256);
+                for _ in 0..100 {
+                    let read = jsonwebtoken::decode::<serde_json::Value>(&token, &key, &rules);
+                    black_box(read.unwrap());
+                }
+            }
+        }),
+    )
+    .await;
+    let handle = posada.clone();
+    contest::awaited(
+        "auth: sign-in, against one argon2id of the same cost",
+        "ratio <= 1.1",
+        1,
+        operation(move |_| {
+            let posada = handle.clone();
+            async move {
+                let pair = posada.auth().login(&SignIn::new("ana", PASSWORD)).await;
+                black_box(pair.unwrap());
+            }
+        }),
+        operation(move |_| async move {
+            let params = argon2::Params::new(19_456, 2, 1, Some(32)).unwrap();
+            let hasher = argon2::Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params);
+            let mut output = [0; 32];
+            hasher
+                .hash_password_into(PASSWORD.as_bytes(), &[7; 16], &mut output)
+                .unwrap();
+            black_box(output);
+        }),
+    )
+    .await;
+}
+
+/// Where a wrong signature differs must not show in the time that it takes to refuse it.
+async fn signatures() {
+    let settings = Settings::builder().secret_key(KEY).build().unwrap();
+    let posada = Posada::builder().settings(settings).build().unwrap();
+    let ana = NewUser::new("ana", "ana@example.com", PASSWORD).unwrap();
+    posada.auth().create_user(ana).await.unwrap();
+    let token = posada
+        .auth()
+        .login(&SignIn::new("ana", PASSWORD))
+        .await
+        .unwrap()
+        .access;
+    let dot = token.rfind('.').unwrap();
+    let wrong = |at: usize| {
+        let mut bytes = token.clone().into_bytes();
+        bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
+        let (posada, token) = (posada.clone(), String::from_utf8(bytes).unwrap());
+        operation(move |_| {
+            let (posada, token) = (posada.clone(), token.clone());
+            async move {
+                for _ in 0..100 {
+                    black_box(posada.auth().verify(&token).await.unwrap_err());
+                }
+            }
+        })
+    };
+    contest::awaited(
+        "auth: 100 signatures wrong in the first byte, against the 40th",
+        "ratio 1.0",
+        1,
+        wrong(dot + 1),
+        wrong(dot + 40),
+    )
+    .await;
+}
+
+/// The ways to be refused, in turns, and their medians: first where everybody has argon2id, then with somebody who
+/// still has a hash of the app.
+async fn refusals() {
+    let database = unique("refusals");
+    servers::postgres().create_database(&database);
+    servers::postgres().execute_in(&database, &schema_sql());
+    // Waits are over before the next attempt.
+    let clock = ManualClock::at(std::time::SystemTime::now().into());
+    let settings = Settings::builder()
+        .postgres_url(servers::postgres().url_of(&database))
+        .secret_key(KEY);
+    let posada = Posada::builder()
+        .settings(settings.build().unwrap())
+        .clock(clock.shared())
+        .build()
+        .unwrap();
+    for name in ["wrong", "inactive", "locked", "bcrypt"] {
+        let user = NewUser::new(name, &format!("{name}@example.com"), PASSWORD).unwrap();
+        posada.auth().create_user(user).await.unwrap();
+    }
+    let hash = bcrypt::hash(PASSWORD, 10).unwrap();
+    servers::postgres().execute_in(
+        &database,
+        &format!(
+            "UPDATE users SET is_active = FALSE WHERE username = 'inactive';
+             UPDATE users SET account_locked_until = now() + interval '1000 days' WHERE username = 'locked';
+             UPDATE users SET hashed_password = '{hash}' WHERE username = 'bcrypt'"
+        ),
+    );
+    time_refusals(&posada, &clock, &["wrong", "unknown", "inactive", "locked"]).await;
+    time_refusals(
+        &posada,
+        &clock,
+        &["bcrypt", "wrong", "unknown", "inactive", "locked"],
+    )
+    .await;
+}
+
+async fn time_refusals(posada: &Posada, clock: &ManualClock, names: &[&str]) {
+    let mut times = vec![Vec::new(); names.len()];
+    for run in 0..RUNS + 5 {
+        for turn in 0..names.len() {
+            let which = (turn + run) % names.len();
+            // An account that is inactive or locked is refused with its right password too.
+            let password = if matches!(names[which], "inactive" | "locked") {
+                PASSWORD
+            } else {
+                "una llama silba en do menor"
+            };
+            clock.advance(Duration::from_hours(25));
+            let attempt = SignIn::new(names[which], password);
+            let begun = Instant::now();
+            let error = posada.auth().login(&attempt).await.unwrap_err();
+            let took = begun.elapsed().as_secs_f64();
+            assert!(error.is(codes::AUTH_BAD_CREDENTIALS), "{error}");
+            // The first ones warm up, and meet the hash of the app.
+            if run >= 5 {
+                times[which].push(took);
+            }
+        }
+    }
+    let reference = contest::median(times[0].clone());
+    for (name, times) in names.iter().zip(times).skip(1) {
+        contest::line(
+            &format!("auth: refusal of {name}, against {}, {RUNS} runs", names[0]),
+            "ratio 0.95 to 1.05",
+            contest::median(times),
+            reference,
+        );
+    }
+}
