@@ -39,7 +39,7 @@ mod _native {
     #[pymodule_export]
     use crate::open::Handle;
     #[pymodule_export]
-    use crate::pms::{Mock, Pms, PmsWatch, Quoted};
+    use crate::pms::{Feed, Mock, Pms, PmsWatch, Quoted};
     #[pymodule_export]
     use crate::sessions::{SessionState, Sessions};
     #[pymodule_export]

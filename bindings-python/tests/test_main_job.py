@@ -111,3 +111,41 @@ def test_a_user_signs_in_and_out(opened: Open) -> None:
                 await p.auth.login(name, "another password altogether")
 
     run(job())
+
+
+def test_the_life_of_a_booking() -> None:
+    async def job() -> None:
+        async with posada.Posada.embedded() as p:
+            begun = dt.datetime.now(dt.timezone.utc) - dt.timedelta(minutes=1)
+            stay = posada.Stay(dt.date(2027, 3, 10), dt.date(2027, 3, 12))
+            quote = await p.pms.quote(1, 1, stay, adults=2)
+            request = posada.BookingRequest(
+                hotel=1, room_type=1, stay=stay, adults=2, guest=GUEST, idempotency_key="life", quote=quote
+            )
+            booking = await p.pms.book(request)
+            assert booking.total == quote.total
+            assert booking.guest is not None
+            assert booking.guest.email == GUEST.email
+            assert GUEST.email not in repr(booking)
+
+            longer = posada.BookingChange(stay=posada.Stay(stay.check_in, dt.date(2027, 3, 13)))
+            price = await p.pms.quote_change(booking.id, longer)
+            changed = await p.pms.modify(booking.id, longer)
+            assert (changed.id, changed.stay, changed.total) == (booking.id, longer.stay, price.total)
+
+            assert [each.id for each in await p.pms.arrivals(1, stay.check_in)] == [booking.id]
+            assert (await p.pms.check_in(booking.id)).status == "checked_in"
+            with pytest.raises(posada.ConflictError, match=r"pms\.wrong_state"):
+                await p.pms.cancel(booking.id)
+            folio = await p.pms.invoices(booking.id)
+            assert folio.total == changed.total
+            assert (await p.pms.check_out(booking.id)).status == "checked_out"
+
+            changes = p.pms.changes_since(begun)
+            assert booking.id in {change.id async for change in changes}
+            assert changes.cursor is not None
+            assert await p.pms.changes_since(changes.cursor).next() is None
+            assert (await p.pms.create_guest(GUEST)).email == GUEST.email
+            assert await p.pms.guest("nobody@example.com") is None
+
+    run(job())

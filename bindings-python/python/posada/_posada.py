@@ -223,7 +223,7 @@ class Posada:
             self._native = _native.Handle.build(*self._parts())
         return self._native
 
-    def _parts(self) -> _native.HandleParts:
+    def _parts(self) -> _native._HandleParts:
         return self._settings._native, self._default_flags, self._options, self._mock_pms
 
 

@@ -289,7 +289,7 @@ def _words(properties: Mapping[str, str] | None) -> dict[str, str] | None:
     return None if properties is None else dict(properties)
 
 
-def _evaluation(parts: _native.Evaluated) -> Evaluation:
+def _evaluation(parts: _native._Evaluated) -> Evaluation:
     value, variant, reason, source, age, error = parts
     return Evaluation(value, _variant(variant), reason, source, age, error)
 

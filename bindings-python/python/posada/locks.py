@@ -485,7 +485,7 @@ def _wanted(
     tenant: Whose | None,
     reentrant: bool,
     audit_misses: bool,
-) -> _native.Wanted:
+) -> _native._Wanted:
     return (
         optional_seconds("ttl", ttl),
         optional_seconds("wait", wait),
@@ -498,7 +498,7 @@ def _wanted(
     )
 
 
-def _wanted_stay(wanted: StayHold) -> _native.WantedStay:
+def _wanted_stay(wanted: StayHold) -> _native._WantedStay:
     return (
         text("resource", wanted.resource),
         _stay("stay", wanted.stay),

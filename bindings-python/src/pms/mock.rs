@@ -24,7 +24,13 @@ fn operation(name: &str) -> Result<MockOperation, Refusal> {
         "create" => Ok(MockOperation::Create),
         "place" => Ok(MockOperation::Place),
         "cancel" => Ok(MockOperation::Cancel),
-        _ => Err(unknown("operation", "read, create, place or cancel", name)),
+        "price" => Ok(MockOperation::Price),
+        "guest" => Ok(MockOperation::Guest),
+        _ => Err(unknown(
+            "operation",
+            "read, create, place, cancel, price or guest",
+            name,
+        )),
     }
 }
 

@@ -1,10 +1,12 @@
 //! `posada.pms`: the calls here, how values cross in [`values`], requests in [`request`], the mock in [`mock`].
 
 mod events;
+mod feed;
 mod mock;
 mod request;
 mod values;
 
+use chrono::NaiveDate;
 use posada::{BookingId, HotelId, IdempotencyKey, PmsClient, RoomTypeId};
 use pyo3::prelude::*;
 
@@ -14,10 +16,12 @@ use crate::errors::Refusal;
 use crate::locks::Hold;
 use crate::open::Handle;
 pub(crate) use events::PmsWatch;
+pub(crate) use feed::Feed;
+use feed::Since;
 pub(crate) use mock::Mock;
-use request::{Rooms, Wish};
+use request::{Person, Rooms, Wanted, Wish};
 pub(crate) use values::Quoted;
-use values::{availability, booking, hotel, missing, room_type};
+use values::{availability, booking, folio, guest, hotel, missing, room_type};
 
 #[pyclass(frozen, module = "posada._native")]
 pub(crate) struct Pms(pub(crate) Kept<PmsClient>);
@@ -124,6 +128,81 @@ impl Pms {
         let id = booking_id(id)?;
         self.0
             .finish(py, async move |pms: PmsClient| Ok(booking(pms.cancel(id).await?)))
+    }
+
+    fn force_cancel(&self, py: Python<'_>, id: u64) -> PyResult<Operation> {
+        let id = booking_id(id)?;
+        self.0.finish(py, async move |pms: PmsClient| {
+            Ok(booking(pms.force_cancel(id).await?))
+        })
+    }
+
+    fn modify(&self, py: Python<'_>, id: u64, change: Wanted) -> PyResult<Operation> {
+        let (id, change) = (booking_id(id)?, change.change()?);
+        self.0.finish(py, async move |pms: PmsClient| {
+            Ok(booking(pms.modify(id, &change).await?))
+        })
+    }
+
+    fn quote_change(&self, py: Python<'_>, id: u64, change: Wanted) -> PyResult<Operation> {
+        let (id, change) = (booking_id(id)?, change.change()?);
+        self.0.read(py, async move |pms: PmsClient| {
+            Ok(Quoted(pms.quote_change(id, &change).await?))
+        })
+    }
+
+    fn check_in(&self, py: Python<'_>, id: u64) -> PyResult<Operation> {
+        let id = booking_id(id)?;
+        self.0.finish(py, async move |pms: PmsClient| {
+            Ok(booking(pms.check_in(id).await?))
+        })
+    }
+
+    fn check_out(&self, py: Python<'_>, id: u64) -> PyResult<Operation> {
+        let id = booking_id(id)?;
+        self.0.finish(py, async move |pms: PmsClient| {
+            Ok(booking(pms.check_out(id).await?))
+        })
+    }
+
+    fn arrivals(&self, py: Python<'_>, hotel: u64, day: NaiveDate) -> PyResult<Operation> {
+        let hotel = hotel_id(hotel)?;
+        self.0.read(py, async move |pms: PmsClient| {
+            let arriving = pms.arrivals(hotel, day).await?;
+            Ok(arriving.into_iter().map(booking).collect::<Vec<_>>())
+        })
+    }
+
+    fn departures(&self, py: Python<'_>, hotel: u64, day: NaiveDate) -> PyResult<Operation> {
+        let hotel = hotel_id(hotel)?;
+        self.0.read(py, async move |pms: PmsClient| {
+            let leaving = pms.departures(hotel, day).await?;
+            Ok(leaving.into_iter().map(booking).collect::<Vec<_>>())
+        })
+    }
+
+    fn guest(&self, py: Python<'_>, email: String) -> PyResult<Operation> {
+        self.0.read(py, async move |pms: PmsClient| {
+            Ok(pms.guest(&email).await?.map(guest))
+        })
+    }
+
+    fn create_guest(&self, py: Python<'_>, new: Person) -> PyResult<Operation> {
+        let new = new.guest()?;
+        self.0.finish(py, async move |pms: PmsClient| {
+            Ok(guest(pms.create_guest(&new).await?))
+        })
+    }
+
+    fn invoices(&self, py: Python<'_>, id: u64) -> PyResult<Operation> {
+        let id = booking_id(id)?;
+        self.0
+            .read(py, async move |pms: PmsClient| Ok(folio(pms.invoices(id).await?)))
+    }
+
+    fn changes_since(&self, cursor: Since) -> PyResult<Feed> {
+        let changes = self.0.get()?.changes_since(cursor.cursor()?);
+        Ok(Feed::new(changes, self.0.home()))
     }
 
     fn events(&self) -> PyResult<PmsWatch> {

@@ -1,6 +1,8 @@
 //! `posada.BookingRequest`, read from the Python class of that name.
 
-use posada::{BookingRequest, Collision, Guest, IdempotencyKey, Occupancy, Party, Settle, codes};
+use posada::{
+    BookingChange, BookingRequest, Collision, Guest, IdempotencyKey, Occupancy, Party, Settle, codes,
+};
 use pyo3::prelude::*;
 
 use super::values::Quoted;
@@ -46,11 +48,50 @@ impl Room {
 
 /// The attributes of `posada.Guest`.
 #[derive(FromPyObject)]
-struct Person {
+pub(super) struct Person {
     first_name: String,
     last_name: String,
     email: String,
     phone: String,
+}
+
+impl Person {
+    pub(super) fn guest(&self) -> Result<Guest, Refusal> {
+        Ok(Guest::new(
+            &self.first_name,
+            &self.last_name,
+            &self.email,
+            &self.phone,
+        )?)
+    }
+}
+
+/// The attributes of `posada.BookingChange`.
+#[derive(FromPyObject)]
+pub(super) struct Wanted {
+    stay: Option<Nights>,
+    party: Rooms,
+    rooms: Vec<(String, String)>,
+    quote: Option<Price>,
+}
+
+impl Wanted {
+    pub(super) fn change(self) -> Result<BookingChange, Refusal> {
+        let mut change = BookingChange::new();
+        if let Some(stay) = self.stay {
+            change = change.with_stay(stay.0);
+        }
+        if !self.party.0.is_empty() {
+            change = change.with_party(self.party.party()?);
+        }
+        for (from, to) in &self.rooms {
+            change = change.with_room(from, to);
+        }
+        if let Some(price) = self.quote {
+            change = change.with_quote(price.quoted.0)?;
+        }
+        Ok(change)
+    }
 }
 
 /// The attributes of `posada.Quote` that matter here.
@@ -77,12 +118,7 @@ pub(super) struct Wish {
 
 impl Wish {
     pub(super) fn request(self) -> Result<BookingRequest, Refusal> {
-        let guest = Guest::new(
-            &self.guest.first_name,
-            &self.guest.last_name,
-            &self.guest.email,
-            &self.guest.phone,
-        )?;
+        let guest = self.guest.guest()?;
         let mut request = BookingRequest::new(
             hotel_id(self.hotel)?,
             room_type_id(self.room_type)?,

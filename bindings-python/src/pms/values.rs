@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use posada::{
-    Availability, BookedRoom, Booking, Created, Hotel, MissingPermission, Money, Occupancy, Offer, Party,
-    Quote, RoomType,
+    Availability, BookedRoom, Booking, Created, Folio, GuestProfile, Hotel, MissingPermission, Money,
+    Occupancy, Offer, Party, Quote, RoomType,
 };
 use pyo3::prelude::*;
 use rust_decimal::Decimal;
@@ -109,12 +109,68 @@ fn room(room: BookedRoom) -> RoomParts {
     )
 }
 
-/// (id, reference, key, hotel, status, rooms, stay, total, created)
+/// (id, first_name, last_name, email, phone)
+pub(super) type GuestParts = (u64, String, String, String, String);
+
+pub(super) fn guest(guest: GuestProfile) -> GuestParts {
+    (
+        guest.id.get(),
+        guest.first_name,
+        guest.last_name,
+        guest.email,
+        guest.phone,
+    )
+}
+
+/// (name, quantity, net_total, total)
+pub(super) type LineParts = (String, u32, Amount, Amount);
+
+/// (number, made_at, net_total, total)
+pub(super) type InvoiceParts = (u64, DateTime<Utc>, Amount, Amount);
+
+/// (amount, method, transaction, paid_at)
+pub(super) type PaymentParts = (Amount, String, Option<String>, DateTime<Utc>);
+
+/// (booking, lines, invoices, payments, total, paid)
+pub(super) type FolioParts = (
+    u64,
+    Vec<LineParts>,
+    Vec<InvoiceParts>,
+    Vec<PaymentParts>,
+    Amount,
+    Amount,
+);
+
+pub(super) fn folio(folio: Folio) -> FolioParts {
+    let lines = folio.lines.into_iter().map(|line| {
+        let (net, total) = (amount(line.net_total), amount(line.total));
+        (line.name, line.quantity, net, total)
+    });
+    let invoices = folio.invoices.into_iter().map(|invoice| {
+        let (net, total) = (amount(invoice.net_total), amount(invoice.total));
+        (invoice.number, invoice.made_at, net, total)
+    });
+    let payments = folio.payments.into_iter().map(|payment| {
+        let paid = amount(payment.amount);
+        (paid, payment.method, payment.transaction, payment.paid_at)
+    });
+    (
+        folio.booking.get(),
+        lines.collect(),
+        invoices.collect(),
+        payments.collect(),
+        amount(folio.total),
+        amount(folio.paid),
+    )
+}
+
+/// (id, reference, key, hotel, guest, status, rooms, stay, total, created)
 pub(super) type BookingParts = (
     u64,
     String,
     Option<String>,
     u64,
+    Option<GuestParts>,
     &'static str,
     Vec<RoomParts>,
     Dates,
@@ -132,6 +188,7 @@ pub(super) fn booking(booking: Booking) -> BookingParts {
         booking.reference,
         booking.key.map(|key| key.to_string()),
         booking.hotel.get(),
+        booking.guest.map(guest),
         booking.status.as_str(),
         booking.rooms.into_iter().map(room).collect(),
         dates(booking.stay),

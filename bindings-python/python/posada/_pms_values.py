@@ -1,0 +1,479 @@
+"""The values of the property management system, and how they are made of what the native half answers."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Literal, overload
+
+from posada import _native
+from posada._checks import whole
+from posada.stay import Stay
+
+BookingStatus = Literal["pending", "confirmed", "checked_in", "checked_out", "back_ordered", "cancelled"]
+"""Where a booking stands."""
+
+Created = Literal["created", "found_again"]
+"""Whether the call made the booking, or an earlier one had."""
+
+Settle = Literal["detached", "wait"]
+"""Whether ``book`` waits for the second look, two seconds later or more."""
+
+Collision = Literal["yield", "keep"]
+"""What becomes of our booking when the second look finds a stranger in its room and no room is free."""
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """An amount of a currency. Never a float."""
+
+    amount: Decimal
+    """How much."""
+    currency: str
+    """Its ISO 4217 code, such as ``USD``."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.amount, Decimal):
+            raise TypeError(f"amount: expected Decimal, not {type(self.amount).__name__}")
+
+    def __str__(self) -> str:
+        return f"{self.amount} {self.currency}"
+
+
+@dataclass(frozen=True, slots=True)
+class Occupancy:
+    """The guests of one room."""
+
+    adults: int
+    """How many adults, at least one."""
+    child_ages: tuple[int, ...] = ()
+    """The age of each child, 0 to 17."""
+
+    def __post_init__(self) -> None:
+        whole("adults", self.adults)
+        object.__setattr__(self, "child_ages", tuple(whole("child_ages", age) for age in self.child_ages))
+
+    @property
+    def children(self) -> int:
+        """How many children."""
+        return len(self.child_ages)
+
+    @property
+    def guests(self) -> int:
+        """How many people."""
+        return self.adults + self.children
+
+
+@dataclass(frozen=True, slots=True)
+class OccupancyLimits:
+    """How many guests a room takes."""
+
+    max_adults: int
+    """At most so many adults."""
+    max_children: int
+    """At most so many children."""
+    max_guests: int
+    """At most so many people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hotel:
+    """A hotel of the system."""
+
+    id: int
+    """Its number in the system."""
+    name: str
+    """Its name."""
+    check_in: dt.time
+    """From when guests arrive, in the hotel's time."""
+    check_out: dt.time
+    """Until when guests leave, in the hotel's time."""
+    currency: str
+    """The currency of its prices."""
+    max_days_ahead: int | None
+    """How far ahead it sells; ``None`` without end."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoomType:
+    """A kind of room of a hotel."""
+
+    id: int
+    """Its number in the system."""
+    hotel: int
+    """Its hotel."""
+    name: str
+    """Its name."""
+    base_price: Money
+    """The list price of a night."""
+    limits: OccupancyLimits
+    """How many guests a room takes."""
+    min_nights: int
+    """The shortest stay."""
+    max_nights: int | None
+    """The longest stay; ``None`` without end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """Rooms of one type that can be booked for a stay."""
+
+    room_type: int
+    """The room type."""
+    name: str
+    """Its name."""
+    available: int
+    """Rooms that are free in every night of the stay, at least as many as the party needs."""
+    per_night: tuple[tuple[dt.date, Money], ...]
+    """The price of one room in each night, with tax and with the services that the hotel adds by itself."""
+    net_total: Money
+    """The price of the whole stay for all rooms of the party, without tax."""
+    total: Money
+    """The same with tax: what the guest pays. It binds, and may differ from the sum of the nights by rounding."""
+
+
+@dataclass(frozen=True, slots=True)
+class Availability(Sequence[Offer]):
+    """What a party can book: a sequence of offers. An empty one means that the hotel is full."""
+
+    hotel: int
+    """The hotel."""
+    stay: Stay
+    """The nights."""
+    offers: tuple[Offer, ...]
+    """What can be booked."""
+    age: dt.timedelta
+    """How old the answer is."""
+    potentially_stale: bool
+    """Whether the system could not confirm it now."""
+
+    @overload
+    def __getitem__(self, index: int) -> Offer: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Offer, ...]: ...
+    def __getitem__(self, index: int | slice) -> Offer | tuple[Offer, ...]:
+        return self.offers[index]
+
+    def __len__(self) -> int:
+        return len(self.offers)
+
+    def __iter__(self) -> Iterator[Offer]:
+        return iter(self.offers)
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """A price that a guest can be told, and that a booking can carry. Made by ``quote`` only."""
+
+    hotel: int
+    """The hotel."""
+    room_type: int
+    """The room type."""
+    stay: Stay
+    """The nights."""
+    party: tuple[Occupancy, ...]
+    """The guests of each room."""
+    total: Money
+    """The price with tax."""
+    quoted_at: dt.datetime
+    """When it was said (UTC)."""
+    _native: _native.Quoted = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """Who books."""
+
+    first_name: str
+    """1 to 32 characters."""
+    last_name: str
+    """1 to 32 characters."""
+    email: str
+    """At most 128 bytes."""
+    phone: str
+    """At most 32 bytes."""
+
+    def __repr__(self) -> str:
+        return "Guest(…)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookingRequest:
+    """What is to be booked, for whom, and under which key. Everything is checked by ``book``, before anything is sent.
+
+    Either ``adults`` (and ``child_ages``) for one room, or ``party`` for several.
+    """
+
+    hotel: int
+    """The hotel."""
+    room_type: int
+    """The room type, the same for all rooms."""
+    stay: Stay
+    """The nights."""
+    guest: Guest = field(repr=False)
+    """Who books."""
+    idempotency_key: str
+    """The name of this wish, at most 64 bytes: the same key books once, however often it is sent."""
+    adults: int | None = None
+    """The adults of one room."""
+    child_ages: tuple[int, ...] = ()
+    """The ages of their children."""
+    party: tuple[Occupancy, ...] = ()
+    """The guests of each room."""
+    remark: str | None = field(default=None, repr=False)
+    """Words for the front desk, at most 1000 characters."""
+    quote: Quote | None = None
+    """The price that the guest was told: the booking is made at that price or not at all."""
+    settle: Settle = "detached"
+    """Whether ``book`` waits for the second look."""
+    collision: Collision = "yield"
+    """What becomes of the booking when the second look finds a stranger in its room."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.stay, Stay):
+            raise TypeError(f"stay: expected posada.Stay, not {type(self.stay).__name__}")
+        if not isinstance(self.guest, Guest):
+            raise TypeError(f"guest: expected posada.Guest, not {type(self.guest).__name__}")
+        object.__setattr__(self, "party", party_of(self.adults, self.child_ages, self.party))
+
+
+@dataclass(frozen=True, slots=True)
+class BookedRoom:
+    """A room of a booking."""
+
+    number: str
+    """The number on its door."""
+    room_type: int
+    """Its type."""
+    stay: Stay
+    """The nights."""
+    occupancy: Occupancy
+    """Who sleeps in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class GuestProfile:
+    """A guest as the system knows them. Nothing here was checked: people write what they like."""
+
+    id: int
+    """The guest's number in the system."""
+    first_name: str = field(repr=False)
+    """The given name."""
+    last_name: str = field(repr=False)
+    """The family name."""
+    email: str = field(repr=False)
+    """The e-mail address; empty when the system has none."""
+    phone: str = field(repr=False)
+    """The phone number; empty when the system has none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookingChange:
+    """Other nights, other guests, or other rooms for a booking. What is not named stays as it is."""
+
+    stay: Stay | None = None
+    """Other nights, for all rooms of the booking. They cost what they cost now."""
+    party: tuple[Occupancy, ...] = ()
+    """Other guests in each room, in the order of the booking's rooms. The number of rooms stays."""
+    rooms: tuple[tuple[str, str], ...] = ()
+    """Other rooms of the same type: pairs of the numbers on the doors, from and to."""
+    quote: Quote | None = None
+    """The price that the guest was told: the one that ``quote_change`` answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class FolioLine:
+    """One line of a folio."""
+
+    name: str
+    """What it is, such as the name of a room type."""
+    quantity: int
+    """How many; of a room, usually its nights."""
+    net_total: Money
+    """The price of all of them, without tax."""
+    total: Money
+    """The price of all of them, with tax."""
+
+
+@dataclass(frozen=True, slots=True)
+class Invoice:
+    """An invoice."""
+
+    number: int
+    """Its number in the hotel's books."""
+    made_at: dt.datetime
+    """When it was made (UTC)."""
+    net_total: Money
+    """Its amount, without tax."""
+    total: Money
+    """Its amount, with tax."""
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """A payment."""
+
+    amount: Money
+    """The amount; below zero for money that was given back."""
+    method: str
+    """How it was paid, in the system's words."""
+    transaction: str | None
+    """The number that the payment provider gave it, if any."""
+    paid_at: dt.datetime
+    """When it was taken (UTC)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folio:
+    """Everything about the money of one booking. posada only reads it."""
+
+    booking: int
+    """The booking."""
+    lines: tuple[FolioLine, ...]
+    """What it consists of, as the system wrote it. Discounts are not lines, so ``total`` binds."""
+    invoices: tuple[Invoice, ...]
+    """The invoices that were made, oldest first."""
+    payments: tuple[Payment, ...]
+    """The payments that were taken, oldest first."""
+    total: Money
+    """What the guest pays for all of it, with tax."""
+    paid: Money
+    """The sum of the payments."""
+
+
+@dataclass(frozen=True, slots=True)
+class Booking:
+    """A booking, as the system has it."""
+
+    id: int
+    """Its number in the system."""
+    reference: str
+    """What the guest is told."""
+    key: str | None
+    """The idempotency key, if posada made it."""
+    hotel: int
+    """The hotel."""
+    guest: GuestProfile | None = field(repr=False)
+    """Who booked, as the system knows them."""
+    status: BookingStatus
+    """Where it stands."""
+    rooms: tuple[BookedRoom, ...]
+    """Its rooms."""
+    stay: Stay
+    """The nights."""
+    total: Money
+    """The price with tax."""
+    created: Created
+    """Whether the call made it, or an earlier one had."""
+
+
+@dataclass(frozen=True, slots=True)
+class MissingPermission:
+    """Something that the key of the system may not do, although posada needs it."""
+
+    resource: str
+    """What it cannot reach."""
+    methods: str
+    """How."""
+    needed_for: str
+    """What does not work without."""
+
+
+@dataclass(frozen=True, slots=True)
+class PmsEvent:
+    """What the second look at a booking did."""
+
+    kind: Literal["moved", "yielded", "kept", "unsettled", "other"]
+    """A stranger was in the room: ours has another one now, or is cancelled, or both stay. Or no look was possible."""
+    key: str | None
+    """The key of our booking."""
+    booking_id: int | None
+    """Our booking."""
+    other: int | None
+    """The booking that has the room."""
+    booking: Booking | None
+    """Our booking as it is now, when it was moved."""
+    code: str | None
+    """The code of the error, when no look was possible."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A booking that changed."""
+
+    id: int
+    """The booking."""
+    changed_at: dt.datetime
+    """When it changed, as far as the system tells (UTC)."""
+    booking: Booking | None
+    """The booking as it is now; ``None`` when the system is still writing it, or has no room for it any more."""
+
+
+def party_of(adults: int | None, child_ages: Sequence[int], party: Sequence[Occupancy]) -> tuple[Occupancy, ...]:
+    if adults is None:
+        if not party:
+            raise TypeError("adults: expected how many, or party for several rooms")
+        if child_ages:
+            raise TypeError("child_ages: belongs to adults; in a party each room has its own")
+        return tuple(party)
+    room = Occupancy(adults, tuple(child_ages))
+    if party and tuple(party) != (room,):
+        raise TypeError("party: expected either adults or party, not both")
+    return (room,)
+
+
+def checked_change(change: BookingChange) -> BookingChange:
+    if not isinstance(change, BookingChange):
+        raise TypeError(f"change: expected posada.BookingChange, not {type(change).__name__}")
+    return change
+
+
+def make_quote(quoted: _native.Quoted) -> Quote:
+    hotel, room_type, nights, rooms, total, at = quoted.parts()
+    party = tuple(make_occupancy(each) for each in rooms)
+    return Quote(hotel, room_type, Stay(*nights), party, Money(*total), at, quoted)
+
+
+def make_folio(parts: _native._FolioParts) -> Folio:
+    booking, lines, invoices, payments, total, paid = parts
+    return Folio(
+        booking,
+        tuple(FolioLine(name, count, Money(*net), Money(*gross)) for name, count, net, gross in lines),
+        tuple(Invoice(number, at, Money(*net), Money(*gross)) for number, at, net, gross in invoices),
+        tuple(Payment(Money(*amount), method, transaction, at) for amount, method, transaction, at in payments),
+        Money(*total),
+        Money(*paid),
+    )
+
+
+def checked_nights(stay: Stay) -> Stay:
+    if not isinstance(stay, Stay):
+        raise TypeError(f"stay: expected posada.Stay, not {type(stay).__name__}")
+    return stay
+
+
+def make_occupancy(parts: _native._Guests) -> Occupancy:
+    adults, ages = parts
+    return Occupancy(adults, tuple(ages))
+
+
+def make_room_type(parts: _native._RoomTypeParts) -> RoomType:
+    number, hotel, name, price, limits, min_nights, max_nights = parts
+    return RoomType(number, hotel, name, Money(*price), OccupancyLimits(*limits), min_nights, max_nights)
+
+
+def make_offer(parts: _native._OfferParts) -> Offer:
+    room_type, name, available, nights, net, total = parts
+    prices = tuple((night, Money(*price)) for night, price in nights)
+    return Offer(room_type, name, available, prices, Money(*net), Money(*total))
+
+
+def make_booking(parts: _native._BookingParts) -> Booking:
+    number, reference, key, hotel, guest, status, rooms, stay, total, created = parts
+    booked = tuple(
+        BookedRoom(door, room_type, Stay(*nights), make_occupancy(guests)) for door, room_type, nights, guests in rooms
+    )
+    profile = None if guest is None else GuestProfile(*guest)
+    return Booking(number, reference, key, hotel, profile, status, booked, Stay(*stay), Money(*total), created)

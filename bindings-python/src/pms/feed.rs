@@ -1,0 +1,54 @@
+//! The changes of a system, one after the other.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use posada::{ChangeCursor, Changes};
+use pyo3::prelude::*;
+use tokio::sync::Mutex;
+
+use super::values::{BookingParts, booking};
+use crate::bridge::{Home, Kept, Operation};
+use crate::errors::Refusal;
+
+/// (booking id, changed_at, booking)
+type ChangeParts = (u64, DateTime<Utc>, Option<BookingParts>);
+
+#[pyclass(frozen, module = "posada._native")]
+pub(crate) struct Feed(Kept<Arc<Mutex<Changes>>>);
+
+impl Feed {
+    pub(super) fn new(changes: Changes, home: &Home) -> Self {
+        Self(Kept::new(Arc::new(Mutex::new(changes)), home.clone()))
+    }
+}
+
+#[pymethods]
+impl Feed {
+    /// The next change, if there is one, and the cursor.
+    fn next(&self, py: Python<'_>) -> PyResult<Operation> {
+        self.0.read(py, async |changes: Arc<Mutex<Changes>>| {
+            let mut changes = changes.lock().await;
+            let change = changes.next().await?.map(|change| -> ChangeParts {
+                (change.id.get(), change.changed_at, change.booking.map(booking))
+            });
+            Ok((change, changes.cursor().to_string()))
+        })
+    }
+}
+
+/// Where to begin: a moment, or a cursor that was kept.
+#[derive(FromPyObject)]
+pub(super) enum Since {
+    Moment(DateTime<Utc>),
+    Cursor(String),
+}
+
+impl Since {
+    pub(super) fn cursor(&self) -> Result<ChangeCursor, Refusal> {
+        match self {
+            Self::Moment(moment) => Ok(ChangeCursor::since(*moment)),
+            Self::Cursor(text) => Ok(ChangeCursor::parse(text)?),
+        }
+    }
+}
