@@ -19,6 +19,7 @@ mod limits;
 mod limits_python;
 mod lock_cancelling;
 mod lock_crowds;
+mod lock_expiry;
 mod lock_keeping;
 mod lock_replicas;
 mod lock_sets;
