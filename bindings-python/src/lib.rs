@@ -1,6 +1,6 @@
 //! `posada._native`: the crate `posada` for Python.
 //!
-//! Nothing here decides anything about hotels. [`bridge`] turns futures into awaitables; beside it stands one file
+//! Nothing here decides anything about hotels. `bridge` turns futures into awaitables; beside it stands one file
 //! per room of the crate, which reads arguments and hands answers over as plain tuples, of which the Python package
 //! makes its classes.
 
