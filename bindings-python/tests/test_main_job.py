@@ -103,6 +103,7 @@ def test_a_user_signs_in_and_out(opened: Open) -> None:
 
             following = await p.auth.refresh(tokens.refresh)
             assert [each.id for each in await p.auth.sessions(claims)] == [following.session]
+            assert await p.auth.measure() >= 1
             await p.auth.logout(following.access)
             with pytest.raises(posada.UnauthenticatedError) as ended:
                 await p.auth.verify(following.access)
@@ -147,5 +148,22 @@ def test_the_life_of_a_booking() -> None:
             assert await p.pms.changes_since(changes.cursor).next() is None
             assert (await p.pms.create_guest(GUEST)).email == GUEST.email
             assert await p.pms.guest("nobody@example.com") is None
+
+    run(job())
+
+
+def test_a_hold_is_extended_by_what_the_settings_say() -> None:
+    async def job() -> None:
+        settings = posada.Settings.build(
+            postgres_url="memory:", redis_url="memory:", hold_ttl=60, hold_extension=5, hold_max_extensions=1
+        )
+        async with posada.Posada.connect(settings) as p:
+            hold = await p.locks.hold_stay("room:101", dt.date(2027, 3, 10), dt.date(2027, 3, 12))
+            before = hold.expires_at
+            await hold.extend()
+            assert hold.expires_at - before == dt.timedelta(seconds=5)
+            with pytest.raises(posada.PosadaError) as refused:
+                await hold.extend()
+            assert refused.value.code == "locks.max_extensions"
 
     run(job())

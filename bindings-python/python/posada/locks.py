@@ -111,7 +111,7 @@ class StayHold:
     user_id: str | None = None
     """The guest."""
     ttl: Seconds | None = None
-    """How long the hold lives unless it is extended; 20 minutes by default."""
+    """How long the hold lives unless it is extended; as the settings say (20 minutes) by default."""
 
 
 class LockGuard:
@@ -199,10 +199,10 @@ class Hold:
     __slots__ = ("_native",)
 
     EXTENSION: Final = dt.timedelta(minutes=10)
-    """What one extension adds unless another duration is given."""
+    """What one extension adds unless the settings say otherwise."""
 
     MAX_EXTENSIONS: Final = 2
-    """How often a hold may be extended."""
+    """How often a hold may be extended unless the settings say otherwise."""
 
     def __init__(self, native: _native.Hold) -> None:
         self._native = native
@@ -272,7 +272,9 @@ class Hold:
         return self._native.remaining()
 
     async def extend(self, extra: Seconds | None = None) -> None:
-        """Adds ``extra`` (10 minutes) to the time that is left, at most twice. A repeat does not extend twice.
+        """Adds to the time that is left what the settings say (10 minutes), or less when ``extra`` is given.
+
+        As often as the settings say (twice) at most. A repeat does not extend twice.
 
         Raises ``locks.max_extensions``; ``locks.lost`` when it has ended; ``locks.not_owner``;
         ``locks.invalid_duration``; ``redis.*``.

@@ -303,6 +303,11 @@ impl Auth {
         })
     }
 
+    fn measure(&self, py: Python<'_>) -> PyResult<Operation> {
+        self.service
+            .read(py, async |auth: Authenticator| Ok(auth.measure().await?))
+    }
+
     fn change_password(
         &self,
         py: Python<'_>,

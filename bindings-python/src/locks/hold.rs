@@ -159,7 +159,7 @@ impl Hold {
 
     #[pyo3(signature = (extra=None))]
     fn extend(&self, py: Python<'_>, extra: Option<Span>) -> PyResult<Operation> {
-        let extra = extra.map_or(CoreHold::EXTENSION, |extra| extra.0);
+        let extra = extra.map(|extra| extra.0);
         self.0.finish(py, async move |hold: Arc<RwLock<CoreHold>>| {
             Ok(hold.read().await.extend(extra).await?)
         })
