@@ -42,6 +42,7 @@ mod clock;
 pub mod error;
 mod flags;
 mod health;
+mod hex;
 mod limits;
 mod locks;
 mod metrics;

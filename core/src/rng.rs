@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
+use crate::hex::hex;
+
 /// Sixteen random bytes as 32 hexadecimal digits: owner tokens, session and request ids.
 pub(crate) fn token() -> String {
-    let halves = bytes::<16>().into_iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    halves
-        .filter_map(|half| char::from_digit(half.into(), 16))
-        .collect()
+    hex(&bytes::<16>())
 }
 
 /// Sixteen random bytes: the salt of a password hash.

@@ -4,6 +4,8 @@ use std::fmt;
 
 use sha1::{Digest, Sha1};
 
+use crate::hex::hex;
+
 /// The SHA-1 of a stored document. Redis computes the same with `redis.sha1hex`, so a compare-and-set notices any
 /// other writer without asking it to keep a counter. It guards against accidents, not against forgery.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -17,10 +19,7 @@ impl Version {
 
     /// Forty lower-case hexadecimal digits.
     pub(crate) fn hex(self) -> String {
-        let halves = self.0.into_iter().flat_map(|byte| [byte >> 4, byte & 15]);
-        halves
-            .filter_map(|half| char::from_digit(half.into(), 16))
-            .collect()
+        hex(&self.0)
     }
 }
 

@@ -25,6 +25,7 @@ use super::lookup::Inner;
 use super::model::{BusinessHours, Tenant, TenantStatus};
 use super::question::Target;
 use super::resolution::Verdict;
+use crate::hex::hex;
 use crate::rng;
 
 /// How long changes gather before they are written.
@@ -273,10 +274,5 @@ fn write_privately(path: &Path, content: &[u8]) -> io::Result<()> {
 }
 
 fn checksum(body: &RawValue) -> String {
-    use std::fmt::Write as _;
-    let mut text = String::with_capacity(40);
-    for byte in Sha1::digest(body.get().as_bytes()) {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    hex(&Sha1::digest(body.get().as_bytes()))
 }

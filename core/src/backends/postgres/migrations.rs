@@ -1,5 +1,6 @@
 //! Bringing a database to the state that posada needs. The SQL and its rules stand in `migrations/`.
 
+#[cfg(any(test, feature = "testkit"))]
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use sha1::{Digest as _, Sha1};
 use sqlx::Row as _;
 
 use super::{Failure, Postgres, Statement, Tx};
+use crate::hex::hex;
 
 /// Longest time for a whole run, the wait for other runs included.
 const LIMIT: Duration = Duration::from_mins(10);
@@ -173,12 +175,7 @@ fn compare(ledger: &[(i32, String, String)]) -> Result<Vec<&'static Migration>, 
 impl Migration {
     /// The SHA-1 of the text, as hexadecimal digits.
     fn checksum(&self) -> String {
-        Sha1::digest(self.sql)
-            .iter()
-            .fold(String::new(), |mut text, byte| {
-                let _ = write!(text, "{byte:02x}");
-                text
-            })
+        hex(&Sha1::digest(self.sql))
     }
 
     /// Names the migration in failures that are about its statements; the others keep their meaning.

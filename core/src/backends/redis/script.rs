@@ -1,6 +1,5 @@
 //! Lua scripts: sent by their hash, and by their text when the server does not know it yet.
 
-use std::fmt::Write as _;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use sha1::{Digest, Sha1};
 
 use super::link::Request;
 use super::{Effect, Failure, Redis};
+use crate::hex::hex;
 
 /// A script of ours. Scripts are atomic on the server, so each is one indivisible step.
 pub(crate) struct Script {
@@ -29,14 +29,7 @@ impl Script {
 
     /// The SHA-1 of the text, in lower-case hexadecimal digits, as `EVALSHA` wants it.
     fn hash(&self) -> &str {
-        self.hash.get_or_init(|| {
-            Sha1::digest(self.source)
-                .iter()
-                .fold(String::with_capacity(40), |mut hash, byte| {
-                    let _ = write!(hash, "{byte:02x}");
-                    hash
-                })
-        })
+        self.hash.get_or_init(|| hex(&Sha1::digest(self.source)))
     }
 }
 
@@ -108,15 +101,13 @@ impl<'a> Call<'a> {
     }
 
     async fn run<T: FromRedisValue>(self, effect: Effect) -> Result<T, Failure> {
-        let by_hash = self.command("EVALSHA", self.script.hash());
-        match self.redis.call(Request::One(&by_hash), effect).await {
+        match self.redis.call(Request::One(&self.by_hash()), effect).await {
             Err(Failure::UnknownScript) => {
                 tracing::debug!(
                     script = self.script.name,
                     "the server does not know the script yet"
                 );
-                let by_text = self.command("EVAL", self.script.source);
-                self.redis.call(Request::One(&by_text), effect).await
+                self.redis.call(Request::One(&self.by_text()), effect).await
             }
             outcome => outcome,
         }

@@ -5,7 +5,6 @@
 //! do we, and an hour's changes come twice.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use chrono::{NaiveDateTime, TimeDelta};
 use serde::{Deserialize, Serialize};
@@ -16,6 +15,7 @@ use super::query::Query;
 use super::reader::Node;
 use super::wire::Wire;
 use crate::error::Result;
+use crate::hex::hex;
 use crate::pms::id::BookingId;
 
 /// How late a change may be stored.
@@ -114,12 +114,9 @@ impl Stream {
 
 /// What tells two states of an object apart.
 fn digest(node: Node<'_>) -> String {
-    let digest = Sha1::digest(node.written());
-    let start = digest.iter().take(6);
-    start.fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    let mut digits = hex(&Sha1::digest(node.written()));
+    digits.truncate(12);
+    digits
 }
 
 #[cfg(test)]

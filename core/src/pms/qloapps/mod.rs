@@ -33,7 +33,6 @@ mod wire;
 mod xml;
 
 use std::collections::{BTreeSet, HashMap};
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -52,6 +51,7 @@ use super::provider::{ChangePage, Movement, PmsProvider, Record, Room, Row, RowC
 use super::request::BookingRequest;
 use crate::clock::SharedClock;
 use crate::error::{Error, Result, codes};
+use crate::hex::hex;
 use crate::settings::QloAppsSettings;
 use crate::stay::Stay;
 use availability::{Question, vacancies};
@@ -156,11 +156,7 @@ fn name(base_url: &str) -> String {
     if address.len() <= LONGEST {
         return address.to_ascii_lowercase();
     }
-    let digest = Sha1::digest(address.to_ascii_lowercase());
-    digest.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hex(&Sha1::digest(address.to_ascii_lowercase()))
 }
 
 #[async_trait]
