@@ -115,6 +115,11 @@ impl Tasks {
         self.stopping.clone()
     }
 
+    /// Waits so long, or until [`close`](Self::close) begins. Cancel-safe.
+    pub(crate) async fn pause(&self, duration: Duration) {
+        let _ = tokio::time::timeout(duration, self.stopping.cancelled()).await;
+    }
+
     /// Whether [`close`](Self::close) has begun.
     pub(crate) fn is_closed(&self) -> bool {
         self.stopping.is_cancelled()

@@ -11,7 +11,7 @@ use crate::error::{Error, Kind, Result, Retry, codes};
 use crate::{metrics as names, rng, task};
 
 /// How long after a lost request its clean-up looks a second time, in case the clean-up overtook the request.
-const SECOND_LOOK: Duration = Duration::from_secs(1);
+pub(super) const SECOND_LOOK: Duration = Duration::from_secs(1);
 
 /// The pause after a failed attempt, while there is time left to wait.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(200);
@@ -228,11 +228,7 @@ impl Drop for Claim {
             if found || traces == Traces::Queued && first.is_ok() {
                 return;
             }
-            let stopping = named.tasks().stopping();
-            tokio::select! {
-                () = tokio::time::sleep(SECOND_LOOK) => {}
-                () = stopping.cancelled() => {}
-            }
+            named.tasks().pause(SECOND_LOOK).await;
             if let Err(error) = named.let_go(&key, &token).await {
                 tracing::warn!(%error, lock = %key.name, "a given-up claim could not be withdrawn; it will expire");
             }

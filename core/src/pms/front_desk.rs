@@ -4,16 +4,14 @@ use super::booking::{Desk, answer};
 use super::id::BookingId;
 use super::model::{Booking, BookingStatus, Created};
 use super::modify::wrong_state;
+use super::patience::is_lost;
 use super::provider::{Movement, Record, RowChange, RowState};
-use crate::error::{Error, Result, codes};
+use crate::error::{Error, Result};
 
 impl Desk {
     /// Checks the guests in, or out.
     pub(super) async fn move_guests(&self, id: BookingId, movement: Movement) -> Result<Booking> {
-        let hotel = self.existing(id).await?.hotel;
-        // A row is written as a whole, so nobody else may write it meanwhile.
-        let turn = self.gate.enter(hotel, self.patience.turn).await?;
-        let record = self.existing(id).await?;
+        let (turn, record) = self.in_turn(id).await?;
         let from = match (movement, record.status()) {
             (Movement::Arrival, BookingStatus::Confirmed | BookingStatus::CheckedIn) => RowState::Reserved,
             (Movement::Departure, BookingStatus::CheckedIn) => RowState::CheckedIn,
@@ -33,26 +31,26 @@ impl Desk {
             self.write_row(id, row.id, &change).await?;
         }
         drop(turn);
-        let now = self.patience.persist(|| self.existing(id)).await?;
-        answer(&now, Created::FoundAgain)
+        self.answer_now(id).await
     }
 
     /// Cancels a booking; see [`PmsClient::cancel`](crate::PmsClient::cancel).
     pub(super) async fn cancel(&self, id: BookingId, forced: bool) -> Result<Booking> {
-        let hotel = self.existing(id).await?.hotel;
-        let turn = self.gate.enter(hotel, self.patience.turn).await?;
-        let record = self.existing(id).await?;
+        let (turn, record) = self.in_turn(id).await?;
         if let Some(refusal) = cancelling_refused(&record, forced) {
             return Err(refusal);
         }
         if record.status() != BookingStatus::Cancelled {
             // Cancelling twice is harmless, so a lost answer may be followed by another try.
-            let lost = |error: &Error| error.is(codes::PMS_OUTCOME_UNKNOWN);
             self.patience
-                .persist_while(lost, || self.provider.cancel(id))
+                .persist_while(is_lost, || self.provider.cancel(id))
                 .await?;
         }
         drop(turn);
+        self.answer_now(id).await
+    }
+
+    async fn answer_now(&self, id: BookingId) -> Result<Booking> {
         let now = self.patience.persist(|| self.existing(id)).await?;
         answer(&now, Created::FoundAgain)
     }

@@ -88,10 +88,11 @@ impl PmsClient {
         self.at_the_desk(move |desk| async move {
             let modified = desk.modify(id, &change).await?;
             if let Some((took, watched)) = modified.moved.filter(|_| !desk.patience.settle.is_zero()) {
-                let (pause, stopping, desk) = (desk.settle_pause(took), tasks.stopping(), desk.clone());
+                let (pause, waiting, desk) = (desk.settle_pause(took), tasks.clone(), desk.clone());
                 tasks.in_background(async move {
-                    let _ = tokio::time::timeout(pause, stopping.cancelled()).await;
-                    desk.settle_change(watched, id).await;
+                    waiting.pause(pause).await;
+                    // What it did is told as an event.
+                    drop(desk.settle(&watched, id).await);
                 });
             }
             Ok(modified.booking)
@@ -183,11 +184,9 @@ impl PmsClient {
     /// # Errors
     /// `pms.unknown_booking`, and as the [type](Self) says.
     pub async fn invoices(&self, id: BookingId) -> Result<Folio> {
-        let record = {
-            self.provider()?;
-            self.0.desk.existing(id).await?
-        };
-        self.provider()?.folio(&record).await
+        let provider = self.provider()?;
+        let record = self.0.desk.existing(id).await?;
+        provider.folio(&record).await
     }
 
     /// Every booking that changes, from the cursor on: ask for [`next`](Changes::next) again and again, and keep the

@@ -87,8 +87,8 @@ pub(crate) use provider::PmsProvider;
 pub(crate) use qloapps::QloApps;
 pub(crate) use redis::RedisKeys;
 pub use request::{BookingRequest, HoldProof};
-use settle::Herald;
 pub use settle::{Collision, PmsEvent, PmsEvents, Settle};
+use settle::{Herald, Watched};
 pub(crate) use store::KeyStore;
 
 /// The property management system of a hotel company, behind one promise: **no double booking, no silently
@@ -240,12 +240,11 @@ impl PmsClient {
                     return Ok(booked.booking);
                 };
                 let (pause, id) = (desk.settle_pause(made_in), booked.booking.id);
-                let stopping = tasks.stopping();
-                let settle_request = request.clone();
+                let (watched, waiting) = (Watched::from(&request), tasks.clone());
                 let second_look = async move {
                     // A handle that closes does not wait for the pause; looking a little early is better than never.
-                    let _ = tokio::time::timeout(pause, stopping.cancelled()).await;
-                    desk.settle(&(&settle_request).into(), id).await
+                    waiting.pause(pause).await;
+                    desk.settle(&watched, id).await
                 };
                 match request.settle() {
                     Settle::Wait => second_look.await,

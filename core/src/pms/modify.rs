@@ -6,16 +6,17 @@
 //! everything back when somebody else is there.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::admission::House;
 use super::booking::{Desk, answer, sold_out};
 use super::change::BookingChange;
+use super::gate::Turn;
 use super::id::{BookingId, RoomTypeId};
 use super::model::{Booking, BookingStatus, Created, Quote};
 use super::money::Money;
 use super::occupancy::{Occupancy, Party};
+use super::patience::{is_lost, may_be_lost};
 use super::provider::{Record, Room, Row, RowChange, RowState};
 use super::settle::Watched;
 use super::store::KeyRecord;
@@ -67,9 +68,8 @@ impl Desk {
 
     /// Makes the change; see [`PmsClient::modify`](crate::PmsClient::modify).
     pub(super) async fn modify(&self, id: BookingId, change: &BookingChange) -> Result<Modified> {
-        let hotel = self.existing(id).await?.hotel;
-        let turn = self.gate.enter(hotel, self.patience.turn).await?;
-        let record = self.existing(id).await?;
+        let (turn, record) = self.in_turn(id).await?;
+        let hotel = record.hotel;
         let plan = self.plan(&record, change).await?;
         if let Some(quote) = change.quote.as_ref().filter(|quote| quote.total != plan.total) {
             return Err(price_changed(quote.total, plan.total));
@@ -95,9 +95,11 @@ impl Desk {
         })
     }
 
-    /// Looks again at a booking that was moved, as at a new one. One that shares its room is never cancelled for that.
-    pub(super) async fn settle_change(self: Arc<Self>, watched: Watched, id: BookingId) {
-        let _ = self.settle(&watched, id).await;
+    /// The booking, when it is our turn at its hotel. A row is written as a whole, so nobody else may write it meanwhile.
+    pub(super) async fn in_turn(&self, id: BookingId) -> Result<(Box<dyn Turn>, Record)> {
+        let hotel = self.existing(id).await?.hotel;
+        let turn = self.gate.enter(hotel, self.patience.turn).await?;
+        Ok((turn, self.existing(id).await?))
     }
 
     pub(super) async fn existing(&self, id: BookingId) -> Result<Record> {
@@ -268,12 +270,11 @@ impl Desk {
 
     /// Sets the price, and reads whether it is set: some systems fail after they did it.
     async fn write_total(&self, record: &Record, total: Money) -> Result<()> {
-        let lost = |error: &Error| error.is(codes::PMS_OUTCOME_UNKNOWN);
         let mut pauses = self.patience.pauses();
         loop {
             match self.provider.set_total(record, total).await {
                 Ok(()) => {}
-                Err(error) if lost(&error) => {}
+                Err(error) if is_lost(&error) => {}
                 Err(error) => return Err(error),
             }
             let now = self.patience.persist(|| self.existing(record.id)).await?;
@@ -289,14 +290,12 @@ impl Desk {
 
     /// Writes a row. Writing the same again is harmless, so a lost answer may be followed by another try.
     pub(super) async fn write_row(&self, booking: BookingId, row: u64, change: &RowChange) -> Result<()> {
-        let lost = |error: &Error| error.is(codes::PMS_OUTCOME_UNKNOWN);
         let write = || self.provider.change_row(booking, row, change);
-        self.patience.persist_while(lost, write).await
+        self.patience.persist_while(is_lost, write).await
     }
 
     /// Gives every row the place and the booking the price that it had.
     async fn put_back(&self, record: &Record, written: &[&Row], known: &mut KeyRecord) -> Result<()> {
-        let again = |error: &Error| error.is_retryable() || error.is(codes::PMS_OUTCOME_UNKNOWN);
         for row in written {
             let before = RowChange {
                 room: Some(row.room.clone()),
@@ -305,7 +304,7 @@ impl Desk {
                 moved: None,
             };
             let write = || self.provider.change_row(record.id, row.id, &before);
-            self.patience.persist_while(again, write).await?;
+            self.patience.persist_while(may_be_lost, write).await?;
         }
         let now = self.patience.persist(|| self.existing(record.id)).await?;
         if now.total != record.total {

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, codes};
 
 /// Growing pauses with an end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,10 +78,19 @@ impl Patience {
     }
 }
 
+/// Whether the answer to a write was lost.
+pub(super) fn is_lost(error: &Error) -> bool {
+    error.is(codes::PMS_OUTCOME_UNKNOWN)
+}
+
+/// Whether a write that must happen is worth another try.
+pub(super) fn may_be_lost(error: &Error) -> bool {
+    error.is_retryable() || is_lost(error)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::codes;
 
     #[test]
     fn pauses_double_up_to_the_longest_and_end() {

@@ -9,6 +9,7 @@ use std::collections::HashSet;
 
 use super::booking::Desk;
 use super::id::IdempotencyKey;
+use super::patience::may_be_lost;
 use super::provider::{Record, Room, Row, RowChange, RowState};
 use super::store::KeyRecord;
 use crate::error::{Error, Result, codes};
@@ -133,10 +134,9 @@ impl Desk {
     pub(super) async fn give_back(&self, record: &Record) -> Result<()> {
         let id = record.id;
         // Cancelling twice is harmless, so a lost answer may be followed by another try.
-        let again = |error: &Error| error.is_retryable() || error.is(codes::PMS_OUTCOME_UNKNOWN);
         let done = self
             .patience
-            .persist_while(again, || self.provider.cancel(id))
+            .persist_while(may_be_lost, || self.provider.cancel(id))
             .await;
         done.map_err(|cause| {
             Error::new(

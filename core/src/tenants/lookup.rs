@@ -101,7 +101,7 @@ impl Inner {
                 let writer = snapshot::write_when_changed(
                     Arc::downgrade(self),
                     snapshot.changes(),
-                    self.tasks.stopping(),
+                    self.tasks.clone(),
                 );
                 self.tasks.in_background(writer);
             }

@@ -16,7 +16,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha1::{Digest as _, Sha1};
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 
 use super::TenantId;
 use super::answer::Answer;
@@ -27,6 +26,7 @@ use super::question::Target;
 use super::resolution::Verdict;
 use crate::hex::hex;
 use crate::rng;
+use crate::task::Tasks;
 
 /// How long changes gather before they are written.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -123,11 +123,8 @@ impl Snapshot {
 }
 
 /// Writes some time after each change, and once more when the handle is closed.
-pub(super) async fn write_when_changed(
-    inner: Weak<Inner>,
-    changes: Arc<Notify>,
-    stopping: CancellationToken,
-) {
+pub(super) async fn write_when_changed(inner: Weak<Inner>, changes: Arc<Notify>, tasks: Tasks) {
+    let stopping = tasks.stopping();
     let mut open = true;
     while open {
         tokio::select! {
@@ -136,7 +133,7 @@ pub(super) async fn write_when_changed(
         }
         if open {
             // Not a wait for something: only so that a burst of changes costs one write.
-            let _ = tokio::time::timeout(PAUSE, stopping.cancelled()).await;
+            tasks.pause(PAUSE).await;
         }
         let Some(inner) = inner.upgrade() else { return };
         inner.save_snapshot().await;

@@ -188,10 +188,7 @@ impl Inner {
                 return self.dropped(lost);
             }
             tracing::warn!(%error, "the lock audit cannot be written now; it waits");
-            tokio::select! {
-                () = tokio::time::sleep(pause / 2 + rng::jitter(pause / 2)) => {}
-                () = stopping.cancelled() => {}
-            }
+            self.tasks.pause(pause / 2 + rng::jitter(pause / 2)).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }

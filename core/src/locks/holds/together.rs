@@ -1,19 +1,15 @@
 //! Several holds at once: all of them or none.
 
-use std::time::Duration;
-
 use super::model::StayHold;
 use super::store::{Ended, Held};
 use super::{Hold, Holds, Wanted};
 use crate::error::{Error, Result, codes};
+use crate::locks::claim::SECOND_LOOK;
 use crate::locks::model::Release;
 use crate::task;
 
 /// Most holds of one request; a script must not keep the server for long.
 const MOST: usize = 100;
-
-/// How long after a lost request its clean-up looks a second time, in case the clean-up overtook the request.
-const SECOND_LOOK: Duration = Duration::from_secs(1);
 
 /// Makes these holds, and answers them in the same order.
 pub(super) async fn hold_all(holds: &Holds, requests: &[StayHold]) -> Result<Vec<Hold>> {
@@ -169,11 +165,7 @@ impl Drop for Set {
             if again.is_empty() {
                 return;
             }
-            let stopping = holds.0.tasks.stopping();
-            tokio::select! {
-                () = tokio::time::sleep(SECOND_LOOK) => {}
-                () = stopping.cancelled() => {}
-            }
+            holds.0.tasks.pause(SECOND_LOOK).await;
             for wanted in again {
                 take_back(&holds, &wanted).await;
             }
