@@ -15,11 +15,3 @@ local RETENTION = 604800000
 -- How long a process counts as alive after its last sign of life, and how long a waiter may take to claim.
 local LIFE, CLAIM = 1500, 1000
 local QUEUE_LIFE = 60000
-
-local clock = redis.call('TIME')
-local now_us = clock[1] * 1000000 + clock[2]
-local now = math.floor(now_us / 1000)
-
-local function whole(number)
-  return string.format('%.0f', number)
-end

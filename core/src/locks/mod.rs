@@ -336,6 +336,13 @@ impl fmt::Debug for LockManager {
     }
 }
 
+/// What was done in another order, back in the order of the request.
+fn in_place<T>(placed: impl Iterator<Item = (usize, T)>) -> Vec<T> {
+    let mut placed: Vec<_> = placed.collect();
+    placed.sort_by_key(|(place, _)| *place);
+    placed.into_iter().map(|(_, one)| one).collect()
+}
+
 #[cfg(test)]
 mod explore;
 

@@ -7,40 +7,47 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use futures_util::future::{join_all, try_join_all};
 
+use super::in_place;
 use super::model::{LockName, LockState, Release};
 use super::store::{
     Attempt, Beat, Extension, Found, Grant, HandOver, Lease, LockKey, LockStore, Released, Renewal, Replicas,
     Wake, Wakes,
 };
 use crate::backends::redis::keys::{self, LockKeys};
-use crate::backends::redis::{Call, Event, Failure, Redis, Script, Subscription};
+use crate::backends::redis::{Call, Event, Failure, Redis, Script, Subscription, script};
 use crate::error::{Error, Result};
 use crate::tenants::TenantId;
 
-/// A script; `first` is the part of it for its common case.
-macro_rules! script {
-    ($name:literal, $(first $first:literal,)? $file:literal) => {
-        Script::new(
-            $name,
-            concat!(
-                include_str!("lease.lua"),
-                $(include_str!($first),)?
-                include_str!("queue.lua"),
-                include_str!($file)
-            ),
-        )
-    };
-}
-
-static ACQUIRE: Script = script!("locks.acquire", first "acquire_free.lua", "acquire.lua");
-static BEAT: Script = script!("locks.beat", "beat.lua");
-static EXTEND: Script = script!("locks.extend", "extend.lua");
-static RELEASE: Script = script!("locks.release", first "release_alone.lua", "release.lua");
-static FORCE: Script = script!("locks.force", "force.lua");
+static ACQUIRE: Script = script!(
+    "locks.acquire",
+    "clock.lua",
+    "lease.lua",
+    "acquire_free.lua",
+    "queue.lua",
+    "acquire.lua"
+);
+static BEAT: Script = script!("locks.beat", "clock.lua", "lease.lua", "queue.lua", "beat.lua");
+static EXTEND: Script = script!(
+    "locks.extend",
+    "clock.lua",
+    "lease.lua",
+    "queue.lua",
+    "extend.lua"
+);
+static RELEASE: Script = script!(
+    "locks.release",
+    "clock.lua",
+    "lease.lua",
+    "release_alone.lua",
+    "queue.lua",
+    "release.lua"
+);
+static FORCE: Script = script!("locks.force", "clock.lua", "lease.lua", "queue.lua", "force.lua");
 /// The scripts of one lock as functions, whose parameter takes the place of `ARGV`.
 static ACQUIRE_ALL: Script = Script::new(
     "locks.acquire_all",
     concat!(
+        include_str!("clock.lua"),
         include_str!("lease.lua"),
         include_str!("queue.lua"),
         "local function acquire(ARGV)\n",
@@ -56,6 +63,9 @@ static HELD: Script = Script::new("locks.held", include_str!("held.lua"));
 /// Locks of one call; a script must not keep the server for long.
 const BATCH: usize = 100;
 
+/// Renewals of one call, each with its place in the request.
+type Batch<'a> = Vec<(usize, &'a Renewal<'a>)>;
+
 /// Locks on a Redis server, Sentinel group or cluster.
 pub(crate) struct RedisLocks {
     redis: Redis,
@@ -70,37 +80,41 @@ impl RedisLocks {
         with_keys(self.redis.script(script), key)
     }
 
-    fn extension(&self, renewals: &[&Renewal<'_>]) -> Call<'_> {
+    fn extension(&self, batch: &Batch<'_>) -> Call<'_> {
         let mut call = self.redis.script(&EXTEND);
-        for renewal in renewals {
+        for (_, renewal) in batch {
             call = with_keys(call, renewal.key);
         }
-        for renewal in renewals {
+        for (_, renewal) in batch {
             call = call.arg(renewal.token).arg(millis(renewal.ttl));
         }
         call
     }
 
     /// Extends locks that share a slot.
-    async fn extend_together(&self, renewals: &[&Renewal<'_>]) -> Vec<Result<Found<Extension>>> {
-        let failure = match self.extension(renewals).read::<Vec<String>>().await {
-            Ok(answers) if answers.len() == renewals.len() * 3 => return read_extensions(&answers).collect(),
+    async fn extend_together(&self, batch: &Batch<'_>) -> Vec<Result<Found<Extension>>> {
+        let failure = match self.extension(batch).read::<Vec<String>>().await {
+            Ok(answers) if answers.len() == batch.len() * 3 => return read_extensions(&answers).collect(),
             Ok(_) => Failure::Unexpected("not as many answers as locks".to_owned()),
             Err(failure) => failure,
         };
-        renewals.iter().map(|_| Err(failure.clone().into())).collect()
+        batch.iter().map(|_| Err(failure.clone().into())).collect()
     }
 
-    /// The places of these renewals, those together that one call may have.
-    fn batches(&self, renewals: &[Renewal<'_>]) -> Vec<Vec<usize>> {
-        let mut by_part: HashMap<_, Vec<_>> = HashMap::new();
-        for (place, renewal) in renewals.iter().enumerate() {
-            let part = self.redis.part(&keys_of(renewal.key).lease);
-            by_part.entry(part).or_default().push(place);
+    /// These renewals, those together that one call may have.
+    fn batches<'a>(&self, renewals: &'a [Renewal<'a>]) -> Vec<Batch<'a>> {
+        let mut by_part: HashMap<_, Batch<'a>> = HashMap::new();
+        for placed in renewals.iter().enumerate() {
+            let part = self.redis.part(&keys_of(placed.1.key).lease);
+            by_part.entry(part).or_default().push(placed);
         }
-        let batches = by_part.values().flat_map(|places| places.chunks(BATCH));
-        batches.map(<[usize]>::to_vec).collect()
+        let batches = by_part.values().flat_map(|batch| batch.chunks(BATCH));
+        batches.map(<[_]>::to_vec).collect()
     }
+}
+
+fn places<'a>(batches: &'a [Batch<'_>]) -> impl Iterator<Item = usize> + 'a {
+    batches.iter().flatten().map(|(place, _)| *place)
 }
 
 fn read_grant(answer: &[String]) -> Result<Found<Grant>> {
@@ -159,9 +173,7 @@ impl LockStore for RedisLocks {
     }
 
     fn share_a_step(&self, keys: &[&LockKey]) -> bool {
-        let mut parts = keys.iter().map(|key| self.redis.part(&keys_of(key).lease));
-        let first = parts.next();
-        parts.all(|part| Some(part) == first)
+        self.redis.share_a_part(keys.iter().map(|key| keys_of(key).lease))
     }
 
     async fn acquire_together(&self, attempts: &[Attempt<'_>], whole: bool) -> Result<Vec<Found<Grant>>> {
@@ -203,14 +215,8 @@ impl LockStore for RedisLocks {
     async fn extend(&self, renewals: &[Renewal<'_>]) -> Vec<Result<Found<Extension>>> {
         // On a cluster a script has one slot. The calls to one node are sent together and share their round trip.
         let batches = self.batches(renewals);
-        let calls = batches.iter().map(async |places| {
-            let some: Vec<_> = places.iter().filter_map(|&place| renewals.get(place)).collect();
-            self.extend_together(&some).await
-        });
-        let answers = join_all(calls).await.into_iter().flatten();
-        let mut answers: Vec<_> = batches.iter().flatten().zip(answers).collect();
-        answers.sort_by_key(|(place, _)| **place);
-        answers.into_iter().map(|(_, answer)| answer).collect()
+        let answers = join_all(batches.iter().map(|batch| self.extend_together(batch))).await;
+        in_place(places(&batches).zip(answers.into_iter().flatten()))
     }
 
     async fn extend_replicated(
@@ -219,19 +225,17 @@ impl LockStore for RedisLocks {
         replicas: Replicas,
     ) -> Result<(Vec<Found<Extension>>, u32)> {
         let batches = self.batches(renewals);
-        let calls = batches.iter().map(async |places| {
-            let some: Vec<_> = places.iter().filter_map(|&place| renewals.get(place)).collect();
-            let call = self.extension(&some);
+        let calls = batches.iter().map(async |batch| {
+            let call = self.extension(batch);
             let (answers, reached): (Vec<String>, u32) =
                 call.replicated(replicas.count, replicas.within).await?;
             let found: Vec<_> = read_extensions(&answers).collect::<Result<_>>()?;
-            Ok::<_, Error>((places.iter().zip(found), reached))
+            Ok::<_, Error>((found, reached))
         });
         let answers = try_join_all(calls).await?;
         let fewest = answers.iter().map(|(_, reached)| *reached).min().unwrap_or(0);
-        let mut found: Vec<_> = answers.into_iter().flat_map(|(found, _)| found).collect();
-        found.sort_by_key(|(place, _)| **place);
-        Ok((found.into_iter().map(|(_, one)| one).collect(), fewest))
+        let found = answers.into_iter().flat_map(|(found, _)| found);
+        Ok((in_place(places(&batches).zip(found)), fewest))
     }
 
     async fn release(&self, key: &LockKey, token: &str, process: &str) -> Result<Found<HandOver>> {

@@ -10,6 +10,7 @@ use futures_util::future::join_all;
 
 use super::claim::{Claim, may_pass};
 use super::guard::LockGuard;
+use super::in_place;
 use super::model::{AcquireOptions, LockName};
 use super::named::Named;
 use super::store::{LockKey, Replicas};
@@ -35,9 +36,7 @@ pub(super) async fn acquire_all(
         .collect();
     named.begin();
     let guards = take(named, keys, options).await?;
-    let mut guards: Vec<_> = wanted.iter().map(|(_, place)| *place).zip(guards).collect();
-    guards.sort_by_key(|(place, _)| *place);
-    Ok(guards.into_iter().map(|(_, guard)| guard).collect())
+    Ok(in_place(wanted.iter().map(|(_, place)| *place).zip(guards)))
 }
 
 /// The names in their order, each with its place in the request.

@@ -178,7 +178,7 @@ impl Link {
     /// Runs commands in one piece on the server that has this key.
     pub(super) async fn send_to_owner(
         &self,
-        commands: &redis::Pipeline,
+        commands: &Pipeline,
         key: &[u8],
     ) -> Result<Vec<Value>, RedisError> {
         let count = commands.len();

@@ -29,7 +29,7 @@ pub(crate) use failure::{Effect, Failure};
 pub(crate) use pubsub::{Event, Subscription};
 #[cfg(test)]
 pub(crate) use replicated::LONGEST_WAIT;
-pub(crate) use script::{Call, Script};
+pub(crate) use script::{Call, Script, script};
 
 use crate::error::Result as ApiResult;
 use crate::settings::{RedisSettings, RedisTopology};
@@ -82,6 +82,13 @@ impl Redis {
     /// The part of the server that has this key: scripts may have all keys of one part.
     pub(crate) fn part(&self, key: &str) -> Option<Slot> {
         self.0.is_cluster.then(|| Slot::for_key(key))
+    }
+
+    /// Whether one script may have all these keys.
+    pub(crate) fn share_a_part(&self, keys: impl IntoIterator<Item = String>) -> bool {
+        let mut parts = keys.into_iter().map(|key| self.part(&key));
+        let first = parts.next();
+        parts.all(|part| Some(part) == first)
     }
 
     /// Asks the server for a sign of life.

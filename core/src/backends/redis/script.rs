@@ -33,6 +33,14 @@ impl Script {
     }
 }
 
+/// A script that is made of several files, in this order. Their paths are relative to the file that names them.
+macro_rules! script {
+    ($name:literal, $($file:literal),+ $(,)?) => {
+        $crate::backends::redis::Script::new($name, concat!($(include_str!($file)),+))
+    };
+}
+pub(crate) use script;
+
 /// One call of a script, being put together.
 #[must_use = "a script call does nothing until it is read or written"]
 pub(crate) struct Call<'a> {

@@ -149,8 +149,8 @@ impl Hold {
     /// Cancel-safe: dropping the future may or may not have extended the hold.
     ///
     /// # Errors
-    /// `locks.max_extensions` (fact `extensions`); `locks.lost` when it has ended; `locks.not_owner` when the same conversation holds the
-    /// nights anew; `locks.invalid_duration` (field `extra`); `redis.*`.
+    /// `locks.max_extensions` (fact `extensions`); `locks.lost` when it has ended; `locks.not_owner` when the same
+    /// conversation holds the nights anew; `locks.invalid_duration` (field `extra`); `redis.*`.
     pub async fn extend(&self, extra: impl Into<Option<Duration>>) -> Result<()> {
         let most = self.holds.extension();
         let extra = extra.into().unwrap_or(most);

@@ -10,12 +10,3 @@
 -- How long the book is kept after its last change: longer than any hold lives, and the fence does not go back
 -- meanwhile.
 local RETENTION = '3456000000'
-
-local clock = redis.call('TIME')
-local now_us = clock[1] * 1000000 + clock[2]
-local now = math.floor(now_us / 1000)
-
--- A number of microseconds has more digits than Lua writes by itself.
-local function whole(number)
-  return string.format('%.0f', number)
-end

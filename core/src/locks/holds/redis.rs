@@ -9,31 +9,24 @@ use super::store::{
     Changed, Ended, Held, HoldStore, Holder, MAX_HOLDS, Moved, Prolong, Record, ResourceKey, Slot, Step, Wish,
 };
 use crate::backends::redis::keys::{self, HoldKeys};
-use crate::backends::redis::{Call, Failure, Redis, Script};
+use crate::backends::redis::{Call, Failure, Redis, Script, script};
 use crate::error::{Error, Result};
 use crate::locks::model::Release;
 use crate::stay::Stay;
 
-/// A script; `first` is the part of it for its common case.
-macro_rules! script {
-    ($name:literal, $(first $first:literal,)? $file:literal) => {
-        Script::new(
-            $name,
-            concat!(
-                include_str!("layout.lua"),
-                $(include_str!($first),)?
-                include_str!("book.lua"),
-                include_str!($file)
-            ),
-        )
-    };
-}
-
-static HOLD: Script = script!("holds.hold", first "hold_free.lua", "hold.lua");
+static HOLD: Script = script!(
+    "holds.hold",
+    "../clock.lua",
+    "layout.lua",
+    "hold_free.lua",
+    "book.lua",
+    "hold.lua"
+);
 /// The script of one hold as a function, whose parameter takes the place of `ARGV`.
 static HOLD_ALL: Script = Script::new(
     "holds.hold_all",
     concat!(
+        include_str!("../clock.lua"),
         include_str!("layout.lua"),
         include_str!("book.lua"),
         "local function hold(ARGV)\n",
@@ -42,12 +35,37 @@ static HOLD_ALL: Script = Script::new(
         include_str!("hold_all.lua"),
     ),
 );
-static EXTEND: Script = script!("holds.extend", "extend.lua");
-static CONFIRM: Script = script!("holds.confirm", "confirm.lua");
-static MOVE: Script = script!("holds.move", "move.lua");
-static RELEASE: Script = script!("holds.release", first "release_held.lua", "release.lua");
-static LIST: Script = script!("holds.list", "list.lua");
-static SWEEP: Script = script!("holds.sweep", "sweep.lua");
+static EXTEND: Script = script!(
+    "holds.extend",
+    "../clock.lua",
+    "layout.lua",
+    "book.lua",
+    "extend.lua"
+);
+static CONFIRM: Script = script!(
+    "holds.confirm",
+    "../clock.lua",
+    "layout.lua",
+    "book.lua",
+    "confirm.lua"
+);
+static MOVE: Script = script!("holds.move", "../clock.lua", "layout.lua", "book.lua", "move.lua");
+static RELEASE: Script = script!(
+    "holds.release",
+    "../clock.lua",
+    "layout.lua",
+    "release_held.lua",
+    "book.lua",
+    "release.lua"
+);
+static LIST: Script = script!("holds.list", "../clock.lua", "layout.lua", "book.lua", "list.lua");
+static SWEEP: Script = script!(
+    "holds.sweep",
+    "../clock.lua",
+    "layout.lua",
+    "book.lua",
+    "sweep.lua"
+);
 
 /// Holds on a Redis server, Sentinel group or cluster.
 pub(crate) struct RedisHolds {
@@ -94,9 +112,7 @@ impl HoldStore for RedisHolds {
     }
 
     fn share_a_step(&self, keys: &[&ResourceKey]) -> bool {
-        let mut parts = keys.iter().map(|key| self.redis.part(&keys_of(key).book));
-        let first = parts.next();
-        parts.all(|part| Some(part) == first)
+        self.redis.share_a_part(keys.iter().map(|key| keys_of(key).book))
     }
 
     async fn hold_together(&self, wishes: &[Wish<'_>]) -> Result<Vec<Step<Held>>> {

@@ -5,6 +5,7 @@ use super::store::{Ended, Held};
 use super::{Hold, Holds, Wanted};
 use crate::error::{Error, Result, codes};
 use crate::locks::claim::SECOND_LOOK;
+use crate::locks::in_place;
 use crate::locks::model::Release;
 use crate::task;
 
@@ -44,9 +45,7 @@ pub(super) async fn hold_all(holds: &Holds, requests: &[StayHold]) -> Result<Vec
         }
     };
     set.parts.clear();
-    let mut placed: Vec<_> = sorted.iter().map(|(place, _)| *place).zip(made).collect();
-    placed.sort_by_key(|(place, _)| *place);
-    Ok(placed.into_iter().map(|(_, hold)| hold).collect())
+    Ok(in_place(sorted.iter().map(|(place, _)| *place).zip(made)))
 }
 
 /// The parts of one request. What it has made is taken back when it is dropped: a caller who goes away leaves nothing.
