@@ -154,9 +154,7 @@ impl PosadaBuilder {
             redis,
         })))
     }
-}
 
-impl PosadaBuilder {
     /// [`build`](Self::build)s the services and makes sure that every server answers, each within its own deadline.
     /// Cancel-safe: dropping the future leaves nothing connected.
     ///

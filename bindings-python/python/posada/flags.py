@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from posada import _native
 from posada._checks import Whose
@@ -146,57 +146,15 @@ class FlagWatch:
         return None if parts is None else FlagChange(*parts)
 
 
-class FlagSnapshot(Snapshot):
-    """One view for a whole request: whatever changes meanwhile, its answers fit together."""
+class _Evaluating:
+    """What the flags and a view of them answer alike."""
 
     __slots__ = ()
 
-    def evaluate(
-        self,
-        flag: str,
-        *,
-        default: bool = False,
-        tenant: Whose | None = None,
-        user: str | None = None,
-        session: str | None = None,
-        remote_address: str | None = None,
-        environment: str | None = None,
-        app_name: str | None = None,
-        properties: Mapping[str, str] | None = None,
-    ) -> Evaluation:
-        """As ``FeatureFlags.evaluate``, on this view."""
-        asker = (tenant, user, session, remote_address, environment, app_name, _words(properties))
-        return _evaluation(self._evaluate(flag, default, asker))
+    if TYPE_CHECKING:
 
-    def variant(self, flag: str, **context: Any) -> FlagVariant | None:
-        """The variant for this context (named as in ``evaluate``); ``None`` when there is none."""
-        return self.evaluate(flag, **context).variant
-
-    def evaluate_all(
-        self,
-        *,
-        tenant: Whose | None = None,
-        user: str | None = None,
-        session: str | None = None,
-        remote_address: str | None = None,
-        environment: str | None = None,
-        app_name: str | None = None,
-        properties: Mapping[str, str] | None = None,
-    ) -> dict[str, Evaluation]:
-        """Every flag that some layer knows, evaluated on this view."""
-        asker = (tenant, user, session, remote_address, environment, app_name, _words(properties))
-        return {flag: _evaluation(parts) for flag, parts in self._evaluate_all(asker)}
-
-
-class FeatureFlags(Flags):
-    """Switches that operators throw in Redis, read from a snapshot in memory.
-
-    A flag is looked for in the tenant's layer, then the global one, then the code defaults, then the default of the
-    call. While Redis does not answer, or has lost what it held, the last good values are served as ``STALE``;
-    ``adopt`` is for the operator who emptied Redis on purpose.
-    """
-
-    __slots__ = ()
+        def _evaluate(self, flag: str, default: bool, asker: _native._Asker) -> _native._Evaluated: ...
+        def _evaluate_all(self, asker: _native._Asker) -> list[tuple[str, _native._Evaluated]]: ...
 
     def evaluate(
         self,
@@ -233,6 +191,23 @@ class FeatureFlags(Flags):
         """Every flag that some layer knows, evaluated on one view."""
         asker = (tenant, user, session, remote_address, environment, app_name, _words(properties))
         return {flag: _evaluation(parts) for flag, parts in self._evaluate_all(asker)}
+
+
+class FlagSnapshot(Snapshot, _Evaluating):
+    """One view for a whole request: whatever changes meanwhile, its answers fit together."""
+
+    __slots__ = ()
+
+
+class FeatureFlags(Flags, _Evaluating):
+    """Switches that operators throw in Redis, read from a snapshot in memory.
+
+    A flag is looked for in the tenant's layer, then the global one, then the code defaults, then the default of the
+    call. While Redis does not answer, or has lost what it held, the last good values are served as ``STALE``;
+    ``adopt`` is for the operator who emptied Redis on purpose.
+    """
+
+    __slots__ = ()
 
     def snapshot(self) -> FlagSnapshot:
         """One view for a whole request."""

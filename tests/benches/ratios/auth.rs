@@ -20,17 +20,18 @@ pub(crate) async fn rows() {
     refusals().await;
 }
 
-async fn tokens_and_passwords() {
+/// A handle in memory, and the access token of Ana.
+async fn signed_in() -> (Posada, String) {
     let settings = Settings::builder().secret_key(KEY).build().unwrap();
     let posada = Posada::builder().settings(settings).build().unwrap();
     let ana = NewUser::new("ana", "ana@example.com", PASSWORD).unwrap();
     posada.auth().create_user(ana).await.unwrap();
-    let token = posada
-        .auth()
-        .login(&SignIn::new("ana", PASSWORD))
-        .await
-        .unwrap()
-        .access;
+    let pair = posada.auth().login(&SignIn::new("ana", PASSWORD)).await;
+    (posada, pair.unwrap().access)
+}
+
+async fn tokens_and_passwords() {
+    let (posada, token) = signed_in().await;
     let (handle, ours) = (posada.clone(), token.clone());
     contest::awaited(
         "auth: 100 verifications of a known session, against jsonwebtoken alone",
@@ -84,16 +85,7 @@ async fn tokens_and_passwords() {
 
 /// Where a wrong signature differs must not show in the time that it takes to refuse it.
 async fn signatures() {
-    let settings = Settings::builder().secret_key(KEY).build().unwrap();
-    let posada = Posada::builder().settings(settings).build().unwrap();
-    let ana = NewUser::new("ana", "ana@example.com", PASSWORD).unwrap();
-    posada.auth().create_user(ana).await.unwrap();
-    let token = posada
-        .auth()
-        .login(&SignIn::new("ana", PASSWORD))
-        .await
-        .unwrap()
-        .access;
+    let (posada, token) = signed_in().await;
     let dot = token.rfind('.').unwrap();
     let wrong = |at: usize| {
         let mut bytes = token.clone().into_bytes();
