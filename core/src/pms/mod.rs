@@ -54,6 +54,7 @@ mod provider;
 mod qloapps;
 mod redis;
 mod request;
+mod resilience;
 mod settle;
 mod store;
 mod verify;

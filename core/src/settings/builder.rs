@@ -89,8 +89,25 @@ setters! {
     redis_command_timeout: Duration => redis.command_timeout;
     /// The hotel that is meant when a call names none. Default: 1.
     pms_hotel_id: u64 => pms.hotel_id;
-    /// Longest time of one request to the PMS, 100 ms to 5 minutes. Default: 10 seconds.
+    /// Longest time of a question to the PMS about what is stored, 100 ms to 5 minutes. Default: 10 seconds.
     pms_timeout: Duration => pms.timeout;
+    /// Longest time of a question about free rooms and prices, 100 ms to 5 minutes. Default: 20 seconds.
+    pms_availability_timeout: Duration => pms.availability_timeout;
+    /// Longest time of a request that changes something in the PMS, 100 ms to 5 minutes. Default: 60 seconds.
+    pms_booking_timeout: Duration => pms.booking_timeout;
+    /// Most requests at a time to the PMS, of each kind, 1 to 1000. Default: 32.
+    pms_max_concurrent: u32 => pms.max_concurrent;
+    /// Most requests a second to the PMS, of this process, 1 to 100,000. Default: 100.
+    pms_max_rate: u32 => pms.max_rate;
+    /// Failures in a row that stop the requests of a kind to the PMS, 1 to 1000. Default: 5.
+    pms_breaker_failures: u32 => pms.breaker_failures;
+    /// Time for which they stop before one caller tries again, 100 ms to 1 hour. Default: 30 seconds.
+    pms_breaker_pause: Duration => pms.breaker_pause;
+    /// Age up to which availability is answered without asking the PMS, at most 24 hours; zero asks every time.
+    /// Default: 300 seconds.
+    pms_availability_fresh: Duration => pms.availability_fresh;
+    /// The same for hotels and room types. Default: 3600 seconds.
+    pms_room_types_fresh: Duration => pms.room_types_fresh;
     /// Key that signs tokens; in production random and at least 32 bytes.
     secret_key: impl Into<Secret> => secret_key;
     /// Life of an access token, 1 minute to 30 days. Default: 60 minutes.
@@ -297,6 +314,14 @@ mod tests {
             .pms_qloapps("http://h", "s3cret")
             .pms_hotel_id(9)
             .pms_timeout(second(10))
+            .pms_availability_timeout(second(20))
+            .pms_booking_timeout(second(21))
+            .pms_max_concurrent(22)
+            .pms_max_rate(23)
+            .pms_breaker_failures(24)
+            .pms_breaker_pause(second(25))
+            .pms_availability_fresh(second(26))
+            .pms_room_types_fresh(second(27))
             .secret_key("s3cret")
             .jwt_expiry(Duration::from_mins(15))
             .default_tenant(TenantId::parse("default").unwrap())
@@ -319,7 +344,9 @@ mod tests {
             application_name: \"posada\" }), \
             redis: Server(RedisSettings { topology: Single(RedisNode { host: \"h\", port: 6379 }), tls: false, \
             username: None, password: Some(***), database: 0, connect_timeout: 7s, command_timeout: 8s }), \
-            pms: QloApps(QloAppsSettings { base_url: \"http://h\", api_key: ***, hotel_id: 9, timeout: 10s }), \
+            pms: QloApps(QloAppsSettings { base_url: \"http://h\", api_key: ***, hotel_id: 9, timeout: 10s, \
+            limits: PmsLimits { availability_timeout: 20s, booking_timeout: 21s, max_concurrent: 22, max_rate: 23, \
+            breaker_failures: 24, breaker_pause: 25s, availability_fresh: 26s, room_types_fresh: 27s } }), \
             secret_key: Some(***), jwt_expiry: 900s, default_tenant: Some(TenantId(\"default\")), \
             snapshot_dir: Some(\"/var/lib/posada\"), session_ttl: 11s, tenant_cache_fresh: 12s, \
             tenant_cache_stale: 13s, tenant_cache_negative: 14s, flags_poll: 15s, hold_ttl: 16s, \

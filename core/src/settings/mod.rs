@@ -35,7 +35,7 @@ use std::time::Duration;
 
 pub use builder::SettingsBuilder;
 pub use environment::Environment;
-pub use pms::{PmsSettings, QloAppsSettings};
+pub use pms::{PmsLimits, PmsSettings, QloAppsSettings};
 pub use postgres_server::{Pooling, PostgresSettings, TlsMode};
 pub use redis_server::{RedisNode, RedisSettings, RedisTopology};
 pub use secret::Secret;

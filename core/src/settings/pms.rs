@@ -3,6 +3,7 @@
 //! The app's own default is QloApps on this machine with the key `dev-pms-key`. Ours is the mock, because a shop that
 //! nobody named is none; production must be told which of the two it is.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::Secret;
@@ -30,8 +31,47 @@ pub struct QloAppsSettings {
     pub api_key: Secret,
     /// The hotel that is meant when a call names none (`PMS_HOTEL_ID`).
     pub hotel_id: u64,
-    /// Longest time that one HTTP request may take, connection included (`PMS_TIMEOUT`).
+    /// Longest time of a question about what is stored, further tries included (`PMS_TIMEOUT`).
     pub timeout: Duration,
+    /// How much is asked of the shop, and how long answers are kept.
+    pub limits: PmsLimits,
+}
+
+/// How much is asked of a PMS, how patiently, and how long its answers are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PmsLimits {
+    /// Longest time of a question about free rooms and prices (`POSADA_PMS_AVAILABILITY_TIMEOUT`).
+    pub availability_timeout: Duration,
+    /// Longest time of a request that changes something (`POSADA_PMS_BOOKING_TIMEOUT`).
+    pub booking_timeout: Duration,
+    /// Most requests at a time, each for questions about what is stored, availability and writes
+    /// (`POSADA_PMS_MAX_CONCURRENT`).
+    pub max_concurrent: u32,
+    /// Most requests a second (`POSADA_PMS_MAX_RATE`).
+    pub max_rate: u32,
+    /// So many failures in a row stop the requests (`POSADA_PMS_BREAKER_FAILURES`)…
+    pub breaker_failures: u32,
+    /// … for so long (`POSADA_PMS_BREAKER_PAUSE`).
+    pub breaker_pause: Duration,
+    /// Age up to which availability is answered without asking the shop (`POSADA_PMS_AVAILABILITY_FRESH`).
+    pub availability_fresh: Duration,
+    /// The same for hotels and room types (`POSADA_PMS_ROOM_TYPES_FRESH`).
+    pub room_types_fresh: Duration,
+}
+
+impl Default for PmsLimits {
+    fn default() -> Self {
+        Self {
+            availability_timeout: Duration::from_secs(20),
+            booking_timeout: Duration::from_mins(1),
+            max_concurrent: 32,
+            max_rate: 100,
+            breaker_failures: 5,
+            breaker_pause: Duration::from_secs(30),
+            availability_fresh: Duration::from_mins(5),
+            room_types_fresh: Duration::from_hours(1),
+        }
+    }
 }
 
 impl QloAppsSettings {
@@ -66,7 +106,17 @@ pub(super) struct PmsSource {
     pub(super) api_key: Slot<Secret>,
     pub(super) hotel_id: Slot<u64>,
     pub(super) timeout: Slot<Duration>,
+    pub(super) availability_timeout: Slot<Duration>,
+    pub(super) booking_timeout: Slot<Duration>,
+    pub(super) max_concurrent: Slot<u32>,
+    pub(super) max_rate: Slot<u32>,
+    pub(super) breaker_failures: Slot<u32>,
+    pub(super) breaker_pause: Slot<Duration>,
+    pub(super) availability_fresh: Slot<Duration>,
+    pub(super) room_types_fresh: Slot<Duration>,
 }
+
+const TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_mins(5);
 
 /// The shortest key that production accepts, in bytes. QloApps makes keys of 32.
 const SHORTEST_KEY: usize = 16;
@@ -77,10 +127,8 @@ impl PmsSource {
         let hotel_id = self
             .hotel_id
             .within(1..=u64::from(u32::MAX), QloAppsSettings::DEFAULT_HOTEL_ID)?;
-        let timeout = self.timeout.within(
-            Duration::from_millis(100)..=Duration::from_mins(5),
-            QloAppsSettings::DEFAULT_TIMEOUT,
-        )?;
+        let timeout = self.timeout.within(TIMEOUTS, QloAppsSettings::DEFAULT_TIMEOUT)?;
+        let limits = self.limits()?;
         match (self.kind.value(), self.base_url.get()) {
             (None, None) if environment.is_production() => Err(missing(
                 "PMS_TYPE",
@@ -97,8 +145,31 @@ impl PmsSource {
                 api_key: self.key(environment)?,
                 hotel_id,
                 timeout,
+                limits,
             })),
         }
+    }
+
+    fn limits(&self) -> Result<PmsLimits> {
+        let usual = PmsLimits::default();
+        let day = Duration::ZERO..=Duration::from_hours(24);
+        Ok(PmsLimits {
+            availability_timeout: self
+                .availability_timeout
+                .within(TIMEOUTS, usual.availability_timeout)?,
+            booking_timeout: self.booking_timeout.within(TIMEOUTS, usual.booking_timeout)?,
+            max_concurrent: self.max_concurrent.within(1..=1000, usual.max_concurrent)?,
+            max_rate: self.max_rate.within(1..=100_000, usual.max_rate)?,
+            breaker_failures: self.breaker_failures.within(1..=1000, usual.breaker_failures)?,
+            breaker_pause: self.breaker_pause.within(
+                Duration::from_millis(100)..=Duration::from_hours(1),
+                usual.breaker_pause,
+            )?,
+            availability_fresh: self
+                .availability_fresh
+                .within(day.clone(), usual.availability_fresh)?,
+            room_types_fresh: self.room_types_fresh.within(day, usual.room_types_fresh)?,
+        })
     }
 
     /// The key, checked.
@@ -193,6 +264,7 @@ mod tests {
             ("PMS_API_KEY", KEY),
             ("PMS_HOTEL_ID", "3"),
             ("PMS_TIMEOUT", "30"),
+            ("POSADA_PMS_MAX_RATE", "7"),
         ];
         assert_eq!(
             from(&vars).unwrap(),
@@ -201,6 +273,10 @@ mod tests {
                 api_key: Secret::new(KEY),
                 hotel_id: 3,
                 timeout: Duration::from_secs(30),
+                limits: PmsLimits {
+                    max_rate: 7,
+                    ..PmsLimits::default()
+                },
             })
         );
     }

@@ -213,8 +213,26 @@ table! {
         |b, name, text| { b.pms.api_key.set_by_variable(name, text.trim()); Ok(()) };
     "PMS_HOTEL_ID", "The hotel that is meant when a call names none.", "1",
         |b, name, text| { b.pms.hotel_id.set_by_variable(name, whole_number::<u64>(text.trim())?); Ok(()) };
-    "PMS_TIMEOUT", "Longest time of one request to the PMS, in seconds.", "10",
+    "PMS_TIMEOUT", "Longest time of a question to the PMS about what is stored, in seconds.", "10",
         |b, name, text| { b.pms.timeout.set_by_variable(name, time(text)?); Ok(()) };
+    "POSADA_PMS_AVAILABILITY_TIMEOUT", "Longest time of a question about free rooms and prices, in seconds.", "20",
+        |b, name, text| { b.pms.availability_timeout.set_by_variable(name, time(text)?); Ok(()) };
+    "POSADA_PMS_BOOKING_TIMEOUT", "Longest time of a request that changes something in the PMS, in seconds.", "60",
+        |b, name, text| { b.pms.booking_timeout.set_by_variable(name, time(text)?); Ok(()) };
+    "POSADA_PMS_MAX_CONCURRENT", "Most requests at a time to the PMS, each for questions about what is stored, \
+        availability and writes.", "32",
+        |b, name, text| { b.pms.max_concurrent.set_by_variable(name, whole_number::<u32>(text.trim())?); Ok(()) };
+    "POSADA_PMS_MAX_RATE", "Most requests a second to the PMS, of one process.", "100",
+        |b, name, text| { b.pms.max_rate.set_by_variable(name, whole_number::<u32>(text.trim())?); Ok(()) };
+    "POSADA_PMS_BREAKER_FAILURES", "So many failures in a row stop the requests of a kind to the PMS.", "5",
+        |b, name, text| { b.pms.breaker_failures.set_by_variable(name, whole_number::<u32>(text.trim())?); Ok(()) };
+    "POSADA_PMS_BREAKER_PAUSE", "Time for which they stop before one caller tries again, in seconds.", "30",
+        |b, name, text| { b.pms.breaker_pause.set_by_variable(name, time(text)?); Ok(()) };
+    "POSADA_PMS_AVAILABILITY_FRESH", "Age up to which availability is answered without asking the PMS, in seconds; \
+        `0` asks every time.", "300",
+        |b, name, text| { b.pms.availability_fresh.set_by_variable(name, time(text)?); Ok(()) };
+    "POSADA_PMS_ROOM_TYPES_FRESH", "The same for hotels and room types, in seconds.", "3600",
+        |b, name, text| { b.pms.room_types_fresh.set_by_variable(name, time(text)?); Ok(()) };
 
     "SECRET_KEY", "Key that signs tokens; in production random and at least 32 bytes.", "",
         |b, name, text| { b.secret_key.set_by_variable(name, Secret::new(text)); Ok(()) };
@@ -401,6 +419,12 @@ mod tests {
             ("PMS_TYPE", "opera", "mock or qloapps"),
             ("PMS_HOTEL_ID", "0", "between 1"),
             ("PMS_TIMEOUT", "0", "between 100ms and 300s"),
+            ("POSADA_PMS_BOOKING_TIMEOUT", "0", "between 100ms and 300s"),
+            ("POSADA_PMS_MAX_CONCURRENT", "0", "between 1 and 1000"),
+            ("POSADA_PMS_MAX_RATE", "fast", "whole number"),
+            ("POSADA_PMS_BREAKER_FAILURES", "0", "between 1 and 1000"),
+            ("POSADA_PMS_BREAKER_PAUSE", "0", "between 100ms and 3600s"),
+            ("POSADA_PMS_AVAILABILITY_FRESH", "86401", "between 0ns and 86400s"),
             ("JWT_ALGORITHM", "none", "HS256"),
             ("JWT_ALGORITHM", "RS256", "HS256"),
             ("JWT_EXPIRATION_MINUTES", "0", "between"),

@@ -85,6 +85,23 @@ impl Answer {
         Err(error.with("status", self.status))
     }
 
+    /// Whether the shop itself answered, well or not: its web server in front of a dead PHP is not the shop. A question
+    /// that PHP's own errors make unanswerable counts as unanswered, too; a write that they follow was done.
+    pub(super) fn is_from_the_shop(&self, effect: Effect) -> bool {
+        if self.status < 500 && self.status != 429 {
+            return true;
+        }
+        let errors = parse(&self.body);
+        let errors = errors
+            .as_ref()
+            .map(|value| Node::new(value).field("errors").list());
+        let own = |error: &Node<'_>| {
+            let code = error.field("code").number();
+            effect == Effect::Write || code.is_some_and(|code| !PHP.contains(&code))
+        };
+        errors.is_some_and(|errors| errors.iter().any(own))
+    }
+
     /// What is left when the answer names no error of its own.
     fn without_reason(&self, effect: Effect, is_json: bool, redactor: &Redactor) -> Error {
         match (self.status, effect) {

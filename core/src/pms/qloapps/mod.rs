@@ -59,7 +59,7 @@ use catalogue::{Catalogue, FRESH, STALE};
 use changes::{Place, read_on};
 use order::Refusal;
 use query::Query;
-use wire::{Deadlines, Wire};
+use wire::Wire;
 use xml::Xml;
 
 /// One shop. It may have several hotels.
@@ -74,23 +74,14 @@ pub(crate) struct QloApps {
 }
 
 impl QloApps {
-    /// How much longer than a question about stored things one about free rooms, and a booking, may take.
-    const AVAILABILITY: u32 = 2;
-    const WRITE: u32 = 6;
-
     /// Prepares the connection; the shop is asked at the first call.
     ///
     /// # Errors
     /// `settings.invalid` when no HTTP client can be made.
     pub(crate) fn new(settings: &QloAppsSettings, clock: SharedClock) -> Result<Self> {
-        let deadlines = Deadlines {
-            read: settings.timeout,
-            availability: settings.timeout * Self::AVAILABILITY,
-            write: settings.timeout * Self::WRITE,
-        };
         Ok(Self {
             name: name(&settings.base_url),
-            wire: Wire::new(settings, deadlines)?,
+            wire: Wire::new(settings, &clock)?,
             clock,
             hotel: HotelId::new(settings.hotel_id)?,
             catalogue: Mutex::new(None),

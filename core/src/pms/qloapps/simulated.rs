@@ -15,7 +15,7 @@ use crate::pms::{
     BookingRequest, BookingStatus, Collision, Created, MemoryKeys, Party, Patience, PmsClient, PmsEvent,
     PmsEvents, Settle,
 };
-use crate::settings::{QloAppsSettings, Secret};
+use crate::settings::{PmsLimits, QloAppsSettings, Secret};
 use crate::task::Tasks;
 use crate::testkit::pms::Suite;
 use crate::testkit::qloapps::{Dialect, QloAppsSimulator, SimulatedCall, SimulatedCollision, SimulatedFault};
@@ -47,6 +47,10 @@ impl World {
             api_key: Secret::new(QloAppsSimulator::KEY),
             hotel_id: 1,
             timeout: Duration::from_secs(5),
+            limits: PmsLimits {
+                max_rate: 10_000,
+                ..PmsLimits::default()
+            },
         }
     }
 

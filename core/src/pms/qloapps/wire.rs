@@ -1,4 +1,4 @@
-//! One request and its answer: over HTTP, within a deadline, at most once.
+//! One request and its answer over HTTP. What changes something is sent at most once.
 
 use std::time::Duration;
 
@@ -11,7 +11,9 @@ use super::answer::{Answer, Effect};
 use super::query::Query;
 use super::redact::Redactor;
 use crate::backends::tls;
+use crate::clock::SharedClock;
 use crate::error::{Error, Result, codes};
+use crate::pms::resilience::{Attempt, Class, Guard};
 use crate::settings::{QloAppsSettings, Secret};
 
 /// The largest answer that is read.
@@ -21,17 +23,6 @@ const CONNECT: Duration = Duration::from_secs(3);
 /// How long an unused connection is kept. PHP's web servers close theirs after five to 75 seconds.
 const IDLE: Duration = Duration::from_secs(4);
 
-/// How long a call may take, by what it does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Deadlines {
-    /// A question about what is stored.
-    pub(super) read: Duration,
-    /// A question about free rooms and prices, which the shop computes.
-    pub(super) availability: Duration,
-    /// Whatever changes something.
-    pub(super) write: Duration,
-}
-
 /// One request.
 pub(super) struct Call<'a> {
     method: Method,
@@ -39,7 +30,7 @@ pub(super) struct Call<'a> {
     path: &'a str,
     query: Query,
     body: Option<String>,
-    deadline: Duration,
+    class: Class,
     effect: Effect,
     /// The name under which the answer holds what was asked for.
     root: &'a str,
@@ -51,7 +42,7 @@ pub(super) struct Wire {
     base: String,
     key: Secret,
     redactor: Redactor,
-    deadlines: Deadlines,
+    guard: Guard,
 }
 
 impl Wire {
@@ -59,7 +50,7 @@ impl Wire {
     ///
     /// # Errors
     /// `settings.invalid` when the system's certificates cannot be read.
-    pub(super) fn new(settings: &QloAppsSettings, deadlines: Deadlines) -> Result<Self> {
+    pub(super) fn new(settings: &QloAppsSettings, clock: &SharedClock) -> Result<Self> {
         tls::install_provider();
         let client = Client::builder()
             .user_agent(concat!("posada/", env!("CARGO_PKG_VERSION")))
@@ -84,7 +75,7 @@ impl Wire {
             base: settings.base_url.clone(),
             key: settings.api_key.clone(),
             redactor: Redactor::new(settings.api_key.clone()),
-            deadlines,
+            guard: Guard::new(&settings.limits, settings.timeout, clock),
         })
     }
 
@@ -98,7 +89,7 @@ impl Wire {
             path: resource,
             query,
             body: None,
-            deadline: self.deadlines.read,
+            class: Class::Read,
             effect: Effect::Read,
             root,
         })
@@ -115,7 +106,7 @@ impl Wire {
             path: resource,
             query: Query::new(),
             body: Some(xml),
-            deadline: self.deadlines.availability,
+            class: Class::Availability,
             effect: Effect::Read,
             root,
         })
@@ -144,7 +135,7 @@ impl Wire {
             path,
             query: Query::new(),
             body: Some(body),
-            deadline: self.deadlines.write,
+            class: Class::Write,
             effect: Effect::Write,
             root,
         })
@@ -152,25 +143,31 @@ impl Wire {
     }
 
     async fn send(&self, call: Call<'_>) -> Result<Value> {
-        let (effect, root, deadline) = (call.effect, call.root, call.deadline);
-        let resource = call.path.to_owned();
-        let exchange = tokio::time::timeout(deadline, self.exchange(call));
-        let answer = match exchange.await {
-            Ok(answer) => answer.map_err(|failure| transport_failure(failure, effect)),
-            Err(_) => Err(too_late(effect)),
-        };
-        let value = answer.and_then(|answer| answer.read(root, effect, &self.redactor));
-        value.map_err(|error| error.with("resource", resource))
+        let answer = self.guard.run(call.class, || self.attempt(&call)).await;
+        answer.map_err(|error| error.with("resource", call.path))
     }
 
-    async fn exchange(&self, call: Call<'_>) -> Result<Answer, Failure> {
+    async fn attempt(&self, call: &Call<'_>) -> Attempt<Value> {
+        match self.exchange(call).await {
+            Ok(answer) => Attempt {
+                answered: answer.is_from_the_shop(call.effect),
+                outcome: answer.read(call.root, call.effect, &self.redactor),
+            },
+            Err(failure) => Attempt {
+                answered: matches!(failure, Failure::TooLarge),
+                outcome: Err(transport_failure(failure, call.effect)),
+            },
+        }
+    }
+
+    async fn exchange(&self, call: &Call<'_>) -> Result<Answer, Failure> {
         let url = format!("{}/api/{}?{}", self.base, call.path, call.query.as_str());
         let mut request = self
             .client
-            .request(call.method, url)
+            .request(call.method.clone(), url)
             .basic_auth(self.key.expose(), Some(""));
-        if let Some(body) = call.body {
-            request = request.body(body);
+        if let Some(body) = &call.body {
+            request = request.body(body.clone());
         }
         let mut response = request.send().await?;
         let status = response.status().as_u16();
@@ -235,16 +232,6 @@ fn transport_failure(failure: Failure, effect: Effect) -> Error {
         (Failure::TooLarge, Effect::Write) => Error::new(
             codes::PMS_OUTCOME_UNKNOWN,
             "the answer is larger than 5 MiB; it was not read",
-        ),
-    }
-}
-
-fn too_late(effect: Effect) -> Error {
-    match effect {
-        Effect::Read => Error::new(codes::PMS_TIMEOUT, "the shop did not answer in time"),
-        Effect::Write => Error::new(
-            codes::PMS_OUTCOME_UNKNOWN,
-            "the shop did not answer in time; it may still do what it was asked",
         ),
     }
 }
