@@ -20,7 +20,8 @@ use crate::locks::{
     MemoryHolds, MemoryLocks, PostgresAudit, PostgresFences, RedisHolds, RedisLocks,
 };
 use crate::pms::{
-    KeyStore, LockGate, MemoryKeys, MockPms, Patience, PmsClient, PmsProvider, QloApps, RedisKeys,
+    AnswerStore, KeyStore, LockGate, MemoryAnswers, MemoryKeys, MockPms, Patience, PmsClient, PmsProvider,
+    QloApps, RedisAnswers, RedisKeys, Shelf,
 };
 use crate::rng;
 use crate::sessions::{MemorySessions, RedisSessions, SessionManager, SessionOptions, SessionStore};
@@ -472,11 +473,25 @@ impl Parts<'_> {
     }
 
     fn pms(&self, mock: Option<MockPms>, locks: &LockManager) -> Result<PmsClient> {
+        let answers: Arc<dyn AnswerStore> = match self.redis {
+            Some(redis) => Arc::new(RedisAnswers::new(redis.clone())),
+            None => Arc::new(MemoryAnswers::new(self.clock.clone())),
+        };
+        let (clock, tasks) = (self.clock.clone(), self.tasks.clone());
+        // What is in this process anyway needs no copy.
+        let mut fresh = None;
         let provider: Arc<dyn PmsProvider> = match (mock, self.settings.pms()) {
             (Some(mock), _) => Arc::new(mock),
-            (None, PmsSettings::Mock) => Arc::new(MockPms::new(self.clock.clone())?),
-            (None, PmsSettings::QloApps(shop)) => Arc::new(QloApps::new(shop, self.clock.clone())?),
+            (None, PmsSettings::Mock) => Arc::new(MockPms::new(clock)?),
+            (None, PmsSettings::QloApps(shop)) => {
+                fresh = Some(shop.limits.availability_fresh);
+                Arc::new(QloApps::new(shop, clock, tasks, answers.clone())?)
+            }
         };
+        let kept = fresh.map(|fresh| {
+            let (clock, tasks) = (self.clock.clone(), self.tasks.clone());
+            Shelf::new(answers, provider.name(), fresh, clock, tasks)
+        });
         let gate = Arc::new(LockGate::new(locks.clone(), provider.name()));
         let keys: Arc<dyn KeyStore> = match self.redis {
             Some(redis) => Arc::new(RedisKeys::new(redis.clone())),
@@ -489,6 +504,7 @@ impl Parts<'_> {
             self.clock.clone(),
             self.tasks.clone(),
             Patience::default(),
+            kept,
         ))
     }
 }

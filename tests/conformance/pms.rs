@@ -17,6 +17,9 @@ fn process(shop: &QloAppsSimulator, redis: &str) -> Posada {
     let settings = Settings::builder()
         .redis_url(redis)
         .pms_qloapps(shop.url(), Secret::new(QloAppsSimulator::KEY))
+        .pms_max_rate(10_000)
+        // Another test's shop may have had this port.
+        .pms_availability_fresh(Duration::ZERO)
         .build()
         .unwrap();
     Posada::builder().settings(settings).build().unwrap()
@@ -133,8 +136,8 @@ async fn a_booking_that_was_reported_is_not_checked_again_by_another_process() {
     let before = shop.requests();
     let again = book(&process(&shop, redis), &key).await.unwrap();
     assert_eq!((again.id, again.status), (booking.id, BookingStatus::Confirmed));
-    // The key is looked for twice, each time with rows and customer; and the new process reads the catalogue.
-    assert_eq!(shop.requests() - before, 2 * 3 + 6, "and no room was looked at");
+    // The key is looked for twice, each time with rows and customer; the catalogue is that of the first process.
+    assert_eq!(shop.requests() - before, 2 * 3, "and no room was looked at");
 }
 
 #[tokio::test]

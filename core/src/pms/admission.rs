@@ -43,17 +43,30 @@ impl House {
         self.room_types
     }
 
-    /// What can be booked: enough rooms are free, and each takes its guests.
+    /// What can be booked now: enough rooms are free, and each takes its guests.
     ///
     /// # Errors
-    /// `pms.invalid_request` (field `stay`), `pms.unknown_room_type`, `pms.occupancy` when no room type that was
-    /// asked about takes the party, or that of a failed read.
+    /// Those of [`admit`](Self::admit), or that of a failed read.
     pub(super) async fn offers(
         &self,
         stay: Stay,
         party: &Party,
         room_type: Option<RoomTypeId>,
     ) -> Result<Vec<Offer>> {
+        let admitted = self.admit(stay, party, room_type)?;
+        let offers = self
+            .provider
+            .offers(self.hotel.id, stay, party, room_type)
+            .await?;
+        Ok(admitted.keep(offers))
+    }
+
+    /// Checks the question itself: dates, guests, nights.
+    ///
+    /// # Errors
+    /// `pms.invalid_request` (field `stay`), `pms.unknown_room_type`, `pms.occupancy` when no room type that was
+    /// asked about takes the party.
+    pub(super) fn admit(&self, stay: Stay, party: &Party, room_type: Option<RoomTypeId>) -> Result<Admitted> {
         self.admit_dates(stay)?;
         let fitting = match room_type {
             Some(id) => {
@@ -64,12 +77,10 @@ impl House {
             }
             None => self.fitting(stay, party)?,
         };
-        let mut offers = self
-            .provider
-            .offers(self.hotel.id, stay, party, room_type)
-            .await?;
-        offers.retain(|offer| fitting.contains(&offer.room_type) && offer.available >= party.rooms());
-        Ok(offers)
+        Ok(Admitted {
+            fitting,
+            rooms: party.rooms(),
+        })
     }
 
     /// What the stay costs now, whether or not a room is free.
@@ -166,6 +177,20 @@ impl House {
             ))),
             _ => Ok(()),
         }
+    }
+}
+
+/// What a question may be answered with.
+pub(super) struct Admitted {
+    fitting: Vec<RoomTypeId>,
+    rooms: u32,
+}
+
+impl Admitted {
+    /// The offers that can be booked.
+    pub(super) fn keep(&self, mut offers: Vec<Offer>) -> Vec<Offer> {
+        offers.retain(|offer| self.fitting.contains(&offer.room_type) && offer.available >= self.rooms);
+        offers
     }
 }
 

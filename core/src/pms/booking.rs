@@ -12,9 +12,10 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Shelf;
 use super::admission::House;
 use super::gate::HotelGate;
-use super::id::{BookingId, IdempotencyKey};
+use super::id::{BookingId, HotelId, IdempotencyKey};
 use super::model::{Booking, BookingStatus, Created, Offer};
 use super::money::Money;
 use super::patience::Patience;
@@ -34,6 +35,8 @@ pub(super) struct Desk {
     pub(super) clock: SharedClock,
     pub(super) patience: Patience,
     pub(super) herald: Herald,
+    /// Where answers about free rooms are kept, if they are.
+    pub(super) kept: Option<Shelf>,
 }
 
 /// A booking for the caller, and what the second look needs.
@@ -59,7 +62,9 @@ impl Desk {
         let turn = self.gate.enter(request.hotel(), self.patience.turn).await?;
         let mut known = self.keys.read(self.provider.name(), request.key()).await?;
         if self.is_there(request.key(), &known).await? {
-            let booking = self.bounded(request, self.find_again(request, known)).await?;
+            let booking = self.bounded(request, self.find_again(request, known)).await;
+            self.changed(request.hotel()).await;
+            let booking = booking?;
             return Ok(Booked {
                 booking,
                 made_in: None,
@@ -87,12 +92,20 @@ impl Desk {
         };
         let finish = self.finish(request, known, made, offer.total);
         let booking = self.bounded(request, finish).await;
+        self.changed(request.hotel()).await;
         drop(turn);
         let made_in = self.clock.instant().saturating_duration_since(began);
         Ok(Booked {
             booking: booking?,
             made_in: Some(made_in),
         })
+    }
+
+    /// Notes that something changed in a hotel, so that no kept answer about free rooms counts as fresh.
+    pub(super) async fn changed(&self, hotel: HotelId) {
+        if let Some(kept) = &self.kept {
+            kept.cache.changed(&hotel.to_string()).await;
+        }
     }
 
     /// Whether the system has a booking of this key. One that was sent a short while ago may still appear, so it is

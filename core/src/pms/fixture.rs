@@ -62,6 +62,7 @@ impl World {
             self.clock.shared(),
             Tasks::new(),
             patience,
+            None,
         )
     }
 

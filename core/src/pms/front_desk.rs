@@ -30,6 +30,7 @@ impl Desk {
         for row in record.rows.iter().filter(|row| row.state == from) {
             self.write_row(id, row.id, &change).await?;
         }
+        self.changed(hotel).await;
         drop(turn);
         self.answer_now(id).await
     }
@@ -45,6 +46,7 @@ impl Desk {
             self.patience
                 .persist_while(is_lost, || self.provider.cancel(id))
                 .await?;
+            self.changed(hotel).await;
         }
         drop(turn);
         self.answer_now(id).await

@@ -33,6 +33,7 @@
 
 mod admission;
 mod booking;
+mod cache;
 mod change;
 mod feed;
 #[cfg(test)]
@@ -69,6 +70,8 @@ use crate::stay::Stay;
 use crate::task::{self, Tasks};
 use admission::House;
 use booking::Desk;
+pub(crate) use cache::{AnswerStore, MemoryAnswers, RedisAnswers};
+use cache::{Cache, KeptOffer};
 pub use change::BookingChange;
 pub use feed::{Change, ChangeCursor, Changes};
 pub use folio::{Folio, FolioLine, Invoice, Payment};
@@ -101,6 +104,29 @@ pub(crate) use store::KeyStore;
 #[derive(Clone)]
 pub struct PmsClient(Arc<Inner>);
 
+/// Where answers about free rooms are kept, and how long they are fresh.
+#[derive(Clone)]
+pub(crate) struct Shelf {
+    cache: Cache,
+    fresh: Duration,
+}
+
+impl Shelf {
+    /// The shelf of one system.
+    pub(crate) fn new(
+        store: Arc<dyn AnswerStore>,
+        system: &str,
+        fresh: Duration,
+        clock: SharedClock,
+        tasks: Tasks,
+    ) -> Self {
+        Self {
+            cache: Cache::new(store, system, clock, tasks),
+            fresh,
+        }
+    }
+}
+
 struct Inner {
     desk: Arc<Desk>,
     tasks: Tasks,
@@ -114,8 +140,10 @@ impl PmsClient {
         clock: SharedClock,
         tasks: Tasks,
         patience: Patience,
+        kept: Option<Shelf>,
     ) -> Self {
         let desk = Arc::new(Desk {
+            kept,
             provider,
             gate,
             keys,
@@ -143,7 +171,8 @@ impl PmsClient {
         self.provider()?.missing_permissions().await
     }
 
-    /// The room types of a hotel, with their limits. Cancel-safe read.
+    /// The room types of a hotel, with their limits; up to an hour old (`POSADA_PMS_ROOM_TYPES_FRESH`), and up to a
+    /// day while the system is down. Cancel-safe read.
     ///
     /// # Errors
     /// `pms.unknown_hotel`.
@@ -157,6 +186,10 @@ impl PmsClient {
     /// An empty answer means that the hotel is full. The answer is a moment's view: only [`book`](Self::book) gives
     /// a room.
     ///
+    /// Answers of QloApps are kept in Redis for five minutes (`POSADA_PMS_AVAILABILITY_FRESH`), unless posada itself
+    /// changes something in the hotel; [`age`](Availability::age) says how old one is. When the system cannot be asked,
+    /// an answer of the last day serves, marked as [`potentially_stale`](Availability::potentially_stale).
+    ///
     /// # Errors
     /// `pms.unknown_hotel`, `pms.unknown_room_type`; `pms.invalid_request` (field `stay`) for dates before today in
     /// the hotel's calendar or beyond what it sells; `pms.occupancy` when no room type asked about takes the party.
@@ -169,17 +202,38 @@ impl PmsClient {
     ) -> Result<Availability> {
         let party = party.into();
         let house = House::read(self.provider()?, hotel).await?;
-        let offers = house.offers(stay, &party, room_type).await?;
+        let admitted = house.admit(stay, &party, room_type)?;
+        let Some(kept) = &self.0.desk.kept else {
+            let provider = self.provider()?;
+            let offers = provider.offers(hotel, stay, &party, room_type).await?;
+            return Ok(Availability {
+                hotel,
+                stay,
+                offers: admitted.keep(offers),
+                age: Duration::ZERO,
+                potentially_stale: false,
+            });
+        };
+        let question = cache::question(stay, &party, room_type);
+        let provider = self.provider()?.clone();
+        let load = || async move {
+            let offers = provider.offers(hotel, stay, &party, room_type).await?;
+            Ok(offers.into_iter().map(KeptOffer::from).collect::<Vec<_>>())
+        };
+        let part = hotel.to_string();
+        let answer = kept.cache.read(&part, &question, kept.fresh, load).await?;
+        let offers = answer.value.into_iter().map(KeptOffer::offer);
         Ok(Availability {
             hotel,
             stay,
-            offers,
-            age: Duration::ZERO,
-            potentially_stale: false,
+            offers: admitted.keep(offers.collect::<Result<_>>()?),
+            age: answer.age,
+            potentially_stale: answer.is_stale,
         })
     }
 
-    /// The price of a stay, to be told to a guest and to be carried by the booking. Cancel-safe read.
+    /// The price of a stay, to be told to a guest and to be carried by the booking. The system is asked every time.
+    /// Cancel-safe read.
     ///
     /// # Errors
     /// `pms.sold_out`, and those of [`availability`](Self::availability).
@@ -191,10 +245,9 @@ impl PmsClient {
         party: impl Into<Party> + Send,
     ) -> Result<Quote> {
         let party = party.into();
-        let answer = self
-            .availability(hotel, stay, party.clone(), Some(room_type))
-            .await?;
-        let offer = answer.offers.first().ok_or_else(|| {
+        let house = House::read(self.provider()?, hotel).await?;
+        let offers = house.offers(stay, &party, Some(room_type)).await?;
+        let offer = offers.first().ok_or_else(|| {
             Error::new(codes::PMS_SOLD_OUT, "not enough rooms are free").with("room_type", room_type)
         })?;
         let quoted_at = self.0.desk.clock.now();

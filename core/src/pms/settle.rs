@@ -209,6 +209,7 @@ impl Desk {
         let secured = self
             .secure(record.clone(), &watched.key, &mut known, Look::Second)
             .await?;
+        self.changed(watched.hotel).await;
         drop(turn);
         match (secured, watched.collision) {
             (Some(record), _) => {

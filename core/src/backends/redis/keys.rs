@@ -107,6 +107,20 @@ pub(crate) fn booking_key(system: &str, key: &str) -> String {
     format!("posada:booking:{}:{}", part(system), part(key))
 }
 
+/// An answer of a property management system that is kept.
+pub(crate) fn pms_answer(system: &str, hotel: &str, question: &str) -> String {
+    format!("{}:answer:{}", pms_part(system, hotel), part(question))
+}
+
+/// When we last changed something in a part of a property management system, in the slot of its answers.
+pub(crate) fn pms_change(system: &str, hotel: &str) -> String {
+    format!("{}:changed", pms_part(system, hotel))
+}
+
+fn pms_part(system: &str, hotel: &str) -> String {
+    format!("posada:{{pms:{}:{}}}", part(system), part(hotel))
+}
+
 /// The channel on which the waiters of a process are woken.
 pub(crate) fn wake_channel(process: &str) -> String {
     format!("posada:wake:{}", part(process))

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeZone, Utc};
 use chrono_tz::Tz;
 use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::answer::not_understood;
@@ -18,10 +19,8 @@ use crate::pms::model::{Hotel, RoomType};
 use crate::pms::money::{Currency, Money};
 use crate::pms::occupancy::OccupancyLimits;
 
-/// How long a catalogue is taken as it is.
+/// How long a process does not look whether another one has read it again.
 pub(super) const FRESH: Duration = Duration::from_mins(5);
-/// How long it serves while the shop cannot be read.
-pub(super) const STALE: Duration = Duration::from_hours(24);
 
 /// The settings of the shop that we need, by their names in QloApps.
 const CANCELLED_STATE: &str = "PS_OS_CANCELED";
@@ -56,44 +55,70 @@ struct Service {
     per_night: bool,
 }
 
+/// What a shop says about itself, as it came.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Described {
+    settings: Value,
+    currencies: Value,
+    hotels: Value,
+    limits: Value,
+    types: Value,
+    services: Value,
+}
+
+/// Reads everything at once.
+///
+/// # Errors
+/// That of a failed read.
+pub(super) async fn describe(wire: &Wire) -> Result<Described> {
+    let names = [
+        CANCELLED_STATE,
+        REFUNDED_STATE,
+        TIME_ZONE,
+        DEFAULT_CURRENCY,
+        MAX_DAYS_AHEAD,
+    ];
+    let settings = Query::full().any_of("name", names);
+    let (settings, currencies, hotels, limits, types, services) = tokio::try_join!(
+        wire.list("configurations", "configurations", settings),
+        wire.list("currencies", "currencies", Query::full()),
+        wire.list("hotels", "hotels", Query::full()),
+        wire.list("hotel_room_types", "hotel_room_types", Query::full()),
+        wire.list("room_types", "room_types", Query::full()),
+        wire.list("services", "services", Query::full()),
+    )?;
+    Ok(Described {
+        settings,
+        currencies,
+        hotels,
+        limits,
+        types,
+        services,
+    })
+}
+
 impl Catalogue {
-    /// Reads everything at once.
+    /// Understands what a shop says about itself.
     ///
     /// # Errors
-    /// That of a failed read; `pms.unexpected_answer` when something that we cannot do without is missing.
-    pub(super) async fn read(wire: &Wire, now: Instant) -> Result<Self> {
-        let names = [
-            CANCELLED_STATE,
-            REFUNDED_STATE,
-            TIME_ZONE,
-            DEFAULT_CURRENCY,
-            MAX_DAYS_AHEAD,
-        ];
-        let settings = Query::full().any_of("name", names);
-        let (settings, currencies, hotels, limits, types, services) = tokio::try_join!(
-            wire.list("configurations", "configurations", settings),
-            wire.list("currencies", "currencies", Query::full()),
-            wire.list("hotels", "hotels", Query::full()),
-            wire.list("hotel_room_types", "hotel_room_types", Query::full()),
-            wire.list("room_types", "room_types", Query::full()),
-            wire.list("services", "services", Query::full()),
-        )?;
-        let settings = Settings::read(&settings);
-        let currencies = read_currencies(&currencies)?;
+    /// `pms.unexpected_answer` when something that we cannot do without is missing.
+    pub(super) fn new(described: &Described, now: Instant) -> Result<Self> {
+        let settings = Settings::read(&described.settings);
+        let currencies = read_currencies(&described.currencies)?;
         let shop_currency = settings
             .number(DEFAULT_CURRENCY)
             .and_then(|id| currencies.get(&id).copied())
             .ok_or_else(|| not_understood("the shop names no currency").with("name", DEFAULT_CURRENCY))?;
         Ok(Self {
-            hotels: read_hotels(&hotels, &settings, shop_currency)?,
-            room_types: read_room_types(&limits, &types, shop_currency)?,
+            hotels: read_hotels(&described.hotels, &settings, shop_currency)?,
+            room_types: read_room_types(&described.limits, &described.types, shop_currency)?,
             cancelled_state: settings
                 .number(CANCELLED_STATE)
                 .ok_or_else(|| not_understood("the shop names no state").with("name", CANCELLED_STATE))?,
             refunded_state: settings.number(REFUNDED_STATE),
             zone: settings.zone()?,
             currencies,
-            services: read_services(&types, &services)?,
+            services: read_services(&described.types, &described.services)?,
             read_at: now,
         })
     }

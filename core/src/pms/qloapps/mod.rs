@@ -34,12 +34,14 @@ mod xml;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::NaiveDate;
 use sha1::{Digest, Sha1};
 use tokio::sync::Mutex;
 
+use super::cache::{AnswerStore, Cache};
 use super::feed::ChangeCursor;
 use super::folio::Folio;
 use super::guest::{Guest, GuestProfile};
@@ -54,19 +56,25 @@ use crate::error::{Error, Result, codes};
 use crate::hex::hex;
 use crate::settings::QloAppsSettings;
 use crate::stay::Stay;
+use crate::task::Tasks;
 use availability::{Question, vacancies};
-use catalogue::{Catalogue, FRESH, STALE};
+use catalogue::{Catalogue, FRESH, describe};
 use changes::{Place, read_on};
 use order::Refusal;
 use query::Query;
 use wire::Wire;
 use xml::Xml;
 
+/// The part of the shop under which its catalogue is kept.
+const EVERYTHING: &str = "shop";
+
 /// One shop. It may have several hotels.
 pub(crate) struct QloApps {
     name: String,
-    wire: Wire,
+    wire: Arc<Wire>,
     clock: SharedClock,
+    cache: Cache,
+    catalogue_fresh: Duration,
     /// The hotel of an order that has no room yet.
     hotel: HotelId,
     /// Held while it is read, so that many who need it ask once.
@@ -78,32 +86,42 @@ impl QloApps {
     ///
     /// # Errors
     /// `settings.invalid` when no HTTP client can be made.
-    pub(crate) fn new(settings: &QloAppsSettings, clock: SharedClock) -> Result<Self> {
+    pub(crate) fn new(
+        settings: &QloAppsSettings,
+        clock: SharedClock,
+        tasks: Tasks,
+        kept: Arc<dyn AnswerStore>,
+    ) -> Result<Self> {
+        let name = name(&settings.base_url);
         Ok(Self {
-            name: name(&settings.base_url),
-            wire: Wire::new(settings, &clock)?,
+            wire: Arc::new(Wire::new(settings, &clock)?),
+            cache: Cache::new(kept, &name, clock.clone(), tasks),
+            catalogue_fresh: settings.limits.room_types_fresh,
+            name,
             clock,
             hotel: HotelId::new(settings.hotel_id)?,
             catalogue: Mutex::new(None),
         })
     }
 
-    /// The catalogue: the one that is kept while it is fresh, or while the shop cannot be read.
+    /// The catalogue: this process's own for some minutes, then the one that is kept for all processes. While the shop
+    /// cannot be read, it serves for a day.
     async fn catalogue(&self) -> Result<Arc<Catalogue>> {
-        let mut kept = self.catalogue.lock().await;
+        let mut own = self.catalogue.lock().await;
         let now = self.clock.instant();
         let age = |catalogue: &Arc<Catalogue>| now.saturating_duration_since(catalogue.read_at);
-        if let Some(fresh) = kept.as_ref().filter(|catalogue| age(catalogue) < FRESH) {
+        let fresh_here = self.catalogue_fresh.min(FRESH);
+        if let Some(fresh) = own.as_ref().filter(|catalogue| age(catalogue) < fresh_here) {
             return Ok(fresh.clone());
         }
-        match Catalogue::read(&self.wire, now).await {
-            Ok(catalogue) => Ok(kept.insert(Arc::new(catalogue)).clone()),
-            Err(error) if error.is_retryable() => {
-                let stale = kept.as_ref().filter(|catalogue| age(catalogue) < STALE);
-                stale.cloned().ok_or(error)
-            }
-            Err(error) => Err(error),
-        }
+        let wire = self.wire.clone();
+        let load = || async move { describe(&wire).await };
+        let described = self
+            .cache
+            .read(EVERYTHING, "catalogue", self.catalogue_fresh, load)
+            .await?;
+        let catalogue = Arc::new(Catalogue::new(&described.value, now)?);
+        Ok(own.insert(catalogue).clone())
     }
 
     async fn records(&self, orders: Query) -> Result<Vec<Record>> {

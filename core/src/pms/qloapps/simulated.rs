@@ -12,8 +12,8 @@ use crate::error::{Error, Result, codes};
 use crate::pms::fixture::{LocalGate, hotel, request, room, room_type, stay};
 use crate::pms::store::KeyStore as _;
 use crate::pms::{
-    BookingRequest, BookingStatus, Collision, Created, MemoryKeys, Party, Patience, PmsClient, PmsEvent,
-    PmsEvents, Settle,
+    BookingRequest, BookingStatus, Collision, Created, MemoryAnswers, MemoryKeys, Party, Patience, PmsClient,
+    PmsEvent, PmsEvents, PmsProvider as _, Settle, Shelf,
 };
 use crate::settings::{PmsLimits, QloAppsSettings, Secret};
 use crate::task::Tasks;
@@ -26,6 +26,8 @@ pub(super) struct World {
     clock: ManualClock,
     /// What the processes remember together.
     keys: Arc<MemoryKeys>,
+    /// What they keep of the shop's answers.
+    answers: Arc<MemoryAnswers>,
     /// How long after a booking comes the second look; zero leaves it out.
     pub(super) settle: Duration,
 }
@@ -36,6 +38,7 @@ impl World {
         Self {
             shop: QloAppsSimulator::start(clock.shared()).await,
             keys: Arc::new(MemoryKeys::new(clock.shared())),
+            answers: Arc::new(MemoryAnswers::new(clock.shared())),
             settle: Duration::ZERO,
             clock,
         }
@@ -67,13 +70,23 @@ impl World {
             turn: Duration::from_secs(30),
             settle: self.settle,
         };
+        let answers = self.answers.clone();
+        let shop = QloApps::new(settings, self.clock.shared(), Tasks::new(), answers).unwrap();
+        let kept = Shelf::new(
+            self.answers.clone(),
+            shop.name(),
+            settings.limits.availability_fresh,
+            self.clock.shared(),
+            Tasks::new(),
+        );
         PmsClient::new(
-            Arc::new(QloApps::new(settings, self.clock.shared()).unwrap()),
+            Arc::new(shop),
             Arc::new(LocalGate::default()),
             self.keys.clone(),
             self.clock.shared(),
             Tasks::new(),
             patience,
+            Some(kept),
         )
     }
 

@@ -74,9 +74,9 @@ impl Breaker {
         let now = self.clock.instant();
         match self.lock().state {
             State::Closed { .. } => None,
-            State::Open { until } | State::Probing { until, .. } => until
-                .checked_duration_since(now)
-                .filter(|left| !left.is_zero()),
+            State::Open { until } | State::Probing { until, .. } => {
+                until.checked_duration_since(now).filter(|left| !left.is_zero())
+            }
         }
     }
 
@@ -229,7 +229,10 @@ mod tests {
         clock.advance(LEASE);
         let next = breaker.enter().unwrap();
         lost.succeed();
-        assert!(breaker.enter().is_err(), "the verdict of a lost probe counts no more");
+        assert!(
+            breaker.enter().is_err(),
+            "the verdict of a lost probe counts no more"
+        );
         next.succeed();
         assert!(breaker.enter().is_ok());
     }

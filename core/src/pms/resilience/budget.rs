@@ -20,9 +20,9 @@ impl RetryBudget {
 
     /// Takes the price of one more try. Answers false when there is not enough.
     pub(super) fn take(&self) -> bool {
-        let taken = self
-            .0
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(COST));
+        let taken = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+            left.checked_sub(COST)
+        });
         taken.is_ok()
     }
 
@@ -50,6 +50,10 @@ mod tests {
         for _ in 0..10_000 {
             budget.gain();
         }
-        assert_eq!((0..100).filter(|_| budget.take()).count(), 10, "nobody saves more");
+        assert_eq!(
+            (0..100).filter(|_| budget.take()).count(),
+            10,
+            "nobody saves more"
+        );
     }
 }

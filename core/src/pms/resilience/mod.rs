@@ -175,20 +175,16 @@ impl Guard {
             tokio::time::sleep(wait).await;
         }
         let permit = lane.breaker.enter().map_err(open)?;
-        match timeout(left(), attempt()).await {
-            Ok(attempt) => {
-                if attempt.answered {
-                    permit.succeed();
-                } else {
-                    permit.fail();
-                }
-                Ok(attempt)
-            }
-            Err(_) => {
-                permit.fail();
-                Err(too_late(class))
-            }
+        let Ok(attempt) = timeout(left(), attempt()).await else {
+            permit.fail();
+            return Err(too_late(class));
+        };
+        if attempt.answered {
+            permit.succeed();
+        } else {
+            permit.fail();
         }
+        Ok(attempt)
     }
 }
 
@@ -227,11 +223,7 @@ mod tests {
 
     fn guard() -> (Guard, ManualClock) {
         let clock = ManualClock::at(chrono::DateTime::UNIX_EPOCH);
-        let guard = Guard::new(
-            &PmsLimits::default(),
-            Duration::from_secs(10),
-            &clock.shared(),
-        );
+        let guard = Guard::new(&PmsLimits::default(), Duration::from_secs(10), &clock.shared());
         (guard, clock)
     }
 
@@ -303,11 +295,7 @@ mod tests {
     #[tokio::test]
     async fn whoever_finds_no_place_in_time_has_sent_nothing() {
         let clock = ManualClock::at(chrono::DateTime::UNIX_EPOCH);
-        let guard = Guard::new(
-            &PmsLimits::default(),
-            Duration::from_millis(10),
-            &clock.shared(),
-        );
+        let guard = Guard::new(&PmsLimits::default(), Duration::from_millis(10), &clock.shared());
         let everything = PmsLimits::default().max_concurrent;
         let held = guard.read.slots.acquire_many(everything).await.unwrap();
         let tries = AtomicU32::new(0);
@@ -315,7 +303,10 @@ mod tests {
         assert!(error.is(codes::PMS_TIMEOUT), "{error}");
         assert_eq!(tries.load(Ordering::Relaxed), 0);
         failing(&guard, Class::Availability, &tries).await;
-        assert!(tries.load(Ordering::Relaxed) > 0, "other kinds have places of their own");
+        assert!(
+            tries.load(Ordering::Relaxed) > 0,
+            "other kinds have places of their own"
+        );
         drop(held);
     }
 
