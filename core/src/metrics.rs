@@ -65,3 +65,12 @@ pub(crate) const TENANT_IDENTIFIERS_CACHED_TOTAL: &str = "tenant_identifiers_cac
 pub(crate) const TENANT_REFRESH_LATENCY_SECONDS: &str = "tenant_refresh_latency_seconds";
 /// Counter: answers that were served although their time was over.
 pub(crate) const TENANT_STALE_SERVED_TOTAL: &str = "tenant_stale_served_total";
+
+/// Counter by `operation` (`generic`): questions to the PMS that a kept answer answered.
+pub(crate) const PMS_CACHE_HITS_TOTAL: &str = "pms_cache_hits_total";
+/// Counter by `operation` (`generic`): questions to the PMS that had to be asked.
+pub(crate) const PMS_CACHE_MISSES_TOTAL: &str = "pms_cache_misses_total";
+/// Gauge by `class` (`read`, `availability`, `write`): 1 while requests of that kind are held back, else 0.
+pub(crate) const PMS_CIRCUIT_BREAKER_STATE: &str = "pms_circuit_breaker_state";
+/// Counter by `operation` (`pms`): questions that were asked again.
+pub(crate) const RETRY_ATTEMPTS_TOTAL: &str = "retry_attempts_total";

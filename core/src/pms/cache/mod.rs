@@ -21,6 +21,7 @@ use tokio::sync::watch;
 
 use crate::clock::SharedClock;
 use crate::error::{Error, Result, codes};
+use crate::metrics::{PMS_CACHE_HITS_TOTAL, PMS_CACHE_MISSES_TOTAL};
 use crate::task::Tasks;
 pub(crate) use memory::MemoryAnswers;
 pub(super) use offers::{KeptOffer, question};
@@ -105,12 +106,12 @@ impl Cache {
         let unchanged = |entry: &Entry<T>| kept.changed_at.is_none_or(|changed| entry.at > changed);
         let entry = match entry {
             Some(entry) if self.age(&entry) < fresh && unchanged(&entry) => {
-                metrics::counter!("pms_cache_hits_total", "operation" => "generic").increment(1);
+                metrics::counter!(PMS_CACHE_HITS_TOTAL, "operation" => "generic").increment(1);
                 return Ok(self.aged(entry, false));
             }
             entry => entry,
         };
-        metrics::counter!("pms_cache_misses_total", "operation" => "generic").increment(1);
+        metrics::counter!(PMS_CACHE_MISSES_TOTAL, "operation" => "generic").increment(1);
         match self.ask(place, load).await {
             Ok(entry) => Ok(Aged {
                 value: entry.value,

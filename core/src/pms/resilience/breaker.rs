@@ -13,6 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::clock::SharedClock;
+use crate::metrics::PMS_CIRCUIT_BREAKER_STATE;
 
 /// What a breaker counts and how long it waits.
 #[derive(Debug, Clone, Copy)]
@@ -111,7 +112,7 @@ impl Breaker {
 
     fn show(&self, open: bool) {
         let value = if open { 1.0 } else { 0.0 };
-        metrics::gauge!("pms_circuit_breaker_state", "class" => self.name).set(value);
+        metrics::gauge!(PMS_CIRCUIT_BREAKER_STATE, "class" => self.name).set(value);
     }
 }
 

@@ -16,6 +16,7 @@ use tokio::time::timeout;
 
 use crate::clock::{SharedClock, SystemClock};
 use crate::error::{Error, Result, Retry, codes};
+use crate::metrics::RETRY_ATTEMPTS_TOTAL;
 use crate::rng;
 use crate::settings::PmsLimits;
 use breaker::{Breaker, Rule};
@@ -143,7 +144,7 @@ impl Guard {
             if pause >= left() {
                 return Err(error);
             }
-            metrics::counter!("retry_attempts_total", "operation" => "pms").increment(1);
+            metrics::counter!(RETRY_ATTEMPTS_TOTAL, "operation" => "pms").increment(1);
             reason = Some(error);
             tokio::time::sleep(pause).await;
         }
