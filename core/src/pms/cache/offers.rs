@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha1::{Digest, Sha1};
 
 use crate::error::Result;
+use crate::hex::hex;
 use crate::pms::id::RoomTypeId;
 use crate::pms::model::Offer;
 use crate::pms::money::Money;
@@ -69,7 +70,7 @@ impl KeptOffer {
 /// The name of a question about free rooms and prices.
 pub(in crate::pms) fn question(stay: Stay, party: &Party, room_type: Option<RoomTypeId>) -> String {
     const LONGEST: usize = 80;
-    let mut name = format!("availability:{stay}:");
+    let mut name = format!("offers:{stay}:");
     match room_type {
         Some(id) => name.push_str(&id.to_string()),
         None => name.push_str("any"),
@@ -83,10 +84,7 @@ pub(in crate::pms) fn question(stay: Stay, party: &Party, room_type: Option<Room
     }
     if guests.len() > LONGEST {
         let digest = Sha1::digest(&guests);
-        guests = String::from(":");
-        for byte in digest {
-            let _ = write!(guests, "{byte:02x}");
-        }
+        guests = format!(":{}", hex(&digest));
     }
     name + &guests
 }
@@ -119,7 +117,7 @@ mod tests {
         let id = RoomTypeId::new(7).ok();
         assert_eq!(
             question(stay, &one(2, &[4, 7]), id),
-            "availability:2027-03-10..2027-03-12:7:2+4+7"
+            "offers:2027-03-10..2027-03-12:7:2+4+7"
         );
         let crowd = |last| {
             let mut rooms = vec![Occupancy::new(1, &[17; 20]).unwrap(); 19];
