@@ -27,10 +27,15 @@ impl Desk {
             moved: Some((movement, self.clock.now())),
             ..RowChange::default()
         };
+        let mut moved = Ok(());
         for row in record.rows.iter().filter(|row| row.state == from) {
-            self.write_row(id, row.id, &change).await?;
+            moved = self.write_row(id, row.id, &change).await;
+            if moved.is_err() {
+                break;
+            }
         }
-        self.changed(hotel).await;
+        self.changed(record.hotel).await;
+        moved?;
         drop(turn);
         self.answer_now(id).await
     }
@@ -43,10 +48,12 @@ impl Desk {
         }
         if record.status() != BookingStatus::Cancelled {
             // Cancelling twice is harmless, so a lost answer may be followed by another try.
-            self.patience
+            let cancelled = self
+                .patience
                 .persist_while(is_lost, || self.provider.cancel(id))
-                .await?;
-            self.changed(hotel).await;
+                .await;
+            self.changed(record.hotel).await;
+            cancelled?;
         }
         drop(turn);
         self.answer_now(id).await

@@ -208,8 +208,9 @@ impl Desk {
         let key = watched.key.clone();
         let secured = self
             .secure(record.clone(), &watched.key, &mut known, Look::Second)
-            .await?;
+            .await;
         self.changed(watched.hotel).await;
+        let secured = secured?;
         drop(turn);
         match (secured, watched.collision) {
             (Some(record), _) => {
