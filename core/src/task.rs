@@ -5,12 +5,15 @@
 //! and when it stops waiting the work still ends, within its own deadline.
 
 use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::error::{Error, Result, codes};
 
@@ -61,6 +64,27 @@ impl Tasks {
                 Err(Error::new(codes::POSADA_INTERNAL, "a detached task did not finish").caused_by(failure))
             }
         }
+    }
+
+    /// Runs `work` in place of the caller, and as a task of its own from the moment at which the returned future is
+    /// dropped: it ends in any case, and costs no change of threads in the usual one.
+    ///
+    /// For work that may stand still while its caller is busy with something else, such as one command to Redis; what
+    /// keeps a transaction open is to [`detach`](Self::detach). `work` must bound itself by a deadline.
+    pub(crate) async fn finish<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        if self.stopping.is_cancelled() && IN_A_TASK.try_get().is_err() {
+            return Err(closed());
+        }
+        let mut unfinished = Unfinished {
+            work: Some(Box::pin(IN_A_TASK.scope((), work))),
+            tasks: self,
+            _tracked: self.tracker.token(),
+        };
+        std::future::poll_fn(|context| unfinished.poll(context)).await
     }
 
     /// Runs work that takes a core on a thread of its own. It ends whether or not it is awaited; `close()` waits for
@@ -147,6 +171,38 @@ impl Tasks {
     }
 }
 
+/// Work that its caller does, until the caller goes away.
+struct Unfinished<'a, T: Send + 'static> {
+    /// `None` when it has ended, and while it is being polled, so that nothing is continued that panicked.
+    work: Option<Pin<Box<dyn Future<Output = Result<T>> + Send>>>,
+    tasks: &'a Tasks,
+    /// What `close()` waits for; it outlives the moment at which the background takes over.
+    _tracked: TaskTrackerToken,
+}
+
+impl<T: Send + 'static> Unfinished<'_, T> {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<T>> {
+        let Some(mut work) = self.work.take() else {
+            return Poll::Pending;
+        };
+        let outcome = work.as_mut().poll(context);
+        if outcome.is_pending() {
+            self.work = Some(work);
+        }
+        outcome
+    }
+}
+
+impl<T: Send + 'static> Drop for Unfinished<'_, T> {
+    fn drop(&mut self) {
+        if let Some(work) = self.work.take() {
+            self.tasks.in_background(async move {
+                let _ = work.await;
+            });
+        }
+    }
+}
+
 /// The error of every operation on a closed handle.
 pub(crate) fn closed() -> Error {
     Error::new(codes::POSADA_CLOSED, "this handle was closed; connect a new one")
@@ -156,30 +212,63 @@ pub(crate) fn closed() -> Error {
 mod tests {
     use std::sync::Arc;
 
+    use futures_util::FutureExt;
     use tokio::sync::{Notify, oneshot};
 
     use super::*;
 
+    /// Drops a call after its work has begun and expects the work to end.
+    macro_rules! outlives_its_caller {
+        ($method:ident) => {
+            let tasks = Tasks::new();
+            let (go, gate) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+            let (done, finished) = oneshot::channel();
+            let (inner_go, inner_gate) = (go.clone(), gate.clone());
+            let mut waiting = Box::pin(tasks.$method(async move {
+                inner_go.notify_one();
+                inner_gate.notified().await;
+                let _ = done.send(());
+                Ok(())
+            }));
+            tokio::select! {
+                _ = &mut waiting => unreachable!("the gate is shut"),
+                () = go.notified() => {}
+            }
+            drop(waiting);
+            gate.notify_one();
+            finished.await.unwrap();
+            assert_eq!(tasks.close(Duration::from_secs(5)).await, 0);
+        };
+    }
+
     #[tokio::test]
     async fn detached_work_ends_although_its_caller_was_dropped() {
+        outlives_its_caller!(detach);
+    }
+
+    #[tokio::test]
+    async fn work_in_place_of_the_caller_ends_although_the_caller_was_dropped() {
+        outlives_its_caller!(finish);
+    }
+
+    #[tokio::test]
+    async fn close_waits_for_work_in_place_of_a_caller() {
         let tasks = Tasks::new();
-        let (go, gate) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let (done, finished) = oneshot::channel();
-        let (inner_go, inner_gate) = (go.clone(), gate.clone());
-        let mut waiting = Box::pin(tasks.detach(async move {
-            inner_go.notify_one();
-            inner_gate.notified().await;
-            let _ = done.send(());
-            Ok(())
-        }));
-        tokio::select! {
-            _ = &mut waiting => unreachable!("the gate is shut"),
-            () = go.notified() => {}
-        }
-        drop(waiting);
-        gate.notify_one();
-        finished.await.unwrap();
-        assert_eq!(tasks.close(Duration::from_secs(5)).await, 0);
+        let mut waiting = Box::pin(tasks.finish(std::future::pending::<Result<()>>()));
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+        assert_eq!(tasks.close(Duration::from_millis(1)).await, 1);
+        let refused = tasks.finish(async { Ok(()) }).await.unwrap_err();
+        assert!(refused.is(codes::POSADA_CLOSED));
+    }
+
+    #[tokio::test]
+    async fn work_that_panicked_is_not_continued() {
+        let tasks = Tasks::new();
+        let inner = tasks.clone();
+        let call = async move { inner.finish::<(), _>(async { panic!("on purpose") }).await };
+        let call = std::panic::AssertUnwindSafe(call).catch_unwind();
+        assert!(call.await.is_err());
+        assert_eq!(tasks.tracker.len(), 0);
     }
 
     #[tokio::test]

@@ -154,7 +154,7 @@ impl SessionManager {
         let version = new.version;
         let outcome = self
             .tasks
-            .detach(async move { writer.replace("save", &at, expected, &new).await });
+            .finish(async move { writer.replace("save", &at, expected, &new).await });
         match outcome.await? {
             Replaced::Done => {
                 session.stored(version, now + self.ttl());
@@ -181,7 +181,7 @@ impl SessionManager {
                 .apply("update", &at, |document| document.merge(&patch).map(|()| true))
                 .await
         };
-        self.tasks.detach(work).await
+        self.tasks.finish(work).await
     }
 
     /// Appends a turn to the list `history` of a conversation and answers what is stored then. The oldest turns go
@@ -200,7 +200,7 @@ impl SessionManager {
                 .apply("append_turn", &at, |document| turn.append_to(document, options))
                 .await
         };
-        self.tasks.detach(work).await
+        self.tasks.finish(work).await
     }
 
     /// Renews the life of a conversation without writing it; answers whether there is one. Detached.
@@ -211,7 +211,7 @@ impl SessionManager {
         let at = self.address(user, tenant)?;
         let (store, ttl) = (self.store.clone(), self.writer.options().ttl);
         self.tasks
-            .detach(async move { store.touch(&at, ttl).await })
+            .finish(async move { store.touch(&at, ttl).await })
             .await
     }
 
@@ -223,7 +223,7 @@ impl SessionManager {
     pub async fn delete(&self, user: &str, tenant: Option<&TenantId>) -> Result<bool> {
         let at = self.address(user, tenant)?;
         let writer = self.writer.clone();
-        self.tasks.detach(async move { writer.delete(&at).await }).await
+        self.tasks.finish(async move { writer.delete(&at).await }).await
     }
 
     /// The live conversations of a tenant (or of none), the first to end first. Cancel-safe read.
