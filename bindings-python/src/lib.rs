@@ -17,6 +17,7 @@ mod errors;
 mod flags;
 mod limits;
 mod locks;
+mod metrics;
 mod open;
 mod pms;
 mod sessions;
@@ -36,6 +37,8 @@ mod _native {
     use crate::limits::{Limit, Limits, refuse};
     #[pymodule_export]
     use crate::locks::{Guard, Hold, Locks, fence_guard_sql};
+    #[pymodule_export]
+    use crate::metrics::{record_metrics, render_metrics};
     #[pymodule_export]
     use crate::open::Handle;
     #[pymodule_export]

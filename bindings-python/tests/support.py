@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import httpx
 import posada
+from fastapi import FastAPI
 
 Answer = TypeVar("Answer")
 
@@ -42,3 +46,20 @@ def server_settings(**options: Any) -> posada.Settings:
 
 Open = Callable[[], Any]
 """Opens a handle: an async context manager."""
+
+
+@contextmanager
+def listening() -> Iterator[socket.socket]:
+    """A socket on a free port that already takes connections, for a server that is about to start."""
+    with socket.create_server(("127.0.0.1", 0), backlog=1024) as made:
+        yield made
+
+
+@asynccontextmanager
+async def in_process(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the app without a socket, in this loop."""
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app") as client,
+    ):
+        yield client

@@ -6,6 +6,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
+use crate::metrics as names;
 
 /// The answer of [`Posada::health`](crate::Posada::health).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +75,17 @@ impl Health {
             },
             timestamp: self.time(),
         })
+    }
+
+    /// Shows the answer as the gauges that the product's alerts watch.
+    pub(crate) fn show(&self) {
+        let up = |up: bool| if up { 1.0 } else { 0.0 };
+        for (name, check) in [("database", &self.postgres), ("redis", &self.redis)] {
+            metrics::gauge!(names::DEPENDENCY_UP, "name" => name).set(up(*check == Check::Ok));
+        }
+        metrics::gauge!(names::READINESS_UP).set(up(self.is_healthy()));
+        let second = u32::try_from(self.timestamp.timestamp()).unwrap_or_default();
+        metrics::gauge!(names::READINESS_LAST_CHECK_TIMESTAMP).set(f64::from(second));
     }
 
     fn time(&self) -> String {
@@ -145,5 +157,11 @@ mod tests {
                 .starts_with(r#"{"ready":false,"checks":{"database":true,"redis":false,"pms":true},"#)
         );
         assert_eq!(health.redis, Check::Error("redis.timeout"));
+
+        let prometheus = crate::Prometheus::default();
+        metrics::with_local_recorder(&prometheus, || health.show());
+        let page = prometheus.render();
+        assert!(page.contains("dependency_up{name=\"database\"} 1\ndependency_up{name=\"redis\"} 0\n"));
+        assert!(page.contains("readiness_up 0\n"));
     }
 }

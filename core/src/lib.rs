@@ -48,6 +48,7 @@ mod locks;
 mod metrics;
 mod pms;
 mod posada;
+mod prometheus;
 mod rng;
 mod sessions;
 pub mod settings;
@@ -84,6 +85,7 @@ pub use pms::{
     PmsEvents, Quote, RoomId, RoomType, RoomTypeId, Settle,
 };
 pub use posada::{Posada, PosadaBuilder};
+pub use prometheus::Prometheus;
 pub use sessions::{
     ActiveSession, Document, Json, JsonNumber, JsonObject, JsonText, Session, SessionManager, Turn,
 };

@@ -74,3 +74,10 @@ pub(crate) const PMS_CACHE_MISSES_TOTAL: &str = "pms_cache_misses_total";
 pub(crate) const PMS_CIRCUIT_BREAKER_STATE: &str = "pms_circuit_breaker_state";
 /// Counter by `operation` (`pms`): questions that were asked again.
 pub(crate) const RETRY_ATTEMPTS_TOTAL: &str = "retry_attempts_total";
+
+/// Gauge by `name` (`database`, `redis`): whether a server answered the last question for health, 1 or 0.
+pub(crate) const DEPENDENCY_UP: &str = "dependency_up";
+/// Gauge: whether all of them did, 1 or 0.
+pub(crate) const READINESS_UP: &str = "readiness_up";
+/// Gauge, seconds since 1970: when they were asked.
+pub(crate) const READINESS_LAST_CHECK_TIMESTAMP: &str = "readiness_last_check_timestamp";

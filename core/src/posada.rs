@@ -273,11 +273,13 @@ impl Posada {
     /// Asks every server for a sign of life, each within its own deadline. Never fails; cancel-safe.
     pub async fn health(&self) -> Health {
         let (postgres, redis) = tokio::join!(self.ping_postgres(), self.ping_redis());
-        Health {
+        let health = Health {
             postgres: postgres.into(),
             redis: redis.into(),
             timestamp: self.0.clock.now(),
-        }
+        };
+        health.show();
+        health
     }
 
     /// Stops the background work, waits for writes that are under way (at most the `close_deadline` of the

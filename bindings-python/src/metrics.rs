@@ -1,0 +1,17 @@
+//! The metrics of this process, for a page that Prometheus reads.
+
+use posada::Prometheus;
+use pyo3::prelude::*;
+
+/// Counts from now on, in this process and the children that it forks.
+#[pyfunction]
+pub(crate) fn record_metrics() {
+    // Nothing else in this module could have become the recorder.
+    let _ = Prometheus::install();
+}
+
+/// What was counted, in the text format of Prometheus; empty when nobody asked to count.
+#[pyfunction]
+pub(crate) fn render_metrics() -> String {
+    Prometheus::installed().map_or_else(String::new, Prometheus::render)
+}

@@ -1,0 +1,334 @@
+"""posada in a FastAPI app, over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import httpx
+import posada
+import pytest
+import uvicorn
+from fastapi import Depends, FastAPI, Request
+from posada.fastapi import (
+    CurrentPosada,
+    CurrentTenant,
+    CurrentUser,
+    add_error_handlers,
+    flag,
+    health_router,
+    lifespan,
+    metrics_router,
+    rate_limit,
+    require,
+    status_of,
+    superuser,
+)
+from posada.testing import SignIn
+from support import ROOT, Open, in_process, listening, run, unique
+
+KEY = "the key of the tests, long enough for HS256"
+
+
+def errors_app() -> FastAPI:
+    """An app with a route for each thing that the tests ask."""
+    app = FastAPI()
+    add_error_handlers(app)
+    app.include_router(health_router())
+    app.include_router(metrics_router())
+
+    @app.get("/me")
+    async def me(user: CurrentUser) -> dict[str, Any]:
+        return {"id": user.user_id, "role": user.role}
+
+    @app.get("/hotel")
+    async def hotel(tenant: CurrentTenant) -> str:
+        return tenant.id
+
+    @app.get("/desk", dependencies=[Depends(require("guest_checkin"))])
+    async def desk() -> str:
+        return "welcome"
+
+    @app.get("/rates", dependencies=[Depends(require("manage_rates", privileged=True))])
+    async def rates() -> str:
+        return "welcome"
+
+    @app.get("/all", dependencies=[Depends(superuser)])
+    async def everything() -> str:
+        return "welcome"
+
+    @app.get("/flag")
+    async def flagged(on: Annotated[bool, Depends(flag("chat.enabled"))]) -> bool:
+        return on
+
+    @app.get("/limited", dependencies=[Depends(rate_limit("2/minute"))])
+    async def limited() -> str:
+        return "welcome"
+
+    @app.get("/tenants/{name}")
+    async def tenant(name: str, p: CurrentPosada) -> str:
+        await p.tenants.create(name, name=name)
+        return name
+
+    @app.get("/raise/{kind}")
+    async def raises(kind: str, request: Request) -> None:
+        raise posada.errors.KINDS[kind]("a secret place", code=request.query_params.get("code", "x.y"), retryable=True)
+
+    return app
+
+
+@contextmanager
+def asking(app: FastAPI) -> Iterator[httpx.Client]:
+    """A client of the app on a real socket, served by uvicorn in a thread."""
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+    with listening() as socket:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]})
+        thread.start()
+        try:
+            with httpx.Client(base_url=f"http://127.0.0.1:{socket.getsockname()[1]}", timeout=30) as client:
+                yield client
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+@pytest.fixture
+def client(posada_handle: posada.Posada) -> Iterator[httpx.Client]:
+    app = errors_app()
+    app.state.posada = posada_handle
+    with asking(app) as client:
+        yield client
+
+
+def test_without_a_token_the_answer_is_the_apps_401(client: httpx.Client) -> None:
+    for headers in ({}, {"Authorization": "Basic YTpi"}):
+        answer = client.get("/me", headers=headers)
+        assert (answer.status_code, answer.json()) == (401, {"detail": "Not authenticated"})
+        assert answer.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("token", ["", "garbage", "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0."])
+def test_a_token_that_is_not_accepted_is_the_apps_403(client: httpx.Client, token: str) -> None:
+    answer = client.get("/me", headers={"Authorization": f"Bearer {token}".strip()})
+    assert answer.status_code == 403
+    assert answer.headers["www-authenticate"] == "Bearer"
+    body = answer.json()
+    assert body["detail"] == "Could not validate credentials"
+    assert body["code"] == "auth.invalid_token"
+    assert not token or token not in answer.text
+
+
+def test_a_session_that_has_ended_is_403_too(
+    client: httpx.Client, posada_handle: posada.Posada, posada_sign_in: SignIn
+) -> None:
+    headers = posada_sign_in("receptionist")
+    assert client.get("/me", headers=headers).json()["role"] == "receptionist"
+    asyncio.run(posada_handle.auth.logout(headers["Authorization"].removeprefix("Bearer ")))
+    answer = client.get("/me", headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (403, "auth.session_ended")
+
+
+def test_a_permission_opens_a_route(client: httpx.Client, posada_sign_in: SignIn) -> None:
+    receptionist, manager = posada_sign_in("receptionist"), posada_sign_in("manager")
+    assert client.get("/desk").status_code == 401
+    assert client.get("/desk", headers=posada_sign_in("guest")).status_code == 403
+    assert client.get("/desk", headers=receptionist).status_code == 200
+    refused = client.get("/rates", headers=receptionist)
+    assert refused.status_code == 403
+    assert refused.json() == {
+        "detail": "the role does not have this permission",
+        "code": "auth.forbidden",
+        "message": "the role does not have this permission",
+        "facts": {"permission": "manage_rates", "role": "receptionist"},
+    }
+    assert client.get("/rates", headers=manager).status_code == 200
+
+
+def test_the_administrator_of_a_hotel_is_no_superuser(client: httpx.Client, posada_sign_in: SignIn) -> None:
+    assert client.get("/all", headers=posada_sign_in("admin")).status_code == 403
+    assert client.get("/all", headers=posada_sign_in("admin", superuser=True)).status_code == 200
+
+
+def test_what_is_written_wrong_is_refused_before_the_first_request() -> None:
+    with pytest.raises(posada.InvalidError, match=r"auth\.invalid_permission"):
+        require("Guest Checkin!")
+    with pytest.raises(posada.InvalidError, match=r"limits\.invalid"):
+        rate_limit("often")
+
+
+def test_the_token_chooses_the_hotel(
+    client: httpx.Client, posada_handle: posada.Posada, posada_hotel: posada.Tenant, posada_sign_in: SignIn
+) -> None:
+    headers = posada_sign_in("receptionist")
+    assert client.get("/hotel", headers=headers).json() == posada_hotel.id
+    assert client.get("/hotel", headers={**headers, "X-Tenant-ID": posada_hotel.id}).json() == posada_hotel.id
+    other = client.get("/hotel", headers={**headers, "X-Tenant-ID": "another-hotel"})
+    assert (other.status_code, other.json()["code"]) == (403, "auth.wrong_tenant")
+    nowhere = client.get("/hotel", headers=posada_sign_in("admin", superuser=True))
+    assert (nowhere.status_code, nowhere.json()["code"]) == (403, "auth.wrong_tenant")
+    asyncio.run(posada_handle.tenants.suspend(posada_hotel))
+    assert client.get("/hotel", headers=headers).json()["message"] == "the hotel is suspended"
+
+
+def test_a_flag_is_that_of_the_hotel_of_the_token(
+    client: httpx.Client, posada_handle: posada.Posada, posada_hotel: posada.Tenant, posada_sign_in: SignIn
+) -> None:
+    asyncio.run(posada_handle.flags.set("chat.enabled", True, posada_hotel))
+    assert client.get("/flag").json() is False
+    assert client.get("/flag", headers=posada_sign_in()).json() is True
+    assert client.get("/flag", headers={"Authorization": "Bearer garbage"}).status_code == 403
+
+
+def test_too_many_requests_say_how_long_to_wait(client: httpx.Client) -> None:
+    assert [client.get("/limited").status_code for _ in range(2)] == [200, 200]
+    refused = client.get("/limited")
+    assert (refused.status_code, refused.json()["code"]) == (429, "limits.exceeded")
+    assert 1 <= int(refused.headers["retry-after"]) <= 60
+
+
+def test_errors_have_the_status_of_their_kind(client: httpx.Client, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL, "posada.fastapi")
+    statuses = {kind: client.get(f"/raise/{kind}").status_code for kind in posada.errors.KINDS}
+    assert statuses == {
+        "invalid": 422,
+        "unauthenticated": 401,
+        "denied": 403,
+        "not_found": 404,
+        "conflict": 409,
+        "exhausted": 429,
+        "unavailable": 503,
+        "timeout": 504,
+        "ambiguous": 503,
+        "closed": 503,
+        "internal": 500,
+    }
+    assert client.get("/raise/unauthenticated").headers["www-authenticate"] == "Bearer"
+    assert client.get("/tenants/a!").json()["facts"]["field"]
+    client.get("/tenants/twice-here")
+    assert client.get("/tenants/twice-here").json()["code"] == "tenants.exists"
+
+
+def test_the_failure_of_a_server_tells_callers_nothing_but_the_log_everything(
+    client: httpx.Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    for kind in ("unavailable", "timeout", "ambiguous", "closed", "internal"):
+        answer = client.get(f"/raise/{kind}")
+        assert "secret" not in answer.text
+        assert answer.json()["code"] == "x.y"
+        assert ("retry-after" in answer.headers) == (kind != "internal")
+    assert caplog.text.count("a secret place") >= 5
+    # Not the caller's mistake, although their kinds would say so.
+    assert client.get("/raise/invalid", params={"code": "settings.missing"}).status_code == 500
+    assert client.get("/raise/exhausted", params={"code": "postgres.exhausted"}).status_code == 503
+
+
+def test_no_fault_of_a_server_looks_like_a_refusal() -> None:
+    codes = (posada.errors.KINDS[kind](code=code) for code, kind in parity().items())
+    for error in codes:
+        room = error.code.partition(".")[0]
+        if room in {"postgres", "redis", "settings", "posada"} or error.kind in {"unavailable", "timeout", "ambiguous"}:
+            assert status_of(error) not in {401, 403}, error.code
+
+
+def parity() -> dict[str, str]:
+    """Every code and its kind."""
+    lines = (ROOT / "tests" / "parity" / "errors.toml").read_text().splitlines()
+    pairs = (line.split(" = ") for line in lines if line.startswith('"'))
+    return {code.strip('"'): kind.strip('"') for code, kind in pairs}
+
+
+def down() -> posada.Posada:
+    """A handle whose servers refuse connections."""
+    return posada.Posada.build(
+        posada.Settings.build(
+            postgres_url="postgresql://posada:hunter2@127.0.0.1:1/posada",
+            redis_url="redis://127.0.0.1:1/0",
+            secret_key=KEY,
+        )
+    )
+
+
+def test_a_good_token_while_postgres_is_down_is_503(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL, "posada.fastapi")
+
+    async def signed() -> str:
+        settings = posada.Settings.build(postgres_url="memory:", redis_url="memory:", secret_key=KEY)
+        async with posada.Posada.build(settings) as p:
+            await p.auth.create_user("ana", "ana@example.com", "el loro pinta mapas de cobre")
+            return (await p.auth.login("ana", "el loro pinta mapas de cobre")).access
+
+    async def job() -> None:
+        app = errors_app()
+        app.router.lifespan_context = lifespan(down)
+        async with in_process(app) as client:
+            headers = {"Authorization": f"Bearer {await signed()}"}
+            for path in ("/me", "/hotel", "/desk", "/rates", "/all"):
+                answer = await client.get(path, headers=headers)
+                assert answer.status_code in {503, 504}, (path, answer.text)
+                assert int(answer.headers["retry-after"]) >= 1
+                assert "hunter2" not in answer.text
+            # What memory can answer works on.
+            assert (await client.get("/flag")).status_code == 200
+            assert (await client.get("/limited")).status_code == 200
+            ready = await client.get("/health/ready")
+            assert ready.status_code == 503
+            assert ready.json()["checks"] == {"database": False, "redis": False, "pms": True}
+            assert (await client.get("/health/live")).json()["alive"] is True
+            assert (await client.get("/health")).json()["status"] == "healthy"
+
+    run(job())
+
+
+def test_the_pages_for_operators(opened: Open) -> None:
+    async def job() -> None:
+        app = errors_app()
+        app.router.lifespan_context = lifespan(opened, migrate=True)
+        async with in_process(app) as client:
+            ready = await client.get("/health/ready")
+            assert ready.status_code == 200
+            body = ready.json()
+            assert (body["status"], body["postgres"], body["redis"], body["ready"]) == ("healthy", "ok", "ok", True)
+            assert body["checks"] == {"database": True, "redis": True, "pms": True}
+            assert (await client.get(f"/tenants/{unique('hotel')}")).status_code == 200
+
+            page = await client.get("/metrics")
+            assert page.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+            assert "# TYPE readiness_up gauge\nreadiness_up 1\n" in page.text
+            assert 'dependency_up{name="database"} 1\n' in page.text
+        assert repr(app.state.posada) == "<posada.Posada closed>"
+
+    run(job())
+
+
+def test_metrics_are_for_the_addresses_that_may_see_them() -> None:
+    async def job() -> None:
+        for allowed, status in (({"127.0.0.1"}, 200), ({"10.0.0.1"}, 403)):
+            app = FastAPI()
+            app.include_router(metrics_router(allowed))
+            async with in_process(app) as client:
+                answer = await client.get("/metrics", headers={"X-Forwarded-For": "10.0.0.1"})
+                assert answer.status_code == status
+
+    run(job())
+
+
+def test_an_app_without_a_lifespan_says_what_is_missing() -> None:
+    async def job() -> None:
+        async with in_process(errors_app()) as client:
+            with pytest.raises(RuntimeError, match="lifespan"):
+                await client.get("/me")
+
+    run(job())
+
+
+def test_fastapi_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "fastapi", None)
+    monkeypatch.delitem(sys.modules, "posada.fastapi")
+    with pytest.raises(ImportError, match=r"pip install 'posada\[fastapi\]'"):
+        importlib.import_module("posada.fastapi")
