@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use metrics::{
-    Counter, Gauge, GaugeFn as _, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString, Unit,
+    Counter, Gauge, GaugeFn as _, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString,
+    Unit,
 };
 
 /// The upper bounds of every histogram, in seconds; those of Python's `prometheus_client`.
@@ -62,7 +63,12 @@ impl Prometheus {
         for (name, series) in sorted(&self.0.counters) {
             let _ = writeln!(page, "# TYPE {name} counter");
             for (labels, counter) in series {
-                let _ = writeln!(page, "{name}{} {}", braced(&labels), counter.load(Ordering::Relaxed));
+                let _ = writeln!(
+                    page,
+                    "{name}{} {}",
+                    braced(&labels),
+                    counter.load(Ordering::Relaxed)
+                );
             }
         }
         for (name, series) in sorted(&self.0.gauges) {
@@ -135,11 +141,17 @@ fn braced(labels: &str) -> String {
 
 /// Other libraries of the program may name their metrics with dots.
 fn word(name: &str) -> String {
-    name.replace(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_', "_")
+    name.replace(
+        |letter: char| !letter.is_ascii_alphanumeric() && letter != '_',
+        "_",
+    )
 }
 
 fn escaped(value: &str) -> String {
-    value.replace('\\', r"\\").replace('"', r#"\""#).replace('\n', r"\n")
+    value
+        .replace('\\', r"\\")
+        .replace('"', r#"\""#)
+        .replace('\n', r"\n")
 }
 
 /// How many values fell into each bucket (the last one has no bound), and their sum as the bits of an `f64`.
@@ -221,13 +233,19 @@ mod tests {
             r#"took_seconds_sum{operation="read"} 11.45"#,
             r#"took_seconds_count{operation="read"} 3"#,
         ] {
-            assert!(page.lines().any(|each| each == line), "{line} is missing in\n{page}");
+            assert!(
+                page.lines().any(|each| each == line),
+                "{line} is missing in\n{page}"
+            );
         }
     }
 
     #[test]
     fn a_label_cannot_break_out_of_its_line() {
         let page = page_after(|| metrics::counter!(DOTTED, "flag" => "x\"} 9\nfake 1\\").increment(1));
-        assert_eq!(page, "# TYPE a_b counter\na_b{flag=\"x\\\"} 9\\nfake 1\\\\\"} 1\n");
+        assert_eq!(
+            page,
+            "# TYPE a_b counter\na_b{flag=\"x\\\"} 9\\nfake 1\\\\\"} 1\n"
+        );
     }
 }
