@@ -57,7 +57,8 @@ pub(super) fn read_lines(list: &Value, currency: Currency) -> Result<Vec<FolioLi
     Node::new(list).list().into_iter().map(line).collect()
 }
 
-fn read_invoices(list: &Value, currency: Currency, catalogue: &Catalogue) -> Result<Vec<Invoice>> {
+/// Reads the invoices of an order.
+pub(super) fn read_invoices(list: &Value, currency: Currency, catalogue: &Catalogue) -> Result<Vec<Invoice>> {
     let invoice = |node: Node<'_>| {
         Ok(Invoice {
             number: node.required("number", Node::number)?,
@@ -69,7 +70,8 @@ fn read_invoices(list: &Value, currency: Currency, catalogue: &Catalogue) -> Res
     Node::new(list).list().into_iter().map(invoice).collect()
 }
 
-fn read_payments(list: &Value, catalogue: &Catalogue) -> Result<Vec<Payment>> {
+/// Reads what was paid for an order.
+pub(super) fn read_payments(list: &Value, catalogue: &Catalogue) -> Result<Vec<Payment>> {
     let payment = |node: Node<'_>| {
         let currency = catalogue.currency(node.required("id_currency", Node::number)?)?;
         Ok(Payment {

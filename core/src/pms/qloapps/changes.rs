@@ -49,6 +49,18 @@ impl Place {
             rows: stream,
         }
     }
+
+    /// Takes over what is new in the orders and in the rows of orders.
+    pub(super) fn take(
+        &mut self,
+        orders: &Value,
+        rows: &Value,
+    ) -> Result<BTreeMap<BookingId, NaiveDateTime>> {
+        let mut changed = BTreeMap::new();
+        self.orders.take(orders, "id", &mut changed)?;
+        self.rows.take(rows, "id_order", &mut changed)?;
+        Ok(changed)
+    }
 }
 
 /// Reads on, up to the shop's present. Answers the orders that changed, each with the second of its last change.
@@ -66,10 +78,7 @@ pub(super) async fn read_on(
         wire.list("orders", "orders", orders),
         wire.list("room_bookings", "bookings", rows),
     )?;
-    let mut changed = BTreeMap::new();
-    place.orders.take(&orders, "id", &mut changed)?;
-    place.rows.take(&rows, "id_order", &mut changed)?;
-    Ok(changed)
+    place.take(&orders, &rows)
 }
 
 impl Stream {

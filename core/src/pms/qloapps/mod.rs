@@ -11,6 +11,15 @@
 
 mod account;
 mod answer;
+#[cfg(any(test, feature = "testkit"))]
+#[allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should stop, loudly"
+)]
+pub(crate) mod anything;
 mod availability;
 mod catalogue;
 mod changes;
@@ -270,7 +279,7 @@ impl PmsProvider for QloApps {
             return Ok(());
         }
         Err(Error::new(
-            codes::PMS_UNEXPECTED_ANSWER,
+            codes::PMS_OUTCOME_UNKNOWN,
             "the shop gave the booking another state than the one asked for",
         ))
     }

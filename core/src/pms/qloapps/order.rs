@@ -10,7 +10,6 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::answer::not_understood;
 use super::availability::money;
 use super::catalogue::Catalogue;
 use super::customer::read_customer;
@@ -227,9 +226,9 @@ pub(super) async fn records(
     orders: Query,
 ) -> Result<Vec<Record>> {
     let orders = wire.list("orders", "orders", orders).await?;
-    let orders = Node::new(&orders).list();
-    let ids = |name| orders.iter().filter_map(move |order| order.field(name).number());
-    if orders.is_empty() {
+    let heads = Node::new(&orders).list();
+    let ids = |name| heads.iter().filter_map(move |order| order.field(name).number());
+    if heads.is_empty() {
         return Ok(Vec::new());
     }
     let rows = Query::full().any_of("id_order", ids("id"));
@@ -241,18 +240,29 @@ pub(super) async fn records(
         wire.list("room_bookings", "bookings", rows),
         wire.list("customers", "customers", customers),
     )?;
+    read_records(&orders, &rows, &customers, catalogue, fallback)
+}
+
+/// Reads the bookings of which these are the heads, the rows and the guests, oldest first.
+pub(super) fn read_records(
+    orders: &Value,
+    rows: &Value,
+    customers: &Value,
+    catalogue: &Catalogue,
+    fallback: HotelId,
+) -> Result<Vec<Record>> {
     let mut rows_of: HashMap<u64, Vec<(HotelId, Row)>> = HashMap::new();
-    for node in Node::new(&rows).list() {
+    for node in Node::new(rows).list() {
         let order = node.required("id_order", Node::number)?;
         rows_of.entry(order).or_default().push(read_row(node)?);
     }
     let mut guests = HashMap::new();
-    for node in Node::new(&customers).list() {
+    for node in Node::new(customers).list() {
         let guest = read_customer(node)?;
         guests.insert(guest.id.get(), guest);
     }
     let mut records = Vec::new();
-    for order in orders {
+    for order in Node::new(orders).list() {
         let rows = rows_of
             .remove(&order.required("id", Node::number)?)
             .unwrap_or_default();
@@ -303,7 +313,15 @@ pub(super) fn sold_out(cause: Error) -> Error {
 }
 
 /// The state that an order has after a change of state, as the answer tells.
+///
+/// # Errors
+/// `pms.outcome_unknown`: it was changed, and the answer does not say how.
 pub(super) fn new_state(answer: &Value) -> Result<u64> {
     let state = Node::new(answer).field("id_order_state").number();
-    state.ok_or_else(|| not_understood("the answer names no state"))
+    state.ok_or_else(|| {
+        Error::new(
+            codes::PMS_OUTCOME_UNKNOWN,
+            "the shop changed the state, and its answer does not say to which",
+        )
+    })
 }

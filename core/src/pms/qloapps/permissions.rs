@@ -1,5 +1,7 @@
 //! What the key must be allowed to do, and for what we need it.
 
+use serde_json::Value;
+
 use crate::error::Result;
 use crate::pms::model::MissingPermission;
 
@@ -39,8 +41,12 @@ const NEEDED: [(&str, &str, &str); 15] = [
 /// # Errors
 /// Those of the read: a key without any permission is refused.
 pub(super) async fn missing(wire: &Wire) -> Result<Vec<MissingPermission>> {
-    let seen = wire.list("", "", Query::new()).await?;
-    let seen: Vec<String> = Node::new(&seen)
+    Ok(read_missing(&wire.list("", "", Query::new()).await?))
+}
+
+/// Reads what a key sees, and answers what is not in it.
+pub(super) fn read_missing(seen: &Value) -> Vec<MissingPermission> {
+    let seen: Vec<String> = Node::new(seen)
         .list()
         .into_iter()
         .filter_map(Node::text)
@@ -54,5 +60,5 @@ pub(super) async fn missing(wire: &Wire) -> Result<Vec<MissingPermission>> {
             methods: (*methods).to_owned(),
             needed_for: (*purpose).to_owned(),
         });
-    Ok(missing.collect())
+    missing.collect()
 }

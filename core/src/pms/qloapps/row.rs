@@ -91,9 +91,13 @@ pub(super) async fn on_room(wire: &Wire, room: RoomId, stay: Stay) -> Result<Vec
         .above("date_to", stay.check_in())
         .equal("is_refunded", 0)
         .equal("is_back_order", 0);
-    let rows = wire.list("room_bookings", "bookings", query).await?;
+    read_taking(&wire.list("room_bookings", "bookings", query).await?, room, stay)
+}
+
+/// Reads the rows that take the room; the shop may list others.
+pub(super) fn read_taking(rows: &Value, room: RoomId, stay: Stay) -> Result<Vec<Row>> {
     let mut taking = Vec::new();
-    for node in Node::new(&rows).list() {
+    for node in Node::new(rows).list() {
         let (_, row) = read_row(node)?;
         if row.state.takes_room() && row.room.id == room && row.stay.overlaps(stay) {
             taking.push(row);
@@ -122,9 +126,13 @@ pub(super) async fn orders_moving(
         .between(field, day, format_args!("{day} 23:59:59"))
         .equal("is_refunded", 0)
         .equal("is_back_order", 0);
-    let rows = wire.list("room_bookings", "bookings", query).await?;
+    read_orders(&wire.list("room_bookings", "bookings", query).await?)
+}
+
+/// Reads which orders the rows are part of.
+pub(super) fn read_orders(rows: &Value) -> Result<BTreeSet<BookingId>> {
     let mut orders = BTreeSet::new();
-    for node in Node::new(&rows).list() {
+    for node in Node::new(rows).list() {
         orders.insert(BookingId::new(node.required("id_order", Node::number)?)?);
     }
     Ok(orders)
@@ -142,7 +150,22 @@ pub(super) async fn change(
     id: u64,
     change: &RowChange,
 ) -> Result<()> {
-    let mut fields = fields(wire, id).await?;
+    let query = Query::full().equal("id", id);
+    let rows = wire.list("room_bookings", "bookings", query).await?;
+    let body = changed(&rows, catalogue, booking, id, change)?;
+    let path = format!("room_bookings/{id}");
+    wire.replace(&path, "booking", body).await.map(drop)
+}
+
+/// Reads all fields of a row and writes all of them again, some changed.
+pub(super) fn changed(
+    rows: &Value,
+    catalogue: &Catalogue,
+    booking: BookingId,
+    id: u64,
+    change: &RowChange,
+) -> Result<String> {
+    let mut fields = fields(rows, id)?;
     let now = Value::Object(fields.clone());
     let node = Node::new(&now);
     let theirs = node.field("id_order").number() == Some(booking.get());
@@ -182,7 +205,7 @@ pub(super) async fn change(
         fields.insert("id_status".into(), status.into());
         fields.insert(field.into(), moment(catalogue.local(at)).into());
     }
-    save(wire, id, &fields).await
+    Ok(body(&fields))
 }
 
 fn moment(local: NaiveDateTime) -> String {
@@ -190,17 +213,13 @@ fn moment(local: NaiveDateTime) -> String {
 }
 
 /// All fields of a row, as they are now.
-async fn fields(wire: &Wire, id: u64) -> Result<Map<String, Value>> {
-    let rows = wire
-        .list("room_bookings", "bookings", Query::full().equal("id", id))
-        .await?;
+fn fields(rows: &Value, id: u64) -> Result<Map<String, Value>> {
     let row = rows.get(0).and_then(Value::as_object).cloned();
     row.ok_or_else(|| Error::new(codes::PMS_WRONG_STATE, "the row is gone").with("row", id))
 }
 
-/// Writes all fields of a row.
-async fn save(wire: &Wire, id: u64, fields: &Map<String, Value>) -> Result<()> {
-    let body = Xml::document(|xml| {
+fn body(fields: &Map<String, Value>) -> String {
+    Xml::document(|xml| {
         xml.element("booking", |xml| {
             for (name, value) in fields {
                 if is_name(name) && name != "associations" {
@@ -208,7 +227,5 @@ async fn save(wire: &Wire, id: u64, fields: &Map<String, Value>) -> Result<()> {
                 }
             }
         });
-    });
-    let path = format!("room_bookings/{id}");
-    wire.replace(&path, "booking", body).await.map(drop)
+    })
 }

@@ -23,6 +23,8 @@ use crate::{BookingId, RoomTypeId, Stay};
 use service::{Service, as_text, booked_id};
 use shop::Chosen;
 
+pub use crate::pms::read_anything;
+
 /// What becomes of a booking whose rooms were taken between its check and its write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SimulatedCollision {
