@@ -278,7 +278,7 @@ async fn fill(auth: &Authenticator) -> (mpsc::Sender<()>, Vec<tokio::task::JoinH
         let (pool, gate) = (auth.0.pool.clone(), gate.clone());
         let mut work = Box::pin(async move {
             let _gone_when_the_test_ends = pool
-                .run(move || gate.lock().map(|gate| gate.recv().is_ok()).is_ok())
+                .run(move |_| gate.lock().map(|gate| gate.recv().is_ok()).is_ok())
                 .await;
         });
         let is_waiting = futures_util::poll!(&mut work).is_pending();

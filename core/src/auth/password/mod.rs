@@ -13,7 +13,7 @@ pub(crate) use pool::HashPool;
 
 use std::time::Duration;
 
-use self::stored::{BCRYPT_READS, Stored};
+use self::stored::{BCRYPT_READS, Scratch, Stored};
 use crate::clock::SharedClock;
 use crate::error::{Error, Result, codes};
 
@@ -48,9 +48,9 @@ pub(crate) async fn verify(
     hash: Option<String>,
 ) -> Result<Verification> {
     let clock = clock.clone();
-    pool.run(move || {
+    pool.run(move |scratch| {
         let begun = clock.instant();
-        let verdict = verify_now(&password, hash.as_deref());
+        let verdict = verify_now(&password, hash.as_deref(), scratch);
         Verification {
             verdict,
             took: clock.instant().saturating_duration_since(begun),
@@ -68,7 +68,7 @@ pub(crate) async fn verify(
 /// # Errors
 /// `auth.hashing_busy`.
 pub(crate) async fn hash(pool: &HashPool, password: Password) -> Result<String> {
-    pool.run(move || stored::hash(&password.normal))
+    pool.run(move |scratch| stored::hash(&password.normal, scratch))
         .await?
         .ok_or_else(|| Error::new(codes::POSADA_INTERNAL, "there is no memory for a password hash"))
 }
@@ -81,7 +81,9 @@ pub(crate) async fn is_any_of(pool: &HashPool, password: &str, hashes: Vec<Strin
     for hash in hashes {
         let password = Password::typed(password)?;
         let same = pool
-            .run(move || Stored::read(&hash).is_some_and(|stored| stored.verify(&password.normal)))
+            .run(move |scratch| {
+                Stored::read(&hash).is_some_and(|stored| stored.verify(&password.normal, scratch))
+            })
             .await?;
         if same {
             return Ok(true);
@@ -90,26 +92,26 @@ pub(crate) async fn is_any_of(pool: &HashPool, password: &str, hashes: Vec<Strin
     Ok(false)
 }
 
-fn verify_now(password: &Password, hash: Option<&str>) -> Verdict {
+fn verify_now(password: &Password, hash: Option<&str>, scratch: &mut Scratch) -> Verdict {
     let Some(stored) = hash.and_then(Stored::read) else {
         if hash.is_some() {
             tracing::warn!(event = "hash_params_out_of_bounds", "a stored hash is not usable");
         }
-        let _same_work = stored::hash(&password.normal);
+        let _same_work = stored::hash(&password.normal, scratch);
         return Verdict::Wrong;
     };
-    let right = stored.verify(&password.normal)
+    let right = stored.verify(&password.normal, scratch)
         || password
             .typed
             .as_deref()
-            .is_some_and(|typed| stored.verify(typed));
+            .is_some_and(|typed| stored.verify(typed, scratch));
     if !right {
         return Verdict::Wrong;
     }
     let is_cut = stored.is_bcrypt() && password.normal.len() > BCRYPT_READS;
     Verdict::Right {
         rehash: (stored.is_outdated() && !is_cut)
-            .then(|| stored::hash(&password.normal))
+            .then(|| stored::hash(&password.normal, scratch))
             .flatten(),
         must_change: is_cut,
     }
@@ -120,7 +122,11 @@ mod tests {
     use super::*;
 
     fn verdict(password: &str, hash: &str) -> Verdict {
-        verify_now(&Password::typed(password).unwrap(), Some(hash))
+        verify_now(
+            &Password::typed(password).unwrap(),
+            Some(hash),
+            &mut Scratch::default(),
+        )
     }
 
     #[test]
@@ -140,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_current_hash_is_kept_and_an_old_one_is_replaced() {
-        let current = stored::hash("Verano").unwrap();
+        let current = stored::hash("Verano", &mut Scratch::default()).unwrap();
         assert_eq!(
             verdict("Verano", &current),
             Verdict::Right {
@@ -154,7 +160,11 @@ mod tests {
         else {
             panic!("bcrypt is outdated")
         };
-        assert!(Stored::read(&new).unwrap().verify("Verano"));
+        assert!(
+            Stored::read(&new)
+                .unwrap()
+                .verify("Verano", &mut Scratch::default())
+        );
         assert_eq!(verdict("verano", &current), Verdict::Wrong);
     }
 
@@ -163,7 +173,7 @@ mod tests {
         let typed = "contrasen\u{303}a";
         let old = bcrypt::hash(typed, 4).unwrap();
         assert!(matches!(verdict(typed, &old), Verdict::Right { .. }));
-        let new = stored::hash("contrase\u{f1}a").unwrap();
+        let new = stored::hash("contrase\u{f1}a", &mut Scratch::default()).unwrap();
         assert!(matches!(verdict(typed, &new), Verdict::Right { .. }));
     }
 
@@ -171,7 +181,7 @@ mod tests {
     async fn case_98_the_history_is_searched_across_kinds_of_hashes() {
         let pool = HashPool::new(crate::task::Tasks::new());
         let hashes = vec![
-            stored::hash("one").unwrap(),
+            stored::hash("one", &mut Scratch::default()).unwrap(),
             bcrypt::hash("two", 4).unwrap(),
             "unreadable".to_owned(),
         ];

@@ -4,13 +4,14 @@
 //! memory nor stop the requests of those who are signed in: so as many hashes run as there are spare cores, a few
 //! callers wait a short while, and the rest is told to come back.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
+use super::stored::Scratch;
 use crate::error::{Error, Result, Retry, codes};
 use crate::task::Tasks;
 
@@ -20,13 +21,15 @@ const WAITING_PER_PERMIT: usize = 4;
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Cheap to clone; clones share the permits.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct HashPool {
     tasks: Tasks,
     permits: Arc<Semaphore>,
     waiting: Arc<AtomicUsize>,
     most_waiting: usize,
     patience: Duration,
+    /// The memory of those who have ended, for the next: never more than there are permits.
+    spare: Arc<Mutex<Vec<Scratch>>>,
 }
 
 impl HashPool {
@@ -43,6 +46,7 @@ impl HashPool {
             waiting: Arc::default(),
             most_waiting: permits * WAITING_PER_PERMIT,
             patience,
+            spare: Arc::default(),
         }
     }
 
@@ -59,15 +63,21 @@ impl HashPool {
     /// `auth.hashing_busy` when the queue is full or the wait was too long; nothing was computed.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
-        work: impl FnOnce() -> T + Send + 'static,
+        work: impl FnOnce(&mut Scratch) -> T + Send + 'static,
     ) -> Result<T> {
         let place = Place::take(&self.waiting, self.most_waiting).ok_or_else(busy)?;
         let permit = tokio::time::timeout(self.patience, self.permits.clone().acquire_owned());
         let permit = permit.await.map_err(|_| busy())?.map_err(|_| busy())?;
         drop(place);
+        let spare = self.spare.clone();
         self.tasks
             .blocking(move || {
-                let answer = work();
+                let spare = || spare.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut scratch = spare().pop().unwrap_or_default();
+                let answer = work(&mut scratch);
+                if scratch.is_worth_keeping() {
+                    spare().push(scratch);
+                }
                 drop(permit);
                 answer
             })
@@ -109,19 +119,19 @@ mod tests {
     async fn case_106_what_does_not_fit_is_told_to_come_back() {
         let pool = HashPool::with_permits(Tasks::new(), 1, Duration::from_secs(30));
         let (open, gate) = mpsc::channel::<()>();
-        let first = pool.run(move || gate.recv().is_ok());
+        let first = pool.run(move |_| gate.recv().is_ok());
         let mut first = Box::pin(first);
         // Polled once, so that the work holds the permit.
         assert!(futures_util::poll!(&mut first).is_pending());
-        let mut waiting: Vec<_> = (0..4).map(|number| Box::pin(pool.run(move || number))).collect();
+        let mut waiting: Vec<_> = (0..4).map(|number| Box::pin(pool.run(move |_| number))).collect();
         for one in &mut waiting {
             assert!(futures_util::poll!(one).is_pending());
         }
-        let refused = pool.run(|| ()).await.unwrap_err();
+        let refused = pool.run(|_| ()).await.unwrap_err();
         assert!(refused.is(codes::AUTH_HASHING_BUSY) && refused.is_retryable());
         // Whoever goes away gives the place back.
         drop(waiting.pop());
-        let mut next = Box::pin(pool.run(|| 7));
+        let mut next = Box::pin(pool.run(|_| 7));
         assert!(futures_util::poll!(&mut next).is_pending());
         open.send(()).unwrap();
         assert!(first.await.unwrap());
@@ -135,7 +145,7 @@ mod tests {
         let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let jobs = (0..1000).map(|_| {
             let (now, most) = (now.clone(), most.clone());
-            pool.run(move || {
+            pool.run(move |_| {
                 most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                 std::thread::yield_now();
                 now.fetch_sub(1, Ordering::SeqCst);
@@ -154,9 +164,9 @@ mod tests {
     async fn a_long_wait_ends() {
         let pool = HashPool::with_permits(Tasks::new(), 1, Duration::from_millis(1));
         let (open, gate) = mpsc::channel::<()>();
-        let mut first = Box::pin(pool.run(move || gate.recv().is_ok()));
+        let mut first = Box::pin(pool.run(move |_| gate.recv().is_ok()));
         assert!(futures_util::poll!(&mut first).is_pending());
-        assert!(pool.run(|| ()).await.unwrap_err().is(codes::AUTH_HASHING_BUSY));
+        assert!(pool.run(|_| ()).await.unwrap_err().is(codes::AUTH_HASHING_BUSY));
         open.send(()).unwrap();
         assert!(first.await.unwrap());
     }

@@ -3,7 +3,7 @@
 //! A hash comes from a database that others write to. One with `m=4294967295` would make us allocate four
 //! terabytes, one with `$2b$31$` would compute for days: such hashes are known by their text and never computed.
 
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
@@ -61,9 +61,9 @@ impl<'a> Stored<'a> {
     }
 
     /// Computes. Takes tens of milliseconds and up to 128 MiB: in the pool only.
-    pub(super) fn verify(&self, password: &str) -> bool {
+    pub(super) fn verify(&self, password: &str, scratch: &mut Scratch) -> bool {
         match self {
-            Self::Argon2 { params, salt, output } => compute(params.clone(), password, salt, output.len())
+            Self::Argon2 { params, salt, output } => compute(params.clone(), password, salt, scratch)
                 .is_some_and(|computed| verify_slices_are_equal(&computed, output).is_ok()),
             // bcrypt would take "" and NUL for the same; passlib never made a hash of a password with NUL.
             Self::Bcrypt(hash) => !password.contains('\0') && bcrypt::verify(password, hash).unwrap_or(false),
@@ -87,13 +87,13 @@ impl<'a> Stored<'a> {
 }
 
 /// A new argon2id hash with a salt of its own. `None` if the memory cannot be had.
-pub(super) fn hash(password: &str) -> Option<String> {
+pub(super) fn hash(password: &str, scratch: &mut Scratch) -> Option<String> {
     let salt = rng::salt();
     let output = compute(
         Params::new(MEMORY, PASSES, LANES, Some(OUTPUT)).ok()?,
         password,
         &salt,
-        OUTPUT,
+        scratch,
     )?;
     Some(format!(
         "$argon2id$v=19$m={MEMORY},t={PASSES},p={LANES}${}${}",
@@ -102,12 +102,37 @@ pub(super) fn hash(password: &str) -> Option<String> {
     ))
 }
 
-fn compute(params: Params, password: &str, salt: &[u8], length: usize) -> Option<Vec<u8>> {
-    let mut output = vec![0; length];
+/// Computes as many bytes as `params` say.
+fn compute(params: Params, password: &str, salt: &[u8], scratch: &mut Scratch) -> Option<Vec<u8>> {
+    let mut output = vec![0; params.output_len()?];
+    let blocks = scratch.blocks(params.block_count())?;
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-        .hash_password_into(password.as_bytes(), salt, &mut output)
+        .hash_password_into_with_memory(password.as_bytes(), salt, &mut output, blocks)
         .ok()
         .map(|()| output)
+}
+
+/// The memory of a computation. It is lent to one after the other: an allocator keeps what it gets back for the
+/// thread that gave it, so that new memory for each would in the end be held once by every thread that ever computed.
+#[derive(Default)]
+pub(in crate::auth) struct Scratch(Vec<Block>);
+
+impl Scratch {
+    /// So many blocks, with anything in them. `None` if the memory cannot be had.
+    fn blocks(&mut self, count: usize) -> Option<&mut [Block]> {
+        if self.0.len() < count {
+            // What is replaced goes first.
+            self.0 = Vec::new();
+            self.0.try_reserve_exact(count).ok()?;
+            self.0.resize(count, Block::new());
+        }
+        self.0.get_mut(..count)
+    }
+
+    /// Whether it is no larger than the hashes of today need.
+    pub(super) fn is_worth_keeping(&self) -> bool {
+        u32::try_from(self.0.len()).is_ok_and(|blocks| blocks <= MEMORY)
+    }
 }
 
 fn read_argon2<'a>(rest: &str) -> Option<Stored<'a>> {
@@ -136,10 +161,12 @@ mod tests {
 
     #[test]
     fn a_new_hash_verifies_is_current_and_differs_from_the_next() {
-        let (one, other) = (hash("Verano").unwrap(), hash("Verano").unwrap());
+        let scratch = &mut Scratch::default();
+        let (one, other) = (hash("Verano", scratch).unwrap(), hash("Verano", scratch).unwrap());
         assert_ne!(one, other);
         let stored = Stored::read(&one).unwrap();
-        assert!(stored.verify("Verano") && !stored.verify("verano") && !stored.is_outdated());
+        assert!(stored.verify("Verano", scratch) && !stored.verify("verano", scratch));
+        assert!(!stored.is_outdated());
     }
 
     #[test]
@@ -148,7 +175,7 @@ mod tests {
             serde_json::from_str(include_str!("../../../../tests/vectors/auth/passwords.json")).unwrap();
         for vector in vectors.as_array().unwrap() {
             let stored = Stored::read(vector["hash"].as_str().unwrap()).expect("passlib made it");
-            let verifies = stored.verify(vector["password"].as_str().unwrap());
+            let verifies = stored.verify(vector["password"].as_str().unwrap(), &mut Scratch::default());
             assert_eq!(verifies, vector["verifies"].as_bool().unwrap(), "{vector}");
             assert!(stored.is_outdated() && stored.is_bcrypt());
         }
@@ -201,20 +228,44 @@ mod tests {
     #[test]
     fn case_94_a_weak_hash_verifies_and_is_outdated() {
         let salt = [7_u8; 16];
-        let output = compute(Params::new(8, 1, 1, Some(32)).unwrap(), "Verano", &salt, 32).unwrap();
+        let scratch = &mut Scratch::default();
+        let params = Params::new(8, 1, 1, Some(32)).unwrap();
+        let output = compute(params, "Verano", &salt, scratch).unwrap();
         let weak = format!(
             "$argon2id$v=19$m=8,t=1,p=1${}${}",
             BASE64_STANDARD_NO_PAD.encode(salt),
             BASE64_STANDARD_NO_PAD.encode(output)
         );
         let stored = Stored::read(&weak).unwrap();
-        assert!(stored.verify("Verano") && stored.is_outdated());
+        assert!(stored.verify("Verano", scratch) && stored.is_outdated());
     }
 
     #[test]
     fn bcrypt_never_sees_nul() {
         let empty = bcrypt::hash("", 4).unwrap();
-        assert!(Stored::read(&empty).unwrap().verify(""));
-        assert!(!Stored::read(&empty).unwrap().verify("\0"));
+        let scratch = &mut Scratch::default();
+        assert!(Stored::read(&empty).unwrap().verify("", scratch));
+        assert!(!Stored::read(&empty).unwrap().verify("\0", scratch));
+    }
+
+    #[test]
+    fn memory_that_was_used_makes_the_same_hash() {
+        let compute = |memory, scratch: &mut Scratch| {
+            let params = Params::new(memory, 2, 2, Some(32)).unwrap();
+            compute(params, "Verano", &[7; 16], scratch).unwrap()
+        };
+        let used = &mut Scratch::default();
+        compute(256, used);
+        compute(64, used);
+        for memory in [32, 256, 512] {
+            assert_eq!(
+                compute(memory, used),
+                compute(memory, &mut Scratch::default()),
+                "{memory}"
+            );
+        }
+        assert!(used.is_worth_keeping());
+        compute(MEMORY + 8, used);
+        assert!(!used.is_worth_keeping());
     }
 }
