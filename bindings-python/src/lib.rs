@@ -28,7 +28,10 @@ mod tenants;
 #[pyo3::pymodule]
 mod _native {
     #[pymodule_export]
-    use crate::auth::{Auth, AuthWatch, Claims, password_violations, permission, role_permissions};
+    use crate::auth::{
+        Auth, AuthWatch, Claims, legacy_password_hash, password_matches, password_violations, permission,
+        role_permissions,
+    };
     #[pymodule_export]
     use crate::bridge::{Operation, Port, forked, set_workers, shutdown, workers};
     #[pymodule_export]

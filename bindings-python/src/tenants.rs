@@ -213,6 +213,13 @@ impl Tenants {
         Ok(self.0.get()?.cached(identifier, channel).map(Resolution))
     }
 
+    /// What memory holds, however old within the stale limit; `None` when nothing is known. Never waits.
+    #[pyo3(signature = (identifier, channel=None))]
+    fn remembered(&self, identifier: &str, channel: Option<&str>) -> PyResult<Option<Resolution>> {
+        let channel = self::channel(channel)?;
+        Ok(self.0.get()?.remembered(identifier, channel).map(Resolution))
+    }
+
     #[pyo3(signature = (identifier, channel=None))]
     fn _resolve(&self, py: Python<'_>, identifier: String, channel: Option<&str>) -> PyResult<Operation> {
         let channel = self::channel(channel)?;

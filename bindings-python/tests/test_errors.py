@@ -9,7 +9,7 @@ import pickle
 import posada
 import pytest
 from posada.errors import KINDS, _make
-from support import ROOT, run
+from support import ROOT, run, server_settings, unique
 
 FROZEN = {
     code.strip('"'): kind.strip('"')
@@ -148,6 +148,20 @@ def _dates(stay: posada.Stay) -> tuple[dt.date, dt.date]:
     return stay.check_in, stay.check_out
 
 
+def test_too_few_replicas_are_an_error_and_leave_no_lock() -> None:
+    async def job() -> None:
+        async with posada.Posada.connect(server_settings()) as p:
+            name = unique("lock")
+            with pytest.raises(posada.UnavailableError, match=r"locks\.not_replicated"):
+                await p.locks.acquire(name, replicas=1, replicas_within=0.05)
+            async with await p.locks.acquire(name, replicas=0):
+                pass
+            with pytest.raises(TypeError, match="replicas"):
+                await p.locks.acquire(name, replicas=1.5)  # type: ignore[arg-type]
+
+    run(job())
+
+
 def test_a_closed_handle_says_so() -> None:
     async def job() -> None:
         p = posada.Posada.embedded()
@@ -156,6 +170,7 @@ def test_a_closed_handle_says_so() -> None:
         await p.close()
         calls = [
             lambda: tenants.resolve("ana@example.com"),
+            lambda: tenants.list(),
             lambda: sessions.get("549"),
             lambda: locks.acquire("x"),
             lambda: pms.hotels(),

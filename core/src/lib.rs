@@ -62,7 +62,7 @@ mod text;
 pub use auth::{
     AUTH_FAILURE_POLICY, AuditSink, AuthDependency, AuthEvent, AuthEventKind, AuthFallback, AuthOptions,
     AuthStep, Authenticator, Claims, ClaimsSource, NewUser, PasswordPolicy, Permission, Profile, Role,
-    SignIn, SignInSession, TokenKind, TokenPair, User,
+    SignIn, SignInSession, TokenKind, TokenPair, User, legacy_password_hash, password_matches,
 };
 pub use backends::postgres::migrations::Applied;
 pub use clock::{Clock, ManualClock, SharedClock, SystemClock};

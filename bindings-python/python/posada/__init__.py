@@ -38,6 +38,8 @@ from posada.auth import (
     TokenKind,
     TokenPair,
     User,
+    legacy_password_hash,
+    password_matches,
     password_violations,
     role_permissions,
 )
@@ -232,6 +234,8 @@ __all__ = [
     "User",
     "Whose",
     "__version__",
+    "legacy_password_hash",
+    "password_matches",
     "password_violations",
     "role_permissions",
     "set_workers",

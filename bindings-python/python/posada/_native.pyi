@@ -41,7 +41,9 @@ _Asker: TypeAlias = tuple[
     Whose | None, str | None, str | None, str | None, str | None, str | None, dict[str, str] | None
 ]
 _Changed: TypeAlias = tuple[Literal["changed", "stale", "fresh", "missed"], str | None, str | None, int]
-_Wanted: TypeAlias = tuple[_Span | None, _Span | None, str | None, bool, _Span | None, Whose | None, bool, bool]
+_Wanted: TypeAlias = tuple[
+    _Span | None, _Span | None, str | None, bool, _Span | None, Whose | None, bool, bool, int, _Span | None
+]
 _WantedStay: TypeAlias = tuple[str, Stay, int, int, Whose | None, str | None, str | None, _Span | None]
 _LockSeen: TypeAlias = tuple[str, int, dt.datetime, dt.datetime, int]
 _Stated: TypeAlias = tuple[str, _Nights, int, str | None, str | None, int, dt.datetime, dt.datetime, int]
@@ -238,6 +240,11 @@ class Tenants:
     def __new__(cls, handle: Handle) -> Self: ...
     def cached(self, identifier: str, channel: Channel | None = None) -> Resolution | None:
         """What ``resolve`` would answer at once, or ``None`` when it has something to do. Never waits."""
+    def remembered(self, identifier: str, channel: Channel | None = None) -> Resolution | None:
+        """What memory holds in any spelling, however old within the stale limit; ``None`` when nothing is known.
+
+        For callers that cannot wait: begin a ``resolve`` beside it to learn more. Never waits.
+        """
     def _resolve(self, identifier: str, channel: str | None = None) -> Operation[Resolution]: ...
     def _resolve_many(
         self, identifiers: list[str], channel: str | None = None
@@ -535,6 +542,8 @@ class AuthWatch:
 
 def permission(name: str) -> str: ...
 def role_permissions(role: str) -> list[str]: ...
+def password_matches(password: str, hash: str) -> bool: ...
+def legacy_password_hash(password: str) -> str: ...
 def password_violations(policy: str, min_length: int | None, password: str, context: list[str]) -> list[str]: ...
 
 @final

@@ -25,6 +25,8 @@ __all__ = [
     "TokenKind",
     "TokenPair",
     "User",
+    "legacy_password_hash",
+    "password_matches",
     "password_violations",
     "role_permissions",
 ]
@@ -335,6 +337,23 @@ class Authenticator:
 def role_permissions(role: Role) -> list[str]:
     """The permissions of a role. Raises ``InvalidError`` for what is none."""
     return _native.role_permissions(role)
+
+
+def password_matches(password: str, hash: str) -> bool:
+    """Whether a password is the one behind a stored hash: argon2id as posada makes it, or bcrypt as the app does.
+
+    Takes tens to hundreds of milliseconds of this thread, without the interpreter's lock; in a coroutine use
+    ``asyncio.to_thread``. A sign-in is ``Authenticator.login``, which also counts attempts.
+    """
+    return _native.password_matches(text("password", password), text("hash", hash))
+
+
+def legacy_password_hash(password: str) -> str:
+    """A hash that the app can verify too: bcrypt ``$2b$12$``. Takes as long as ``password_matches``.
+
+    Raises ``auth.invalid_password`` for more than 72 bytes, which is all that bcrypt reads, and for NUL.
+    """
+    return _native.legacy_password_hash(text("password", password))
 
 
 def password_violations(

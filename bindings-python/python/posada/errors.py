@@ -111,7 +111,8 @@ class DeniedError(PosadaError, PermissionError):
 
     kind = "denied"
 
-    __str__ = PosadaError.__str__
+    def __str__(self) -> str:
+        return PosadaError.__str__(self)
 
 
 class NotFoundError(PosadaError, LookupError):
@@ -143,7 +144,8 @@ class TimeoutError(PosadaError, builtins.TimeoutError):  # noqa: A001 - the same
 
     kind = "timeout"
 
-    __str__ = PosadaError.__str__
+    def __str__(self) -> str:
+        return PosadaError.__str__(self)
 
 
 class AmbiguousError(PosadaError):

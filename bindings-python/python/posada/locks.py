@@ -335,17 +335,24 @@ class LockManager:
         tenant: Whose | None = None,
         reentrant: bool = False,
         audit_misses: bool = False,
+        replicas: int = 0,
+        replicas_within: Seconds | None = None,
     ) -> LockGuard:
         """Takes a lock, waiting for it up to ``wait`` (not at all by default), in the order of arrival.
 
         It lives for ``ttl`` (30 seconds) unless it is extended; ``auto_extend`` does that by itself, up to
         ``max_hold``. Owned: cancelling gives the claim up, and leaves no lock behind.
 
+        With ``replicas`` it is answered only when so many replicas of Redis have it, so that it outlives a failover;
+        too few ``replicas_within`` (1 second) is ``locks.not_replicated``, and the lock is given back.
+
         Raises ``locks.contended`` (facts ``holder``, ``remaining_ms``, ``position``) when the wait is over;
         ``locks.too_many_entries``; ``locks.invalid_name``, ``locks.invalid_duration``, ``locks.invalid_owner``;
         ``redis.*``; ``posada.closed``.
         """
-        wanted = _wanted(ttl, wait, owner, auto_extend, max_hold, tenant, reentrant, audit_misses)
+        wanted = _wanted(
+            ttl, wait, owner, auto_extend, max_hold, tenant, reentrant, audit_misses, replicas, replicas_within
+        )
         return LockGuard(await self._native.acquire(text("name", name), wanted))
 
     async def try_acquire(
@@ -359,9 +366,13 @@ class LockManager:
         tenant: Whose | None = None,
         reentrant: bool = False,
         audit_misses: bool = False,
+        replicas: int = 0,
+        replicas_within: Seconds | None = None,
     ) -> LockGuard | None:
         """Takes a lock if that is possible at once; ``None`` when somebody else holds it or waits for it."""
-        wanted = _wanted(ttl, None, owner, auto_extend, max_hold, tenant, reentrant, audit_misses)
+        wanted = _wanted(
+            ttl, None, owner, auto_extend, max_hold, tenant, reentrant, audit_misses, replicas, replicas_within
+        )
         guard = await self._native.try_acquire(text("name", name), wanted)
         return None if guard is None else LockGuard(guard)
 
@@ -377,12 +388,16 @@ class LockManager:
         tenant: Whose | None = None,
         reentrant: bool = False,
         audit_misses: bool = False,
+        replicas: int = 0,
+        replicas_within: Seconds | None = None,
     ) -> list[LockGuard]:
         """Takes several locks, all of them or none, and answers their guards in the order of ``names``.
 
         They are taken in the order of their names, so that two callers never wait for each other in a circle.
         """
-        wanted = _wanted(ttl, wait, owner, auto_extend, max_hold, tenant, reentrant, audit_misses)
+        wanted = _wanted(
+            ttl, wait, owner, auto_extend, max_hold, tenant, reentrant, audit_misses, replicas, replicas_within
+        )
         return [LockGuard(guard) for guard in await self._native.acquire_all(texts("names", names), wanted)]
 
     @staticmethod
@@ -487,6 +502,8 @@ def _wanted(
     tenant: Whose | None,
     reentrant: bool,
     audit_misses: bool,
+    replicas: int,
+    replicas_within: Seconds | None,
 ) -> _native._Wanted:
     return (
         optional_seconds("ttl", ttl),
@@ -497,6 +514,8 @@ def _wanted(
         tenant,
         reentrant,
         audit_misses,
+        whole("replicas", replicas),
+        optional_seconds("replicas_within", replicas_within),
     )
 
 

@@ -18,7 +18,7 @@ use crate::errors::Refusal;
 use crate::open::Handle;
 pub(crate) use claims::{Claims, permission, role_permissions};
 pub(crate) use events::{AuthEvents, AuthWatch};
-pub(crate) use options::{Options, password_violations};
+pub(crate) use options::{Options, legacy_password_hash, password_matches, password_violations};
 
 #[pyclass(frozen, module = "posada._native")]
 pub(crate) struct Auth {

@@ -116,3 +116,15 @@ pub(crate) fn password_violations(
     let words: Vec<&str> = context.iter().map(String::as_str).collect();
     Ok(read_policy(policy, min_length)?.violations(password, &words))
 }
+
+/// Whether a password is the one behind a stored hash.
+#[pyfunction]
+pub(crate) fn password_matches(py: Python<'_>, password: &str, hash: &str) -> bool {
+    py.detach(|| posada::password_matches(password, hash))
+}
+
+/// A hash that the app can verify too.
+#[pyfunction]
+pub(crate) fn legacy_password_hash(py: Python<'_>, password: &str) -> PyResult<String> {
+    py.detach(|| Ok(posada::legacy_password_hash(password).map_err(Refusal::from)?))
+}

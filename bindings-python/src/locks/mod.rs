@@ -68,6 +68,10 @@ pub(crate) struct Wanted {
     reentrant: bool,
     #[pyo3(item(7))]
     audit_misses: bool,
+    #[pyo3(item(8))]
+    replicas: u32,
+    #[pyo3(item(9))]
+    replicas_within: Option<Span>,
 }
 
 impl Wanted {
@@ -75,7 +79,11 @@ impl Wanted {
         let mut options = AcquireOptions::new()
             .auto_extend(self.auto_extend)
             .reentrant(self.reentrant)
-            .audit_misses(self.audit_misses);
+            .audit_misses(self.audit_misses)
+            .replicas(self.replicas);
+        if let Some(within) = self.replicas_within {
+            options = options.replicas_within(within.0);
+        }
         if let Some(ttl) = self.ttl {
             options = options.ttl(ttl.0);
         }

@@ -59,7 +59,7 @@ pub use failure::{AUTH_FAILURE_POLICY, AuthDependency, AuthFallback, AuthStep};
 pub(crate) use memory::{MemoryAuth, MemoryThrottle};
 pub use model::{Claims, ClaimsSource, NewUser, SignIn, SignInSession, TokenPair, User};
 pub use options::AuthOptions;
-pub use password::PasswordPolicy;
+pub use password::{PasswordPolicy, legacy_password_hash, password_matches};
 pub(crate) use postgres::PostgresAuth;
 pub(crate) use redis::{RedisSessionCache, RedisThrottle};
 pub use role::{Permission, Role};

@@ -154,6 +154,17 @@ impl Cache {
         Entry::Lead(Flight { generation, sender }, waiting, old)
     }
 
+    /// The answer for a target, unless it is too old even to be served stale.
+    pub(super) fn held(&self, raw: Raw<'_>, target: &Target, now: i64) -> Option<Answer> {
+        let slot = self.lock().slots.get(target.key().as_str()).cloned()?;
+        let held = slot.answer.load_full()?;
+        if now < slot.fresh_until.load(Ordering::Acquire) {
+            self.remember(raw, &held, Some(slot));
+            return Some(Answer::clone(&held));
+        }
+        (now - held.fetched <= self.limits.stale).then(|| held.as_stale())
+    }
+
     /// A generation for questions that nobody else can join.
     pub(super) fn generation(&self) -> u64 {
         self.lock().next_generation()

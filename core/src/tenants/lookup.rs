@@ -86,11 +86,29 @@ impl Inner {
         Some(hit)
     }
 
-    /// Begins what runs beside the calls, once: the ear for changes, and the disk.
-    pub(super) async fn start(self: &Arc<Self>) -> Result<()> {
+    /// What the cache holds, be it due, stale, or known under another spelling only; counts it.
+    pub(super) fn remembered(&self, raw: Raw<'_>) -> Option<Resolution> {
+        if let Some(hit) = self.hit(raw) {
+            return Some(hit.resolution);
+        }
+        let target = self.target(raw).ok()?;
+        let resolution = self.cache.held(raw, &target, self.now())?.resolution(self.now());
+        self.meters.count(&resolution);
+        Some(resolution)
+    }
+
+    /// # Errors
+    /// `posada.closed`.
+    pub(super) fn ensure_open(&self) -> Result<()> {
         if self.tasks.is_closed() {
             return Err(task::closed());
         }
+        Ok(())
+    }
+
+    /// Begins what runs beside the calls, once: the ear for changes, and the disk.
+    pub(super) async fn start(self: &Arc<Self>) -> Result<()> {
+        self.ensure_open()?;
         let start = || async {
             if let Some(snapshot) = &self.snapshot {
                 let wall = self.clock.now();

@@ -132,6 +132,13 @@ impl TenantResolver {
         (!hit.due).then_some(hit.resolution)
     }
 
+    /// What memory holds of an identifier in any of its spellings, however old within the stale limit; `None` when
+    /// nothing is known or the text is no identifier. For callers that cannot wait: begin a
+    /// [`resolve`](Self::resolve) beside it to learn more. Never waits; needs no runtime.
+    pub fn remembered(&self, identifier: &str, channel: impl Into<Option<Channel>>) -> Option<Resolution> {
+        self.0.remembered(Raw::identifier(identifier, channel.into()))
+    }
+
     /// Resolves many identifiers of one channel, with one statement for every 500 that are not cached. One
     /// answer for each, in their order. Outages as in [`resolve`](Self::resolve). Cancel-safe read.
     pub async fn resolve_many<T: AsRef<str>>(
@@ -160,8 +167,9 @@ impl TenantResolver {
     /// All tenants, by id, whatever their status. Always asks Postgres. Cancel-safe read.
     ///
     /// # Errors
-    /// `postgres.*`.
+    /// `postgres.*`; `posada.closed`.
     pub async fn list(&self) -> Result<Vec<Tenant>> {
+        self.0.ensure_open()?;
         let tenants = self.0.store.list().await?;
         self.0.count_tenants(&tenants);
         Ok(tenants)

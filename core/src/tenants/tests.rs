@@ -143,6 +143,30 @@ async fn during_an_outage_what_is_known_is_served_as_stale_for_a_day() {
 }
 
 #[tokio::test]
+async fn what_is_remembered_needs_no_wait_in_any_spelling_and_however_stale() {
+    let house = House::new().await;
+    let resolver = house.resolver(options());
+    assert_eq!(resolver.remembered(NUMBER, None), None, "nobody asked yet");
+    resolver.resolve(NUMBER, None).await.unwrap();
+    for spelling in [NUMBER, "+5491112345678", "00 54 9 11 1234-5678"] {
+        let found = resolver.remembered(spelling, None).unwrap();
+        assert_eq!(found.tenant().unwrap().id.as_str(), "hotel", "{spelling}");
+    }
+    house.clock.advance(HOUR);
+    let asked = house.store.finds();
+    match resolver.remembered(NUMBER, None).unwrap() {
+        Resolution::Found { source, age, .. } => {
+            assert_eq!((source, age), (ResolutionSource::Stale, HOUR));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(house.store.finds(), asked);
+    house.clock.advance(24 * HOUR);
+    assert_eq!(resolver.remembered(NUMBER, None), None, "too old");
+    assert_eq!(resolver.remembered("no identifier\n", None), None);
+}
+
+#[tokio::test]
 async fn during_an_outage_the_store_is_not_asked_for_every_guest() {
     let house = House::new().await;
     let resolver = house.resolver(options());

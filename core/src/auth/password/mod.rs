@@ -4,12 +4,14 @@ mod floor;
 mod input;
 mod policy;
 mod pool;
+mod shared;
 mod stored;
 
 pub(crate) use floor::Floor;
 pub(crate) use input::Password;
 pub use policy::PasswordPolicy;
 pub(crate) use pool::HashPool;
+pub use shared::{legacy_password_hash, password_matches};
 
 use std::time::Duration;
 

@@ -1,0 +1,69 @@
+"""Feature flags: the app's ``services.feature_flag_service``.
+
+What is different: while Redis fails, the last good value is served and not the default; the default of one caller is
+not served to another; a change by posada is seen within milliseconds.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from prometheus_client import Gauge
+
+from posada.compat._handles import Server, environment, handle
+from posada.compat._raised import as_redis_raises
+from posada.errors import PosadaError
+from posada.flags import DEFAULT_FLAGS as _DEFAULTS
+
+__all__ = ["DEFAULT_FLAGS", "FeatureFlagService", "feature_flag_enabled", "get_feature_flag_service"]
+
+DEFAULT_FLAGS: dict[str, bool] = dict(_DEFAULTS)
+"""The values of flags that nobody has set. Programs may read and change it: it is looked at by every call."""
+
+feature_flag_enabled: Gauge = Gauge("feature_flag_enabled", "Whether a flag is on", ["flag"])
+
+_log = logging.getLogger(__name__)
+
+
+class FeatureFlagService:
+    """The flags of the hash ``feature_flags``, then ``DEFAULT_FLAGS``, then the default of the call, then off.
+
+    Changes by the app's own processes are seen within ``ttl_seconds``; with zero, every call asks Redis.
+    """
+
+    def __init__(self, redis_client: Server = None, ttl_seconds: float = 30) -> None:
+        self.redis = redis_client
+        self.ttl = ttl_seconds
+        self._posada = handle(redis_client, flags_poll=max(ttl_seconds, 1))
+
+    async def is_enabled(self, flag: str, default: bool | None = None) -> bool:
+        """Whether a flag is on. Never fails."""
+        flags = self._posada.flags
+        if self.ttl == 0 or not flags.status().ready:
+            try:
+                await flags.refresh()
+            except PosadaError as error:
+                _log.warning("feature_flags.not_refreshed", extra={"code": error.code})
+        evaluation = flags.evaluate(flag)
+        value = evaluation.value
+        if evaluation.source not in ("tenant", "global"):
+            value = bool(DEFAULT_FLAGS.get(flag, bool(default)))
+        feature_flag_enabled.labels(flag=flag).set(int(value))
+        return value
+
+    async def set_flag(self, flag: str, value: bool) -> None:
+        """Sets a flag for everybody. Raises a ``redis.exceptions.RedisError`` when Redis did not take it."""
+        with as_redis_raises():
+            await self._posada.flags.set(flag, bool(value))
+        feature_flag_enabled.labels(flag=flag).set(int(value))
+
+
+_feature_flag_service: FeatureFlagService | None = None
+
+
+async def get_feature_flag_service() -> FeatureFlagService:
+    """The service on the servers of the settings, always the same."""
+    global _feature_flag_service
+    if _feature_flag_service is None:
+        _feature_flag_service = FeatureFlagService(environment())
+    return _feature_flag_service

@@ -1,0 +1,172 @@
+"""Room locks: the app's ``services.lock_service``, on stay holds.
+
+What is different: overlapping stays exclude each other also when they are asked for at once; only who has the key of
+a lock can extend or release it; an ended lock cannot be brought back; the audit is written beside the calls; dates
+that cannot be read are an error and not "no conflict". Locks of the app's own class are not seen: all writers of one
+hotel move together.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from prometheus_client import Counter
+
+from posada.compat._handles import Server, environment, handle
+from posada.compat._raised import as_redis_raises
+from posada.compat.tenant_context import get_tenant_id
+from posada.errors import ConflictError, ExhaustedError, InvalidError
+from posada.locks import Hold
+from posada.stay import Stay
+
+__all__ = ["LockService", "get_lock_service", "lock_conflicts_total", "lock_extensions_total", "lock_operations_total"]
+
+lock_operations_total: Counter = Counter("lock_operations_total", "Operations on room locks", ["operation", "result"])
+lock_conflicts_total: Counter = Counter("lock_conflicts_total", "Refused room locks", ["room_id"])
+lock_extensions_total: Counter = Counter("lock_extensions_total", "Extensions of room locks", ["result"])
+
+_MARK = "#"
+"""What stands between the name of a lock and the ticket that proves it."""
+
+
+class LockService:
+    """Locks of rooms for the nights of a stay, of the tenant of the current context."""
+
+    def __init__(self, redis_client: Server = None) -> None:
+        self.redis = redis_client
+        self._posada = handle(redis_client)
+        self._rooms: set[tuple[str | None, str]] = set()
+
+    async def acquire_lock(
+        self, room_id: str, check_in: str, check_out: str, session_id: str, user_id: str, ttl: int = 1200
+    ) -> str | None:
+        """Locks a room for a stay; answers the key with which it is extended and released, or ``None`` when a night
+        is taken. The key is a secret of the conversation.
+
+        The same conversation gets the lock that it has for the same nights. Raises ``InvalidError`` for dates that
+        cannot be, and a ``redis.exceptions.RedisError`` when Redis fails.
+        """
+        stay, tenant = _stay(check_in, check_out), get_tenant_id()
+        try:
+            with as_redis_raises():
+                hold = await self._posada.locks.hold_stay(
+                    _resource(room_id),
+                    stay.check_in,
+                    stay.check_out,
+                    tenant=tenant,
+                    session_id=session_id,
+                    user_id=user_id,
+                    ttl=ttl,
+                )
+        except ConflictError:
+            lock_operations_total.labels(operation="acquire", result="conflict").inc()
+            lock_conflicts_total.labels(room_id=room_id).inc()
+            return None
+        lock_operations_total.labels(operation="acquire", result="success").inc()
+        self._rooms.add((tenant, str(room_id)))
+        return f"{hold.audit_key}{_MARK}{hold.ticket}"
+
+    async def extend_lock(self, lock_key: str, extra_ttl: int = 600, max_extensions: int = 2) -> bool:
+        """Adds to the life of a lock; false when it has ended or was extended ``max_extensions`` times already."""
+        hold = await self._hold(lock_key)
+        if hold is None:
+            return _extended("not_found", "failed")
+        if hold.extensions >= max_extensions:
+            return _extended("max_reached", "max_reached")
+        try:
+            with as_redis_raises():
+                await hold.extend(extra_ttl)
+        except (ConflictError, ExhaustedError) as error:
+            if error.code == "locks.max_extensions":
+                return _extended("max_reached", "max_reached")
+            return _extended("not_found", "failed")
+        return _extended("success", "success")
+
+    async def release_lock(self, lock_key: str) -> bool:
+        """Gives the nights back; false when the lock had ended."""
+        hold = await self._hold(lock_key)
+        released = False
+        if hold is not None:
+            with as_redis_raises():
+                released = await hold.release() == "released"
+        lock_operations_total.labels(operation="release", result="success" if released else "not_found").inc()
+        return released
+
+    async def check_conflicts(self, room_id: str, check_in: str, check_out: str) -> bool:
+        """Whether a night of the stay is taken. Only ``acquire_lock`` decides."""
+        stay = _stay(check_in, check_out)
+        with as_redis_raises():
+            return bool(await self._posada.locks.holds(_resource(room_id), stay, tenant=get_tenant_id()))
+
+    async def get_active_locks(self) -> list[dict[str, Any]]:
+        """The locks of the coming year of every room that this service has locked, in the shape of the app."""
+        today = dt.datetime.now(dt.timezone.utc).date()
+        window = Stay(today - dt.timedelta(days=1), today + dt.timedelta(days=365))
+        live: list[dict[str, Any]] = []
+        for tenant, room in sorted(self._rooms, key=str):
+            with as_redis_raises():
+                states = await self._posada.locks.holds(_resource(room), window, tenant=tenant)
+            live.extend(
+                {
+                    "session_id": state.session_id,
+                    "user_id": state.user_id,
+                    "check_in": state.stay.check_in.isoformat(),
+                    "check_out": state.stay.check_out.isoformat(),
+                    "room_id": room,
+                    "acquired_at": state.acquired_at.isoformat(),
+                    "expires_at": state.expires_at.isoformat(),
+                    "extensions": state.extensions,
+                }
+                for state in states
+            )
+        return live
+
+    async def _hold(self, lock_key: str) -> Hold | None:
+        _, mark, ticket = lock_key.partition(_MARK)
+        if not mark:
+            return None
+        try:
+            with as_redis_raises():
+                return await self._posada.locks.resume_hold(ticket)
+        except (ConflictError, InvalidError):
+            return None
+
+    def _get_lock_key(self, room_id: str, check_in: str, check_out: str) -> str:
+        tenant = get_tenant_id()
+        return f"{f'tenant:{tenant}:' if tenant else ''}lock:room:{room_id}:{check_in}:{check_out}"
+
+
+_lock_service_instance: LockService | None = None
+
+
+async def get_lock_service() -> LockService:
+    """The service on the servers of the settings, always the same."""
+    global _lock_service_instance
+    if _lock_service_instance is None:
+        _lock_service_instance = LockService(environment())
+    return _lock_service_instance
+
+
+def _resource(room_id: str) -> str:
+    return f"room:{room_id}"
+
+
+def _stay(check_in: str, check_out: str) -> Stay:
+    return Stay(_date("check_in", check_in), _date("check_out", check_out))
+
+
+def _date(name: str, given: str) -> dt.date:
+    """The date of ``2027-03-10`` or ``2027-03-10T00:00:00Z``, as it is written."""
+    try:
+        return dt.datetime.fromisoformat(given.replace("Z", "+00:00")).date()
+    except (AttributeError, ValueError):
+        raise InvalidError(
+            f"expected a date such as 2027-03-10, not {given!r}", code="stay.invalid", context={"field": name}
+        ) from None
+
+
+def _extended(operation: str, extension: str) -> bool:
+    lock_operations_total.labels(operation="extend", result=operation).inc()
+    lock_extensions_total.labels(result=extension).inc()
+    return extension == "success"

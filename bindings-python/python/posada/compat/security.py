@@ -1,0 +1,80 @@
+"""Tokens: the app's ``core.security``.
+
+What is different: a token alone proves nothing. Its user must exist and be active, a session that was ended is
+refused, and a failing database is a 503 and never a 403.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import math
+import time
+from typing import Annotated, Any
+
+from fastapi import Depends, HTTPException
+from fastapi.security import OAuth2PasswordBearer
+
+from posada.auth import legacy_password_hash, password_matches
+from posada.compat._handles import environment, variables
+from posada.errors import DeniedError, InvalidError, PosadaError, UnauthenticatedError
+
+__all__ = ["create_access_token", "get_current_user", "oauth2_scheme", "pwd_context"]
+
+oauth2_scheme: OAuth2PasswordBearer = OAuth2PasswordBearer(tokenUrl="/admin/token")
+
+
+class _Passwords:
+    """As much of passlib's ``CryptContext`` as the app uses."""
+
+    def hash(self, secret: str) -> str:
+        """A bcrypt hash. Raises ``auth.invalid_password`` for more than 72 bytes."""
+        return legacy_password_hash(secret)
+
+    def verify(self, secret: str, hash: str | None) -> bool:
+        """Whether the password is the one behind the hash, bcrypt or argon2id."""
+        return hash is not None and password_matches(secret, hash)
+
+
+pwd_context: _Passwords = _Passwords()
+"""Hashes and verifies passwords."""
+
+
+def create_access_token(data: dict[str, Any]) -> str:
+    """A token with these claims and an ``exp``, signed with ``SECRET_KEY``, that the app's own code reads too.
+
+    For sign-ins use ``Authenticator.login``: its tokens have a session that can be ended.
+    """
+    claims = {**data, "exp": int(time.time() + environment().settings.jwt_expiry.total_seconds())}
+    key = variables().get("SECRET_KEY") or variables().get("secret_key")
+    if not key:
+        raise InvalidError("SECRET_KEY is not set", code="settings.missing", context={"field": "SECRET_KEY"})
+    signed = f"{_part({'alg': 'HS256', 'typ': 'JWT'})}.{_part(claims)}"
+    return f"{signed}.{_base64(hmac.digest(key.encode(), signed.encode(), hashlib.sha256))}"
+
+
+async def get_current_user(token: Annotated[str, Depends(oauth2_scheme)]) -> dict[str, str]:
+    """``{"username": …}`` of the request's token: a dependency of FastAPI.
+
+    401 without a token, 403 for one that is not accepted, 503 with ``Retry-After`` when that cannot be found out.
+    """
+    try:
+        await environment().auth.verify(token)
+    except (UnauthenticatedError, DeniedError):
+        raise HTTPException(403, "Could not validate credentials", {"WWW-Authenticate": "Bearer"}) from None
+    except PosadaError as error:
+        seconds = max(1, math.ceil(error.retry_after or 1))
+        raise HTTPException(503, "Service unavailable", {"Retry-After": str(seconds)}) from error
+    claims = token.split(".")[1]
+    read: dict[str, Any] = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))
+    return {"username": str(read["sub"])}
+
+
+def _part(value: dict[str, Any]) -> str:
+    return _base64(json.dumps(value, separators=(",", ":")).encode())
+
+
+def _base64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

@@ -1,0 +1,520 @@
+"""The app's own classes over posada, used as the app uses them."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import datetime as dt
+import inspect
+import json
+import os
+import pickle
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+import httpx
+import posada
+import pytest
+import redis.asyncio
+import redis.exceptions
+from fastapi import Depends, FastAPI
+from posada import compat
+from posada.compat import _handles, security
+from posada.compat._raised import RedisUnavailableError
+from posada.compat.dynamic_tenant_service import DynamicTenantService
+from posada.compat.feature_flag_service import DEFAULT_FLAGS, FeatureFlagService
+from posada.compat.lock_service import LockService
+from posada.compat.password_policy import PasswordPolicy, PasswordPolicyViolation, password_policy
+from posada.compat.session_manager import SessionManager, get_session_manager
+from posada.compat.tenant_context import get_tenant_id, reset_tenant_id, set_tenant_id
+from prometheus_client import REGISTRY
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
+from support import run, unique
+
+KEY = "the key of the tests, long enough for HS256"
+
+
+@pytest.fixture(autouse=True)
+def app() -> None:
+    """The app's environment, without a ``.env`` file."""
+    if "DATABASE_URL" not in os.environ or "REDIS_URL" not in os.environ:
+        pytest.fail("DATABASE_URL and REDIS_URL are not set: run `make test-python`, which starts servers")
+    compat.use({"DATABASE_URL": os.environ["DATABASE_URL"], "REDIS_URL": os.environ["REDIS_URL"], "SECRET_KEY": KEY})
+
+
+@asynccontextmanager
+async def client() -> AsyncIterator[redis.asyncio.Redis]:
+    """A client as the app makes it; whatever the shells opened is closed at the end."""
+    async with redis.asyncio.Redis.from_url(os.environ["REDIS_URL"]) as redis_client:
+        try:
+            yield redis_client
+        finally:
+            await compat.close()
+
+
+Job = Callable[[redis.asyncio.Redis], Coroutine[Any, Any, None]]
+
+
+def with_client(job: Job) -> None:
+    async def work() -> None:
+        async with client() as redis_client:
+            await job(redis_client)
+
+    run(work())
+
+
+def metric(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+def test_a_conversation_has_the_keys_the_document_and_the_life_of_the_app() -> None:
+    async def job(r: redis.asyncio.Redis) -> None:
+        manager, user = SessionManager(r), unique("549")
+        session = await manager.get_or_create_session(user, "whatsapp", "hotel-a")
+        assert list(session) == [
+            *("user_id", "canal", "state", "context", "tts_enabled", "created_at", "last_activity", "tenant_id")
+        ]
+        stored = await r.get(f"session:hotel-a:{user}")
+        assert json.loads(stored) == session
+        assert manager._get_session_key(user, "hotel-a") == f"session:hotel-a:{user}"
+        assert 1790 <= await r.ttl(f"session:hotel-a:{user}") <= 1800
+
+        session["state"] = "booking"
+        session["reservation_pending"] = True
+        before = session["last_activity"]
+        await manager.update_session(user, session, "hotel-a")
+        assert session["last_activity"] > before, "the caller's own dictionary is changed"
+        assert json.loads(await r.get(f"session:hotel-a:{user}")) == session
+        assert await manager.get_session_data(user, "hotel-a") == session
+        assert await manager.get_session_data(user) == {}
+        assert pickle.loads(pickle.dumps(session)) == dict(session)
+
+    with_client(job)
+
+
+def test_what_the_app_wrote_is_read_and_its_writes_are_noticed() -> None:
+    async def job(r: redis.asyncio.Redis) -> None:
+        manager, user = SessionManager(r), unique("549")
+        written = {"user_id": user, "canal": "gmail", "state": "initial", "context": {"fee": 1.0}, "odd": [None, "ñ"]}
+        await r.set(f"session:{user}", json.dumps(written), ex=1800)
+        session = await manager.get_or_create_session(user, "whatsapp")
+        assert session == written
+
+        session["state"] = "mine"
+        session["context"]["mine"] = 1
+        del session["odd"]
+        theirs = {**written, "state": "initial", "context": {"fee": 1.0, "theirs": 2}, "escalated": True}
+        await r.set(f"session:{user}", json.dumps(theirs), ex=1800)
+        await manager.update_session(user, session)
+        stored = json.loads(await r.get(f"session:{user}"))
+        assert stored["context"] == {"fee": 1.0, "theirs": 2, "mine": 1}
+        assert (stored["state"], stored["escalated"], "odd" in stored) == ("mine", True, False)
+
+        # The caller never saw the other writer's member, and goes on without removing it.
+        session["context"]["mine"] = 3
+        await manager.update_session(user, session)
+        stored = json.loads(await r.get(f"session:{user}"))
+        assert (stored["context"], stored["escalated"]) == ({"fee": 1.0, "theirs": 2, "mine": 3}, True)
+
+    with_client(job)
+
+
+def test_concurrent_changes_lose_nothing() -> None:
+    async def job(r: redis.asyncio.Redis) -> None:
+        manager, user = SessionManager(r), unique("549")
+        begun = await asyncio.gather(*(manager.get_or_create_session(user, "whatsapp") for _ in range(10)))
+        assert len({session["created_at"] for session in begun}) == 1
+        await asyncio.gather(*(manager.set_session_data(user, f"key-{n}", n) for n in range(15)))
+        session = await manager.get_session_data(user)
+        assert session["context"] == {f"key-{n}": n for n in range(15)}
+        assert all(session[f"key-{n}"] == n for n in range(15))
+        await manager.set_session_data(user, "state", {"a": None})
+        session = await manager.get_session_data(user)
+        assert (session["state"], session["context"]["state"]) == ("initial", {"a": None})
+
+    with_client(job)
+
+
+def test_a_dictionary_of_ones_own_replaces_and_what_expired_begins_anew() -> None:
+    async def job(r: redis.asyncio.Redis) -> None:
+        manager, user = SessionManager(r), unique("549")
+        own = {"user_id": user, "canal": "gmail", "state": "new", "context": {}}
+        await manager.update_session(user, own)
+        assert json.loads(await r.get(f"session:{user}")) == own
+        session = await manager.get_or_create_session(user, "whatsapp")
+        await r.delete(f"session:{user}")
+        session["state"] = "later"
+        await manager.update_session(user, session)
+        stored = json.loads(await r.get(f"session:{user}"))
+        assert (stored["state"], stored["canal"]) == ("later", "gmail")
+
+    with_client(job)
+
+
+def test_a_redis_that_is_down_is_an_error_of_redis_and_is_asked_again() -> None:
+    async def job() -> None:
+        unreachable = redis.asyncio.Redis(host="127.0.0.1", port=1)
+        manager = SessionManager(unreachable, max_retries=2, retry_delay_base=0)
+        retried = metric("session_save_retries_total", operation="create", result="retry")
+        with pytest.raises(redis.exceptions.ConnectionError) as caught:
+            await manager.get_or_create_session("549", "whatsapp")
+        assert isinstance(caught.value, posada.UnavailableError)
+        assert caught.value.code == "redis.unavailable"
+        assert isinstance(pickle.loads(pickle.dumps(caught.value)), RedisUnavailableError)
+        assert metric("session_save_retries_total", operation="create", result="retry") == retried + 1
+        assert metric("session_save_retries_total", operation="create", result="failed") >= 1
+        with pytest.raises(redis.exceptions.RedisError):
+            await manager.get_session_data("549")
+        await manager.refresh_active_sessions_metric()
+        await compat.close()
+
+    run(job())
+
+
+def test_sessions_in_memory_and_the_task_that_counts() -> None:
+    async def job() -> None:
+        manager = SessionManager()
+        await manager.get_or_create_session("549", "whatsapp")
+        manager._cleanup_interval = 0
+        done = metric("session_cleanup_total", result="success")
+        manager.start_cleanup_task()
+        task = manager._cleanup_task
+        manager.start_cleanup_task()
+        assert manager._cleanup_task is task
+        while metric("session_cleanup_total", result="success") < done + 2:
+            await asyncio.sleep(0.005)
+        await manager.stop_cleanup_task()
+        await manager.stop_cleanup_task()
+        assert metric("session_active_total") == 1
+        await manager._posada.close()
+
+    run(job())
+
+
+def test_the_managers_of_one_process_share_a_connection() -> None:
+    async def job(r: redis.asyncio.Redis) -> None:
+        assert SessionManager(r)._posada is SessionManager(r)._posada
+        assert SessionManager(r, ttl=60)._posada is not SessionManager(r)._posada
+        assert SessionManager(r, ttl=60).ttl == 60
+        assert await get_session_manager() is await get_session_manager()
+        assert inspect.iscoroutinefunction(SessionManager.update_session)
+        with pytest.raises(TypeError, match="redis_client"):
+            SessionManager({"not": "a client"})
+
+    with_client(job)
+
+
+@pytest.mark.parametrize(
+    ("options", "url"),
+    [
+        ({"host": "cache.example", "port": 6380, "db": 3}, "redis://cache.example:6380/3"),
+        ({"host": "::1", "password": "p@ss/w:rd"}, "redis://:p%40ss%2Fw%3Ard@[::1]:6379/0"),
+        ({"host": "h", "username": "app", "password": "x", "ssl": True}, "rediss://app:x@h:6379/0"),
+    ],
+)
+def test_the_address_of_a_client(options: dict[str, Any], url: str) -> None:
+    assert _handles._address(redis.asyncio.Redis(**options)) == url
+
+
+def test_flags_are_read_and_written_as_the_app_does() -> None:
+    async def job(r: redis.asyncio.Redis) -> None:
+        flags, flag = FeatureFlagService(r, ttl_seconds=0), unique("flag")
+        assert await flags.is_enabled("nlp.fallback.enhanced") is DEFAULT_FLAGS["nlp.fallback.enhanced"] is True
+        assert [await flags.is_enabled(flag, default) for default in (True, False, None)] == [True, False, False]
+        await flags.set_flag(flag, True)
+        assert await r.hget("feature_flags", flag) == b"1"
+        assert await flags.is_enabled(flag, False) is True
+        assert metric("feature_flag_enabled", flag=flag) == 1
+        await r.hset("feature_flags", flag, "OFF")
+        assert await flags.is_enabled(flag, True) is False
+        await r.hset("feature_flags", flag, "Yes")
+        assert await flags.is_enabled(flag) is True
+        await r.hdel("feature_flags", flag)
+
+    with_client(job)
+
+
+def test_default_flags_are_a_dictionary_that_may_be_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def job(r: redis.asyncio.Redis) -> None:
+        flags = FeatureFlagService(r)
+        assert await flags.is_enabled("canary.enabled") is False
+        monkeypatch.setitem(DEFAULT_FLAGS, "canary.enabled", True)
+        assert await flags.is_enabled("canary.enabled", False) is True
+
+    with_client(job)
+
+
+def test_a_flag_service_without_redis_answers_defaults() -> None:
+    async def job() -> None:
+        flags = FeatureFlagService(redis.asyncio.Redis(host="127.0.0.1", port=1))
+        assert await flags.is_enabled("tenancy.dynamic.enabled") is True
+        assert await flags.is_enabled("unknown", True) is True
+        with pytest.raises(redis.exceptions.ConnectionError):
+            await flags.set_flag("unknown", True)
+        await compat.close()
+
+    run(job())
+
+
+def test_of_overlapping_stays_one_is_locked() -> None:
+    async def job(r: redis.asyncio.Redis) -> None:
+        locks, room = LockService(r), unique("101")
+        token = set_tenant_id("hotel-a")
+        try:
+            asked = [
+                locks.acquire_lock(room, f"2027-01-{day:02}", f"2027-01-{day + 3:02}T00:00:00Z", f"s{day}", "549")
+                for day in range(1, 11)
+            ]
+            keys = [key for key in await asyncio.gather(*asked) if key is not None]
+            assert 1 <= len(keys) <= 4, "ten stays of three nights in twelve nights"
+            assert all(key.startswith(f"tenant:hotel-a:lock:room:{room}:2027-01-") for key in keys)
+            assert metric("lock_conflicts_total", room_id=room) == 10 - len(keys)
+            assert len(await locks.get_active_locks()) == len(keys)
+            assert [await locks.release_lock(key) for key in keys] == [True] * len(keys)
+            assert [await locks.release_lock(key) for key in keys] == [False] * len(keys)
+            assert await locks.get_active_locks() == []
+        finally:
+            reset_tenant_id(token)
+        assert get_tenant_id() is None
+
+    with_client(job)
+
+
+def test_a_lock_is_extended_twice_and_by_its_key_only() -> None:
+    async def job(r: redis.asyncio.Redis) -> None:
+        locks, room = LockService(r), unique("101")
+        key = await locks.acquire_lock(room, "2027-02-01", "2027-02-03", "s1", "549", ttl=1200)
+        assert key is not None
+        assert await locks.acquire_lock(room, "2027-02-02", "2027-02-04", "s2", "550") is None
+        assert await locks.check_conflicts(room, "2027-02-02", "2027-02-04") is True
+        assert await locks.check_conflicts(room, "2027-02-03", "2027-02-04") is False
+        name = locks._get_lock_key(room, "2027-02-01", "2027-02-03")
+        assert key.startswith(name)
+        for stranger in (name, f"{name}#nonsense", "lock:room:999:2027-02-01:2027-02-03"):
+            assert await locks.release_lock(stranger) is False
+            assert await locks.extend_lock(stranger) is False
+        # Another process extends it: all it needs is the key.
+        other = LockService(posada_of_another_process())
+        assert [await other.extend_lock(key) for _ in range(3)] == [True, True, False]
+        (live,) = await locks.get_active_locks()
+        assert (live["session_id"], live["user_id"], live["extensions"]) == ("s1", "549", 2)
+        assert (live["check_in"], live["check_out"], live["room_id"]) == ("2027-02-01", "2027-02-03", room)
+        until = dt.datetime.fromisoformat(live["expires_at"]) - dt.datetime.now(dt.timezone.utc)
+        assert 2390 < until.total_seconds() <= 2400
+        assert await locks.release_lock(key) is True
+        await other._posada.close()
+
+    with_client(job)
+
+
+def posada_of_another_process() -> posada.Posada:
+    return posada.Posada.build(posada.Settings.build(redis_url=os.environ["REDIS_URL"]))
+
+
+@pytest.mark.parametrize("dates", [("2027-02-03", "2027-02-01"), ("soon", "2027-02-01"), ("2027-02-01", None)])
+def test_dates_that_cannot_be_are_refused(dates: tuple[str, str]) -> None:
+    async def job(r: redis.asyncio.Redis) -> None:
+        with pytest.raises(ValueError, match=r"stay\.invalid"):
+            await LockService(r).acquire_lock("101", *dates, "s1", "549")
+        with pytest.raises(ValueError, match=r"stay\.invalid"):
+            await LockService(r).check_conflicts("101", *dates)
+
+    with_client(job)
+
+
+def test_guests_are_led_to_their_hotel() -> None:
+    async def job() -> None:
+        async with posada.Posada.embedded() as p:
+            hotel = await p.tenants.create(
+                "hotel-test", name="Hotel Test", business_hours=posada.BusinessHours(9, 21, "America/Argentina/Cordoba")
+            )
+            await p.tenants.add_identifier(hotel, "+5491112345678", "whatsapp")
+            await p.tenants.add_identifier(hotel, "Reservas@Hotel.example", "email")
+            service, strict = DynamicTenantService(posada=p), DynamicTenantService(strict_mode=True, posada=p)
+            await service.start()
+            await strict.refresh()
+            hits = metric("tenant_resolution_total", result="hit")
+            for guest in ("5491112345678", "+54 9 (11) 1234-5678", " reservas@hotel.EXAMPLE "):
+                assert service.resolve_tenant(guest) == "hotel-test"
+            assert metric("tenant_resolution_total", result="hit") == hits + 3
+            assert (service.resolve_tenant("5491199999999"), strict.resolve_tenant("5491199999999")) == (
+                "default",
+                None,
+            )
+            assert (service.resolve_tenant(""), strict.resolve_tenant("")) == ("default", None)
+            assert service.resolve_tenant("5491199999999", "hotel-test") == "hotel-test"
+            assert strict.resolve_tenant("5491199999999", "somebody-elses") is None
+            meta = {
+                "name": "Hotel Test",
+                "status": "active",
+                "business_hours_start": 9,
+                "business_hours_end": 21,
+                "business_hours_timezone": "America/Argentina/Cordoba",
+            }
+            assert service.list_tenants() == [{"tenant_id": "hotel-test", **meta}]
+            assert service.get_tenant_meta("hotel-test") == meta
+            assert service.get_tenant_meta("nobody") is None
+            assert metric("tenants_active_total") == 1
+
+            # A change is followed without a refresh; until its answer is here the last one counts.
+            await p.tenants.add_identifier(hotel, "5491177777777", "whatsapp")
+            while service.resolve_tenant("5491177777777") != "hotel-test":
+                await asyncio.sleep(0.005)
+            assert service.resolve_tenant("5491112345678") == "hotel-test"
+            await p.tenants.suspend(hotel)
+            while service.resolve_tenant("5491112345678") != "default":
+                await asyncio.sleep(0.005)
+            await service.refresh()
+            assert service.list_tenants() == []
+            await service.stop()
+            await service.stop()
+            await strict.stop()
+
+    run(job())
+
+
+def test_tenants_of_the_database_stay_known_when_it_does_not_answer() -> None:
+    async def job() -> None:
+        service = DynamicTenantService()
+        p = _handles.environment()
+        await p.migrate()
+        name, number = unique("hotel"), f"54911{time.time_ns() % 10**8:08}"
+        await p.tenants.create(name, name="Hotel")
+        await p.tenants.add_identifier(name, number, "whatsapp")
+        await service.start()
+        assert service.resolve_tenant(number) == name
+        await service.stop()
+        await p.close()
+        assert service.resolve_tenant(number) == name
+        with pytest.raises(posada.ClosedError):
+            await service.refresh()
+        assert service.get_tenant_meta(name) is not None
+        await compat.close()
+
+    run(job())
+
+
+@pytest.mark.parametrize(
+    ("raw", "normal"),
+    [
+        (" 00 54 (9) 11-000-2222 ", "+549110002222"),
+        ("  Foo@BAR.com ", "foo@bar.com"),
+        ("(011) 4444-5555", "01144445555"),
+        ("", ""),
+    ],
+)
+def test_identifiers_are_spelt_as_in_the_apps_tables(raw: str, normal: str) -> None:
+    assert DynamicTenantService()._normalize_identifier(raw) == normal
+
+
+def claims_of(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    header, claims = (json.loads(base64.urlsafe_b64decode(part + "==")) for part in token.split(".")[:2])
+    return header, claims
+
+
+def test_a_token_opens_what_its_user_may_and_nothing_else() -> None:
+    guarded = FastAPI()
+
+    @guarded.get("/me")
+    async def me(user: Annotated[dict[str, str], Depends(security.get_current_user)]) -> dict[str, str]:
+        return user
+
+    async def job() -> None:
+        p = _handles.environment()
+        await p.migrate()
+        name = unique("ana")
+        await p.auth.create_user(name, f"{name}@hotel.example", "el loro pinta mapas de cobre", role="manager")
+        transport = httpx.ASGITransport(app=guarded)
+        async with httpx.AsyncClient(transport=transport, base_url="http://app") as http:
+
+            async def ask(token: str | None) -> tuple[int, Any, str | None]:
+                headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+                answer = await http.get("/me", headers=headers)
+                return answer.status_code, answer.json(), answer.headers.get("WWW-Authenticate")
+
+            token = security.create_access_token({"sub": name, "dept": "Recepción"})
+            header, claims = claims_of(token)
+            assert header == {"alg": "HS256", "typ": "JWT"}
+            assert abs(claims["exp"] - time.time() - 3600) < 60
+            assert await ask(token) == (200, {"username": name}, None)
+            refused = (403, {"detail": "Could not validate credentials"}, "Bearer")
+            assert await ask(None) == (401, {"detail": "Not authenticated"}, "Bearer")
+            assert await ask("nonsense") == refused
+            assert await ask(token[:-2] + "xx") == refused
+            assert await ask(security.create_access_token({"sub": unique("nobody")})) == refused
+            await p.close()
+            status, _, _ = await ask(security.create_access_token({"sub": unique("nobody")}))
+            assert status == 503, "a fault is never a refusal"
+        await compat.close()
+
+    run(job())
+
+
+def test_tokens_need_a_key() -> None:
+    compat.use({"REDIS_URL": os.environ["REDIS_URL"]})
+    with pytest.raises(posada.InvalidError, match="SECRET_KEY"):
+        security.create_access_token({"sub": "ana"})
+    run(compat.close())
+
+
+def test_passwords_are_judged_in_the_words_of_the_app() -> None:
+    assert password_policy.validate_password_strength("Verano-de-2027") == (True, [])
+    good, violations = password_policy.validate_password_strength("corta")
+    assert not good
+    assert violations[:4] == [
+        "Password must be at least 12 characters long",
+        "Password must contain at least one uppercase letter",
+        "Password must contain at least one digit",
+        r"""Password must contain at least one special character from: !@#$%^&*()_+\-=\[\]{};':\"\\|,.<>\/?""",
+    ]
+    lenient = PasswordPolicy(min_length=4, require_uppercase=False, require_digit=False, require_special=False)
+    assert lenient.validate_password_strength("corta") == (True, [])
+    hashed = password_policy.hash_password("Verano-de-2027")
+    assert hashed.startswith("$2b$12$")
+    assert password_policy.verify_password("Verano-de-2027", hashed)
+    assert not security.pwd_context.verify("verano", hashed)
+    assert not security.pwd_context.verify("verano", None)
+    with pytest.raises(posada.InvalidError, match="72 bytes"):
+        security.pwd_context.hash("x" * 73)
+
+
+def test_passwords_are_changed_after_ninety_days() -> None:
+    now = dt.datetime.now(dt.timezone.utc)
+    assert password_policy.check_rotation_required(None)
+    assert password_policy.check_rotation_required(now - dt.timedelta(days=90))
+    assert password_policy.check_rotation_required((now - dt.timedelta(days=90)).replace(tzinfo=None))
+    assert not password_policy.check_rotation_required(now - dt.timedelta(days=89, hours=23))
+
+
+def test_the_history_of_passwords_is_looked_at_and_a_fault_is_no_permission() -> None:
+    async def job() -> None:
+        p = _handles.environment()
+        await p.migrate()
+        name = unique("ana")
+        old = "Verano-de-2027-en-Salta"
+        user = await p.auth.create_user(name, f"{name}@hotel.example", old)
+        _, place = os.environ["DATABASE_URL"].split("://", 1)
+        engine = create_async_engine(f"postgresql+asyncpg://{place}")
+        async with engine.connect() as session:
+            hashed = password_policy.hash_password(old)
+            row = {"user": user.id, "hash": hashed}
+            await session.execute(
+                text("INSERT INTO password_history (user_id, password_hash, created_at) VALUES (:user, :hash, now())"),
+                row,
+            )
+            fine, message = await password_policy.validate_password_history(session, user.id, old)
+            assert (fine, message) == (False, "Password was used recently. Cannot reuse last 5 passwords")
+            await password_policy.validate_password_complete("Otra-cosa-de-2027", session, user.id)
+            with pytest.raises(PasswordPolicyViolation) as caught:
+                await password_policy.validate_password_complete(old, session, user.id)
+            assert caught.value.violations == [message]
+            await session.execute(text("SET LOCAL search_path TO nowhere"))
+            with pytest.raises(Exception, match="password_history"):
+                await password_policy.validate_password_history(session, user.id, old)
+        await engine.dispose()
+        await compat.close()
+
+    run(job())
