@@ -27,8 +27,8 @@ try:
     from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Request, Response
     from fastapi.responses import JSONResponse
     from fastapi.security import OAuth2PasswordBearer
-except ImportError as missing:
-    raise ImportError("posada.fastapi needs FastAPI: pip install 'posada[fastapi]'") from missing
+except ImportError as _missing:
+    raise ImportError("posada.fastapi needs FastAPI: pip install 'posada[fastapi]'") from _missing
 
 from posada import _native, metrics
 from posada._posada import Posada

@@ -13,6 +13,9 @@ Needs ``pip install posada[compat]``, which is what the app has installed anyway
 
 from __future__ import annotations
 
-from posada.compat._handles import Server, close, use
+try:
+    from posada.compat._handles import Server, close, use
+except ImportError as _missing:
+    raise ImportError("posada.compat needs what the app has installed: pip install 'posada[compat]'") from _missing
 
 __all__ = ["Server", "close", "use"]
