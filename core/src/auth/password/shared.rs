@@ -1,7 +1,7 @@
 //! Passwords of programs that share their users with the app, and hash on their own.
 
 use super::input::Password;
-use super::stored::{BCRYPT_READS, Stored};
+use super::stored::{BCRYPT_READS, Scratch, Stored};
 use crate::error::{Error, Result, codes};
 
 /// The cost of the app's hashes.
@@ -15,11 +15,12 @@ pub fn password_matches(password: &str, hash: &str) -> bool {
     let (Ok(password), Some(stored)) = (Password::typed(password), Stored::read(hash)) else {
         return false;
     };
-    stored.verify(&password.normal)
+    let mut scratch = Scratch::default();
+    stored.verify(&password.normal, &mut scratch)
         || password
             .typed
             .as_deref()
-            .is_some_and(|typed| stored.verify(typed))
+            .is_some_and(|typed| stored.verify(typed, &mut scratch))
 }
 
 /// A hash that the app can verify too: bcrypt `$2b$12$`. Takes hundreds of milliseconds of the calling thread; no I/O.
