@@ -34,6 +34,11 @@ def unique(word: str) -> str:
     return f"{word}-{uuid.uuid4().hex[:12]}"
 
 
+def number() -> str:
+    """An Argentine mobile number that no other test has, as WhatsApp sends it."""
+    return f"54911{int(unique('x')[2:], 16) % 10**8:08d}"
+
+
 def server_settings(**options: Any) -> posada.Settings:
     """The servers that were started for the tests."""
     return posada.Settings.build(

@@ -7,14 +7,9 @@ from decimal import Decimal
 
 import posada
 import pytest
-from support import Open, run, unique
+from support import Open, number, run, unique
 
 GUEST = posada.Guest("Ana", "Pérez", "ana@example.com", "+5491187654321")
-
-
-def number() -> str:
-    """An Argentine mobile number that no other test has, as WhatsApp sends it."""
-    return f"54911{int(unique('x')[2:], 16) % 10**8:08d}"
 
 
 def test_a_guest_books_a_room(opened: Open) -> None:

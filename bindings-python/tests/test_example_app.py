@@ -1,0 +1,186 @@
+"""The example app over real HTTP: step by step as a program of its own, and with two hundred clients at once."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import posada
+import pytest
+import uvicorn
+from fastapi_app import receptionist
+from fastapi_app.app import make_app
+from support import ROOT, listening, number, run, server_settings, unique
+
+PASSWORD = "el loro pinta mapas de cobre"
+SECRET = "the secret of the account"
+EXAMPLES = ROOT / "examples" / "python"
+SERVERS = {"memory": (), "servers": ("DATABASE_URL", "REDIS_URL")}
+
+
+@pytest.fixture(params=SERVERS)
+def store(request: pytest.FixtureRequest) -> str:
+    missing = [name for name in SERVERS[request.param] if name not in os.environ]
+    if missing:
+        pytest.fail(f"{missing} are not set: run `make test-python`, which starts servers")
+    return str(request.param)
+
+
+@pytest.fixture
+def client(store: str) -> Iterator[httpx.Client]:
+    """A client of `python -m fastapi_app`, with nothing in its environment but what its README says."""
+    environment = {name: os.environ[name] for name in ("PATH", *SERVERS[store])} | {
+        "ADMIN_PASSWORD": PASSWORD,
+        "WEBHOOK_LIMIT": "1000/minute",
+        "WHATSAPP_APP_SECRET": SECRET,
+    }
+    if store == "servers":
+        environment["SECRET_KEY"] = "the key of the example, long enough for HS256"
+    with listening() as socket:
+        command = [sys.executable, "-m", "fastapi_app", "--fd", str(socket.fileno()), "--log-level", "warning"]
+        program = subprocess.Popen(command, cwd=EXAMPLES, env=environment, pass_fds=[socket.fileno()])
+        try:
+            with httpx.Client(base_url=f"http://127.0.0.1:{socket.getsockname()[1]}", timeout=60) as client:
+                yield client
+        finally:
+            program.terminate()
+            assert program.wait(30) in {0, -15}
+
+
+def notification(id: str, sender: str, to: str, text: str) -> dict[str, Any]:
+    """What WhatsApp posts for one message."""
+    message = {"id": id, "from": sender, "type": "text", "text": {"body": text}}
+    value = {"messaging_product": "whatsapp", "metadata": {"display_phone_number": to}, "messages": [message]}
+    return {"object": "whatsapp_business_account", "entry": [{"changes": [{"field": "messages", "value": value}]}]}
+
+
+def write(client: httpx.Client, sender: str, to: str, text: str, *, id: str | None = None) -> str:
+    """Sends a signed message and answers the reply."""
+    body = json.dumps(notification(id or unique("wamid"), sender, to, text)).encode()
+    signature = "sha256=" + hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
+    headers = {"Content-Type": "application/json", "X-Hub-Signature-256": signature}
+    answer = client.post("/webhooks/whatsapp", content=body, headers=headers)
+    assert answer.status_code == 200, answer.text
+    (reply,) = answer.json()["replies"]
+    return str(reply)
+
+
+def test_from_the_first_sign_in_to_a_booking(client: httpx.Client) -> None:
+    refused = client.post("/admin/token", data={"username": "admin", "password": "a guess"})
+    assert (refused.status_code, refused.json()["code"]) == (401, "auth.bad_credentials")
+    signed_in = client.post("/admin/token", data={"username": "admin", "password": PASSWORD}).json()
+    headers = {"Authorization": f"Bearer {signed_in['access_token']}"}
+
+    hotel, to, guest = unique("hotel"), number(), number()
+    tenant = {"tenant_id": hotel, "name": "Hotel Test", "status": "active"}
+    assert client.post("/api/admin/tenants", json=tenant).status_code == 401
+    created = client.post("/api/admin/tenants", json=tenant, headers=headers)
+    assert (created.status_code, created.json()) == (201, tenant)
+    assert client.post("/api/admin/tenants", json=tenant, headers=headers).status_code == 409
+    assert tenant in client.get("/api/admin/tenants", headers=headers).json()
+    wanted = {"identifier": f"+{to}", "channel": "whatsapp"}
+    assert client.post(f"/api/admin/tenants/{hotel}/identifiers", json=wanted, headers=headers).status_code == 201
+
+    assert write(client, guest, number(), "hello") == receptionist.NO_HOTEL
+    assert write(client, guest, to, "hello") == receptionist.HOW_TO_ASK
+    wish = "book 2027-03-10 2027-03-12 for 2"
+    assert write(client, guest, to, wish) == receptionist.A_COLLEAGUE
+    switch = f"/api/admin/tenants/{hotel}/flags/{receptionist.BOOKING_FLAG}"
+    assert client.put(switch, params={"enabled": True}, headers=headers).status_code == 204
+    booked = write(client, guest, to, wish, id="wamid.once" + hotel)
+    assert booked.startswith("Booked: ")
+    assert write(client, guest, to, wish, id="wamid.once" + hotel) == booked
+    assert write(client, guest, to, "book 2027-03-12 2027-03-10 for 2") == receptionist.NO_SUCH_NIGHTS
+
+    forged = client.post("/webhooks/whatsapp", json=notification("x", guest, to, wish))
+    assert forged.status_code == 403
+
+    ready = client.get("/health/ready")
+    assert (ready.status_code, ready.json()["status"]) == (200, "healthy")
+    page = client.get("/metrics").text
+    assert 'tenant_resolution_total{result="hit"} 5\n' in page
+    assert 'lock_operations_total{operation="acquire",result="success"} 2\n' in page
+
+
+def test_two_hundred_guests_at_once_lose_nothing(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything that was acknowledged is in the conversation, and no room is sold twice."""
+    monkeypatch.setenv("ADMIN_PASSWORD", PASSWORD)
+    mock, hotel, to = posada.MockPms(), unique("hotel"), number()
+    mock.set_gap(3)
+    settings = posada.Settings.embedded() if store == "memory" else server_settings()
+    handles: list[posada.Posada] = []
+
+    def opens() -> posada.Posada:
+        handles.append(posada.Posada.build(settings, mock_pms=mock))
+        return handles[-1]
+
+    def asking(address: str) -> httpx.AsyncClient:
+        return httpx.AsyncClient(base_url=address, timeout=60, verify=False)  # plain HTTP: no certificates to load
+
+    async def guest(address: str, place: int) -> list[str]:
+        """Greets, books one of three weeks, asking again while others are faster, and thanks. Answers all replies."""
+        sender, week = f"54911{place:08d}", place % 3
+        wish = f"book 2027-0{week + 3}-10 2027-0{week + 3}-12 for 2"
+        replies = []
+        async with asking(address) as client:
+            for text in ("hello", wish, "thank you"):
+                reply = receptionist.JUST_TAKEN
+                while reply == receptionist.JUST_TAKEN:
+                    body = notification(f"wamid.{sender}.{len(replies)}", sender, to, text)
+                    answer = await client.post("/webhooks/whatsapp", json=body)
+                    assert answer.status_code == 200, answer.text
+                    (reply,) = answer.json()["replies"]
+                    replies.append(reply)
+        return replies
+
+    async def job() -> None:
+        asyncio.get_running_loop().set_debug(False)  # it is the load that is looked at
+        server = uvicorn.Server(uvicorn.Config(make_app(opens, webhook_limit="100000/minute"), log_level="warning"))
+        with listening() as socket:
+            serving = asyncio.create_task(server.serve(sockets=[socket]))
+            address = f"http://127.0.0.1:{socket.getsockname()[1]}"
+            async with asking(address) as client:
+                assert (await client.get("/health/ready")).status_code == 200
+            (p,) = handles
+            await p.tenants.create(hotel, name="Hotel Test")
+            await p.tenants.add_identifier(hotel, f"+{to}", "whatsapp")
+            await p.flags.set(receptionist.BOOKING_FLAG, True, hotel)
+            told = await asyncio.gather(*(guest(address, place) for place in range(200)))
+            for place, replies in enumerate(told):
+                sender = f"54911{place:08d}"
+                session = await p.sessions.get(sender, hotel)
+                assert session is not None
+                turns = [(turn["id"], turn["content"]) for turn in session.document["history"]]
+                asked = [f"wamid.{sender}.{turn}" for turn in range(len(replies))]
+                # A conversation keeps its last fifty turns: a message, its reply, and so on.
+                assert [name for name, _ in turns] == [name for each in asked for name in (each, f"{each}:reply")][-50:]
+                assert [content for _, content in turns][1::2] == replies[-25:]
+            server.should_exit = True
+            await serving
+        references = [reply.rpartition(" ")[2] for replies in told for reply in replies if reply.startswith("Booked")]
+        assert len(references) == len(set(references)) == mock.bookings() == 60
+        assert mock.double_booked_nights() == 0
+
+    run(job())
+
+
+def test_the_test_of_the_setup_guide(store: str) -> None:
+    """It runs as it stands in `examples/python`, twice, because the second time everything is there already."""
+    environment = {name: os.environ[name] for name in ("PATH", *SERVERS[store])}
+    for _ in range(2):
+        ran = subprocess.run(
+            [sys.executable, "-W", "error", EXAMPLES / "tenant_resolution.py"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert (ran.stdout, ran.stderr) == ("Tenant resolved: hotel-test\n", "")

@@ -1,0 +1,73 @@
+"""What operators do: sign in, add hotels and their numbers, throw switches."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from fastapi.security import OAuth2PasswordRequestForm
+from posada import Tenant
+from posada.fastapi import TOKEN_URL, CurrentPosada, peer, rate_limit, superuser
+from posada.tenants import Channel, TenantStatus
+from pydantic import BaseModel
+
+router = APIRouter()
+desk = APIRouter(prefix="/api/admin/tenants", dependencies=[Depends(superuser), Depends(rate_limit("60/minute"))])
+
+
+class NewTenant(BaseModel):
+    """A hotel to be added."""
+
+    tenant_id: str
+    name: str
+    status: TenantStatus = "active"
+
+
+class TenantAnswer(NewTenant):
+    """A hotel as it is stored."""
+
+    @classmethod
+    def of(cls, tenant: Tenant) -> "TenantAnswer":
+        return cls(tenant_id=tenant.id, name=tenant.name, status=tenant.status)
+
+
+class NewIdentifier(BaseModel):
+    """A number, address or host name by which guests reach a hotel."""
+
+    identifier: str
+    channel: Channel
+
+
+@router.post(TOKEN_URL)
+async def sign_in(
+    p: CurrentPosada, form: Annotated[OAuth2PasswordRequestForm, Depends()], address: Annotated[str, Depends(peer)]
+) -> dict[str, str]:
+    """Signs in. posada slows down whoever guesses: 429 with ``Retry-After``."""
+    tokens = await p.auth.login(form.username, form.password, address=address)
+    return {"access_token": tokens.access, "refresh_token": tokens.refresh, "token_type": "bearer"}
+
+
+@desk.post("", status_code=201)
+async def create(p: CurrentPosada, new: NewTenant) -> TenantAnswer:
+    """Adds a hotel."""
+    return TenantAnswer.of(await p.tenants.create(new.tenant_id, name=new.name, status=new.status))
+
+
+@desk.get("")
+async def list_all(p: CurrentPosada) -> list[TenantAnswer]:
+    """All hotels."""
+    return [TenantAnswer.of(tenant) for tenant in await p.tenants.list()]
+
+
+@desk.post("/{tenant_id}/identifiers", status_code=201)
+async def add_identifier(p: CurrentPosada, tenant_id: str, new: NewIdentifier) -> dict[str, str]:
+    """Gives a hotel a number; answers it as it is stored."""
+    identifier = await p.tenants.add_identifier(tenant_id, new.identifier, new.channel)
+    return {"identifier": identifier.canonical, "tenant_id": tenant_id}
+
+
+@desk.put("/{tenant_id}/flags/{flag}", status_code=204)
+async def set_flag(p: CurrentPosada, tenant_id: str, flag: str, enabled: bool) -> None:
+    """Throws a switch for one hotel."""
+    await p.flags.set(flag, enabled, tenant_id)
+
+
+router.include_router(desk)

@@ -1,0 +1,96 @@
+"""What the receptionist answers: the main job of posada, from a message to a booking."""
+
+import re
+from dataclasses import dataclass
+
+from posada import Booking, BookingRequest, Guest, Posada, PosadaError, Session, Stay, Tenant
+
+BOOKING_FLAG = "booking.enabled"
+"""Whether the receptionist of a hotel may book."""
+
+PMS_HOTEL = 1
+"""The house in the property management system."""
+
+WISH = re.compile(r"book (?P<check_in>\S+) (?P<check_out>\S+) for (?P<adults>[1-9])", re.IGNORECASE)
+
+NO_HOTEL = "Nobody answers at this number."
+HOW_TO_ASK = "Write for instance: book 2027-03-10 2027-03-12 for 2"
+A_COLLEAGUE = "A colleague will answer you soon."
+NO_SUCH_NIGHTS = "I cannot sell these nights."
+SOLD_OUT = "There is no room for these nights."
+JUST_TAKEN = "Somebody was faster; please ask again."
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What a guest wrote to a hotel."""
+
+    id: str
+    guest: str
+    number: str
+    text: str
+
+
+async def reply_to(p: Posada, message: Message) -> str:
+    """Answers a message. The same message may come again: it is remembered once, and books once."""
+    hotel = (await p.tenants.resolve(message.number, channel="whatsapp")).tenant
+    if hotel is None:
+        return NO_HOTEL
+    session = await p.sessions.get_or_create(message.guest, "whatsapp", hotel)
+    await p.sessions.append_turn(message.guest, "user", message.text, id=message.id, tenant=hotel)
+    reply = await _decide(p, hotel, session, message)
+    await p.sessions.append_turn(message.guest, "assistant", reply, id=f"{message.id}:reply", tenant=hotel)
+    return reply
+
+
+async def _decide(p: Posada, hotel: Tenant, session: Session, message: Message) -> str:
+    wish = WISH.fullmatch(message.text.strip())
+    if wish is None:
+        return HOW_TO_ASK
+    if not p.flags.is_enabled(BOOKING_FLAG, tenant=hotel, user=message.guest, session=session.id):
+        return A_COLLEAGUE
+    if earlier := await p.pms.find_booking(_key(message)):
+        return _confirmed(earlier)
+    try:
+        stay = Stay.parse(wish["check_in"], wish["check_out"])
+        return await _book(p, hotel, session, message, stay, int(wish["adults"]))
+    except PosadaError as refusal:
+        if refusal.code in {"pms.sold_out", "locks.nights_taken"}:
+            return JUST_TAKEN
+        if refusal.code in {"stay.invalid", "pms.occupancy"} or refusal.field == "stay":
+            return NO_SUCH_NIGHTS
+        raise
+
+
+async def _book(p: Posada, hotel: Tenant, session: Session, message: Message, stay: Stay, adults: int) -> str:
+    offers = await p.pms.availability(PMS_HOTEL, stay, adults=adults)
+    if not offers:
+        return SOLD_OUT
+    cheapest = min(offers, key=lambda offer: offer.total.amount)
+    async with await p.locks.hold_stay(
+        f"room_type:{cheapest.room_type}",
+        stay.check_in,
+        stay.check_out,
+        capacity=cheapest.available,
+        tenant=hotel,
+        session_id=session.id,
+        user_id=message.guest,
+    ) as hold:
+        guest = Guest("WhatsApp", "Guest", f"{message.guest}@whatsapp.example.com", f"+{message.guest}")
+        request = BookingRequest(
+            hotel=PMS_HOTEL,
+            room_type=cheapest.room_type,
+            stay=stay,
+            adults=adults,
+            guest=guest,
+            idempotency_key=_key(message),
+        )
+        return _confirmed(await p.pms.book(request, hold=hold))
+
+
+def _key(message: Message) -> str:
+    return f"whatsapp-{message.id}"
+
+
+def _confirmed(booking: Booking) -> str:
+    return f"Booked: {booking.stay} for {booking.total}, reference {booking.reference}"
