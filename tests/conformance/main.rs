@@ -27,6 +27,7 @@ mod locks;
 mod main_job;
 mod migrations;
 mod pms;
+mod pms_live;
 mod postgres;
 mod postgres_tls;
 mod servers;

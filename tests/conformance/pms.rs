@@ -14,9 +14,14 @@ use posada_tests::{servers, unique};
 
 /// A process that books in the shop.
 fn process(shop: &QloAppsSimulator, redis: &str) -> Posada {
+    process_at(shop.url(), QloAppsSimulator::KEY, redis)
+}
+
+/// A process that books in the shop of this address.
+pub(crate) fn process_at(url: &str, key: &str, redis: &str) -> Posada {
     let settings = Settings::builder()
         .redis_url(redis)
-        .pms_qloapps(shop.url(), Secret::new(QloAppsSimulator::KEY))
+        .pms_qloapps(url, Secret::new(key))
         .pms_max_rate(10_000)
         // Another test's shop may have had this port.
         .pms_availability_fresh(Duration::ZERO)

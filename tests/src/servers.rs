@@ -16,6 +16,11 @@ pub const REDIS_URL: &str = "POSADA_TEST_REDIS_URL";
 /// The variable with the URL of a Redis Cluster.
 pub const CLUSTER_URL: &str = "POSADA_TEST_CLUSTER_URL";
 
+/// The variable with the address of a QloApps shop that the tests may book in, and cancel afterwards.
+pub const QLOAPPS_URL: &str = "POSADA_TEST_QLOAPPS_URL";
+/// The variable with a key of that shop's web service that may do everything.
+pub const QLOAPPS_KEY: &str = "POSADA_TEST_QLOAPPS_KEY";
+
 /// Server connections per database that the shared pooler has.
 pub const POOL_SIZE: u32 = 5;
 
@@ -48,6 +53,16 @@ pub fn cluster() -> &'static RedisCluster {
     static SHARED: LazyLock<RedisCluster> =
         LazyLock::new(|| variable(CLUSTER_URL).map_or_else(|| RedisCluster::start(3), RedisCluster::at));
     &SHARED
+}
+
+/// Address and key of the shop that was given, if one was.
+pub fn qloapps() -> Option<(String, String)> {
+    let url = variable(QLOAPPS_URL)?;
+    let key = variable(QLOAPPS_KEY);
+    Some((
+        url,
+        key.expect("a shop in POSADA_TEST_QLOAPPS_URL needs POSADA_TEST_QLOAPPS_KEY"),
+    ))
 }
 
 fn variable(name: &str) -> Option<String> {

@@ -4,6 +4,10 @@
 //! a first room type with at least three rooms that take two adults and not three.
 
 mod life;
+mod races;
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Days, NaiveDate};
 use futures_util::future::join_all;
@@ -12,6 +16,7 @@ use crate::{
     BookingId, BookingRequest, BookingStatus, Code, Created, Error, Guest, HoldProof, HotelId,
     IdempotencyKey, Money, Occupancy, Party, PmsClient, RoomType, RoomTypeId, Stay, codes,
 };
+pub use races::Races;
 
 /// One run of the suite.
 #[derive(Debug, Clone)]
@@ -20,6 +25,8 @@ pub struct Suite {
     room_type: RoomType,
     first_day: NaiveDate,
     run: String,
+    /// What may have to be ended.
+    keys: Arc<Mutex<BTreeSet<IdempotencyKey>>>,
 }
 
 impl Suite {
@@ -42,11 +49,23 @@ impl Suite {
             room_type,
             first_day,
             run: run.to_owned(),
+            keys: Arc::default(),
         }
+    }
+
+    /// How many days from the first one on a run uses.
+    pub const DAYS: u64 = 124;
+
+    /// Ends every booking that the run made and that has not ended, also after a promise was broken: for systems
+    /// that go on afterwards.
+    pub async fn clean_up(&self) {
+        let keys = std::mem::take(&mut *self.keys.lock().unwrap_or_else(PoisonError::into_inner));
+        end_all(&self.client, &Vec::from_iter(keys)).await;
     }
 
     /// Everything, one promise after the other.
     pub async fn run(&self) {
+        self.the_key_may_do_everything().await;
         self.unknown_things_are_named().await;
         self.stays_in_the_past_are_refused().await;
         self.guests_beyond_the_limits_are_refused().await;
@@ -64,6 +83,11 @@ impl Suite {
         self.eight_bookers_of_the_last_room_make_one_booking().await;
         self.a_hold_must_cover_the_booking().await;
         self.run_life().await;
+    }
+
+    /// The suite needs every permission, and a self-test finds them.
+    pub async fn the_key_may_do_everything(&self) {
+        assert_eq!(self.client.self_test().await.unwrap(), []);
     }
 
     /// Unknown hotels, room types and bookings have codes of their own, and look-ups of bookings answer `None`.
@@ -389,7 +413,10 @@ impl Suite {
     }
 
     fn key(&self, name: &str) -> IdempotencyKey {
-        IdempotencyKey::parse(&format!("{}-{}", self.run, name.replace(' ', "-"))).unwrap()
+        let key = IdempotencyKey::parse(&format!("{}-{}", self.run, name.replace(' ', "-"))).unwrap();
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        keys.insert(key.clone());
+        key
     }
 
     fn request(&self, stay: Stay, party: impl Into<Party>, key: &str) -> BookingRequest {
@@ -422,6 +449,18 @@ impl Suite {
 
 fn adults(count: u32) -> Occupancy {
     Occupancy::new(count, &[]).unwrap()
+}
+
+/// Ends the bookings of these keys that have not ended. A key may have several, when a promise was broken.
+async fn end_all(client: &PmsClient, keys: &[IdempotencyKey]) {
+    for key in keys {
+        while let Some(found) = client.find_booking(key).await.unwrap() {
+            if matches!(found.status, BookingStatus::Cancelled | BookingStatus::CheckedOut) {
+                break;
+            }
+            client.force_cancel(found.id).await.unwrap();
+        }
+    }
 }
 
 /// The error, which must have this code.
