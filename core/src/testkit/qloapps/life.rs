@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::http::Response;
 use super::service::{dies, errors, refuses};
 use super::shop::{NEVER, Shop, amount, cents, local};
+use super::wish::NOT_IN_NAMES;
 use crate::Stay;
 
 impl Shop {
@@ -150,8 +151,18 @@ impl Shop {
             required("email")?,
             fields.get("phone").cloned().unwrap_or_default(),
         ];
+        let invalid = |message: &str| errors(400, 85, &format!("Validation error: \"{message}\""));
         if guest[3].is_empty() {
-            return Err(errors(400, 85, "Validation error: \"Phone is required field.\""));
+            return Err(invalid("Phone is required field."));
+        }
+        if fields.get("id").is_some_and(|id| !id.is_empty()) {
+            return Err(errors(400, 91, "id is forbidden when adding a new resource"));
+        }
+        if guest[0].contains(NOT_IN_NAMES) || guest[1].contains(NOT_IN_NAMES) {
+            return Err(invalid("Property Customer->firstname is not valid"));
+        }
+        if !guest[2].contains('@') {
+            return Err(invalid("Property Customer->email is not valid"));
         }
         let id = self.customers.len() as u64 + 1;
         self.customers.insert(id, guest.clone());

@@ -48,6 +48,9 @@ impl Query {
                 continue;
             };
             self.knows(field)?;
+            if condition.is_empty() {
+                return Err((33, format!("The filter \"{field}\" is malformed.")));
+            }
             if objects.first().is_some_and(|object| object.get(field).is_none()) {
                 return Err(no_filter());
             }
@@ -74,7 +77,10 @@ impl Query {
         }
         Ok(match self.get("display") {
             Some("full") => objects,
-            Some(fields) => objects.iter().map(|object| some_of(object, fields)).collect(),
+            Some(fields) => {
+                let shown = |object| some_of(object, fields);
+                objects.iter().map(shown).collect::<Result<_, _>>()?
+            }
             None => objects.iter().map(|object| json!({"id": object["id"]})).collect(),
         })
     }
@@ -84,12 +90,18 @@ fn no_filter() -> (u64, String) {
     (32, "This filter does not exist.".into())
 }
 
-fn some_of(object: &Value, fields: &str) -> Value {
-    let fields = fields.trim_matches(['[', ']']).split(',');
-    let chosen: Map<String, Value> = fields
-        .map(|field| (field.to_owned(), object[field].clone()))
-        .collect();
-    Value::Object(chosen)
+fn some_of(object: &Value, fields: &str) -> Result<Value, (u64, String)> {
+    let fields = fields
+        .strip_prefix('[')
+        .and_then(|fields| fields.strip_suffix(']'));
+    let fields = fields.ok_or_else(|| (36, String::from("The 'display' syntax is wrong.")))?;
+    let mut chosen = Map::new();
+    for field in fields.split(',') {
+        let value = object.get(field);
+        let value = value.ok_or_else(|| (35, format!("Unable to display this field \"{field}\".")))?;
+        chosen.insert(field.to_owned(), value.clone());
+    }
+    Ok(Value::Object(chosen))
 }
 
 fn text(value: &Value) -> String {
@@ -99,13 +111,15 @@ fn text(value: &Value) -> String {
     }
 }
 
-/// `[v]`, `[a|b]`, `[from,to]`, `>[v]`, `<[v]`, `![v]`, or a bare value.
+/// `[v]`, `[a|b]`, `[from,to]`, `>[v]`, `<[v]`, `![v]`, `[v]%`, `%[v]%`, or a bare value.
 fn passes(value: &str, condition: &str) -> bool {
     let inside = |text: &str| text.trim_matches(['[', ']']).to_owned();
     match condition.as_bytes().first() {
         Some(b'>') => compare(value, &inside(&condition[1..])) == Ordering::Greater,
         Some(b'<') => compare(value, &inside(&condition[1..])) == Ordering::Less,
         Some(b'!') => !passes(value, &condition[1..]),
+        Some(b'%') => value.contains(&inside(condition.trim_matches('%'))),
+        Some(b'[') if condition.ends_with('%') => value.starts_with(&inside(condition.trim_matches('%'))),
         Some(b'[') => {
             let inside = inside(condition);
             match inside.split_once(',') {
@@ -134,6 +148,23 @@ fn day_start(text: &str) -> String {
     }
 }
 
+/// Whether a body is a document: PHP's reader takes nothing that is not well-formed, and no prefix that is not declared.
+pub(super) fn is_document(xml: &str) -> bool {
+    let xml = xml.trim().trim_start_matches("xml=");
+    let declared = !xml.contains("xlink:href") || xml.contains("xmlns:xlink");
+    let tags = without_sections(xml);
+    let tags = tags.split('<').skip(1).filter(|tag| !tag.starts_with('?'));
+    let (mut opened, mut closed) = (0, 0);
+    for tag in tags.filter(|tag| !tag.contains("/>")) {
+        *(if tag.starts_with('/') {
+            &mut closed
+        } else {
+            &mut opened
+        }) += 1;
+    }
+    xml.starts_with('<') && xml.ends_with('>') && opened == closed && declared
+}
+
 /// The text inside the first element of this name.
 pub(super) fn element(xml: &str, name: &str) -> Option<String> {
     elements(xml, name).into_iter().next()
@@ -141,6 +172,7 @@ pub(super) fn element(xml: &str, name: &str) -> Option<String> {
 
 /// The texts inside all elements of this name; elements of that name inside them are not looked for.
 pub(super) fn elements(xml: &str, name: &str) -> Vec<String> {
+    let xml = without_sections(xml);
     let mut found = Vec::new();
     for part in xml.split(&format!("<{name}>")).skip(1) {
         if let Some((inside, _)) = part.split_once(&format!("</{name}>")) {
@@ -153,10 +185,17 @@ pub(super) fn elements(xml: &str, name: &str) -> Vec<String> {
 /// The leaf elements of a document.
 pub(super) fn leaves(xml: &str) -> HashMap<String, String> {
     let mut leaves = HashMap::new();
-    for part in xml.split('<').skip(1) {
-        if let Some((name, text)) = part.split_once('>')
-            && !name.starts_with(['/', '?'])
-            && xml.contains(&format!("<{name}>{text}</{name}>"))
+    let xml = without_sections(xml);
+    let parts: Vec<&str> = xml.split('<').skip(1).collect();
+    for pair in parts.windows(2) {
+        let Some((tag, text)) = pair[0].split_once('>') else {
+            continue;
+        };
+        let name = tag.split_whitespace().next().unwrap_or_default();
+        if !name.starts_with(['/', '?'])
+            && pair[1]
+                .strip_prefix('/')
+                .is_some_and(|end| end.starts_with(&format!("{name}>")))
         {
             leaves.insert(name.to_owned(), plain(text));
         }
@@ -164,11 +203,25 @@ pub(super) fn leaves(xml: &str) -> HashMap<String, String> {
     leaves
 }
 
+/// The same document without CDATA sections.
+fn without_sections(xml: &str) -> String {
+    let mut parts = xml.split("<![CDATA[");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (text, rest) = part.split_once("]]><").unwrap_or((part, ""));
+        plain.push_str(
+            &text
+                .replace('&', "&amp;")
+                .replace('<', "&lt;")
+                .replace('>', "&gt;"),
+        );
+        plain.push('<');
+        plain.push_str(rest);
+    }
+    plain
+}
+
 fn plain(text: &str) -> String {
-    let text = text
-        .strip_prefix("<![CDATA[")
-        .and_then(|text| text.strip_suffix("]]>"))
-        .unwrap_or(text);
     text.replace("&lt;", "<")
         .replace("&gt;", ">")
         .replace("&amp;", "&")
@@ -229,7 +282,8 @@ mod tests {
 
     #[test]
     fn only_leaves_have_a_text() {
-        let leaves = leaves("<a><b>1 &amp; 2</b><c><![CDATA[x]]></c></a>");
+        let leaves = leaves("<a><b>1 &amp; 2</b><c id=\"7\"><![CDATA[[x] & y]]></c></a>");
         assert_eq!((leaves["b"].as_str(), leaves.get("a")), ("1 & 2", None));
+        assert_eq!(leaves["c"], "[x] & y");
     }
 }

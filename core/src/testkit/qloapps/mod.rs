@@ -6,9 +6,12 @@
 
 mod http;
 mod life;
+#[cfg(test)]
+mod likeness;
 mod list;
 mod service;
 mod shop;
+mod wish;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -263,7 +266,7 @@ impl std::fmt::Debug for UnwrittenBooking {
 }
 
 fn website_wish(room_type: RoomTypeId, stay: Stay) -> String {
-    json!({"booking": {"source": "website", "associations": {
+    json!({"booking": {"id_property": 1, "currency": "USD", "source": "website", "associations": {
             "customer_detail": {"firstname": "Web", "lastname": "Site", "email": "web@example.com", "phone": "1"},
             "room_types": [{"id_room_type": room_type.get(), "checkin_date": stay.check_in().to_string(),
                 "checkout_date": stay.check_out().to_string(), "number_of_rooms": 1,

@@ -8,16 +8,17 @@ use rust_decimal::Decimal;
 use serde_json::{Map, Value, json};
 
 use super::http::{Reply, Request, Response};
-use super::list::{Query, element, elements, leaves};
-use super::shop::{Chosen, Shop, Wish, WishedRoom, local};
+use super::list::{Query, element, elements, is_document, leaves};
+use super::shop::{Chosen, Shop, WishedTax, local};
+use super::wish::read_wish;
 use super::{Dialect, SimulatedCall, SimulatedCollision, SimulatedFault};
 use crate::clock::SharedClock;
 use crate::{Error, Stay};
 
 const JSON: &str = "application/json";
-const HTML: &str = "text/html; charset=utf-8";
+pub(super) const HTML: &str = "text/html; charset=utf-8";
 /// `Basic` and the key with an empty password.
-const AUTHORIZATION: &str = "Basic UUxPQVBQU1RFU1RLRVlBTExQRVJNSVNTSU9OUzAwMDE6";
+pub(super) const AUTHORIZATION: &str = "Basic UUxPQVBQU1RFU1RLRVlBTExQRVJNSVNTSU9OUzAwMDE6";
 const RESOURCES: [&str; 18] = [
     "bookings",
     "configurations",
@@ -133,9 +134,7 @@ impl Service {
     async fn route(&self, request: &Request, path: &str, query: &Query) -> Result<(u16, Value), Refused> {
         match request.authorization.as_deref() {
             Some(AUTHORIZATION) => {}
-            Some(basic) if basic.starts_with("Basic ") => {
-                return Err(errors(401, 20, "Authentification key is not active"));
-            }
+            Some(basic) if basic.starts_with("Basic ") => return Err(wrong_key(basic)),
             _ => return Err(Response::new(401, HTML, "401 Unauthorized".into())),
         }
         let path = path.strip_prefix("/api").unwrap_or(path).trim_matches('/');
@@ -161,7 +160,11 @@ impl Service {
             ("POST", "hotel_ari") => Ok((200, self.desk().availability(&request.body)?)),
             ("POST", "bookings") => Ok((200, self.book(&request.body).await?)),
             ("POST", "order_histories") => Ok((201, self.change_state(&request.body)?)),
-            ("POST", "customers") => Ok((201, self.desk().shop.add_customer(&leaves(&request.body))?)),
+            ("POST", "customers") => {
+                let fields = document(&request.body)?;
+                Ok((201, self.desk().shop.add_customer(&fields)?))
+            }
+            (method, "hotel_ari") => Err(errors(405, 23, &format!("Method {method} is not valid"))),
             ("PUT", "bookings") => Ok((200, self.reprice(id, &request.body)?)),
             ("PUT", "room_bookings") => Ok((200, self.overwrite(id, &request.body).await?)),
             ("GET", _) => Ok((200, self.desk().list(resource, query)?)),
@@ -176,10 +179,17 @@ impl Service {
         pause(gap).await;
         let id = self.desk().shop.open(&chosen.wish, self.clock.now());
         pause(gap / 4).await;
+        if chosen.wish.rooms.iter().any(|room| room.adults < 0) {
+            return Err(dies());
+        }
         let mut desk = self.desk();
         let collision = desk.collision;
         desk.shop.fill(id, &chosen, collision, self.clock.now());
-        if desk.dialect.tax_excluded {
+        let untaxed = |tax| chosen.wish.rooms.iter().any(|room| room.tax == tax);
+        if untaxed(WishedTax::Unreadable) {
+            return Err(dies());
+        }
+        if desk.dialect.tax_excluded || untaxed(WishedTax::Missing) {
             return Err(warned());
         }
         let source = &chosen.wish.source;
@@ -217,6 +227,7 @@ impl Service {
     }
 
     fn change_state(&self, body: &str) -> Result<Value, Refused> {
+        document(body)?;
         let number = |name| {
             element(body, name)
                 .and_then(|text| text.parse().ok())
@@ -230,7 +241,7 @@ impl Service {
     async fn overwrite(&self, id: &str, body: &str) -> Result<Value, Refused> {
         let gap = self.desk().gap;
         pause(gap / 4).await;
-        let fields = leaves(body);
+        let fields = document(body)?;
         if !fields.contains_key("id_product") || !fields.contains_key("date_from") {
             return Err(errors(400, 41, "parameter \"id_product\" required"));
         }
@@ -254,6 +265,10 @@ impl Desk {
             ),
             "hotels" => ("hotels", vec![hotel()]),
             "hotel_room_types" => ("hotel_room_types", Shop::types().map(limits).collect()),
+            "hotel_rooms" => (
+                "rooms",
+                Shop::types().flat_map(Shop::rooms_of).map(room).collect(),
+            ),
             "room_types" => ("room_types", Shop::types().map(|id| self.room_type(id)).collect()),
             "services" => ("services", services()),
             "orders" => ("orders", self.shop.all_orders()),
@@ -264,6 +279,13 @@ impl Desk {
             "order_payments" => ("order_payments", self.shop.payments.clone()),
             _ => (resource, Vec::new()),
         };
+        // Both are looked up elsewhere, and not by the database.
+        for dynamic in ["id_default_image", "id_hotel"] {
+            let has = dynamic != "id_hotel" || resource == "room_types";
+            if has && query.get(&format!("filter[{dynamic}]")).is_some() {
+                return Err(errors(500, 34, &format!("The field \"{dynamic}\" is dynamic.")));
+            }
+        }
         let objects = query
             .apply(objects)
             .map_err(|(code, message)| errors(500, code, &message))?;
@@ -292,24 +314,39 @@ impl Desk {
         let field = |name| {
             element(body, name).ok_or_else(|| errors(400, 41, &format!("parameter \"{name}\" required")))
         };
+        if !is_document(body) || element(body, "hotel_ari").is_none() {
+            return Err(wrong("ARI search parameters are missing"));
+        }
         let (hotel, from, to) = (field("id_hotel")?, field("date_from")?, field("date_to")?);
-        let stay = Stay::parse(&from, &to).map_err(|_| wrong("\"Date to\" must be after \"Date from\""))?;
-        let rooms = elements(body, "room_occupancy").len().max(1);
+        if hotel.parse::<u64>().is_err() {
+            return Err(wrong("The id_hotel field is invalid"));
+        }
+        let day = |moment: &str| moment.split(' ').next().unwrap_or_default().to_owned();
+        let stay = Stay::parse(&day(&from), &day(&to));
+        let stay = stay.map_err(|_| wrong("\"Date to\" must be after \"Date from\""))?;
+        let occupancies = elements(body, "room_occupancy");
+        for occupancy in &occupancies {
+            let adults = element(occupancy, "adults").and_then(|text| text.parse::<u32>().ok());
+            if adults.is_none_or(|adults| adults == 0) || element(occupancy, "children").is_none() {
+                return Err(wrong("Invalid value for number of adults or children"));
+            }
+        }
+        let rooms = occupancies.len().max(1);
         let room_type = element(body, "id_room_type").and_then(|text| text.parse::<u64>().ok());
         let known = |id: &u64| hotel == "1" && room_type.is_none_or(|wanted| wanted == *id);
         let types: Vec<u64> = Shop::types().filter(known).collect();
         if element(body, "date_wise_breakdown").is_none() {
-            return Ok(json!({"hotel_ari": self.ari(&hotel, stay, &types, rooms)}));
+            return Ok(json!({"hotel_ari": self.ari(&hotel, stay, &types, rooms, false)}));
         }
         let night = |night| Stay::new(night, night + chrono::Days::new(1)).ok();
         let nights = stay.each_night().filter_map(night);
         let nights: Vec<_> = nights
-            .map(|night| self.ari(&hotel, night, &types, rooms))
+            .map(|night| self.ari(&hotel, night, &types, rooms, true))
             .collect();
         Ok(json!({"hotel_aris": nights}))
     }
 
-    fn ari(&self, hotel: &str, stay: Stay, types: &[u64], rooms: usize) -> Value {
+    fn ari(&self, hotel: &str, stay: Stay, types: &[u64], rooms: usize, by_night: bool) -> Value {
         let mut answer = json!({"id_hotel": hotel, "date_from": stay.check_in().to_string(),
             "date_to": stay.check_out().to_string(), "currency": "USD"});
         if types.is_empty() {
@@ -320,7 +357,11 @@ impl Desk {
             let available: Map<String, Value> = free
                 .iter()
                 .map(|room| {
-                    let value = json!({"id_room": room, "id_product": id, "id_hotel": 1, "room_num": Shop::room_name(*room)});
+                    let mut value = json!({"id_room": room, "room_num": Shop::room_name(*room)});
+                    if !by_night {
+                        value["id_product"] = json!(id);
+                        value["id_hotel"] = json!(1);
+                    }
                     (room.to_string(), value)
                 })
                 .collect();
@@ -355,60 +396,6 @@ fn call_of(request: &Request) -> SimulatedCall {
     }
 }
 
-/// The body of a booking. A real shop refuses little of what is wrong with it, and dies of the rest.
-fn read_wish(body: &str) -> Result<Wish, Refused> {
-    let body: Value = serde_json::from_str(body).map_err(|_| dies())?;
-    let booking = body.get("booking").ok_or_else(dies)?;
-    let associations = &booking["associations"];
-    let customer = &associations["customer_detail"];
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let guest = ["firstname", "lastname", "email", "phone"].map(|name| text(&customer[name]));
-    if guest[2].is_empty() {
-        return Err(refuses("Please provide a valid email."));
-    }
-    if !guest[2]
-        .split_once('@')
-        .is_some_and(|(_, domain)| domain.contains('.'))
-    {
-        return Err(Response::new(200, HTML, "Fatal error".into()));
-    }
-    if guest[0].contains(|c: char| c.is_ascii_digit()) || guest[0].chars().count() > 32 {
-        return Err(dies());
-    }
-    let wanted = &associations["room_types"][0];
-    let room_type = wanted["id_room_type"].as_u64().unwrap_or(0);
-    if Shop::type_name(room_type).is_none() {
-        return Err(refuses("Invalid room type in the request"));
-    }
-    let date = |name: &str| text(&wanted[name]);
-    let stay = Stay::parse(&date("checkin_date"), &date("checkout_date"))
-        .map_err(|_| refuses("Invalid check in and check out dates in the request"))?;
-    let rooms = wanted["rooms"].as_array().cloned().unwrap_or_default();
-    if rooms.len() as u64 != wanted["number_of_rooms"].as_u64().unwrap_or(0) {
-        return Err(refuses("Room count does not matches with the number of rooms"));
-    }
-    let rooms = rooms.iter().map(|room| {
-        let ages = room["child_ages"].as_array().cloned().unwrap_or_default();
-        WishedRoom {
-            adults: room["adults"].as_u64().unwrap_or(2),
-            ages: ages.iter().filter_map(Value::as_u64).collect(),
-            tax: decimal(&room["total_tax"]),
-        }
-    });
-    Ok(Wish {
-        room_type,
-        stay,
-        rooms: rooms.collect(),
-        source: text(&booking["source"]),
-        guest,
-        total: decimal(&associations["price_details"]["total_price_with_tax"]),
-    })
-}
-
-fn decimal(value: &Value) -> Decimal {
-    value.to_string().parse().unwrap_or_default()
-}
-
 fn number(amount: Decimal) -> Value {
     serde_json::from_str(&amount.normalize().to_string()).unwrap()
 }
@@ -416,6 +403,34 @@ fn number(amount: Decimal) -> Value {
 /// An uncaught error of PHP.
 pub(super) fn dies() -> Response {
     Response::new(500, HTML, String::new())
+}
+
+/// The leaves of a document.
+fn document(body: &str) -> Result<std::collections::HashMap<String, String>, Refused> {
+    if is_document(body) {
+        return Ok(leaves(body));
+    }
+    Err(errors(500, 127, "XML error : String could not be parsed as XML"))
+}
+
+/// What is said to a key that is not ours.
+fn wrong_key(basic: &str) -> Response {
+    use base64::Engine as _;
+    let decoded = base64::prelude::BASE64_STANDARD.decode(&basic["Basic ".len()..]);
+    match decoded
+        .unwrap_or_default()
+        .strip_suffix(b":")
+        .unwrap_or_default()
+        .len()
+    {
+        0 => errors(401, 17, "Authentication key is empty"),
+        32 => {
+            let body = json!({"errors": [{"code": 20, "message": "Authentification key is not active"},
+                {"code": 21, "message": "No permission for this authentication key"}]});
+            Response::new(401, JSON, body.to_string())
+        }
+        _ => errors(401, 18, "Invalid authentication key format"),
+    }
 }
 
 /// A booking that the shop does not take.
@@ -454,6 +469,11 @@ fn configurations() -> Vec<Value> {
 fn hotel() -> Value {
     json!({"id": 1, "hotel_name": "The Hotel Prime", "check_in": "12:00", "check_out": "11:00", "active": 1,
         "use_global_max_checkout_offset": 1, "max_checkout_offset": "1000", "id_default_image": false})
+}
+
+fn room(id: u64) -> Value {
+    json!({"id": id, "id_product": Shop::type_of(id), "id_hotel": 1, "room_num": Shop::room_name(id), "id_status": 1,
+        "floor": "First", "comment": ""})
 }
 
 fn limits(id: u64) -> Value {

@@ -50,9 +50,31 @@ pub(super) struct Wish {
 
 #[derive(Clone)]
 pub(super) struct WishedRoom {
-    pub(super) adults: u64,
+    pub(super) adults: i64,
     pub(super) ages: Vec<u64>,
-    pub(super) tax: Decimal,
+    pub(super) tax: WishedTax,
+}
+
+/// What a request says about the tax of a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum WishedTax {
+    Of(Decimal),
+    /// The request lists no rooms, so the shop knows better.
+    Right,
+    /// It books, and then PHP warns.
+    Missing,
+    /// It books, and then PHP dies.
+    Unreadable,
+}
+
+impl WishedTax {
+    fn on(self, net: Decimal) -> Decimal {
+        match self {
+            Self::Of(tax) => tax,
+            Self::Right => Shop::with_tax(net) - net,
+            Self::Missing | Self::Unreadable => Decimal::ZERO,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -203,7 +225,7 @@ impl Shop {
         let wish = &chosen.wish;
         let nights = Decimal::from(wish.stay.nights());
         let net = self.night(wish.room_type).0 * nights;
-        let gross: Decimal = wish.rooms.iter().map(|room| net + room.tax).sum();
+        let gross: Decimal = wish.rooms.iter().map(|room| net + room.tax.on(net)).sum();
         // What costs less than was asked for is scaled up.
         let scale = if wish.total > gross {
             wish.total / gross
@@ -216,7 +238,7 @@ impl Shop {
             self.collisions += usize::from(collides);
             let lost = u8::from(collides && collision == SimulatedCollision::BackOrder);
             let row_id = self.rows.len() as u64 + 1;
-            let (row_net, row_gross) = (cents(net * scale), cents((net + wished.tax) * scale));
+            let (row_net, row_gross) = (cents(net * scale), cents((net + wished.tax.on(net)) * scale));
             order_net += row_net;
             order_gross += row_gross;
             let row = json!({
