@@ -116,7 +116,7 @@ async fn refusals() {
     let database = unique("refusals");
     servers::postgres().create_database(&database);
     servers::postgres().execute_in(&database, &schema_sql());
-    // Waits are over before the next attempt.
+    // Waits are over before the next attempt: thousands of days pass, and nobody may be let in by that.
     let clock = ManualClock::at(std::time::SystemTime::now().into());
     let settings = Settings::builder()
         .postgres_url(servers::postgres().url_of(&database))
@@ -135,7 +135,7 @@ async fn refusals() {
         &database,
         &format!(
             "UPDATE users SET is_active = FALSE WHERE username = 'inactive';
-             UPDATE users SET account_locked_until = now() + interval '1000 days' WHERE username = 'locked';
+             UPDATE users SET account_locked_until = now() + interval '100 years' WHERE username = 'locked';
              UPDATE users SET hashed_password = '{hash}' WHERE username = 'bcrypt'"
         ),
     );

@@ -126,7 +126,11 @@ pub(super) fn read_vacancies(answer: &Value) -> Result<Vec<Vacancy>> {
         for room in node.field("rooms").field("available").list() {
             free.push(Room {
                 id: RoomId::new(room.required("id_room", Node::number)?)?,
-                number: room.required("room_num", Node::text)?,
+                number: match room.field("room_number").text() {
+                    // As XML names it.
+                    Some(number) => number,
+                    None => room.required("room_num", Node::text)?,
+                },
             });
         }
         free.sort_by_key(|room| room.id);

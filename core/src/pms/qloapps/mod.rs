@@ -24,6 +24,7 @@ mod availability;
 mod catalogue;
 mod changes;
 mod customer;
+mod document;
 mod key;
 mod order;
 mod permissions;

@@ -8,6 +8,7 @@ use rust_decimal::Decimal;
 use serde_json::Value;
 
 use super::answer::not_understood;
+use super::document;
 use crate::error::Result;
 
 /// How many places are tried for the beginning of the JSON in an answer with noise around it.
@@ -15,16 +16,22 @@ const BEGINNINGS: usize = 32;
 /// Digits after the point that QloApps stores; more of them are noise of its floats.
 const DECIMALS: u32 = 6;
 
-/// Parses a body. PHP may print warnings before the JSON and anything after it; both are skipped.
+/// Parses a body: JSON, or XML where the shop did not hear that JSON was asked for. PHP may print warnings before it
+/// and anything after it; both are skipped.
 pub(super) fn parse(body: &[u8]) -> Option<Value> {
     let text = String::from_utf8_lossy(body);
     let text = text.trim_start_matches('\u{feff}').trim();
     if let Ok(value) = serde_json::from_str::<Value>(text) {
         return (value.is_object() || value.is_array()).then_some(value);
     }
-    // An empty list is not an object.
-    if text.lines().next_back() == Some("[]") {
-        return Some(Value::Array(Vec::new()));
+    // Texts in a document may hold JSON, so it is looked for first.
+    if let Some(value) = document::read(text) {
+        return Some(value);
+    }
+    // A list without a root is empty, or has the names of what a key sees.
+    let last = text.lines().next_back().filter(|line| line.starts_with('['));
+    if let Some(Ok(list)) = last.map(serde_json::from_str::<Vec<Value>>) {
+        return Some(Value::Array(list));
     }
     // A warning holds brackets too, so the first value that is an object with something in it counts.
     text.match_indices("{\"")
@@ -201,6 +208,10 @@ mod tests {
         let noisy = b"<br />\n<b>Warning</b>: Undefined {\"x\" in a.php\n{\"hotels\":[{\"id\":1}]}\n<br />";
         assert_eq!(parse(noisy), Some(json!({"hotels": [{"id": 1}]})));
         assert_eq!(parse(b"<b>Notice</b><br />\n[]"), Some(json!([])));
+        assert_eq!(
+            parse(b"<b>Notice</b><br />\n[\"hotels\"]"),
+            Some(json!(["hotels"]))
+        );
         assert_eq!(parse(b"Fatal error"), None);
         assert_eq!(parse(b"\"a text\""), None);
     }

@@ -78,7 +78,7 @@ fn value(recordings: &HashMap<String, Recording>, number: &str) -> Value {
 #[test]
 fn every_recorded_answer_means_what_the_reference_says() {
     let recordings = all();
-    assert_eq!(recordings.len(), 311, "all of them were read");
+    assert_eq!(recordings.len(), 332, "all of them were read");
     for recording in recordings {
         anything::read(
             &recording.root,
@@ -158,6 +158,26 @@ fn free_rooms_and_prices_are_those_that_were_recorded() {
     for unknown in ["321", "322"] {
         assert!(read_vacancies(&value(&recordings, unknown)).unwrap().is_empty());
     }
+}
+
+#[test]
+fn a_document_says_the_same_as_the_json_of_the_same_answer() {
+    let recordings = recordings();
+    let seen = |number| {
+        let vacancies = read_vacancies(&value(&recordings, number)).unwrap();
+        let seen = vacancies
+            .into_iter()
+            .map(|one| (one.room_type, one.name, one.net, one.gross, one.free));
+        seen.collect::<Vec<_>>()
+    };
+    assert_eq!(seen("301"), seen("300"));
+    let nights = |number| read_nights(&value(&recordings, number)).unwrap();
+    assert_eq!(nights("306"), nights("305"));
+    let refused = recordings["502-unavailable-dates-xml"].read().unwrap_err();
+    assert_eq!(Refusal::of(&refused), Refusal::SoldOut);
+    let rows = value(&recordings, "833");
+    let (hotel, row) = read_row(Node::new(&rows[0])).unwrap();
+    assert_eq!((hotel.get(), row.state), (1, RowState::Reserved));
 }
 
 #[test]
