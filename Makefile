@@ -31,6 +31,7 @@ bench: ## the benchmarks as ratios, on servers started for them (ROWS=locks for 
 	@scripts/install-packages
 	cargo build -q --release -p posada-examples --bin quickstart
 	$(SERVERS) cargo bench -q -p posada-tests --bench ratios -- $(ROWS)
+	$(SERVERS) scripts/python-bench $(ROWS)
 
 wheel: ## the Python package as users get it, in target/wheels/release
 	PROFILE=release scripts/python-wheel

@@ -1,0 +1,48 @@
+"""What the package takes: bytes of the wheel, time of the import, memory after the first use."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+IMPORT = """
+import asyncio, dataclasses, datetime, decimal, json, time, typing, urllib.parse
+begun = time.perf_counter()
+import {module}
+print(time.perf_counter() - begun)
+"""
+
+MEMORY = """
+import asyncio, datetime, json
+
+def resident():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS:"))
+
+before = resident()
+import posada
+async def main():
+    async with posada.Posada.embedded() as p:
+        await p.sessions.get_or_create("549", "web")
+        await p.sessions.delete("549")
+        p.flags.is_enabled("canary.enabled")
+        async with await p.locks.acquire("x"):
+            return resident()
+print((asyncio.run(main()) - before) / 1024)
+"""
+
+
+def footprint(wheel: Path) -> None:
+    """Prints it, with the promises."""
+    print(f"wheel      {wheel.stat().st_size / 1e6:6.2f} MB   promise <= 6 MB      {wheel.name}")
+    for module in ("posada", "posada._native"):
+        seconds = statistics.median(_ask(IMPORT.format(module=module)) for _ in range(9))
+        print(f"import     {seconds * 1000:6.2f} ms   promise <= 10 ms     {module}, beyond asyncio and the like")
+    if sys.platform == "linux":
+        print(f"memory     {_ask(MEMORY):6.2f} MB   promise <= 6 MB      resident after the first use, beyond asyncio")
+
+
+def _ask(program: str) -> float:
+    return float(subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout)
