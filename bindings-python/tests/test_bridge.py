@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import random
+import re
 import subprocess
 import sys
 import textwrap
@@ -14,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 import anyio
+import httpx
 import posada
 import pytest
 import uvloop
@@ -462,3 +464,61 @@ def test_a_port_knows_nobody_after_its_work() -> None:
     assert isinstance(_native.Port, type)
     with pytest.raises(TypeError):
         _native.Port()
+
+
+GUNICORN = """
+import os, posada
+
+p = posada.Posada.build(posada.Settings.build(redis_url=os.environ["REDIS_URL"]))  # before the fork, used after it
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await p.close()
+        await send({"type": "lifespan.shutdown.complete"})
+        return
+    user = scope["path"].strip("/")
+    await p.sessions.get_or_create(user, "web")
+    session = await p.sessions.append_turn(user, "user", str(os.getpid()))
+    body = f"{os.getpid()} {len(session.document['history'])}".encode()
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"connection", b"close")]})
+    await send({"type": "http.response.body", "body": body})
+"""
+
+
+def test_gunicorn_preloads_a_handle_for_four_workers(tmp_path: Any) -> None:
+    (tmp_path / "preloaded.py").write_text(GUNICORN)
+    options = ["--preload", "--workers", "4", "--worker-class", "asgi", "--bind", "127.0.0.1:0", "--log-level", "info"]
+    command = [sys.executable, "-W", "error::ResourceWarning", "-m", "gunicorn", *options, "preloaded:app"]
+    server = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    try:
+        assert server.stderr is not None
+        said = ""
+        while "Listening at: " not in said:
+            line = server.stderr.readline()
+            assert line, said
+            said += line
+        url = re.search(r"Listening at: (http://[0-9.:]+)", said)[1]
+
+        async def ask(http: httpx.AsyncClient, user: str) -> list[int]:
+            answer = await http.get(f"{url}/{user}")
+            assert answer.status_code == 200, answer.text
+            return [int(word) for word in answer.text.split()]
+
+        async def job() -> None:
+            users, workers = [unique("user") for _ in range(20)], set()
+            async with httpx.AsyncClient(timeout=30) as http:
+                while len(workers) < 4:
+                    answers = await asyncio.gather(*(ask(http, user) for user in users))
+                    workers.update(worker for worker, _ in answers)
+                    assert len({turns for _, turns in answers}) == 1, "every guest was heard as often"
+
+        run(job())
+    finally:
+        server.terminate()
+        _, rest = server.communicate(timeout=60)
+    assert server.returncode == 0, rest
+    assert "Traceback" not in rest
+    assert "Error" not in rest
