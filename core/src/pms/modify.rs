@@ -267,19 +267,19 @@ impl Desk {
             return Ok(());
         }
         let now = self.patience.persist(|| self.existing(record.id)).await?;
-        self.write_total(&now, plan.total).await
+        self.write_total(now, plan.total).await
     }
 
     /// Sets the price, and reads whether it is set: some systems fail after they did it.
-    async fn write_total(&self, record: &Record, total: Money) -> Result<()> {
+    async fn write_total(&self, mut now: Record, total: Money) -> Result<()> {
         let mut pauses = self.patience.pauses();
         loop {
-            match self.provider.set_total(record, total).await {
+            match self.provider.set_total(&now, total).await {
                 Ok(()) => {}
                 Err(error) if is_lost(&error) => {}
                 Err(error) => return Err(error),
             }
-            let now = self.patience.persist(|| self.existing(record.id)).await?;
+            now = self.patience.persist(|| self.existing(now.id)).await?;
             if now.total == total {
                 return Ok(());
             }
@@ -310,7 +310,7 @@ impl Desk {
         }
         let now = self.patience.persist(|| self.existing(record.id)).await?;
         if now.total != record.total {
-            self.write_total(&now, record.total).await?;
+            self.write_total(now.clone(), record.total).await?;
         }
         // The old place was free for a moment. Whoever came has it.
         if let Some(key) = &record.key

@@ -31,8 +31,12 @@ const NEEDED: [(&str, &str, &str); 15] = [
         "telling whose booking it is, and guests",
     ),
     ("order_histories", "POST", "cancelling"),
-    ("order_details", "GET", "the lines of a booking's account"),
-    ("order_invoices", "GET", "invoices"),
+    (
+        "order_details",
+        "GET",
+        "the lines of a booking's account, and lower prices",
+    ),
+    ("order_invoices", "GET", "invoices, and lower prices"),
     ("order_payments", "GET", "payments"),
 ];
 

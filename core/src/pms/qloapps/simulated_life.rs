@@ -104,12 +104,28 @@ async fn a_key_that_may_not_set_prices_changes_no_nights() {
 
 #[tokio::test]
 async fn a_shorter_stay_costs_less_although_the_shop_only_scales_up() {
-    let world = World::new().await;
-    let process = world.process();
-    let booking = book(&process, "shorter").await.unwrap();
-    let shorter = BookingChange::new().with_stay(Stay::parse("2027-03-11", "2027-03-12").unwrap());
-    let changed = process.modify(booking.id, &shorter).await.unwrap();
-    assert_eq!(changed.total.to_string(), "1300.00 USD");
+    let faults = [None].into_iter().chain(
+        [
+            SimulatedFault::LostBeforeWork,
+            SimulatedFault::LostAfterWork,
+            SimulatedFault::Warned,
+        ]
+        .map(Some),
+    );
+    for (fault, invoiced) in faults.flat_map(|fault| [(fault.clone(), false), (fault, true)]) {
+        let world = World::new().await;
+        let process = world.process();
+        let booking = book(&process, "shorter").await.unwrap();
+        if invoiced {
+            world.shop.makes_invoice(booking.id);
+        }
+        if let Some(fault) = &fault {
+            world.shop.script(SimulatedCall::Price, fault, 2);
+        }
+        let shorter = BookingChange::new().with_stay(Stay::parse("2027-03-11", "2027-03-12").unwrap());
+        let changed = process.modify(booking.id, &shorter).await.unwrap();
+        assert_eq!(changed.total.to_string(), "1300.00 USD", "{fault:?} {invoiced}");
+    }
 }
 
 #[tokio::test]

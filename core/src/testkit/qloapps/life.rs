@@ -32,8 +32,8 @@ impl Shop {
         Some(Value::Object(row.clone()))
     }
 
-    /// `PUT bookings/{id}` with the rooms as they are: only the price changes. Other rooms are refused here as in a
-    /// full house, because nothing but the price is asked for.
+    /// `PUT bookings/{id}` with the rooms as they are: only the price changes, of the rooms that are listed or of
+    /// everything. Other rooms are refused here as in a full house, because nothing but the price is asked for.
     pub(super) fn reprice(&mut self, path: &str, body: &str, now: DateTime<Utc>) -> Result<Value, Response> {
         let body: Value = serde_json::from_str(body).map_err(|_| dies())?;
         let booking = body.get("booking").ok_or_else(dies)?;
@@ -74,17 +74,62 @@ impl Shop {
             return Err(refuses("Requested room(s) not available"));
         }
         self.overwrite_customer(&associations["customer_detail"]);
+        let listed = asked
+            .iter()
+            .flat_map(|rooms| rooms["rooms"].as_array().cloned().unwrap_or_default());
+        let listed: Vec<Value> = listed.collect();
+        for room in &listed {
+            self.set_price(id, &theirs, room);
+        }
         let total = &associations["price_details"]["total_price_with_tax"];
         let total: Decimal = total.to_string().parse().unwrap_or_default();
         if total >= Decimal::ONE {
             self.set_total(id, &theirs, total);
         }
+        if listed.iter().any(|room| !room["total_tax"].is_number()) {
+            return Err(errors(
+                500,
+                3,
+                "[PHP Warning #2] Undefined array key \"total_tax\"",
+            ));
+        }
         self.orders.get_mut(&id).unwrap()["date_upd"] = json!(local(now));
         Ok(json!({"booking": {"id": id, "id_property": 1, "currency": "USD", "id_language": 1}}))
     }
 
-    /// A higher price scales the rooms up, a lower one is a discount.
+    /// A room of its own price. What is meant for each night is wrong for all but two.
+    fn set_price(&mut self, order: u64, rows: &[u64], room: &Value) {
+        let is_it = |row: &&u64| self.rows[*row]["id_room"].as_u64() == room["id_room"].as_u64();
+        let (Some(row), Ok(unit)) = (
+            rows.iter().find(is_it),
+            room["unit_price_without_tax"].to_string().parse::<Decimal>(),
+        ) else {
+            return;
+        };
+        let row = self.rows.get_mut(row).unwrap();
+        let nights = Decimal::from(stay_of(row).nights());
+        let net = unit * nights / (nights - Decimal::ONE).max(Decimal::ONE);
+        let rate = decimal(&row["total_price_tax_incl"]) / decimal(&row["total_price_tax_excl"]);
+        row["total_price_tax_excl"] = json!(amount(cents(net)));
+        row["total_price_tax_incl"] = json!(amount(cents(net * rate)));
+        let sum = |name: &str| -> Decimal { rows.iter().map(|row| decimal(&self.rows[row][name])).sum() };
+        let (net, gross) = (sum("total_price_tax_excl"), sum("total_price_tax_incl"));
+        let order = self.orders.get_mut(&order).unwrap();
+        order["total_paid_tax_excl"] = json!(amount(net));
+        for name in ["total_paid_tax_incl", "total_paid"] {
+            order[name] = json!(amount(gross));
+        }
+    }
+
+    /// A higher price scales the rooms up. A lower one is a discount on the invoice, and without one it is ignored.
     fn set_total(&mut self, id: u64, rows: &[u64], total: Decimal) {
+        let has_invoice = self
+            .invoices
+            .iter()
+            .any(|invoice| invoice["id_order"] == json!(id));
+        if total < decimal(&self.orders[&id]["total_paid_tax_incl"]) && !has_invoice {
+            return;
+        }
         let sum = |shop: &Self, name: &str| -> Decimal {
             rows.iter().map(|row| decimal(&shop.rows[row][name])).sum()
         };
