@@ -189,7 +189,12 @@ reading!(Snapshot {
 reading!(Flags {
     #[new]
     fn new(handle: &Handle) -> PyResult<Self> {
-        Ok(Self(handle.keep(|posada| posada.flags().clone())?))
+        let flags = handle.keep(|posada| posada.flags().clone())?;
+        // Python evaluates outside of the runtime, where following could not begin.
+        let inside = flags.home().handle()?.enter();
+        let _ = flags.get()?.snapshot();
+        drop(inside);
+        Ok(Self(flags))
     }
 
     /// (ready, stale, age, lost)

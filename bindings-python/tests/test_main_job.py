@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 from decimal import Decimal
 
 import posada
 import pytest
-from support import Open, number, run, unique
+from support import Open, number, run, server_settings, unique
 
 GUEST = posada.Guest("Ana", "Pérez", "ana@example.com", "+5491187654321")
 
@@ -160,5 +161,19 @@ def test_a_hold_is_extended_by_what_the_settings_say() -> None:
             with pytest.raises(posada.PosadaError) as refused:
                 await hold.extend()
             assert refused.value.code == "locks.max_extensions"
+
+    run(job())
+
+
+def test_a_handle_that_was_only_built_follows_its_flags() -> None:
+    """Nothing of it was awaited, and it asks Redis nevertheless."""
+
+    async def job() -> None:
+        flag = unique("flag")
+        async with posada.Posada.connect(server_settings()) as p, posada.Posada.build(server_settings()) as other:
+            await p.flags.set(flag, True)
+            while not other.flags.is_enabled(flag):
+                await asyncio.sleep(0.01)
+            assert other.flags.status().ready
 
     run(job())
