@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import threading
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import httpx
 import posada
@@ -41,12 +43,8 @@ def number() -> str:
 
 def server_settings(**options: Any) -> posada.Settings:
     """The servers that were started for the tests."""
-    return posada.Settings.build(
-        postgres_url=os.environ["DATABASE_URL"],
-        redis_url=os.environ["REDIS_URL"],
-        secret_key="the key of the tests, long enough for HS256",
-        **options,
-    )
+    servers = {"postgres_url": os.environ["DATABASE_URL"], "redis_url": os.environ["REDIS_URL"]}
+    return posada.Settings.build(**{**servers, "secret_key": "the key of the tests, long enough for HS256", **options})
 
 
 Open = Callable[[], Any]
@@ -68,3 +66,63 @@ async def in_process(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app") as client,
     ):
         yield client
+
+
+class Gate:
+    """A way to a server that can be shut: connections break, and new ones end at once, until it is opened again."""
+
+    def __init__(self, variable: str) -> None:
+        self._server = urlsplit(os.environ[variable])
+        self._is_open = True
+        self._ways: set[asyncio.StreamWriter] = set()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+
+    def __enter__(self) -> Gate:
+        self._thread.start()
+        self._gate = self._do(asyncio.start_server(self._pass, "127.0.0.1", 0))
+        port = self._gate.sockets[0].getsockname()[1]
+        self.url = self._server._replace(netloc=f"127.0.0.1:{port}").geturl()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._gate.close()
+        self.shut()
+        self._do(self._gate.wait_closed())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def open(self) -> None:
+        self._is_open = True
+
+    def shut(self) -> None:
+        self._is_open = False
+        self._do(self._break())
+
+    def _do(self, work: Coroutine[Any, Any, Answer]) -> Answer:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
+
+    async def _break(self) -> None:
+        for way in self._ways:
+            way.transport.abort()
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not self._is_open:
+            writer.transport.abort()
+            return
+        beyond, onward = await asyncio.open_connection(self._server.hostname, self._server.port)
+        ways = {writer, onward}
+        self._ways |= ways
+        await asyncio.gather(_pump(reader, onward), _pump(beyond, writer))
+        self._ways -= ways
+
+
+async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    with suppress(ConnectionError):
+        while part := await source.read(65536):
+            sink.write(part)
+            await sink.drain()
+    sink.close()
+    with suppress(ConnectionError):
+        await sink.wait_closed()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,7 +27,13 @@ def test_no_code_is_left_out() -> None:
 
 
 @pytest.mark.parametrize("heading", BLOCKS)
-def test_the_code_runs(heading: str) -> None:
+def test_the_code_runs(heading: str, tmp_path: Path) -> None:
+    if "def test_" in BLOCKS[heading]:
+        (tmp_path / "test_readme.py").write_text(BLOCKS[heading])
+        command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", tmp_path]
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=tmp_path)
+        assert ran.returncode == 0, ran.stdout
+        return
     names: dict[str, Any] = {"__name__": "readme"}
     exec(compile(BLOCKS[heading], f"README.md, {heading}", "exec"), names)
     app = names.get("app")
