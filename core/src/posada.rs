@@ -482,11 +482,14 @@ impl Parts<'_> {
         let (clock, tasks) = (self.clock.clone(), self.tasks.clone());
         // What is in this process anyway needs no copy.
         let mut fresh = None;
+        let mut patience = Patience::default();
         let provider: Arc<dyn PmsProvider> = match (mock, self.settings.pms()) {
             (Some(mock), _) => Arc::new(mock),
             (None, PmsSettings::Mock) => Arc::new(MockPms::new(clock)?),
             (None, PmsSettings::QloApps(shop)) => {
                 fresh = Some(shop.limits.availability_fresh);
+                // A shop works on a lost request no longer than on one that somebody waits for.
+                patience.total = shop.limits.booking_timeout;
                 Arc::new(QloApps::new(shop, clock, tasks, answers.clone())?)
             }
         };
@@ -505,7 +508,7 @@ impl Parts<'_> {
             keys,
             self.clock.clone(),
             self.tasks.clone(),
-            Patience::default(),
+            patience,
             kept,
         ))
     }

@@ -12,9 +12,11 @@
 mod auth;
 mod auth_lost_answers;
 mod auth_matrix;
+mod booking_races;
 mod flags;
 mod lock_chaos;
 mod lock_clock;
+mod pms;
 mod postgres;
 mod redis;
 mod servers;

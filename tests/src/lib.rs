@@ -16,6 +16,7 @@
     reason = "this crate is test code about real processes: they run on real time, and failing loudly is its job"
 )]
 
+pub mod bookings;
 mod clock;
 mod cluster;
 mod pgbouncer;

@@ -57,7 +57,8 @@ impl Desk {
     /// What depends on the time (past dates, an expired hold, a changed price) is checked after the look for the
     /// key, so that a repeated request finds its booking for ever.
     pub(super) async fn book(&self, request: &BookingRequest, hold: Option<&HoldProof>) -> Result<Booked> {
-        // Where nothing can be remembered nothing is booked, and this says so sooner than the wait for a turn.
+        // Where nothing can be asked or remembered nothing is booked, and this says so sooner than the wait for a turn.
+        self.provider.is_asked()?;
         self.keys.read(self.provider.name(), request.key()).await?;
         let turn = self.gate.enter(request.hotel(), self.patience.turn).await?;
         let mut known = self.keys.read(self.provider.name(), request.key()).await?;

@@ -29,6 +29,14 @@ pub(crate) trait PmsProvider: Send + Sync {
     /// Which system this is, in at most 120 bytes; two systems have different names.
     fn name(&self) -> &str;
 
+    /// Whether questions are sent at all now. Asks nothing.
+    ///
+    /// # Errors
+    /// `pms.unavailable` while the system is left alone because it kept failing.
+    fn is_asked(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// What our key may not do, although we need it.
     async fn missing_permissions(&self) -> Result<Vec<MissingPermission>>;
 

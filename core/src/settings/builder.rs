@@ -93,7 +93,8 @@ setters! {
     pms_timeout: Duration => pms.timeout;
     /// Longest time of a question about free rooms and prices, 100 ms to 5 minutes. Default: 20 seconds.
     pms_availability_timeout: Duration => pms.availability_timeout;
-    /// Longest time of a request that changes something in the PMS, 100 ms to 5 minutes. Default: 60 seconds.
+    /// Longest time of a request that changes something in the PMS, and of looking for a booking whose answer was
+    /// lost; 100 ms to 5 minutes. Default: 60 seconds.
     pms_booking_timeout: Duration => pms.booking_timeout;
     /// Most requests at a time to the PMS, of each kind, 1 to 1000. Default: 32.
     pms_max_concurrent: u32 => pms.max_concurrent;

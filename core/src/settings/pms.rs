@@ -42,7 +42,8 @@ pub struct QloAppsSettings {
 pub struct PmsLimits {
     /// Longest time of a question about free rooms and prices (`POSADA_PMS_AVAILABILITY_TIMEOUT`).
     pub availability_timeout: Duration,
-    /// Longest time of a request that changes something (`POSADA_PMS_BOOKING_TIMEOUT`).
+    /// Longest time of a request that changes something, and of looking for a booking whose answer was lost
+    /// (`POSADA_PMS_BOOKING_TIMEOUT`).
     pub booking_timeout: Duration,
     /// Most requests at a time, each for questions about what is stored, availability and writes
     /// (`POSADA_PMS_MAX_CONCURRENT`).

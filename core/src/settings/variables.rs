@@ -217,7 +217,7 @@ table! {
         |b, name, text| { b.pms.timeout.set_by_variable(name, time(text)?); Ok(()) };
     "POSADA_PMS_AVAILABILITY_TIMEOUT", "Longest time of a question about free rooms and prices, in seconds.", "20",
         |b, name, text| { b.pms.availability_timeout.set_by_variable(name, time(text)?); Ok(()) };
-    "POSADA_PMS_BOOKING_TIMEOUT", "Longest time of a request that changes something in the PMS, in seconds.", "60",
+    "POSADA_PMS_BOOKING_TIMEOUT", "Longest time of a request that changes something in the PMS, and of looking for a booking whose answer was lost, in seconds.", "60",
         |b, name, text| { b.pms.booking_timeout.set_by_variable(name, time(text)?); Ok(()) };
     "POSADA_PMS_MAX_CONCURRENT", "Most requests at a time to the PMS, each for questions about what is stored, \
         availability and writes.", "32",

@@ -184,6 +184,10 @@ impl PmsProvider for QloApps {
         &self.name
     }
 
+    fn is_asked(&self) -> Result<()> {
+        self.wire.is_asked()
+    }
+
     async fn missing_permissions(&self) -> Result<Vec<MissingPermission>> {
         permissions::missing(&self.wire).await
     }

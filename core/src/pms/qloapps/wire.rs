@@ -79,6 +79,14 @@ impl Wire {
         })
     }
 
+    /// Whether lists are asked for now; nothing is sent.
+    ///
+    /// # Errors
+    /// `pms.unavailable` while the breaker is open.
+    pub(super) fn is_asked(&self) -> Result<()> {
+        self.guard.refusal(Class::Read).map_or(Ok(()), Err)
+    }
+
     /// Reads a list of objects; `root` is the list's name, which often is not that of the resource.
     ///
     /// # Errors

@@ -8,9 +8,14 @@
 //!
 //! The probe is leased: when it neither succeeds nor fails in time, or its caller goes away, the next caller probes.
 //! Nobody can keep the breaker half open for ever.
+//!
+//! Everybody else waits for the verdict of a probe. To refuse them would be quicker, and wrong: whoever asks two things
+//! at once would end the own probe with the refusal of the other question, and never find the server well again.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
 
 use crate::clock::SharedClock;
 use crate::metrics::PMS_CIRCUIT_BREAKER_STATE;
@@ -40,6 +45,8 @@ pub(super) struct Breaker {
     rule: Rule,
     clock: SharedClock,
     inner: Mutex<Inner>,
+    /// Told when a probe ends, however it does.
+    probes: watch::Sender<()>,
 }
 
 #[derive(Debug)]
@@ -67,7 +74,20 @@ impl Breaker {
                 state,
                 last_ticket: 0,
             }),
+            probes: watch::Sender::new(()),
         }
+    }
+
+    /// Waits for the verdict while somebody probes. Cancel-safe.
+    pub(super) async fn probed(&self) {
+        let mut ends = self.probes.subscribe();
+        while self.is_probed() && ends.changed().await.is_ok() {}
+    }
+
+    /// Whether somebody probes, within the lease.
+    pub(super) fn is_probed(&self) -> bool {
+        let now = self.clock.instant();
+        matches!(self.lock().state, State::Probing { until, .. } if until > now)
     }
 
     /// How long nobody may ask; `None` when somebody may.
@@ -124,6 +144,7 @@ impl Permit<'_> {
             (State::Closed { failures }, None) => *failures = 0,
             (State::Probing { ticket, .. }, Some(ours)) if *ticket == ours => {
                 inner.state = State::Closed { failures: 0 };
+                self.breaker.probes.send_replace(());
                 self.breaker.show(false);
                 tracing::info!(class = self.breaker.name, "the PMS answers again");
             }
@@ -148,7 +169,10 @@ impl Permit<'_> {
                     tracing::warn!(class = breaker.name, pause = ?breaker.rule.pause, "the PMS keeps failing");
                 }
             }
-            (State::Probing { ticket, .. }, Some(ours)) if *ticket == ours => inner.state = open,
+            (State::Probing { ticket, .. }, Some(ours)) if *ticket == ours => {
+                inner.state = open;
+                breaker.probes.send_replace(());
+            }
             _ => {}
         }
     }
@@ -161,6 +185,7 @@ impl Drop for Permit<'_> {
         let mut inner = self.breaker.lock();
         if matches!(inner.state, State::Probing { ticket, .. } if ticket == ours) {
             inner.state = State::Open { until: now };
+            self.breaker.probes.send_replace(());
         }
     }
 }

@@ -92,6 +92,19 @@ impl Guard {
         }
     }
 
+    /// Why nothing of this class would be sent now; `None` when it would.
+    pub(super) fn refusal(&self, class: Class) -> Option<Error> {
+        self.lane(class).breaker.closed_for().map(open)
+    }
+
+    fn lane(&self, class: Class) -> &Lane {
+        match class {
+            Class::Read => &self.read,
+            Class::Availability => &self.availability,
+            Class::Write => &self.write,
+        }
+    }
+
     /// Sends what `attempt` sends, under every rule. Cancel-safe as far as the attempt is.
     ///
     /// # Errors
@@ -103,11 +116,7 @@ impl Guard {
     where
         F: Future<Output = Attempt<T>> + Send,
     {
-        let lane = match class {
-            Class::Read => &self.read,
-            Class::Availability => &self.availability,
-            Class::Write => &self.write,
-        };
+        let lane = self.lane(class);
         let began = self.real.instant();
         let left = || {
             let spent = self.real.instant().saturating_duration_since(began);
@@ -161,8 +170,10 @@ impl Guard {
     where
         F: Future<Output = Attempt<T>> + Send,
     {
-        if let Some(closed_for) = lane.breaker.closed_for() {
-            return Err(open(closed_for));
+        if let Some(refusal) = self.refusal(class)
+            && !lane.breaker.is_probed()
+        {
+            return Err(refusal);
         }
         let slot = timeout(left(), lane.slots.acquire()).await;
         let Ok(Ok(_slot)) = slot else {
@@ -175,7 +186,17 @@ impl Guard {
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
         }
-        let permit = lane.breaker.enter().map_err(open)?;
+        let permit = loop {
+            if timeout(left(), lane.breaker.probed()).await.is_err() {
+                return Err(busy());
+            }
+            match lane.breaker.enter() {
+                Ok(permit) => break permit,
+                // Somebody else was faster, and its verdict counts.
+                Err(_) if lane.breaker.is_probed() => {}
+                Err(closed_for) => return Err(open(closed_for)),
+            }
+        };
         let Ok(attempt) = timeout(left(), attempt()).await else {
             permit.fail();
             return Err(too_late(class));
@@ -276,6 +297,49 @@ mod tests {
             7,
             "it recovers by itself"
         );
+    }
+
+    #[tokio::test]
+    async fn whoever_asks_two_things_at_once_finds_out_that_the_server_is_well_again() {
+        let (guard, clock) = guard();
+        for _ in 0..2 {
+            failing(&guard, Class::Availability, &AtomicU32::new(0)).await;
+        }
+        assert!(guard.refusal(Class::Availability).is_some());
+        clock.advance(Duration::from_secs(30));
+        let slowly = || async {
+            tokio::task::yield_now().await;
+            Attempt {
+                outcome: Ok(7),
+                answered: true,
+            }
+        };
+        let ask = || guard.run(Class::Availability, slowly);
+        assert_eq!(tokio::try_join!(ask(), ask()).unwrap(), (7, 7));
+    }
+
+    #[tokio::test]
+    async fn when_a_probe_fails_whoever_waited_for_it_asks_nothing() {
+        let (guard, clock) = guard();
+        let tries = AtomicU32::new(0);
+        for _ in 0..5 {
+            failing(&guard, Class::Write, &tries).await;
+        }
+        clock.advance(Duration::from_secs(30));
+        tries.store(0, Ordering::Relaxed);
+        let probe = || async {
+            tokio::task::yield_now().await;
+            tries.fetch_add(1, Ordering::Relaxed);
+            Attempt::<()> {
+                outcome: Err(Error::new(codes::PMS_UNAVAILABLE, "down")),
+                answered: false,
+            }
+        };
+        let ask = || guard.run(Class::Write, probe);
+        let (first, second) = tokio::join!(ask(), ask());
+        assert_eq!(first.unwrap_err().fact("breaker"), None);
+        assert_eq!(second.unwrap_err().fact("breaker"), Some("open"));
+        assert_eq!(tries.load(Ordering::Relaxed), 1);
     }
 
     #[tokio::test]

@@ -6,9 +6,10 @@ use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
+use super::OpenBooking;
 use super::http::Response;
 use super::service::{dies, errors, refuses};
-use super::shop::{NEVER, Shop, amount, cents, local};
+use super::shop::{CANCELLED, NEVER, Shop, amount, cents, local};
 use super::wish::NOT_IN_NAMES;
 use crate::Stay;
 
@@ -151,6 +152,25 @@ impl Shop {
         for name in ["total_paid_tax_incl", "total_paid"] {
             order[name] = json!(amount(total));
         }
+    }
+
+    pub(super) fn open_bookings(&self) -> Vec<OpenBooking> {
+        let is_open =
+            |(_, order): &(&u64, &serde_json::Map<String, Value>)| order["current_state"] != json!(CANCELLED);
+        let open = |(id, order): (&u64, &serde_json::Map<String, Value>)| OpenBooking {
+            id: *id,
+            source: order["source"].as_str().unwrap_or_default().to_owned(),
+            rooms: self
+                .live_rows_of(*id)
+                .map(|row| {
+                    self.rows[&row]["room_num"]
+                        .as_str()
+                        .unwrap_or_default()
+                        .to_owned()
+                })
+                .collect(),
+        };
+        self.orders.iter().filter(is_open).map(open).collect()
     }
 
     fn live_rows_of(&self, order: u64) -> impl Iterator<Item = u64> {

@@ -206,6 +206,11 @@ impl QloAppsSimulator {
         self.service.desk().shop.double_booked_nights()
     }
 
+    /// Every booking that is not cancelled.
+    pub fn open_bookings(&self) -> Vec<OpenBooking> {
+        self.service.desk().shop.open_bookings()
+    }
+
     /// How many rooms of the type are free.
     pub fn free(&self, room_type: RoomTypeId, stay: Stay) -> usize {
         self.service.desk().shop.free_rooms(room_type.get(), stay).len()
@@ -244,6 +249,18 @@ impl QloAppsSimulator {
     pub async fn website_books(&self, room_type: RoomTypeId, stay: Stay) -> crate::Result<u64> {
         booked_id(self.service.book(&website_wish(room_type, stay)).await)
     }
+}
+
+/// A booking that is not cancelled, as the shop has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OpenBooking {
+    /// Its number.
+    pub id: u64,
+    /// Who says that it made it.
+    pub source: String,
+    /// The numbers on the doors of its rooms; empty while it is being written, and after its rooms were lost.
+    pub rooms: Vec<String>,
 }
 
 /// A booking of the website that passed its check.

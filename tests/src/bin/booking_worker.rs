@@ -1,0 +1,73 @@
+//! One process that books, for the races of bookings.
+//!
+//! `booking_worker REDIS_URL`: each line of its input, `SHOP_URL CHECK_IN KEY SETTLE`, asks for the last general room in
+//! the two nights from CHECK_IN on, at once; SETTLE is `wait` or `detached`. Each answer is a line of its output:
+//! `KEY booked BOOKING` or `KEY refused CODE`. `forget SHOP_URL` ends what it has for that shop. It ends with its
+//! input, after everything was answered.
+
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a program of the tests, on real time, that may stop loudly"
+)]
+
+use std::collections::HashMap;
+use std::io::{BufRead, Write};
+
+use posada::{Posada, Settle};
+use posada_tests::bookings::{process, request};
+
+fn main() {
+    let redis = std::env::args().nth(1).unwrap_or_else(|| {
+        eprintln!("usage: booking_worker REDIS_URL");
+        std::process::exit(2);
+    });
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    let mut shops: HashMap<String, Posada> = HashMap::new();
+    let mut wishes = Vec::new();
+    for line in std::io::stdin().lock().lines() {
+        let line = line.unwrap();
+        let words: Vec<&str> = line.split(' ').collect();
+        match words.as_slice() {
+            ["forget", shop] => {
+                if let Some(posada) = shops.remove(*shop) {
+                    runtime.spawn(async move { posada.close().await });
+                }
+            }
+            [shop, check_in, key, settle] => {
+                let _inside = runtime.enter();
+                let posada = shops
+                    .entry((*shop).to_owned())
+                    .or_insert_with(|| process(shop, &redis));
+                let settle = if *settle == "wait" {
+                    Settle::Wait
+                } else {
+                    Settle::Detached
+                };
+                let request = request(key, check_in.parse().unwrap()).with_settle(settle);
+                wishes.push(runtime.spawn(book(posada.clone(), request)));
+            }
+            _ => panic!("not understood: {line}"),
+        }
+    }
+    runtime.block_on(futures_util::future::join_all(wishes));
+}
+
+async fn book(posada: Posada, request: posada::BookingRequest) {
+    let key = request.key().clone();
+    let line = match posada.pms().book(&request, None).await {
+        Ok(booking) => format!("{key} booked {}", booking.id),
+        Err(error) => format!("{key} refused {}", error.code()),
+    };
+    // The test may have gone away, and so shall we.
+    if writeln!(std::io::stdout().lock(), "{line}").is_err() {
+        std::process::exit(1);
+    }
+}

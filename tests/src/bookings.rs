@@ -1,0 +1,40 @@
+//! How the processes of the races of bookings book: they and the test must send the same.
+
+use std::time::Duration;
+
+use chrono::{Days, NaiveDate};
+use posada::settings::Secret;
+use posada::testkit::qloapps::QloAppsSimulator;
+use posada::{BookingRequest, Guest, HotelId, IdempotencyKey, Occupancy, Posada, RoomTypeId, Settings, Stay};
+
+/// A process that books in a simulated shop. It does not look for a lost booking as long as is usual.
+pub fn process(shop: &str, redis: &str) -> Posada {
+    let settings = Settings::builder()
+        .redis_url(redis)
+        .pms_qloapps(shop, Secret::new(QloAppsSimulator::KEY))
+        .pms_max_rate(10_000)
+        .pms_booking_timeout(Duration::from_secs(3))
+        .pms_availability_fresh(Duration::ZERO);
+    Posada::builder()
+        .settings(settings.build().unwrap())
+        .build()
+        .unwrap()
+}
+
+/// One general room for one adult.
+pub fn request(key: &str, check_in: NaiveDate) -> BookingRequest {
+    let guest = Guest::new("Ana", "Gómez", "ana@example.com", "5551234567").unwrap();
+    let (hotel, adult) = (HotelId::new(1).unwrap(), Occupancy::new(1, &[]).unwrap());
+    let key = IdempotencyKey::parse(key).unwrap();
+    BookingRequest::new(hotel, general(), nights(check_in), adult, guest, key)
+}
+
+/// The room type of the races.
+pub fn general() -> RoomTypeId {
+    RoomTypeId::new(1).unwrap()
+}
+
+/// The nights of the races.
+pub fn nights(check_in: NaiveDate) -> Stay {
+    Stay::new(check_in, check_in + Days::new(2)).unwrap()
+}
