@@ -39,6 +39,7 @@
 mod auth;
 mod backends;
 mod clock;
+mod correlation;
 pub mod error;
 mod flags;
 mod health;
@@ -66,6 +67,7 @@ pub use auth::{
 };
 pub use backends::postgres::migrations::Applied;
 pub use clock::{Clock, ManualClock, SharedClock, SystemClock};
+pub use correlation::Correlation;
 pub use error::{Code, Error, Kind, Result, Retry, codes};
 pub use flags::{
     Context, DEFAULT_FLAGS, Evaluation, FeatureFlags, Flag, FlagChange, FlagDefinition, FlagOptions,

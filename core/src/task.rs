@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use crate::correlation::Correlation;
 use crate::error::{Error, Result, codes};
 
 tokio::task_local! {
@@ -167,7 +168,12 @@ impl Tasks {
     {
         let runtime = Handle::try_current().ok().or_else(|| self.runtime.clone())?;
         #[allow(clippy::disallowed_methods, reason = "this is the one place that spawns")]
-        Some(runtime.spawn(self.tracker.track_future(IN_A_TASK.scope((), work))))
+        Some(
+            runtime.spawn(
+                self.tracker
+                    .track_future(IN_A_TASK.scope((), Correlation::carried(work))),
+            ),
+        )
     }
 }
 

@@ -90,7 +90,7 @@ pub(crate) use patience::Patience;
 pub(crate) use provider::PmsProvider;
 pub(crate) use qloapps::QloApps;
 #[cfg(any(test, feature = "testkit"))]
-pub use qloapps::anything::read_anything;
+pub use qloapps::anything::{read_anything, read_prices};
 pub(crate) use redis::RedisKeys;
 pub use request::{BookingRequest, HoldProof};
 pub use settle::{Collision, PmsEvent, PmsEvents, Settle};

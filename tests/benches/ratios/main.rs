@@ -18,6 +18,7 @@
 mod auth;
 mod contended;
 mod contest;
+mod pms;
 mod rows;
 
 fn main() {

@@ -26,6 +26,9 @@ pub(crate) async fn all(only: &str) {
     if wanted("auth") {
         crate::auth::rows().await;
     }
+    if wanted("pms") {
+        crate::pms::rows().await;
+    }
     let url = servers::redis().url();
     let posada = Posada::builder()
         .settings(Settings::builder().redis_url(url).build().unwrap())

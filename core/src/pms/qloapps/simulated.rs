@@ -347,6 +347,21 @@ async fn what_a_shop_can_answer_instead_has_its_own_error_and_remedy() {
 }
 
 #[tokio::test]
+async fn every_request_of_a_booking_carries_the_ids_of_whoever_asked() {
+    let world = World::new().await;
+    let ids = crate::Correlation::new("req-7f3a").unwrap();
+    let ids = ids.with_traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+    let ids = ids.unwrap();
+    let process = world.process();
+    ids.clone().scope(book(&process, "correlated")).await.unwrap();
+    let asked = world.shop.requests();
+    assert!(asked > 5, "the booking alone takes more");
+    assert_eq!(world.shop.requests_of(&ids), asked);
+    process.guest("ana@example.com").await.unwrap();
+    assert_eq!(world.shop.requests_of(&ids), asked, "others carry none");
+}
+
+#[tokio::test]
 async fn a_wrong_key_is_refused_and_never_shown() {
     let world = World::new().await;
     let settings = QloAppsSettings {

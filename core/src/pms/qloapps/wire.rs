@@ -12,6 +12,7 @@ use super::query::Query;
 use super::redact::Redactor;
 use crate::backends::tls;
 use crate::clock::SharedClock;
+use crate::correlation::Correlation;
 use crate::error::{Error, Result, codes};
 use crate::pms::resilience::{Attempt, Class, Guard};
 use crate::settings::{QloAppsSettings, Secret};
@@ -174,6 +175,14 @@ impl Wire {
             .client
             .request(call.method.clone(), url)
             .basic_auth(self.key.expose(), Some(""));
+        if let Some(ids) = Correlation::current() {
+            for name in ["X-Request-ID", "X-Correlation-ID"] {
+                request = request.header(name, ids.request_id());
+            }
+            if let Some(traceparent) = ids.traceparent() {
+                request = request.header("traceparent", traceparent);
+            }
+        }
         if let Some(body) = &call.body {
             request = request.body(body.clone());
         }

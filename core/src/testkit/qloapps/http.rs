@@ -17,6 +17,8 @@ pub(super) struct Request {
     /// Path and query, as sent.
     pub(super) target: String,
     pub(super) authorization: Option<String>,
+    /// Of which request of somebody else this is a part: both ids and the place in a trace.
+    pub(super) correlation: [Option<String>; 3],
     pub(super) body: String,
 }
 
@@ -111,7 +113,7 @@ async fn read(stream: &mut BufReader<TcpStream>) -> Option<Request> {
         .filter(|length| *length > 0)?;
     let mut words = line.split_whitespace();
     let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
-    let (mut length, mut authorization) = (0, None);
+    let (mut length, mut authorization, mut correlation) = (0, None, [None, None, None]);
     loop {
         let mut header = String::new();
         stream.read_line(&mut header).await.ok()?;
@@ -121,6 +123,9 @@ async fn read(stream: &mut BufReader<TcpStream>) -> Option<Request> {
         match name.to_ascii_lowercase().as_str() {
             "content-length" => length = value.trim().parse().ok()?,
             "authorization" => authorization = Some(value.trim().to_owned()),
+            "x-request-id" => correlation[0] = Some(value.trim().to_owned()),
+            "x-correlation-id" => correlation[1] = Some(value.trim().to_owned()),
+            "traceparent" => correlation[2] = Some(value.trim().to_owned()),
             _ => {}
         }
     }
@@ -130,6 +135,7 @@ async fn read(stream: &mut BufReader<TcpStream>) -> Option<Request> {
         method,
         target,
         authorization,
+        correlation,
         body: String::from_utf8(body).ok()?,
     })
 }

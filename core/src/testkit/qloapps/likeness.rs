@@ -307,6 +307,7 @@ async fn ask(question: &Question, recorded: &Recorded) -> Option<String> {
         method: question.method.clone(),
         target: question.target.clone(),
         authorization,
+        correlation: [None, None, None],
         body: question.body.clone(),
     };
     match service.answer(request).await {

@@ -26,7 +26,7 @@ use crate::{BookingId, RoomTypeId, Stay};
 use service::{Service, as_text, booked_id};
 use shop::Chosen;
 
-pub use crate::pms::read_anything;
+pub use crate::pms::{read_anything, read_prices};
 
 /// What becomes of a booking whose rooms were taken between its check and its write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -199,6 +199,17 @@ impl QloAppsSimulator {
     /// How many requests came.
     pub fn requests(&self) -> usize {
         self.service.desk().requests
+    }
+
+    /// How many requests came with exactly these ids.
+    pub fn requests_of(&self, ids: &crate::Correlation) -> usize {
+        let ids = (ids.request_id().to_owned(), ids.traceparent().map(str::to_owned));
+        self.service
+            .desk()
+            .correlated
+            .get(&ids)
+            .copied()
+            .unwrap_or_default()
     }
 
     /// How many room nights two guests have at this moment.

@@ -1,6 +1,6 @@
 //! The web service in front of the shop: keys, resources, bodies and answers, as they were recorded.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -55,6 +55,8 @@ pub(super) struct Desk {
     pub(super) script: VecDeque<(SimulatedCall, SimulatedFault)>,
     pub(super) requests: usize,
     pub(super) creates: usize,
+    /// How many requests came with these ids.
+    pub(super) correlated: HashMap<(String, Option<String>), usize>,
     /// The resources that the key may not see.
     pub(super) hidden: Vec<String>,
 }
@@ -82,6 +84,12 @@ impl Service {
         let fault = {
             let mut desk = self.desk();
             desk.requests += 1;
+            if let [Some(request), Some(correlation), traceparent] = &request.correlation
+                && request == correlation
+            {
+                let ids = (request.clone(), traceparent.clone());
+                *desk.correlated.entry(ids).or_default() += 1;
+            }
             let call = call_of(&request);
             let place = desk.script.iter().position(|(awaited, _)| *awaited == call);
             place
