@@ -1,6 +1,7 @@
 //! The promises on the memory store, and the failure table row by row.
 
 mod cases;
+mod counted;
 mod races;
 
 use std::sync::atomic::{AtomicBool, Ordering};
