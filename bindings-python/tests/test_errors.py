@@ -162,6 +162,24 @@ def test_too_few_replicas_are_an_error_and_leave_no_lock() -> None:
     run(job())
 
 
+def test_acting_for_another_hotel_needs_a_reason_and_a_superuser() -> None:
+    async def job() -> None:
+        async with posada.Posada.connect(server_settings()) as p:
+            await p.migrate()
+            name, password = unique("ana"), "el loro pinta mapas de cobre"
+            await p.auth.create_user(name, f"{name}@hotel.example", password, role="admin")
+            claims = await p.auth.verify((await p.auth.login(name, password)).access)
+            for wrong in ("", "x" * 201):
+                with pytest.raises(ValueError, match=r"^reason: expected 1 to 200 bytes"):
+                    p.auth.act_across_tenants(claims, "hotel-b", wrong)
+            with pytest.raises(TypeError, match="reason"):
+                p.auth.act_across_tenants(claims, "hotel-b", 7)  # type: ignore[arg-type]
+            with pytest.raises(posada.DeniedError, match=r"auth\.forbidden"):
+                p.auth.act_across_tenants(claims, "hotel-b", "support")
+
+    run(job())
+
+
 def test_a_closed_handle_says_so() -> None:
     async def job() -> None:
         p = posada.Posada.embedded()

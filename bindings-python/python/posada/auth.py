@@ -324,10 +324,10 @@ class Authenticator:
     def act_across_tenants(self, claims: Claims, tenant: Whose, reason: str) -> Claims:
         """Claims with which a superuser acts for another hotel. Raises an audit event with ``reason``.
 
-        The reason is a constant that says why the program does it; a process has at most 256 of them.
-        Raises ``auth.forbidden`` (403) for everybody else.
+        The reason is a constant of 1 to 200 bytes that says why the program does it; a process has at most 256 of
+        them. Raises ``ValueError`` for a reason that is none; ``auth.forbidden`` (403) for everybody else.
         """
-        return self._native.act_across_tenants(claims, tenant, reason)
+        return self._native.act_across_tenants(claims, tenant, text("reason", reason))
 
     def events(self) -> AuthEvents:
         """The audit events of this handle from now on."""

@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 use posada::{Authenticator, NewUser, Role, SignIn, SignInSession, TokenKind, TokenPair, User, codes};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::arguments::{Whose, id_of};
@@ -128,9 +129,9 @@ const MOST_REASONS: usize = 256;
 const LONGEST_REASON: usize = 200;
 
 /// Reasons are constants of the program, and the crate wants them to live for ever: each is kept once.
-fn constant(reason: &str) -> Result<&'static str, Refusal> {
+fn constant(reason: &str) -> PyResult<&'static str> {
     static REASONS: Mutex<Option<HashSet<&'static str>>> = Mutex::new(None);
-    let invalid = |message: &str| Refusal::invalid(codes::LOCKS_INVALID_REASON, "reason", message.to_owned());
+    let invalid = |message: &str| PyValueError::new_err(format!("reason: {message}"));
     let mut reasons = REASONS.lock().unwrap_or_else(PoisonError::into_inner);
     let reasons = reasons.get_or_insert_with(HashSet::new);
     if let Some(known) = reasons.get(reason) {
