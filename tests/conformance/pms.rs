@@ -7,8 +7,8 @@ use posada::settings::Secret;
 use posada::testkit::pms::Suite;
 use posada::testkit::qloapps::{QloAppsSimulator, SimulatedCall, SimulatedCollision, SimulatedFault};
 use posada::{
-    Booking, BookingRequest, BookingStatus, Created, Guest, HotelId, IdempotencyKey, Occupancy, Party,
-    Posada, Result, RoomTypeId, Settings, Stay, SystemClock, codes,
+    Booking, BookingRequest, BookingStatus, Created, Guest, HoldProof, HotelId, IdempotencyKey, Occupancy,
+    Party, Posada, Resource, Result, RoomTypeId, Settings, Stay, StayHold, SystemClock, TenantId, codes,
 };
 use posada_tests::{servers, unique};
 
@@ -153,4 +153,44 @@ async fn without_redis_nothing_is_booked() {
         .unwrap_err();
     assert!(error.code().starts_with("redis."), "{error}");
     assert_eq!(shop.creates(), 0);
+}
+
+#[tokio::test]
+async fn a_booking_with_a_hold_is_audited_with_the_fences_of_the_hold_and_of_the_hotels_turn() {
+    let (shop, database) = (shop().await, unique("held"));
+    let settings = Settings::builder()
+        .postgres_url(servers::postgres().create_database(&database))
+        .redis_url(servers::redis().url())
+        .pms_qloapps(shop.url(), Secret::new(QloAppsSimulator::KEY))
+        .build()
+        .unwrap();
+    let posada = Posada::connect(settings).await.unwrap();
+    posada.migrate().await.unwrap();
+    let tenant = TenantId::parse(&unique("hotel")).unwrap();
+    let nights = StayHold::new(Resource::room_type(general().get()), stay(30));
+    let nights = nights.tenant(&tenant).capacity(5).session_id("s-1");
+    let hold = posada.locks().hold_stay(&nights).await.unwrap();
+    let proof = HoldProof::from(&hold);
+    assert_eq!(proof.fence, hold.fence());
+    let request = request(&unique("held"), adult());
+    let booking = posada.pms().book(&request, Some(&proof)).await.unwrap();
+    assert_eq!(booking.status, BookingStatus::Confirmed);
+    hold.release().await.unwrap();
+    // A hold that was given back is over, but what it booked is found again.
+    let again = posada.pms().book(&request, Some(&proof)).await.unwrap();
+    assert_eq!(again.id, booking.id);
+    posada.close().await.unwrap();
+    let ask = |sql: &str| servers::postgres().execute_in(&database, sql);
+    let of_the_hold = format!(
+        "SELECT string_agg(event_type || ' ' || (details->>'fence'), ', ' ORDER BY id) FROM lock_audit
+         WHERE lock_key = '{}'",
+        hold.audit_key()
+    );
+    let fence = hold.fence();
+    assert_eq!(ask(&of_the_hold), format!("acquired {fence}, released {fence}"));
+    let turns = "FROM lock_audit WHERE lock_key LIKE 'pms:%:hotel:1'";
+    let events = ask(&format!("SELECT string_agg(event_type, ' ' ORDER BY id) {turns}"));
+    assert_eq!(events, "acquired released acquired released");
+    let fences = format!("SELECT count(DISTINCT details->>'fence'), count(details->>'fence') {turns}");
+    assert_eq!(ask(&fences), "2|4", "each turn has its own fence, at both ends");
 }
