@@ -1,7 +1,7 @@
 # `make` lists what there is to do.
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart quickstart-live test lint fmt doc bench servers wheel develop test-python
+.PHONY: help quickstart quickstart-live test lint fmt doc bench servers wheel develop test-python example-python
 SERVERS := cargo run -q -p posada-tests --bin servers --
 
 help: ## this list
@@ -41,6 +41,9 @@ develop: ## the Python package, quickly built, in a virtual environment under ta
 
 test-python: develop ## the tests of the Python package, on servers started for them
 	$(SERVERS) scripts/python-tests
+
+example-python: develop ## the example app in Python, in memory, on port 8002
+	cd examples/python && $(abspath $(shell scripts/python-env))/bin/python -m fastapi_app --port 8002
 
 servers: ## a shell with all servers running and their URLs in its environment
 	@scripts/install-packages

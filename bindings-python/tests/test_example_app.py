@@ -18,7 +18,7 @@ import pytest
 import uvicorn
 from fastapi_app import receptionist
 from fastapi_app.app import make_app
-from support import ROOT, listening, number, run, server_settings, unique
+from support import ROOT, Gate, in_process, listening, number, run, server_settings, unique
 
 PASSWORD = "el loro pinta mapas de cobre"
 SECRET = "the secret of the account"
@@ -170,6 +170,35 @@ def test_two_hundred_guests_at_once_lose_nothing(store: str, monkeypatch: pytest
         assert mock.double_booked_nights() == 0
 
     run(job())
+
+
+def test_a_message_during_an_outage_is_sent_again_and_kept_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """WhatsApp repeats whatever was not answered 200, so an outage costs time and nothing else."""
+    monkeypatch.delenv("ADMIN_PASSWORD", raising=False)
+    hotel, to, sender = unique("hotel"), number(), number()
+
+    async def job(gate: Gate) -> None:
+        app = make_app(lambda: posada.Posada.build(server_settings(redis_url=gate.url)))
+        async with in_process(app) as client:
+            p: posada.Posada = app.state.posada
+            await p.tenants.create(hotel, name="Hotel Test")
+            await p.tenants.add_identifier(hotel, f"+{to}", "whatsapp")
+            body = notification("wamid.outage", sender, to, "hello")
+            gate.shut()
+            refused = await client.post("/webhooks/whatsapp", json=body)
+            assert refused.status_code in {503, 504}, refused.text
+            assert int(refused.headers["retry-after"]) >= 1
+            assert (await client.get("/health/ready")).json()["redis"] == "error"
+            gate.open()
+            while (await client.post("/webhooks/whatsapp", json=body)).status_code != 200:
+                await asyncio.sleep(0.05)
+            assert (await client.post("/webhooks/whatsapp", json=body)).status_code == 200
+            session = await p.sessions.get(sender, hotel)
+            assert session is not None
+            assert [turn["id"] for turn in session.document["history"]] == ["wamid.outage", "wamid.outage:reply"]
+
+    with Gate("REDIS_URL") as gate:
+        run(job(gate))
 
 
 def test_the_test_of_the_setup_guide(store: str) -> None:
