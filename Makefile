@@ -40,6 +40,7 @@ develop: ## the Python package, quickly built, in a virtual environment under ta
 	@scripts/python-wheel
 
 test-python: develop ## the tests of the Python package, on servers started for them
+	cargo build -q -p posada-tests --bins
 	$(SERVERS) scripts/python-tests
 
 example-python: develop ## the example app in Python, in memory, on port 8002
