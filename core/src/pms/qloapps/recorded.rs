@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use proptest::prelude::*;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::answer::{Answer, Effect};
 use super::anything::{self, KEY};
@@ -257,6 +257,52 @@ fn no_single_wrong_byte_breaks_a_reader() {
             let mut wrong = body.to_vec();
             wrong[place] = BYTES[dice.index(BYTES.len())];
             anything::read(&recording.root, recording.effect(), recording.status, wrong);
+        }
+    }
+}
+
+/// The place in a tree that comes so many steps after its root, in the order in which it is written.
+fn place<'a>(tree: &'a mut Value, steps: &mut usize) -> Option<&'a mut Value> {
+    if *steps == 0 {
+        return Some(tree);
+    }
+    *steps -= 1;
+    match tree {
+        Value::Array(items) => items.iter_mut().find_map(|item| place(item, steps)),
+        Value::Object(members) => members.values_mut().find_map(|member| place(member, steps)),
+        _ => None,
+    }
+}
+
+fn size(tree: &Value) -> usize {
+    1 + match tree {
+        Value::Array(items) => items.iter().map(size).sum(),
+        Value::Object(members) => members.values().map(size).sum(),
+        _ => 0,
+    }
+}
+
+#[test]
+fn no_odd_value_breaks_a_reader() {
+    // Shorter, longer, earlier, later, larger and smaller than what belongs there, and of another kind.
+    let odd = json!([
+        null, true, "", "0", "-1", "ñandú €uro ñandú €uro", "2027-13-45 25:61:61", "0000-00-00", "9999-12-31",
+        "99999999999999999999999999999999999999.9", "1e400", -1, 0, u64::MAX, 1e300, [], {}, [[]], [{}], {"a": "b"}
+    ]);
+    let mut dice = Dice::new(2029);
+    for recording in all() {
+        let Some(body) = parse(recording.body.as_bytes()) else {
+            continue;
+        };
+        let size = size(&body);
+        for number in 0..size.min(SAMPLE) {
+            let steps = if size <= SAMPLE { number } else { dice.index(size) };
+            for odd in odd.as_array().unwrap() {
+                let mut wrong = body.clone();
+                *place(&mut wrong, &mut steps.clone()).unwrap() = odd.clone();
+                let wrong = wrong.to_string().into_bytes();
+                anything::read(&recording.root, recording.effect(), recording.status, wrong);
+            }
         }
     }
 }
