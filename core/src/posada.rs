@@ -475,28 +475,26 @@ impl Parts<'_> {
     }
 
     fn pms(&self, mock: Option<MockPms>, locks: &LockManager) -> Result<PmsClient> {
-        let answers: Arc<dyn AnswerStore> = match self.redis {
-            Some(redis) => Arc::new(RedisAnswers::new(redis.clone())),
-            None => Arc::new(MemoryAnswers::new(self.clock.clone())),
-        };
         let (clock, tasks) = (self.clock.clone(), self.tasks.clone());
-        // What is in this process anyway needs no copy.
-        let mut fresh = None;
         let mut patience = Patience::default();
+        // What is in this process anyway needs no copy.
+        let mut kept = None;
         let provider: Arc<dyn PmsProvider> = match (mock, self.settings.pms()) {
             (Some(mock), _) => Arc::new(mock),
             (None, PmsSettings::Mock) => Arc::new(MockPms::new(clock)?),
             (None, PmsSettings::QloApps(shop)) => {
-                fresh = Some(shop.limits.availability_fresh);
+                let answers: Arc<dyn AnswerStore> = match self.redis {
+                    Some(redis) => Arc::new(RedisAnswers::new(redis.clone())),
+                    None => Arc::new(MemoryAnswers::new(clock.clone())),
+                };
+                let system = QloApps::new(shop, clock.clone(), tasks.clone(), answers.clone())?;
+                let fresh = shop.limits.availability_fresh;
+                kept = Some(Shelf::new(answers, system.name(), fresh, clock, tasks));
                 // A shop works on a lost request no longer than on one that somebody waits for.
                 patience.total = shop.limits.booking_timeout;
-                Arc::new(QloApps::new(shop, clock, tasks, answers.clone())?)
+                Arc::new(system)
             }
         };
-        let kept = fresh.map(|fresh| {
-            let (clock, tasks) = (self.clock.clone(), self.tasks.clone());
-            Shelf::new(answers, provider.name(), fresh, clock, tasks)
-        });
         let gate = Arc::new(LockGate::new(locks.clone(), provider.name()));
         let keys: Arc<dyn KeyStore> = match self.redis {
             Some(redis) => Arc::new(RedisKeys::new(redis.clone())),

@@ -50,9 +50,7 @@ impl Tasks {
         T: Send + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
     {
-        if self.stopping.is_cancelled() && IN_A_TASK.try_get().is_err() {
-            return Err(closed());
-        }
+        self.ensure_admitted()?;
         let Some(handle) = self.spawn(work) else {
             return Err(Error::new(
                 codes::POSADA_INTERNAL,
@@ -77,9 +75,7 @@ impl Tasks {
         T: Send + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
     {
-        if self.stopping.is_cancelled() && IN_A_TASK.try_get().is_err() {
-            return Err(closed());
-        }
+        self.ensure_admitted()?;
         let mut unfinished = Unfinished {
             work: Some(Box::pin(IN_A_TASK.scope((), work))),
             tasks: self,
@@ -95,9 +91,7 @@ impl Tasks {
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,
     {
-        if self.stopping.is_cancelled() && IN_A_TASK.try_get().is_err() {
-            return Err(closed());
-        }
+        self.ensure_admitted()?;
         let runtime = Handle::try_current().ok().or_else(|| self.runtime.clone());
         let Some(runtime) = runtime else {
             return Err(Error::new(
@@ -143,6 +137,24 @@ impl Tasks {
     /// Waits so long, or until [`close`](Self::close) begins. Cancel-safe.
     pub(crate) async fn pause(&self, duration: Duration) {
         let _ = tokio::time::timeout(duration, self.stopping.cancelled()).await;
+    }
+
+    /// # Errors
+    /// `posada.closed` once [`close`](Self::close) has begun, except in a task of ours, which may still end well.
+    fn ensure_admitted(&self) -> Result<()> {
+        if IN_A_TASK.try_get().is_ok() {
+            return Ok(());
+        }
+        self.ensure_open()
+    }
+
+    /// # Errors
+    /// `posada.closed` once [`close`](Self::close) has begun.
+    pub(crate) fn ensure_open(&self) -> Result<()> {
+        if self.is_closed() {
+            return Err(closed());
+        }
+        Ok(())
     }
 
     /// Whether [`close`](Self::close) has begun.

@@ -63,11 +63,9 @@ impl Desk {
         let turn = self.gate.enter(request.hotel(), self.patience.turn).await?;
         let mut known = self.keys.read(self.provider.name(), request.key()).await?;
         if self.is_there(request.key(), &known).await? {
-            let booking = self.bounded(request, self.find_again(request, known)).await;
-            self.changed(request.hotel()).await;
-            let booking = booking?;
+            let again = Box::pin(self.bounded(request, self.find_again(request, known)));
             return Ok(Booked {
-                booking,
+                booking: self.changing(request.hotel(), again).await?,
                 made_in: None,
             });
         }
@@ -92,8 +90,8 @@ impl Desk {
             Err(error) => return Err(error),
         };
         let finish = self.finish(request, known, made, offer.total);
-        let booking = self.bounded(request, finish).await;
-        self.changed(request.hotel()).await;
+        let finish = Box::pin(self.bounded(request, finish));
+        let booking = self.changing(request.hotel(), finish).await;
         drop(turn);
         let made_in = self.clock.instant().saturating_duration_since(began);
         Ok(Booked {
@@ -102,11 +100,18 @@ impl Desk {
         })
     }
 
-    /// Notes that something changed in a hotel, so that no kept answer about free rooms counts as fresh.
-    pub(super) async fn changed(&self, hotel: HotelId) {
+    /// Does what changes something in a hotel, and notes that, so that no kept answer about free rooms counts as fresh:
+    /// also when it came to a bad end, because part of it may have been done.
+    pub(super) async fn changing<T>(
+        &self,
+        hotel: HotelId,
+        work: impl Future<Output = Result<T>> + Send,
+    ) -> Result<T> {
+        let outcome = work.await;
         if let Some(kept) = &self.kept {
             kept.cache.changed(&hotel.to_string()).await;
         }
+        outcome
     }
 
     /// Whether the system has a booking of this key. One that was sent a short while ago may still appear, so it is

@@ -15,7 +15,7 @@ use super::booking::Desk;
 use super::id::BookingId;
 use super::model::{Booking, Created};
 use crate::error::{Error, Result, codes};
-use crate::task::{self, Tasks};
+use crate::task::Tasks;
 
 /// About how many changes are asked for at once.
 const PAGE: usize = 100;
@@ -126,9 +126,7 @@ impl Changes {
     /// `pms.invalid_request` (field `cursor`) for a cursor of another system; `pms.unavailable` and `pms.timeout`
     /// when the system is down, and then the same call may be repeated.
     pub async fn next(&mut self) -> Result<Option<Change>> {
-        if self.tasks.is_closed() {
-            return Err(task::closed());
-        }
+        self.tasks.ensure_open()?;
         if self.read.is_empty() {
             self.advance();
             let page = self.desk.provider.changes(&self.cursor, PAGE).await?;

@@ -27,15 +27,13 @@ impl Desk {
             moved: Some((movement, self.clock.now())),
             ..RowChange::default()
         };
-        let mut moved = Ok(());
-        for row in record.rows.iter().filter(|row| row.state == from) {
-            moved = self.write_row(id, row.id, &change).await;
-            if moved.is_err() {
-                break;
+        let moving = async {
+            for row in record.rows.iter().filter(|row| row.state == from) {
+                self.write_row(id, row.id, &change).await?;
             }
-        }
-        self.changed(record.hotel).await;
-        moved?;
+            Ok(())
+        };
+        self.changing(record.hotel, moving).await?;
         drop(turn);
         self.answer_now(id).await
     }
@@ -48,12 +46,8 @@ impl Desk {
         }
         if record.status() != BookingStatus::Cancelled {
             // Cancelling twice is harmless, so a lost answer may be followed by another try.
-            let cancelled = self
-                .patience
-                .persist_while(is_lost, || self.provider.cancel(id))
-                .await;
-            self.changed(record.hotel).await;
-            cancelled?;
+            let cancelling = self.patience.persist_while(is_lost, || self.provider.cancel(id));
+            self.changing(record.hotel, cancelling).await?;
         }
         drop(turn);
         self.answer_now(id).await

@@ -67,7 +67,7 @@ use std::time::Duration;
 use crate::clock::SharedClock;
 use crate::error::{Error, Result, codes};
 use crate::stay::Stay;
-use crate::task::{self, Tasks};
+use crate::task::Tasks;
 use admission::House;
 use booking::Desk;
 pub(crate) use cache::{AnswerStore, MemoryAnswers, RedisAnswers};
@@ -204,18 +204,16 @@ impl PmsClient {
     ) -> Result<Availability> {
         let party = party.into();
         let house = House::read(self.provider()?, hotel).await?;
-        let admitted = house.admit(stay, &party, room_type)?;
         let Some(kept) = &self.0.desk.kept else {
-            let provider = self.provider()?;
-            let offers = provider.offers(hotel, stay, &party, room_type).await?;
             return Ok(Availability {
                 hotel,
                 stay,
-                offers: admitted.keep(offers),
+                offers: house.offers(stay, &party, room_type).await?,
                 age: Duration::ZERO,
                 potentially_stale: false,
             });
         };
+        let admitted = house.admit(stay, &party, room_type)?;
         let question = cache::question(stay, &party, room_type);
         let provider = self.provider()?.clone();
         let load = || async move {
@@ -319,9 +317,7 @@ impl PmsClient {
     }
 
     fn provider(&self) -> Result<&Arc<dyn PmsProvider>> {
-        if self.0.tasks.is_closed() {
-            return Err(task::closed());
-        }
+        self.0.tasks.ensure_open()?;
         Ok(&self.0.desk.provider)
     }
 }

@@ -85,9 +85,8 @@ impl Desk {
         if !turn.is_live() {
             return Err(super::gate::turn_timeout(hotel));
         }
-        let booking = self.carry_out(&record, &plan, &mut known).await;
-        self.changed(hotel).await;
-        let booking = booking?;
+        let carrying_out = Box::pin(self.carry_out(&record, &plan, &mut known));
+        let booking = self.changing(hotel, carrying_out).await?;
         drop(turn);
         let took = self.clock.instant().saturating_duration_since(began);
         let watched = record.key.clone().filter(|_| plan.movers().next().is_some());

@@ -6,6 +6,7 @@
 //! room, or follows the request's [`Collision`].
 
 use std::fmt;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -195,26 +196,18 @@ impl Desk {
 
     async fn second_look(&self, watched: &Watched, id: BookingId) -> Result<Booking> {
         // Looking needs no turn, and a system that does not answer must not close the hotel for everybody else.
-        if let Some(fine) = self.glance(id).await? {
+        if let ControlFlow::Break(fine) = self.glance(id).await? {
             return Ok(fine);
         }
         let turn = self.gate.enter(watched.hotel, self.patience.turn).await?;
         let mut known = self.keys.read(self.provider.name(), &watched.key).await?;
-        let record = self.patience.persist(|| self.provider.record(id)).await?;
-        let record = record.ok_or_else(|| Error::new(codes::PMS_UNKNOWN_BOOKING, "no such booking"))?;
-        if record.status() != BookingStatus::Confirmed {
-            // Cancelled or checked in meanwhile: the front desk has decided.
-            return answer(&record, Created::Created);
-        }
-        let Some(other) = self.stranger(&record).await? else {
-            return answer(&record, Created::Created);
+        let (record, other) = match self.glance(id).await? {
+            ControlFlow::Break(fine) => return Ok(fine),
+            ControlFlow::Continue(found) => found,
         };
         let key = watched.key.clone();
-        let secured = self
-            .secure(record.clone(), &watched.key, &mut known, Look::Second)
-            .await;
-        self.changed(watched.hotel).await;
-        let secured = secured?;
+        let securing = Box::pin(self.secure(record.clone(), &watched.key, &mut known, Look::Second));
+        let secured = self.changing(watched.hotel, securing).await?;
         drop(turn);
         match (secured, watched.collision) {
             (Some(record), _) => {
@@ -244,14 +237,17 @@ impl Desk {
         }
     }
 
-    /// The booking, when nothing has to be done about it.
-    async fn glance(&self, id: BookingId) -> Result<Option<Booking>> {
+    /// The booking, when nothing has to be done about it; otherwise it and whoever is in its room.
+    async fn glance(&self, id: BookingId) -> Result<ControlFlow<Booking, (Record, BookingId)>> {
         let record = self.patience.persist(|| self.provider.record(id)).await?;
         let record = record.ok_or_else(|| Error::new(codes::PMS_UNKNOWN_BOOKING, "no such booking"))?;
-        if record.status() == BookingStatus::Confirmed && self.stranger(&record).await?.is_some() {
-            return Ok(None);
+        // Cancelled or checked in meanwhile: the front desk has decided.
+        if record.status() == BookingStatus::Confirmed
+            && let Some(other) = self.stranger(&record).await?
+        {
+            return Ok(ControlFlow::Continue((record, other)));
         }
-        answer(&record, Created::Created).map(Some)
+        answer(&record, Created::Created).map(ControlFlow::Break)
     }
 
     /// Somebody in a room of the booking who must stay there.

@@ -63,7 +63,7 @@ use crate::TenantId;
 use crate::clock::SharedClock;
 use crate::error::Result;
 use crate::metrics::SESSION_ACTIVE_TOTAL;
-use crate::task::{self, Tasks};
+use crate::task::Tasks;
 use model::{Address, check_channel};
 use store::Replaced;
 use writing::Writer;
@@ -234,7 +234,7 @@ impl SessionManager {
     /// # Errors
     /// Only those of every call.
     pub async fn list(&self, tenant: Option<&TenantId>) -> Result<Vec<ActiveSession>> {
-        self.open()?;
+        self.tasks.ensure_open()?;
         self.store.list(tenant).await
     }
 
@@ -243,7 +243,7 @@ impl SessionManager {
     /// # Errors
     /// Only those of every call.
     pub async fn count(&self, tenant: Option<&TenantId>) -> Result<u64> {
-        self.open()?;
+        self.tasks.ensure_open()?;
         self.store.count(tenant).await
     }
 
@@ -253,7 +253,7 @@ impl SessionManager {
     /// # Errors
     /// Only those of every call.
     pub async fn measure(&self) -> Result<u64> {
-        self.open()?;
+        self.tasks.ensure_open()?;
         let tenants = self.store.tenants().await?.into_iter().map(Some).chain([None]);
         let counts: Vec<u64> = stream::iter(tenants)
             .map(|tenant| async move { self.store.count(tenant.as_ref()).await })
@@ -274,7 +274,7 @@ impl SessionManager {
     /// # Errors
     /// Only those of every call; after an error some may be left, and a repeat deletes those.
     pub async fn purge_tenant(&self, tenant: &TenantId) -> Result<u64> {
-        self.open()?;
+        self.tasks.ensure_open()?;
         let (store, tenant) = (self.store.clone(), tenant.clone());
         self.tasks
             .detach(async move { store.purge_tenant(&tenant).await })
@@ -295,15 +295,8 @@ impl SessionManager {
     }
 
     fn address(&self, user: &str, tenant: Option<&TenantId>) -> Result<Address> {
-        self.open()?;
+        self.tasks.ensure_open()?;
         Address::new(&*self.store, user, tenant)
-    }
-
-    fn open(&self) -> Result<()> {
-        if self.tasks.is_closed() {
-            return Err(task::closed());
-        }
-        Ok(())
     }
 
     fn ttl(&self) -> TimeDelta {

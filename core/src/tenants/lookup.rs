@@ -21,7 +21,7 @@ use super::{TenantId, snapshot};
 use crate::clock::SharedClock;
 use crate::error::{Error, Result, codes};
 use crate::rng;
-use crate::task::{self, Tasks};
+use crate::task::Tasks;
 
 /// Most identifiers that one statement looks up.
 const BATCH: usize = 500;
@@ -97,18 +97,9 @@ impl Inner {
         Some(resolution)
     }
 
-    /// # Errors
-    /// `posada.closed`.
-    pub(super) fn ensure_open(&self) -> Result<()> {
-        if self.tasks.is_closed() {
-            return Err(task::closed());
-        }
-        Ok(())
-    }
-
     /// Begins what runs beside the calls, once: the ear for changes, and the disk.
     pub(super) async fn start(self: &Arc<Self>) -> Result<()> {
-        self.ensure_open()?;
+        self.tasks.ensure_open()?;
         let start = || async {
             if let Some(snapshot) = &self.snapshot {
                 let wall = self.clock.now();

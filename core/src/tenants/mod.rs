@@ -169,7 +169,7 @@ impl TenantResolver {
     /// # Errors
     /// `postgres.*`; `posada.closed`.
     pub async fn list(&self) -> Result<Vec<Tenant>> {
-        self.0.ensure_open()?;
+        self.0.tasks.ensure_open()?;
         let tenants = self.0.store.list().await?;
         self.0.count_tenants(&tenants);
         Ok(tenants)

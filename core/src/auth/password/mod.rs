@@ -102,12 +102,7 @@ fn verify_now(password: &Password, hash: Option<&str>, scratch: &mut Scratch) ->
         let _same_work = stored::hash(&password.normal, scratch);
         return Verdict::Wrong;
     };
-    let right = stored.verify(&password.normal, scratch)
-        || password
-            .typed
-            .as_deref()
-            .is_some_and(|typed| stored.verify(typed, scratch));
-    if !right {
+    if !stored.is_of(password, scratch) {
         return Verdict::Wrong;
     }
     let is_cut = stored.is_bcrypt() && password.normal.len() > BCRYPT_READS;

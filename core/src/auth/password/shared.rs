@@ -15,12 +15,7 @@ pub fn password_matches(password: &str, hash: &str) -> bool {
     let (Ok(password), Some(stored)) = (Password::typed(password), Stored::read(hash)) else {
         return false;
     };
-    let mut scratch = Scratch::default();
-    stored.verify(&password.normal, &mut scratch)
-        || password
-            .typed
-            .as_deref()
-            .is_some_and(|typed| stored.verify(typed, &mut scratch))
+    stored.is_of(&password, &mut Scratch::default())
 }
 
 /// A hash that the app can verify too: bcrypt `$2b$12$`. Takes hundreds of milliseconds of the calling thread; no I/O.

@@ -8,6 +8,7 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
 
+use super::input::Password;
 use crate::rng;
 
 /// Memory of a new hash, in KiB; with two passes and one lane what OWASP asks for.
@@ -68,6 +69,15 @@ impl<'a> Stored<'a> {
             // bcrypt would take "" and NUL for the same; passlib never made a hash of a password with NUL.
             Self::Bcrypt(hash) => !password.contains('\0') && bcrypt::verify(password, hash).unwrap_or(false),
         }
+    }
+
+    /// Whether it is the hash of a password: in its normal form, or as an older program hashed what was typed.
+    pub(super) fn is_of(&self, password: &Password, scratch: &mut Scratch) -> bool {
+        self.verify(&password.normal, scratch)
+            || password
+                .typed
+                .as_deref()
+                .is_some_and(|typed| self.verify(typed, scratch))
     }
 
     /// Whether the hash is weaker than those that are made today.

@@ -32,7 +32,7 @@ use crate::clock::SharedClock;
 use crate::error::{Error, Result, Retry, codes};
 use crate::settings::Settings;
 use crate::stay::Stay;
-use crate::task::{self, Tasks};
+use crate::task::Tasks;
 use crate::tenants::TenantId;
 use crate::{metrics as names, rng};
 
@@ -136,9 +136,7 @@ impl Holds {
     /// Makes a hold, or finds the one that the same request made before; answers also whether it is new.
     async fn hold_or_find(&self, request: &StayHold) -> Result<(Hold, bool)> {
         request.check()?;
-        if self.0.tasks.is_closed() {
-            return Err(task::closed());
-        }
+        self.0.tasks.ensure_open()?;
         let wanted = Wanted::of(request);
         let asked = self.instant();
         let step = self.0.store.hold(wanted.wish(request, self)).await?;

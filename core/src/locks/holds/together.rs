@@ -7,7 +7,6 @@ use crate::error::{Error, Result, codes};
 use crate::locks::claim::SECOND_LOOK;
 use crate::locks::in_place;
 use crate::locks::model::Release;
-use crate::task;
 
 /// Most holds of one request; a script must not keep the server for long.
 const MOST: usize = 100;
@@ -23,9 +22,7 @@ pub(super) async fn hold_all(holds: &Holds, requests: &[StayHold]) -> Result<Vec
         ));
     }
     requests.iter().try_for_each(StayHold::check)?;
-    if holds.0.tasks.is_closed() {
-        return Err(task::closed());
-    }
+    holds.0.tasks.ensure_open()?;
     let mut sorted: Vec<_> = requests.iter().enumerate().collect();
     sorted.sort_by_key(|(_, request)| (&request.tenant, &request.resource, request.stay));
     let parts = sorted.iter().map(|(_, request)| Part {

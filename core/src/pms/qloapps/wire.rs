@@ -32,7 +32,6 @@ pub(super) struct Call<'a> {
     query: Query,
     body: Option<String>,
     class: Class,
-    effect: Effect,
     /// The name under which the answer holds what was asked for.
     root: &'a str,
 }
@@ -99,7 +98,6 @@ impl Wire {
             query,
             body: None,
             class: Class::Read,
-            effect: Effect::Read,
             root,
         })
         .await
@@ -116,7 +114,6 @@ impl Wire {
             query: Query::new(),
             body: Some(xml),
             class: Class::Availability,
-            effect: Effect::Read,
             root,
         })
         .await
@@ -145,7 +142,6 @@ impl Wire {
             query: Query::new(),
             body: Some(body),
             class: Class::Write,
-            effect: Effect::Write,
             root,
         })
         .await
@@ -157,14 +153,18 @@ impl Wire {
     }
 
     async fn attempt(&self, call: &Call<'_>) -> Attempt<Value> {
+        let effect = match call.class {
+            Class::Read | Class::Availability => Effect::Read,
+            Class::Write => Effect::Write,
+        };
         match self.exchange(call).await {
             Ok(answer) => Attempt {
-                answered: answer.is_from_the_shop(call.effect),
-                outcome: answer.read(call.root, call.effect, &self.redactor),
+                answered: answer.is_from_the_shop(effect),
+                outcome: answer.read(call.root, effect, &self.redactor),
             },
             Err(failure) => Attempt {
                 answered: matches!(failure, Failure::TooLarge),
-                outcome: Err(transport_failure(failure, call.effect)),
+                outcome: Err(transport_failure(failure, effect)),
             },
         }
     }

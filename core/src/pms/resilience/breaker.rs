@@ -103,14 +103,10 @@ impl Breaker {
 
     /// Lets a caller ask, or says how long nobody may.
     pub(super) fn enter(&self) -> Result<Permit<'_>, Duration> {
-        if let Some(left) = self.closed_for() {
-            return Err(left);
-        }
         let now = self.clock.instant();
         let mut inner = self.lock();
         let ticket = match inner.state {
             State::Closed { .. } => None,
-            // Somebody else was faster.
             State::Open { until } | State::Probing { until, .. } if until > now => return Err(until - now),
             State::Open { .. } | State::Probing { .. } => {
                 inner.last_ticket += 1;
