@@ -6,12 +6,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use futures_util::future::{join_all, try_join_all};
+use redis::{FromRedisValue, ParsingError, Value};
 
 use super::in_place;
 use super::model::{LockName, LockState, Release};
 use super::store::{
-    Attempt, Beat, Extension, Found, Grant, HandOver, Lease, LockKey, LockStore, Released, Renewal, Replicas,
-    Wake, Wakes,
+    Attempt, Beat, Extension, Found, Grant, HandOver, Lease, LockKey, LockStore, RETENTION, Released,
+    Renewal, Replicas, Wake, Wakes,
 };
 use crate::backends::redis::keys::{self, LockKeys};
 use crate::backends::redis::{Call, Event, Failure, Redis, Script, Subscription, script};
@@ -159,7 +160,7 @@ fn with_keys<'a>(call: Call<'a>, key: &LockKey) -> Call<'a> {
 #[async_trait]
 impl LockStore for RedisLocks {
     async fn acquire(&self, attempt: Attempt<'_>) -> Result<Found<Grant>> {
-        let answer: Vec<String> = self
+        let answer: Answer<Vec<String>> = self
             .call(&ACQUIRE, attempt.key)
             .arg(attempt.token)
             .arg(attempt.owner)
@@ -167,9 +168,13 @@ impl LockStore for RedisLocks {
             .arg(keys::wake_channel(attempt.process))
             .arg(u8::from(attempt.waits))
             .arg(u8::from(attempt.again))
+            .arg(millis(attempt.ttl + RETENTION))
             .read()
             .await?;
-        read_grant(&answer)
+        match answer {
+            Answer::Lease(lease) => found(Grant::Granted(read_lease(&lease)?), ""),
+            Answer::Parts(parts) => read_grant(&parts),
+        }
     }
 
     fn share_a_step(&self, keys: &[&LockKey]) -> bool {
@@ -239,12 +244,19 @@ impl LockStore for RedisLocks {
     }
 
     async fn release(&self, key: &LockKey, token: &str, process: &str) -> Result<Found<HandOver>> {
-        let (outcome, lease, expired, next): (String, String, String, String) = self
+        let answer: Answer<(String, String, String, String)> = self
             .call(&RELEASE, key)
             .arg(token)
             .arg(keys::wake_channel(process))
             .read()
             .await?;
+        let (outcome, lease, expired, next) = match answer {
+            Answer::Lease(lease) => {
+                let released = Released::Done(Release::Released, Some(read_lease(&lease)?));
+                return found(HandOver { released, next: None }, "");
+            }
+            Answer::Parts(parts) => parts,
+        };
         let released = match outcome.as_str() {
             "released" => Released::Done(Release::Released, Some(read_lease(&lease)?)),
             "left" => Released::Left,
@@ -319,6 +331,21 @@ impl LockStore for RedisLocks {
 
     fn listen(&self, process: &str) -> Box<dyn Wakes> {
         Box::new(RedisWakes(self.redis.subscribe(&keys::wake_channel(process))))
+    }
+}
+
+/// What a script answers: in the common case the lease alone.
+enum Answer<T> {
+    Lease(String),
+    Parts(T),
+}
+
+impl<T: FromRedisValue> FromRedisValue for Answer<T> {
+    fn from_redis_value(value: Value) -> std::result::Result<Self, ParsingError> {
+        match value {
+            Value::Array(_) => T::from_redis_value(value).map(Self::Parts),
+            lease => String::from_redis_value(lease).map(Self::Lease),
+        }
     }
 }
 

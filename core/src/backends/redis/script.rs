@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use redis::{Cmd, FromRedisValue, ToRedisArgs};
+use redis::{Arg, Cmd, FromRedisValue, ToRedisArgs};
 use sha1::{Digest, Sha1};
 
 use super::link::Request;
@@ -46,8 +46,9 @@ pub(crate) use script;
 pub(crate) struct Call<'a> {
     redis: &'a Redis,
     script: &'static Script,
-    keys: Vec<Vec<u8>>,
-    arguments: Vec<Vec<u8>>,
+    /// Not commands by themselves: a command keeps all its words in one piece of memory.
+    keys: Cmd,
+    arguments: Cmd,
 }
 
 impl<'a> Call<'a> {
@@ -55,8 +56,8 @@ impl<'a> Call<'a> {
         Self {
             redis,
             script,
-            keys: Vec::new(),
-            arguments: Vec::new(),
+            keys: Cmd::new(),
+            arguments: Cmd::new(),
         }
     }
 
@@ -105,7 +106,7 @@ impl<'a> Call<'a> {
 
     /// What says which server of a cluster it is for.
     pub(super) fn first_key(&self) -> &[u8] {
-        self.keys.first().map_or(&[], Vec::as_slice)
+        words(&self.keys).next().unwrap_or_default()
     }
 
     async fn run<T: FromRedisValue>(self, effect: Effect) -> Result<T, Failure> {
@@ -122,12 +123,21 @@ impl<'a> Call<'a> {
     }
 
     fn command(&self, verb: &str, body: &str) -> Cmd {
-        let mut command = redis::cmd(verb);
-        command
-            .arg(body)
-            .arg(self.keys.len())
-            .arg(&self.keys)
-            .arg(&self.arguments);
+        let (keys, arguments) = (words(&self.keys), words(&self.arguments));
+        let all = keys.clone().chain(arguments);
+        let bytes: usize = all.clone().map(<[u8]>::len).sum();
+        let mut command = Cmd::with_capacity(all.clone().count() + 3, verb.len() + body.len() + 8 + bytes);
+        command.arg(verb).arg(body).arg(keys.count());
+        for word in all {
+            command.arg(word);
+        }
         command
     }
+}
+
+fn words(command: &Cmd) -> impl Iterator<Item = &[u8]> + Clone {
+    command.args_iter().filter_map(|word| match word {
+        Arg::Simple(word) => Some(word),
+        _ => None,
+    })
 }

@@ -33,6 +33,8 @@ use crate::{metrics as names, rng};
 const CAPACITY: usize = 10_000;
 /// Rows of one statement.
 const BATCH: usize = 500;
+/// How long the writer lets events gather after the first: one statement for many, and no thread woken for each.
+const GATHER: Duration = Duration::from_millis(5);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// How long the writer waits, at close, for releases that are still under way.
@@ -144,7 +146,7 @@ impl Inner {
             }
             if !stopping.is_cancelled() {
                 tokio::select! {
-                    () = self.arrived.notified() => {}
+                    () = self.arrived.notified() => self.tasks.pause(GATHER).await,
                     () = stopping.cancelled() => {}
                 }
                 continue;
