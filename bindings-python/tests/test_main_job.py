@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import dataclasses
 import datetime as dt
+import pickle
+from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
 import posada
 import pytest
@@ -106,6 +111,95 @@ def test_a_user_signs_in_and_out(opened: Open) -> None:
             assert ended.value.code == "auth.session_ended"
             with pytest.raises(posada.UnauthenticatedError):
                 await p.auth.login(name, "another password altogether")
+
+    run(job())
+
+
+def test_a_guest_chooses_services_and_pays_what_the_quote_says() -> None:
+    async def job() -> None:
+        async with posada.Posada.embedded() as p:
+            stay = posada.Stay(dt.date(2027, 3, 10), dt.date(2027, 3, 12))
+            services = {service.name: service for service in await p.pms.services(1, 1)}
+            assert services["Room Maintenance Fees"].automatic
+            breakfast, dinner = services["Breakfast"], services["Dinner"]
+            assert (breakfast.per_night, breakfast.max_quantity, dinner.max_quantity) == (True, 1, 4)
+            chosen = [posada.ChosenService(breakfast.id), posada.ChosenService(dinner.id, 2)]
+            rooms = [posada.Occupancy(2), posada.Occupancy(1)]
+
+            plain = await p.pms.quote(1, 1, stay, party=rooms)
+            quote = await p.pms.quote(1, 1, stay, party=rooms, services=chosen)
+            items = {item.name: (item.quantity, item.total.amount) for item in quote.services}
+            assert items == {
+                "Breakfast": (1, breakfast.price.amount * 4),
+                "Dinner": (2, dinner.price.amount * 8),
+            }
+            assert quote.rooms_total == plain.total
+            assert quote.total.amount == plain.total.amount + sum(amount for _, amount in items.values())
+
+            wish: dict[str, Any] = {
+                "hotel": 1,
+                "room_type": 1,
+                "stay": stay,
+                "party": tuple(rooms),
+                "guest": GUEST,
+                "idempotency_key": "breakfast",
+            }
+            with pytest.raises(posada.InvalidError, match="quote"):
+                await p.pms.book(posada.BookingRequest(**wish, quote=quote))
+            request = posada.BookingRequest(**wish, services=chosen, quote=quote)  # type: ignore[arg-type]
+            assert request.services == tuple(chosen)
+            booking = await p.pms.book(request)
+            assert booking.total == quote.total
+            assert booking.services == (
+                posada.BookedService(breakfast.id, "Breakfast", 2),
+                posada.BookedService(dinner.id, "Dinner", 4),
+            )
+            with pytest.raises(posada.ConflictError, match=r"pms\.key_reused"):
+                await p.pms.book(posada.BookingRequest(**wish))
+
+            for wrong in (99, services["Room Maintenance Fees"].id):
+                with pytest.raises(posada.InvalidError) as refused:
+                    await p.pms.quote(1, 1, stay, adults=2, services=[posada.ChosenService(wrong)])
+                assert refused.value.field == "services"
+            for quantity in (0, 5):
+                with pytest.raises(posada.InvalidError):
+                    await p.pms.quote(1, 1, stay, adults=2, services=[posada.ChosenService(dinner.id, quantity)])
+            with pytest.raises(TypeError, match="ChosenService"):
+                await p.pms.quote(1, 1, stay, adults=2, services=[9])  # type: ignore[list-item]
+
+    run(job())
+
+
+def test_a_quote_that_was_kept_elsewhere_is_as_good() -> None:
+    async def job() -> None:
+        async with posada.Posada.embedded() as p:
+            stay = posada.Stay(dt.date(2027, 3, 10), dt.date(2027, 3, 12))
+            services = (posada.ChosenService(7),)
+            quote = await p.pms.quote(1, 2, stay, adults=1, child_ages=[4], services=services)
+            request = posada.BookingRequest(
+                hotel=1,
+                room_type=2,
+                stay=stay,
+                adults=1,
+                child_ages=(4,),
+                guest=GUEST,
+                idempotency_key="kept",
+                services=services,
+                quote=quote,
+            )
+            ways: list[Callable[[Any], Any]] = [copy.copy, copy.deepcopy, lambda value: pickle.loads(pickle.dumps(value))]
+            for number, way in enumerate(ways):
+                again = way(quote)
+                assert again == quote
+                assert (again.services, again.rooms_total) == (quote.services, quote.rooms_total)
+                asked = dataclasses.replace(way(request), idempotency_key=f"kept-{number}", quote=again)
+                assert asked.quote == quote
+                assert (await p.pms.book(asked)).total == quote.total
+
+            longer = posada.Stay(stay.check_in, dt.date(2027, 3, 13))
+            forged = dataclasses.replace(request, idempotency_key="longer", stay=longer)
+            with pytest.raises(posada.InvalidError, match="quote"):
+                await p.pms.book(forged)
 
     run(job())
 

@@ -80,11 +80,12 @@ pub use locks::{
     LossCause, Release, Resource, StayHold,
 };
 pub use pms::{
-    Availability, BookedRoom, Booking, BookingChange, BookingId, BookingRequest, BookingStatus, Change,
-    ChangeCursor, Changes, Collision, Created, Currency, Folio, FolioLine, Guest, GuestId, GuestProfile,
-    HoldProof, Hotel, HotelId, IdempotencyKey, Invoice, MissingPermission, MockCollision, MockFault,
-    MockOperation, MockPms, Money, Occupancy, OccupancyLimits, Offer, Party, Payment, PmsClient, PmsEvent,
-    PmsEvents, Quote, RoomId, RoomType, RoomTypeId, Settle,
+    Availability, BookedRoom, BookedService, Booking, BookingChange, BookingId, BookingRequest,
+    BookingStatus, Change, ChangeCursor, Changes, ChosenService, Collision, Created, Currency, Folio,
+    FolioLine, Guest, GuestId, GuestProfile, HoldProof, Hotel, HotelId, IdempotencyKey, Invoice,
+    MissingPermission, MockCollision, MockFault, MockOperation, MockPms, Money, Occupancy, OccupancyLimits,
+    Offer, Party, Payment, PmsClient, PmsEvent, PmsEvents, Quote, QuotedService, RoomId, RoomType,
+    RoomTypeId, Service, ServiceId, Settle,
 };
 pub use posada::{Posada, PosadaBuilder};
 pub use prometheus::Prometheus;

@@ -14,7 +14,7 @@ from posada.errors import PosadaError
 from posada.flags import FlagReason, FlagSource
 from posada.limits import Strategy
 from posada.locks import AuditEvent, LossCause, Release
-from posada.pms import BookingChange, BookingRequest, BookingStatus, Created, Guest, Occupancy
+from posada.pms import BookingChange, BookingRequest, BookingStatus, ChosenService, Created, Guest, Occupancy
 from posada.settings import Environment
 from posada.stay import Stay
 from posada.tenants import Channel, TenantStatus
@@ -54,6 +54,9 @@ _Account: TypeAlias = tuple[str, str, str, str | None, str | None, Role, bool, b
 _SignedIn: TypeAlias = tuple[str, dt.datetime, dt.datetime, str | None, str | None]
 _HotelParts: TypeAlias = tuple[int, str, dt.time, dt.time, str, int | None]
 _RoomTypeParts: TypeAlias = tuple[int, int, str, _Amount, tuple[int, int, int], int, int | None]
+_ServiceParts: TypeAlias = tuple[int, str, _Amount, _Amount, bool, bool, int | None]
+_ItemParts: TypeAlias = tuple[int, str, int, _Amount]
+_QuoteParts: TypeAlias = tuple[int, int, _Nights, list[_Guests], _Amount, list[_ItemParts], dt.datetime]
 _OfferParts: TypeAlias = tuple[int, str, int, list[tuple[dt.date, _Amount]], _Amount, _Amount]
 _AvailabilityParts: TypeAlias = tuple[int, _Nights, list[_OfferParts], dt.timedelta, bool]
 _RoomParts: TypeAlias = tuple[str, int, _Nights, _Guests]
@@ -75,6 +78,7 @@ _BookingParts: TypeAlias = tuple[
     BookingStatus,
     list[_RoomParts],
     _Nights,
+    list[tuple[int, str, int]],
     _Amount,
     Created,
 ]
@@ -555,7 +559,10 @@ class Pms:
     def availability(
         self, hotel: int, stay: Stay, party: list[Occupancy], room_type: int | None = None
     ) -> Operation[_AvailabilityParts]: ...
-    def quote(self, hotel: int, room_type: int, stay: Stay, party: list[Occupancy]) -> Operation[Quoted]: ...
+    def services(self, hotel: int, room_type: int) -> Operation[list[_ServiceParts]]: ...
+    def quote(
+        self, hotel: int, room_type: int, stay: Stay, party: list[Occupancy], services: list[ChosenService]
+    ) -> Operation[Quoted]: ...
     def book(self, request: BookingRequest, hold: Hold | None = None) -> Operation[_BookingParts]: ...
     def booking(self, id: int) -> Operation[_BookingParts | None]: ...
     def find_booking(self, key: str) -> Operation[_BookingParts | None]: ...
@@ -579,7 +586,18 @@ class Feed:
 
 @final
 class Quoted:
-    def parts(self) -> tuple[int, int, _Nights, list[_Guests], _Amount, dt.datetime]: ...
+    def __new__(
+        cls,
+        hotel: int,
+        room_type: int,
+        stay: Stay,
+        party: list[Occupancy],
+        total: _Amount,
+        services: list[_ItemParts],
+        quoted_at: dt.datetime,
+    ) -> Quoted: ...
+    def parts(self) -> _QuoteParts: ...
+    def rooms_total(self) -> _Amount: ...
 
 @final
 class PmsWatch:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal, overload
@@ -117,6 +117,66 @@ class RoomType:
 
 
 @dataclass(frozen=True, slots=True)
+class Service:
+    """Something that a hotel sells with its rooms, or that every room has already."""
+
+    id: int
+    """Its number in the system."""
+    name: str
+    """Its name."""
+    price: Money
+    """The price of one of it for one room, with tax: for each night or for the whole stay, as ``per_night`` says."""
+    net_price: Money
+    """The same without tax."""
+    per_night: bool
+    """Whether it is paid for each night, and not once for the stay."""
+    automatic: bool
+    """Whether every room has it already, and every price of the room contains it: then it cannot be chosen."""
+    max_quantity: int | None
+    """How many of it a room may have; ``None`` without a limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenService:
+    """A service that a guest chose."""
+
+    service: int
+    """The service."""
+    quantity: int = 1
+    """How many of it each room shall have, 1 to 100; the hotel usually allows fewer."""
+
+    def __post_init__(self) -> None:
+        whole("service", self.service)
+        whole("quantity", self.quantity)
+
+
+@dataclass(frozen=True, slots=True)
+class QuotedService:
+    """A chosen service in a quote: an item of what the guest pays."""
+
+    service: int
+    """The service."""
+    name: str
+    """Its name."""
+    quantity: int
+    """How many of it each room has."""
+    total: Money
+    """What all of them cost, for all rooms and nights, with tax."""
+
+
+@dataclass(frozen=True, slots=True)
+class BookedService:
+    """A service of a booking."""
+
+    service: int
+    """The service."""
+    name: str
+    """Its name."""
+    quantity: int
+    """How many of it all rooms have together. What is paid for each night counts once."""
+
+
+@dataclass(frozen=True, slots=True)
 class Offer:
     """Rooms of one type that can be booked for a stay."""
 
@@ -165,7 +225,10 @@ class Availability(Sequence[Offer]):
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """A price that a guest can be told, and that a booking can carry. Made by ``quote`` only."""
+    """A price that a guest can be told, and that a booking can carry. Made by ``quote`` only.
+
+    It can be pickled and copied, and what comes back is as good for ``book``.
+    """
 
     hotel: int
     """The hotel."""
@@ -176,10 +239,20 @@ class Quote:
     party: tuple[Occupancy, ...]
     """The guests of each room."""
     total: Money
-    """The price with tax."""
+    """The price with tax and with all services, those of ``services`` among them."""
+    services: tuple[QuotedService, ...]
+    """The services that were chosen, each with its part of the total, in the order of their numbers."""
     quoted_at: dt.datetime
     """When it was said (UTC)."""
     _native: _native.Quoted = field(repr=False, compare=False)
+
+    @property
+    def rooms_total(self) -> Money:
+        """What the rooms alone cost, with tax and automatic services: ``total`` without the chosen services."""
+        return Money(*self._native.rooms_total())
+
+    def __reduce__(self) -> tuple[Callable[..., Quote], tuple[object, ...]]:
+        return _same_quote, self._native.parts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +297,8 @@ class BookingRequest:
     """The guests of each room."""
     remark: str | None = field(default=None, repr=False)
     """Words for the front desk, at most 1000 characters."""
+    services: tuple[ChosenService, ...] = ()
+    """What the guest has beside the rooms; every room gets each of them. Those of ``quote``, when there is one."""
     quote: Quote | None = None
     """The price that the guest was told: the booking is made at that price or not at all."""
     settle: Settle = "detached"
@@ -237,6 +312,7 @@ class BookingRequest:
         if not isinstance(self.guest, Guest):
             raise TypeError(f"guest: expected posada.Guest, not {type(self.guest).__name__}")
         object.__setattr__(self, "party", party_of(self.adults, self.child_ages, self.party))
+        object.__setattr__(self, "services", tuple(checked_services(self.services)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,6 +439,8 @@ class Booking:
     """Its rooms."""
     stay: Stay
     """The nights."""
+    services: tuple[BookedService, ...]
+    """The services that were chosen for it."""
     total: Money
     """The price with tax."""
     created: Created
@@ -431,9 +509,23 @@ def checked_change(change: BookingChange) -> BookingChange:
 
 
 def make_quote(quoted: _native.Quoted) -> Quote:
-    hotel, room_type, nights, rooms, total, at = quoted.parts()
+    hotel, room_type, nights, rooms, total, items, at = quoted.parts()
     party = tuple(make_occupancy(each) for each in rooms)
-    return Quote(hotel, room_type, Stay(*nights), party, Money(*total), at, quoted)
+    services = tuple(QuotedService(service, name, count, Money(*price)) for service, name, count, price in items)
+    return Quote(hotel, room_type, Stay(*nights), party, Money(*total), services, at, quoted)
+
+
+def _same_quote(
+    hotel: int,
+    room_type: int,
+    nights: _native._Nights,
+    rooms: list[_native._Guests],
+    total: _native._Amount,
+    items: list[_native._ItemParts],
+    at: dt.datetime,
+) -> Quote:
+    party = [make_occupancy(each) for each in rooms]
+    return make_quote(_native.Quoted(hotel, room_type, Stay(*nights), party, total, items, at))
 
 
 def make_folio(parts: _native._FolioParts) -> Folio:
@@ -446,6 +538,19 @@ def make_folio(parts: _native._FolioParts) -> Folio:
         Money(*total),
         Money(*paid),
     )
+
+
+def checked_services(services: Iterable[ChosenService]) -> list[ChosenService]:
+    chosen = list(services)
+    for each in chosen:
+        if not isinstance(each, ChosenService):
+            raise TypeError(f"services: expected posada.ChosenService, not {type(each).__name__}")
+    return chosen
+
+
+def make_service(parts: _native._ServiceParts) -> Service:
+    number, name, price, net, per_night, automatic, most = parts
+    return Service(number, name, Money(*price), Money(*net), per_night, automatic, most)
 
 
 def checked_nights(stay: Stay) -> Stay:
@@ -471,9 +576,10 @@ def make_offer(parts: _native._OfferParts) -> Offer:
 
 
 def make_booking(parts: _native._BookingParts) -> Booking:
-    number, reference, key, hotel, guest, status, rooms, stay, total, created = parts
+    number, reference, key, hotel, guest, status, rooms, stay, services, total, created = parts
     booked = tuple(
         BookedRoom(door, room_type, Stay(*nights), make_occupancy(guests)) for door, room_type, nights, guests in rooms
     )
     profile = None if guest is None else GuestProfile(*guest)
-    return Booking(number, reference, key, hotel, profile, status, booked, Stay(*stay), Money(*total), created)
+    extras = tuple(BookedService(*each) for each in services)
+    return Booking(number, reference, key, hotel, profile, status, booked, Stay(*stay), extras, Money(*total), created)

@@ -12,11 +12,13 @@ from posada._native import Mock
 from posada._pms_values import (
     Availability,
     BookedRoom,
+    BookedService,
     Booking,
     BookingChange,
     BookingRequest,
     BookingStatus,
     Change,
+    ChosenService,
     Collision,
     Created,
     Folio,
@@ -33,15 +35,19 @@ from posada._pms_values import (
     Payment,
     PmsEvent,
     Quote,
+    QuotedService,
     RoomType,
+    Service,
     Settle,
     checked_change,
     checked_nights,
+    checked_services,
     make_booking,
     make_folio,
     make_offer,
     make_quote,
     make_room_type,
+    make_service,
     party_of,
 )
 from posada.locks import Hold
@@ -50,12 +56,14 @@ from posada.stay import Stay
 __all__ = [
     "Availability",
     "BookedRoom",
+    "BookedService",
     "Booking",
     "BookingChange",
     "BookingRequest",
     "BookingStatus",
     "Change",
     "Changes",
+    "ChosenService",
     "Collision",
     "Created",
     "Folio",
@@ -75,7 +83,9 @@ __all__ = [
     "PmsEvent",
     "PmsEvents",
     "Quote",
+    "QuotedService",
     "RoomType",
+    "Service",
     "Settle",
 ]
 
@@ -181,6 +191,15 @@ class PmsClient:
         """The room types of a hotel, with their limits. Raises ``pms.unknown_hotel``."""
         return [make_room_type(parts) for parts in await self._native.room_types(whole("hotel", hotel))]
 
+    async def services(self, hotel: int, room_type: int) -> list[Service]:
+        """What a guest can have beside a room of this type, and what every such room has already (``automatic``).
+
+        As old as the room types. Raises ``pms.unknown_hotel``, ``pms.unknown_room_type``; ``pms.not_permitted`` when
+        the key of the system may not see the taxes on services.
+        """
+        found = await self._native.services(whole("hotel", hotel), whole("room_type", room_type))
+        return [make_service(parts) for parts in found]
+
     async def availability(
         self,
         hotel: int,
@@ -212,11 +231,20 @@ class PmsClient:
         adults: int | None = None,
         child_ages: Sequence[int] = (),
         party: Sequence[Occupancy] = (),
+        services: Sequence[ChosenService] = (),
     ) -> Quote:
-        """The price of a stay, to be told to a guest and to be carried by the booking. Raises ``pms.sold_out``."""
+        """The price of a stay, to be told to a guest and to be carried by the booking. Cancel-safe read.
+
+        Every room gets each of the services, and they stand in the quote with their parts of the price: it is what
+        the guest really pays. A request that carries the quote names the same services.
+
+        Raises ``pms.sold_out``; ``pms.invalid_request`` (field ``services``) for a service that the room type does
+        not have, that is in its price anyway, or of which a room cannot have so many; and as ``availability``.
+        """
         guests = list(party_of(adults, child_ages, party))
+        chosen = checked_services(services)
         quoted = await self._native.quote(
-            whole("hotel", hotel), whole("room_type", room_type), checked_nights(stay), guests
+            whole("hotel", hotel), whole("room_type", room_type), checked_nights(stay), guests, chosen
         )
         return make_quote(quoted)
 

@@ -7,7 +7,7 @@ mod request;
 mod values;
 
 use chrono::NaiveDate;
-use posada::{BookingId, HotelId, IdempotencyKey, PmsClient, RoomTypeId};
+use posada::{BookingId, HotelId, IdempotencyKey, PmsClient, RoomTypeId, ServiceId};
 use pyo3::prelude::*;
 
 use crate::arguments::Nights;
@@ -19,9 +19,9 @@ pub(crate) use events::PmsWatch;
 pub(crate) use feed::Feed;
 use feed::Since;
 pub(crate) use mock::Mock;
-use request::{Person, Rooms, Wanted, Wish};
+use request::{Choice, Person, Rooms, Wanted, Wish, chosen};
 pub(crate) use values::Quoted;
-use values::{availability, booking, folio, guest, hotel, missing, room_type};
+use values::{availability, booking, folio, guest, hotel, missing, room_type, service};
 
 #[pyclass(frozen, module = "posada._native")]
 pub(crate) struct Pms(pub(crate) Kept<PmsClient>);
@@ -32,6 +32,10 @@ fn hotel_id(id: u64) -> Result<HotelId, Refusal> {
 
 fn room_type_id(id: u64) -> Result<RoomTypeId, Refusal> {
     Ok(RoomTypeId::new(id)?)
+}
+
+fn service_id(id: u64) -> Result<ServiceId, Refusal> {
+    Ok(ServiceId::new(id)?)
 }
 
 fn booking_id(id: u64) -> Result<BookingId, Refusal> {
@@ -70,6 +74,14 @@ impl Pms {
         })
     }
 
+    fn services(&self, py: Python<'_>, hotel: u64, room_type: u64) -> PyResult<Operation> {
+        let (hotel, room_type) = (hotel_id(hotel)?, room_type_id(room_type)?);
+        self.0.read(py, async move |pms: PmsClient| {
+            let services = pms.services(hotel, room_type).await?;
+            Ok(services.into_iter().map(service).collect::<Vec<_>>())
+        })
+    }
+
     #[pyo3(signature = (hotel, stay, party, room_type=None))]
     fn availability(
         &self,
@@ -94,10 +106,13 @@ impl Pms {
         room_type: u64,
         stay: Nights,
         party: Rooms,
+        services: Vec<Choice>,
     ) -> PyResult<Operation> {
         let (hotel, room_type, party) = (hotel_id(hotel)?, room_type_id(room_type)?, party.party()?);
+        let services = chosen(&services)?;
         self.0.read(py, async move |pms: PmsClient| {
-            Ok(Quoted(pms.quote(hotel, room_type, stay.0, party).await?))
+            let quote = pms.quote_with_services(hotel, room_type, stay.0, party, services);
+            Ok(Quoted(quote.await?))
         })
     }
 

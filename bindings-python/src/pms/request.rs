@@ -1,12 +1,13 @@
 //! `posada.BookingRequest`, read from the Python class of that name.
 
 use posada::{
-    BookingChange, BookingRequest, Collision, Guest, IdempotencyKey, Occupancy, Party, Settle, codes,
+    BookingChange, BookingRequest, ChosenService, Collision, Guest, IdempotencyKey, Occupancy, Party, Settle,
+    codes,
 };
 use pyo3::prelude::*;
 
 use super::values::Quoted;
-use super::{hotel_id, room_type_id};
+use super::{hotel_id, room_type_id, service_id};
 use crate::arguments::Nights;
 use crate::errors::Refusal;
 
@@ -66,6 +67,20 @@ impl Person {
     }
 }
 
+/// The attributes of `posada.ChosenService`.
+#[derive(FromPyObject)]
+pub(super) struct Choice {
+    service: u64,
+    quantity: u32,
+}
+
+pub(super) fn chosen(choices: &[Choice]) -> Result<Vec<ChosenService>, Refusal> {
+    let chosen = choices
+        .iter()
+        .map(|choice| Ok(ChosenService::new(service_id(choice.service)?, choice.quantity)?));
+    chosen.collect()
+}
+
 /// The attributes of `posada.BookingChange`.
 #[derive(FromPyObject)]
 pub(super) struct Wanted {
@@ -111,6 +126,7 @@ pub(super) struct Wish {
     guest: Person,
     idempotency_key: String,
     remark: Option<String>,
+    services: Vec<Choice>,
     quote: Option<Price>,
     settle: String,
     collision: String,
@@ -128,7 +144,8 @@ impl Wish {
             IdempotencyKey::parse(&self.idempotency_key)?,
         )
         .with_settle(settle(&self.settle)?)
-        .with_collision(collision(&self.collision)?);
+        .with_collision(collision(&self.collision)?)
+        .with_services(chosen(&self.services)?)?;
         if let Some(remark) = &self.remark {
             request = request.with_remark(remark)?;
         }

@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use posada::{
-    Availability, BookedRoom, Booking, Created, Folio, GuestProfile, Hotel, MissingPermission, Money,
-    Occupancy, Offer, Party, Quote, RoomType,
+    Availability, BookedRoom, BookedService, Booking, ChosenService, Created, Currency, Folio, GuestProfile,
+    Hotel, MissingPermission, Money, Occupancy, Offer, Party, Quote, QuotedService, RoomType, Service,
 };
 use pyo3::prelude::*;
 use rust_decimal::Decimal;
 
-use crate::arguments::dates;
+use super::request::Rooms;
+use super::{hotel_id, room_type_id, service_id};
+use crate::arguments::{Nights, dates};
+use crate::errors::Refusal;
 
 /// (amount, currency)
 pub(super) type Amount = (Decimal, String);
@@ -67,6 +70,28 @@ pub(super) fn room_type(room_type: RoomType) -> RoomTypeParts {
         room_type.min_nights,
         room_type.max_nights,
     )
+}
+
+/// (id, name, price, net_price, per_night, automatic, max_quantity)
+pub(super) type ServiceParts = (u64, String, Amount, Amount, bool, bool, Option<u32>);
+
+pub(super) fn service(service: Service) -> ServiceParts {
+    (
+        service.id.get(),
+        service.name,
+        amount(service.price),
+        amount(service.net_price),
+        service.per_night,
+        service.automatic,
+        service.max_quantity,
+    )
+}
+
+/// (service, name, quantity)
+pub(super) type BookedServiceParts = (u64, String, u32);
+
+fn booked(service: BookedService) -> BookedServiceParts {
+    (service.service.get(), service.name, service.quantity)
 }
 
 /// (room_type, name, available, per_night, net_total, total)
@@ -164,7 +189,7 @@ pub(super) fn folio(folio: Folio) -> FolioParts {
     )
 }
 
-/// (id, reference, key, hotel, guest, status, rooms, stay, total, created)
+/// (id, reference, key, hotel, guest, status, rooms, stay, services, total, created)
 pub(super) type BookingParts = (
     u64,
     String,
@@ -174,6 +199,7 @@ pub(super) type BookingParts = (
     &'static str,
     Vec<RoomParts>,
     Dates,
+    Vec<BookedServiceParts>,
     Amount,
     &'static str,
 );
@@ -192,27 +218,82 @@ pub(super) fn booking(booking: Booking) -> BookingParts {
         booking.status.as_str(),
         booking.rooms.into_iter().map(room).collect(),
         dates(booking.stay),
+        booking.services.into_iter().map(booked).collect(),
         amount(booking.total),
         created,
     )
 }
 
-/// A price that was quoted. The crate makes them, so that nobody can make up one.
+/// (service, name, quantity, total)
+type ItemParts = (u64, String, u32, Amount);
+
+/// (hotel, room_type, stay, party, total, services, quoted_at)
+type QuoteParts = (
+    u64,
+    u64,
+    Dates,
+    Vec<Guests>,
+    Amount,
+    Vec<ItemParts>,
+    DateTime<Utc>,
+);
+
+/// A price that was quoted. The crate makes them, or puts them together again.
 #[pyclass(frozen, module = "posada._native", from_py_object)]
 #[derive(Clone)]
 pub(crate) struct Quoted(pub(super) Quote);
 
 #[pymethods]
 impl Quoted {
-    /// (hotel, room_type, stay, party, total, quoted_at)
-    fn parts(&self) -> (u64, u64, Dates, Vec<Guests>, Amount, DateTime<Utc>) {
+    /// From what `parts` answered.
+    #[new]
+    fn new(
+        hotel: u64,
+        room_type: u64,
+        stay: Nights,
+        party: Rooms,
+        total: Amount,
+        services: Vec<ItemParts>,
+        quoted_at: DateTime<Utc>,
+    ) -> PyResult<Self> {
+        let items = services.into_iter().map(|(service, name, quantity, total)| {
+            let chosen = ChosenService::new(service_id(service)?, quantity)?;
+            Ok(QuotedService::new(chosen, &name, money(total)?))
+        });
+        let items = items.collect::<Result<_, Refusal>>()?;
+        let quote = Quote::new(
+            hotel_id(hotel)?,
+            room_type_id(room_type)?,
+            stay.0,
+            party.party()?,
+            money(total)?,
+            quoted_at,
+        );
+        Ok(Self(quote.with_services(items)))
+    }
+
+    fn parts(&self) -> QuoteParts {
+        let items = self.0.services.iter().map(|item| {
+            let (id, total) = (item.service.get(), amount(item.total));
+            (id, item.name.clone(), item.quantity, total)
+        });
         (
             self.0.hotel.get(),
             self.0.room_type.get(),
             dates(self.0.stay),
             rooms(&self.0.party),
             amount(self.0.total),
+            items.collect(),
             self.0.quoted_at,
         )
     }
+
+    /// The price of the rooms alone.
+    fn rooms_total(&self) -> PyResult<Amount> {
+        Ok(amount(self.0.rooms_total().map_err(Refusal::from)?))
+    }
+}
+
+fn money((amount, currency): Amount) -> Result<Money, Refusal> {
+    Ok(Money::new(amount, Currency::parse(&currency)?)?)
 }

@@ -8,6 +8,7 @@ use super::id::{HotelId, RoomTypeId};
 use super::model::{Hotel, Offer, RoomType};
 use super::occupancy::Party;
 use super::provider::PmsProvider;
+use super::service::{Choice, QuotedService, Service};
 use crate::error::{Error, Result, codes};
 use crate::stay::Stay;
 
@@ -101,6 +102,33 @@ impl House {
             .with("hotel", self.hotel.id)
             .with("room_type", room_type)
         })
+    }
+
+    /// What is sold with rooms of this type.
+    ///
+    /// # Errors
+    /// `pms.unknown_room_type`, or that of a failed read.
+    pub(super) async fn services(&self, room_type: RoomTypeId) -> Result<Vec<Service>> {
+        self.room_type(room_type)?;
+        self.provider.services(self.hotel.id, room_type).await
+    }
+
+    /// The chosen services with their prices. Without any, nothing is asked.
+    ///
+    /// # Errors
+    /// `pms.invalid_request` (field `services`), `pms.unknown_room_type`, or that of a failed read.
+    pub(super) async fn price_services(
+        &self,
+        choice: &Choice,
+        room_type: RoomTypeId,
+        stay: Stay,
+        rooms: u32,
+    ) -> Result<Vec<QuotedService>> {
+        if choice.as_slice().is_empty() {
+            return Ok(Vec::new());
+        }
+        let sold = self.services(room_type).await?;
+        choice.priced(&sold, rooms, stay.nights())
     }
 
     /// Whether a room of the type takes these guests.

@@ -21,6 +21,7 @@ use super::money::Money;
 use super::patience::Patience;
 use super::provider::{PmsProvider, Record, RowState};
 use super::request::{BookingRequest, HoldProof};
+use super::service::with_services;
 use super::settle::Herald;
 use super::store::{KeyRecord, KeyStore};
 use super::verify::Look;
@@ -72,7 +73,7 @@ impl Desk {
         if let Some(hold) = hold {
             hold.is_live(self.clock.now())?;
         }
-        let offer = self.price_now(request).await?;
+        let (offer, total) = self.price_now(request).await?;
         if let Some(hold) = hold {
             hold.is_live(self.clock.now())?;
         }
@@ -84,12 +85,12 @@ impl Desk {
             .write(self.provider.name(), request.key(), &known)
             .await?;
         let began = self.clock.instant();
-        let made = match self.provider.create(request, &offer).await {
+        let made = match self.provider.create(request, &offer, total).await {
             Ok(id) => Some(id),
             Err(error) if error.is(codes::PMS_OUTCOME_UNKNOWN) => None,
             Err(error) => return Err(error),
         };
-        let finish = self.finish(request, known, made, offer.total);
+        let finish = self.finish(request, known, made, total);
         let finish = Box::pin(self.bounded(request, finish));
         let booking = self.changing(request.hotel(), finish).await;
         drop(turn);
@@ -155,9 +156,13 @@ impl Desk {
         }
     }
 
-    /// The offer for the request now, if it can be booked.
-    async fn price_now(&self, request: &BookingRequest) -> Result<Offer> {
+    /// The offer for the request now, if it can be booked, and what it costs with the chosen services.
+    async fn price_now(&self, request: &BookingRequest) -> Result<(Offer, Money)> {
         let house = House::read(&self.provider, request.hotel()).await?;
+        let (choice, rooms) = (request.choice(), request.party().rooms());
+        let services = house
+            .price_services(choice, request.room_type(), request.stay(), rooms)
+            .await?;
         let offers = house
             .offers(request.stay(), request.party(), Some(request.room_type()))
             .await?;
@@ -165,8 +170,9 @@ impl Desk {
             .into_iter()
             .next()
             .ok_or_else(|| sold_out("not enough rooms are free"))?;
-        same_price(request, offer.total)?;
-        Ok(offer)
+        let total = with_services(offer.total, &services)?;
+        same_price(request, total)?;
+        Ok((offer, total))
     }
 
     /// Finishes a booking that this call made, or whose answer was lost.
@@ -213,14 +219,16 @@ impl Desk {
         created: Created,
     ) -> Result<Booking> {
         let refusal = match kept {
-            Some(kept) => match same_price(request, kept.total) {
-                Ok(()) => {
-                    known.report(kept.id);
-                    self.remember(request.key(), known).await;
-                    return answer(&kept, created);
+            Some(kept) => {
+                match same_price(request, kept.total).and_then(|()| same_services(request, &kept)) {
+                    Ok(()) => {
+                        known.report(kept.id);
+                        self.remember(request.key(), known).await;
+                        return answer(&kept, created);
+                    }
+                    Err(changed) => changed,
                 }
-                Err(changed) => changed,
-            },
+            }
             None => sold_out("the rooms were taken while they were being booked"),
         };
         self.give_back(record).await?;
@@ -320,6 +328,18 @@ fn same_price(request: &BookingRequest, current: Money) -> Result<()> {
         .with("current", current)),
         _ => Ok(()),
     }
+}
+
+/// A system that leaves out a service would charge its price for the rooms.
+fn same_services(request: &BookingRequest, record: &Record) -> Result<()> {
+    let (choice, rooms) = (request.choice(), request.party().rooms());
+    if choice.as_slice().is_empty() || choice.is(&record.services, rooms) {
+        return Ok(());
+    }
+    Err(Error::new(
+        codes::PMS_REJECTED,
+        "the system booked without the chosen services; the booking was cancelled, so book without them",
+    ))
 }
 
 /// A booking that ended must not come back because a message was delivered twice, and is no success either.

@@ -72,6 +72,8 @@ ids! {
     BookingId, "booking";
     /// A guest: in QloApps, the customer.
     GuestId, "guest";
+    /// A service that is sold with rooms.
+    ServiceId, "services";
 }
 
 /// The caller's name for one wish to book: the same key asks for the same booking, however often it is sent.

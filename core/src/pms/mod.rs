@@ -56,6 +56,7 @@ mod qloapps;
 mod redis;
 mod request;
 mod resilience;
+mod service;
 mod settle;
 mod store;
 mod verify;
@@ -77,7 +78,7 @@ pub use feed::{Change, ChangeCursor, Changes};
 pub use folio::{Folio, FolioLine, Invoice, Payment};
 pub(crate) use gate::{HotelGate, LockGate};
 pub use guest::{Guest, GuestProfile};
-pub use id::{BookingId, GuestId, HotelId, IdempotencyKey, RoomId, RoomTypeId};
+pub use id::{BookingId, GuestId, HotelId, IdempotencyKey, RoomId, RoomTypeId, ServiceId};
 pub(crate) use memory::MemoryKeys;
 pub use mock::{MockCollision, MockFault, MockOperation, MockPms};
 pub use model::{
@@ -93,6 +94,8 @@ pub(crate) use qloapps::QloApps;
 pub use qloapps::anything::{read_anything, read_prices};
 pub(crate) use redis::RedisKeys;
 pub use request::{BookingRequest, HoldProof};
+pub use service::{BookedService, ChosenService, QuotedService, Service};
+use service::{Choice, with_services};
 pub use settle::{Collision, PmsEvent, PmsEvents, Settle};
 use settle::{Herald, Watched};
 pub(crate) use store::KeyStore;
@@ -182,6 +185,18 @@ impl PmsClient {
         Ok(House::read(self.provider()?, hotel).await?.into_room_types())
     }
 
+    /// What a guest can have beside a room of this type, and what every such room has already: see
+    /// [`automatic`](Service::automatic). As old as the [room types](Self::room_types). Cancel-safe read.
+    ///
+    /// # Errors
+    /// `pms.unknown_hotel`, `pms.unknown_room_type`; `pms.not_permitted` when the key may not see the taxes on services.
+    pub async fn services(&self, hotel: HotelId, room_type: RoomTypeId) -> Result<Vec<Service>> {
+        House::read(self.provider()?, hotel)
+            .await?
+            .services(room_type)
+            .await
+    }
+
     /// What a party can book for a stay: of one room type, or of all. A party is one
     /// [`Occupancy`] or one for each of several rooms. Cancel-safe read.
     ///
@@ -232,8 +247,8 @@ impl PmsClient {
         })
     }
 
-    /// The price of a stay, to be told to a guest and to be carried by the booking. The system is asked every time.
-    /// Cancel-safe read.
+    /// The price of a stay without further services, to be told to a guest and to be carried by the booking. The
+    /// system is asked every time. Cancel-safe read.
     ///
     /// # Errors
     /// `pms.sold_out`, and those of [`availability`](Self::availability).
@@ -244,21 +259,34 @@ impl PmsClient {
         stay: Stay,
         party: impl Into<Party> + Send,
     ) -> Result<Quote> {
-        let party = party.into();
+        self.quote_with_services(hotel, room_type, stay, party, []).await
+    }
+
+    /// The price of a stay with chosen services, which stand in the quote with their parts of it: what the guest
+    /// really pays. Every room of the party gets each of the services. Cancel-safe read.
+    ///
+    /// # Errors
+    /// `pms.invalid_request` (field `services`) for a service that the room type does not have, that is in its price
+    /// anyway, that is named twice, or of which a room cannot have so many; and those of [`quote`](Self::quote).
+    pub async fn quote_with_services(
+        &self,
+        hotel: HotelId,
+        room_type: RoomTypeId,
+        stay: Stay,
+        party: impl Into<Party> + Send,
+        services: impl IntoIterator<Item = ChosenService> + Send,
+    ) -> Result<Quote> {
+        let (party, choice) = (party.into(), Choice::new(services)?);
         let house = House::read(self.provider()?, hotel).await?;
+        let rooms = party.rooms();
+        let services = house.price_services(&choice, room_type, stay, rooms).await?;
         let offers = house.offers(stay, &party, Some(room_type)).await?;
         let offer = offers.first().ok_or_else(|| {
             Error::new(codes::PMS_SOLD_OUT, "not enough rooms are free").with("room_type", room_type)
         })?;
+        let total = with_services(offer.total, &services)?;
         let quoted_at = self.0.desk.clock.now();
-        Ok(Quote {
-            hotel,
-            room_type,
-            stay,
-            party,
-            total: offer.total,
-            quoted_at,
-        })
+        Ok(Quote::new(hotel, room_type, stay, party, total, quoted_at).with_services(services))
     }
 
     /// Books, or finds the booking that an earlier call with the same key made. Detached; takes as long as the

@@ -9,6 +9,8 @@ use super::guest::GuestProfile;
 use super::id::{BookingId, HotelId, IdempotencyKey, RoomTypeId};
 use super::money::{Currency, Money};
 use super::occupancy::{Occupancy, OccupancyLimits, Party};
+use super::service::{BookedService, ChosenService, QuotedService};
+use crate::error::Result;
 use crate::stay::Stay;
 
 /// A hotel.
@@ -97,10 +99,60 @@ pub struct Quote {
     pub stay: Stay,
     /// The guests of each room.
     pub party: Party,
-    /// The price of the whole stay for all rooms, with tax and automatic services.
+    /// The price of the whole stay for all rooms, with tax, automatic services and those that were chosen.
     pub total: Money,
+    /// The services that were chosen, each with its part of the total; in the order of their ids.
+    pub services: Vec<QuotedService>,
     /// When it was quoted.
     pub quoted_at: DateTime<Utc>,
+}
+
+impl Quote {
+    /// A quote from its parts, for one that was kept somewhere and is made again. Nothing is asked: whether the price
+    /// still holds is found out when it is booked.
+    pub fn new(
+        hotel: HotelId,
+        room_type: RoomTypeId,
+        stay: Stay,
+        party: impl Into<Party>,
+        total: Money,
+        quoted_at: DateTime<Utc>,
+    ) -> Self {
+        Self {
+            hotel,
+            room_type,
+            stay,
+            party: party.into(),
+            total,
+            services: Vec::new(),
+            quoted_at,
+        }
+    }
+
+    /// Adds the items of chosen services; the total contains them already.
+    #[must_use]
+    pub fn with_services(mut self, services: Vec<QuotedService>) -> Self {
+        self.services = services;
+        self.services.sort_by_key(|item| item.service);
+        self
+    }
+
+    /// What the rooms alone cost, with tax and automatic services: the total without the chosen services.
+    ///
+    /// # Errors
+    /// `pms.invalid_request` for items in another currency, which no hotel quotes.
+    pub fn rooms_total(&self) -> Result<Money> {
+        let services = Money::sum(self.total.currency(), self.services.iter().map(|item| item.total))?;
+        self.total.minus(services)
+    }
+
+    /// The services that were chosen.
+    pub(crate) fn chosen(&self) -> Result<Vec<ChosenService>> {
+        let chosen = self.services.iter();
+        chosen
+            .map(|item| ChosenService::new(item.service, item.quantity))
+            .collect()
+    }
 }
 
 /// Something that the key of the property management system must be allowed to do, and is not.
@@ -196,6 +248,8 @@ pub struct Booking {
     pub rooms: Vec<BookedRoom>,
     /// From the first arrival to the last departure of its rooms.
     pub stay: Stay,
+    /// The services that were chosen for it, in the order of their ids.
+    pub services: Vec<BookedService>,
     /// What the guest pays, with tax.
     pub total: Money,
     /// Whether this call made it.

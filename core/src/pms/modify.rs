@@ -18,6 +18,7 @@ use super::money::Money;
 use super::occupancy::{Occupancy, Party};
 use super::patience::{is_lost, may_be_lost};
 use super::provider::{Record, Room, Row, RowChange, RowState};
+use super::service::{BookedService, Choice, ChosenService, QuotedService, with_services};
 use super::settle::Watched;
 use super::store::KeyRecord;
 use super::verify::Look;
@@ -31,8 +32,9 @@ struct Plan {
     room_type: RoomTypeId,
     stay: Stay,
     party: Party,
-    /// What the booking costs then.
+    /// What the booking costs then, and its services of that.
     total: Money,
+    services: Vec<QuotedService>,
 }
 
 impl Plan {
@@ -56,14 +58,16 @@ impl Desk {
     pub(super) async fn quote_change(&self, id: BookingId, change: &BookingChange) -> Result<Quote> {
         let record = self.existing(id).await?;
         let plan = self.plan(&record, change).await?;
-        Ok(Quote {
-            hotel: record.hotel,
-            room_type: plan.room_type,
-            stay: plan.stay,
-            party: plan.party,
-            total: plan.total,
-            quoted_at: self.clock.now(),
-        })
+        let now = self.clock.now();
+        let quote = Quote::new(
+            record.hotel,
+            plan.room_type,
+            plan.stay,
+            plan.party,
+            plan.total,
+            now,
+        );
+        Ok(quote.with_services(plan.services))
     }
 
     /// Makes the change; see [`PmsClient::modify`](crate::PmsClient::modify).
@@ -130,7 +134,9 @@ impl Desk {
             }
         }
         let party = Party::new(occupancies.clone())?;
-        let total = match new_stay {
+        let stay = new_stay.unwrap_or(first.stay);
+        let priced = self.priced_services(&house, record, first.room_type, stay, &party);
+        let (total, services) = match new_stay {
             Some(stay) => {
                 let uniform = |row: &&Row| row.room_type == first.room_type && row.stay == first.stay;
                 if !live.iter().all(uniform) {
@@ -144,16 +150,54 @@ impl Desk {
                     ));
                 }
                 house.admit_other_stay(first.room_type, stay, first.stay)?;
-                house.price(stay, &party, first.room_type).await?.total
+                let rooms = house.price(stay, &party, first.room_type).await?.total;
+                let services = priced.await?;
+                (with_services(rooms, &services)?, services)
             }
-            None => record.total,
+            // The price stays, whatever its items cost now.
+            None => (record.total, priced.await.unwrap_or_default()),
         };
         Ok(Plan {
             rows: self.new_places(record, change, &live, &occupancies).await?,
             room_type: first.room_type,
-            stay: new_stay.unwrap_or(first.stay),
+            stay,
             party,
             total,
+            services,
+        })
+    }
+
+    /// The services of a booking for these nights, at what they cost now.
+    ///
+    /// # Errors
+    /// `pms.wrong_state` for services that the hotel does not sell any more, or that not every room has.
+    async fn priced_services(
+        &self,
+        house: &House,
+        record: &Record,
+        room_type: RoomTypeId,
+        stay: Stay,
+        party: &Party,
+    ) -> Result<Vec<QuotedService>> {
+        let rooms = party.rooms();
+        let each = |booked: &BookedService| {
+            let quantity = booked.quantity.checked_div(rooms).unwrap_or(0);
+            if quantity.saturating_mul(rooms) != booked.quantity {
+                let message = "its rooms have different services; change it in the system itself";
+                return Err(wrong_state(record, message).with("service", booked.service));
+            }
+            ChosenService::new(booked.service, quantity)
+        };
+        let chosen: Vec<_> = record.services.iter().map(each).collect::<Result<_>>()?;
+        let choice = Choice::new(chosen)?;
+        let priced = house.price_services(&choice, room_type, stay, rooms).await;
+        priced.map_err(|cause| {
+            if !cause.is(codes::PMS_INVALID_REQUEST) {
+                return cause;
+            }
+            let message =
+                "it has a service that the hotel does not sell any more; change it in the system itself";
+            wrong_state(record, message).caused_by(cause)
         })
     }
 

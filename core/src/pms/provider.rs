@@ -20,6 +20,7 @@ use super::model::{BookedRoom, Booking, BookingStatus, Created, Hotel, MissingPe
 use super::money::Money;
 use super::occupancy::{Occupancy, Party};
 use super::request::BookingRequest;
+use super::service::{BookedService, Service};
 use crate::error::Result;
 use crate::stay::Stay;
 
@@ -46,6 +47,9 @@ pub(crate) trait PmsProvider: Send + Sync {
     /// The room types of a hotel; empty for an unknown hotel.
     async fn room_types(&self, hotel: HotelId) -> Result<Vec<RoomType>>;
 
+    /// What is sold with rooms of this type, in the order of the ids; empty for an unknown one.
+    async fn services(&self, hotel: HotelId, room_type: RoomTypeId) -> Result<Vec<Service>>;
+
     /// Today's date where the hotel stands.
     async fn today(&self, hotel: HotelId) -> Result<NaiveDate>;
 
@@ -59,12 +63,13 @@ pub(crate) trait PmsProvider: Send + Sync {
         room_type: Option<RoomTypeId>,
     ) -> Result<Vec<Offer>>;
 
-    /// Makes a booking at the total price of the offer, and marks it with the key of the request. The answer says
-    /// only that the system took it: rooms, price and state are read afterwards.
+    /// Makes a booking with the services of the request, and marks it with its key. `total` is what all of it costs:
+    /// the rooms as they were offered, and the services. The answer says only that the system took it: rooms,
+    /// services, price and state are read afterwards.
     ///
     /// # Errors
     /// `pms.sold_out` when the system refused; otherwise as every write.
-    async fn create(&self, request: &BookingRequest, offer: &Offer) -> Result<BookingId>;
+    async fn create(&self, request: &BookingRequest, offer: &Offer, total: Money) -> Result<BookingId>;
 
     /// Every booking that carries exactly this key, oldest first, half-made and cancelled ones among them.
     async fn find(&self, key: &IdempotencyKey) -> Result<Vec<Record>>;
@@ -85,7 +90,8 @@ pub(crate) trait PmsProvider: Send + Sync {
     /// `pms.wrong_state` when the system cannot do that with this row; otherwise as every write.
     async fn change_row(&self, booking: BookingId, row: u64, change: &RowChange) -> Result<()>;
 
-    /// Makes the booking cost this much in all, with tax, as its rows are now. Doing it twice is harmless.
+    /// Makes the booking cost this much in all, with tax, as its rows are now; its services stay. Doing it twice is
+    /// harmless.
     async fn set_total(&self, record: &Record, total: Money) -> Result<()>;
 
     /// Cancels a booking and frees its rooms. Cancelling twice is harmless.
@@ -193,6 +199,8 @@ pub(crate) struct Record {
     pub(crate) guest: Option<GuestProfile>,
     /// Its rows, smallest id first; never empty once `settled`.
     pub(crate) rows: Vec<Row>,
+    /// The chosen services, in the order of their ids; not those that are in the price of every room.
+    pub(crate) services: Vec<BookedService>,
     pub(crate) total: Money,
     /// When the system began to write it.
     pub(crate) made_at: DateTime<Utc>,
@@ -240,6 +248,8 @@ impl Record {
             Some("party")
         } else if !self.is_of(request.guest().email()) {
             Some("guest")
+        } else if !request.choice().is(&self.services, request.party().rooms()) {
+            Some("services")
         } else {
             None
         }
@@ -263,6 +273,7 @@ impl Record {
             status: self.status(),
             rooms: self.rows.iter().map(Row::booked_room).collect(),
             stay: Stay::new(arrival, departure).ok()?,
+            services: self.services.clone(),
             total: self.total,
             created,
         })

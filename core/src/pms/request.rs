@@ -11,6 +11,7 @@ use super::settle::{Collision, Settle};
 use crate::error::{Error, Result, codes};
 use crate::locks::Hold;
 use crate::pms::guest::Guest;
+use crate::pms::service::{Choice, ChosenService};
 use crate::stay::Stay;
 
 /// What is to be booked, for whom, and under which key. All parts were checked when they were made.
@@ -25,6 +26,7 @@ pub struct BookingRequest {
     guest: Guest,
     key: IdempotencyKey,
     remark: Option<String>,
+    services: Choice,
     quote: Option<Quote>,
     settle: Settle,
     collision: Collision,
@@ -34,7 +36,7 @@ impl BookingRequest {
     /// Longest remark, in characters.
     pub const MAX_REMARK_CHARS: usize = 1000;
 
-    /// A request without remark and quote. `party` may be one [`Occupancy`](crate::Occupancy).
+    /// A request without remark, services and quote. `party` may be one [`Occupancy`](crate::Occupancy).
     pub fn new(
         hotel: HotelId,
         room_type: RoomTypeId,
@@ -51,6 +53,7 @@ impl BookingRequest {
             guest,
             key,
             remark: None,
+            services: Choice::default(),
             quote: None,
             settle: Settle::default(),
             collision: Collision::default(),
@@ -91,11 +94,34 @@ impl BookingRequest {
         Ok(self)
     }
 
-    /// Binds the booking to the price that the guest was told.
+    /// Adds what the guest has beside the rooms: every room gets each of these services. Those that are in the price
+    /// anyway are not named.
     ///
     /// # Errors
-    /// `pms.invalid_request` (field `quote`) when the quote is for another hotel, room type, stay or party.
+    /// `pms.invalid_request` (field `services`) when a service is named twice or there are more than 50; (field
+    /// `quote`) when the request has a quote already, and that is for other services. Whether the room type has them
+    /// is found out by `book`.
+    pub fn with_services(mut self, services: impl IntoIterator<Item = ChosenService>) -> Result<Self> {
+        self.services = Choice::new(services)?;
+        match self.quote.take() {
+            Some(quote) => self.with_quote(quote),
+            None => Ok(self),
+        }
+    }
+
+    /// Binds the booking to the price that the guest was told. Its services must be those of the request, so name
+    /// them first.
+    ///
+    /// # Errors
+    /// `pms.invalid_request` (field `quote`) when the quote is for another hotel, room type, stay or party, or for
+    /// other services.
     pub fn with_quote(mut self, quote: Quote) -> Result<Self> {
+        if Choice::new(quote.chosen()?)? != self.services {
+            return Err(invalid(
+                "quote",
+                "is for other services; name those of the quote, or ask for a quote with these",
+            ));
+        }
         let same = quote.hotel == self.hotel
             && quote.room_type == self.room_type
             && quote.stay == self.stay
@@ -142,6 +168,15 @@ impl BookingRequest {
         self.remark.as_deref()
     }
 
+    /// What the guest has beside the rooms, in the order of the ids.
+    pub fn services(&self) -> &[ChosenService] {
+        self.services.as_slice()
+    }
+
+    pub(crate) fn choice(&self) -> &Choice {
+        &self.services
+    }
+
     /// Whether `book` waits for the second look.
     pub fn settle(&self) -> Settle {
         self.settle
@@ -166,6 +201,7 @@ impl fmt::Debug for BookingRequest {
             .field("room_type", &self.room_type)
             .field("stay", &self.stay)
             .field("party", &self.party)
+            .field("services", &self.services.as_slice())
             .field("guest", &self.guest)
             .field("quote", &self.quote.as_ref().map(|quote| quote.total))
             .finish_non_exhaustive()
@@ -248,8 +284,10 @@ fn invalid(field: &'static str, message: &'static str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pms::id::ServiceId;
     use crate::pms::money::Money;
     use crate::pms::occupancy::Occupancy;
+    use crate::pms::service::QuotedService;
 
     fn stay(check_in: &str, check_out: &str) -> Stay {
         Stay::parse(check_in, check_out).unwrap()
@@ -319,15 +357,39 @@ mod tests {
 
     #[test]
     fn a_quote_of_another_stay_is_refused() {
-        let quote = Quote {
-            hotel: HotelId::new(1).unwrap(),
-            room_type: RoomTypeId::new(3).unwrap(),
-            stay: stay("2027-03-10", "2027-03-13"),
-            party: request().party,
-            total: Money::parse("1", "USD").unwrap(),
-            quoted_at: DateTime::UNIX_EPOCH,
-        };
+        let quote = quote(stay("2027-03-10", "2027-03-13"));
         assert_eq!(request().with_quote(quote).unwrap_err().field(), Some("quote"));
+    }
+
+    fn quote(stay: Stay) -> Quote {
+        Quote::new(
+            HotelId::new(1).unwrap(),
+            RoomTypeId::new(3).unwrap(),
+            stay,
+            request().party,
+            Money::parse("100", "USD").unwrap(),
+            DateTime::UNIX_EPOCH,
+        )
+    }
+
+    #[test]
+    fn a_quote_is_for_the_services_of_the_request_in_whatever_order_they_are_named() {
+        let chosen = |id, quantity| ChosenService::new(ServiceId::new(id).unwrap(), quantity).unwrap();
+        let item = |chosen| QuotedService::new(chosen, "Breakfast", Money::parse("10", "USD").unwrap());
+        let quote = quote(request().stay).with_services(vec![item(chosen(9, 2)), item(chosen(7, 1))]);
+        assert_eq!(quote.rooms_total().unwrap().to_string(), "80.00 USD");
+        let both = [chosen(7, 1), chosen(9, 2)];
+        let asked = request().with_services(both).unwrap();
+        assert_eq!(asked.with_quote(quote.clone()).unwrap().services(), both);
+        for other in [vec![], vec![chosen(7, 1)], vec![chosen(7, 1), chosen(9, 1)]] {
+            let asked = request().with_services(other).unwrap();
+            assert_eq!(
+                asked.with_quote(quote.clone()).unwrap_err().field(),
+                Some("quote")
+            );
+        }
+        let asked = request().with_services(both).unwrap().with_quote(quote).unwrap();
+        assert_eq!(asked.with_services([]).unwrap_err().field(), Some("quote"));
     }
 
     #[test]

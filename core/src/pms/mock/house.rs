@@ -7,12 +7,13 @@ use rust_decimal::Decimal;
 
 use crate::error::{Error, Result, codes};
 use crate::pms::guest::GuestProfile;
-use crate::pms::id::{BookingId, HotelId, RoomId, RoomTypeId};
+use crate::pms::id::{BookingId, HotelId, RoomId, RoomTypeId, ServiceId};
 use crate::pms::model::{Hotel, RoomType};
 use crate::pms::money::{Currency, Money};
 use crate::pms::occupancy::OccupancyLimits;
 use crate::pms::provider::{Record, Room, Row, RowState};
 use crate::pms::request::BookingRequest;
+use crate::pms::service::{BookedService, Service};
 use crate::stay::Stay;
 
 /// Name and list price in dollars of the four room types; each has five rooms.
@@ -23,11 +24,24 @@ const ROOM_TYPES: [(&str, &str, u32); 4] = [
     ("Luxury Rooms", "LR", 2500),
 ];
 const ROOMS_EACH: u64 = 5;
+/// The automatic service.
+const MAINTENANCE: u64 = 5;
+/// Id, name, net price in dollars, whether for each night, and how many a room may have.
+const SERVICES: [(u64, &str, u32, bool, u32); 6] = [
+    (MAINTENANCE, "Room Maintenance Fees", 250, true, 1),
+    (6, "Internet Handling Charges", 250, false, 1),
+    (7, "Airport Shuttle", 50, false, 1),
+    (8, "Cab on Demand", 200, false, 1),
+    (9, "Breakfast", 350, true, 1),
+    (10, "Dinner", 450, true, 4),
+];
 
 /// One hotel and everything that was ever booked in it.
 pub(super) struct House {
     pub(super) hotel: Hotel,
     pub(super) room_types: Vec<RoomType>,
+    /// What is sold with every room.
+    pub(super) services: Vec<Service>,
     /// Every room with its type, smallest id first.
     rooms: Vec<(RoomTypeId, Room)>,
     /// The rows that take a room in a night. Two of them are a double booking.
@@ -84,9 +98,23 @@ impl House {
                 ));
             }
         }
+        let mut services = Vec::new();
+        for (id, name, net, per_night, most) in SERVICES {
+            let net_price = Money::new(net.into(), dollars)?;
+            services.push(Service {
+                id: ServiceId::new(id)?,
+                name: name.into(),
+                price: net_price.scaled(Self::TAX)?,
+                net_price,
+                per_night,
+                automatic: id == MAINTENANCE,
+                max_quantity: Some(most),
+            });
+        }
         Ok(Self {
             hotel,
             room_types,
+            services,
             rooms,
             nights: BTreeMap::new(),
             bookings: BTreeMap::new(),
@@ -161,6 +189,7 @@ impl House {
                 hotel: request.hotel(),
                 guest: Some(guest),
                 rows: Vec::new(),
+                services: self.booked_services(request),
                 total,
                 made_at: now,
                 settled: false,
@@ -169,6 +198,35 @@ impl House {
         );
         self.note(id, now);
         Ok(id)
+    }
+
+    fn booked_services(&self, request: &BookingRequest) -> Vec<BookedService> {
+        let sold = |id| self.services.iter().find(|service| service.id == id);
+        let chosen = request.services().iter().filter_map(|chosen| {
+            let service = sold(chosen.service())?;
+            Some(BookedService {
+                service: service.id,
+                name: service.name.clone(),
+                quantity: chosen.quantity() * request.party().rooms(),
+            })
+        });
+        chosen.collect()
+    }
+
+    /// What the services of a booking cost for its nights.
+    pub(super) fn price_of(&self, services: &[BookedService], nights: u32) -> Result<Money> {
+        let mut sum = Money::zero(self.hotel.currency);
+        for booked in services {
+            if let Some(service) = self.services.iter().find(|known| known.id == booked.service) {
+                sum = sum.plus(service.total(booked.quantity, 1, nights)?)?;
+            }
+        }
+        Ok(sum)
+    }
+
+    /// What the services of a request cost.
+    pub(super) fn price_of_services(&self, request: &BookingRequest) -> Result<Money> {
+        self.price_of(&self.booked_services(request), request.stay().nights())
     }
 
     /// Writes the rooms that were chosen. A room that somebody took meanwhile is back-ordered, or, when `doubles`,

@@ -117,13 +117,27 @@ impl House {
         }
     }
 
-    /// One line for each room; nothing is ever invoiced or paid here.
+    /// One line for each room and each service; nothing is ever invoiced or paid here.
     pub(super) fn folio(&self, record: &Record) -> Result<Folio> {
         let rows = u32::try_from(record.rows.len()).unwrap_or(1).max(1);
+        let nights = record.rows.first().map_or(0, |row| row.stay.nights());
+        let to_net = Decimal::ONE.checked_div(Self::TAX).unwrap_or(Decimal::ONE);
+        let mut services = Vec::new();
+        for booked in &record.services {
+            let total = self.price_of(std::slice::from_ref(booked), nights)?;
+            services.push(FolioLine {
+                name: booked.name.clone(),
+                quantity: booked.quantity,
+                net_total: total.scaled(to_net)?,
+                total,
+            });
+        }
+        let of_services = Money::sum(record.total.currency(), services.iter().map(|line| line.total))?;
         let share = record
             .total
+            .minus(of_services)?
             .scaled(Decimal::ONE.checked_div(rows.into()).unwrap_or(Decimal::ONE))?;
-        let net = share.scaled(Decimal::ONE.checked_div(Self::TAX).unwrap_or(Decimal::ONE))?;
+        let net = share.scaled(to_net)?;
         let line = |row: &crate::pms::provider::Row| {
             let types = &self.room_types;
             let known = types.iter().find(|known| known.id == row.room_type);
@@ -136,7 +150,7 @@ impl House {
         };
         Ok(Folio {
             booking: record.id,
-            lines: record.rows.iter().map(line).collect(),
+            lines: record.rows.iter().map(line).chain(services).collect(),
             invoices: Vec::new(),
             payments: Vec::new(),
             total: record.total,

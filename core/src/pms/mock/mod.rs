@@ -24,6 +24,7 @@ use super::money::Money;
 use super::occupancy::Party;
 use super::provider::{ChangePage, Movement, PmsProvider, Record, Room, Row, RowChange};
 use super::request::BookingRequest;
+use super::service::Service;
 use crate::clock::SharedClock;
 use crate::error::Result;
 use crate::stay::Stay;
@@ -45,7 +46,9 @@ pub enum MockCollision {
 ///
 /// "The Hotel Prime" has the id 1 and four room types (1 to 4) of five rooms each, for 1000, 1500, 2000 and 2500 USD
 /// a night, plus 250 for service and 4 % tax, so the cheapest room is 1300.00 USD. A room takes two adults, two
-/// children and four guests. Its calendar is UTC, and it sells 365 days ahead.
+/// children and four guests. It may have internet (service 6, 250 USD before tax), a shuttle (7, 50), a cab (8, 200)
+/// and breakfast (9, 350 a night) once, and dinner (10, 450 a night) up to four times. The hotel's calendar is UTC, and
+/// it sells 365 days ahead.
 #[derive(Clone)]
 pub struct MockPms(Arc<Inner>);
 
@@ -184,7 +187,8 @@ impl Desk {
         let price = match types.iter().find(|known| known.id == request.room_type()) {
             Some(known) => Self::night(known)?
                 .1
-                .times(request.stay().nights() * request.party().rooms())?,
+                .times(request.stay().nights() * request.party().rooms())?
+                .plus(self.house.price_of_services(request)?)?,
             None => total,
         };
         self.house
@@ -236,6 +240,17 @@ impl PmsProvider for MockPms {
             .collect())
     }
 
+    async fn services(&self, hotel: HotelId, room_type: RoomTypeId) -> Result<Vec<Service>> {
+        let desk = self.read()?;
+        let mut types = desk.house.room_types.iter();
+        let is_sold = types.any(|known| known.hotel == hotel && known.id == room_type);
+        Ok(if is_sold {
+            desk.house.services.clone()
+        } else {
+            Vec::new()
+        })
+    }
+
     async fn today(&self, _hotel: HotelId) -> Result<NaiveDate> {
         drop(self.read()?);
         Ok(self.0.clock.now().date_naive())
@@ -265,8 +280,7 @@ impl PmsProvider for MockPms {
         desk.house.room_types.iter().filter(asked).map(offer).collect()
     }
 
-    async fn create(&self, request: &BookingRequest, offer: &Offer) -> Result<BookingId> {
-        let total = offer.total;
+    async fn create(&self, request: &BookingRequest, _offer: &Offer, total: Money) -> Result<BookingId> {
         let strike = self.desk().script.write(MockOperation::Create)?;
         if let Strike::WriteLater { after_lookups } = strike {
             self.desk().late.push((after_lookups, request.clone(), total));

@@ -16,7 +16,7 @@ use super::availability::{read_nights, read_vacancies};
 use super::catalogue::{Catalogue, Described};
 use super::changes::Place;
 use super::customer::first;
-use super::order::{Refusal, created_id, new_state, read_records};
+use super::order::{Parts, Refusal, created_id, new_state};
 use super::permissions::read_missing;
 use super::redact::Redactor;
 use super::row::{changed, read_orders, read_taking};
@@ -32,7 +32,7 @@ use crate::stay::Stay;
 pub(super) const KEY: &str = "QLOAPPSTESTKEYALLPERMISSIONS0001";
 
 /// What our calls ask for: the root of the answer, and whether the question writes.
-const ASKED: [(&str, Effect); 19] = [
+const ASKED: [(&str, Effect); 21] = [
     ("", Effect::Read),
     ("bookings", Effect::Read),
     ("configurations", Effect::Read),
@@ -48,6 +48,8 @@ const ASKED: [(&str, Effect); 19] = [
     ("orders", Effect::Read),
     ("room_types", Effect::Read),
     ("services", Effect::Read),
+    ("tax_rules", Effect::Read),
+    ("taxes", Effect::Read),
     ("booking", Effect::Write),
     ("customer", Effect::Write),
     ("order_history", Effect::Write),
@@ -61,11 +63,12 @@ static GOOD: LazyLock<Described> = LazyLock::new(|| {
         "settings": [{"name": "PS_OS_CANCELED", "value": "4"}, {"name": "PS_TIMEZONE", "value": "America/New_York"},
             {"name": "PS_CURRENCY_DEFAULT", "value": "1"}],
         "currencies": [{"id": 1, "iso_code": "USD"}],
-        "hotels": [{"id": 1, "hotel_name": "The Hotel Prime", "active": 1}],
+        "hotels": [{"id": 1, "hotel_name": "The Hotel Prime", "active": 1, "id_country": 21}],
         "limits": [{"id_product": 1, "id_hotel": 1, "max_adults": 2, "max_children": 2, "max_guests": 4}],
         "types": [{"id": 1, "name": "General Rooms", "price": "1000.000000", "active": 1,
             "associations": {"services": [{"id": 5, "price": null}]}}],
         "services": [{"id": 5, "price": "250.000000", "active": 1, "auto_add_to_cart": 1, "price_addition_type": 1}],
+        "taxes": {"rules": [{"id_tax_rules_group": 1, "id_country": 21, "id_tax": 1}], "taxes": [{"id": 1, "rate": "4.0"}]},
     }))
     .expect("the description has all parts")
 });
@@ -85,6 +88,10 @@ static ROWS: LazyLock<Value> = LazyLock::new(|| {
 static CUSTOMERS: LazyLock<Value> = LazyLock::new(
     || json!([{"id": 2, "firstname": "Maria", "lastname": "Lopez", "email": "maria@example.com"}]),
 );
+static LINES: LazyLock<Value> = LazyLock::new(|| {
+    json!([{"id": 1, "id_order": 1, "product_id": 1, "product_name": "General Rooms", "product_quantity": 2,
+        "is_booking_product": 1, "total_price_tax_excl": "2000.000000", "total_price_tax_incl": "2080.000000"}])
+});
 static REDACTOR: LazyLock<Redactor> = LazyLock::new(|| Redactor::new(Secret::new(KEY)));
 
 #[allow(
@@ -163,16 +170,31 @@ fn read_value(root: &str, effect: Effect, value: &Value) -> Result<()> {
         ("bookings", _) => read_rows(value)?,
         ("customers", _) => {
             let found = first(value, "maria@example.com").map(drop);
-            read_records(&ORDERS, &ROWS, value, &CATALOGUE, hotel()?)?;
+            let parts = Parts {
+                customers: value,
+                ..parts()
+            };
+            parts.read(&CATALOGUE, hotel()?)?;
             found?;
         }
         ("hotel_ari", _) => drop(read_vacancies(value)?),
         ("hotel_aris", _) => drop(read_nights(value)?),
-        ("order_details", _) => drop(read_lines(value, Currency::parse("USD")?)?),
+        ("order_details", _) => {
+            let parts = Parts {
+                lines: value,
+                ..parts()
+            };
+            parts.read(&CATALOGUE, hotel()?)?;
+            read_lines(value, Currency::parse("USD")?)?;
+        }
         ("order_invoices", _) => drop(read_invoices(value, Currency::parse("USD")?, &CATALOGUE)?),
         ("order_payments", _) => drop(read_payments(value, &CATALOGUE)?),
         ("orders", _) => {
-            let records = read_records(value, &ROWS, &CUSTOMERS, &CATALOGUE, hotel()?);
+            let parts = Parts {
+                orders: value,
+                ..parts()
+            };
+            let records = parts.read(&CATALOGUE, hotel()?);
             place().take(value, &ROWS)?;
             for record in records? {
                 let _ = record.booking(crate::pms::Created::FoundAgain);
@@ -180,7 +202,11 @@ fn read_value(root: &str, effect: Effect, value: &Value) -> Result<()> {
         }
         ("booking", Effect::Write) => drop(created_id(value)?),
         ("order_history", Effect::Write) => drop(new_state(value)?),
-        ("configurations" | "currencies" | "hotels" | "hotel_room_types" | "room_types" | "services", _) => {
+        (
+            "configurations" | "currencies" | "hotels" | "hotel_room_types" | "room_types" | "services"
+            | "tax_rules" | "taxes",
+            _,
+        ) => {
             read_catalogue(root, value)?;
         }
         _ => {}
@@ -197,11 +223,16 @@ fn read_catalogue(part: &str, value: &Value) -> Result<()> {
         other => other,
     };
     let mut described = serde_json::to_value(&*GOOD).expect("a description is JSON");
-    described[part] = value.clone();
+    match part {
+        "tax_rules" => described["taxes"]["rules"] = value.clone(),
+        "taxes" => described["taxes"]["taxes"] = value.clone(),
+        _ => described[part] = value.clone(),
+    }
     let described = serde_json::from_value(described).expect("it has all parts");
     let catalogue = Catalogue::new(&described, now())?;
     for room_type in &catalogue.room_types {
         catalogue.services_net(room_type.id, u32::MAX);
+        let _ = catalogue.services(room_type.id);
     }
     let _ = catalogue.today(moment());
     let _ = catalogue.moment(catalogue.local(moment()));
@@ -212,7 +243,7 @@ fn read_rows(rows: &Value) -> Result<()> {
     let stay = Stay::parse("2027-03-11", "2027-03-14")?;
     let taking = read_taking(rows, RoomId::new(1)?, stay);
     let orders = read_orders(rows);
-    let records = read_records(&ORDERS, rows, &CUSTOMERS, &CATALOGUE, hotel()?);
+    let records = Parts { rows, ..parts() }.read(&CATALOGUE, hotel()?);
     let moved = place().take(&ORDERS, rows);
     for change in [
         RowChange {
@@ -235,6 +266,15 @@ fn read_rows(rows: &Value) -> Result<()> {
         let _ = record.booking(crate::pms::Created::FoundAgain);
     }
     taking.map(drop).and(orders.map(drop)).and(moved.map(drop))
+}
+
+fn parts() -> Parts<'static> {
+    Parts {
+        orders: &ORDERS,
+        rows: &ROWS,
+        customers: &CUSTOMERS,
+        lines: &LINES,
+    }
 }
 
 fn hotel() -> Result<HotelId> {

@@ -10,14 +10,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::answer::not_understood;
+use super::extra::{Extra, read_services};
 use super::query::Query;
 use super::reader::Node;
+use super::tax::{Taxes, TaxesDescribed};
 use super::wire::Wire;
 use crate::error::{Error, Result, codes};
-use crate::pms::id::{HotelId, RoomTypeId};
+use crate::pms::id::{HotelId, RoomTypeId, ServiceId};
 use crate::pms::model::{Hotel, RoomType};
 use crate::pms::money::{Currency, Money};
 use crate::pms::occupancy::OccupancyLimits;
+use crate::pms::service::Service;
 
 /// How long a process does not look whether another one has read it again.
 pub(super) const FRESH: Duration = Duration::from_mins(5);
@@ -27,6 +30,7 @@ const CANCELLED_STATE: &str = "PS_OS_CANCELED";
 const REFUNDED_STATE: &str = "PS_OS_REFUND";
 const TIME_ZONE: &str = "PS_TIMEZONE";
 const DEFAULT_CURRENCY: &str = "PS_CURRENCY_DEFAULT";
+const TAXED: &str = "PS_TAX";
 const MAX_DAYS_AHEAD: &str = "PS_MAX_CHECKOUT_OFFSET";
 
 /// The usual times, for a hotel that names none.
@@ -42,17 +46,10 @@ pub(super) struct Catalogue {
     refunded_state: Option<u64>,
     zone: Tz,
     currencies: HashMap<u64, Currency>,
-    /// What each room type's price contains beside the room.
-    services: HashMap<RoomTypeId, Vec<Service>>,
+    /// What is sold with each room type, and what its price contains beside the room.
+    services: HashMap<RoomTypeId, Vec<Extra>>,
     /// When it was read.
     pub(super) read_at: Instant,
-}
-
-/// A service that the shop adds to every room of a type by itself, and whose price is part of the room's.
-#[derive(Debug, Clone, Copy)]
-struct Service {
-    net: Decimal,
-    per_night: bool,
 }
 
 /// What a shop says about itself, as it came.
@@ -60,10 +57,11 @@ struct Service {
 pub(super) struct Described {
     settings: Value,
     currencies: Value,
-    hotels: Value,
-    limits: Value,
-    types: Value,
-    services: Value,
+    pub(super) hotels: Value,
+    pub(super) limits: Value,
+    pub(super) types: Value,
+    pub(super) services: Value,
+    taxes: TaxesDescribed,
 }
 
 /// Reads everything at once.
@@ -72,6 +70,7 @@ pub(super) struct Described {
 /// That of a failed read.
 pub(super) async fn describe(wire: &Wire) -> Result<Described> {
     let names = [
+        TAXED,
         CANCELLED_STATE,
         REFUNDED_STATE,
         TIME_ZONE,
@@ -87,6 +86,7 @@ pub(super) async fn describe(wire: &Wire) -> Result<Described> {
         wire.list("room_types", "room_types", Query::full()),
         wire.list("services", "services", Query::full()),
     )?;
+    let taxes = TaxesDescribed::read(wire, &types, &services).await?;
     Ok(Described {
         settings,
         currencies,
@@ -94,6 +94,7 @@ pub(super) async fn describe(wire: &Wire) -> Result<Described> {
         limits,
         types,
         services,
+        taxes,
     })
 }
 
@@ -109,6 +110,11 @@ impl Catalogue {
             .number(DEFAULT_CURRENCY)
             .and_then(|id| currencies.get(&id).copied())
             .ok_or_else(|| not_understood("the shop names no currency").with("name", DEFAULT_CURRENCY))?;
+        let taxes = Taxes::new(
+            &described.taxes,
+            &described.hotels,
+            settings.number(TAXED) != Some(0),
+        );
         Ok(Self {
             hotels: read_hotels(&described.hotels, &settings, shop_currency)?,
             room_types: read_room_types(&described.limits, &described.types, shop_currency)?,
@@ -118,7 +124,7 @@ impl Catalogue {
             refunded_state: settings.number(REFUNDED_STATE),
             zone: settings.zone()?,
             currencies,
-            services: read_services(&described.types, &described.services)?,
+            services: read_services(described, &taxes, shop_currency)?,
             read_at: now,
         })
     }
@@ -156,16 +162,30 @@ impl Catalogue {
 
     /// The part of a room's net price for some nights that belongs to services.
     pub(super) fn services_net(&self, room_type: RoomTypeId, nights: u32) -> Decimal {
-        let services = self.services.get(&room_type).into_iter().flatten();
-        services
-            .map(|service| {
-                if service.per_night {
-                    service.net * Decimal::from(nights)
-                } else {
-                    service.net
-                }
-            })
-            .sum()
+        let extras = self.services.get(&room_type).into_iter().flatten();
+        let net = extras.filter(|extra| extra.is_in_the_price).map(|extra| {
+            if extra.per_night {
+                extra.net.saturating_mul(Decimal::from(nights))
+            } else {
+                extra.net
+            }
+        });
+        net.fold(Decimal::ZERO, Decimal::saturating_add)
+    }
+
+    /// What is sold with a room type, in the order of the ids.
+    ///
+    /// # Errors
+    /// `pms.not_permitted` when the shop did not tell the tax on one of them.
+    pub(super) fn services(&self, room_type: RoomTypeId) -> Result<Vec<Service>> {
+        let extras = self.services.get(&room_type).into_iter().flatten();
+        extras.map(Extra::service).collect()
+    }
+
+    /// Whether a service is in the price of a room type, so that nobody chose it.
+    pub(super) fn is_in_the_price(&self, room_type: RoomTypeId, service: ServiceId) -> bool {
+        let mut extras = self.services.get(&room_type).into_iter().flatten();
+        extras.any(|extra| extra.is_in_the_price && extra.id == service)
     }
 }
 
@@ -266,35 +286,4 @@ fn read_room_types(limits: &Value, types: &Value, currency: Currency) -> Result<
         });
     }
     Ok(room_types)
-}
-
-/// Which automatic services are in the price of which room type. A room type may have a price of its own for one.
-fn read_services(types: &Value, services: &Value) -> Result<HashMap<RoomTypeId, Vec<Service>>> {
-    const WITH_THE_ROOM: u64 = 1;
-    const PER_NIGHT: u64 = 2;
-    let mut automatic = HashMap::new();
-    for node in Node::new(services).list() {
-        let counts = node.field("active").flag()
-            && node.field("auto_add_to_cart").flag()
-            && node.field("price_addition_type").number() == Some(WITH_THE_ROOM);
-        if counts {
-            let service = Service {
-                net: node.required("price", Node::decimal)?,
-                per_night: node.field("price_calculation_method").number() == Some(PER_NIGHT),
-            };
-            automatic.insert(node.required("id", Node::number)?, service);
-        }
-    }
-    let mut of_type = HashMap::new();
-    for node in Node::new(types).list() {
-        let id = RoomTypeId::new(node.required("id", Node::number)?)?;
-        let own = node.field("associations").field("services").list();
-        let services = own.into_iter().filter_map(|own| {
-            let service = automatic.get(&own.field("id").number()?)?;
-            let net = own.field("price").decimal().unwrap_or(service.net);
-            Some(Service { net, ..*service })
-        });
-        of_type.insert(id, services.collect());
-    }
-    Ok(of_type)
 }

@@ -25,7 +25,9 @@ mod catalogue;
 mod changes;
 mod customer;
 mod document;
+mod extra;
 mod key;
+mod line;
 mod order;
 mod permissions;
 mod price;
@@ -39,6 +41,7 @@ mod row;
 mod simulated;
 #[cfg(test)]
 mod simulated_life;
+mod tax;
 mod wire;
 mod xml;
 
@@ -61,6 +64,7 @@ use super::money::Money;
 use super::occupancy::Party;
 use super::provider::{ChangePage, Movement, PmsProvider, Record, Room, Row, RowChange};
 use super::request::BookingRequest;
+use super::service::Service;
 use crate::clock::SharedClock;
 use crate::error::{Error, Result, codes};
 use crate::hex::hex;
@@ -205,6 +209,15 @@ impl PmsProvider for QloApps {
         Ok(theirs.cloned().collect())
     }
 
+    async fn services(&self, hotel: HotelId, room_type: RoomTypeId) -> Result<Vec<Service>> {
+        let catalogue = self.catalogue().await?;
+        let mut types = catalogue.room_types.iter();
+        if types.any(|known| known.hotel == hotel && known.id == room_type) {
+            return catalogue.services(room_type);
+        }
+        Ok(Vec::new())
+    }
+
     async fn today(&self, _hotel: HotelId) -> Result<NaiveDate> {
         Ok(self.catalogue().await?.today(self.clock.now()))
     }
@@ -219,12 +232,12 @@ impl PmsProvider for QloApps {
         availability::offers(&self.wire, hotel, stay, party, room_type).await
     }
 
-    async fn create(&self, request: &BookingRequest, offer: &Offer) -> Result<BookingId> {
+    async fn create(&self, request: &BookingRequest, offer: &Offer, total: Money) -> Result<BookingId> {
         let catalogue = self.catalogue().await?;
         let services = catalogue.services_net(request.room_type(), request.stay().nights());
         let rooms = request.party().rooms();
         let tax = order::room_tax(offer.net_total, offer.total, services, rooms);
-        let body = order::create_body(request, offer.total, tax)?;
+        let body = order::create_body(request, total, tax)?;
         match self.wire.create("bookings", "booking", body).await {
             Ok(answer) => order::created_id(&answer),
             Err(error) if error.is(codes::PMS_REJECTED) => Err(self.refusal(request, error).await),
@@ -268,7 +281,8 @@ impl PmsProvider for QloApps {
     }
 
     async fn set_total(&self, record: &Record, total: Money) -> Result<()> {
-        price::set_total(&self.wire, record, total).await
+        let catalogue = self.catalogue().await?;
+        price::set_total(&self.wire, &catalogue, record, total).await
     }
 
     async fn cancel(&self, booking: BookingId) -> Result<()> {

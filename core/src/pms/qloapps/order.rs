@@ -14,6 +14,7 @@ use super::availability::money;
 use super::catalogue::Catalogue;
 use super::customer::read_customer;
 use super::key;
+use super::line;
 use super::query::Query;
 use super::reader::Node;
 use super::row::read_row;
@@ -87,12 +88,21 @@ struct RoomBody {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     child_ages: Vec<u8>,
     total_tax: Box<RawValue>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    services: Vec<ServiceBody>,
+}
+
+/// A service of a room. The shop knows its price.
+#[derive(Clone, Serialize)]
+pub(super) struct ServiceBody {
+    pub(super) id_service: u64,
+    pub(super) quantity: u32,
 }
 
 /// The body that makes a booking at a total price.
 ///
 /// Left alone, the shop would drop its automatic services and charge less than it offers, so the total is named and
-/// the shop scales the rooms up to it. Every room needs the tax on its own price, without which the shop books and
+/// the shop scales the rooms up to it; chosen services keep their prices. Every room needs the tax on its own price, without which the shop books and
 /// then fails; it is one part of a price that is fixed, so a cent in it changes nothing for the guest.
 ///
 /// # Errors
@@ -101,6 +111,11 @@ pub(super) fn create_body(request: &BookingRequest, total: Money, room_tax: Deci
     let currency = total.currency();
     let (guest, stay) = (request.guest(), request.stay());
     let source = key::source(request.key());
+    let chosen = request.services().iter().map(|chosen| ServiceBody {
+        id_service: chosen.service().get(),
+        quantity: chosen.quantity(),
+    });
+    let services: Vec<_> = chosen.collect();
     let mut rooms = Vec::new();
     for room in request.party().each_room() {
         rooms.push(RoomBody {
@@ -109,6 +124,7 @@ pub(super) fn create_body(request: &BookingRequest, total: Money, room_tax: Deci
             child: room.children(),
             child_ages: room.child_ages().to_vec(),
             total_tax: number(room_tax)?,
+            services: services.clone(),
         });
     }
     let body = Body {
@@ -236,42 +252,61 @@ pub(super) async fn records(
     customers.sort_unstable();
     customers.dedup();
     let customers = Query::full().any_of("id", customers);
-    let (rows, customers) = tokio::try_join!(
+    let lines = Query::full().any_of("id_order", ids("id"));
+    let (rows, customers, lines) = tokio::try_join!(
         wire.list("room_bookings", "bookings", rows),
         wire.list("customers", "customers", customers),
+        wire.list("order_details", "order_details", lines),
     )?;
-    read_records(&orders, &rows, &customers, catalogue, fallback)
+    let parts = Parts {
+        orders: &orders,
+        rows: &rows,
+        customers: &customers,
+        lines: &lines,
+    };
+    parts.read(catalogue, fallback)
 }
 
-/// Reads the bookings of which these are the heads, the rows and the guests, oldest first.
-pub(super) fn read_records(
-    orders: &Value,
-    rows: &Value,
-    customers: &Value,
-    catalogue: &Catalogue,
-    fallback: HotelId,
-) -> Result<Vec<Record>> {
-    let mut rows_of: HashMap<u64, Vec<(HotelId, Row)>> = HashMap::new();
-    for node in Node::new(rows).list() {
-        let order = node.required("id_order", Node::number)?;
-        rows_of.entry(order).or_default().push(read_row(node)?);
+/// The heads, the rows, the guests and the lines of bookings: each a list of its own.
+#[derive(Clone, Copy)]
+pub(super) struct Parts<'a> {
+    pub(super) orders: &'a Value,
+    pub(super) rows: &'a Value,
+    pub(super) customers: &'a Value,
+    pub(super) lines: &'a Value,
+}
+
+impl Parts<'_> {
+    /// Puts the bookings together, oldest first.
+    ///
+    /// # Errors
+    /// `pms.unexpected_answer`.
+    pub(super) fn read(self, catalogue: &Catalogue, fallback: HotelId) -> Result<Vec<Record>> {
+        let mut rows_of: HashMap<u64, Vec<(HotelId, Row)>> = HashMap::new();
+        for node in Node::new(self.rows).list() {
+            let order = node.required("id_order", Node::number)?;
+            rows_of.entry(order).or_default().push(read_row(node)?);
+        }
+        let mut guests = HashMap::new();
+        for node in Node::new(self.customers).list() {
+            let guest = read_customer(node)?;
+            guests.insert(guest.id.get(), guest);
+        }
+        let mut lines_of = line::by_order(self.lines)?;
+        let mut records = Vec::new();
+        for order in Node::new(self.orders).list() {
+            let id = order.required("id", Node::number)?;
+            let rows = rows_of.remove(&id).unwrap_or_default();
+            let customer = order.field("id_customer").number();
+            let guest = customer.and_then(|id| guests.get(&id).cloned());
+            let mut record = read_order(order, rows, guest, catalogue, fallback)?;
+            let lines = lines_of.remove(&id).unwrap_or_default();
+            record.services = line::read_services(lines, &record.rows, catalogue)?;
+            records.push(record);
+        }
+        records.sort_by_key(|record| record.id);
+        Ok(records)
     }
-    let mut guests = HashMap::new();
-    for node in Node::new(customers).list() {
-        let guest = read_customer(node)?;
-        guests.insert(guest.id.get(), guest);
-    }
-    let mut records = Vec::new();
-    for order in Node::new(orders).list() {
-        let rows = rows_of
-            .remove(&order.required("id", Node::number)?)
-            .unwrap_or_default();
-        let customer = order.field("id_customer").number();
-        let guest = customer.and_then(|id| guests.get(&id).cloned());
-        records.push(read_order(order, rows, guest, catalogue, fallback)?);
-    }
-    records.sort_by_key(|record| record.id);
-    Ok(records)
 }
 
 fn read_order(
@@ -298,6 +333,7 @@ fn read_order(
         settled: state != 0 && !rows.is_empty(),
         cancelled: catalogue.is_over(state),
         rows: rows.into_iter().map(|(_, row)| row).collect(),
+        services: Vec::new(),
         total: money(total, currency)?,
         made_at: catalogue.moment(made_at),
     })

@@ -10,13 +10,19 @@ use super::reader::Node;
 use super::wire::Wire;
 
 /// Resource, methods, purpose.
-const NEEDED: [(&str, &str, &str); 15] = [
+const NEEDED: [(&str, &str, &str); 18] = [
     ("configurations", "GET", "states, currency and time zone"),
     ("currencies", "GET", "prices"),
     ("hotels", "GET", "hotels"),
     ("hotel_room_types", "GET", "limits of room types"),
     ("room_types", "GET", "names and prices of room types"),
-    ("services", "GET", "the price with automatic services"),
+    (
+        "services",
+        "GET",
+        "the price with automatic services, and services",
+    ),
+    ("tax_rules", "GET", "prices of services"),
+    ("taxes", "GET", "prices of services"),
     ("hotel_ari", "POST", "availability"),
     ("bookings", "POST, PUT", "booking, and the price of other nights"),
     ("orders", "GET", "finding bookings"),
@@ -34,7 +40,12 @@ const NEEDED: [(&str, &str, &str); 15] = [
     (
         "order_details",
         "GET",
-        "the lines of a booking's account, and lower prices",
+        "the services of a booking, the lines of its account, and lower prices",
+    ),
+    (
+        "booking_extra_demands",
+        "GET",
+        "the price of other nights with services",
     ),
     ("order_invoices", "GET", "invoices, and lower prices"),
     ("order_payments", "GET", "payments"),

@@ -10,10 +10,12 @@ use std::collections::BTreeMap;
 
 use rust_decimal::Decimal;
 use serde::Serialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::account;
-use super::order::{Customer, number, unwritable};
+use super::catalogue::Catalogue;
+use super::order::{Customer, ServiceBody, number, unwritable};
 use super::query::Query;
 use super::reader::Node;
 use super::wire::Wire;
@@ -21,7 +23,7 @@ use crate::error::{Error, Result, codes};
 use crate::pms::id::RoomId;
 use crate::pms::money::Money;
 use crate::pms::patience::is_lost;
-use crate::pms::provider::Record;
+use crate::pms::provider::{Record, Row};
 
 /// Rooms are priced at this part of the new price before it is raised. The shop means a price for each night and
 /// computes up to twice as much for the stay, and tax is added; the less that is lost to rounding, the better the tax.
@@ -65,11 +67,15 @@ struct RoomTypeBody {
     rooms: Vec<RoomBody>,
 }
 
-/// One room with a price of its own.
+/// One room with its services, and maybe with a price of its own.
 #[derive(Serialize)]
 struct RoomBody {
     id_room: u64,
-    unit_price_without_tax: Box<RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unit_price_without_tax: Option<Box<RawValue>>,
+    /// Those that are not repeated are removed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    services: Vec<ServiceBody>,
     /// The tax stays as it is, but without a number here the shop fails after it has done its work.
     total_tax: u32,
 }
@@ -89,7 +95,15 @@ enum Cost {
 /// `pms.wrong_state` when the shop does not tell whose booking it is: it would make another customer then; and when the
 /// price is to be lowered of a booking without an invoice that has more than rooms, because the shop would remove the
 /// rest. Otherwise those of a write. In shops that show prices without tax the outcome is unknown every time.
-pub(super) async fn set_total(wire: &Wire, record: &Record, total: Money) -> Result<()> {
+pub(super) async fn set_total(
+    wire: &Wire,
+    catalogue: &Catalogue,
+    record: &Record,
+    total: Money,
+) -> Result<()> {
+    if !record.services.is_empty() {
+        return with_services(wire, catalogue, record, total).await;
+    }
     if total.amount() < record.total.amount() && !has_invoice(wire, record).await? {
         match undercut(wire, record, total).await {
             // Whether it worked shows in the price afterwards.
@@ -97,7 +111,124 @@ pub(super) async fn set_total(wire: &Wire, record: &Record, total: Money) -> Res
             outcome => outcome?,
         }
     }
-    write(wire, record, Cost::Total(total)).await
+    write(wire, record, Cost::Total(total), &[]).await
+}
+
+/// Makes a booking with a service cost `total`.
+///
+/// The shop removes services that are not repeated, and charges for those that are. Its sum of what they cost, by
+/// which it finds the price of the rooms, is of their lines, and a line that it writes then counts one night only. So
+/// the rooms are made cheap first, with the services repeated; then it is read what the shop charges for the services,
+/// and what their lines say; and the total that is asked for is lower by the difference.
+///
+/// # Errors
+/// `pms.wrong_state` for what the shop cannot do without losing something: see [`repeatable`]; and for facilities of
+/// the rooms, which cannot be repeated.
+async fn with_services(wire: &Wire, catalogue: &Catalogue, record: &Record, total: Money) -> Result<()> {
+    let services = repeatable(catalogue, record)?;
+    let rows: Vec<u64> = live(record).map(|row| row.id).collect();
+    let further = Query::full().any_of("id_htl_booking", rows);
+    let further = wire
+        .list("booking_extra_demands", "extra_demands", further)
+        .await?;
+    if !Node::new(&further).list().is_empty() {
+        return Err(too_much(record, "has facilities that another price would remove"));
+    }
+    let currency = record.total.currency();
+    let least = Decimal::new(1, currency.decimals());
+    let count = Decimal::from(rows_of(record)) * Decimal::from(UNDERCUT);
+    let cheap = total.amount().checked_div(count).unwrap_or_default();
+    // The services may cost more than the rooms, which then cannot be cheaper by much.
+    let cheap = cheap
+        .min(Decimal::ONE_HUNDRED)
+        .round_dp(currency.decimals())
+        .max(least);
+    match write(wire, record, Cost::Each(cheap), &services).await {
+        Err(error) if is_lost(&error) => {}
+        outcome => outcome?,
+    }
+    let of_order = || Query::full().equal("id_order", record.id);
+    let (orders, rows, lines) = tokio::try_join!(
+        wire.list("orders", "orders", Query::full().equal("id", record.id)),
+        wire.list("room_bookings", "bookings", of_order()),
+        wire.list("order_details", "order_details", of_order()),
+    )?;
+    let charged = sum(&orders, "total_paid_tax_incl", |_| true)?;
+    let rooms = sum(&rows, "total_price_tax_incl", |row| {
+        !row.field("is_cancelled").flag() && !row.field("is_back_order").flag()
+    })?;
+    let lines = sum(&lines, "total_price_tax_incl", |line| {
+        !line.field("is_booking_product").flag()
+    })?;
+    let asked = total.amount() - (charged - rooms) + lines;
+    if asked <= charged {
+        return Err(too_much(record, "has services that cost more than its rooms"));
+    }
+    let asked = Money::new(asked, currency)?.scaled(Decimal::ONE)?;
+    write(wire, record, Cost::Total(asked), &services).await
+}
+
+/// The sum of an amount over some entries of a list.
+fn sum(list: &Value, name: &'static str, counts: impl Fn(Node<'_>) -> bool) -> Result<Decimal> {
+    let entries = Node::new(list).list().into_iter();
+    entries
+        .filter(|entry| counts(*entry))
+        .try_fold(Decimal::ZERO, |sum, entry| {
+            let amount = entry.required(name, Node::decimal)?;
+            Ok(sum.saturating_add(amount))
+        })
+}
+
+/// The services of each room, when the shop can repeat them.
+///
+/// # Errors
+/// `pms.wrong_state` for several services, whose lines the shop mixes up; for one that the hotel sells no more, or that
+/// not every room has; and for one that is paid for each night and that a room can have several times, because nobody
+/// could tell afterwards how many there are.
+fn repeatable(catalogue: &Catalogue, record: &Record) -> Result<Vec<ServiceBody>> {
+    let [booked] = record.services.as_slice() else {
+        return Err(too_much(record, "has several services, which the shop mixes up"));
+    };
+    let rooms = rows_of(record);
+    let quantity = booked.quantity.checked_div(rooms).unwrap_or(0);
+    if quantity == 0 || quantity.saturating_mul(rooms) != booked.quantity {
+        return Err(too_much(record, "has different services in its rooms"));
+    }
+    let room_type = live(record).next().map(|row| row.room_type);
+    let sold = match room_type {
+        Some(room_type) => catalogue.services(room_type)?,
+        None => Vec::new(),
+    };
+    match sold.iter().find(|service| service.id == booked.service) {
+        None => Err(too_much(
+            record,
+            "has a service that the hotel does not sell any more",
+        )),
+        Some(service) if service.per_night && service.max_quantity != Some(1) => Err(too_much(
+            record,
+            "has a service for each night of which a room can have several",
+        )),
+        Some(_) => Ok(vec![ServiceBody {
+            id_service: booked.service.get(),
+            quantity,
+        }]),
+    }
+}
+
+fn too_much(record: &Record, what: &'static str) -> Error {
+    Error::new(
+        codes::PMS_WRONG_STATE,
+        format!("the booking {what}; change its nights in the shop itself"),
+    )
+    .with("booking", record.id)
+}
+
+fn live(record: &Record) -> impl Iterator<Item = &Row> {
+    record.rows.iter().filter(|row| row.state.takes_room())
+}
+
+fn rows_of(record: &Record) -> u32 {
+    u32::try_from(live(record).count()).unwrap_or(u32::MAX)
 }
 
 async fn has_invoice(wire: &Wire, record: &Record) -> Result<bool> {
@@ -122,22 +253,21 @@ async fn undercut(wire: &Wire, record: &Record, total: Money) -> Result<()> {
         )
         .with("booking", record.id));
     }
-    let rooms = record.rows.iter().filter(|row| row.state.takes_room()).count();
     let share = total
         .amount()
-        .checked_div(Decimal::from(rooms) * Decimal::from(UNDERCUT));
+        .checked_div(Decimal::from(rows_of(record)) * Decimal::from(UNDERCUT));
     let least = Decimal::new(1, currency.decimals());
     let each = share.unwrap_or_default().round_dp(currency.decimals()).max(least);
-    write(wire, record, Cost::Each(each)).await
+    write(wire, record, Cost::Each(each), &[]).await
 }
 
-async fn write(wire: &Wire, record: &Record, cost: Cost) -> Result<()> {
-    let body = body(record, cost)?;
+async fn write(wire: &Wire, record: &Record, cost: Cost, services: &[ServiceBody]) -> Result<()> {
+    let body = body(record, cost, services)?;
     let path = format!("bookings/{}", record.id);
     wire.replace(&path, "booking", body).await.map(drop)
 }
 
-fn body(record: &Record, cost: Cost) -> Result<String> {
+fn body(record: &Record, cost: Cost, services: &[ServiceBody]) -> Result<String> {
     let guest = record.guest.as_ref().ok_or_else(|| {
         Error::new(
             codes::PMS_WRONG_STATE,
@@ -146,22 +276,25 @@ fn body(record: &Record, cost: Cost) -> Result<String> {
         .with("booking", record.id)
     })?;
     let mut rooms = BTreeMap::<_, Vec<_>>::new();
-    for row in record.rows.iter().filter(|row| row.state.takes_room()) {
+    for row in live(record) {
         let stay = (row.stay.check_in(), row.stay.check_out());
         rooms.entry((row.room_type, stay)).or_default().push(row.room.id);
     }
-    let priced = |rooms: &[RoomId]| match cost {
-        Cost::Total(_) => Ok(Vec::new()),
-        Cost::Each(price) => rooms
-            .iter()
-            .map(|room| {
-                Ok(RoomBody {
-                    id_room: room.get(),
-                    unit_price_without_tax: number(price)?,
-                    total_tax: 0,
-                })
+    let listed = |rooms: &[RoomId]| -> Result<Vec<RoomBody>> {
+        let price = match cost {
+            Cost::Total(_) if services.is_empty() => return Ok(Vec::new()),
+            Cost::Total(_) => None,
+            Cost::Each(price) => Some(price),
+        };
+        let room = |room: &RoomId| {
+            Ok(RoomBody {
+                id_room: room.get(),
+                unit_price_without_tax: price.map(number).transpose()?,
+                services: services.to_vec(),
+                total_tax: 0,
             })
-            .collect::<Result<_>>(),
+        };
+        rooms.iter().map(room).collect()
     };
     let price_details = match cost {
         Cost::Total(total) => Some(Price {
@@ -192,7 +325,7 @@ fn body(record: &Record, cost: Cost) -> Result<String> {
                             checkin_date: from.to_string(),
                             checkout_date: to.to_string(),
                             number_of_rooms: rooms.len(),
-                            rooms: priced(&rooms)?,
+                            rooms: listed(&rooms)?,
                         })
                     })
                     .collect::<Result<_>>()?,

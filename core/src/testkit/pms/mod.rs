@@ -1,10 +1,12 @@
 //! What every property management system must do behind [`PmsClient`]: the mock, a simulator, or a real one.
 //!
 //! The suite books and cancels. It needs one hotel with an empty calendar of half a year from the first day on, and
-//! a first room type with at least three rooms that take two adults and not three.
+//! a first room type with at least three rooms that take two adults and not three. Its rooms must have one automatic
+//! service, and sell two others, at most once each: one for each night and one for the stay.
 
 mod life;
 mod races;
+mod services;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -54,7 +56,7 @@ impl Suite {
     }
 
     /// How many days from the first one on a run uses.
-    pub const DAYS: u64 = 124;
+    pub const DAYS: u64 = 144;
 
     /// Ends every booking that the run made and that has not ended, also after a promise was broken: for systems
     /// that go on afterwards.
@@ -83,6 +85,7 @@ impl Suite {
         self.eight_bookers_of_the_last_room_make_one_booking().await;
         self.a_hold_must_cover_the_booking().await;
         self.run_life().await;
+        self.run_services().await;
     }
 
     /// The suite needs every permission, and a self-test finds them.

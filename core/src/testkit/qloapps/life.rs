@@ -10,7 +10,7 @@ use super::OpenBooking;
 use super::http::Response;
 use super::service::{dies, errors, refuses};
 use super::shop::{CANCELLED, NEVER, Shop, amount, cents, local};
-use super::wish::NOT_IN_NAMES;
+use super::wish::{NOT_IN_NAMES, read_services};
 use crate::Stay;
 
 impl Shop {
@@ -82,6 +82,7 @@ impl Shop {
         for room in &listed {
             self.set_price(id, &theirs, room);
         }
+        let warned = self.change_services(id, &theirs, &listed);
         let total = &associations["price_details"]["total_price_with_tax"];
         let total: Decimal = total.to_string().parse().unwrap_or_default();
         if total >= Decimal::ONE {
@@ -95,7 +96,48 @@ impl Shop {
             ));
         }
         self.orders.get_mut(&id).unwrap()["date_upd"] = json!(local(now));
+        if warned {
+            // The room of the request is not found in the cart any more.
+            return Ok(json!({"warned": true}));
+        }
         Ok(json!({"booking": {"id": id, "id_property": 1, "currency": "USD", "id_language": 1}}))
+    }
+
+    /// Gives listed rooms the services that are listed with them; without a list, the first room loses its own. Answers
+    /// whether PHP warns of that.
+    fn change_services(&mut self, order: u64, rows: &[u64], listed: &[Value]) -> bool {
+        if listed.is_empty() {
+            rows.iter().take(1).for_each(|row| self.remove_services(*row));
+        }
+        // Discounts are taken back before the price is set again.
+        self.orders.get_mut(&order).unwrap()["total_discounts"] = json!(amount(Decimal::ZERO));
+        let mut warned = false;
+        for room in listed {
+            let is_it = |row: &&u64| self.rows[*row]["id_room"].as_u64() == room["id_room"].as_u64();
+            let Some(row) = rows.iter().find(is_it).copied() else {
+                continue;
+            };
+            let services = read_services(room);
+            warned |= !services.is_empty() && self.first_stays[&row] != stay_of(&self.rows[&row]);
+            self.replace_services(order, row, &services);
+        }
+        self.add_up(order, rows);
+        warned
+    }
+
+    /// What an order costs: its rooms and its services.
+    fn add_up(&mut self, order: u64, rows: &[u64]) {
+        let sum = |name: &str| -> Decimal { rows.iter().map(|row| decimal(&self.rows[row][name])).sum() };
+        let (services_net, services_gross) = self.charged(rows);
+        let (net, gross) = (
+            sum("total_price_tax_excl") + services_net,
+            sum("total_price_tax_incl") + services_gross,
+        );
+        let order = self.orders.get_mut(&order).unwrap();
+        order["total_paid_tax_excl"] = json!(amount(net));
+        for name in ["total_paid_tax_incl", "total_paid"] {
+            order[name] = json!(amount(gross - decimal(&order["total_discounts"])));
+        }
     }
 
     /// A room of its own price. What is meant for each night is wrong for all but two.
@@ -113,16 +155,10 @@ impl Shop {
         let rate = decimal(&row["total_price_tax_incl"]) / decimal(&row["total_price_tax_excl"]);
         row["total_price_tax_excl"] = json!(amount(cents(net)));
         row["total_price_tax_incl"] = json!(amount(cents(net * rate)));
-        let sum = |name: &str| -> Decimal { rows.iter().map(|row| decimal(&self.rows[row][name])).sum() };
-        let (net, gross) = (sum("total_price_tax_excl"), sum("total_price_tax_incl"));
-        let order = self.orders.get_mut(&order).unwrap();
-        order["total_paid_tax_excl"] = json!(amount(net));
-        for name in ["total_paid_tax_incl", "total_paid"] {
-            order[name] = json!(amount(gross));
-        }
+        self.add_up(order, rows);
     }
 
-    /// A higher price scales the rooms up. A lower one is a discount on the invoice, and without one it is ignored.
+    /// A higher price scales the rooms up, to what is left of it when the lines of the services are paid. A lower one is a discount on the invoice, and without one it is ignored.
     fn set_total(&mut self, id: u64, rows: &[u64], total: Decimal) {
         let has_invoice = self
             .invoices
@@ -134,6 +170,18 @@ impl Shop {
         let sum = |shop: &Self, name: &str| -> Decimal {
             rows.iter().map(|row| decimal(&shop.rows[row][name])).sum()
         };
+        let services = self.lined(id);
+        if services > Decimal::ZERO && total > decimal(&self.orders[&id]["total_paid_tax_incl"]) {
+            let scale = (total - services) / sum(self, "total_price_tax_incl");
+            for row in rows {
+                let row = self.rows.get_mut(row).unwrap();
+                for name in ["total_price_tax_excl", "total_price_tax_incl"] {
+                    row[name] = json!(amount(cents(decimal(&row[name]) * scale)));
+                }
+            }
+            self.add_up(id, rows);
+            return;
+        }
         let before = sum(self, "total_price_tax_incl");
         if total > before {
             let scale = total / before;
@@ -243,10 +291,13 @@ impl Shop {
             let nights = stay_of(row).nights();
             json!({"id": id, "id_order": row["id_order"], "product_id": row["id_product"], "id_order_invoice": 0,
                 "product_name": row["room_type_name"], "product_quantity": nights, "is_booking_product": 1,
+                "product_auto_add": 0, "product_price_addition_type": 0, "product_price_calculation_method": 0,
+                "product_allow_multiple_quantity": 0,
                 "total_price_tax_incl": row["total_price_tax_incl"],
                 "total_price_tax_excl": row["total_price_tax_excl"]})
         };
-        self.rows.iter().map(line).collect()
+        let rooms = self.rows.iter().map(line);
+        rooms.chain(self.service_lines()).collect()
     }
 
     /// The hotel takes money, as the front desk does.

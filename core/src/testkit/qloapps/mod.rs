@@ -4,6 +4,7 @@
 //! lock, with a [gap](QloAppsSimulator::set_gap) between the two; it books and answers 500, or fails and answers
 //! 200; and it loses answers when it is [told](QloAppsSimulator::script) to.
 
+mod extras;
 mod http;
 mod life;
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use rust_decimal::Decimal;
 use serde_json::{Map, Value, json};
 
+use super::extras;
 use super::http::{Reply, Request, Response};
 use super::list::{Query, element, elements, is_document, leaves};
 use super::shop::{Chosen, Shop, WishedTax, local};
@@ -19,7 +20,8 @@ const JSON: &str = "application/json";
 pub(super) const HTML: &str = "text/html; charset=utf-8";
 /// `Basic` and the key with an empty password.
 pub(super) const AUTHORIZATION: &str = "Basic UUxPQVBQU1RFU1RLRVlBTExQRVJNSVNTSU9OUzAwMDE6";
-const RESOURCES: [&str; 18] = [
+const RESOURCES: [&str; 21] = [
+    "booking_extra_demands",
     "bookings",
     "configurations",
     "currencies",
@@ -38,6 +40,8 @@ const RESOURCES: [&str; 18] = [
     "room_bookings",
     "room_types",
     "services",
+    "tax_rules",
+    "taxes",
 ];
 
 pub(super) struct Service {
@@ -228,7 +232,7 @@ impl Service {
     fn reprice(&self, id: &str, body: &str) -> Result<Value, Refused> {
         let mut desk = self.desk();
         let answer = desk.shop.reprice(id, body, self.clock.now())?;
-        if desk.dialect.tax_excluded {
+        if desk.dialect.tax_excluded || answer["warned"] == json!(true) {
             return Err(warned());
         }
         Ok(answer)
@@ -278,7 +282,10 @@ impl Desk {
                 Shop::types().flat_map(Shop::rooms_of).map(room).collect(),
             ),
             "room_types" => ("room_types", Shop::types().map(|id| self.room_type(id)).collect()),
-            "services" => ("services", services()),
+            "services" => ("services", extras::services()),
+            "tax_rules" => ("tax_rules", extras::tax_rules()),
+            "taxes" => ("taxes", extras::taxes()),
+            "booking_extra_demands" => ("extra_demands", Vec::new()),
             "orders" => ("orders", self.shop.all_orders()),
             "room_bookings" => ("bookings", self.shop.all_rows()),
             "customers" => ("customers", self.shop.all_customers()),
@@ -314,7 +321,7 @@ impl Desk {
         };
         json!({"id": id, "id_hotel": 1, "adults": 2, "children": 2, "id_default_image": false,
             "price": format!("{:.6}", self.shop.night(id).0), "active": 1, "name": name,
-            "associations": {"services": [{"id": 5, "price": null}, {"id": 6, "price": null}]}})
+            "id_tax_rules_group": 1, "associations": {"services": extras::of_room_type()}})
     }
 
     fn availability(&self, body: &str) -> Result<Value, Refused> {
@@ -475,7 +482,7 @@ fn configurations() -> Vec<Value> {
 }
 
 fn hotel() -> Value {
-    json!({"id": 1, "hotel_name": "The Hotel Prime", "check_in": "12:00", "check_out": "11:00", "active": 1,
+    json!({"id": 1, "hotel_name": "The Hotel Prime", "check_in": "12:00", "check_out": "11:00", "active": 1, "id_country": 21, "id_state": 1,
         "use_global_max_checkout_offset": 1, "max_checkout_offset": "1000", "id_default_image": false})
 }
 
@@ -487,14 +494,6 @@ fn room(id: u64) -> Value {
 fn limits(id: u64) -> Value {
     json!({"id": id, "id_product": id, "id_hotel": 1, "adults": 2, "children": 2, "max_adults": 2,
         "max_children": 2, "max_guests": 4, "min_los": 1, "max_los": 0})
-}
-
-fn services() -> Vec<Value> {
-    let service = |id: u64, addition: u64, calculation: u64| {
-        json!({"id": id, "price": "250.000000", "active": 1, "auto_add_to_cart": 1,
-            "price_addition_type": addition, "price_calculation_method": calculation})
-    };
-    vec![service(5, 1, 2), service(6, 2, 1)]
 }
 
 /// The same value with every number written as a text, as PHP before 8.1 and every write answer it.

@@ -8,6 +8,7 @@ use rust_decimal::{Decimal, RoundingStrategy};
 use serde_json::{Map, Value, json};
 
 use super::SimulatedCollision;
+use super::extras::{Had, Line, WishedService};
 use super::life::stay_of;
 use crate::Stay;
 
@@ -53,6 +54,7 @@ pub(super) struct WishedRoom {
     pub(super) adults: i64,
     pub(super) ages: Vec<u64>,
     pub(super) tax: WishedTax,
+    pub(super) services: Vec<WishedService>,
 }
 
 /// What a request says about the tax of a room.
@@ -84,6 +86,12 @@ pub(super) struct Shop {
     pub(super) customers: BTreeMap<u64, [String; 4]>,
     pub(super) invoices: Vec<Value>,
     pub(super) payments: Vec<Value>,
+    /// The services of each row, and the lines of orders that are no rooms.
+    pub(super) had: BTreeMap<u64, Vec<Had>>,
+    pub(super) lines: BTreeMap<u64, Line>,
+    pub(super) last_line: u64,
+    /// For which nights each row was made: its services are found by them.
+    pub(super) first_stays: BTreeMap<u64, Stay>,
     histories: u64,
     pub(super) collisions: usize,
     /// What every price is multiplied by, in percent; 0 stands for 100.
@@ -226,9 +234,15 @@ impl Shop {
         let nights = Decimal::from(wish.stay.nights());
         let net = self.night(wish.room_type).0 * nights;
         let gross: Decimal = wish.rooms.iter().map(|room| net + room.tax.on(net)).sum();
-        // What costs less than was asked for is scaled up.
-        let scale = if wish.total > gross {
-            wish.total / gross
+        let stay_nights = u64::from(wish.stay.nights());
+        let services = wish.rooms.iter();
+        let services: Decimal = services
+            .map(|room| Self::price_of(&room.services, stay_nights))
+            .sum();
+        let services = Self::with_tax(services);
+        // What costs less than was asked for is scaled up; services keep their prices.
+        let scale = if wish.total > gross + services {
+            (wish.total - services) / gross
         } else {
             Decimal::ONE
         };
@@ -256,6 +270,11 @@ impl Shop {
                 "date_add": local(now), "date_upd": local(now),
             });
             self.rows.insert(row_id, object(&row));
+            self.first_stays.insert(row_id, wish.stay);
+            self.add_services(id, row_id, &wished.services);
+            let (services_net, services_gross) = self.charged(&[row_id]);
+            order_net += services_net;
+            order_gross += services_gross;
         }
         let order = self.orders.get_mut(&id).unwrap();
         order["current_state"] = json!(AWAITING_PAYMENT);

@@ -3,6 +3,7 @@
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
+use super::extras::{self, WishedService};
 use super::http::Response;
 use super::service::{HTML, dies, refuses};
 use super::shop::{Shop, Wish, WishedRoom, WishedTax};
@@ -13,8 +14,7 @@ pub(super) const NOT_IN_NAMES: &[char] = &[
     '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', '!', '<', '>', ',', ';', '?', '=', '+', '(', ')', '@',
     '#', '"', '°', '{', '}', '_', '$', '%', ':',
 ];
-/// The services and the one facility that exist.
-const SERVICES: std::ops::RangeInclusive<u64> = 5..=10;
+/// The one facility that exists.
 const FACILITY: u64 = 1;
 
 /// Reads a request for rooms of one type.
@@ -147,7 +147,7 @@ fn read_rooms(wanted: &Value) -> Result<Vec<WishedRoom>, Response> {
         };
         if ids("services", "id_service")
             .iter()
-            .any(|id| !SERVICES.contains(id))
+            .any(|id| !extras::exists(*id))
         {
             return Err(refuses("Invalid request for service."));
         }
@@ -164,8 +164,25 @@ fn read_rooms(wanted: &Value) -> Result<Vec<WishedRoom>, Response> {
             .filter_map(Value::as_u64)
             .collect(),
         tax: read_tax(room),
+        services: read_services(room),
     };
     Ok(rooms.iter().map(room).collect())
+}
+
+/// The services of a room that exist already; each once.
+pub(super) fn read_services(room: &Value) -> Vec<WishedService> {
+    let mut services: Vec<WishedService> = Vec::new();
+    for service in room["services"].as_array().into_iter().flatten() {
+        let Some(id) = service["id_service"].as_u64() else {
+            continue;
+        };
+        services.retain(|known| known.id != id);
+        services.push(WishedService {
+            id,
+            quantity: service["quantity"].as_u64().unwrap_or(1),
+        });
+    }
+    services
 }
 
 fn read_tax(room: &Value) -> WishedTax {

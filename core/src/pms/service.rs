@@ -1,0 +1,326 @@
+//! What a guest may have beside the room: breakfast, a shuttle from the airport.
+//!
+//! A service is chosen for a booking, and then every room of it has it. What is chosen stands in the quote with its
+//! price, so that the guest hears before the booking what it will cost.
+
+use std::fmt;
+
+use super::id::ServiceId;
+use super::money::Money;
+use crate::error::{Error, Result, codes};
+
+/// Something that a hotel sells with its rooms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Service {
+    /// Its id.
+    pub id: ServiceId,
+    /// Its name.
+    pub name: String,
+    /// The price of one of it for one room, with tax: for each night or for the whole stay, as
+    /// [`per_night`](Self::per_night) says.
+    pub price: Money,
+    /// The same without tax.
+    pub net_price: Money,
+    /// Whether it is paid for each night, and not once for the stay.
+    pub per_night: bool,
+    /// Whether every room has it already, and every price of the room contains it: then it cannot be chosen.
+    pub automatic: bool,
+    /// How many of it a room may have; `None` without a limit.
+    pub max_quantity: Option<u32>,
+}
+
+impl Service {
+    /// What so many of it cost for so many rooms and nights, with tax.
+    ///
+    /// # Errors
+    /// `pms.invalid_request` for more money than there is.
+    pub(crate) fn total(&self, quantity: u32, rooms: u32, nights: u32) -> Result<Money> {
+        let nights = if self.per_night { nights } else { 1 };
+        self.price.times(quantity)?.times(rooms)?.times(nights)
+    }
+
+    /// Whether it may be chosen so often.
+    fn admit(&self, quantity: u32) -> Result<()> {
+        if self.automatic {
+            return Err(invalid(format!(
+                "service {} is in the price of every room already; leave it out",
+                self.id
+            )));
+        }
+        match self.max_quantity {
+            Some(most) if quantity > most => Err(invalid(format!(
+                "service {} can be chosen at most {most} times for a room",
+                self.id
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A service that a guest chose, and how many of it each room shall have.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ChosenService {
+    service: ServiceId,
+    quantity: u32,
+}
+
+impl ChosenService {
+    /// Most of one service that a room can have; the hotel usually allows fewer.
+    pub const MAX_QUANTITY: u32 = 100;
+    /// Most services of one booking.
+    pub const MAX_SERVICES: usize = 50;
+
+    /// So many of a service for each room.
+    ///
+    /// # Errors
+    /// `pms.invalid_request` (field `services`) for none of it or more than 100.
+    pub fn new(service: ServiceId, quantity: u32) -> Result<Self> {
+        if (1..=Self::MAX_QUANTITY).contains(&quantity) {
+            return Ok(Self { service, quantity });
+        }
+        Err(invalid(format!(
+            "the quantity of service {service} must be a whole number from 1 to 100; leave out what is not wanted"
+        )))
+    }
+
+    /// The service.
+    pub fn service(self) -> ServiceId {
+        self.service
+    }
+
+    /// How many of it each room shall have.
+    pub fn quantity(self) -> u32 {
+        self.quantity
+    }
+}
+
+impl From<ServiceId> for ChosenService {
+    /// One of it for each room.
+    fn from(service: ServiceId) -> Self {
+        Self { service, quantity: 1 }
+    }
+}
+
+impl fmt::Debug for ChosenService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}", self.quantity, self.service)
+    }
+}
+
+/// A chosen service in a quote: an item of what the guest pays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct QuotedService {
+    /// The service.
+    pub service: ServiceId,
+    /// Its name.
+    pub name: String,
+    /// How many of it each room has.
+    pub quantity: u32,
+    /// What all of them cost, for all rooms and nights, with tax.
+    pub total: Money,
+}
+
+impl QuotedService {
+    /// An item from its parts, for a quote that was kept somewhere and is made again.
+    pub fn new(chosen: ChosenService, name: &str, total: Money) -> Self {
+        Self {
+            service: chosen.service,
+            name: name.to_owned(),
+            quantity: chosen.quantity,
+            total,
+        }
+    }
+}
+
+/// A service of a booking.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BookedService {
+    /// The service.
+    pub service: ServiceId,
+    /// Its name.
+    pub name: String,
+    /// How many of it all rooms have together. What is paid for each night counts once.
+    pub quantity: u32,
+}
+
+/// Services as they were chosen, in the order of their ids, each once.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Choice(Vec<ChosenService>);
+
+impl Choice {
+    /// Checks what can be checked without the hotel.
+    ///
+    /// # Errors
+    /// `pms.invalid_request` (field `services`) for a service that is chosen twice, or too many services.
+    pub(crate) fn new(services: impl IntoIterator<Item = ChosenService>) -> Result<Self> {
+        let mut services: Vec<_> = services
+            .into_iter()
+            .take(ChosenService::MAX_SERVICES + 1)
+            .collect();
+        if services.len() > ChosenService::MAX_SERVICES {
+            return Err(invalid("must be at most 50 services".to_owned()));
+        }
+        services.sort_unstable();
+        let twice = services.windows(2).find_map(|pair| match pair {
+            [one, other] if one.service == other.service => Some(one.service),
+            _ => None,
+        });
+        match twice {
+            Some(service) => Err(invalid(format!(
+                "service {service} is chosen twice; name it once, with its quantity"
+            ))),
+            None => Ok(Self(services)),
+        }
+    }
+
+    pub(crate) fn as_slice(&self) -> &[ChosenService] {
+        &self.0
+    }
+
+    /// The price of each, from what the hotel sells with the room type.
+    ///
+    /// # Errors
+    /// `pms.invalid_request` (field `services`) for one that the room type does not have, that is in its price
+    /// anyway, or that is not sold so often.
+    pub(crate) fn priced(&self, sold: &[Service], rooms: u32, nights: u32) -> Result<Vec<QuotedService>> {
+        let priced = self.0.iter().map(|chosen| {
+            let service = sold.iter().find(|service| service.id == chosen.service);
+            let service = service.ok_or_else(|| {
+                invalid(format!(
+                    "the room type has no service {}; ask `services` for those that it has",
+                    chosen.service
+                ))
+            })?;
+            service.admit(chosen.quantity)?;
+            let total = service.total(chosen.quantity, rooms, nights)?;
+            Ok(QuotedService::new(*chosen, &service.name, total))
+        });
+        priced.collect()
+    }
+
+    /// Whether a booking of so many rooms has exactly these.
+    pub(crate) fn is(&self, booked: &[BookedService], rooms: u32) -> bool {
+        let has = |chosen: &ChosenService| {
+            booked.iter().any(|booked| {
+                booked.service == chosen.service && booked.quantity == chosen.quantity.saturating_mul(rooms)
+            })
+        };
+        self.0.len() == booked.len() && self.0.iter().all(has)
+    }
+}
+
+/// The price of the rooms and of the services.
+///
+/// # Errors
+/// `pms.invalid_request` for more money than there is.
+pub(crate) fn with_services(rooms: Money, services: &[QuotedService]) -> Result<Money> {
+    services
+        .iter()
+        .try_fold(rooms, |total, item| total.plus(item.total))
+}
+
+fn invalid(message: String) -> Error {
+    Error::field_invalid(codes::PMS_INVALID_REQUEST, "services", message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(id: u64) -> ServiceId {
+        ServiceId::new(id).unwrap()
+    }
+
+    fn chosen(service: u64, quantity: u32) -> ChosenService {
+        ChosenService::new(id(service), quantity).unwrap()
+    }
+
+    fn usd(amount: &str) -> Money {
+        Money::parse(amount, "USD").unwrap()
+    }
+
+    fn sold() -> Vec<Service> {
+        let service = |number, name: &str, per_night, automatic, max_quantity| Service {
+            id: id(number),
+            name: name.into(),
+            price: usd("10.40"),
+            net_price: usd("10"),
+            per_night,
+            automatic,
+            max_quantity,
+        };
+        vec![
+            service(5, "Cleaning", true, true, Some(1)),
+            service(7, "Shuttle", false, false, Some(1)),
+            service(9, "Breakfast", true, false, Some(3)),
+            service(10, "Towels", false, false, None),
+        ]
+    }
+
+    fn refusal(services: &[ChosenService]) -> String {
+        let error = Choice::new(services.iter().copied())
+            .and_then(|choice| choice.priced(&sold(), 1, 1))
+            .unwrap_err();
+        assert_eq!(
+            (error.code(), error.field()),
+            ("pms.invalid_request", Some("services"))
+        );
+        error.message().to_owned()
+    }
+
+    #[test]
+    fn what_is_paid_for_each_night_is_multiplied_by_the_nights_and_everything_by_the_rooms() {
+        let choice = Choice::new([chosen(9, 2), chosen(7, 1)]).unwrap();
+        let priced = choice.priced(&sold(), 2, 3).unwrap();
+        let totals: Vec<_> = priced
+            .iter()
+            .map(|item| (item.name.as_str(), item.quantity, item.total.to_string()))
+            .collect();
+        assert_eq!(
+            totals,
+            [
+                ("Shuttle", 1, "20.80 USD".to_owned()),
+                ("Breakfast", 2, "124.80 USD".to_owned())
+            ]
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_chosen_is_refused_with_a_remedy() {
+        assert!(refusal(&[chosen(99, 1)]).contains("ask `services`"));
+        assert!(refusal(&[chosen(5, 1)]).contains("leave it out"));
+        assert!(refusal(&[chosen(9, 4)]).contains("at most 3"));
+        assert!(refusal(&[chosen(7, 2)]).contains("at most 1"));
+        assert!(refusal(&[chosen(7, 1), chosen(9, 1), chosen(7, 1)]).contains("name it once"));
+        for quantity in [0, 101, u32::MAX] {
+            let error = ChosenService::new(id(7), quantity).unwrap_err();
+            assert_eq!(error.field(), Some("services"), "{quantity}");
+        }
+        let many = (1..=51).map(|service| chosen(service, 1));
+        assert_eq!(Choice::new(many).unwrap_err().field(), Some("services"));
+        assert!(
+            Choice::new([chosen(10, 100)])
+                .unwrap()
+                .priced(&sold(), 1, 1)
+                .is_ok()
+        );
+    }
+
+    #[test]
+    fn a_booking_has_the_chosen_services_when_every_room_has_them_and_nothing_else() {
+        let booked = |service, quantity| BookedService {
+            service: id(service),
+            name: String::new(),
+            quantity,
+        };
+        let choice = Choice::new([chosen(9, 2), chosen(7, 1)]).unwrap();
+        assert!(choice.is(&[booked(7, 2), booked(9, 4)], 2));
+        assert!(!choice.is(&[booked(7, 2), booked(9, 2)], 2));
+        assert!(!choice.is(&[booked(7, 2)], 2));
+        assert!(!choice.is(&[booked(7, 2), booked(9, 4), booked(10, 1)], 2));
+        assert!(Choice::default().is(&[], 2));
+    }
+}
