@@ -187,7 +187,11 @@ def test_a_quote_that_was_kept_elsewhere_is_as_good() -> None:
                 services=services,
                 quote=quote,
             )
-            ways: list[Callable[[Any], Any]] = [copy.copy, copy.deepcopy, lambda value: pickle.loads(pickle.dumps(value))]
+            ways: list[Callable[[Any], Any]] = [
+                copy.copy,
+                copy.deepcopy,
+                lambda value: pickle.loads(pickle.dumps(value)),
+            ]
             for number, way in enumerate(ways):
                 again = way(quote)
                 assert again == quote

@@ -38,6 +38,7 @@ ELSEWHERE = {
     "FlagSnapshot.is_enabled_or": "is_enabled(default=…)",
     "FlagSnapshot.evaluate_or": "evaluate(default=…)",
     "MockPms.new": "the constructor",
+    "PmsClient.quote_with_services": "quote(services=…)",
     "Posada.builder": "build(…)",
     "Settings.builder": "build(…)",
     "Stay.new": "the constructor",
