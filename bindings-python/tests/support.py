@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import httpx
 import posada
 from fastapi import FastAPI
+from posada._ports import ports
 
 Answer = TypeVar("Answer")
 
@@ -29,6 +30,18 @@ VECTORS = ROOT / "tests" / "vectors"
 def run(work: Coroutine[Any, Any, Answer]) -> Answer:
     """Runs a coroutine in an event loop of its own, at most a minute long."""
     return asyncio.run(asyncio.wait_for(work, 60))
+
+
+def waiting() -> int:
+    """How many operations the tasks of the running loop wait for."""
+    port = ports.get(asyncio.get_running_loop())
+    return 0 if port is None else port.waiting
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    """Waits until something is true, with the patience of the whole test."""
+    while not condition():
+        await asyncio.sleep(0.005)
 
 
 def unique(word: str) -> str:

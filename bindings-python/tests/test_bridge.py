@@ -21,19 +21,7 @@ import pytest
 import uvloop
 from posada import _native
 from posada._ports import ports
-from support import Open, run, unique
-
-
-def waiting() -> int:
-    """How many futures of the running loop wait for an operation."""
-    port = ports.get(asyncio.get_running_loop())
-    return 0 if port is None else port.waiting
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    """Waits until something is true, with the patience of the whole test."""
-    while not condition():
-        await asyncio.sleep(0.005)
+from support import Open, run, unique, until, waiting
 
 
 def test_what_memory_answers_at_once_needs_no_port() -> None:

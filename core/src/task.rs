@@ -189,6 +189,12 @@ impl Tasks {
     }
 }
 
+/// Runs the work of a connection, which ends with the connection; `close()` does not wait for it. Only in a runtime.
+pub(crate) fn serve(work: impl Future<Output = ()> + Send + 'static) {
+    #[allow(clippy::disallowed_methods, reason = "this is the one place that spawns")]
+    tokio::spawn(work);
+}
+
 /// Work that its caller does, until the caller goes away.
 struct Unfinished<'a, T: Send + 'static> {
     /// `None` when it has ended, and while it is being polled, so that nothing is continued that panicked.

@@ -1,7 +1,9 @@
 """The native half of the package. Not for programs: use ``posada``."""
 
 import datetime as dt
-from collections.abc import Generator, Mapping, Sequence
+from asyncio import AbstractEventLoop
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextvars import Context
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar, final
@@ -97,6 +99,13 @@ class Operation(Generic[_Answer_co]):
     def __await__(self) -> Generator[Any, None, _Answer_co]: ...
     def __iter__(self) -> Generator[Any, None, _Answer_co]: ...
     def __next__(self) -> Any: ...
+    _asyncio_future_blocking: bool
+    def get_loop(self) -> AbstractEventLoop: ...
+    def add_done_callback(
+        self, callback: Callable[[Operation[_Answer_co]], object], /, *, context: Context | None = None
+    ) -> None: ...
+    def cancel(self, msg: object = None) -> bool: ...
+    def result(self) -> None: ...
 
 @final
 class Port:

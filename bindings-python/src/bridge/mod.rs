@@ -4,14 +4,16 @@
 //! * Rust threads never take the interpreter's lock and hold no Python object. They push a number into the
 //!   [inbox](inbox) of an event loop and ring its bell once per batch; whatever Python objects an answer needs are
 //!   made on the loop's own thread.
-//! * What answers at once, from memory, never meets tokio: [`start`] polls once on the calling thread.
+//! * The first step of a call is taken on the calling thread. What answers at once, from memory, never meets tokio.
 //! * An operation that Python no longer wants is aborted if it is a read and finished if it is a write.
 //! * Nothing starts at import. The runtime is made by the first use, anew after a fork, and ended at exit.
 
+mod call;
 mod inbox;
 mod kept;
 mod operation;
 mod port;
+mod pulse;
 mod runtime;
 
 pub(crate) use kept::Kept;

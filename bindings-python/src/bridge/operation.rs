@@ -1,30 +1,30 @@
 //! What Python awaits.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
 
 use posada::codes;
+use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
 use pyo3::prelude::*;
-use pyo3::{IntoPyObjectExt, intern};
-use tokio::task::AbortHandle;
+use pyo3::sync::PyOnceLock;
 
-use super::inbox::Inbox;
-use super::port::Port;
+use super::call::{Begun, Call, Outcome, Progress};
+use super::port::{Port, Waiter};
 use super::runtime::Home;
 use crate::errors::Refusal;
 
-/// An answer that has crossed: plain data of Rust and how to make a Python object of it, on the loop's thread.
-type Outcome = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
-
-/// Where the task leaves its answer.
-type Slot = Arc<Mutex<Option<Outcome>>>;
-
 /// A call on its way. Await it once, in the event loop in which it was made.
+///
+/// To the task that awaits it, it is a future of asyncio: the task leaves its callback here, and the [`Port`] calls
+/// it. No other future is made, and no turn of the loop is spent on waking the task.
 #[pyclass(frozen, module = "posada._native")]
-pub(crate) struct Operation(Mutex<State>);
+pub(crate) struct Operation {
+    state: Mutex<State>,
+    /// By this a task tells a future that is awaited from an object that is yielded by mistake.
+    is_blocking: AtomicBool,
+}
 
 enum State {
     /// It was answered at once.
@@ -33,17 +33,24 @@ enum State {
     Over,
 }
 
-/// A task of the runtime that works for somebody.
+/// A call that somebody waits for.
 struct Running {
     home: Home,
     port: Py<Port>,
     number: u64,
-    slot: Slot,
-    task: AbortHandle,
+    call: Arc<Call>,
     /// Whether the work ends when nobody wants its answer any more.
     is_read: bool,
-    /// Whether the event loop's future was made.
-    is_awaited: bool,
+    wait: Wait,
+}
+
+/// Where a task stands that awaits an operation.
+enum Wait {
+    Unasked,
+    /// It was told to wait.
+    Asked,
+    /// It was told that its wait was cancelled, with this message.
+    Cancelled(Option<Py<PyAny>>),
 }
 
 /// How a call is run.
@@ -68,46 +75,23 @@ where
     Answer: for<'py> IntoPyObject<'py> + Send + 'static,
 {
     let runtime = home.handle()?;
-    let mut work = Box::pin(work);
-    if manner != Manner::Heavy
-        && let Some(answer) = poll_once(runtime, work.as_mut())
-    {
-        return Ok(Operation(Mutex::new(State::Answered(outcome(answer)))));
-    }
-    let port = Port::current(py)?;
-    let (number, slot) = (port.get().number(), Slot::default());
-    let notice = Notice {
-        inbox: port.get().inbox().clone(),
-        number,
+    let work = Box::pin(async move { outcome(work.await) });
+    let (call, work) = match Call::begin(runtime, work, manner == Manner::Heavy) {
+        Begun::Answered(answer) => return Ok(Operation::new(State::Answered(answer))),
+        Begun::Unfinished(call, work) => (call, work),
     };
-    let place = slot.clone();
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "this is the bridge; what close() waits for was detached by the crate"
-    )]
-    let task = runtime.spawn(async move {
-        let _notice = notice;
-        let answer = outcome(work.await);
-        *lock(&place) = Some(answer);
-    });
-    Ok(Operation(Mutex::new(State::Running(Running {
+    home.keep_beating();
+    let port = Port::current(py)?;
+    let number = port.get().number();
+    call.go_on(work, port.get().inbox().clone(), number);
+    Ok(Operation::new(State::Running(Running {
         home: home.clone(),
         port,
         number,
-        slot,
-        task: task.abort_handle(),
+        call,
         is_read: manner == Manner::Read,
-        is_awaited: false,
-    }))))
-}
-
-/// Asks a future once, on this thread. Memory and caches answer then.
-fn poll_once<Work: Future>(runtime: &tokio::runtime::Handle, work: Pin<&mut Work>) -> Option<Work::Output> {
-    let _inside = runtime.enter();
-    match work.poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(answer) => Some(answer),
-        Poll::Pending => None,
-    }
+        wait: Wait::Unasked,
+    })))
 }
 
 fn outcome<Answer>(answer: Result<Answer, Refusal>) -> Outcome
@@ -117,15 +101,23 @@ where
     Box::new(move |py| answer?.into_py_any(py))
 }
 
-/// Rings when the task has ended, however it ended, so that nobody waits for a task that panicked.
-struct Notice {
-    inbox: Arc<Inbox>,
-    number: u64,
-}
+impl Operation {
+    fn new(state: State) -> Self {
+        Self {
+            state: Mutex::new(state),
+            is_blocking: AtomicBool::new(false),
+        }
+    }
 
-impl Drop for Notice {
-    fn drop(&mut self) {
-        self.inbox.push(self.number);
+    /// The answer if there is one, the end of the wait in any case.
+    fn finish(&self, py: Python<'_>, answer: Option<Outcome>) -> PyErr {
+        let ended = std::mem::replace(&mut *lock(&self.state), State::Over);
+        ended.leave();
+        match answer.unwrap_or_else(lost)(py) {
+            // In a tuple, because the exception would unpack an answer that is one.
+            Ok(answer) => PyStopIteration::new_err((answer,)),
+            Err(error) => error,
+        }
     }
 }
 
@@ -139,39 +131,125 @@ impl Operation {
         slf
     }
 
-    /// Hands the event loop a future to wait for, or ends with the answer.
-    fn __next__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let outcome = {
-            let mut state = lock(&self.0);
-            if let State::Running(running) = &mut *state {
-                let arrived = lock(&running.slot).take();
-                if arrived.is_none() && !running.is_awaited {
-                    let future = running.port.get().wait_for(py, running.number)?;
-                    running.is_awaited = true;
-                    future.setattr(py, intern!(py, "_asyncio_future_blocking"), true)?;
-                    return Ok(future);
+    /// Ends with the answer, or hands the task something to wait for: itself.
+    fn __next__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
+        let (py, this) = (slf.py(), slf.get());
+        let mut state = lock(&this.state);
+        let answer = match &mut *state {
+            State::Running(running) => match running.call.take() {
+                Progress::Ended(answer) => Some(answer),
+                Progress::Lost => None,
+                Progress::Pending if matches!(running.wait, Wait::Unasked) => {
+                    running.wait = Wait::Asked;
+                    this.is_blocking.store(true, Ordering::Relaxed);
+                    drop(state);
+                    return Ok(slf);
                 }
-                if arrived.is_none() && !running.task.is_finished() {
+                Progress::Pending => {
                     return Err(PyRuntimeError::new_err(
                         "await wasn't used with a future of the event loop",
                     ));
                 }
-                let ended = std::mem::replace(&mut *state, State::Over);
-                drop(state);
-                ended.leave();
-                arrived.unwrap_or_else(lost)
-            } else {
-                match std::mem::replace(&mut *state, State::Over) {
-                    State::Answered(outcome) => outcome,
-                    State::Running(_) | State::Over => {
-                        return Err(PyRuntimeError::new_err("an operation can be awaited only once"));
-                    }
-                }
+            },
+            State::Answered(_) => match std::mem::replace(&mut *state, State::Over) {
+                State::Answered(answer) => Some(answer),
+                State::Running(_) | State::Over => None,
+            },
+            State::Over => {
+                return Err(PyRuntimeError::new_err("an operation can be awaited only once"));
             }
         };
-        // In a tuple, because the exception would unpack an answer that is one.
-        Err(PyStopIteration::new_err((outcome(py)?,)))
+        drop(state);
+        Err(this.finish(py, answer))
     }
+
+    #[getter]
+    fn _asyncio_future_blocking(&self) -> bool {
+        self.is_blocking.load(Ordering::Relaxed)
+    }
+
+    #[setter]
+    #[pyo3(name = "_asyncio_future_blocking")]
+    fn set_blocking(&self, is_blocking: bool) {
+        self.is_blocking.store(is_blocking, Ordering::Relaxed);
+    }
+
+    /// The event loop whose tasks may wait for it.
+    fn get_loop<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        match &*lock(&self.state) {
+            State::Running(running) => running.port.get().event_loop(py),
+            State::Answered(_) | State::Over => Err(not_waiting()),
+        }
+    }
+
+    /// Has `callback` called in `context` when the wait is over. Tasks call this.
+    #[pyo3(signature = (callback, /, *, context=None))]
+    fn add_done_callback(
+        slf: Bound<'_, Self>,
+        callback: Py<PyAny>,
+        context: Option<Py<PyAny>>,
+    ) -> PyResult<()> {
+        let py = slf.py();
+        let state = lock(&slf.get().state);
+        let State::Running(running) = &*state else {
+            return Err(not_waiting());
+        };
+        let (port, number, has_ended) = (
+            running.port.clone_ref(py),
+            running.number,
+            running.call.has_ended(),
+        );
+        drop(state);
+        let waiter = Waiter::new(slf.clone().unbind(), callback, context);
+        if has_ended {
+            // It may have been looked for already.
+            return port.get().wake_soon(py, waiter);
+        }
+        if port.get().wait_for(number, waiter) {
+            Ok(())
+        } else {
+            Err(PyRuntimeError::new_err("somebody awaits this operation already"))
+        }
+    }
+
+    /// Ends the wait, not the work. Tasks call this when they are cancelled.
+    #[pyo3(signature = (msg=None))]
+    fn cancel(&self, py: Python<'_>, msg: Option<Py<PyAny>>) -> PyResult<bool> {
+        let mut state = lock(&self.state);
+        let State::Running(running) = &mut *state else {
+            return Ok(false);
+        };
+        // Whoever was woken already gets the answer, and the cancellation with the next await.
+        let Some(waiter) = running.port.get().forget(running.number) else {
+            return Ok(false);
+        };
+        running.wait = Wait::Cancelled(msg);
+        let port = running.port.clone_ref(py);
+        drop(state);
+        port.get().wake_soon(py, waiter)?;
+        Ok(true)
+    }
+
+    /// Whether the wait was cancelled: raises then. The answer comes out of the `await`.
+    fn result(&self, py: Python<'_>) -> PyResult<()> {
+        static CANCELLED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let message = match &mut *lock(&self.state) {
+            State::Running(Running {
+                wait: Wait::Cancelled(message),
+                ..
+            }) => message.take(),
+            _ => return Ok(()),
+        };
+        let kind = CANCELLED.import(py, "asyncio", "CancelledError")?;
+        Err(PyErr::from_value(match message {
+            Some(message) => kind.call1((message,))?,
+            None => kind.call0()?,
+        }))
+    }
+}
+
+fn not_waiting() -> PyErr {
+    PyRuntimeError::new_err("nobody can wait for this operation")
 }
 
 impl State {
@@ -183,10 +261,9 @@ impl State {
                 std::mem::forget(running);
                 return;
             }
-            running.port.get().forget(running.number);
-            if running.is_read {
-                running.task.abort();
-            }
+            running.call.leave(running.is_read);
+            // Outside of all locks: what Python does when an object goes is not known.
+            drop(running.port.get().forget(running.number));
         }
     }
 }
@@ -194,7 +271,7 @@ impl State {
 /// A coroutine that is cancelled, closed or collected lets its operation go.
 impl Drop for Operation {
     fn drop(&mut self) {
-        let state = std::mem::replace(&mut *lock(&self.0), State::Over);
+        let state = std::mem::replace(&mut *lock(&self.state), State::Over);
         state.leave();
     }
 }

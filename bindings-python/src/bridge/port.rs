@@ -1,7 +1,8 @@
-//! One port per event loop: the futures that Python waits for, and the callback that wakes them.
+//! One port per event loop: the tasks that wait for operations, and the callback that wakes them.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,9 +11,10 @@ use pyo3::exceptions::PyNotImplementedError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyWeakrefMethods, PyWeakrefReference};
+use pyo3::types::{PyDict, PyWeakrefMethods, PyWeakrefReference};
 
 use super::inbox::Inbox;
+use super::operation::Operation;
 
 thread_local! {
     /// The port of the loop that last ran in this thread: nearly always the one that is wanted next.
@@ -24,10 +26,17 @@ thread_local! {
 #[pyclass(frozen, module = "posada._native", weakref)]
 pub(crate) struct Port {
     inbox: Arc<Inbox>,
-    /// The futures that tasks wait for, by operation. Touched on the loop's thread only, and by the collector.
-    waiting: Mutex<HashMap<u64, Py<PyAny>>>,
+    /// Who waits, by operation. Touched on the loop's thread only, and by the collector.
+    waiting: Mutex<HashMap<u64, Waiter>>,
     next: AtomicU64,
     event_loop: Py<PyWeakrefReference>,
+}
+
+/// A task that waits for an operation, in asyncio's words: what to call, with what, and in which context.
+pub(super) struct Waiter {
+    operation: Py<Operation>,
+    callback: Py<PyAny>,
+    context: Option<Py<PyAny>>,
 }
 
 impl Port {
@@ -80,41 +89,83 @@ impl Port {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// A future of the loop that completes when the operation has finished.
-    pub(super) fn wait_for(&self, py: Python<'_>, operation: u64) -> PyResult<Py<PyAny>> {
-        let Some(event_loop) = self.event_loop.bind(py).upgrade() else {
-            return Err(pyo3::exceptions::PyRuntimeError::new_err(
-                "the event loop is gone",
-            ));
-        };
-        let future = event_loop.call_method0(intern!(py, "create_future"))?;
-        self.waiting().insert(operation, future.clone().unbind());
-        Ok(future.unbind())
+    /// The loop, as long as it is there.
+    pub(super) fn event_loop<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.event_loop
+            .bind(py)
+            .upgrade()
+            .ok_or_else(|| pyo3::exceptions::PyRuntimeError::new_err("the event loop is gone"))
     }
 
-    /// Nobody waits for the operation any more.
-    pub(super) fn forget(&self, operation: u64) {
-        let future = self.waiting().remove(&operation);
-        // Outside the lock: what Python does when an object goes is not known.
-        drop(future);
+    /// Notes whom to wake when the operation has finished; says no when somebody is noted already.
+    pub(super) fn wait_for(&self, operation: u64, waiter: Waiter) -> bool {
+        match self.waiting().entry(operation) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(place) => {
+                place.insert(waiter);
+                true
+            }
+        }
     }
 
-    fn waiting(&self) -> MutexGuard<'_, HashMap<u64, Py<PyAny>>> {
+    /// Nobody waits for the operation any more; whoever did is answered.
+    pub(super) fn forget(&self, operation: u64) -> Option<Waiter> {
+        self.waiting().remove(&operation)
+    }
+
+    /// Has the loop wake somebody in its next turn.
+    pub(super) fn wake_soon(&self, py: Python<'_>, waiter: Waiter) -> PyResult<()> {
+        let event_loop = self.event_loop(py)?;
+        let arguments = (waiter.callback, waiter.operation);
+        let options = PyDict::new(py);
+        options.set_item(intern!(py, "context"), waiter.context)?;
+        event_loop.call_method(intern!(py, "call_soon"), arguments, Some(&options))?;
+        Ok(())
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, HashMap<u64, Waiter>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiter {
+    pub(super) fn new(operation: Py<Operation>, callback: Py<PyAny>, context: Option<Py<PyAny>>) -> Self {
+        Self {
+            operation,
+            callback,
+            context,
+        }
+    }
+
+    /// Calls back at once.
+    fn wake(self, py: Python<'_>) -> PyResult<()> {
+        match self.context {
+            Some(context) => {
+                context.call_method1(py, intern!(py, "run"), (self.callback, self.operation))?;
+            }
+            None => {
+                self.callback.call1(py, (self.operation,))?;
+            }
+        }
+        Ok(())
     }
 }
 
 #[pymethods]
 impl Port {
     /// Wakes whoever waits for what has finished. Called by the event loop, on its thread.
+    ///
+    /// One waiter goes on at once. Several are handed to the loop, so that one that fails, or that runs a loop inside
+    /// the loop, keeps nobody from being woken.
     fn drain(&self, py: Python<'_>) -> PyResult<()> {
-        for operation in self.inbox.take() {
-            let future = self.waiting().remove(&operation);
-            let Some(future) = future else { continue };
-            let future = future.bind(py);
-            // A cancelled future is done already; its task will see the cancellation.
-            if !future.call_method0(intern!(py, "done"))?.is_truthy()? {
-                future.call_method1(intern!(py, "set_result"), (py.None(),))?;
+        let finished = self.inbox.take();
+        if let [operation] = finished[..] {
+            let waiter = self.forget(operation);
+            return waiter.map_or(Ok(()), |waiter| waiter.wake(py));
+        }
+        for operation in finished {
+            if let Some(waiter) = self.forget(operation) {
+                self.wake_soon(py, waiter)?;
             }
         }
         Ok(())
@@ -126,7 +177,7 @@ impl Port {
         py.detach(|| self.inbox.wait(limit))
     }
 
-    /// How many futures wait: for tests.
+    /// How many operations are waited for: for tests.
     #[getter(waiting)]
     fn count(&self) -> usize {
         self.waiting().len()

@@ -10,11 +10,12 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use tokio::runtime::{Builder, Handle, Runtime};
 
+use super::pulse::Pulse;
 use crate::errors::Refusal;
 
 /// Only Python threads take this, while they hold the interpreter's lock, and none waits inside. A fork by Python
 /// holds the interpreter's lock too, so the child never inherits it locked.
-static RUNTIME: Mutex<Option<Runtime>> = Mutex::new(None);
+static RUNTIME: Mutex<Option<(Runtime, Pulse)>> = Mutex::new(None);
 
 /// Counts the runtimes that are gone: by a fork or at exit.
 static GENERATION: AtomicU64 = AtomicU64::new(0);
@@ -31,6 +32,7 @@ const MOST_WORKERS: usize = 64;
 #[derive(Clone)]
 pub(crate) struct Home {
     handle: Handle,
+    pulse: Pulse,
     generation: u64,
     process: u32,
 }
@@ -39,12 +41,13 @@ impl Home {
     /// The runtime of this process, made now if there is none.
     pub(crate) fn current() -> PyResult<Self> {
         let mut place = place();
-        let runtime = match &mut *place {
-            Some(runtime) => runtime,
-            empty => empty.insert(build()?),
+        let (runtime, pulse) = match &mut *place {
+            Some(made) => made,
+            empty => empty.insert((build()?, Pulse::default())),
         };
         Ok(Self {
             handle: runtime.handle().clone(),
+            pulse: pulse.clone(),
             generation: GENERATION.load(Ordering::Relaxed),
             process: std::process::id(),
         })
@@ -72,6 +75,11 @@ impl Home {
         })
     }
 
+    /// Says that a call is on its way.
+    pub(super) fn keep_beating(&self) {
+        self.pulse.keep(&self.handle);
+    }
+
     /// Whether the runtime still runs in this process.
     pub(crate) fn is_alive(&self) -> bool {
         self.generation == GENERATION.load(Ordering::Relaxed)
@@ -92,7 +100,7 @@ pub(crate) fn forked() {
 #[pyfunction]
 #[pyo3(name = "_shutdown")]
 pub(crate) fn shutdown(py: Python<'_>, seconds: f64) {
-    let Some(runtime) = place().take() else {
+    let Some((runtime, _)) = place().take() else {
         return;
     };
     GENERATION.fetch_add(1, Ordering::Relaxed);
@@ -134,6 +142,6 @@ fn build() -> PyResult<Runtime> {
         .build()?)
 }
 
-fn place() -> MutexGuard<'static, Option<Runtime>> {
+fn place() -> MutexGuard<'static, Option<(Runtime, Pulse)>> {
     RUNTIME.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -13,7 +13,10 @@ use redis::{
     ProtocolVersion, PushInfo, PushKind, RedisConnectionInfo, RedisError, TlsMode, Value,
 };
 
+use tokio::net::TcpStream;
+
 use super::failure::Failure;
+use super::wire::Wire;
 use crate::backends::tls;
 use crate::error::{Error, Result, codes};
 use crate::settings::{RedisNode, RedisSettings, RedisTopology};
@@ -51,9 +54,8 @@ pub(super) struct Link {
     gone: Arc<AtomicBool>,
 }
 
-#[derive(Clone)]
 enum Connection {
-    Node(MultiplexedConnection),
+    Node(MultiplexedConnection, Option<Wire>),
     Cluster(ClusterConnection),
 }
 
@@ -89,10 +91,10 @@ impl Connector {
     pub(super) async fn connect(&self) -> Result<Link, RedisError> {
         let gone = Arc::new(AtomicBool::new(false));
         let connection = match &self.clients {
-            Clients::Single(client) => Connection::Node(self.dial(client, &gone).await?),
+            Clients::Single(client) => self.dial(client, &gone).await?,
             Clients::Sentinel { nodes, primary } => {
                 let client = self.ask_sentinels(nodes, primary).await?;
-                Connection::Node(self.dial(&client, &gone).await?)
+                self.dial(&client, &gone).await?
             }
             Clients::Cluster { client, .. } => Connection::Cluster(client.get_async_connection().await?),
         };
@@ -117,11 +119,7 @@ impl Connector {
         }
     }
 
-    async fn dial(
-        &self,
-        client: &Client,
-        gone: &Arc<AtomicBool>,
-    ) -> Result<MultiplexedConnection, RedisError> {
+    async fn dial(&self, client: &Client, gone: &Arc<AtomicBool>) -> Result<Connection, RedisError> {
         let flag = gone.clone();
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.settings.connect_timeout))
@@ -133,7 +131,17 @@ impl Connector {
                 }
                 Ok::<(), redis::aio::SendError>(())
             });
-        client.get_multiplexed_async_connection_with_config(&config).await
+        let info = client.get_connection_info();
+        let ConnectionAddr::Tcp(host, port) = info.addr() else {
+            let node = client.get_multiplexed_async_connection_with_config(&config);
+            return Ok(Connection::Node(node.await?, None));
+        };
+        let socket = TcpStream::connect((host.as_str(), *port)).await?;
+        // What was sent on by itself must not wait for what was sent before it.
+        socket.set_nodelay(true)?;
+        let (node, work) =
+            MultiplexedConnection::new_with_config(info.redis_settings(), socket, config).await?;
+        Ok(Connection::Node(node, Some(Wire::new(work))))
     }
 
     async fn ask_sentinels(&self, nodes: &[RedisNode], primary: &str) -> Result<Client, RedisError> {
@@ -167,9 +175,10 @@ impl Request<'_> {
 
 impl Link {
     pub(super) async fn send(&self, request: Request<'_>) -> Result<Value, RedisError> {
-        let outcome = match self.connection.clone() {
-            Connection::Node(mut node) => request.send_on(&mut node).await,
-            Connection::Cluster(mut cluster) => request.send_on(&mut cluster).await,
+        let outcome = match &self.connection {
+            Connection::Node(node, Some(wire)) => wire.exchange(request.send_on(&mut node.clone())).await,
+            Connection::Node(node, None) => request.send_on(&mut node.clone()).await,
+            Connection::Cluster(cluster) => request.send_on(&mut cluster.clone()).await,
         };
         self.timeouts.store(0, Ordering::Relaxed);
         outcome.and_then(Value::extract_error)
@@ -182,11 +191,14 @@ impl Link {
         key: &[u8],
     ) -> Result<Vec<Value>, RedisError> {
         let count = commands.len();
-        match self.connection.clone() {
-            Connection::Node(mut node) => node.req_packed_commands(commands, 0, count).await,
-            Connection::Cluster(mut cluster) => {
+        match &self.connection {
+            Connection::Node(node, _) => node.clone().req_packed_commands(commands, 0, count).await,
+            Connection::Cluster(cluster) => {
                 let owner = SingleNodeRoutingInfo::SpecificNode(Route::with_key(key, SlotAddr::Master));
-                cluster.route_pipeline(commands.clone(), 0, count, owner).await
+                cluster
+                    .clone()
+                    .route_pipeline(commands.clone(), 0, count, owner)
+                    .await
             }
         }
     }
@@ -204,7 +216,7 @@ impl Link {
     /// Whether this error means that the connection is of no more use. A cluster handle mends itself.
     pub(super) fn is_broken_by(&self, error: &RedisError) -> bool {
         match self.connection {
-            Connection::Node(_) => {
+            Connection::Node(..) => {
                 error.is_unrecoverable_error()
                     || error.is_connection_dropped()
                     || matches!(

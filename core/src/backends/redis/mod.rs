@@ -15,6 +15,7 @@ mod link;
 mod pubsub;
 mod replicated;
 mod script;
+mod wire;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

@@ -1,0 +1,181 @@
+//! The half of a call that belongs to Rust: where its work is, and who carries it on.
+//!
+//! The thread of the event loop takes the first step of the work, which usually is to send a question. Nothing is
+//! spawned for it: the work waits where it is until it is woken, and only then becomes a task, on the very thread
+//! that has the answer in hand. So a call changes threads once, on its way back.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+
+use pyo3::prelude::*;
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
+
+use super::inbox::Inbox;
+
+/// An answer that has crossed: plain data of Rust and how to make a Python object of it, on the loop's thread.
+pub(super) type Outcome = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
+
+/// Work that ends with an answer.
+pub(super) type Work = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+
+/// A call on its way. Its waker is the call itself.
+pub(super) struct Call {
+    runtime: Handle,
+    stage: Mutex<Stage>,
+}
+
+enum Stage {
+    /// The first step is being taken, on the event loop's thread.
+    Beginning { is_woken: bool },
+    /// The first step was taken, and nobody has woken the work since.
+    Waiting(Work, Receipt),
+    /// A task of the runtime works; `None` while it is being made.
+    Running(Option<AbortHandle>),
+    /// It has ended; without an answer when the task panicked or was aborted.
+    Ended(Option<Outcome>),
+    /// Nobody wants the answer.
+    Abandoned { is_read: bool },
+}
+
+/// What came of the first step.
+pub(super) enum Begun {
+    Answered(Outcome),
+    /// There is more to do: see [`Call::go_on`].
+    Unfinished(Arc<Call>, Work),
+}
+
+/// How far a call is, for whoever waits for it.
+pub(super) enum Progress {
+    Ended(Outcome),
+    /// It ended without an answer.
+    Lost,
+    Pending,
+}
+
+impl Call {
+    /// Takes the first step of `work`, unless that is so heavy that another thread must.
+    pub(super) fn begin(runtime: &Handle, mut work: Work, is_heavy: bool) -> Begun {
+        let call = Arc::new(Self {
+            runtime: runtime.clone(),
+            stage: Mutex::new(Stage::Beginning { is_woken: is_heavy }),
+        });
+        if !is_heavy {
+            let _inside = runtime.enter();
+            let waker = Waker::from(call.clone());
+            if let Poll::Ready(answer) = work.as_mut().poll(&mut Context::from_waker(&waker)) {
+                return Begun::Answered(answer);
+            }
+        }
+        Begun::Unfinished(call, work)
+    }
+
+    /// Keeps the work until it is woken. When it has ended, `number` comes into the inbox.
+    pub(super) fn go_on(self: &Arc<Self>, work: Work, inbox: Arc<Inbox>, number: u64) {
+        let receipt = Receipt { inbox, number };
+        let mut stage = self.stage();
+        if matches!(*stage, Stage::Beginning { is_woken: true }) {
+            *stage = Stage::Running(None);
+            drop(stage);
+            self.clone().spawn(work, receipt);
+        } else {
+            *stage = Stage::Waiting(work, receipt);
+        }
+    }
+
+    /// The answer, once.
+    pub(super) fn take(&self) -> Progress {
+        let mut stage = self.stage();
+        match &mut *stage {
+            Stage::Ended(answer) => answer.take().map_or(Progress::Lost, Progress::Ended),
+            _ => Progress::Pending,
+        }
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        matches!(*self.stage(), Stage::Ended(_))
+    }
+
+    /// Lets the work go: a read is given up, anything else ends without us.
+    pub(super) fn leave(self: &Arc<Self>, is_read: bool) {
+        let left = std::mem::replace(&mut *self.stage(), Stage::Abandoned { is_read });
+        match left {
+            Stage::Waiting(work, _) if is_read => {
+                let _inside = self.runtime.enter();
+                drop(work);
+            }
+            Stage::Waiting(work, receipt) => self.clone().spawn(work, receipt),
+            Stage::Running(Some(task)) if is_read => task.abort(),
+            // A task that is just being made is aborted by its maker.
+            Stage::Running(_) | Stage::Beginning { .. } | Stage::Ended(_) | Stage::Abandoned { .. } => {}
+        }
+    }
+
+    /// Makes a task of the rest of the work. On a thread of the runtime it runs there, as soon as that thread is free.
+    fn spawn(self: Arc<Self>, work: Work, receipt: Receipt) {
+        let notice = Notice(self.clone(), receipt);
+        #[allow(
+            clippy::disallowed_methods,
+            reason = "this is the bridge; what close() waits for was detached by the crate"
+        )]
+        let task = self.runtime.spawn(async move {
+            let notice = notice;
+            let answer = work.await;
+            notice.0.end(Some(answer));
+        });
+        let mut stage = self.stage();
+        match &mut *stage {
+            Stage::Running(place @ None) => *place = Some(task.abort_handle()),
+            Stage::Abandoned { is_read: true } => task.abort(),
+            _ => {}
+        }
+    }
+
+    /// Notes how the work ended, if anybody still wants to know.
+    fn end(&self, answer: Option<Outcome>) {
+        let mut stage = self.stage();
+        if matches!(*stage, Stage::Running(_)) {
+            *stage = Stage::Ended(answer);
+        }
+    }
+
+    fn stage(&self) -> MutexGuard<'_, Stage> {
+        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Wake for Call {
+    fn wake(self: Arc<Self>) {
+        let mut stage = self.stage();
+        match &mut *stage {
+            Stage::Beginning { is_woken } => *is_woken = true,
+            Stage::Waiting(..) => {
+                let waiting = std::mem::replace(&mut *stage, Stage::Running(None));
+                drop(stage);
+                if let Stage::Waiting(work, receipt) = waiting {
+                    self.spawn(work, receipt);
+                }
+            }
+            // The task has a waker of its own.
+            Stage::Running(_) | Stage::Ended(_) | Stage::Abandoned { .. } => {}
+        }
+    }
+}
+
+/// Where it is to be said that the work has ended.
+struct Receipt {
+    inbox: Arc<Inbox>,
+    number: u64,
+}
+
+/// Rings when the task has ended, however it ended, so that nobody waits for a task that panicked.
+struct Notice(Arc<Call>, Receipt);
+
+impl Drop for Notice {
+    fn drop(&mut self) {
+        self.0.end(None);
+        self.1.inbox.push(self.1.number);
+    }
+}

@@ -1,0 +1,281 @@
+//! The work of one connection, carried on by whoever has something to send.
+//!
+//! The driver wants its work in a task, so that a command changes threads before a byte of it is sent. Here the sender
+//! of the only command under way carries the work on itself, as far as it goes without waiting: its command is on the
+//! wire when it begins to wait for the answer. Several commands at once are left to the task, which sends them in one
+//! piece. The answers always come through the task.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::task::{Context, Poll, Wake, Waker};
+
+use futures_util::task::AtomicWaker;
+
+use crate::task;
+
+type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+thread_local! {
+    /// Set while this thread hands a command over and will carry the work on itself.
+    static HANDING_OVER: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A connection at work. Dropping it closes the connection.
+pub(super) struct Wire(Arc<Shared>);
+
+struct Shared {
+    /// `None` when the connection is closed.
+    work: Mutex<Option<Work>>,
+    /// Wakes the task.
+    task: AtomicWaker,
+    under_way: AtomicUsize,
+    is_left: AtomicBool,
+}
+
+impl Wire {
+    /// Begins the work of a connection, in a task.
+    pub(super) fn new(work: impl Future<Output = ()> + Send + 'static) -> Self {
+        let shared = Arc::new(Shared {
+            work: Mutex::new(Some(Box::pin(work))),
+            task: AtomicWaker::new(),
+            under_way: AtomicUsize::new(0),
+            is_left: AtomicBool::new(false),
+        });
+        // The guard is the task's: when a runtime ends, it drops its tasks, and the connection is closed.
+        let guard = Leaving(shared.clone());
+        task::serve(std::future::poll_fn(move |context| {
+            guard.0.task.register(context.waker());
+            guard.0.carry_on_in_task()
+        }));
+        Self(shared)
+    }
+
+    /// Awaits a command. `exchange` hands it over in its first step.
+    pub(super) async fn exchange<T>(&self, exchange: impl Future<Output = T>) -> T {
+        let shared = &self.0;
+        let _counted = UnderWay::new(&shared.under_way);
+        let mut exchange = std::pin::pin!(exchange);
+        let mut is_alone = shared.under_way.load(Ordering::Relaxed) == 1;
+        std::future::poll_fn(|context| {
+            if !std::mem::take(&mut is_alone) {
+                return exchange.as_mut().poll(context);
+            }
+            let outcome = {
+                let _quiet = HandingOver::new();
+                exchange.as_mut().poll(context)
+            };
+            shared.carry_on();
+            outcome
+        })
+        .await
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
+}
+
+impl Shared {
+    /// Does what can be done now, on this thread. What remains is the task's.
+    fn carry_on(self: &Arc<Self>) {
+        let mut work = match self.work.try_lock() {
+            Ok(work) => work,
+            Err(TryLockError::WouldBlock | TryLockError::Poisoned(_)) => return self.task.wake(),
+        };
+        if self.poll(&mut work).is_ready() {
+            self.task.wake();
+        }
+    }
+
+    fn carry_on_in_task(self: &Arc<Self>) -> Poll<()> {
+        let mut work = match self.work.lock() {
+            Ok(work) => work,
+            // Work that panicked is of no more use.
+            Err(poisoned) => {
+                poisoned.into_inner().take();
+                return Poll::Ready(());
+            }
+        };
+        if self.is_left.load(Ordering::Acquire) {
+            work.take();
+        }
+        self.poll(&mut work)
+    }
+
+    fn poll(self: &Arc<Self>, work: &mut Option<Work>) -> Poll<()> {
+        let Some(running) = work else {
+            return Poll::Ready(());
+        };
+        let waker = Waker::from(self.clone());
+        let outcome = running.as_mut().poll(&mut Context::from_waker(&waker));
+        if outcome.is_ready() {
+            *work = None;
+        }
+        outcome
+    }
+
+    /// Closes the connection: here, or in the task when somebody is at work right now.
+    fn leave(&self) {
+        self.is_left.store(true, Ordering::Release);
+        let work = match self.work.try_lock() {
+            Ok(mut work) => work.take(),
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner().take(),
+            Err(TryLockError::WouldBlock) => None,
+        };
+        drop(work);
+        self.task.wake();
+    }
+}
+
+impl Wake for Shared {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !HANDING_OVER.get() {
+            self.task.wake();
+        }
+    }
+}
+
+/// Ends the work with the task.
+struct Leaving(Arc<Shared>);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        let work = self.0.work.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(work);
+    }
+}
+
+/// Counts a command for as long as somebody awaits it.
+struct UnderWay<'a>(&'a AtomicUsize);
+
+impl<'a> UnderWay<'a> {
+    fn new(counter: &'a AtomicUsize) -> Self {
+        counter.fetch_add(1, Ordering::Relaxed);
+        Self(counter)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Keeps the task asleep for what this thread does itself.
+struct HandingOver;
+
+impl HandingOver {
+    fn new() -> Self {
+        HANDING_OVER.set(true);
+        Self
+    }
+}
+
+impl Drop for HandingOver {
+    fn drop(&mut self) {
+        HANDING_OVER.set(false);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{FutureExt, poll};
+    use tokio::sync::{mpsc, oneshot};
+
+    use super::*;
+
+    type Question = oneshot::Sender<&'static str>;
+
+    /// A connection whose other end answers at once, or never.
+    fn wire(answers: bool) -> (Wire, mpsc::Sender<Question>) {
+        let (sender, mut questions) = mpsc::channel::<Question>(8);
+        let work = async move {
+            let mut unanswered = Vec::new();
+            while let Some(question) = questions.recv().await {
+                if answers {
+                    let _ = question.send("PONG");
+                } else {
+                    unanswered.push(question);
+                }
+            }
+        };
+        (Wire::new(work), sender)
+    }
+
+    async fn ask(sender: &mpsc::Sender<Question>) -> Option<&'static str> {
+        let (question, answer) = oneshot::channel();
+        sender.send(question).await.ok()?;
+        answer.await.ok()
+    }
+
+    #[tokio::test]
+    async fn a_lone_command_is_carried_on_by_its_sender_and_needs_no_task() {
+        let (wire, sender) = wire(true);
+        let mut exchange = std::pin::pin!(wire.exchange(ask(&sender)));
+        // Nothing gives way to the task in between.
+        assert!(poll!(&mut exchange).is_pending());
+        assert_eq!(poll!(&mut exchange), Poll::Ready(Some("PONG")));
+    }
+
+    #[tokio::test]
+    async fn commands_beside_others_are_left_to_the_task() {
+        let (wire, sender) = wire(true);
+        let idle = std::future::pending::<()>();
+        let mut first = std::pin::pin!(wire.exchange(idle));
+        let mut second = std::pin::pin!(wire.exchange(ask(&sender)));
+        assert!(poll!(&mut first).is_pending());
+        assert!(poll!(&mut second).is_pending());
+        assert!(poll!(&mut second).is_pending());
+        assert_eq!(second.await, Some("PONG"));
+    }
+
+    #[tokio::test]
+    async fn a_command_while_somebody_is_at_work_is_seen_by_the_task() {
+        let (wire, sender) = wire(true);
+        let busy = wire.0.work.lock().unwrap();
+        let mut exchange = std::pin::pin!(wire.exchange(ask(&sender)));
+        assert!(exchange.as_mut().now_or_never().is_none());
+        drop(busy);
+        assert_eq!(exchange.await, Some("PONG"));
+    }
+
+    #[tokio::test]
+    async fn dropping_it_closes_the_connection_although_an_answer_is_missing() {
+        let (wire, sender) = wire(false);
+        let asked = ask(&sender);
+        tokio::pin!(asked);
+        assert!(poll!(&mut asked).is_pending());
+        drop(wire);
+        assert_eq!(asked.await, None);
+        assert!(sender.is_closed());
+    }
+
+    #[tokio::test]
+    async fn dropping_it_while_somebody_is_at_work_closes_the_connection_after_that() {
+        let (wire, sender) = wire(false);
+        let shared = wire.0.clone();
+        let busy = shared.work.lock().unwrap();
+        drop(wire);
+        assert!(!sender.is_closed());
+        drop(busy);
+        sender.closed().await;
+    }
+
+    #[test]
+    fn a_runtime_that_ends_closes_its_connections() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let (wire, sender) = runtime.block_on(async { wire(false) });
+        drop(runtime);
+        assert!(sender.is_closed());
+        drop(wire);
+    }
+}
