@@ -141,8 +141,8 @@ async fn a_booking_that_was_reported_is_not_checked_again_by_another_process() {
     let before = shop.requests();
     let again = book(&process(&shop, redis), &key).await.unwrap();
     assert_eq!((again.id, again.status), (booking.id, BookingStatus::Confirmed));
-    // The key is looked for twice, each time with rows and customer; the catalogue is that of the first process.
-    assert_eq!(shop.requests() - before, 2 * 3, "and no room was looked at");
+    // The key is looked for twice, each time with rows, customer and lines; the catalogue is that of the first process.
+    assert_eq!(shop.requests() - before, 2 * 4, "and no room was looked at");
 }
 
 #[tokio::test]

@@ -72,7 +72,7 @@ static GOOD: LazyLock<Described> = LazyLock::new(|| {
     }))
     .expect("the description has all parts")
 });
-static CATALOGUE: LazyLock<Catalogue> =
+pub(super) static CATALOGUE: LazyLock<Catalogue> =
     LazyLock::new(|| Catalogue::new(&GOOD, now()).expect("the description is a good one"));
 static ORDERS: LazyLock<Value> = LazyLock::new(|| {
     json!([{"id": 1, "id_currency": 1, "id_customer": 2, "current_state": 1, "module": "wsorder",

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::answer::{Answer, Effect};
 use super::anything::{self, KEY};
 use super::availability::{read_nights, read_vacancies};
+use super::line;
 use super::order::{Refusal, room_tax};
 use super::reader::{Node, parse};
 use super::redact::Redactor;
@@ -78,7 +79,7 @@ fn value(recordings: &HashMap<String, Recording>, number: &str) -> Value {
 #[test]
 fn every_recorded_answer_means_what_the_reference_says() {
     let recordings = all();
-    assert_eq!(recordings.len(), 332, "all of them were read");
+    assert_eq!(recordings.len(), 339, "all of them were read");
     for recording in recordings {
         anything::read(
             &recording.root,
@@ -188,6 +189,33 @@ fn a_month_of_nights_has_a_price_for_each() {
         assert_eq!(prices.len(), 31);
         assert!(prices.is_sorted_by_key(|(date, _)| *date));
     }
+}
+
+/// The services of the one order that these recorded lines are of, which has one room for so many nights.
+fn services_of(lines: &Value, check_out: &str) -> Vec<(u64, String, u32)> {
+    let rows = json!([{"id": 1, "id_product": 1, "id_hotel": 1, "id_order": 1, "id_room": 1, "room_num": "GR-101",
+        "id_status": 1, "date_from": "2027-08-01 00:00:00", "date_to": format!("{check_out} 00:00:00"),
+        "is_refunded": 0, "is_cancelled": 0, "is_back_order": 0, "adults": 2, "children": 0, "child_ages": "[]"}]);
+    let rows = [read_row(Node::new(&rows[0])).unwrap().1];
+    let lines = line::by_order(lines).unwrap().into_values().next().unwrap();
+    let booked = line::read_services(lines, &rows, &anything::CATALOGUE).unwrap();
+    let parts = booked.into_iter();
+    parts
+        .map(|booked| (booked.service.get(), booked.name, booked.quantity))
+        .collect()
+}
+
+#[test]
+fn a_service_for_each_night_is_had_once_whatever_its_line_counts() {
+    let recordings = recordings();
+    let made = services_of(&value(&recordings, "994"), "2027-08-03");
+    assert_eq!(
+        made,
+        [(7, "Airport Shuttle".into(), 1), (9, "Breakfast".into(), 1)]
+    );
+    let changed = services_of(&value(&recordings, "996"), "2027-08-04");
+    assert_eq!(changed, [(7, "Airport Shuttle".into(), 1)]);
+    assert_eq!(services_of(&value(&recordings, "828"), "2027-08-03"), []);
 }
 
 #[test]
