@@ -22,7 +22,7 @@ const ROUNDS: u64 = 500;
 const KILLED: u64 = 8;
 const CUT: u64 = 4;
 /// Rounds with the website.
-const WEBSITE_ROUNDS: u64 = 100;
+const WEBSITE_ROUNDS: u64 = 500;
 /// How many rounds run at once, beside those that wait for the lock of a dead process.
 const AT_ONCE: usize = 24;
 /// How long the website thinks at most: less than passes before the second look.
