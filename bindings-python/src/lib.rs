@@ -13,6 +13,7 @@
 mod arguments;
 mod auth;
 mod bridge;
+mod correlation;
 mod errors;
 mod flags;
 mod limits;
@@ -34,6 +35,8 @@ mod _native {
     };
     #[pymodule_export]
     use crate::bridge::{Operation, Port, forked, set_workers, shutdown, workers};
+    #[pymodule_export]
+    use crate::correlation::Ids;
     #[pymodule_export]
     use crate::flags::{Flags, Snapshot, Watch, default_flags};
     #[pymodule_export]

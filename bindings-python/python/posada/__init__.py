@@ -22,6 +22,7 @@ import os
 
 from posada import _native
 from posada._checks import Seconds, Whose
+from posada._correlation import correlation, correlation_headers
 from posada._native import Resolution, Tenant, set_workers, workers
 from posada._posada import Applied, Connecting, Posada
 from posada.auth import (
@@ -242,6 +243,8 @@ __all__ = [
     "User",
     "Whose",
     "__version__",
+    "correlation",
+    "correlation_headers",
     "legacy_password_hash",
     "password_matches",
     "password_violations",

@@ -594,6 +594,14 @@ class Feed:
     def next(self) -> Operation[tuple[_ChangeParts | None, str]]: ...
 
 @final
+class Ids:
+    def __new__(cls, request_id: str, traceparent: str | None = None) -> Ids: ...
+    @property
+    def request_id(self) -> str: ...
+    @property
+    def traceparent(self) -> str | None: ...
+
+@final
 class Quoted:
     def __new__(
         cls,

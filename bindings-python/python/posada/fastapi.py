@@ -19,26 +19,31 @@ Needs the extra ``posada[fastapi]``. A fault of the servers is answered 503 or 5
 import datetime as dt
 import logging
 import math
+import uuid
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias, TypeGuard
 
 try:
     from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Request, Response
     from fastapi.responses import JSONResponse
     from fastapi.security import OAuth2PasswordBearer
+    from starlette.datastructures import Headers, MutableHeaders
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 except ImportError as _missing:
     raise ImportError("posada.fastapi needs FastAPI: pip install 'posada[fastapi]'") from _missing
 
 from posada import _native, metrics
+from posada._correlation import correlation
 from posada._posada import Posada
 from posada.auth import Claims
-from posada.errors import DeniedError, NotFoundError, PosadaError
+from posada.errors import DeniedError, InvalidError, NotFoundError, PosadaError
 from posada.limits import Decision, RateLimit
 from posada.tenants import Tenant
 
 __all__ = [
     "TOKEN_URL",
+    "CorrelationMiddleware",
     "CurrentPosada",
     "CurrentTenant",
     "CurrentUser",
@@ -87,6 +92,47 @@ def lifespan(
             yield
 
     return living
+
+
+class CorrelationMiddleware:
+    """Lets a request be followed: ``app.add_middleware(CorrelationMiddleware)``.
+
+    Its id is what it brings as ``X-Request-ID`` or ``X-Correlation-ID``, or a new one where it brings none that can be
+    used. It stands in the answer under both names, and in everything that is asked of a hotel's system meanwhile, as
+    does the ``traceparent`` of the request: see ``posada.correlation``.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in {"http", "websocket"}:
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        brought = headers.get("x-request-id") or headers.get("x-correlation-id")
+        request_id = brought if _is_followed(brought) else str(uuid.uuid4())
+        traceparent = headers.get("traceparent")
+
+        async def tagged(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                answer = MutableHeaders(scope=message)
+                answer["X-Request-ID"] = answer["X-Correlation-ID"] = request_id
+            await send(message)
+
+        with correlation(request_id, traceparent=traceparent if _is_followed(request_id, traceparent) else None):
+            await self._app(scope, receive, tagged)
+
+
+def _is_followed(request_id: str | None, traceparent: str | None = None) -> TypeGuard[str]:
+    """Whether these can be sent along."""
+    if request_id is None:
+        return False
+    try:
+        _native.Ids(request_id, traceparent)
+    except InvalidError:
+        return False
+    return True
 
 
 async def current_posada(request: Request) -> Posada:

@@ -9,6 +9,7 @@ use tokio::sync::Mutex;
 
 use super::values::{BookingParts, booking};
 use crate::bridge::{Home, Kept, Operation};
+use crate::correlation;
 use crate::errors::Refusal;
 
 /// (booking id, changed_at, booking)
@@ -27,13 +28,15 @@ impl Feed {
 impl Feed {
     /// The next change, if there is one, and the cursor.
     fn next(&self, py: Python<'_>) -> PyResult<Operation> {
-        self.0.read(py, async |changes: Arc<Mutex<Changes>>| {
+        let ids = correlation::current(py)?;
+        let next = async |changes: Arc<Mutex<Changes>>| {
             let mut changes = changes.lock().await;
             let change = changes.next().await?.map(|change| -> ChangeParts {
                 (change.id.get(), change.changed_at, change.booking.map(booking))
             });
             Ok((change, changes.cursor().to_string()))
-        })
+        };
+        self.0.read(py, |changes| correlation::within(ids, next(changes)))
     }
 }
 

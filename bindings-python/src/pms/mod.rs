@@ -12,6 +12,7 @@ use pyo3::prelude::*;
 
 use crate::arguments::Nights;
 use crate::bridge::{Kept, Operation};
+use crate::correlation;
 use crate::errors::Refusal;
 use crate::locks::Hold;
 use crate::open::Handle;
@@ -25,6 +26,31 @@ use values::{availability, booking, folio, guest, hotel, missing, room_type, ser
 
 #[pyclass(frozen, module = "posada._native")]
 pub(crate) struct Pms(pub(crate) Kept<PmsClient>);
+
+/// Calls, each of which belongs to the request of its caller.
+impl Pms {
+    fn read<Answer, Work>(&self, py: Python<'_>, work: impl FnOnce(PmsClient) -> Work) -> PyResult<Operation>
+    where
+        Answer: for<'py> IntoPyObject<'py> + Send + 'static,
+        Work: Future<Output = Result<Answer, Refusal>> + Send + 'static,
+    {
+        let ids = correlation::current(py)?;
+        self.0.read(py, |pms| correlation::within(ids, work(pms)))
+    }
+
+    fn finish<Answer, Work>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(PmsClient) -> Work,
+    ) -> PyResult<Operation>
+    where
+        Answer: for<'py> IntoPyObject<'py> + Send + 'static,
+        Work: Future<Output = Result<Answer, Refusal>> + Send + 'static,
+    {
+        let ids = correlation::current(py)?;
+        self.0.finish(py, |pms| correlation::within(ids, work(pms)))
+    }
+}
 
 fn hotel_id(id: u64) -> Result<HotelId, Refusal> {
     Ok(HotelId::new(id)?)
@@ -50,13 +76,13 @@ impl Pms {
     }
 
     fn hotels(&self, py: Python<'_>) -> PyResult<Operation> {
-        self.0.read(py, async |pms: PmsClient| {
+        self.read(py, async |pms: PmsClient| {
             Ok(pms.hotels().await?.into_iter().map(hotel).collect::<Vec<_>>())
         })
     }
 
     fn self_test(&self, py: Python<'_>) -> PyResult<Operation> {
-        self.0.read(py, async |pms: PmsClient| {
+        self.read(py, async |pms: PmsClient| {
             Ok(pms
                 .self_test()
                 .await?
@@ -68,7 +94,7 @@ impl Pms {
 
     fn room_types(&self, py: Python<'_>, hotel: u64) -> PyResult<Operation> {
         let hotel = hotel_id(hotel)?;
-        self.0.read(py, async move |pms: PmsClient| {
+        self.read(py, async move |pms: PmsClient| {
             let types = pms.room_types(hotel).await?;
             Ok(types.into_iter().map(room_type).collect::<Vec<_>>())
         })
@@ -76,7 +102,7 @@ impl Pms {
 
     fn services(&self, py: Python<'_>, hotel: u64, room_type: u64) -> PyResult<Operation> {
         let (hotel, room_type) = (hotel_id(hotel)?, room_type_id(room_type)?);
-        self.0.read(py, async move |pms: PmsClient| {
+        self.read(py, async move |pms: PmsClient| {
             let services = pms.services(hotel, room_type).await?;
             Ok(services.into_iter().map(service).collect::<Vec<_>>())
         })
@@ -93,7 +119,7 @@ impl Pms {
     ) -> PyResult<Operation> {
         let (hotel, party) = (hotel_id(hotel)?, party.party()?);
         let room_type = room_type.map(room_type_id).transpose()?;
-        self.0.read(py, async move |pms: PmsClient| {
+        self.read(py, async move |pms: PmsClient| {
             let found = pms.availability(hotel, stay.0, party, room_type).await?;
             Ok(availability(found))
         })
@@ -110,7 +136,7 @@ impl Pms {
     ) -> PyResult<Operation> {
         let (hotel, room_type, party) = (hotel_id(hotel)?, room_type_id(room_type)?, party.party()?);
         let services = chosen(&services)?;
-        self.0.read(py, async move |pms: PmsClient| {
+        self.read(py, async move |pms: PmsClient| {
             let quote = pms.quote_with_services(hotel, room_type, stay.0, party, services);
             Ok(Quoted(quote.await?))
         })
@@ -120,69 +146,68 @@ impl Pms {
     fn book(&self, py: Python<'_>, request: Wish, hold: Option<&Hold>) -> PyResult<Operation> {
         let request = request.request()?;
         let proof = hold.map(|hold| hold.proof(py)).transpose()?;
-        self.0.finish(py, async move |pms: PmsClient| {
+        self.finish(py, async move |pms: PmsClient| {
             Ok(booking(pms.book(&request, proof.as_ref()).await?))
         })
     }
 
     fn booking(&self, py: Python<'_>, id: u64) -> PyResult<Operation> {
         let id = booking_id(id)?;
-        self.0.read(py, async move |pms: PmsClient| {
+        self.read(py, async move |pms: PmsClient| {
             Ok(pms.booking(id).await?.map(booking))
         })
     }
 
     fn find_booking(&self, py: Python<'_>, key: &str) -> PyResult<Operation> {
         let key = IdempotencyKey::parse(key).map_err(Refusal::from)?;
-        self.0.read(py, async move |pms: PmsClient| {
+        self.read(py, async move |pms: PmsClient| {
             Ok(pms.find_booking(&key).await?.map(booking))
         })
     }
 
     fn cancel(&self, py: Python<'_>, id: u64) -> PyResult<Operation> {
         let id = booking_id(id)?;
-        self.0
-            .finish(py, async move |pms: PmsClient| Ok(booking(pms.cancel(id).await?)))
+        self.finish(py, async move |pms: PmsClient| Ok(booking(pms.cancel(id).await?)))
     }
 
     fn force_cancel(&self, py: Python<'_>, id: u64) -> PyResult<Operation> {
         let id = booking_id(id)?;
-        self.0.finish(py, async move |pms: PmsClient| {
+        self.finish(py, async move |pms: PmsClient| {
             Ok(booking(pms.force_cancel(id).await?))
         })
     }
 
     fn modify(&self, py: Python<'_>, id: u64, change: Wanted) -> PyResult<Operation> {
         let (id, change) = (booking_id(id)?, change.change()?);
-        self.0.finish(py, async move |pms: PmsClient| {
+        self.finish(py, async move |pms: PmsClient| {
             Ok(booking(pms.modify(id, &change).await?))
         })
     }
 
     fn quote_change(&self, py: Python<'_>, id: u64, change: Wanted) -> PyResult<Operation> {
         let (id, change) = (booking_id(id)?, change.change()?);
-        self.0.read(py, async move |pms: PmsClient| {
+        self.read(py, async move |pms: PmsClient| {
             Ok(Quoted(pms.quote_change(id, &change).await?))
         })
     }
 
     fn check_in(&self, py: Python<'_>, id: u64) -> PyResult<Operation> {
         let id = booking_id(id)?;
-        self.0.finish(py, async move |pms: PmsClient| {
+        self.finish(py, async move |pms: PmsClient| {
             Ok(booking(pms.check_in(id).await?))
         })
     }
 
     fn check_out(&self, py: Python<'_>, id: u64) -> PyResult<Operation> {
         let id = booking_id(id)?;
-        self.0.finish(py, async move |pms: PmsClient| {
+        self.finish(py, async move |pms: PmsClient| {
             Ok(booking(pms.check_out(id).await?))
         })
     }
 
     fn arrivals(&self, py: Python<'_>, hotel: u64, day: NaiveDate) -> PyResult<Operation> {
         let hotel = hotel_id(hotel)?;
-        self.0.read(py, async move |pms: PmsClient| {
+        self.read(py, async move |pms: PmsClient| {
             let arriving = pms.arrivals(hotel, day).await?;
             Ok(arriving.into_iter().map(booking).collect::<Vec<_>>())
         })
@@ -190,29 +215,28 @@ impl Pms {
 
     fn departures(&self, py: Python<'_>, hotel: u64, day: NaiveDate) -> PyResult<Operation> {
         let hotel = hotel_id(hotel)?;
-        self.0.read(py, async move |pms: PmsClient| {
+        self.read(py, async move |pms: PmsClient| {
             let leaving = pms.departures(hotel, day).await?;
             Ok(leaving.into_iter().map(booking).collect::<Vec<_>>())
         })
     }
 
     fn guest(&self, py: Python<'_>, email: String) -> PyResult<Operation> {
-        self.0.read(py, async move |pms: PmsClient| {
+        self.read(py, async move |pms: PmsClient| {
             Ok(pms.guest(&email).await?.map(guest))
         })
     }
 
     fn create_guest(&self, py: Python<'_>, new: Person) -> PyResult<Operation> {
         let new = new.guest()?;
-        self.0.finish(py, async move |pms: PmsClient| {
+        self.finish(py, async move |pms: PmsClient| {
             Ok(guest(pms.create_guest(&new).await?))
         })
     }
 
     fn invoices(&self, py: Python<'_>, id: u64) -> PyResult<Operation> {
         let id = booking_id(id)?;
-        self.0
-            .read(py, async move |pms: PmsClient| Ok(folio(pms.invoices(id).await?)))
+        self.read(py, async move |pms: PmsClient| Ok(folio(pms.invoices(id).await?)))
     }
 
     fn changes_since(&self, cursor: Since) -> PyResult<Feed> {

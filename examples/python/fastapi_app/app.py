@@ -8,7 +8,14 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import Depends, FastAPI
 from posada import ConflictError, Posada
-from posada.fastapi import add_error_handlers, health_router, lifespan, metrics_router, rate_limit
+from posada.fastapi import (
+    CorrelationMiddleware,
+    add_error_handlers,
+    health_router,
+    lifespan,
+    metrics_router,
+    rate_limit,
+)
 
 from fastapi_app import admin, whatsapp
 
@@ -33,6 +40,7 @@ def make_app(
 
     app = FastAPI(title="Receptionist", lifespan=living)
     add_error_handlers(app)
+    app.add_middleware(CorrelationMiddleware)
     for router in (health_router(), metrics_router(), admin.router):
         app.include_router(router)
     app.include_router(whatsapp.router, dependencies=[Depends(rate_limit(webhook_limit))])
