@@ -33,8 +33,8 @@ bench: ## the benchmarks as ratios, on servers started for them (ROWS=locks for 
 	$(SERVERS) cargo bench -q -p posada-tests --bench ratios -- $(ROWS)
 	$(SERVERS) scripts/python-bench $(ROWS)
 
-wheel: ## the Python package as users get it, in target/wheels/release
-	PROFILE=release scripts/python-wheel
+wheel: ## the Python package as users get it, in target/wheels/wheel
+	PROFILE=wheel scripts/python-wheel
 
 develop: ## the Python package, quickly built, in a virtual environment under target/
 	@scripts/python-wheel
