@@ -40,6 +40,7 @@ mod auth;
 mod backends;
 mod clock;
 mod correlation;
+mod doctor;
 pub mod error;
 mod flags;
 mod health;
@@ -68,6 +69,7 @@ pub use auth::{
 pub use backends::postgres::migrations::Applied;
 pub use clock::{Clock, ManualClock, SharedClock, SystemClock};
 pub use correlation::Correlation;
+pub use doctor::{Diagnosis, Finding, Severity};
 pub use error::{Code, Error, Kind, Result, Retry, codes};
 pub use flags::{
     Context, DEFAULT_FLAGS, Evaluation, FeatureFlags, Flag, FlagChange, FlagDefinition, FlagOptions,

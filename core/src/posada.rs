@@ -11,6 +11,7 @@ use crate::backends::postgres::Postgres;
 use crate::backends::postgres::migrations::{self, Applied};
 use crate::backends::redis::Redis;
 use crate::clock::{SharedClock, SystemClock};
+use crate::doctor::{self, Diagnosis, Patient};
 use crate::error::{Error, Result, codes};
 use crate::flags::{FeatureFlags, FlagOptions, FlagStore, MemoryFlags, RedisFlags};
 use crate::health::Health;
@@ -280,6 +281,25 @@ impl Posada {
         };
         health.show();
         health
+    }
+
+    /// Walks through everything that usually is wrong with an installation, and names the remedy: ports, TLS,
+    /// passwords, tables and their schema, connections, the memory policy of Redis, secrets from examples, the
+    /// permissions of the PMS's key, and more ([`Diagnosis::CODES`]). A server that is down is a finding; the others
+    /// are examined all the same. Takes seconds at most, and writes nothing. Never fails; cancel-safe.
+    ///
+    /// A report holds names of hosts, users and tables, and no secret: it is for who runs the installation, not for the
+    /// public. [`Diagnosis::from_env`] needs no handle.
+    pub async fn doctor(&self) -> Diagnosis {
+        let inner = &self.0;
+        doctor::examine(Patient {
+            settings: &inner.settings,
+            postgres: inner.postgres.as_ref(),
+            redis: inner.redis.as_ref(),
+            pms: &inner.pms,
+            clock: &inner.clock,
+        })
+        .await
     }
 
     /// Stops the background work, waits for writes that are under way (at most the `close_deadline` of the

@@ -12,6 +12,7 @@
 mod auth;
 mod auth_python;
 mod auth_races;
+mod doctor;
 mod flags;
 mod hold_rules;
 mod hold_sets;

@@ -13,6 +13,7 @@ mod auth;
 mod auth_lost_answers;
 mod auth_matrix;
 mod booking_races;
+mod doctor;
 mod flags;
 mod lock_chaos;
 mod lock_clock;

@@ -9,4 +9,5 @@
 )]
 
 mod errors;
+mod findings;
 mod settings;

@@ -344,6 +344,11 @@ impl PmsClient {
         self.0.desk.herald.listen()
     }
 
+    /// Whether the hotel is in memory.
+    pub(crate) fn is_mock(&self) -> bool {
+        self.0.desk.provider.name() == mock::NAME
+    }
+
     fn provider(&self) -> Result<&Arc<dyn PmsProvider>> {
         self.0.tasks.ensure_open()?;
         Ok(&self.0.desk.provider)

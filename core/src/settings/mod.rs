@@ -36,8 +36,10 @@ use std::time::Duration;
 pub use builder::SettingsBuilder;
 pub use environment::Environment;
 pub use pms::{PmsLimits, PmsSettings, QloAppsSettings};
+pub(crate) use postgres_server::is_this_machine;
 pub use postgres_server::{Pooling, PostgresSettings, TlsMode};
 pub use redis_server::{RedisNode, RedisSettings, RedisTopology};
+pub(crate) use secret::ADVICE;
 pub use secret::Secret;
 pub use variables::Variable;
 

@@ -103,17 +103,16 @@ impl PostgresSettings {
         self.host.starts_with('/')
     }
 
+    /// Whether the server is on this machine.
+    pub(crate) fn is_local(&self) -> bool {
+        self.is_socket() || is_this_machine(&self.host)
+    }
+
     /// What a stranger on the network between us and the server could do, in words for a log or a report; `None` when
     /// the server proves who it is, or when there is no network between us. Production warns of it once, when the
     /// settings are made.
     pub fn weakness(&self) -> Option<&'static str> {
-        let is_local = self.is_socket()
-            || self.host == "localhost"
-            || self
-                .host
-                .parse::<IpAddr>()
-                .is_ok_and(|address| address.is_loopback());
-        if is_local || self.tls.is_authenticated() {
+        if self.is_local() || self.tls.is_authenticated() {
             None
         } else if self.tls.is_encrypted() {
             Some(
@@ -132,6 +131,11 @@ impl PostgresSettings {
     pub fn is_supabase(&self) -> bool {
         postgres_rules::is_supabase(&self.host)
     }
+}
+
+/// Whether a host name or address means this machine, as far as that can be seen.
+pub(crate) fn is_this_machine(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 impl Default for PostgresSettings {

@@ -27,31 +27,33 @@ impl Secret {
     /// Refuses what anybody can guess: a text that stands in a guide or an example file, one that is shorter than
     /// `shortest` bytes, and one that repeats a few letters. The fault does not repeat the text.
     pub(super) fn check_strength(&self, shortest: usize) -> Result<(), Fault> {
+        match self.weakness(shortest) {
+            Some(weakness) => Err(Fault::dummy_secret(format!("{weakness}; {ADVICE}"))),
+            None => Ok(()),
+        }
+    }
+
+    /// What is wrong with the secret, in words that follow its name and do not repeat it.
+    pub(crate) fn weakness(&self, shortest: usize) -> Option<String> {
         if is_placeholder(&self.0) {
-            return Err(Fault::dummy_secret(format!(
-                "is a placeholder from an example, which production refuses; {ADVICE}"
-            )));
+            return Some("is a placeholder from an example, which production refuses".to_owned());
         }
         let length = self.0.len();
         if length < shortest {
-            return Err(Fault::dummy_secret(format!(
-                "has {length} bytes, and production needs at least {shortest}; {ADVICE}"
-            )));
+            return Some(format!(
+                "has {length} bytes, and production needs at least {shortest}"
+            ));
         }
         let mut letters: Vec<char> = self.0.chars().collect();
         letters.sort_unstable();
         letters.dedup();
-        if letters.len() < LEAST_LETTERS {
-            return Err(Fault::dummy_secret(format!(
-                "repeats fewer than {LEAST_LETTERS} different characters; {ADVICE}"
-            )));
-        }
-        Ok(())
+        (letters.len() < LEAST_LETTERS)
+            .then(|| format!("repeats fewer than {LEAST_LETTERS} different characters"))
     }
 }
 
 /// How to get a good one.
-const ADVICE: &str = "make one with `openssl rand -hex 32`";
+pub(crate) const ADVICE: &str = "make one with `openssl rand -hex 32`";
 /// Random texts of 16 characters hold fewer different ones only once in many millions.
 const LEAST_LETTERS: usize = 5;
 /// Beginnings of texts that stand in examples, in lower case, letters and digits only.

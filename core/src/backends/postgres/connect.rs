@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{ConnectOptions as _, Row as _};
 
-use super::failure::Failure;
+use super::failure::{Failure, Outage};
 use crate::settings::{Pooling, PostgresSettings, TlsMode};
 
 /// Statements that stay prepared on one connection of our own.
@@ -47,6 +47,7 @@ pub(super) async fn connect(
         }
     }
     Err(last.unwrap_or(Failure::Unreachable {
+        how: Outage::Broken,
         reason: "no way to connect".into(),
     }))
 }

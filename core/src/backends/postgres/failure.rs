@@ -30,7 +30,7 @@ pub(crate) enum Failure {
     /// A table, column, type or function that we need does not exist (42P01, 42703, 3F000, 42704, 42883).
     MissingSchema { what: String },
     /// User, password, database or network address are not accepted (28xxx, 3D000), or the role lacks a right (42501).
-    Refused { reason: String },
+    Refused { what: Refusal, reason: String },
     /// The server or the pooler has no connection left for us (53300 and the poolers' own words for it).
     TooManyConnections { reason: String },
     /// All connections of our pool stayed busy.
@@ -42,7 +42,7 @@ pub(crate) enum Failure {
     /// The deadline passed without an answer, and nothing was changed.
     DeadlinePassed,
     /// No connection could be made, or it broke, and nothing was changed.
-    Unreachable { reason: String },
+    Unreachable { how: Outage, reason: String },
     /// TLS could not be agreed on.
     Tls { reason: String },
     /// A prepared statement was made before a column changed its type (0A000).
@@ -57,6 +57,36 @@ pub(crate) enum Failure {
     Unexpected { state: String, reason: String },
     /// The work gave up by itself, with this error; its transaction was rolled back.
     Abandoned(Error),
+}
+
+/// What was not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The password; Postgres says the same of a user that it does not know.
+    Password,
+    /// The user, in the words of a pooler or of a server without passwords.
+    User,
+    /// The database does not exist.
+    Database,
+    /// The server takes no such connection: from this address, to this database, or without TLS.
+    Entry,
+    /// The role lacks a right.
+    Right,
+    /// What we ask of the connection itself.
+    Options,
+}
+
+/// How a server was out of reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outage {
+    /// Nobody knows the name of the host.
+    UnknownHost,
+    /// Nothing listens at the port.
+    Refused,
+    /// Nothing was answered in time.
+    Silent,
+    /// The connection broke.
+    Broken,
 }
 
 impl Failure {
@@ -143,14 +173,14 @@ impl From<Failure> for Error {
                      and check the role's search_path"
                 ),
             ),
-            Failure::Refused { reason } => Self::new(code, format!("Postgres refused us: {reason}")),
+            Failure::Refused { reason, .. } => Self::new(code, format!("Postgres refused us: {reason}")),
             Failure::Tls { reason } => Self::new(code, format!("TLS with Postgres failed: {reason}")),
             Failure::TooManyConnections { reason } => {
                 Self::new(code, format!("Postgres has no connection left: {reason}"))
             }
             Failure::PoolTimeout => Self::new(code, "every connection of the pool stayed busy"),
             Failure::ShuttingDown => Self::new(code, "Postgres is stopping, starting or failing over"),
-            Failure::Unreachable { reason } => {
+            Failure::Unreachable { reason, .. } => {
                 Self::new(code, format!("Postgres cannot be reached: {reason}"))
             }
             Failure::StatementTimeout => {
@@ -230,7 +260,14 @@ fn from_network(broken: &io::Error) -> Failure {
     if about_tls {
         Failure::Tls { reason }
     } else {
-        Failure::Unreachable { reason }
+        let how = match broken.kind() {
+            io::ErrorKind::ConnectionRefused => Outage::Refused,
+            io::ErrorKind::TimedOut => Outage::Silent,
+            // The standard library has no kind for it.
+            _ if reason.contains("lookup address") => Outage::UnknownHost,
+            _ => Outage::Broken,
+        };
+        Failure::Unreachable { how, reason }
     }
 }
 
@@ -260,6 +297,10 @@ struct Answer<'a> {
 
 fn classify(answer: Answer<'_>) -> Failure {
     let reason = || answer.message.to_owned();
+    let refused = |what| Failure::Refused {
+        what,
+        reason: answer.message.to_owned(),
+    };
     let from_pooler = answer.state.starts_with("08") || answer.state.starts_with("XX");
     if let Some(failure) = from_pooler_words(answer.message).filter(|_| from_pooler) {
         return failure;
@@ -283,11 +324,18 @@ fn classify(answer: Answer<'_>) -> Failure {
         "55P03" => Failure::LockTimeout,
         "25006" => Failure::ReadOnly,
         "42P01" | "42703" | "3F000" | "42704" | "42883" => Failure::MissingSchema { what: reason() },
-        "28000" | "28P01" | "3D000" | "42501" => Failure::Refused { reason: reason() },
+        "28P01" => refused(Refusal::Password),
+        "28000" if answer.message.starts_with("role ") => refused(Refusal::User),
+        "28000" => refused(Refusal::Entry),
+        "3D000" => refused(Refusal::Database),
+        "42501" => refused(Refusal::Right),
         "53300" => Failure::TooManyConnections { reason: reason() },
         "57P01" | "57P02" | "57P03" => Failure::ShuttingDown,
         "57014" => Failure::StatementTimeout,
-        "08000" | "08001" | "08003" | "08004" | "08006" => Failure::Unreachable { reason: reason() },
+        "08000" | "08001" | "08003" | "08004" | "08006" => Failure::Unreachable {
+            how: Outage::Broken,
+            reason: reason(),
+        },
         "0A000" if answer.message.contains("cached plan") => Failure::StalePlan,
         "26000" | "42P05" | "08P01" => Failure::PoolerContract {
             state: answer.state.to_owned(),
@@ -324,19 +372,23 @@ fn from_pooler_words(message: &str) -> Option<Failure> {
         "terminating connection",
         "server closed the connection",
     ];
-    const REFUSED: [&str; 4] = [
-        "Tenant or user not found",
-        "no such database",
-        "password authentication failed",
-        "no such user",
+    const REFUSED: [(&str, Refusal); 5] = [
+        ("Tenant or user not found", Refusal::User),
+        ("no such database", Refusal::Database),
+        ("password authentication failed", Refusal::Password),
+        ("SASL authentication failed", Refusal::Password),
+        ("no such user", Refusal::User),
     ];
     let says = |phrases: &[&str]| phrases.iter().any(|phrase| message.contains(phrase));
     let reason = || message.to_owned();
     if says(&FULL) {
         return Some(Failure::TooManyConnections { reason: reason() });
     }
-    if says(&REFUSED) {
-        return Some(Failure::Refused { reason: reason() });
+    if let Some((_, what)) = REFUSED.iter().find(|(phrase, _)| message.contains(phrase)) {
+        return Some(Failure::Refused {
+            what: *what,
+            reason: reason(),
+        });
     }
     says(&AWAY).then_some(Failure::ShuttingDown)
 }
@@ -380,6 +432,7 @@ mod tests {
         }
         assert!(of("08P01", "server conn crashed?").is_transient());
         assert!(of("XX000", "Tenant or user not found").code() == codes::POSTGRES_REFUSED);
+        assert!(of("08P01", "SASL authentication failed").code() == codes::POSTGRES_REFUSED);
     }
 
     #[test]
@@ -407,6 +460,7 @@ mod tests {
     #[test]
     fn only_what_could_have_happened_is_unknown() {
         let lost = Failure::Unreachable {
+            how: Outage::Broken,
             reason: "reset".into(),
         };
         assert!(matches!(lost.of_lost_write(), Failure::OutcomeUnknown));

@@ -59,7 +59,7 @@ const LEDGER: &str = "CREATE SCHEMA IF NOT EXISTS posada;\n\
      checksum text NOT NULL,\n    \
      applied_at timestamptz NOT NULL DEFAULT now()\n);\n";
 
-const APPLIED: &str = "SELECT version, name, checksum FROM posada.migrations ORDER BY version";
+pub(super) const APPLIED: &str = "SELECT version, name, checksum FROM posada.migrations ORDER BY version";
 const RECORD: &str = "INSERT INTO posada.migrations (version, name, checksum) VALUES ($1, $2, $3)";
 
 /// What a run of the migrations did.
@@ -98,6 +98,14 @@ pub(crate) async fn apply(postgres: &Postgres) -> Result<Applied, Failure> {
         .await?;
     postgres.forget_schema();
     Ok(applied)
+}
+
+/// The names of the migrations that a ledger lacks.
+///
+/// # Errors
+/// `Failure::Migration` when the ledger is not one of ours.
+pub(super) fn pending(ledger: &[(i32, String, String)]) -> Result<Vec<&'static str>, Failure> {
+    Ok(compare(ledger)?.into_iter().map(|missing| missing.name).collect())
 }
 
 /// All migrations and their rows in the ledger, as one text that may be pasted and run again.

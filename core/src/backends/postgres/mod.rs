@@ -7,6 +7,7 @@
 //! * A write whose answer was lost is [`Failure::OutcomeUnknown`], and is never repeated by this module.
 //! * Nothing connects in a constructor.
 
+mod checkup;
 mod connect;
 mod deadline;
 mod failure;
@@ -31,10 +32,11 @@ use crate::settings::{Pooling, PostgresSettings};
 use crate::task::Tasks;
 use crate::{metrics as names, rng};
 
-pub(crate) use self::failure::Failure;
+pub(crate) use self::checkup::{Checkup, FoundTable, Ledger, Reading};
+pub(crate) use self::failure::{Failure, Outage, Refusal};
 #[cfg(any(test, feature = "testkit"))]
 pub(crate) use self::pool::PoolUsage;
-pub(crate) use self::schema::Schema;
+pub(crate) use self::schema::{Schema, TABLES};
 pub(crate) use self::statement::Statement;
 pub(crate) use self::transaction::Tx;
 
@@ -87,6 +89,13 @@ impl Postgres {
         self.fetch(Statement::read("postgres.ping", "SELECT 1"))
             .await
             .map(drop)
+    }
+
+    /// Looks at the server over a connection of its own, so that a busy pool hides nothing. Changes nothing.
+    /// Cancel-safe. The caller bounds the time.
+    pub(crate) async fn check_up(&self) -> Result<Checkup, Failure> {
+        self.0.tasks.ensure_open()?;
+        checkup::look(self.0.pool.settings(), &self.0.clock).await
     }
 
     /// The rows of one statement. Detached: dropping the future loses only the answer.

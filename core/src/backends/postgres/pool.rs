@@ -14,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::connect::{Found, connect};
 use super::deadline::Deadline;
-use super::failure::Failure;
+use super::failure::{Failure, Outage, Refusal};
 use crate::clock::SharedClock;
 use crate::settings::{Pooling, PostgresSettings};
 use crate::task::{Tasks, closed};
@@ -179,6 +179,11 @@ impl Pool {
         })
     }
 
+    /// What the connections are made by.
+    pub(super) fn settings(&self) -> &PostgresSettings {
+        &self.0.settings
+    }
+
     /// Closes what is idle, because one connection was found broken and the others probably are as well.
     pub(super) fn distrust_idle(&self) {
         self.0.idle().clear();
@@ -247,6 +252,7 @@ impl Shared {
             tokio::time::timeout(patience, self.connect())
                 .await
                 .map_err(|_| Failure::Unreachable {
+                    how: Outage::Silent,
                     reason: format!("no connection within {} ms", patience.as_millis()),
                 })??;
         self.keep_sweeping();
@@ -262,8 +268,7 @@ impl Shared {
     }
 
     async fn connect(&self) -> Result<(PgConnection, Pooling), Failure> {
-        let limit = self.settings.statement_timeout;
-        let limit = limit.saturating_sub(limit / 10);
+        let limit = server_limit(&self.settings);
         if !self.pooled.load(Ordering::Relaxed) {
             match connect(&self.settings, Pooling::Session, limit).await? {
                 Found::Ready(connection) => return Ok((connection, Pooling::Session)),
@@ -278,6 +283,7 @@ impl Shared {
         match connect(&self.settings, Pooling::Transaction, limit).await? {
             Found::Ready(connection) => Ok((connection, Pooling::Transaction)),
             Found::Pooler => Err(Failure::Refused {
+                what: Refusal::Options,
                 reason: "the pooler takes no start-up options; is the variable PGOPTIONS set?".into(),
             }),
         }
@@ -316,6 +322,12 @@ impl Live {
         } = self;
         let _ = tokio::time::timeout(PING, connection.close()).await;
     }
+}
+
+/// The time limit that the server is told: it should give up before we do.
+pub(super) fn server_limit(settings: &PostgresSettings) -> Duration {
+    let limit = settings.statement_timeout;
+    limit.saturating_sub(limit / 10)
 }
 
 async fn sweep(pool: Weak<Shared>) {

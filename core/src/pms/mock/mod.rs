@@ -32,6 +32,9 @@ pub use fault::{MockFault, MockOperation};
 use fault::{Script, Strike, outcome_unknown};
 use house::House;
 
+/// The name of this system.
+pub(crate) const NAME: &str = "mock";
+
 /// What becomes of a booking whose rooms were taken between choosing and writing them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum MockCollision {
@@ -217,7 +220,7 @@ async fn pause(yields: usize) {
 #[async_trait]
 impl PmsProvider for MockPms {
     fn name(&self) -> &'static str {
-        "mock"
+        NAME
     }
 
     async fn missing_permissions(&self) -> Result<Vec<MissingPermission>> {

@@ -1,0 +1,192 @@
+//! The doctor: walks through everything that usually is wrong with an installation, and names the remedy.
+//!
+//! * What can be told from the settings needs no server; everything else is asked for real, at the same time.
+//! * A server that is down is a finding. The doctor itself never fails, and each examination ends in time.
+//! * It writes nothing, may be asked again and again, and shows no secret.
+
+mod clocks;
+mod codes;
+mod model;
+mod pms;
+mod postgres;
+mod redis;
+mod settings;
+
+use std::future::Future;
+use std::time::Duration;
+
+use crate::backends::postgres::Postgres;
+use crate::backends::redis::Redis;
+use crate::clock::{SharedClock, SystemClock};
+use crate::error::{Error, Result};
+use crate::pms::PmsClient;
+use crate::settings::{PmsSettings, QloAppsSettings, Settings, Store};
+use crate::{Clock as _, Posada};
+
+pub use model::{Diagnosis, Finding, Severity};
+
+/// The longest time for one server.
+const LONGEST: Duration = Duration::from_secs(15);
+
+/// What is examined.
+pub(crate) struct Patient<'a> {
+    pub(crate) settings: &'a Settings,
+    pub(crate) postgres: Option<&'a Postgres>,
+    pub(crate) redis: Option<&'a Redis>,
+    pub(crate) pms: &'a PmsClient,
+    pub(crate) clock: &'a SharedClock,
+}
+
+impl<'a> Patient<'a> {
+    /// The shop, unless a mock stands for it, whatever the settings say.
+    fn shop(&self) -> Option<&'a QloAppsSettings> {
+        match self.settings.pms() {
+            PmsSettings::QloApps(shop) if !self.pms.is_mock() => Some(shop),
+            _ => None,
+        }
+    }
+}
+
+impl Diagnosis {
+    /// Examines the installation that the variables of this process describe, without a handle: also when the
+    /// settings cannot be used, which is a finding then. Never fails; cancel-safe.
+    pub async fn from_env() -> Self {
+        Self::of(Settings::from_env()).await
+    }
+
+    /// Examines the installation that settings describe, if they could be made.
+    pub async fn of(settings: Result<Settings>) -> Self {
+        let built = settings.and_then(|settings| Posada::builder().settings(settings).build());
+        match built {
+            Ok(posada) => {
+                let diagnosis = posada.doctor().await;
+                // Nothing of it is under way, so nothing is waited for.
+                drop(posada.close().await);
+                diagnosis
+            }
+            Err(error) => Self::new(vec![refused(&error)], SystemClock.now()),
+        }
+    }
+}
+
+/// Why there is nothing to examine.
+fn refused(error: &Error) -> Finding {
+    Finding::error(
+        codes::SETTINGS,
+        format!("{error}."),
+        "Correct the setting; SETTINGS.md has all of them with their meaning.",
+    )
+}
+
+/// Examines everything. Cancel-safe.
+pub(crate) async fn examine(patient: Patient<'_>) -> Diagnosis {
+    let began = patient.clock.now();
+    let of_postgres = in_time(
+        async {
+            match (patient.postgres, patient.settings.postgres()) {
+                (Some(postgres), Store::Server(settings)) => postgres::examine(postgres, settings).await,
+                _ => Vec::new(),
+            }
+        },
+        codes::POSTGRES_UNREACHABLE,
+        LONGEST,
+    );
+    let of_redis = in_time(
+        async {
+            match (patient.redis, patient.settings.redis()) {
+                (Some(redis), Store::Server(settings)) => {
+                    let environment = patient.settings.environment();
+                    redis::examine(redis, settings, environment, patient.clock).await
+                }
+                _ => Vec::new(),
+            }
+        },
+        codes::REDIS_UNREACHABLE,
+        LONGEST,
+    );
+    let of_shop = in_time(
+        async {
+            match patient.shop() {
+                Some(shop) => pms::examine(patient.pms, shop).await,
+                None => Vec::new(),
+            }
+        },
+        codes::PMS_UNREACHABLE,
+        LONGEST,
+    );
+    let (of_postgres, of_redis, of_shop) = tokio::join!(of_postgres, of_redis, of_shop);
+    let findings = [
+        settings::examine(patient.settings, patient.shop()),
+        of_postgres,
+        of_redis,
+        of_shop,
+    ];
+    Diagnosis::new(findings.concat(), began)
+}
+
+/// Gives up an examination that takes too long.
+async fn in_time(
+    work: impl Future<Output = Vec<Finding>>,
+    code: &'static str,
+    longest: Duration,
+) -> Vec<Finding> {
+    tokio::time::timeout(longest, work).await.unwrap_or_else(|_| {
+        vec![Finding::error(
+            code,
+            format!("There was no end to it within {} s.", longest.as_secs()),
+            "Look at the server's load and at the network between.",
+        )]
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn in_memory_nothing_is_wrong_and_nothing_stays() {
+        let posada = Posada::embedded();
+        let diagnosis = posada.doctor().await;
+        assert!(diagnosis.is_healthy(), "{diagnosis}");
+        let warned: Vec<&str> = diagnosis
+            .findings
+            .iter()
+            .filter(|finding| finding.severity == Severity::Warning)
+            .map(|finding| finding.code)
+            .collect();
+        assert_eq!(
+            warned,
+            [codes::POSTGRES_MEMORY, codes::REDIS_MEMORY, codes::PMS_MOCK]
+        );
+        assert_eq!(posada.doctor().await.findings, diagnosis.findings);
+        posada.close().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn settings_that_cannot_be_used_are_a_finding() {
+        let vars = [
+            ("ENVIRONMENT", "production"),
+            ("SECRET_KEY", "changeme-in-production"),
+        ];
+        let vars = vars.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let diagnosis = Diagnosis::of(Settings::from_vars(vars)).await;
+        let [finding] = diagnosis.findings.as_slice() else {
+            panic!("{diagnosis}");
+        };
+        assert_eq!(
+            (finding.code, finding.severity),
+            (codes::SETTINGS, Severity::Error)
+        );
+        assert!(!diagnosis.to_string().contains("changeme-in"), "{diagnosis}");
+    }
+
+    #[tokio::test]
+    async fn an_examination_without_an_end_is_given_up() {
+        let findings = in_time(std::future::pending(), codes::REDIS_UNREACHABLE, Duration::ZERO).await;
+        assert_eq!(findings.len(), 1);
+        assert_eq!(
+            findings.first().map(|finding| finding.code),
+            Some(codes::REDIS_UNREACHABLE)
+        );
+    }
+}

@@ -1,0 +1,384 @@
+//! What Postgres says when it is asked.
+
+use super::clocks;
+use super::codes;
+use super::model::Finding;
+use crate::backends::postgres::{Checkup, Failure, FoundTable, Ledger, Outage, Postgres, Refusal, TABLES};
+use crate::error::Error;
+use crate::settings::{Pooling, PostgresSettings};
+
+/// The oldest version that the tests run on.
+const OLDEST_VERSION: i64 = 140_000;
+/// How many processes with pools like ours a server should bear: the replicas of a usual production.
+const PROCESSES: i64 = 3;
+/// Nearly full, in hundredths.
+const NEARLY_FULL: i64 = 90;
+
+/// Connects over a connection of its own and looks at everything. Writes nothing.
+pub(super) async fn examine(postgres: &Postgres, settings: &PostgresSettings) -> Vec<Finding> {
+    match postgres.check_up().await {
+        Ok(checkup) => judge(&checkup, settings),
+        Err(failure) => vec![not_connected(failure, settings)],
+    }
+}
+
+fn judge(checkup: &Checkup, settings: &PostgresSettings) -> Vec<Finding> {
+    // Behind a pooler the server speaks of the pooler's connection.
+    let is_ours = settings.pooling == Pooling::Session && !checkup.hidden_pooler && !settings.is_supabase();
+    let encrypted = if checkup.encrypted && is_ours {
+        ", encrypted"
+    } else {
+        ""
+    };
+    let mut findings = vec![Finding::ok(
+        codes::POSTGRES_CONNECTION,
+        format!("Connected to {} as {}{encrypted}.", place(settings), checkup.user),
+    )];
+    findings.push(version(checkup));
+    findings.push(pooler(checkup, settings));
+    findings.push(read_only(checkup));
+    findings.push(connections(checkup));
+    findings.push(pool_size(checkup, settings));
+    findings.extend(tables(checkup));
+    findings.push(migrations(&checkup.ledger));
+    findings.push(clocks::judge("Postgres", checkup.clock));
+    findings
+}
+
+fn place(settings: &PostgresSettings) -> String {
+    if settings.is_socket() {
+        format!("{}/{}", settings.host, settings.database)
+    } else {
+        format!("{}:{}/{}", settings.host, settings.port, settings.database)
+    }
+}
+
+/// Names the cause of a failed connection.
+fn not_connected(failure: Failure, settings: &PostgresSettings) -> Finding {
+    let place = place(settings);
+    match failure {
+        Failure::Refused { what, reason } => refused(what, &reason, settings),
+        Failure::Tls { reason } => Finding::error(
+            codes::POSTGRES_TLS,
+            format!("TLS with {place} failed, sslmode {}: {reason}.", settings.tls),
+            "If the certificate is not trusted, give sslrootcert the provider's root certificate; if the server has \
+             no TLS, switch it on there.",
+        ),
+        Failure::TooManyConnections { reason } => Finding::error(
+            codes::TOO_MANY_CONNECTIONS,
+            format!("{place} has no connection left: {reason}."),
+            "Lower POSTGRES_POOL_SIZE and POSTGRES_MAX_OVERFLOW in every process (5 and 5 on a small plan), use \
+             Supabase's port 6543, or raise the limit of the server.",
+        ),
+        Failure::Unreachable {
+            how: Outage::UnknownHost,
+            ..
+        } => Finding::error(
+            codes::POSTGRES_HOST,
+            format!("Nobody knows the host {}.", settings.host),
+            "Correct the host in DATABASE_URL. Supabase pauses projects of the free plan and takes their names away: \
+             wake the project up in its dashboard.",
+        ),
+        Failure::Unreachable { how, reason } => unreachable_server(how, &reason, settings),
+        Failure::DeadlinePassed | Failure::StatementTimeout => Finding::error(
+            codes::POSTGRES_UNREACHABLE,
+            format!("{place} took the connection and then did not answer in time."),
+            "Look at the server's load and at the network between; a server that is overloaded or paused behaves so.",
+        ),
+        Failure::ShuttingDown => Finding::error(
+            codes::POSTGRES_STARTING,
+            format!("{place} is starting, stopping or failing over."),
+            "Wait, and look again; if it stays so, read the server's log.",
+        ),
+        other => {
+            let error = Error::from(other);
+            if error.is(crate::codes::POSADA_CLOSED) {
+                return Finding::error(
+                    codes::CLOSED,
+                    "This handle was closed.",
+                    "Ask a handle that is open.",
+                );
+            }
+            Finding::error(
+                codes::POSTGRES_CONNECTION,
+                format!("{place} could not be examined: {}.", error.message()),
+                format!(
+                    "Look up {} in the documentation of the error codes.",
+                    error.code()
+                ),
+            )
+        }
+    }
+}
+
+fn refused(what: Refusal, reason: &str, settings: &PostgresSettings) -> Finding {
+    let (place, user) = (place(settings), &settings.user);
+    match what {
+        Refusal::Password if settings.password.is_none() => Finding::error(
+            codes::POSTGRES_PASSWORD,
+            format!("{place} wants a password for {user}, and none is set."),
+            "Set it in DATABASE_URL, or in POSTGRES_PASSWORD with the other parts.",
+        ),
+        Refusal::Password => Finding::error(
+            codes::POSTGRES_PASSWORD,
+            format!("{place} refused the password of {user}, or does not know the user: {reason}."),
+            "Set the password anew (Supabase: Project Settings, Database). In a URL write @ / ? # % in it as %40 %2F \
+             %3F %23 %25.",
+        ),
+        Refusal::User => Finding::error(
+            codes::POSTGRES_USER,
+            format!("{place} does not know the user {user}: {reason}."),
+            "Correct the user; behind Supabase's pooler it is postgres.<project-ref>, and the host must be of the \
+             project's region.",
+        ),
+        Refusal::Database => Finding::error(
+            codes::POSTGRES_DATABASE,
+            format!(
+                "There is no database {} at {}:{}.",
+                settings.database, settings.host, settings.port
+            ),
+            "Correct the name after the last slash of DATABASE_URL (postgres on Supabase), or create the database.",
+        ),
+        Refusal::Entry => Finding::error(
+            codes::POSTGRES_ENTRY,
+            format!("{place} takes no such connection: {reason}."),
+            "Admit this machine's address and user in pg_hba.conf or in the provider's network restrictions; if the \
+             server insists on TLS, write sslmode=require.",
+        ),
+        Refusal::Right => Finding::error(
+            codes::PERMISSIONS,
+            format!("{user} may not do what was asked: {reason}."),
+            format!("Grant the right to {user}, or use the role that owns the tables."),
+        ),
+        Refusal::Options => Finding::error(
+            codes::POOLER,
+            format!("{place} is a pooler that takes no start-up options: {reason}."),
+            "Unset the variable PGOPTIONS.",
+        ),
+    }
+}
+
+fn unreachable_server(how: Outage, reason: &str, settings: &PostgresSettings) -> Finding {
+    let place = place(settings);
+    let seen = match how {
+        Outage::Refused => format!("Nothing listens at {place}."),
+        Outage::Silent => format!("{place} does not answer: {reason}."),
+        Outage::Broken | Outage::UnknownHost => format!("The connection to {place} broke: {reason}."),
+    };
+    let remedy = if settings.is_supabase() && settings.port == 5432 {
+        "Use the pooler: host …pooler.supabase.com, port 6543, user postgres.<project-ref>. Supabase's own port 5432 \
+         is reached by IPv6 only."
+    } else {
+        "Check that the server runs, that host and port are right, and that firewalls let this machine through."
+    };
+    Finding::error(codes::POSTGRES_UNREACHABLE, seen, remedy)
+}
+
+fn version(checkup: &Checkup) -> Finding {
+    let seen = format!("Postgres {}.", checkup.version);
+    if checkup.version_number < OLDEST_VERSION {
+        Finding::warning(
+            codes::POSTGRES_VERSION,
+            seen,
+            format!(
+                "Update to version {} or newer; posada is not tested on older ones.",
+                OLDEST_VERSION / 10_000
+            ),
+        )
+    } else {
+        Finding::ok(codes::POSTGRES_VERSION, seen)
+    }
+}
+
+fn pooler(checkup: &Checkup, settings: &PostgresSettings) -> Finding {
+    match settings.pooling {
+        _ if checkup.hidden_pooler => Finding::warning(
+            codes::POOLER,
+            "A pooler in transaction mode stands before Postgres, and the settings do not say so. posada finds it out \
+             with the first connection of each process.",
+            "Set POSTGRES_POOLER=transaction, or write pgbouncer=true into the URL.",
+        ),
+        Pooling::Session => Finding::ok(codes::POOLER, "A connection is ours until we close it."),
+        Pooling::Transaction => Finding::ok(
+            codes::POOLER,
+            "A pooler in transaction mode is expected, and every statement runs in a transaction of its own.",
+        ),
+    }
+}
+
+fn read_only(checkup: &Checkup) -> Finding {
+    if checkup.read_only {
+        Finding::error(
+            codes::READ_ONLY,
+            "This server takes no writes.",
+            "Use the address of the primary. Supabase also closes a project for writes when its disk is full: look at \
+             the dashboard.",
+        )
+    } else {
+        Finding::ok(codes::READ_ONLY, "The server takes writes.")
+    }
+}
+
+fn connections(checkup: &Checkup) -> Finding {
+    let Checkup {
+        in_use, available, ..
+    } = checkup;
+    let seen =
+        format!("{in_use} connections are open on the server, of {available} that this user can have.");
+    if in_use * 100 >= available * NEARLY_FULL {
+        Finding::warning(
+            codes::TOO_MANY_CONNECTIONS,
+            seen,
+            "Find out who has them with pg_stat_activity, lower the pools, or use a pooler in transaction mode.",
+        )
+    } else {
+        Finding::ok(codes::TOO_MANY_CONNECTIONS, seen)
+    }
+}
+
+fn pool_size(checkup: &Checkup, settings: &PostgresSettings) -> Finding {
+    let pool = i64::from(settings.pool_size) + i64::from(settings.max_overflow);
+    let available = checkup.available;
+    let seen = format!(
+        "The pool of this process has up to {pool} connections ({} + {}), and the server admits {available}.",
+        settings.pool_size, settings.max_overflow
+    );
+    let remedy =
+        "Lower POSTGRES_POOL_SIZE and POSTGRES_MAX_OVERFLOW, so that all processes together stay below that.";
+    // Behind a pooler in transaction mode many of ours share one of the server's.
+    let shares = checkup.hidden_pooler || settings.pooling == Pooling::Transaction;
+    if pool > available && !shares {
+        Finding::error(codes::POOL_SIZE, seen, remedy)
+    } else if pool > available || (pool * PROCESSES > available && !shares) {
+        Finding::warning(codes::POOL_SIZE, seen, remedy)
+    } else {
+        Finding::ok(codes::POOL_SIZE, seen)
+    }
+}
+
+/// Which tables are where, and what may be done with them.
+fn tables(checkup: &Checkup) -> Vec<Finding> {
+    let visible: Vec<&FoundTable> = checkup.tables.iter().filter(|table| table.is_visible).collect();
+    let missing: Vec<&str> = TABLES
+        .into_iter()
+        .filter(|name| visible.iter().all(|table| table.name != *name))
+        .collect();
+    let path = &checkup.search_path;
+    let mut findings = Vec::new();
+    if missing.is_empty() {
+        let schemas = names(visible.iter().map(|table| table.schema.as_str()));
+        findings.push(Finding::ok(
+            codes::TABLES,
+            format!("All {} tables are in the schema {schemas}.", TABLES.len()),
+        ));
+    } else {
+        findings.extend(not_found(&missing, checkup));
+    }
+    let hidden = checkup.tables.iter().filter(|table| !table.is_visible);
+    let elsewhere: Vec<&FoundTable> = hidden
+        .filter(|table| missing.contains(&table.name.as_str()))
+        .collect();
+    if !elsewhere.is_empty() {
+        let schemas = names(elsewhere.iter().map(|table| table.schema.as_str()));
+        findings.push(Finding::error(
+            codes::SEARCH_PATH,
+            format!(
+                "{} exist in the schema {schemas}, where {} does not find them: its search_path is {path}.",
+                names(elsewhere.iter().map(|table| table.name.as_str())),
+                checkup.user
+            ),
+            format!(
+                "As an administrator: GRANT USAGE ON SCHEMA {schemas} TO \"{user}\"; ALTER ROLE \"{user}\" SET \
+                 search_path TO {schemas}; then connect anew.",
+                user = checkup.user
+            ),
+        ));
+    }
+    let lacking: Vec<String> = visible
+        .iter()
+        .filter(|table| !table.lacks.is_empty())
+        .map(|table| format!("{} on {}", table.lacks.join(", "), table.name))
+        .collect();
+    findings.push(if lacking.is_empty() {
+        Finding::ok(
+            codes::PERMISSIONS,
+            format!(
+                "{} may do what posada needs with the tables it sees.",
+                checkup.user
+            ),
+        )
+    } else {
+        Finding::error(
+            codes::PERMISSIONS,
+            format!("{} lacks {}.", checkup.user, lacking.join("; ")),
+            format!(
+                "GRANT what is missing to \"{}\", as the owner of the tables.",
+                checkup.user
+            ),
+        )
+    });
+    findings
+}
+
+fn not_found(missing: &[&str], checkup: &Checkup) -> Option<Finding> {
+    let nowhere: Vec<&str> = missing
+        .iter()
+        .copied()
+        .filter(|name| checkup.tables.iter().all(|table| table.name != *name))
+        .collect();
+    if nowhere.is_empty() {
+        return None;
+    }
+    let looked = match &checkup.current_schema {
+        Some(schema) => format!(
+            "looked for along the search_path {}, that is first in {schema}",
+            checkup.search_path
+        ),
+        None => format!(
+            "the search_path {} has no schema that exists",
+            checkup.search_path
+        ),
+    };
+    Some(Finding::error(
+        codes::TABLES,
+        format!("There is no table {} ({looked}).", nowhere.join(", ")),
+        "Run `Posada::migrate()`, or paste migrations/schema.sql into the SQL editor; and check that DATABASE_URL names \
+         the right database.",
+    ))
+}
+
+fn migrations(ledger: &Ledger) -> Finding {
+    let remedy = "Run `Posada::migrate()` as the owner of the tables, or paste migrations/schema.sql into the SQL editor.";
+    match ledger {
+        Ledger::Absent => Finding::warning(
+            codes::MIGRATIONS,
+            "The migrations of posada were never run here; on the app's own tables some things are slower or missing.",
+            remedy,
+        ),
+        Ledger::Hidden => Finding::ok(
+            codes::MIGRATIONS,
+            "This role may not read which migrations were run (schema posada).",
+        ),
+        Ledger::Pending(pending) if pending.is_empty() => {
+            Finding::ok(codes::MIGRATIONS, "All migrations were run.")
+        }
+        Ledger::Pending(pending) => Finding::warning(
+            codes::MIGRATIONS,
+            format!("Not run yet: {}.", pending.join(", ")),
+            remedy,
+        ),
+        Ledger::Foreign(reason) => Finding::error(
+            codes::MIGRATIONS,
+            format!("{}.", reason.trim_end_matches('.')),
+            "Use the version of posada that migrated the database, or a newer one.",
+        ),
+    }
+}
+
+/// Different names, in their order, as people list them.
+fn names<'a>(all: impl Iterator<Item = &'a str>) -> String {
+    let mut names: Vec<&str> = all.collect();
+    names.sort_unstable();
+    names.dedup();
+    names.join(", ")
+}

@@ -1,0 +1,277 @@
+//! The doctor at real servers: every mistake of the setup guide is made on purpose, and named.
+
+use posada::testkit::qloapps::{QloAppsSimulator, SimulatedCall, SimulatedFault};
+use posada::{Diagnosis, Finding, Posada, Settings, Severity, SystemClock};
+use posada_tests::{PostgresServer, RedisServer, servers, unique};
+
+const SIGNING_KEY: &str = "Qm2xL0vRk9ZpW4sNbYc8dHfJ1gTeUa3X";
+/// The password of the shared server, as it is and as it stands in a URL.
+const PASSWORDS: [&str; 2] = ["se/cret:1", "se%2Fcret%3A1"];
+
+async fn examine(vars: &[(&str, &str)]) -> Diagnosis {
+    let vars = vars.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+    let posada = Posada::builder()
+        .settings(Settings::from_vars(vars).unwrap())
+        .build()
+        .unwrap();
+    let diagnosis = posada.doctor().await;
+    let again = posada.doctor().await;
+    let severities = |diagnosis: &Diagnosis| -> Vec<_> {
+        let findings = diagnosis.findings.iter();
+        findings.map(|finding| (finding.code, finding.severity)).collect()
+    };
+    assert_eq!(severities(&again), severities(&diagnosis), "{again}");
+    posada.close().await.unwrap();
+    let shown = format!("{diagnosis} {diagnosis:?} {}", diagnosis.to_json());
+    for secret in [
+        &PASSWORDS[..],
+        &[SIGNING_KEY, QloAppsSimulator::KEY, "wr0ng-Word"],
+    ]
+    .concat()
+    {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+    diagnosis
+}
+
+#[track_caller]
+fn expect(diagnosis: &Diagnosis, code: &str, severity: Severity, word: &str) {
+    let finding = diagnosis
+        .findings
+        .iter()
+        .find(|finding| finding.code == code && finding.severity == severity);
+    let finding: &Finding = finding.unwrap_or_else(|| panic!("no {severity} {code}:\n{diagnosis}"));
+    assert!(finding.to_string().contains(word), "{finding}");
+}
+
+/// A database of its own with every table, and its URL.
+async fn migrated(word: &str) -> (String, String) {
+    let name = unique(word);
+    let url = servers::postgres().create_database(&name);
+    let vars = [("DATABASE_URL", url.as_str())].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let posada = Posada::connect(Settings::from_vars(vars).unwrap()).await.unwrap();
+    posada.migrate().await.unwrap();
+    posada.close().await.unwrap();
+    (name, url)
+}
+
+#[tokio::test]
+async fn where_everything_is_as_it_should_be_nothing_is_above_ok() {
+    let (_, url) = migrated("healthy").await;
+    let redis = RedisServer::start_with(&["--appendonly", "yes"]);
+    let shop = QloAppsSimulator::start(SystemClock::shared()).await;
+    let diagnosis = examine(&[
+        ("DATABASE_URL", &url),
+        ("REDIS_URL", redis.url()),
+        ("PMS_BASE_URL", shop.url()),
+        ("PMS_API_KEY", QloAppsSimulator::KEY),
+        ("SECRET_KEY", SIGNING_KEY),
+    ])
+    .await;
+    assert_eq!(diagnosis.severity(), Severity::Ok, "{diagnosis}");
+    assert!(diagnosis.findings.len() > 20, "{diagnosis}");
+    for finding in &diagnosis.findings {
+        assert!(
+            Diagnosis::CODES.iter().any(|(code, _)| *code == finding.code),
+            "{finding}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_refused_connection_names_what_was_refused() {
+    let server = servers::postgres();
+    let wrong = server.url().replace(PASSWORDS[1], "wr0ng-Word");
+    expect(
+        &examine(&[("DATABASE_URL", &wrong)]).await,
+        "postgres.wrong_password",
+        Severity::Error,
+        "%40",
+    );
+    let nowhere = server.url_of(&unique("nowhere"));
+    expect(
+        &examine(&[("DATABASE_URL", &nowhere)]).await,
+        "postgres.unknown_database",
+        Severity::Error,
+        "create",
+    );
+    let strict = format!("{}?sslmode=require", server.url());
+    expect(
+        &examine(&[("DATABASE_URL", &strict)]).await,
+        "postgres.tls",
+        Severity::Error,
+        "require",
+    );
+    expect(
+        &examine(&[(
+            "DATABASE_URL",
+            "postgres://ana:wr0ng-Word@no-such-host.invalid/hotel",
+        )])
+        .await,
+        "postgres.unknown_host",
+        Severity::Error,
+        "no-such-host.invalid",
+    );
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_named_behind_a_pooler_too() {
+    let database = unique("pooled");
+    servers::postgres().create_database(&database);
+    let url = servers::pgbouncer().url(&database);
+    let diagnosis = examine(&[("DATABASE_URL", &url)]).await;
+    expect(
+        &diagnosis,
+        "postgres.pooler",
+        Severity::Warning,
+        "POSTGRES_POOLER",
+    );
+    let told = examine(&[("DATABASE_URL", &url), ("POSTGRES_POOLER", "transaction")]).await;
+    expect(&told, "postgres.pooler", Severity::Ok, "expected");
+    let wrong = url.replace(PASSWORDS[1], "wr0ng-Word");
+    let diagnosis = examine(&[("DATABASE_URL", &wrong)]).await;
+    expect(&diagnosis, "postgres.wrong_password", Severity::Error, "password");
+}
+
+#[tokio::test]
+async fn missing_tables_are_named_and_so_is_the_schema_where_they_are() {
+    let server = servers::postgres();
+    let name = unique("tables");
+    let url = server.create_database(&name);
+    let empty = examine(&[("DATABASE_URL", &url)]).await;
+    expect(
+        &empty,
+        "postgres.tables",
+        Severity::Error,
+        "tenant_user_identifiers",
+    );
+    expect(&empty, "postgres.migrations", Severity::Warning, "migrate");
+
+    let (name, url) = migrated("moved").await;
+    server.execute_in(&name, "CREATE SCHEMA hotel; ALTER TABLE users SET SCHEMA hotel");
+    let moved = examine(&[("DATABASE_URL", &url)]).await;
+    expect(&moved, "postgres.search_path", Severity::Error, "schema hotel");
+    assert!(
+        moved
+            .finding("postgres.tables")
+            .is_none_or(|finding| finding.severity == Severity::Ok),
+        "{moved}"
+    );
+
+    server.execute_in(
+        &name,
+        "ALTER TABLE hotel.users SET SCHEMA public; DELETE FROM posada.migrations WHERE version = 6",
+    );
+    let behind = examine(&[("DATABASE_URL", &url)]).await;
+    expect(&behind, "postgres.migrations", Severity::Warning, "0006");
+    expect(&behind, "postgres.tables", Severity::Ok, "public");
+}
+
+#[tokio::test]
+async fn a_role_that_may_too_little_is_told_what() {
+    let (name, url) = migrated("rights").await;
+    let role = unique("clerk");
+    servers::postgres().execute_in(
+        &name,
+        &format!(
+            "CREATE ROLE {role} LOGIN PASSWORD 'wr0ng-Word' CONNECTION LIMIT 5; \
+             GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}; \
+             REVOKE UPDATE ON users FROM {role}"
+        ),
+    );
+    let address = servers::postgres().address();
+    let url_of_role = format!("postgres://{role}:wr0ng-Word@{address}/{name}");
+    assert_ne!(url, url_of_role);
+    let diagnosis = examine(&[("DATABASE_URL", &url_of_role)]).await;
+    expect(
+        &diagnosis,
+        "postgres.permissions",
+        Severity::Error,
+        "UPDATE on users",
+    );
+    expect(&diagnosis, "postgres.migrations", Severity::Ok, "may not read");
+    expect(&diagnosis, "postgres.pool_size", Severity::Error, "admits 5");
+}
+
+#[tokio::test]
+async fn a_full_server_is_named() {
+    let server = PostgresServer::start();
+    server.execute("CREATE ROLE crowd LOGIN PASSWORD 'wr0ng-Word' CONNECTION LIMIT 0");
+    let url = format!("postgres://crowd:wr0ng-Word@{}/postgres", server.address());
+    let diagnosis = examine(&[("DATABASE_URL", &url)]).await;
+    expect(
+        &diagnosis,
+        "postgres.too_many_connections",
+        Severity::Error,
+        "POSTGRES_POOL_SIZE",
+    );
+}
+
+#[tokio::test]
+async fn redis_that_evicts_forgets_or_refuses_is_named() {
+    let evicting = RedisServer::start_with(&["--maxmemory", "64mb", "--maxmemory-policy", "allkeys-lru"]);
+    let diagnosis = examine(&[("REDIS_URL", evicting.url())]).await;
+    expect(&diagnosis, "redis.eviction", Severity::Warning, "allkeys-lru");
+    expect(&diagnosis, "redis.persistence", Severity::Warning, "appendonly");
+
+    let keeping = RedisServer::start_with(&["--save", "3600 1"]);
+    keeping.command::<()>(&["CONFIG", "SET", "requirepass", "wr0ng-Word"]);
+    let known = keeping.url().replace("redis://", "redis://:wr0ng-Word@");
+    let unknown = keeping.url().replace("redis://", "redis://:another-wr0ng-Word@");
+    let diagnosis = examine(&[("REDIS_URL", &known)]).await;
+    expect(&diagnosis, "redis.eviction", Severity::Ok, "noeviction");
+    expect(&diagnosis, "redis.persistence", Severity::Ok, "snapshots");
+    for url in [unknown.as_str(), keeping.url()] {
+        let diagnosis = examine(&[("REDIS_URL", url)]).await;
+        expect(&diagnosis, "redis.refused", Severity::Error, "REDIS_PASSWORD");
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_is_examined_node_by_node_and_not_taken_for_a_single_server() {
+    let cluster = servers::cluster().url();
+    let diagnosis = examine(&[("REDIS_URL", cluster)]).await;
+    expect(&diagnosis, "redis.topology", Severity::Ok, "cluster");
+    expect(&diagnosis, "redis.eviction", Severity::Ok, "noeviction");
+    let node = cluster.replace("redis+cluster", "redis");
+    let single = node.split(',').next().unwrap();
+    let diagnosis = examine(&[("REDIS_URL", single)]).await;
+    expect(&diagnosis, "redis.topology", Severity::Error, "redis+cluster://");
+}
+
+#[tokio::test]
+async fn a_clock_that_is_wrong_is_named() {
+    let mut redis = RedisServer::start_with_clock();
+    redis.move_clock(-600);
+    let diagnosis = examine(&[("REDIS_URL", redis.url())]).await;
+    expect(&diagnosis, "clock.skew", Severity::Error, "behind");
+}
+
+#[tokio::test]
+async fn a_shop_tells_what_is_wrong_with_key_and_address() {
+    let shop = QloAppsSimulator::start(SystemClock::shared()).await;
+    let examine_with = async |shop: &QloAppsSimulator, key: &str| {
+        examine(&[("PMS_BASE_URL", shop.url()), ("PMS_API_KEY", key)]).await
+    };
+    shop.hide(&["hotel_ari", "order_histories"]);
+    let diagnosis = examine_with(&shop, QloAppsSimulator::KEY).await;
+    expect(&diagnosis, "pms.permissions", Severity::Error, "hotel_ari");
+    shop.hide(&[]);
+    let diagnosis = examine_with(&shop, "wr0ng-Word").await;
+    expect(&diagnosis, "pms.key", Severity::Error, "PMS_API_KEY");
+    for (status, body, code) in [
+        (
+            503,
+            r#"{"errors":[{"code":22,"message":"no"}]}"#,
+            "pms.switched_off",
+        ),
+        (302, "", "pms.address"),
+        (404, "<html>nginx</html>", "pms.address"),
+    ] {
+        let shop = QloAppsSimulator::start(SystemClock::shared()).await;
+        let body = body.to_owned();
+        shop.script(SimulatedCall::Read, &SimulatedFault::Instead { status, body }, 50);
+        let diagnosis = examine_with(&shop, QloAppsSimulator::KEY).await;
+        expect(&diagnosis, code, Severity::Error, "");
+    }
+}
