@@ -46,7 +46,7 @@ mod _native {
     #[pymodule_export]
     use crate::metrics::{record_metrics, render_metrics};
     #[pymodule_export]
-    use crate::open::Handle;
+    use crate::open::{Handle, diagnose_environment, finding_codes};
     #[pymodule_export]
     use crate::pms::{Feed, Mock, Pms, PmsWatch, Quoted};
     #[pymodule_export]

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use futures_util::future::join_all;
-use posada::{Posada, PosadaBuilder};
+use posada::{Diagnosis, Posada, PosadaBuilder};
 use pyo3::prelude::*;
 use tokio::runtime::Runtime;
 
@@ -114,6 +115,12 @@ impl Handle {
         })
     }
 
+    fn doctor(&self, py: Python<'_>) -> PyResult<Operation> {
+        self.posada.read(py, async |posada: Posada| {
+            Ok(diagnosis_parts(&posada.doctor().await))
+        })
+    }
+
     fn migrate(&self, py: Python<'_>) -> PyResult<Operation> {
         self.posada.finish(py, async |posada: Posada| {
             let applied = posada.migrate().await?;
@@ -129,6 +136,43 @@ impl Handle {
             Ok(closed?)
         })
     }
+}
+
+/// (code, severity, seen, remedy)
+type FindingParts = (&'static str, &'static str, String, Option<String>);
+
+/// (findings, timestamp, JSON, report)
+type DiagnosisParts = (Vec<FindingParts>, DateTime<Utc>, String, String);
+
+fn diagnosis_parts(diagnosis: &Diagnosis) -> DiagnosisParts {
+    let findings = diagnosis.findings.iter().map(|finding| {
+        (
+            finding.code,
+            finding.severity.as_str(),
+            finding.seen.clone(),
+            finding.remedy.clone(),
+        )
+    });
+    (
+        findings.collect(),
+        diagnosis.timestamp,
+        diagnosis.to_json(),
+        diagnosis.to_string(),
+    )
+}
+
+/// Examines what the variables of this process describe.
+#[pyfunction]
+pub(crate) fn diagnose_environment(py: Python<'_>) -> PyResult<Operation> {
+    start(py, &Home::current()?, Manner::Read, async {
+        Ok(diagnosis_parts(&Diagnosis::from_env().await))
+    })
+}
+
+/// Every code that a finding may have, and what it is about.
+#[pyfunction]
+pub(crate) fn finding_codes() -> Vec<(&'static str, &'static str)> {
+    Diagnosis::CODES.to_vec()
 }
 
 fn builder(

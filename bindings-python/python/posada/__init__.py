@@ -44,6 +44,7 @@ from posada.auth import (
     password_violations,
     role_permissions,
 )
+from posada.doctor import FINDING_CODES, Diagnosis, Finding, Severity
 from posada.errors import (
     AmbiguousError,
     ClosedError,
@@ -135,6 +136,7 @@ from posada.tenants import (
 
 __all__ = [
     "DEFAULT_FLAGS",
+    "FINDING_CODES",
     "VARIABLES",
     "ActiveSession",
     "AmbiguousError",
@@ -166,11 +168,13 @@ __all__ = [
     "Created",
     "Decision",
     "DeniedError",
+    "Diagnosis",
     "Environment",
     "Evaluation",
     "ExhaustedError",
     "FailurePolicy",
     "FeatureFlags",
+    "Finding",
     "Flag",
     "FlagChange",
     "FlagPayload",
@@ -226,6 +230,7 @@ __all__ = [
     "SessionManager",
     "Settings",
     "Settle",
+    "Severity",
     "SignInSession",
     "Stay",
     "StayHold",

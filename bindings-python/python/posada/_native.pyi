@@ -122,6 +122,15 @@ def set_workers(workers: int) -> None:
 def workers() -> int:
     """How many worker threads the runtime has, or will have."""
 
+# (code, severity, seen, remedy)
+_FindingParts: TypeAlias = tuple[str, Literal["ok", "warning", "error"], str, str | None]
+
+# (findings, timestamp, JSON, report)
+_DiagnosisParts: TypeAlias = tuple[list[_FindingParts], dt.datetime, str, str]
+
+def diagnose_environment() -> Operation[_DiagnosisParts]: ...
+def finding_codes() -> list[tuple[str, str]]: ...
+
 @final
 class Handle:
     @staticmethod
@@ -141,6 +150,7 @@ class Handle:
     @property
     def settings(self) -> Settings: ...
     def health(self) -> Operation[tuple[str | None, str | None, dt.datetime, str, str]]: ...
+    def doctor(self) -> Operation[_DiagnosisParts]: ...
     def migrate(self) -> Operation[tuple[list[str], int]]: ...
     def close(self) -> Operation[None]: ...
 

@@ -9,6 +9,7 @@ from types import TracebackType
 
 from posada import _native
 from posada.auth import Authenticator, AuthOptions
+from posada.doctor import Diagnosis
 from posada.errors import ClosedError
 from posada.flags import FeatureFlags
 from posada.health import Health
@@ -179,6 +180,14 @@ class Posada:
     async def health(self) -> Health:
         """Asks every server for a sign of life, each within its own deadline. Never raises ``postgres.*``."""
         return Health(*await self._handle().health())
+
+    async def doctor(self) -> Diagnosis:
+        """Looks for everything that usually is wrong with an installation, and names the remedies.
+
+        Every server is examined at the same time, each within 15 seconds. A server that is down is a finding, and so
+        is a closed handle: it never raises. It writes nothing and shows no secret. Cancel-safe read.
+        """
+        return Diagnosis._of(await self._handle().doctor())
 
     async def migrate(self) -> Applied:
         """Brings the database to the state that this version needs. Safe to run from every replica at every start.
