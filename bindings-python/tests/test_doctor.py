@@ -11,7 +11,6 @@ import sys
 from urllib.parse import urlsplit
 
 import posada
-import pytest
 from posada.doctor import FINDING_CODES
 from support import ROOT, run, server_settings
 
@@ -52,7 +51,6 @@ def test_in_memory_nothing_is_wrong_and_nothing_stays() -> None:
     run(work())
 
 
-@pytest.mark.skipif("DATABASE_URL" not in os.environ, reason="needs servers")
 def test_a_wrong_password_is_named_and_not_shown_and_the_other_server_is_examined() -> None:
     server = urlsplit(os.environ["DATABASE_URL"])
     url = server._replace(netloc=f"{server.username}:{SECRET}@{server.hostname}:{server.port}").geturl()
