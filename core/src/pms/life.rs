@@ -77,7 +77,10 @@ impl PmsClient {
     ///
     /// # Errors
     /// * `pms.unknown_booking`; `pms.wrong_state` for a booking that is not live, when a guest who has arrived shall
-    ///   arrive on another day, and when rooms of different types or nights shall get other nights.
+    ///   arrive on another day, when rooms of different types or nights shall get other nights, and for other nights
+    ///   of services that the system would mix up or lose, and which QloApps it does of several services, of one for
+    ///   each night that a room can have several times, of different ones in the rooms, of those that cost more than
+    ///   the rooms, and of facilities beside a service. Nothing was changed.
     /// * `pms.sold_out`: no room is free in the new nights, or the wanted one is not. Nothing was changed.
     /// * `pms.price_changed` with `quoted` and `current`. Nothing was changed.
     /// * `pms.invalid_request`: field `party` when the number of rooms would change, `room` for a room that the

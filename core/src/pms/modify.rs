@@ -152,7 +152,11 @@ impl Desk {
                 house.admit_other_stay(first.room_type, stay, first.stay)?;
                 let rooms = house.price(stay, &party, first.room_type).await?.total;
                 let services = priced.await?;
-                (with_services(rooms, &services)?, services)
+                let total = with_services(rooms, &services)?;
+                if total != record.total {
+                    self.provider.can_set_total(record, stay, total).await?;
+                }
+                (total, services)
             }
             // The price stays, whatever its items cost now.
             None => (record.total, priced.await.unwrap_or_default()),

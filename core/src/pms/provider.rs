@@ -94,6 +94,15 @@ pub(crate) trait PmsProvider: Send + Sync {
     /// harmless.
     async fn set_total(&self, record: &Record, total: Money) -> Result<()>;
 
+    /// Whether [`set_total`](Self::set_total) will be able to, once the rows have these nights, and back again as they
+    /// are now. Writes nothing.
+    ///
+    /// # Errors
+    /// `pms.wrong_state` when the system would lose something of the booking; otherwise as every read.
+    async fn can_set_total(&self, _record: &Record, _stay: Stay, _total: Money) -> Result<()> {
+        Ok(())
+    }
+
     /// Cancels a booking and frees its rooms. Cancelling twice is harmless.
     async fn cancel(&self, booking: BookingId) -> Result<()>;
 

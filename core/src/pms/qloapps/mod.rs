@@ -41,6 +41,8 @@ mod row;
 mod simulated;
 #[cfg(test)]
 mod simulated_life;
+#[cfg(test)]
+mod simulated_services;
 mod tax;
 mod wire;
 mod xml;
@@ -283,6 +285,11 @@ impl PmsProvider for QloApps {
     async fn set_total(&self, record: &Record, total: Money) -> Result<()> {
         let catalogue = self.catalogue().await?;
         price::set_total(&self.wire, &catalogue, record, total).await
+    }
+
+    async fn can_set_total(&self, record: &Record, stay: Stay, total: Money) -> Result<()> {
+        let catalogue = self.catalogue().await?;
+        price::can_set_total(&self.wire, &catalogue, record, stay, total).await
     }
 
     async fn cancel(&self, booking: BookingId) -> Result<()> {

@@ -24,6 +24,8 @@ use crate::pms::id::RoomId;
 use crate::pms::money::Money;
 use crate::pms::patience::is_lost;
 use crate::pms::provider::{Record, Row};
+use crate::pms::service::Service;
+use crate::stay::Stay;
 
 /// Rooms are priced at this part of the new price before it is raised. The shop means a price for each night and
 /// computes up to twice as much for the stay, and tax is added; the less that is lost to rounding, the better the tax.
@@ -125,22 +127,20 @@ pub(super) async fn set_total(
 /// `pms.wrong_state` for what the shop cannot do without losing something: see [`repeatable`]; and for facilities of
 /// the rooms, which cannot be repeated.
 async fn with_services(wire: &Wire, catalogue: &Catalogue, record: &Record, total: Money) -> Result<()> {
-    let services = repeatable(catalogue, record)?;
-    let rows: Vec<u64> = live(record).map(|row| row.id).collect();
-    let further = Query::full().any_of("id_htl_booking", rows);
-    let further = wire
-        .list("booking_extra_demands", "extra_demands", further)
-        .await?;
-    if !Node::new(&further).list().is_empty() {
-        return Err(too_much(record, "has facilities that another price would remove"));
-    }
+    let service = repeatable(catalogue, record)?;
+    has_no_facilities(wire, record).await?;
+    let nights = live(record).next().map_or(1, |row| row.stay.nights());
+    let most = room_for_raising(record, &service, nights, total)?;
+    let services = [service.body];
     let currency = record.total.currency();
     let least = Decimal::new(1, currency.decimals());
     let count = Decimal::from(rows_of(record)) * Decimal::from(UNDERCUT);
     let cheap = total.amount().checked_div(count).unwrap_or_default();
-    // The services may cost more than the rooms, which then cannot be cheaper by much.
+    // The services may cost more than the rooms, which then must be cheaper still.
+    let most = most.checked_div(count).unwrap_or_default();
     let cheap = cheap
         .min(Decimal::ONE_HUNDRED)
+        .min(most)
         .round_dp(currency.decimals())
         .max(least);
     match write(wire, record, Cost::Each(cheap), &services).await {
@@ -162,10 +162,66 @@ async fn with_services(wire: &Wire, catalogue: &Catalogue, record: &Record, tota
     })?;
     let asked = total.amount() - (charged - rooms) + lines;
     if asked <= charged {
-        return Err(too_much(record, "has services that cost more than its rooms"));
+        return Err(dearer_than_rooms(record));
     }
     let asked = Money::new(asked, currency)?.scaled(Decimal::ONE)?;
     write(wire, record, Cost::Total(asked), &services).await
+}
+
+/// Whether [`set_total`] will keep the services once the booking has these nights, and when it has its own again.
+///
+/// # Errors
+/// The `pms.wrong_state` of [`set_total`] for services.
+pub(super) async fn can_set_total(
+    wire: &Wire,
+    catalogue: &Catalogue,
+    record: &Record,
+    stay: Stay,
+    total: Money,
+) -> Result<()> {
+    if record.services.is_empty() {
+        return Ok(());
+    }
+    let service = repeatable(catalogue, record)?;
+    room_for_raising(record, &service, stay.nights(), total)?;
+    if let Some(row) = live(record).next() {
+        // What cannot be put back is not begun.
+        room_for_raising(record, &service, row.stay.nights(), record.total)?;
+    }
+    has_no_facilities(wire, record).await
+}
+
+/// By how much the rooms can be raised to this total, when they are cheap for these nights.
+///
+/// The shop takes what the services' lines say from the total that is asked for, and refuses a lower total than the
+/// booking has; and of what is paid for each night, a line that it writes has one night. So the rooms must cost more
+/// than the nights that the lines leave out.
+///
+/// # Errors
+/// `pms.wrong_state` when they do not.
+fn room_for_raising(record: &Record, service: &Repeatable, nights: u32, total: Money) -> Result<Decimal> {
+    let (rooms, quantity) = (rows_of(record), service.body.quantity);
+    let charged = service.sold.total(quantity, rooms, nights)?;
+    let lined = service.sold.total(quantity, rooms, 1)?;
+    let left = total.amount() - charged.amount() - (charged.amount() - lined.amount());
+    if left > Decimal::ZERO {
+        Ok(left)
+    } else {
+        Err(dearer_than_rooms(record))
+    }
+}
+
+async fn has_no_facilities(wire: &Wire, record: &Record) -> Result<()> {
+    let rows: Vec<u64> = live(record).map(|row| row.id).collect();
+    let further = Query::full().any_of("id_htl_booking", rows);
+    let further = wire
+        .list("booking_extra_demands", "extra_demands", further)
+        .await?;
+    if Node::new(&further).list().is_empty() {
+        Ok(())
+    } else {
+        Err(too_much(record, "has facilities that another price would remove"))
+    }
 }
 
 /// The sum of an amount over some entries of a list.
@@ -179,13 +235,19 @@ fn sum(list: &Value, name: &'static str, counts: impl Fn(Node<'_>) -> bool) -> R
         })
 }
 
-/// The services of each room, when the shop can repeat them.
+/// The service of each room, as it is repeated and as it is sold.
+struct Repeatable {
+    body: ServiceBody,
+    sold: Service,
+}
+
+/// The service of each room, when the shop can repeat it.
 ///
 /// # Errors
 /// `pms.wrong_state` for several services, whose lines the shop mixes up; for one that the hotel sells no more, or that
 /// not every room has; and for one that is paid for each night and that a room can have several times, because nobody
 /// could tell afterwards how many there are.
-fn repeatable(catalogue: &Catalogue, record: &Record) -> Result<Vec<ServiceBody>> {
+fn repeatable(catalogue: &Catalogue, record: &Record) -> Result<Repeatable> {
     let [booked] = record.services.as_slice() else {
         return Err(too_much(record, "has several services, which the shop mixes up"));
     };
@@ -199,7 +261,7 @@ fn repeatable(catalogue: &Catalogue, record: &Record) -> Result<Vec<ServiceBody>
         Some(room_type) => catalogue.services(room_type)?,
         None => Vec::new(),
     };
-    match sold.iter().find(|service| service.id == booked.service) {
+    match sold.into_iter().find(|service| service.id == booked.service) {
         None => Err(too_much(
             record,
             "has a service that the hotel does not sell any more",
@@ -208,11 +270,18 @@ fn repeatable(catalogue: &Catalogue, record: &Record) -> Result<Vec<ServiceBody>
             record,
             "has a service for each night of which a room can have several",
         )),
-        Some(_) => Ok(vec![ServiceBody {
-            id_service: booked.service.get(),
-            quantity,
-        }]),
+        Some(sold) => Ok(Repeatable {
+            body: ServiceBody {
+                id_service: booked.service.get(),
+                quantity,
+            },
+            sold,
+        }),
     }
+}
+
+fn dearer_than_rooms(record: &Record) -> Error {
+    too_much(record, "has services that cost more than its rooms")
 }
 
 fn too_much(record: &Record, what: &'static str) -> Error {

@@ -127,6 +127,26 @@ impl Shop {
         }
     }
 
+    /// Sells one of a service to the first room of an order alone.
+    pub(super) fn sell_to_first_room(&mut self, order: u64, service: u64) {
+        let rows: Vec<u64> = self.live_rows_of(order).collect();
+        let wished = WishedService {
+            id: service,
+            quantity: 1,
+        };
+        self.add_services(order, rows[0], &[wished]);
+        self.add_up(order, &rows);
+    }
+
+    /// Gives the first room of an order a facility that costs nothing.
+    pub(super) fn add_facility(&mut self, order: u64) {
+        let row = self.live_rows_of(order).next();
+        let id = self.facilities.len() + 1;
+        self.facilities
+            .push(json!({"id": id, "id_htl_booking": row, "name": "Cot",
+            "total_price_tax_excl": "0.000000", "total_price_tax_incl": "0.000000"}));
+    }
+
     fn add_line(&mut self, order: u64, service: u64, quantity: u64, net: Decimal) -> u64 {
         self.last_line += 1;
         let line = Line {

@@ -126,7 +126,7 @@ impl Shop {
     }
 
     /// What an order costs: its rooms and its services.
-    fn add_up(&mut self, order: u64, rows: &[u64]) {
+    pub(super) fn add_up(&mut self, order: u64, rows: &[u64]) {
         let sum = |name: &str| -> Decimal { rows.iter().map(|row| decimal(&self.rows[row][name])).sum() };
         let (services_net, services_gross) = self.charged(rows);
         let (net, gross) = (
@@ -221,7 +221,7 @@ impl Shop {
         self.orders.iter().filter(is_open).map(open).collect()
     }
 
-    fn live_rows_of(&self, order: u64) -> impl Iterator<Item = u64> {
+    pub(super) fn live_rows_of(&self, order: u64) -> impl Iterator<Item = u64> {
         let theirs = move |row: &serde_json::Map<String, Value>| {
             row["id_order"] == json!(order)
                 && row["is_refunded"] == json!(0)

@@ -23,7 +23,7 @@ use tokio::sync::watch;
 
 use crate::clock::SharedClock;
 use crate::task::Tasks;
-use crate::{BookingId, RoomTypeId, Stay};
+use crate::{BookingId, RoomTypeId, ServiceId, Stay};
 use service::{Service, as_text, booked_id};
 use shop::Chosen;
 
@@ -202,6 +202,11 @@ impl QloAppsSimulator {
         self.service.desk().requests
     }
 
+    /// How many requests came that were to change something, refused ones among them.
+    pub fn writes(&self) -> usize {
+        self.service.desk().writes
+    }
+
     /// How many requests came with exactly these ids.
     pub fn requests_of(&self, ids: &crate::Correlation) -> usize {
         let ids = (ids.request_id().to_owned(), ids.traceparent().map(str::to_owned));
@@ -238,6 +243,17 @@ impl QloAppsSimulator {
     pub fn makes_invoice(&self, booking: BookingId) {
         let now = self.service.now();
         self.service.desk().shop.invoice(booking.get(), now);
+    }
+
+    /// Sells one of a service to the first room of a booking alone, as the front desk does.
+    pub fn sells_to_first_room(&self, booking: BookingId, service: ServiceId) {
+        let mut desk = self.service.desk();
+        desk.shop.sell_to_first_room(booking.get(), service.get());
+    }
+
+    /// Gives the first room of a booking a facility, such as a cot, as the front desk does.
+    pub fn adds_facility(&self, booking: BookingId) {
+        self.service.desk().shop.add_facility(booking.get());
     }
 
     /// Lets the hotel's own website check for one room, and write when it is told to: whoever books in between is not

@@ -58,6 +58,8 @@ pub(super) struct Desk {
     pub(super) dialect: Dialect,
     pub(super) script: VecDeque<(SimulatedCall, SimulatedFault)>,
     pub(super) requests: usize,
+    /// How many of them were to change something.
+    pub(super) writes: usize,
     pub(super) creates: usize,
     /// How many requests came with these ids.
     pub(super) correlated: HashMap<(String, Option<String>), usize>,
@@ -95,6 +97,8 @@ impl Service {
                 *desk.correlated.entry(ids).or_default() += 1;
             }
             let call = call_of(&request);
+            let reads = matches!(call, SimulatedCall::Read | SimulatedCall::Availability);
+            desk.writes += usize::from(!reads);
             let place = desk.script.iter().position(|(awaited, _)| *awaited == call);
             place
                 .and_then(|place| desk.script.remove(place))
@@ -285,7 +289,7 @@ impl Desk {
             "services" => ("services", extras::services()),
             "tax_rules" => ("tax_rules", extras::tax_rules()),
             "taxes" => ("taxes", extras::taxes()),
-            "booking_extra_demands" => ("extra_demands", Vec::new()),
+            "booking_extra_demands" => ("extra_demands", self.shop.facilities.clone()),
             "orders" => ("orders", self.shop.all_orders()),
             "room_bookings" => ("bookings", self.shop.all_rows()),
             "customers" => ("customers", self.shop.all_customers()),

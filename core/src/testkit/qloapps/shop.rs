@@ -90,6 +90,8 @@ pub(super) struct Shop {
     pub(super) had: BTreeMap<u64, Vec<Had>>,
     pub(super) lines: BTreeMap<u64, Line>,
     pub(super) last_line: u64,
+    /// What rooms have beside services, such as a cot.
+    pub(super) facilities: Vec<Value>,
     /// For which nights each row was made: its services are found by them.
     pub(super) first_stays: BTreeMap<u64, Stay>,
     histories: u64,

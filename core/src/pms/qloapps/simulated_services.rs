@@ -1,0 +1,154 @@
+//! Changes that the simulated shop cannot make without losing services: they are refused before anything is written.
+
+use super::simulated::World;
+use crate::error::codes;
+use crate::pms::fixture::{request, room, stay};
+use crate::pms::{BookingChange, ChosenService, Party, PmsClient, ServiceId};
+use crate::{Booking, Stay};
+
+const SHUTTLE: u64 = 7;
+const BREAKFAST: u64 = 9;
+/// Paid for each night, and a room may have four.
+const DINNER: u64 = 10;
+
+/// So many nights from the same day on.
+fn nights(nights: u32) -> BookingChange {
+    let end = format!("2027-03-{}", 10 + nights);
+    BookingChange::new().with_stay(Stay::parse("2027-03-10", &end).unwrap())
+}
+
+fn shorter() -> BookingChange {
+    BookingChange::new().with_stay(Stay::parse("2027-03-11", "2027-03-12").unwrap())
+}
+
+fn service(id: u64) -> ServiceId {
+    ServiceId::new(id).unwrap()
+}
+
+async fn book_with(process: &PmsClient, services: &[u64], rooms: usize) -> Booking {
+    let party = Party::new(vec![room(1); rooms]).unwrap();
+    let chosen = services.iter().map(|id| ChosenService::from(service(*id)));
+    let wish = request("with-services", stay(), party).with_services(chosen);
+    process.book(&wish.unwrap(), None).await.unwrap()
+}
+
+/// Both calls refuse the change with the same error and write nothing, and the booking is what it was.
+async fn is_refused(
+    world: &World,
+    process: &PmsClient,
+    booking: &Booking,
+    change: &BookingChange,
+    why: &str,
+) {
+    let before = process.booking(booking.id).await.unwrap().unwrap();
+    let writes = world.shop.writes();
+    let quoted = process.quote_change(booking.id, change).await.unwrap_err();
+    let changed = process.modify(booking.id, change).await.unwrap_err();
+    for error in [&quoted, &changed] {
+        assert!(error.is(codes::PMS_WRONG_STATE), "{why}: {error}");
+        assert!(error.message().contains(why), "{why}: {error}");
+        assert!(error.message().contains("itself"), "{why}: {error} has a remedy");
+        assert_eq!(error.fact("booking"), Some(booking.id.to_string().as_str()));
+    }
+    assert_eq!(quoted.message(), changed.message());
+    assert_eq!(world.shop.writes(), writes, "{why}");
+    assert_eq!(
+        process.booking(booking.id).await.unwrap().unwrap(),
+        before,
+        "{why}"
+    );
+}
+
+#[tokio::test]
+async fn other_nights_of_a_booking_with_several_services_are_refused_before_anything_is_written() {
+    let world = World::new().await;
+    let process = world.process();
+    let booking = book_with(&process, &[SHUTTLE, BREAKFAST], 1).await;
+    for change in [nights(3), shorter()] {
+        is_refused(&world, &process, &booking, &change, "several services").await;
+    }
+}
+
+#[tokio::test]
+async fn other_nights_with_a_nightly_service_that_a_room_can_have_twice_are_refused_before_anything_is_written()
+ {
+    let world = World::new().await;
+    let process = world.process();
+    let booking = book_with(&process, &[DINNER], 1).await;
+    let why = "for each night of which a room can have several";
+    for change in [nights(3), shorter()] {
+        is_refused(&world, &process, &booking, &change, why).await;
+    }
+}
+
+#[tokio::test]
+async fn other_nights_with_different_services_in_the_rooms_are_refused_before_anything_is_written() {
+    let world = World::new().await;
+    let process = world.process();
+    let booking = book_with(&process, &[], 2).await;
+    world.shop.sells_to_first_room(booking.id, service(SHUTTLE));
+    for change in [nights(3), shorter()] {
+        is_refused(&world, &process, &booking, &change, "different services").await;
+    }
+}
+
+#[tokio::test]
+async fn other_nights_with_a_service_and_facilities_are_refused_before_anything_is_written() {
+    let world = World::new().await;
+    let process = world.process();
+    let booking = book_with(&process, &[BREAKFAST], 1).await;
+    world.shop.adds_facility(booking.id);
+    for change in [nights(3), shorter()] {
+        is_refused(&world, &process, &booking, &change, "facilities").await;
+    }
+}
+
+/// The shop finds the price of the rooms by the lines of the services, which leave all nights out but one.
+#[tokio::test]
+async fn other_nights_of_services_that_cost_more_than_the_rooms_are_refused_before_anything_is_written() {
+    let world = World::new().await;
+    world.shop.set_price_percent(1);
+    let process = world.process();
+    let booking = book_with(&process, &[BREAKFAST], 1).await;
+    let why = "cost more than its rooms";
+    is_refused(&world, &process, &booking, &nights(4), why).await;
+    let changed = process.modify(booking.id, &nights(3)).await.unwrap();
+    assert_eq!(
+        changed.total.to_string(),
+        "1903.20 USD",
+        "what the rooms cost more is enough"
+    );
+    assert_eq!(changed.services, booking.services);
+}
+
+#[tokio::test]
+async fn a_change_that_could_not_be_put_back_is_refused_before_anything_is_written() {
+    let world = World::new().await;
+    world.shop.set_price_percent(1);
+    let process = world.process();
+    let chosen = [ChosenService::from(service(BREAKFAST))];
+    let four = Stay::parse("2027-03-10", "2027-03-14").unwrap();
+    let wish = request("four", four, room(1)).with_services(chosen).unwrap();
+    let booking = process.book(&wish, None).await.unwrap();
+    let why = "cost more than its rooms";
+    is_refused(&world, &process, &booking, &nights(2), why).await;
+}
+
+#[tokio::test]
+async fn what_leaves_the_price_alone_is_changed_with_any_services() {
+    let world = World::new().await;
+    let process = world.process();
+    let booking = book_with(&process, &[SHUTTLE, DINNER], 1).await;
+    world.shop.adds_facility(booking.id);
+    let change = BookingChange::new().with_party(room(2));
+    let quote = process.quote_change(booking.id, &change).await.unwrap();
+    assert_eq!(quote.total, booking.total);
+    let writes = world.shop.writes();
+    let changed = process.modify(booking.id, &change).await.unwrap();
+    assert_eq!(
+        (changed.total, &changed.services),
+        (booking.total, &booking.services)
+    );
+    assert_eq!(changed.rooms[0].occupancy, room(2));
+    assert!(world.shop.writes() > writes, "it was written");
+}
