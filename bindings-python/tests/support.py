@@ -124,9 +124,13 @@ class Gate:
         if not self._is_open:
             writer.transport.abort()
             return
+        # A way that is being made breaks too.
+        self._ways.add(writer)
         beyond, onward = await asyncio.open_connection(self._server.hostname, self._server.port)
         ways = {writer, onward}
         self._ways |= ways
+        if writer.transport.is_closing():
+            onward.transport.abort()
         await asyncio.gather(_pump(reader, onward), _pump(beyond, writer))
         self._ways -= ways
 
