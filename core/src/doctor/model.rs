@@ -74,6 +74,14 @@ impl Finding {
         }
     }
 
+    pub(super) fn closed() -> Self {
+        Self::error(
+            codes::CLOSED,
+            "This handle was closed.",
+            "Ask a handle that is open.",
+        )
+    }
+
     /// The same finding, which is as bad as that.
     pub(super) fn rated(mut self, severity: Severity) -> Self {
         self.severity = severity;

@@ -93,11 +93,7 @@ fn not_connected(failure: Failure, settings: &PostgresSettings) -> Finding {
         other => {
             let error = Error::from(other);
             if error.is(crate::codes::POSADA_CLOSED) {
-                return Finding::error(
-                    codes::CLOSED,
-                    "This handle was closed.",
-                    "Ask a handle that is open.",
-                );
+                return Finding::closed();
             }
             Finding::error(
                 codes::POSTGRES_CONNECTION,

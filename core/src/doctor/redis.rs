@@ -149,11 +149,7 @@ fn not_told(reason: &str, settings: &RedisSettings) -> Finding {
 fn not_connected(failure: &Failure, settings: &RedisSettings) -> Finding {
     let place = place(settings);
     match failure {
-        Failure::Closed => Finding::error(
-            codes::CLOSED,
-            "This handle was closed.",
-            "Ask a handle that is open.",
-        ),
+        Failure::Closed => Finding::closed(),
         Failure::Refused(reason) => {
             let remedy = if settings.password.is_none() {
                 "Set the password in REDIS_PASSWORD or in REDIS_URL, as in redis://:password@host."

@@ -3,8 +3,8 @@
 use super::codes;
 use super::model::{Finding, Severity};
 use crate::settings::{
-    ADVICE, Environment, PostgresSettings, QloAppsSettings, RedisNode, RedisSettings, RedisTopology, Secret,
-    Settings, Store, is_this_machine,
+    ADVICE, Environment, PostgresSettings, QloAppsSettings, RedisSettings, Secret, Settings, Store,
+    is_this_machine,
 };
 
 /// What production asks of the keys, in bytes; the settings refuse less there.
@@ -29,7 +29,7 @@ const EVERYBODYS: [&str; 8] = [
 /// Looks at the settings. What is as it should be is reported too. Without a shop, a mock stands for it.
 pub(super) fn examine(settings: &Settings, shop: Option<&QloAppsSettings>) -> Vec<Finding> {
     let environment = settings.environment();
-    let mut findings = signing_key(settings);
+    let mut findings = vec![signing_key(settings)];
     match settings.postgres() {
         Store::Memory => findings.push(Finding::warning(
             codes::POSTGRES_MEMORY,
@@ -45,7 +45,7 @@ pub(super) fn examine(settings: &Settings, shop: Option<&QloAppsSettings>) -> Ve
              processes do not see them.",
             "Set REDIS_URL when something has to stay, or when there is more than one process.",
         )),
-        Store::Server(redis) => findings.extend(of_redis(redis, environment)),
+        Store::Server(redis) => findings.push(of_redis(redis, environment)),
     }
     match shop {
         None => findings.push(Finding::warning(
@@ -67,9 +67,9 @@ fn graver_in_production(environment: Environment) -> Severity {
     }
 }
 
-fn signing_key(settings: &Settings) -> Vec<Finding> {
+fn signing_key(settings: &Settings) -> Finding {
     let in_memory = *settings.postgres() == Store::Memory && *settings.redis() == Store::Memory;
-    let finding = match settings.secret_key() {
+    match settings.secret_key() {
         None if in_memory => Finding::ok(
             codes::SIGNING_KEY,
             "Tokens are signed with a key that lives as long as this process.",
@@ -86,8 +86,7 @@ fn signing_key(settings: &Settings) -> Vec<Finding> {
             SIGNING_KEY_BYTES,
             settings.environment(),
         ),
-    };
-    vec![finding]
+    }
 }
 
 fn strength(
@@ -211,13 +210,10 @@ fn guessable(
     .rated(graver_in_production(environment))
 }
 
-fn of_redis(redis: &RedisSettings, environment: Environment) -> Vec<Finding> {
-    let nodes: &[RedisNode] = match &redis.topology {
-        RedisTopology::Single(node) => std::slice::from_ref(node),
-        RedisTopology::Sentinel { nodes, .. } | RedisTopology::Cluster(nodes) => nodes,
-    };
-    let is_local = nodes.iter().all(|node| is_this_machine(&node.host));
-    let finding = match &redis.password {
+fn of_redis(redis: &RedisSettings, environment: Environment) -> Finding {
+    let mut nodes = redis.topology.nodes().iter();
+    let is_local = nodes.all(|node| is_this_machine(&node.host));
+    match &redis.password {
         Some(password) => guessable(
             codes::REDIS_PASSWORD_STRENGTH,
             "The password of Redis",
@@ -235,8 +231,7 @@ fn of_redis(redis: &RedisSettings, environment: Environment) -> Vec<Finding> {
             "Set a password on the server and in REDIS_URL or REDIS_PASSWORD, or make sure that only the app's \
              network reaches the server.",
         ),
-    };
-    vec![finding]
+    }
 }
 
 fn of_shop(shop: &QloAppsSettings, environment: Environment) -> Vec<Finding> {

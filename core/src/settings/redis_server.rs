@@ -105,16 +105,16 @@ impl Default for RedisSettings {
 impl fmt::Display for RedisSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.tls { "rediss" } else { "redis" };
-        let (kind, nodes, primary) = match &self.topology {
-            RedisTopology::Single(node) => ("", std::slice::from_ref(node), None),
-            RedisTopology::Sentinel { nodes, primary } => ("+sentinel", nodes.as_slice(), Some(primary)),
-            RedisTopology::Cluster(nodes) => ("+cluster", nodes.as_slice(), None),
+        let (kind, primary) = match &self.topology {
+            RedisTopology::Single(_) => ("", None),
+            RedisTopology::Sentinel { primary, .. } => ("+sentinel", Some(primary)),
+            RedisTopology::Cluster(_) => ("+cluster", None),
         };
         write!(f, "{scheme}{kind}://")?;
         if let Some(username) = &self.username {
             write!(f, "{}@", encode(username))?;
         }
-        for (position, node) in nodes.iter().enumerate() {
+        for (position, node) in self.topology.nodes().iter().enumerate() {
             let comma = if position == 0 { "" } else { "," };
             write!(f, "{comma}{node}")?;
         }
@@ -122,6 +122,16 @@ impl fmt::Display for RedisSettings {
             write!(f, "/{}", encode(primary))?;
         }
         write!(f, "/{}", self.database)
+    }
+}
+
+impl RedisTopology {
+    /// The addresses that the settings name.
+    pub(crate) fn nodes(&self) -> &[RedisNode] {
+        match self {
+            Self::Single(node) => std::slice::from_ref(node),
+            Self::Sentinel { nodes, .. } | Self::Cluster(nodes) => nodes,
+        }
     }
 }
 

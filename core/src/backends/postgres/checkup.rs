@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sqlx::postgres::{PgConnection, PgRow};
-use sqlx::{Connection as _, Row as _};
+use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 use tokio::time::timeout;
 
-use super::connect::{Found, connect};
-use super::failure::{Failure, Outage, Refusal};
-use super::{migrations, pool};
+use super::connect::{Found, connect, connect_through_pooler, in_time};
+use super::failure::Failure;
+use super::{migrations, schema};
 use crate::clock::SharedClock;
 use crate::settings::{Pooling, PostgresSettings};
 
@@ -28,13 +28,12 @@ const SERVER: &str = "SELECT current_setting('server_version'), current_setting(
      (SELECT coalesce(bool_or(ssl), false)::text FROM pg_stat_ssl WHERE pid = pg_backend_pid()), \
      current_setting('transaction_read_only')";
 const CLOCK: &str = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint::text";
+/// Before the names of the tables.
 const TABLES: &str = "SELECT nspname::text, relname::text, pg_table_is_visible(pg_class.oid)::text, \
      has_table_privilege(pg_class.oid, 'SELECT')::text, has_table_privilege(pg_class.oid, 'INSERT')::text, \
      has_table_privilege(pg_class.oid, 'UPDATE')::text, has_table_privilege(pg_class.oid, 'DELETE')::text \
      FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace \
-     WHERE relkind IN ('r', 'p', 'v', 'f') AND nspname NOT LIKE 'pg\\_%' AND relname IN \
-     ('lock_audit', 'password_history', 'tenant_user_identifiers', 'tenants', 'user_sessions', 'users') \
-     ORDER BY nspname, relname";
+     WHERE relkind IN ('r', 'p', 'v', 'f') AND nspname NOT LIKE 'pg\\_%' AND relname IN ";
 const LEDGER: &str = "SELECT (has_schema_privilege(pg_namespace.oid, 'USAGE') \
      AND has_table_privilege(pg_class.oid, 'SELECT'))::text \
      FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace \
@@ -104,14 +103,7 @@ pub(crate) enum Ledger {
 
 /// Connects and asks.
 pub(super) async fn look(settings: &PostgresSettings, clock: &SharedClock) -> Result<Checkup, Failure> {
-    let patience = settings.connect_timeout;
-    let (mut connection, hidden_pooler) =
-        timeout(patience, open(settings))
-            .await
-            .map_err(|_| Failure::Unreachable {
-                how: Outage::Silent,
-                reason: format!("no connection within {} ms", patience.as_millis()),
-            })??;
+    let (mut connection, hidden_pooler) = in_time(settings.connect_timeout, open(settings)).await?;
     let checkup = timeout(
         settings.statement_timeout,
         ask(&mut connection, clock, hidden_pooler),
@@ -124,21 +116,14 @@ pub(super) async fn look(settings: &PostgresSettings, clock: &SharedClock) -> Re
 
 /// A connection as the pool makes it, and whether it is another kind than the settings say.
 async fn open(settings: &PostgresSettings) -> Result<(PgConnection, bool), Failure> {
-    let limit = pool::server_limit(settings);
     let mut hidden_pooler = false;
     if settings.pooling == Pooling::Session {
-        match connect(settings, Pooling::Session, limit).await? {
+        match connect(settings, Pooling::Session).await? {
             Found::Ready(connection) => return Ok((connection, false)),
             Found::Pooler => hidden_pooler = true,
         }
     }
-    match connect(settings, Pooling::Transaction, limit).await? {
-        Found::Ready(connection) => Ok((connection, hidden_pooler)),
-        Found::Pooler => Err(Failure::Refused {
-            what: Refusal::Options,
-            reason: "the pooler takes no start-up options; is the variable PGOPTIONS set?".into(),
-        }),
-    }
+    Ok((connect_through_pooler(settings).await?, hidden_pooler))
 }
 
 async fn ask(
@@ -150,7 +135,9 @@ async fn ask(
     let asked = clock.now();
     let told = sqlx::raw_sql(CLOCK).fetch_one(&mut *connection).await?;
     let answered = clock.now();
-    let tables = sqlx::raw_sql(TABLES).fetch_all(&mut *connection).await?;
+    let names = schema::TABLES.join("', '");
+    let tables = AssertSqlSafe(format!("{TABLES} ('{names}') ORDER BY nspname, relname"));
+    let tables = sqlx::raw_sql(tables).fetch_all(&mut *connection).await?;
     let ledger = ledger(connection).await?;
 
     let usable = number(&server, 2)?;

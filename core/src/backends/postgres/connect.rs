@@ -5,11 +5,24 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{ConnectOptions as _, Row as _};
 
-use super::failure::{Failure, Outage};
+use super::failure::{Failure, Outage, Refusal};
 use crate::settings::{Pooling, PostgresSettings, TlsMode};
 
 /// Statements that stay prepared on one connection of our own.
 const PREPARED_STATEMENTS: usize = 100;
+
+/// Waits for a connection at most so long.
+pub(super) async fn in_time<T>(
+    patience: Duration,
+    connecting: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    tokio::time::timeout(patience, connecting)
+        .await
+        .map_err(|_| Failure::Unreachable {
+            how: Outage::Silent,
+            reason: format!("no connection within {} ms", patience.as_millis()),
+        })?
+}
 
 /// What was found at the other end.
 pub(super) enum Found {
@@ -24,12 +37,10 @@ pub(super) enum Found {
 /// In session mode the server is asked, as part of the start-up packet, for a time limit on statements. PgBouncer
 /// refuses such a packet and Supavisor drops the limit silently; both mean that prepared statements would not be
 /// safe either, whatever the settings say.
-pub(super) async fn connect(
-    settings: &PostgresSettings,
-    pooling: Pooling,
-    limit: Duration,
-) -> Result<Found, Failure> {
-    let limit = limit.as_millis().max(1).to_string();
+pub(super) async fn connect(settings: &PostgresSettings, pooling: Pooling) -> Result<Found, Failure> {
+    // The server should give up before we do.
+    let limit = settings.statement_timeout;
+    let limit = limit.saturating_sub(limit / 10).as_millis().max(1).to_string();
     let mut last = None;
     for mode in tls_attempts(settings) {
         let options = options(settings, pooling, *mode, &limit);
@@ -50,6 +61,17 @@ pub(super) async fn connect(
         how: Outage::Broken,
         reason: "no way to connect".into(),
     }))
+}
+
+/// Makes a connection that is good for transactions, through whatever stands in between.
+pub(super) async fn connect_through_pooler(settings: &PostgresSettings) -> Result<PgConnection, Failure> {
+    match connect(settings, Pooling::Transaction).await? {
+        Found::Ready(connection) => Ok(connection),
+        Found::Pooler => Err(Failure::Refused {
+            what: Refusal::Options,
+            reason: "the pooler takes no start-up options; is the variable PGOPTIONS set?".into(),
+        }),
+    }
 }
 
 /// The TLS modes to try, in libpq's order. `require` with a root certificate means `verify-ca` there; the driver

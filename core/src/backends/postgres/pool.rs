@@ -12,9 +12,9 @@ use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::connect::{Found, connect};
+use super::connect::{Found, connect, connect_through_pooler, in_time};
 use super::deadline::Deadline;
-use super::failure::{Failure, Outage, Refusal};
+use super::failure::Failure;
 use crate::clock::SharedClock;
 use crate::settings::{Pooling, PostgresSettings};
 use crate::task::{Tasks, closed};
@@ -248,13 +248,7 @@ impl Shared {
         let patience = self.settings.connect_timeout.min(deadline.remaining());
         let counted = Counted::new(&self.open);
         let generation = self.generation.load(Ordering::Relaxed);
-        let (connection, pooling) =
-            tokio::time::timeout(patience, self.connect())
-                .await
-                .map_err(|_| Failure::Unreachable {
-                    how: Outage::Silent,
-                    reason: format!("no connection within {} ms", patience.as_millis()),
-                })??;
+        let (connection, pooling) = in_time(patience, self.connect()).await?;
         self.keep_sweeping();
         let now = self.clock.instant();
         Ok(Live {
@@ -268,9 +262,8 @@ impl Shared {
     }
 
     async fn connect(&self) -> Result<(PgConnection, Pooling), Failure> {
-        let limit = server_limit(&self.settings);
         if !self.pooled.load(Ordering::Relaxed) {
-            match connect(&self.settings, Pooling::Session, limit).await? {
+            match connect(&self.settings, Pooling::Session).await? {
                 Found::Ready(connection) => return Ok((connection, Pooling::Session)),
                 Found::Pooler => {
                     self.pooled.store(true, Ordering::Relaxed);
@@ -280,13 +273,8 @@ impl Shared {
                 }
             }
         }
-        match connect(&self.settings, Pooling::Transaction, limit).await? {
-            Found::Ready(connection) => Ok((connection, Pooling::Transaction)),
-            Found::Pooler => Err(Failure::Refused {
-                what: Refusal::Options,
-                reason: "the pooler takes no start-up options; is the variable PGOPTIONS set?".into(),
-            }),
-        }
+        let connection = connect_through_pooler(&self.settings).await?;
+        Ok((connection, Pooling::Transaction))
     }
 
     fn keep_sweeping(self: &Arc<Self>) {
@@ -322,12 +310,6 @@ impl Live {
         } = self;
         let _ = tokio::time::timeout(PING, connection.close()).await;
     }
-}
-
-/// The time limit that the server is told: it should give up before we do.
-pub(super) fn server_limit(settings: &PostgresSettings) -> Duration {
-    let limit = settings.statement_timeout;
-    limit.saturating_sub(limit / 10)
 }
 
 async fn sweep(pool: Weak<Shared>) {
