@@ -6,9 +6,10 @@ use chrono::{Days, NaiveDate};
 
 use super::id::{HotelId, RoomTypeId};
 use super::model::{Hotel, Offer, RoomType};
+use super::money::Money;
 use super::occupancy::Party;
 use super::provider::PmsProvider;
-use super::service::{Choice, QuotedService, Service};
+use super::service::{Choice, QuotedService, Service, with_services};
 use crate::error::{Error, Result, codes};
 use crate::stay::Stay;
 
@@ -18,6 +19,14 @@ pub(super) struct House {
     hotel: Hotel,
     room_types: Vec<RoomType>,
     today: NaiveDate,
+}
+
+/// What a guest can buy now.
+pub(super) struct Sale {
+    pub(super) offer: Offer,
+    pub(super) services: Vec<QuotedService>,
+    /// What all of it costs.
+    pub(super) total: Money,
 }
 
 impl House {
@@ -129,6 +138,32 @@ impl House {
         }
         let sold = self.services(room_type).await?;
         choice.priced(&sold, rooms, stay.nights())
+    }
+
+    /// The rooms of a type with what was chosen for them; `None` when not enough rooms are free.
+    ///
+    /// # Errors
+    /// Those of [`price_services`](Self::price_services) and [`offers`](Self::offers).
+    pub(super) async fn sale(
+        &self,
+        room_type: RoomTypeId,
+        stay: Stay,
+        party: &Party,
+        choice: &Choice,
+    ) -> Result<Option<Sale>> {
+        let services = self
+            .price_services(choice, room_type, stay, party.rooms())
+            .await?;
+        let offers = self.offers(stay, party, Some(room_type)).await?;
+        let Some(offer) = offers.into_iter().next() else {
+            return Ok(None);
+        };
+        let total = with_services(offer.total, &services)?;
+        Ok(Some(Sale {
+            offer,
+            services,
+            total,
+        }))
     }
 
     /// Whether a room of the type takes these guests.

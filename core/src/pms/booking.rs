@@ -13,15 +13,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Shelf;
-use super::admission::House;
+use super::admission::{House, Sale};
 use super::gate::HotelGate;
 use super::id::{BookingId, HotelId, IdempotencyKey};
-use super::model::{Booking, BookingStatus, Created, Offer};
+use super::model::{Booking, BookingStatus, Created};
 use super::money::Money;
 use super::patience::Patience;
 use super::provider::{PmsProvider, Record, RowState};
 use super::request::{BookingRequest, HoldProof};
-use super::service::with_services;
 use super::settle::Herald;
 use super::store::{KeyRecord, KeyStore};
 use super::verify::Look;
@@ -73,7 +72,7 @@ impl Desk {
         if let Some(hold) = hold {
             hold.is_live(self.clock.now())?;
         }
-        let (offer, total) = self.price_now(request).await?;
+        let Sale { offer, total, .. } = self.price_now(request).await?;
         if let Some(hold) = hold {
             hold.is_live(self.clock.now())?;
         }
@@ -156,23 +155,16 @@ impl Desk {
         }
     }
 
-    /// The offer for the request now, if it can be booked, and what it costs with the chosen services.
-    async fn price_now(&self, request: &BookingRequest) -> Result<(Offer, Money)> {
+    /// What the request buys now, if it can be booked.
+    async fn price_now(&self, request: &BookingRequest) -> Result<Sale> {
         let house = House::read(&self.provider, request.hotel()).await?;
-        let (choice, rooms) = (request.choice(), request.party().rooms());
-        let services = house
-            .price_services(choice, request.room_type(), request.stay(), rooms)
-            .await?;
-        let offers = house
-            .offers(request.stay(), request.party(), Some(request.room_type()))
-            .await?;
-        let offer = offers
-            .into_iter()
-            .next()
+        let (room_type, stay) = (request.room_type(), request.stay());
+        let sale = house
+            .sale(room_type, stay, request.party(), request.choice())
+            .await?
             .ok_or_else(|| sold_out("not enough rooms are free"))?;
-        let total = with_services(offer.total, &services)?;
-        same_price(request, total)?;
-        Ok((offer, total))
+        same_price(request, sale.total)?;
+        Ok(sale)
     }
 
     /// Finishes a booking that this call made, or whose answer was lost.

@@ -94,8 +94,8 @@ pub(crate) use qloapps::QloApps;
 pub use qloapps::anything::{read_anything, read_prices};
 pub(crate) use redis::RedisKeys;
 pub use request::{BookingRequest, HoldProof};
+use service::Choice;
 pub use service::{BookedService, ChosenService, QuotedService, Service};
-use service::{Choice, with_services};
 pub use settle::{Collision, PmsEvent, PmsEvents, Settle};
 use settle::{Herald, Watched};
 pub(crate) use store::KeyStore;
@@ -278,15 +278,14 @@ impl PmsClient {
     ) -> Result<Quote> {
         let (party, choice) = (party.into(), Choice::new(services)?);
         let house = House::read(self.provider()?, hotel).await?;
-        let rooms = party.rooms();
-        let services = house.price_services(&choice, room_type, stay, rooms).await?;
-        let offers = house.offers(stay, &party, Some(room_type)).await?;
-        let offer = offers.first().ok_or_else(|| {
-            Error::new(codes::PMS_SOLD_OUT, "not enough rooms are free").with("room_type", room_type)
-        })?;
-        let total = with_services(offer.total, &services)?;
+        let sale = house
+            .sale(room_type, stay, &party, &choice)
+            .await?
+            .ok_or_else(|| {
+                Error::new(codes::PMS_SOLD_OUT, "not enough rooms are free").with("room_type", room_type)
+            })?;
         let quoted_at = self.0.desk.clock.now();
-        Ok(Quote::new(hotel, room_type, stay, party, total, quoted_at).with_services(services))
+        Ok(Quote::new(hotel, room_type, stay, party, sale.total, quoted_at).with_services(sale.services))
     }
 
     /// Books, or finds the booking that an earlier call with the same key made. Detached; takes as long as the

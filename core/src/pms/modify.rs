@@ -118,7 +118,7 @@ impl Desk {
         if !matches!(status, BookingStatus::Confirmed | BookingStatus::CheckedIn) {
             return Err(wrong_state(record, "only a live booking can be changed"));
         }
-        let live: Vec<&Row> = record.rows.iter().filter(|row| row.state.takes_room()).collect();
+        let live: Vec<&Row> = record.live_rows().collect();
         let first = live
             .first()
             .copied()
@@ -185,11 +185,10 @@ impl Desk {
     ) -> Result<Vec<QuotedService>> {
         let rooms = party.rooms();
         let each = |booked: &BookedService| {
-            let quantity = booked.quantity.checked_div(rooms).unwrap_or(0);
-            if quantity.saturating_mul(rooms) != booked.quantity {
+            let quantity = booked.of_each(rooms).ok_or_else(|| {
                 let message = "its rooms have different services; change it in the system itself";
-                return Err(wrong_state(record, message).with("service", booked.service));
-            }
+                wrong_state(record, message).with("service", booked.service)
+            })?;
             ChosenService::new(booked.service, quantity)
         };
         let chosen: Vec<_> = record.services.iter().map(each).collect::<Result<_>>()?;

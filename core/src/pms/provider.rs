@@ -239,6 +239,11 @@ impl Record {
         }
     }
 
+    /// The rows that take a room.
+    pub(crate) fn live_rows(&self) -> impl Iterator<Item = &Row> {
+        self.rows.iter().filter(|row| row.state.takes_room())
+    }
+
     pub(crate) fn was_back_ordered(&self) -> bool {
         self.rows.iter().any(|row| row.state == RowState::BackOrdered)
     }

@@ -146,6 +146,14 @@ pub struct BookedService {
     pub quantity: u32,
 }
 
+impl BookedService {
+    /// How many of it each of so many rooms has; `None` when they do not have equally many.
+    pub(crate) fn of_each(&self, rooms: u32) -> Option<u32> {
+        let quantity = self.quantity.checked_div(rooms)?;
+        (quantity.saturating_mul(rooms) == self.quantity).then_some(quantity)
+    }
+}
+
 /// Services as they were chosen, in the order of their ids, each once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Choice(Vec<ChosenService>);

@@ -13,9 +13,9 @@ use crate::pms::money::{Currency, Money};
 use crate::pms::service::Service;
 
 /// How a shop adds an automatic service: to the price of the room, or as a line of its own.
-const WITH_THE_ROOM: u64 = 1;
+pub(super) const WITH_THE_ROOM: u64 = 1;
 /// How a shop computes the price of a service.
-const PER_NIGHT: u64 = 2;
+pub(super) const PER_NIGHT: u64 = 2;
 
 /// A service of one room type.
 #[derive(Debug, Clone)]

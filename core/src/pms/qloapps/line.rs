@@ -9,15 +9,12 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::catalogue::Catalogue;
+use super::extra::{PER_NIGHT, WITH_THE_ROOM};
 use super::reader::Node;
 use crate::error::Result;
 use crate::pms::id::ServiceId;
 use crate::pms::provider::Row;
 use crate::pms::service::BookedService;
-
-/// How a line computes its price, and what becomes part of the room's.
-const PER_NIGHT: u64 = 2;
-const WITH_THE_ROOM: u64 = 1;
 
 /// The chosen services of each order, in the order of their ids.
 ///

@@ -102,8 +102,9 @@ pub(super) struct ServiceBody {
 /// The body that makes a booking at a total price.
 ///
 /// Left alone, the shop would drop its automatic services and charge less than it offers, so the total is named and
-/// the shop scales the rooms up to it; chosen services keep their prices. Every room needs the tax on its own price, without which the shop books and
-/// then fails; it is one part of a price that is fixed, so a cent in it changes nothing for the guest.
+/// the shop scales the rooms up to it; chosen services keep their prices. Every room needs the tax on its own price,
+/// without which the shop books and then fails; it is one part of a price that is fixed, so a cent in it changes
+/// nothing for the guest.
 ///
 /// # Errors
 /// `pms.invalid_request` for an amount that JSON cannot carry, which no price is.

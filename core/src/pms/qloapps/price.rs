@@ -23,7 +23,7 @@ use crate::error::{Error, Result, codes};
 use crate::pms::id::RoomId;
 use crate::pms::money::Money;
 use crate::pms::patience::is_lost;
-use crate::pms::provider::{Record, Row};
+use crate::pms::provider::Record;
 use crate::pms::service::Service;
 use crate::stay::Stay;
 
@@ -129,20 +129,12 @@ pub(super) async fn set_total(
 async fn with_services(wire: &Wire, catalogue: &Catalogue, record: &Record, total: Money) -> Result<()> {
     let service = repeatable(catalogue, record)?;
     has_no_facilities(wire, record).await?;
-    let nights = live(record).next().map_or(1, |row| row.stay.nights());
+    let nights = record.live_rows().next().map_or(1, |row| row.stay.nights());
     let most = room_for_raising(record, &service, nights, total)?;
     let services = [service.body];
     let currency = record.total.currency();
-    let least = Decimal::new(1, currency.decimals());
-    let count = Decimal::from(rows_of(record)) * Decimal::from(UNDERCUT);
-    let cheap = total.amount().checked_div(count).unwrap_or_default();
     // The services may cost more than the rooms, which then must be cheaper still.
-    let most = most.checked_div(count).unwrap_or_default();
-    let cheap = cheap
-        .min(Decimal::ONE_HUNDRED)
-        .min(most)
-        .round_dp(currency.decimals())
-        .max(least);
+    let cheap = cheap_room(record, total.amount().min(most), Decimal::ONE_HUNDRED);
     match write(wire, record, Cost::Each(cheap), &services).await {
         Err(error) if is_lost(&error) => {}
         outcome => outcome?,
@@ -184,7 +176,7 @@ pub(super) async fn can_set_total(
     }
     let service = repeatable(catalogue, record)?;
     room_for_raising(record, &service, stay.nights(), total)?;
-    if let Some(row) = live(record).next() {
+    if let Some(row) = record.live_rows().next() {
         // What cannot be put back is not begun.
         room_for_raising(record, &service, row.stay.nights(), record.total)?;
     }
@@ -212,7 +204,7 @@ fn room_for_raising(record: &Record, service: &Repeatable, nights: u32, total: M
 }
 
 async fn has_no_facilities(wire: &Wire, record: &Record) -> Result<()> {
-    let rows: Vec<u64> = live(record).map(|row| row.id).collect();
+    let rows: Vec<u64> = record.live_rows().map(|row| row.id).collect();
     let further = Query::full().any_of("id_htl_booking", rows);
     let further = wire
         .list("booking_extra_demands", "extra_demands", further)
@@ -251,12 +243,9 @@ fn repeatable(catalogue: &Catalogue, record: &Record) -> Result<Repeatable> {
     let [booked] = record.services.as_slice() else {
         return Err(too_much(record, "has several services, which the shop mixes up"));
     };
-    let rooms = rows_of(record);
-    let quantity = booked.quantity.checked_div(rooms).unwrap_or(0);
-    if quantity == 0 || quantity.saturating_mul(rooms) != booked.quantity {
-        return Err(too_much(record, "has different services in its rooms"));
-    }
-    let room_type = live(record).next().map(|row| row.room_type);
+    let each = booked.of_each(rows_of(record)).filter(|quantity| *quantity > 0);
+    let quantity = each.ok_or_else(|| too_much(record, "has different services in its rooms"))?;
+    let room_type = record.live_rows().next().map(|row| row.room_type);
     let sold = match room_type {
         Some(room_type) => catalogue.services(room_type)?,
         None => Vec::new(),
@@ -292,12 +281,8 @@ fn too_much(record: &Record, what: &'static str) -> Error {
     .with("booking", record.id)
 }
 
-fn live(record: &Record) -> impl Iterator<Item = &Row> {
-    record.rows.iter().filter(|row| row.state.takes_room())
-}
-
 fn rows_of(record: &Record) -> u32 {
-    u32::try_from(live(record).count()).unwrap_or(u32::MAX)
+    u32::try_from(record.live_rows().count()).unwrap_or(u32::MAX)
 }
 
 async fn has_invoice(wire: &Wire, record: &Record) -> Result<bool> {
@@ -322,12 +307,19 @@ async fn undercut(wire: &Wire, record: &Record, total: Money) -> Result<()> {
         )
         .with("booking", record.id));
     }
-    let share = total
-        .amount()
-        .checked_div(Decimal::from(rows_of(record)) * Decimal::from(UNDERCUT));
-    let least = Decimal::new(1, currency.decimals());
-    let each = share.unwrap_or_default().round_dp(currency.decimals()).max(least);
+    let each = cheap_room(record, total.amount(), Decimal::MAX);
     write(wire, record, Cost::Each(each), &[]).await
+}
+
+/// A price for each room and night, not above `most`, with which the rooms together stay far below this amount.
+fn cheap_room(record: &Record, amount: Decimal, most: Decimal) -> Decimal {
+    let decimals = record.total.currency().decimals();
+    let share = amount.checked_div(Decimal::from(rows_of(record)) * Decimal::from(UNDERCUT));
+    share
+        .unwrap_or_default()
+        .min(most)
+        .round_dp(decimals)
+        .max(Decimal::new(1, decimals))
 }
 
 async fn write(wire: &Wire, record: &Record, cost: Cost, services: &[ServiceBody]) -> Result<()> {
@@ -345,7 +337,7 @@ fn body(record: &Record, cost: Cost, services: &[ServiceBody]) -> Result<String>
         .with("booking", record.id)
     })?;
     let mut rooms = BTreeMap::<_, Vec<_>>::new();
-    for row in live(record) {
+    for row in record.live_rows() {
         let stay = (row.stay.check_in(), row.stay.check_out());
         rooms.entry((row.room_type, stay)).or_default().push(row.room.id);
     }
