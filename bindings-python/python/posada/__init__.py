@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import atexit
 import os
+from typing import TYPE_CHECKING
 
 from posada import _native
 from posada._checks import Seconds, Whose
@@ -44,7 +45,6 @@ from posada.auth import (
     password_violations,
     role_permissions,
 )
-from posada.doctor import FINDING_CODES, Diagnosis, Finding, Severity
 from posada.errors import (
     AmbiguousError,
     ClosedError,
@@ -133,6 +133,19 @@ from posada.tenants import (
     TenantStats,
     TenantStatus,
 )
+
+if TYPE_CHECKING:
+    from posada.doctor import FINDING_CODES, Diagnosis, Finding, Severity
+else:
+
+    def __getattr__(name):
+        # Most processes never ask the doctor, so its names are imported when they are first used.
+        if name in {"FINDING_CODES", "Diagnosis", "Finding", "Severity"}:
+            from posada import doctor
+
+            return getattr(doctor, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     "DEFAULT_FLAGS",

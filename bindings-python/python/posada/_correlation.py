@@ -28,7 +28,14 @@ def correlation(request_id: str, *, traceparent: str | None = None) -> Iterator[
     text("request_id", request_id)
     if traceparent is not None:
         text("traceparent", traceparent)
-    before = current.set(_native.Ids(request_id, traceparent))
+    with within(_native.Ids(request_id, traceparent)):
+        yield
+
+
+@contextmanager
+def within(ids: _native.Ids) -> Iterator[None]:
+    """As :func:`correlation`, for ids that were made already."""
+    before = current.set(ids)
     try:
         yield
     finally:

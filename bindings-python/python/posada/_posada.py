@@ -6,10 +6,10 @@ import warnings
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from posada import _native
 from posada.auth import Authenticator, AuthOptions
-from posada.doctor import Diagnosis
 from posada.errors import ClosedError
 from posada.flags import FeatureFlags
 from posada.health import Health
@@ -19,6 +19,9 @@ from posada.pms import MockPms, PmsClient
 from posada.sessions import SessionManager
 from posada.settings import Settings
 from posada.tenants import TenantResolver
+
+if TYPE_CHECKING:
+    from posada.doctor import Diagnosis
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +190,8 @@ class Posada:
         Every server is examined at the same time, each within 15 seconds. A server that is down is a finding, and so
         is a closed handle: it never raises. It writes nothing and shows no secret. Cancel-safe read.
         """
+        from posada.doctor import Diagnosis
+
         return Diagnosis._of(await self._handle().doctor())
 
     async def migrate(self) -> Applied:

@@ -20,8 +20,6 @@ Severity = Literal["ok", "warning", "error"]
 FINDING_CODES: Final[dict[str, str]] = dict(_native.finding_codes())
 """Every code that a finding may have, and what it is about."""
 
-_FROM_BAD_TO_GOOD: Final[tuple[Severity, ...]] = ("error", "warning", "ok")
-
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -64,8 +62,7 @@ class Diagnosis:
     @property
     def severity(self) -> Severity:
         """The worst that was found."""
-        found = {finding.severity for finding in self.findings}
-        return next((severity for severity in _FROM_BAD_TO_GOOD if severity in found), "ok")
+        return self.findings[0].severity if self.findings else "ok"
 
     @property
     def is_healthy(self) -> bool:

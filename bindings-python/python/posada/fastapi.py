@@ -22,7 +22,7 @@ import math
 import uuid
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Annotated, Any, Final, TypeAlias, TypeGuard
+from typing import Annotated, Any, Final, TypeAlias
 
 try:
     from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Request, Response
@@ -34,7 +34,7 @@ except ImportError as _missing:
     raise ImportError("posada.fastapi needs FastAPI: pip install 'posada[fastapi]'") from _missing
 
 from posada import _native, metrics
-from posada._correlation import correlation
+from posada._correlation import within
 from posada._posada import Posada
 from posada.auth import Claims
 from posada.errors import DeniedError, InvalidError, NotFoundError, PosadaError
@@ -111,28 +111,26 @@ class CorrelationMiddleware:
             return
         headers = Headers(scope=scope)
         brought = headers.get("x-request-id") or headers.get("x-correlation-id")
-        request_id = brought if _is_followed(brought) else str(uuid.uuid4())
-        traceparent = headers.get("traceparent")
+        ids = _ids(brought) or _native.Ids(str(uuid.uuid4()))
+        if "traceparent" in headers:
+            ids = _ids(ids.request_id, headers["traceparent"]) or ids
 
         async def tagged(message: Message) -> None:
             if message["type"] == "http.response.start":
                 answer = MutableHeaders(scope=message)
-                answer["X-Request-ID"] = answer["X-Correlation-ID"] = request_id
+                answer["X-Request-ID"] = answer["X-Correlation-ID"] = ids.request_id
             await send(message)
 
-        with correlation(request_id, traceparent=traceparent if _is_followed(request_id, traceparent) else None):
+        with within(ids):
             await self._app(scope, receive, tagged)
 
 
-def _is_followed(request_id: str | None, traceparent: str | None = None) -> TypeGuard[str]:
-    """Whether these can be sent along."""
-    if request_id is None:
-        return False
+def _ids(request_id: str | None, traceparent: str | None = None) -> _native.Ids | None:
+    """These, if they can be sent along."""
     try:
-        _native.Ids(request_id, traceparent)
+        return _native.Ids(request_id, traceparent) if request_id else None
     except InvalidError:
-        return False
-    return True
+        return None
 
 
 async def current_posada(request: Request) -> Posada:
