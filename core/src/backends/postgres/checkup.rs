@@ -103,7 +103,7 @@ pub(crate) enum Ledger {
 
 /// Connects and asks.
 pub(super) async fn look(settings: &PostgresSettings, clock: &SharedClock) -> Result<Checkup, Failure> {
-    let (mut connection, hidden_pooler) = in_time(settings.connect_timeout, open(settings)).await?;
+    let (mut connection, hidden_pooler) = in_time(settings.connect_timeout, Box::pin(open(settings))).await?;
     let checkup = timeout(
         settings.statement_timeout,
         ask(&mut connection, clock, hidden_pooler),
