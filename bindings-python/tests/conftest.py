@@ -6,6 +6,7 @@ import os
 
 import posada
 import pytest
+from posada import compat
 from support import Open, server_settings
 
 
@@ -17,3 +18,12 @@ def opened(request: pytest.FixtureRequest) -> Open:
     if "DATABASE_URL" not in os.environ or "REDIS_URL" not in os.environ:
         pytest.fail("DATABASE_URL and REDIS_URL are not set: run `make test-python`, which starts servers")
     return lambda: posada.Posada.connect(server_settings())
+
+
+@pytest.fixture
+def app_environment() -> None:
+    """The environment of the app, without a ``.env`` file, for its classes."""
+    if "DATABASE_URL" not in os.environ or "REDIS_URL" not in os.environ:
+        pytest.fail("DATABASE_URL and REDIS_URL are not set: run `make test-python`, which starts servers")
+    key = "the key of the tests, long enough for HS256"
+    compat.use({name: os.environ[name] for name in ("DATABASE_URL", "REDIS_URL")} | {"SECRET_KEY": key})

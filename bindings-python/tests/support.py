@@ -15,8 +15,11 @@ from urllib.parse import urlsplit
 
 import httpx
 import posada
+import redis.asyncio
 from fastapi import FastAPI
+from posada import compat
 from posada._ports import ports
+from prometheus_client import REGISTRY
 
 Answer = TypeVar("Answer")
 
@@ -79,6 +82,24 @@ async def in_process(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app") as client,
     ):
         yield client
+
+
+def with_client(job: Callable[[redis.asyncio.Redis], Coroutine[Any, Any, None]]) -> None:
+    """Runs a job with a client of Redis as the app makes it; whatever the shells opened is closed at the end."""
+
+    async def work() -> None:
+        async with redis.asyncio.Redis.from_url(os.environ["REDIS_URL"]) as client:
+            try:
+                await job(client)
+            finally:
+                await compat.close()
+
+    run(work())
+
+
+def metric(name: str, **labels: str) -> float:
+    """What the shells counted."""
+    return REGISTRY.get_sample_value(name, labels) or 0.0
 
 
 class Gate:

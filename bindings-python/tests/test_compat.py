@@ -10,8 +10,6 @@ import json
 import os
 import pickle
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 import httpx
@@ -25,49 +23,13 @@ from posada.compat import _handles, security
 from posada.compat._raised import RedisUnavailableError
 from posada.compat.dynamic_tenant_service import DynamicTenantService
 from posada.compat.feature_flag_service import DEFAULT_FLAGS, FeatureFlagService
-from posada.compat.lock_service import LockService
 from posada.compat.password_policy import PasswordPolicy, PasswordPolicyViolation, password_policy
 from posada.compat.session_manager import SessionManager, get_session_manager
-from posada.compat.tenant_context import get_tenant_id, reset_tenant_id, set_tenant_id
-from prometheus_client import REGISTRY
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
-from support import run, unique
+from support import metric, run, unique, with_client
 
-KEY = "the key of the tests, long enough for HS256"
-
-
-@pytest.fixture(autouse=True)
-def app() -> None:
-    """The app's environment, without a ``.env`` file."""
-    if "DATABASE_URL" not in os.environ or "REDIS_URL" not in os.environ:
-        pytest.fail("DATABASE_URL and REDIS_URL are not set: run `make test-python`, which starts servers")
-    compat.use({"DATABASE_URL": os.environ["DATABASE_URL"], "REDIS_URL": os.environ["REDIS_URL"], "SECRET_KEY": KEY})
-
-
-@asynccontextmanager
-async def client() -> AsyncIterator[redis.asyncio.Redis]:
-    """A client as the app makes it; whatever the shells opened is closed at the end."""
-    async with redis.asyncio.Redis.from_url(os.environ["REDIS_URL"]) as redis_client:
-        try:
-            yield redis_client
-        finally:
-            await compat.close()
-
-
-Job = Callable[[redis.asyncio.Redis], Coroutine[Any, Any, None]]
-
-
-def with_client(job: Job) -> None:
-    async def work() -> None:
-        async with client() as redis_client:
-            await job(redis_client)
-
-    run(work())
-
-
-def metric(name: str, **labels: str) -> float:
-    return REGISTRY.get_sample_value(name, labels) or 0.0
+pytestmark = pytest.mark.usefixtures("app_environment")
 
 
 def test_a_conversation_has_the_keys_the_document_and_the_life_of_the_app() -> None:
@@ -259,72 +221,6 @@ def test_a_flag_service_without_redis_answers_defaults() -> None:
     run(job())
 
 
-def test_of_overlapping_stays_one_is_locked() -> None:
-    async def job(r: redis.asyncio.Redis) -> None:
-        locks, room = LockService(r), unique("101")
-        token = set_tenant_id("hotel-a")
-        try:
-            asked = [
-                locks.acquire_lock(room, f"2027-01-{day:02}", f"2027-01-{day + 3:02}T00:00:00Z", f"s{day}", "549")
-                for day in range(1, 11)
-            ]
-            keys = [key for key in await asyncio.gather(*asked) if key is not None]
-            assert 1 <= len(keys) <= 4, "ten stays of three nights in twelve nights"
-            assert all(key.startswith(f"tenant:hotel-a:lock:room:{room}:2027-01-") for key in keys)
-            assert metric("lock_conflicts_total", room_id=room) == 10 - len(keys)
-            assert len(await locks.get_active_locks()) == len(keys)
-            assert [await locks.release_lock(key) for key in keys] == [True] * len(keys)
-            assert [await locks.release_lock(key) for key in keys] == [False] * len(keys)
-            assert await locks.get_active_locks() == []
-        finally:
-            reset_tenant_id(token)
-        assert get_tenant_id() is None
-
-    with_client(job)
-
-
-def test_a_lock_is_extended_twice_and_by_its_key_only() -> None:
-    async def job(r: redis.asyncio.Redis) -> None:
-        locks, room = LockService(r), unique("101")
-        key = await locks.acquire_lock(room, "2027-02-01", "2027-02-03", "s1", "549", ttl=1200)
-        assert key is not None
-        assert await locks.acquire_lock(room, "2027-02-02", "2027-02-04", "s2", "550") is None
-        assert await locks.check_conflicts(room, "2027-02-02", "2027-02-04") is True
-        assert await locks.check_conflicts(room, "2027-02-03", "2027-02-04") is False
-        name = locks._get_lock_key(room, "2027-02-01", "2027-02-03")
-        assert key.startswith(name)
-        for stranger in (name, f"{name}#nonsense", "lock:room:999:2027-02-01:2027-02-03"):
-            assert await locks.release_lock(stranger) is False
-            assert await locks.extend_lock(stranger) is False
-        # Another process extends it: all it needs is the key.
-        other = LockService(posada_of_another_process())
-        assert [await other.extend_lock(key) for _ in range(3)] == [True, True, False]
-        (live,) = await locks.get_active_locks()
-        assert (live["session_id"], live["user_id"], live["extensions"]) == ("s1", "549", 2)
-        assert (live["check_in"], live["check_out"], live["room_id"]) == ("2027-02-01", "2027-02-03", room)
-        until = dt.datetime.fromisoformat(live["expires_at"]) - dt.datetime.now(dt.timezone.utc)
-        assert 2390 < until.total_seconds() <= 2400
-        assert await locks.release_lock(key) is True
-        await other._posada.close()
-
-    with_client(job)
-
-
-def posada_of_another_process() -> posada.Posada:
-    return posada.Posada.build(posada.Settings.build(redis_url=os.environ["REDIS_URL"]))
-
-
-@pytest.mark.parametrize("dates", [("2027-02-03", "2027-02-01"), ("soon", "2027-02-01"), ("2027-02-01", None)])
-def test_dates_that_cannot_be_are_refused(dates: tuple[str, str]) -> None:
-    async def job(r: redis.asyncio.Redis) -> None:
-        with pytest.raises(ValueError, match=r"stay\.invalid"):
-            await LockService(r).acquire_lock("101", *dates, "s1", "549")
-        with pytest.raises(ValueError, match=r"stay\.invalid"):
-            await LockService(r).check_conflicts("101", *dates)
-
-    with_client(job)
-
-
 def test_guests_are_led_to_their_hotel() -> None:
     async def job() -> None:
         async with posada.Posada.embedded() as p:
@@ -370,6 +266,37 @@ def test_guests_are_led_to_their_hotel() -> None:
             await service.refresh()
             assert service.list_tenants() == []
             await service.stop()
+            await service.stop()
+            await strict.stop()
+
+    run(job())
+
+
+def test_nobodys_guests_are_those_of_the_default_tenant_and_no_hits() -> None:
+    async def job() -> None:
+        settings = posada.Settings.build(postgres_url="memory:", redis_url="memory:", default_tenant="reception")
+        async with posada.Posada.build(settings) as p:
+            service, strict = DynamicTenantService(posada=p), DynamicTenantService(strict_mode=True, posada=p)
+            reception = await p.tenants.create("reception", name="Reception")
+            await service.start()
+            hits, defaults = (metric("tenant_resolution_total", result=result) for result in ("hit", "default"))
+            stranger = "5491199999999"
+            for _ in range(3):
+                assert service.resolve_tenant(stranger) == "reception"
+                assert strict.resolve_tenant(stranger) is None
+                await p.tenants.resolve(stranger)
+            assert service.resolve_tenant("") == "reception"
+            assert service.resolve_tenant(stranger, "reception") == "reception"
+            assert metric("tenant_resolution_total", result="hit") == hits
+            assert metric("tenant_resolution_total", result="default") == defaults + 4
+            # What is known of it is followed, also when it is given a guest of its own.
+            await p.tenants.update(reception, name="Front desk")
+            await service.refresh()
+            assert service.get_tenant_meta("reception")["name"] == "Front desk"
+            await p.tenants.add_identifier(reception, stranger, "whatsapp")
+            await p.tenants.resolve(stranger)
+            assert strict.resolve_tenant(stranger) == "reception"
+            assert metric("tenant_resolution_total", result="hit") == hits + 1
             await service.stop()
             await strict.stop()
 

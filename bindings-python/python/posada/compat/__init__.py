@@ -4,8 +4,8 @@ One module for each of the app's, with its names::
 
     from posada.compat.session_manager import SessionManager          # was: app.services.session_manager
 
-Same signatures, keys, documents and metrics; not the same defects. ``bindings-python/COMPAT.md`` has every call. The
-shells find their servers as the app does: Redis from the client that they are given, everything else from the
+Same signatures, keys, documents and metrics; not the same defects. ``bindings-python/FROM-THE-APP.md`` has every call.
+The shells find their servers as the app does: Redis from the client that they are given, everything else from the
 process's environment (``posada.VARIABLES``), or from what ``use`` was told.
 
 Needs ``pip install posada[compat]``, which is what the app has installed anyway.

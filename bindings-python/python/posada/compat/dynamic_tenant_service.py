@@ -1,7 +1,8 @@
 """Whose guest somebody is: the app's ``services.dynamic_tenant_service``.
 
 What is different: WhatsApp's numbers without ``+`` are found; changes by other processes are heard of at once; a
-tenant that a caller provides is believed only when it exists; what was known stays while Postgres fails.
+tenant that a caller provides is believed only when it exists; what was known stays while Postgres fails. The tenant of
+strangers is the one of the settings (``POSADA_DEFAULT_TENANT``), or ``default``.
 """
 
 from __future__ import annotations
@@ -86,16 +87,17 @@ class DynamicTenantService:
         tenant_refresh_latency_seconds.observe(time.perf_counter() - begun)
 
     def resolve_tenant(self, user_id: str, provided_tenant: str | None = None) -> str | None:
-        """The tenant of a user, from memory. Somebody unknown gets ``default``, or ``None`` in strict mode.
+        """The tenant of a user, from memory. A stranger gets the default one, or ``None`` in strict mode.
 
         What memory does not know is asked for in the background, so that the next message finds it.
         """
-        if provided_tenant and (provided_tenant in self._tenants_meta or provided_tenant == _DEFAULT):
+        default = self._posada.settings.default_tenant or _DEFAULT
+        if provided_tenant and (provided_tenant in self._tenants_meta or provided_tenant == default):
             return self._counted("provided", provided_tenant)
         known = self._known(user_id) if user_id else None
         if known is not None:
             return self._counted("hit", known)
-        return self._counted("miss_strict", None) if self.strict_mode else self._counted("default", _DEFAULT)
+        return self._counted("miss_strict", None) if self.strict_mode else self._counted("default", default)
 
     def list_tenants(self) -> list[dict[str, Any]]:
         """The active tenants by their ids."""
@@ -115,7 +117,7 @@ class DynamicTenantService:
             # Perhaps a change made the cache forget; until the answer is here the last one counts.
             self._ask(user_id)
             return self._last.get(user_id)
-        if found.tenant is None:
+        if found.tenant is None or found.source == "default":
             self._last.pop(user_id, None)
             return None
         self._last[user_id] = found.tenant.id

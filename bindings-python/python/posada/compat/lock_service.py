@@ -2,17 +2,22 @@
 
 What is different: overlapping stays exclude each other also when they are asked for at once; only who has the key of
 a lock can extend or release it; an ended lock cannot be brought back; the audit is written beside the calls; dates
-that cannot be read are an error and not "no conflict". Locks of the app's own class are not seen: all writers of one
-hotel move together.
+that cannot be read are an error and not "no conflict".
+
+Rooms that the app's own class has locked are taken here too, while processes of both run. The app does not see the
+locks that are made here: see ``LockService``.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import time
 from typing import Any
 
 from prometheus_client import Counter
+from redis.asyncio import Redis
 
+from posada.compat import _app_locks
 from posada.compat._handles import Server, environment, handle
 from posada.compat._raised import as_redis_raises
 from posada.compat.tenant_context import get_tenant_id
@@ -31,12 +36,22 @@ _MARK = "#"
 
 
 class LockService:
-    """Locks of rooms for the nights of a stay, of the tenant of the current context."""
+    """Locks of rooms for the nights of a stay, of the tenant of the current context.
 
-    def __init__(self, redis_client: Server = None) -> None:
+    ``beside_the_app`` is for the days on which processes of the app's own class make locks in the same Redis: theirs
+    are looked for with every ``acquire_lock``, in one more round trip, if the service was given a client of Redis or
+    comes from ``get_lock_service``. They are found under both spellings of dates (``2027-03-10``,
+    ``2027-03-10T00:00:00Z``) and for stays of up to 31 nights. The app does not look at posada's locks, so a process
+    of it that still takes guests may lock what is locked here; once all are gone, what they left ends by itself
+    within forty minutes, and nobody else gets it before.
+    """
+
+    def __init__(self, redis_client: Server = None, *, beside_the_app: bool = True) -> None:
         self.redis = redis_client
         self._posada = handle(redis_client)
+        self._apps = _app_locks.lent(redis_client) if beside_the_app and isinstance(redis_client, Redis) else None
         self._rooms: set[tuple[str | None, str]] = set()
+        self._ends: dict[str, float] = {}
 
     async def acquire_lock(
         self, room_id: str, check_in: str, check_out: str, session_id: str, user_id: str, ttl: int = 1200
@@ -48,6 +63,9 @@ class LockService:
         cannot be, and a ``redis.exceptions.RedisError`` when Redis fails.
         """
         stay, tenant = _stay(check_in, check_out), get_tenant_id()
+        if await self._is_taken_by_the_app(room_id, stay, session_id):
+            _refused(room_id)
+            return None
         try:
             with as_redis_raises():
                 hold = await self._posada.locks.hold_stay(
@@ -60,12 +78,13 @@ class LockService:
                     ttl=ttl,
                 )
         except ConflictError:
-            lock_operations_total.labels(operation="acquire", result="conflict").inc()
-            lock_conflicts_total.labels(room_id=room_id).inc()
+            _refused(room_id)
             return None
         lock_operations_total.labels(operation="acquire", result="success").inc()
         self._rooms.add((tenant, str(room_id)))
-        return f"{hold.audit_key}{_MARK}{hold.ticket}"
+        lock_key = f"{hold.audit_key}{_MARK}{hold.ticket}"
+        self._note(lock_key, ttl)
+        return lock_key
 
     async def extend_lock(self, lock_key: str, extra_ttl: int = 600, max_extensions: int = 2) -> bool:
         """Adds to the life of a lock; false when it has ended or was extended ``max_extensions`` times already."""
@@ -90,12 +109,15 @@ class LockService:
         if hold is not None:
             with as_redis_raises():
                 released = await hold.release() == "released"
+        self._ends.pop(lock_key, None)
         lock_operations_total.labels(operation="release", result="success" if released else "not_found").inc()
         return released
 
     async def check_conflicts(self, room_id: str, check_in: str, check_out: str) -> bool:
         """Whether a night of the stay is taken. Only ``acquire_lock`` decides."""
         stay = _stay(check_in, check_out)
+        if await self._is_taken_by_the_app(room_id, stay, None):
+            return True
         with as_redis_raises():
             return bool(await self._posada.locks.holds(_resource(room_id), stay, tenant=get_tenant_id()))
 
@@ -122,6 +144,27 @@ class LockService:
             )
         return live
 
+    async def release_all_locks(self) -> None:
+        """Gives back every lock that this service has made and that still stands, and no others.
+
+        Raises a ``redis.exceptions.RedisError`` when Redis fails; another call goes on.
+        """
+        for lock_key in list(self._ends):
+            await self.release_lock(lock_key)
+
+    async def _is_taken_by_the_app(self, room_id: str, stay: Stay, session_id: str | None) -> bool:
+        if self._apps is None:
+            return False
+        return await _app_locks.is_taken(self._apps, _room_key(room_id), stay, session_id)
+
+    def _note(self, lock_key: str, ttl: float) -> None:
+        """Remembers a lock for as long as it can live, extensions included."""
+        now, settings = time.monotonic(), self._posada.settings
+        while self._ends and next(iter(self._ends.values())) < now:
+            del self._ends[next(iter(self._ends))]
+        extensions = settings.hold_extension.total_seconds() * settings.hold_max_extensions
+        self._ends[lock_key] = now + ttl + extensions
+
     async def _hold(self, lock_key: str) -> Hold | None:
         _, mark, ticket = lock_key.partition(_MARK)
         if not mark:
@@ -133,8 +176,7 @@ class LockService:
             return None
 
     def _get_lock_key(self, room_id: str, check_in: str, check_out: str) -> str:
-        tenant = get_tenant_id()
-        return f"{f'tenant:{tenant}:' if tenant else ''}lock:room:{room_id}:{check_in}:{check_out}"
+        return f"{_room_key(room_id)}:{check_in}:{check_out}"
 
 
 _lock_service_instance: LockService | None = None
@@ -145,7 +187,19 @@ async def get_lock_service() -> LockService:
     global _lock_service_instance
     if _lock_service_instance is None:
         _lock_service_instance = LockService(environment())
+        _lock_service_instance._apps = _app_locks.of_settings()
     return _lock_service_instance
+
+
+def _refused(room_id: str) -> None:
+    lock_operations_total.labels(operation="acquire", result="conflict").inc()
+    lock_conflicts_total.labels(room_id=room_id).inc()
+
+
+def _room_key(room_id: str) -> str:
+    """How the app's keys of a room begin, for the tenant of the current context."""
+    tenant = get_tenant_id()
+    return f"{f'tenant:{tenant}:' if tenant else ''}lock:room:{room_id}"
 
 
 def _resource(room_id: str) -> str:
