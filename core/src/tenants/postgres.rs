@@ -1,14 +1,15 @@
 //! Tenants in Postgres, in the tables of the production app.
 //!
-//! Works on every layout that is in the wild. Row numbers may be `integer` or `bigint`; times are read by their
-//! epoch, whether the column has a zone or not; no column is expected to have a default. The business hours, which
-//! one layout lacks, are read through `to_jsonb`, for which a missing column is NULL; only writing them needs the
-//! columns.
+//! Works on every layout that is in the wild. Row numbers may be `integer` or `bigint`; times are read as the number
+//! that the server sends, which is the same whether the column has a zone or not; no column is expected to have a
+//! default. The business hours, which one layout lacks, are read so that a missing column is NULL; only writing them
+//! needs the columns.
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
-use sqlx::Row as _;
-use sqlx::postgres::PgRow;
+use chrono::{DateTime, NaiveDateTime, Utc};
+use sqlx::error::BoxDynError;
+use sqlx::postgres::{PgRow, PgTypeInfo, PgValueRef};
+use sqlx::{Decode, Row as _, Type};
 
 use super::TenantId;
 use super::change::{NewTenant, TenantUpdate};
@@ -18,15 +19,43 @@ use super::store::{Assignment, TenantStore, exists, identifier_not_found, identi
 use crate::backends::postgres::{Failure, Postgres, Statement, Tx};
 use crate::error::Result;
 
-/// The columns of a tenant that posada reads.
-macro_rules! tenant {
+/// The columns of a tenant that every layout has.
+macro_rules! common {
     () => {
         "t.tenant_id::text AS tenant, t.name::text AS name, t.status::text AS status, \
-         (to_jsonb(t) ->> 'business_hours_start')::integer AS opens, \
-         (to_jsonb(t) ->> 'business_hours_end')::integer AS closes, \
-         to_jsonb(t) ->> 'business_hours_timezone' AS timezone, \
-         (extract(epoch FROM t.created_at) * 1000000)::bigint AS created, \
-         (extract(epoch FROM t.updated_at) * 1000000)::bigint AS updated"
+         t.created_at AS created, t.updated_at AS updated"
+    };
+}
+
+/// A tenant, from where a statement that changed it says so.
+macro_rules! returning {
+    () => {
+        concat!(
+            " RETURNING ",
+            common!(),
+            ", (to_jsonb(t) ->> 'business_hours_start')::integer AS opens, \
+             (to_jsonb(t) ->> 'business_hours_end')::integer AS closes, \
+             to_jsonb(t) ->> 'business_hours_timezone' AS timezone"
+        )
+    };
+}
+
+/// Tenants and whatever else, `FROM` a table with the tenants as `t`. The names of the business hours have no table
+/// in front of them: they mean the columns of `t`, and the NULLs around when it has none. The planner removes all of
+/// it, so unlike `to_jsonb` it costs nothing per row.
+macro_rules! select {
+    ($more:expr, $from:expr) => {
+        concat!(
+            "SELECT found.* FROM (SELECT NULL::integer AS business_hours_start, \
+             NULL::integer AS business_hours_end, NULL::text AS business_hours_timezone) missing, \
+             LATERAL (SELECT ",
+            $more,
+            common!(),
+            ", business_hours_start::integer AS opens, business_hours_end::integer AS closes, \
+             business_hours_timezone::text AS timezone FROM ",
+            $from,
+            ") found"
+        )
     };
 }
 
@@ -38,37 +67,38 @@ macro_rules! loose {
     };
 }
 
-const FIND: &str = concat!(
-    "SELECT i.identifier::text AS identifier, ",
-    tenant!(),
-    " FROM tenant_user_identifiers i JOIN tenants t ON t.id = i.tenant_id WHERE ",
-    loose!(),
-    " = ANY($1)"
+const FIND: &str = select!(
+    "i.identifier::text AS identifier, ",
+    concat!(
+        "tenant_user_identifiers i JOIN tenants t ON t.id = i.tenant_id WHERE ",
+        loose!(),
+        " = ANY($1)"
+    )
 );
-const GET: &str = concat!("SELECT ", tenant!(), " FROM tenants t WHERE t.tenant_id = $1");
-const LIST: &str = concat!("SELECT ", tenant!(), " FROM tenants t");
+const GET: &str = select!("", "tenants t WHERE t.tenant_id = $1");
+const LIST: &str = select!("", "tenants t");
 const INSERT: &str = concat!(
     "INSERT INTO tenants AS t (tenant_id, name, status, business_hours_start, business_hours_end, \
-     business_hours_timezone, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $7) RETURNING ",
-    tenant!()
+     business_hours_timezone, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $7)",
+    returning!()
 );
 const INSERT_WITHOUT_HOURS: &str = concat!(
     "INSERT INTO tenants AS t (tenant_id, name, status, created_at, updated_at) \
-     VALUES ($1, $2, $3, $4, $4) RETURNING ",
-    tenant!()
+     VALUES ($1, $2, $3, $4, $4)",
+    returning!()
 );
 const UPDATE: &str = concat!(
     "UPDATE tenants AS t SET name = coalesce($2, t.name), status = coalesce($3, t.status), \
      business_hours_start = CASE WHEN $4 THEN $5 ELSE t.business_hours_start END, \
      business_hours_end = CASE WHEN $6 THEN $7 ELSE t.business_hours_end END, \
      business_hours_timezone = CASE WHEN $8 THEN $9 ELSE t.business_hours_timezone END, \
-     updated_at = $10 WHERE t.tenant_id = $1 RETURNING ",
-    tenant!()
+     updated_at = $10 WHERE t.tenant_id = $1",
+    returning!()
 );
 const UPDATE_WITHOUT_HOURS: &str = concat!(
     "UPDATE tenants AS t SET name = coalesce($2, t.name), status = coalesce($3, t.status), \
-     updated_at = $4 WHERE t.tenant_id = $1 RETURNING ",
-    tenant!()
+     updated_at = $4 WHERE t.tenant_id = $1",
+    returning!()
 );
 /// Two spellings of one identifier are two texts to the unique index, so whoever adds one goes through this door.
 const DOOR: &str = "SELECT pg_advisory_xact_lock(8101819366487451753)";
@@ -275,10 +305,6 @@ fn read_tenant(row: &PgRow) -> std::result::Result<Option<Tenant>, Failure> {
         tracing::warn!(tenant = %id.escape_debug(), "a row of the table tenants has an impossible id and is left out");
         return Ok(None);
     };
-    let moment = |column| -> std::result::Result<_, Failure> {
-        let micros: Option<i64> = row.try_get(column)?;
-        Ok(micros.and_then(DateTime::from_timestamp_micros))
-    };
     Ok(Some(Tenant {
         id,
         name: row.try_get("name")?,
@@ -288,7 +314,53 @@ fn read_tenant(row: &PgRow) -> std::result::Result<Option<Tenant>, Failure> {
             row.try_get("closes")?,
             row.try_get("timezone")?,
         ),
-        created_at: moment("created")?,
-        updated_at: moment("updated")?,
+        created_at: moment(row, "created")?,
+        updated_at: moment(row, "updated")?,
     }))
+}
+
+/// Nothing for NULL, and for the infinities and other times that the calendar does not reach.
+fn moment(row: &PgRow, column: &str) -> std::result::Result<Option<DateTime<Utc>>, Failure> {
+    let sent: Option<Moment> = row.try_get(column)?;
+    Ok(sent.and_then(Moment::at))
+}
+
+/// A time in a column with or without a zone: the server sends the microseconds since the year 2000 of either.
+struct Moment(i64);
+
+impl Moment {
+    const YEAR_2000: i64 = 946_684_800_000_000;
+
+    fn at(self) -> Option<DateTime<Utc>> {
+        DateTime::from_timestamp_micros(self.0.checked_add(Self::YEAR_2000)?)
+    }
+}
+
+impl Type<sqlx::Postgres> for Moment {
+    fn type_info() -> PgTypeInfo {
+        <DateTime<Utc> as Type<sqlx::Postgres>>::type_info()
+    }
+
+    fn compatible(kind: &PgTypeInfo) -> bool {
+        *kind == Self::type_info() || *kind == <NaiveDateTime as Type<sqlx::Postgres>>::type_info()
+    }
+}
+
+impl<'row> Decode<'row, sqlx::Postgres> for Moment {
+    fn decode(value: PgValueRef<'row>) -> std::result::Result<Self, BoxDynError> {
+        <i64 as Decode<sqlx::Postgres>>::decode(value).map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_that_the_calendar_does_not_reach_are_none() {
+        assert_eq!(Moment(0).at().unwrap().to_rfc3339(), "2000-01-01T00:00:00+00:00");
+        let micro = Moment(820_540_800_000_001).at().unwrap();
+        assert_eq!(micro.to_rfc3339(), "2026-01-01T00:00:00.000001+00:00");
+        assert!(Moment(i64::MAX).at().is_none() && Moment(i64::MIN).at().is_none());
+    }
 }
