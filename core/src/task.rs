@@ -5,12 +5,14 @@
 //! and when it stops waiting the work still ends, within its own deadline.
 
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -44,25 +46,28 @@ impl Tasks {
 
     /// Runs `work` to its end, whether or not the returned future is awaited or dropped.
     ///
-    /// `work` must bound itself by a deadline: `close()` waits for it. After `close()` only tasks of ours may detach.
+    /// Its first step, which usually sends a question, is taken at the first poll of the returned future; from then
+    /// on it is a task of its own. `work` must bound itself by a deadline: `close()` waits for it. After `close()`
+    /// only tasks of ours may detach.
     pub(crate) async fn detach<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
     {
         self.ensure_admitted()?;
-        let Some(handle) = self.spawn(work) else {
-            return Err(Error::new(
-                codes::POSADA_INTERNAL,
-                "posada must be used inside a tokio runtime",
-            ));
-        };
-        match handle.await {
-            Ok(outcome) => outcome,
-            Err(failure) => {
-                Err(Error::new(codes::POSADA_INTERNAL, "a detached task did not finish").caused_by(failure))
-            }
+        let (sender, answer) = oneshot::channel();
+        let begun = self.begin(async move {
+            let _ = sender.send(work.await);
+        });
+        if !begun {
+            return Err(outside());
         }
+        answer.await.unwrap_or_else(|_| {
+            Err(Error::new(
+                codes::POSADA_INTERNAL,
+                "a detached task did not finish",
+            ))
+        })
     }
 
     /// Runs `work` in place of the caller, and as a task of its own from the moment at which the returned future is
@@ -92,12 +97,8 @@ impl Tasks {
         F: FnOnce() -> T + Send + 'static,
     {
         self.ensure_admitted()?;
-        let runtime = Handle::try_current().ok().or_else(|| self.runtime.clone());
-        let Some(runtime) = runtime else {
-            return Err(Error::new(
-                codes::POSADA_INTERNAL,
-                "posada must be used inside a tokio runtime",
-            ));
+        let Some(runtime) = self.runtime() else {
+            return Err(outside());
         };
         let tracked = self.tracker.token();
         let started = runtime.spawn_blocking(move || {
@@ -113,9 +114,22 @@ impl Tasks {
     /// Starts work that nobody awaits. It must bound itself by a deadline. Callable from `Drop`, also outside a
     /// runtime: then the work runs on the runtime on which the handle was made, or not at all.
     pub(crate) fn in_background(&self, work: impl Future<Output = ()> + Send + 'static) {
-        if self.spawn(work).is_none() {
+        let Some(runtime) = self.runtime() else {
             tracing::warn!("no tokio runtime: background work was dropped");
+            return;
+        };
+        spawn(&runtime, self.tracked(work));
+    }
+
+    /// Like [`in_background`](Self::in_background), but the first step of the work is taken here and now: a question
+    /// that it sends is on its way one change of threads earlier. Not for callers that hold a lock. Says whether
+    /// there was a runtime.
+    pub(crate) fn begin(&self, work: impl Future<Output = ()> + Send + 'static) -> bool {
+        let runtime = self.runtime();
+        if let Some(runtime) = &runtime {
+            Begun::begin(runtime, Box::pin(self.tracked(work)));
         }
+        runtime.is_some()
     }
 
     /// Starts a loop that runs until [`close`](Self::close); it is dropped then at its current await.
@@ -173,26 +187,89 @@ impl Tasks {
         }
     }
 
-    fn spawn<T, F>(&self, work: F) -> Option<JoinHandle<T>>
-    where
-        T: Send + 'static,
-        F: Future<Output = T> + Send + 'static,
-    {
-        let runtime = Handle::try_current().ok().or_else(|| self.runtime.clone())?;
-        #[allow(clippy::disallowed_methods, reason = "this is the one place that spawns")]
-        Some(
-            runtime.spawn(
-                self.tracker
-                    .track_future(IN_A_TASK.scope((), Correlation::carried(work))),
-            ),
-        )
+    fn runtime(&self) -> Option<Handle> {
+        Handle::try_current().ok().or_else(|| self.runtime.clone())
+    }
+
+    /// Work that [`close`](Self::close) waits for.
+    fn tracked<F: Future<Output = ()>>(&self, work: F) -> impl Future<Output = ()> + use<F> {
+        self.tracker
+            .track_future(IN_A_TASK.scope((), Correlation::carried(work)))
     }
 }
 
 /// Runs the work of a connection, which ends with the connection; `close()` does not wait for it. Only in a runtime.
 pub(crate) fn serve(work: impl Future<Output = ()> + Send + 'static) {
+    spawn(&Handle::current(), work);
+}
+
+fn spawn(runtime: &Handle, work: impl Future<Output = ()> + Send + 'static) {
     #[allow(clippy::disallowed_methods, reason = "this is the one place that spawns")]
-    tokio::spawn(work);
+    runtime.spawn(work);
+}
+
+type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Work whose first step its caller takes. The rest becomes a task as soon as it is woken, so it never waits for the
+/// caller. It is its own waker until then.
+struct Begun {
+    runtime: Handle,
+    stage: Mutex<Stage>,
+}
+
+enum Stage {
+    /// The first step is being taken.
+    Beginning { is_woken: bool },
+    /// The first step was taken, and nobody has woken the work since.
+    Waiting(Work),
+    /// A task of the runtime works, or nothing is left to do.
+    Gone,
+}
+
+impl Begun {
+    fn begin(runtime: &Handle, mut work: Work) {
+        let begun = Arc::new(Self {
+            runtime: runtime.clone(),
+            stage: Mutex::new(Stage::Beginning { is_woken: false }),
+        });
+        let waker = Waker::from(begun.clone());
+        let _inside = runtime.enter();
+        let first_step = AssertUnwindSafe(|| work.as_mut().poll(&mut Context::from_waker(&waker)));
+        // As in a task, a panic ends the work and nothing else; nothing is continued that panicked.
+        if !matches!(catch_unwind(first_step), Ok(Poll::Pending)) {
+            return;
+        }
+        let mut stage = begun.stage();
+        if matches!(*stage, Stage::Beginning { is_woken: true }) {
+            *stage = Stage::Gone;
+            drop(stage);
+            spawn(runtime, work);
+        } else {
+            *stage = Stage::Waiting(work);
+        }
+    }
+
+    fn stage(&self) -> MutexGuard<'_, Stage> {
+        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Wake for Begun {
+    fn wake(self: Arc<Self>) {
+        let mut stage = self.stage();
+        match &mut *stage {
+            Stage::Beginning { is_woken } => *is_woken = true,
+            Stage::Waiting(_) => {
+                let waiting = std::mem::replace(&mut *stage, Stage::Gone);
+                drop(stage);
+                if let Stage::Waiting(work) = waiting {
+                    spawn(&self.runtime, work);
+                }
+            }
+            // A task has a waker of its own.
+            Stage::Gone => {}
+        }
+    }
 }
 
 /// Work that its caller does, until the caller goes away.
@@ -227,6 +304,13 @@ impl<T: Send + 'static> Drop for Unfinished<'_, T> {
     }
 }
 
+fn outside() -> Error {
+    Error::new(
+        codes::POSADA_INTERNAL,
+        "posada must be used inside a tokio runtime",
+    )
+}
+
 /// The error of every operation on a closed handle.
 pub(crate) fn closed() -> Error {
     Error::new(codes::POSADA_CLOSED, "this handle was closed; connect a new one")
@@ -234,10 +318,8 @@ pub(crate) fn closed() -> Error {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use futures_util::FutureExt;
-    use tokio::sync::{Notify, oneshot};
+    use tokio::sync::Notify;
 
     use super::*;
 
@@ -273,6 +355,70 @@ mod tests {
     #[tokio::test]
     async fn work_in_place_of_the_caller_ends_although_the_caller_was_dropped() {
         outlives_its_caller!(finish);
+    }
+
+    #[tokio::test]
+    async fn detached_work_begins_in_place_of_its_caller_and_goes_on_without_it() {
+        let tasks = Tasks::new();
+        let (go, gate) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (done, finished) = oneshot::channel();
+        let (inner_go, inner_gate) = (go.clone(), gate.clone());
+        let mut waiting = Box::pin(tasks.detach(async move {
+            inner_go.notify_one();
+            inner_gate.notified().await;
+            tokio::task::yield_now().await;
+            let _ = done.send(());
+            Ok(7)
+        }));
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+        assert!(go.notified().now_or_never().is_some(), "the first step was taken");
+        gate.notify_one();
+        finished.await.unwrap();
+        assert_eq!(waiting.await.unwrap(), 7);
+    }
+
+    #[tokio::test]
+    async fn detached_work_that_wakes_itself_in_its_first_step_goes_on() {
+        let tasks = Tasks::new();
+        let answer = tasks.detach(async {
+            tokio::task::yield_now().await;
+            Ok(7)
+        });
+        assert_eq!(answer.await.unwrap(), 7);
+        assert_eq!(tasks.close(Duration::from_secs(5)).await, 0);
+    }
+
+    #[tokio::test]
+    async fn detached_work_that_panics_is_an_error_of_its_caller() {
+        let tasks = Tasks::new();
+        let first = tasks.detach::<(), _>(async { panic!("on purpose, in the first step") });
+        assert!(first.await.unwrap_err().is(codes::POSADA_INTERNAL));
+        let later = tasks.detach::<(), _>(async {
+            tokio::task::yield_now().await;
+            panic!("on purpose, in the second step")
+        });
+        assert!(later.await.unwrap_err().is(codes::POSADA_INTERNAL));
+        assert_eq!(tasks.close(Duration::from_secs(5)).await, 0);
+    }
+
+    #[test]
+    fn work_that_was_begun_outside_a_runtime_goes_on_in_the_one_of_the_handle() {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let tasks = runtime.block_on(async { Tasks::new() });
+        let (done, finished) = std::sync::mpsc::channel();
+        let begun = tasks.begin(async move {
+            let caller = std::thread::current().id();
+            tokio::task::yield_now().await;
+            let _ = done.send((caller, std::thread::current().id()));
+        });
+        assert!(begun);
+        let (first, later) = finished.recv().unwrap();
+        assert_eq!(first, std::thread::current().id());
+        assert_ne!(later, first);
     }
 
     #[tokio::test]

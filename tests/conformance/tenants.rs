@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use posada::testkit::postgres::schema_sql;
+use posada::settings::PostgresSettings;
+use posada::testkit::postgres::{Probe, schema_sql};
 use posada::testkit::tenants::{owner, suite};
 use posada::{BusinessHours, NewTenant, Posada, Resolution, Settings, TenantId, codes};
 use posada_tests::{servers, unique};
@@ -51,6 +52,22 @@ async fn a_pooler_in_transaction_mode_keeps_the_promises() {
         .tenants(),
     )
     .await;
+}
+
+#[tokio::test]
+async fn the_server_plans_a_look_up_once_and_keeps_the_plan() {
+    let database = database(&schema_sql());
+    let rows = "INSERT INTO tenants (tenant_id, name, status, created_at, updated_at) \
+                VALUES ('planned', 'Hotel', 'active', now(), now()); \
+                INSERT INTO tenant_user_identifiers (tenant_id, identifier, created_at) \
+                SELECT id, '+549' || n, now() FROM tenants, generate_series(1, 20000) n; \
+                ANALYZE";
+    servers::postgres().execute_in(&database, rows);
+    let mut settings = PostgresSettings::parse(&servers::postgres().url_of(&database)).unwrap();
+    (settings.pool_size, settings.max_overflow) = (1, 0);
+    // The server tries five plans for given values before it decides.
+    let plans = Probe::new(&settings).unwrap().plans_of_look_ups(20).await.unwrap();
+    assert_eq!(plans, (15, 5));
 }
 
 #[tokio::test]

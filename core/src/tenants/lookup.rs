@@ -318,8 +318,7 @@ impl Inner {
                 }
                 Entry::Join(waiting, old) => (waiting, old),
                 Entry::Lead(flight, waiting, old) => {
-                    self.tasks
-                        .in_background(fly(self.clone(), target.clone(), flight));
+                    self.tasks.begin(fly(self.clone(), target.clone(), flight));
                     (waiting, old)
                 }
             };

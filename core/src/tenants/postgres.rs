@@ -59,11 +59,14 @@ macro_rules! select {
     };
 }
 
-/// [`loose`](super::identifier::loose) in SQL. A migration has an index on exactly this expression; without it the
-/// small table is read through.
-macro_rules! loose {
+/// Whether [`loose`](super::identifier::loose), in SQL, makes one of `$1` of an identifier. A migration has an index
+/// on exactly this expression; without it the small table is read through.
+///
+/// The keys stand in a query of their own, so that the planner cannot count them: it would find every list cheaper
+/// than a list of unknown length and plan every look-up anew, which takes twice as long as the look-up.
+macro_rules! is_spelled {
     () => {
-        r"lower(translate(i.identifier, E' \t\r\n()+-./\u00a0', ''))"
+        r"lower(translate(i.identifier, E' \t\r\n()+-./\u00a0', '')) = ANY((SELECT $1::text[])::text[])"
     };
 }
 
@@ -71,8 +74,7 @@ const FIND: &str = select!(
     "i.identifier::text AS identifier, ",
     concat!(
         "tenant_user_identifiers i JOIN tenants t ON t.id = i.tenant_id WHERE ",
-        loose!(),
-        " = ANY($1)"
+        is_spelled!()
     )
 );
 const GET: &str = select!("", "tenants t WHERE t.tenant_id = $1");
@@ -106,8 +108,7 @@ const ROW_ID: &str = "SELECT t.id::bigint AS id FROM tenants t WHERE t.tenant_id
 const SPELLINGS: &str = concat!(
     "SELECT i.id::bigint AS id, i.identifier::text AS identifier, t.tenant_id::text AS tenant \
      FROM tenant_user_identifiers i JOIN tenants t ON t.id = i.tenant_id WHERE ",
-    loose!(),
-    " = ANY($1)"
+    is_spelled!()
 );
 const ADD: &str =
     "INSERT INTO tenant_user_identifiers (tenant_id, identifier, created_at) VALUES ($1, $2, $3)";

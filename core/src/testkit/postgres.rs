@@ -8,6 +8,7 @@ use crate::clock::{SharedClock, SystemClock};
 use crate::error::{Error, Result, codes};
 use crate::settings::PostgresSettings;
 use crate::task::Tasks;
+use crate::tenants::{PostgresTenants, TenantStore as _};
 
 /// Different texts with the same parameter: whoever gets the answer of another text can tell.
 const TEXTS: [&str; 12] = [
@@ -197,6 +198,20 @@ impl Probe {
         Ok(texts
             .collect::<std::result::Result<_, _>>()
             .map_err(Failure::from)?)
+    }
+
+    /// Looks identifiers up, one after the other; how often the server kept its plan and how often it made a new one.
+    pub async fn plans_of_look_ups(&self, times: usize) -> Result<(i64, i64)> {
+        let tenants = PostgresTenants::new(self.postgres.clone());
+        for number in 0..times {
+            tenants.find(&[format!("{number}"), format!("549{number}")]).await?;
+        }
+        let text = "SELECT sum(generic_plans)::bigint, sum(custom_plans)::bigint FROM pg_prepared_statements \
+                    WHERE statement LIKE $1";
+        let statement = Statement::read("probe.plans", text).bind("%tenant_user_identifiers%");
+        let rows = self.postgres.fetch(statement).await?;
+        let count = |column| rows[0].try_get(column).map_err(Failure::from);
+        Ok((count(0)?, count(1)?))
     }
 
     /// Brings the database to the state that posada needs.
