@@ -66,7 +66,11 @@ async fn the_server_plans_a_look_up_once_and_keeps_the_plan() {
     let mut settings = PostgresSettings::parse(&servers::postgres().url_of(&database)).unwrap();
     (settings.pool_size, settings.max_overflow) = (1, 0);
     // The server tries five plans for given values before it decides.
-    let plans = Probe::new(&settings).unwrap().plans_of_look_ups(20).await.unwrap();
+    let plans = Probe::new(&settings)
+        .unwrap()
+        .plans_of_look_ups(20)
+        .await
+        .unwrap();
     assert_eq!(plans, (15, 5));
 }
 

@@ -204,7 +204,9 @@ impl Probe {
     pub async fn plans_of_look_ups(&self, times: usize) -> Result<(i64, i64)> {
         let tenants = PostgresTenants::new(self.postgres.clone());
         for number in 0..times {
-            tenants.find(&[format!("{number}"), format!("549{number}")]).await?;
+            tenants
+                .find(&[format!("{number}"), format!("549{number}")])
+                .await?;
         }
         let text = "SELECT sum(generic_plans)::bigint, sum(custom_plans)::bigint FROM pg_prepared_statements \
                     WHERE statement LIKE $1";
