@@ -12,6 +12,7 @@
 mod auth;
 mod auth_lost_answers;
 mod auth_matrix;
+mod booking_changes;
 mod booking_races;
 mod doctor;
 mod flags;

@@ -290,7 +290,8 @@ class PmsClient:
     async def modify(self, id: int, change: BookingChange) -> Booking:
         """Gives a booking other nights, guests or rooms, under the same id; answers it as it is then. Detached.
 
-        Its own room counts as free for it. Asking for the same change twice is harmless.
+        Its own room counts as free for it. Asking for the same change twice is harmless. When a call came to no end,
+        the next one for the same nights finishes it, at the price that was agreed then.
 
         Raises ``pms.unknown_booking``, ``pms.wrong_state``; ``pms.sold_out`` and ``pms.price_changed``, and nothing
         was changed then; ``pms.invalid_request``, ``pms.occupancy``; ``pms.outcome_unknown``: ask again.

@@ -103,6 +103,11 @@ impl IdempotencyKey {
         Ok(Self(text.into()))
     }
 
+    /// What stands for the key of a booking that was made without one. It has a space, so no caller can choose it.
+    pub(crate) fn of_unkeyed(booking: BookingId) -> Self {
+        Self(format!("booking {booking}").into())
+    }
+
     /// The key as text.
     pub fn as_str(&self) -> &str {
         &self.0

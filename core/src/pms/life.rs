@@ -72,6 +72,10 @@ impl PmsClient {
     /// taken in the new nights, it moves to a free one of the same type. Other nights cost what they cost now, with
     /// the services that the hotel adds by itself. Asking for the same change twice is harmless.
     ///
+    /// When a call came to no end, because its process died or its answers were lost, the next one for the same nights
+    /// makes all of it, at the price that was agreed then (remembered for 30 days), from any process; other nights cost
+    /// what they cost now.
+    ///
     /// As after `book`, the rooms are looked at again two seconds later, and [`events`](Self::events) tells when the
     /// hotel's website has written into one of them meanwhile; a changed booking is never cancelled for that.
     ///
@@ -107,7 +111,8 @@ impl PmsClient {
     /// Cancel-safe read.
     ///
     /// # Errors
-    /// Those of [`modify`](Self::modify), as far as they can be known before.
+    /// Those of [`modify`](Self::modify), as far as they can be known before; `redis.unavailable` when nobody can say
+    /// whether an earlier change is to be finished.
     pub async fn quote_change(&self, id: BookingId, change: &BookingChange) -> Result<Quote> {
         self.provider()?;
         self.0.desk.quote_change(id, change).await

@@ -42,6 +42,8 @@ mod folio;
 mod front_desk;
 mod gate;
 mod guest;
+#[cfg(test)]
+mod half_made;
 mod id;
 mod life;
 mod memory;

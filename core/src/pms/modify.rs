@@ -4,6 +4,10 @@
 //! would give the guest another number. So every row is changed where it is, in its own room when that is free in the
 //! new nights. Systems check nothing then; we look before, under the hotel's turn, and again afterwards, and put
 //! everything back when somebody else is there.
+//!
+//! The price comes last, and nobody can tell from the booking whether it came. So the price that was agreed is
+//! remembered before the first row is written, and forgotten when it is set. Whoever finds it makes the whole change
+//! again, at this price when the nights are the same.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -12,7 +16,7 @@ use super::admission::House;
 use super::booking::{Desk, answer, sold_out};
 use super::change::BookingChange;
 use super::gate::Turn;
-use super::id::{BookingId, RoomTypeId};
+use super::id::{BookingId, IdempotencyKey, RoomTypeId};
 use super::model::{Booking, BookingStatus, Created, Quote};
 use super::money::Money;
 use super::occupancy::{Occupancy, Party};
@@ -35,6 +39,10 @@ struct Plan {
     /// What the booking costs then, and its services of that.
     total: Money,
     services: Vec<QuotedService>,
+    /// Whether the price is one for other nights; otherwise it stays.
+    is_priced: bool,
+    /// An earlier change of nights that did not come to its end: the price that the booking has is nobody's.
+    unfinished: Option<(Stay, Money)>,
 }
 
 impl Plan {
@@ -57,7 +65,8 @@ impl Desk {
     /// What the change would cost; an error when it cannot be made.
     pub(super) async fn quote_change(&self, id: BookingId, change: &BookingChange) -> Result<Quote> {
         let record = self.existing(id).await?;
-        let plan = self.plan(&record, change).await?;
+        let known = self.keys.read(self.provider.name(), &name(&record)).await?;
+        let plan = self.plan(&record, change, known.begun()).await?;
         let now = self.clock.now();
         let quote = Quote::new(
             record.hotel,
@@ -74,18 +83,19 @@ impl Desk {
     pub(super) async fn modify(&self, id: BookingId, change: &BookingChange) -> Result<Modified> {
         let (turn, record) = self.in_turn(id).await?;
         let hotel = record.hotel;
-        let plan = self.plan(&record, change).await?;
+        let name = name(&record);
+        let mut known = self.keys.read(self.provider.name(), &name).await?;
+        let plan = self.plan(&record, change, known.begun()).await?;
         if let Some(quote) = change.quote.as_ref().filter(|quote| quote.total != plan.total) {
             return Err(price_changed(quote.total, plan.total));
         }
         let began = self.clock.instant();
-        let mut known = KeyRecord::default();
-        if let Some(key) = &record.key {
-            // Whoever moves gives way to everybody there, also when this process dies over it.
-            known = self.keys.read(self.provider.name(), key).await?;
-            known.moved.extend(plan.movers().map(|(row, _)| row.id));
-            self.keys.write(self.provider.name(), key, &known).await?;
+        // Whoever moves gives way to everybody there, also when this process dies over it.
+        known.moved.extend(plan.movers().map(|(row, _)| row.id));
+        if plan.is_priced {
+            known.begin(Some((plan.stay, plan.total)));
         }
+        self.keys.write(self.provider.name(), &name, &known).await?;
         if !turn.is_live() {
             return Err(super::gate::turn_timeout(hotel));
         }
@@ -112,8 +122,14 @@ impl Desk {
         self.provider.record(id).await?.ok_or_else(unknown)
     }
 
-    /// Works out what has to be written; nothing is.
-    async fn plan(&self, record: &Record, change: &BookingChange) -> Result<Plan> {
+    /// Works out what has to be written; nothing is. `begun` is a change of nights that did not come to its end, with
+    /// its price.
+    async fn plan(
+        &self,
+        record: &Record,
+        change: &BookingChange,
+        begun: Option<(Stay, Money)>,
+    ) -> Result<Plan> {
         let status = record.status();
         if !matches!(status, BookingStatus::Confirmed | BookingStatus::CheckedIn) {
             return Err(wrong_state(record, "only a live booking can be changed"));
@@ -124,9 +140,11 @@ impl Desk {
             .copied()
             .ok_or_else(|| wrong_state(record, "the booking has no room"))?;
         let occupancies = occupancies(change, &live)?;
+        let unfinished = begun.filter(|_| change.stay.is_some());
+        let is_new = |row: &Row| unfinished.is_some_and(|(stay, _)| row.stay == stay);
         let new_stay = change
             .stay
-            .filter(|stay| live.iter().any(|row| row.stay != *stay));
+            .filter(|stay| unfinished.is_some() || live.iter().any(|row| row.stay != *stay));
         let house = House::read(&self.provider, record.hotel).await?;
         for (row, occupancy) in live.iter().zip(&occupancies) {
             if *occupancy != row.occupancy {
@@ -138,7 +156,9 @@ impl Desk {
         let priced = self.priced_services(&house, record, first.room_type, stay, &party);
         let (total, services) = match new_stay {
             Some(stay) => {
-                let uniform = |row: &&Row| row.room_type == first.room_type && row.stay == first.stay;
+                let now = live.iter().find(|row| !is_new(row)).unwrap_or(&first).stay;
+                let uniform =
+                    |row: &&Row| row.room_type == first.room_type && (row.stay == now || is_new(row));
                 if !live.iter().all(uniform) {
                     let message = "its rooms have different types or nights; change it in the system itself";
                     return Err(wrong_state(record, message));
@@ -149,12 +169,19 @@ impl Desk {
                         "the guest has arrived; only the departure can be changed",
                     ));
                 }
-                house.admit_other_stay(first.room_type, stay, first.stay)?;
-                let rooms = house.price(stay, &party, first.room_type).await?.total;
+                house.admit_other_stay(first.room_type, stay, now)?;
+                let is_begun = live.iter().any(|row| is_new(row));
+                let agreed = unfinished.filter(|(begun, _)| *begun == stay && is_begun);
                 let services = priced.await?;
-                let total = with_services(rooms, &services)?;
+                let total = if let Some((_, total)) = agreed {
+                    total
+                } else {
+                    let rooms = house.price(stay, &party, first.room_type).await?.total;
+                    with_services(rooms, &services)?
+                };
                 if total != record.total {
-                    self.provider.can_set_total(record, stay, total).await?;
+                    let and_back = unfinished.is_none();
+                    self.provider.can_set_total(record, stay, total, and_back).await?;
                 }
                 (total, services)
             }
@@ -162,12 +189,16 @@ impl Desk {
             None => (record.total, priced.await.unwrap_or_default()),
         };
         Ok(Plan {
-            rows: self.new_places(record, change, &live, &occupancies).await?,
+            rows: self
+                .new_places(record, change, &live, &occupancies, unfinished.is_some())
+                .await?,
             room_type: first.room_type,
             stay,
             party,
             total,
             services,
+            is_priced: new_stay.is_some(),
+            unfinished,
         })
     }
 
@@ -204,13 +235,15 @@ impl Desk {
         })
     }
 
-    /// A place for every row: its own room when that is free, otherwise another one of the type.
+    /// A place for every row: its own room when that is free, otherwise another one of the type. `whole` writes also
+    /// the nights that a row has already, because nobody has looked who else is there.
     async fn new_places(
         &self,
         record: &Record,
         change: &BookingChange,
         live: &[&Row],
         occupancies: &[Occupancy],
+        whole: bool,
     ) -> Result<Vec<(Row, RowChange)>> {
         for (from, _) in &change.rooms {
             if !live.iter().any(|row| row.room.number == *from) {
@@ -228,7 +261,8 @@ impl Desk {
             let wanted = change
                 .room_for(&row.room.number)
                 .filter(|number| **number != *row.room.number);
-            let stays_alone = wanted.is_none() && self.is_alone(row, &row.room, stay).await?;
+            let is_known = !whole && row.stay.covers(stay);
+            let stays_alone = wanted.is_none() && (is_known || self.is_alone(row, stay).await?);
             let room = if stays_alone {
                 None
             } else {
@@ -245,7 +279,7 @@ impl Desk {
             given.insert(room.as_ref().map_or(row.room.id, |room| room.id));
             let row_change = RowChange {
                 room,
-                stay: (stay != row.stay).then_some(stay),
+                stay: (whole || stay != row.stay).then_some(stay),
                 occupancy: (*occupancy != row.occupancy).then(|| occupancy.clone()),
                 moved: None,
             };
@@ -256,14 +290,11 @@ impl Desk {
         Ok(rows)
     }
 
-    /// Whether nobody but the row has the room in these nights.
-    async fn is_alone(&self, row: &Row, room: &Room, stay: Stay) -> Result<bool> {
-        if room.id == row.room.id && row.stay.covers(stay) {
-            return Ok(true);
-        }
+    /// Whether nobody else has the row's room in these nights.
+    async fn is_alone(&self, row: &Row, stay: Stay) -> Result<bool> {
         let on_room = self
             .patience
-            .persist(|| self.provider.rows_on(room.id, stay))
+            .persist(|| self.provider.rows_on(row.room.id, stay))
             .await?;
         Ok(on_room.iter().all(|other| other.id == row.id))
     }
@@ -283,17 +314,36 @@ impl Desk {
             failure = self.refusal(record, plan).await.err();
         }
         if let Some(failure) = failure {
-            self.put_back(record, &written, known)
+            self.put_back(record, plan, &written, known)
                 .await
                 .map_err(|cause| half_changed(record, cause))?;
-            return Err(failure);
+            self.end_change(record, plan, known, plan.unfinished).await;
+            return Err(match plan.unfinished {
+                None => failure,
+                Some(_) => half_changed(record, failure),
+            });
         }
         let now = self
             .patience
             .persist(|| self.existing(record.id))
             .await
             .map_err(|cause| half_changed(record, cause))?;
+        self.end_change(record, plan, known, None).await;
         answer(&now, Created::FoundAgain)
+    }
+
+    /// Notes that a change came to its end, and which one is still to be finished, if any.
+    async fn end_change(
+        &self,
+        record: &Record,
+        plan: &Plan,
+        known: &mut KeyRecord,
+        left: Option<(Stay, Money)>,
+    ) {
+        if plan.is_priced {
+            known.begin(left);
+            self.remember(&name(record), known).await;
+        }
     }
 
     /// Looks at what was written, and sets the price.
@@ -342,8 +392,14 @@ impl Desk {
         self.patience.persist_while(is_lost, write).await
     }
 
-    /// Gives every row the place and the booking the price that it had.
-    async fn put_back(&self, record: &Record, written: &[&Row], known: &mut KeyRecord) -> Result<()> {
+    /// Gives every row the place and the booking the price that it had, unless that price is nobody's.
+    async fn put_back(
+        &self,
+        record: &Record,
+        plan: &Plan,
+        written: &[&Row],
+        known: &mut KeyRecord,
+    ) -> Result<()> {
         for row in written {
             let before = RowChange {
                 room: Some(row.room.clone()),
@@ -355,7 +411,7 @@ impl Desk {
             self.patience.persist_while(may_be_lost, write).await?;
         }
         let now = self.patience.persist(|| self.existing(record.id)).await?;
-        if now.total != record.total {
+        if plan.unfinished.is_none() && now.total != record.total {
             self.write_total(now.clone(), record.total).await?;
         }
         // The old place was free for a moment. Whoever came has it.
@@ -367,6 +423,12 @@ impl Desk {
         }
         Ok(())
     }
+}
+
+/// Under what it is remembered what becomes of a booking.
+fn name(record: &Record) -> IdempotencyKey {
+    let key = record.key.clone();
+    key.unwrap_or_else(|| IdempotencyKey::of_unkeyed(record.id))
 }
 
 /// The guests of each row after the change.

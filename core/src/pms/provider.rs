@@ -94,12 +94,18 @@ pub(crate) trait PmsProvider: Send + Sync {
     /// harmless.
     async fn set_total(&self, record: &Record, total: Money) -> Result<()>;
 
-    /// Whether [`set_total`](Self::set_total) will be able to, once the rows have these nights, and back again as they
-    /// are now. Writes nothing.
+    /// Whether [`set_total`](Self::set_total) will be able to, once the rows have these nights, and, when `and_back`,
+    /// back again as they are now. Writes nothing.
     ///
     /// # Errors
     /// `pms.wrong_state` when the system would lose something of the booking; otherwise as every read.
-    async fn can_set_total(&self, _record: &Record, _stay: Stay, _total: Money) -> Result<()> {
+    async fn can_set_total(
+        &self,
+        _record: &Record,
+        _stay: Stay,
+        _total: Money,
+        _and_back: bool,
+    ) -> Result<()> {
         Ok(())
     }
 

@@ -1,7 +1,8 @@
 //! The port to what we remember of a key beside the booking itself, for all processes.
 //!
 //! The system knows whether a booking exists. It does not know that one was sent and may still appear, that a row
-//! was moved into its room and so gives way to everybody there, or that a caller was told.
+//! was moved into its room and so gives way to everybody there, that a caller was told, or which price was agreed for
+//! nights that a booking has already.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,7 +12,9 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::id::{BookingId, IdempotencyKey};
+use super::money::Money;
 use crate::error::Result;
+use crate::stay::Stay;
 
 /// How long a key is remembered after it was last used. The booking itself is found by its key for ever.
 pub(crate) const KEPT: Duration = Duration::from_hours(30 * 24);
@@ -28,6 +31,18 @@ pub(crate) struct KeyRecord {
     /// The booking that a caller was told about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reported: Option<u64>,
+    /// The change of nights that was begun, until its price is set or everything is put back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    begun: Option<Begun>,
+}
+
+/// Nights that a booking is getting, and what it shall cost in all then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Begun {
+    check_in: String,
+    check_out: String,
+    total: String,
+    currency: String,
 }
 
 impl KeyRecord {
@@ -51,6 +66,25 @@ impl KeyRecord {
         self.reported = Some(booking.get());
     }
 
+    /// Notes that the rows of a booking are about to get these nights, and its price to become this; `None` when there
+    /// is nothing left to do.
+    pub(crate) fn begin(&mut self, change: Option<(Stay, Money)>) {
+        self.begun = change.map(|(stay, total)| Begun {
+            check_in: stay.check_in().to_string(),
+            check_out: stay.check_out().to_string(),
+            total: total.amount().to_string(),
+            currency: total.currency().as_str().to_owned(),
+        });
+    }
+
+    /// The change that was begun and has not come to its end.
+    pub(crate) fn begun(&self) -> Option<(Stay, Money)> {
+        let begun = self.begun.as_ref()?;
+        let stay = Stay::parse(&begun.check_in, &begun.check_out).ok()?;
+        let total = Money::parse(&begun.total, &begun.currency).ok()?;
+        Some((stay, total))
+    }
+
     /// Whether a caller was told about this booking.
     pub(crate) fn is_reported(&self, booking: BookingId) -> bool {
         self.reported == Some(booking.get())
@@ -66,4 +100,55 @@ pub(crate) trait KeyStore: Send + Sync {
 
     /// Remembers it for [`KEPT`].
     async fn write(&self, system: &str, key: &IdempotencyKey, record: &KeyRecord) -> Result<()>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change() -> (Stay, Money) {
+        let stay = Stay::parse("2027-03-10", "2027-03-13").unwrap();
+        (stay, Money::parse("3900.50", "USD").unwrap())
+    }
+
+    #[test]
+    fn a_change_that_was_begun_is_read_again_as_it_was_written() {
+        let mut known = KeyRecord::default();
+        known.report(BookingId::new(7).unwrap());
+        let before = serde_json::to_string(&known).unwrap();
+        known.begin(Some(change()));
+        let text = serde_json::to_string(&known).unwrap();
+        let read: KeyRecord = serde_json::from_str(&text).unwrap();
+        assert_eq!((&read, read.begun()), (&known, Some(change())));
+        known.begin(None);
+        assert_eq!(serde_json::to_string(&known).unwrap(), before);
+        known.begin(Some(change()));
+        known.send(DateTime::UNIX_EPOCH);
+        assert_eq!(known.begun(), None, "a booking that is made anew has no change");
+    }
+
+    /// As it was before.
+    #[derive(Deserialize)]
+    struct Old {
+        moved: BTreeSet<u64>,
+    }
+
+    #[test]
+    fn records_of_before_changes_were_noted_are_read_and_theirs_can_read_ours() {
+        let old = r#"{"sent_at":5,"moved":[1,2],"reported":7}"#;
+        let known: KeyRecord = serde_json::from_str(old).unwrap();
+        assert_eq!((known.begun(), known.moved.len()), (None, 2));
+
+        let mut known = known;
+        known.begin(Some(change()));
+        let read: Old = serde_json::from_str(&serde_json::to_string(&known).unwrap()).unwrap();
+        assert_eq!(read.moved, known.moved);
+    }
+
+    #[test]
+    fn a_change_that_cannot_be_read_is_none() {
+        let text = r#"{"begun":{"check_in":"soon","check_out":"2027-03-13","total":"1","currency":"USD"}}"#;
+        let known: KeyRecord = serde_json::from_str(text).unwrap();
+        assert_eq!(known.begun(), None);
+    }
 }

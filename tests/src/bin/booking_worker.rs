@@ -2,8 +2,9 @@
 //!
 //! `booking_worker REDIS_URL`: each line of its input, `SHOP_URL CHECK_IN KEY SETTLE`, asks for the last general room in
 //! the two nights from CHECK_IN on, at once; SETTLE is `wait` or `detached`. Each answer is a line of its output:
-//! `KEY booked BOOKING` or `KEY refused CODE`. `forget SHOP_URL` ends what it has for that shop. It ends with its
-//! input, after everything was answered.
+//! `KEY booked BOOKING` or `KEY refused CODE`. `change SHOP_URL BOOKING CHECK_IN CHECK_OUT` gives a booking other nights
+//! and answers `BOOKING changed` or `BOOKING refused CODE`. `forget SHOP_URL` ends what it has for that shop. It ends
+//! with its input, after everything was answered.
 
 #![forbid(unsafe_code)]
 #![allow(
@@ -17,7 +18,7 @@
 use std::collections::HashMap;
 use std::io::{BufRead, Write};
 
-use posada::{Posada, Settle};
+use posada::{BookingChange, BookingId, Posada, Settle, Stay};
 use posada_tests::bookings::{process, request};
 
 fn main() {
@@ -41,6 +42,14 @@ fn main() {
                     runtime.spawn(async move { posada.close().await });
                 }
             }
+            ["change", shop, booking, check_in, check_out] => {
+                let _inside = runtime.enter();
+                let posada = shops
+                    .entry((*shop).to_owned())
+                    .or_insert_with(|| process(shop, &redis));
+                let stay = Stay::parse(check_in, check_out).unwrap();
+                wishes.push(runtime.spawn(change(posada.clone(), booking.parse().unwrap(), stay)));
+            }
             [shop, check_in, key, settle] => {
                 let _inside = runtime.enter();
                 let posada = shops
@@ -62,10 +71,21 @@ fn main() {
 
 async fn book(posada: Posada, request: posada::BookingRequest) {
     let key = request.key().clone();
-    let line = match posada.pms().book(&request, None).await {
+    say(&match posada.pms().book(&request, None).await {
         Ok(booking) => format!("{key} booked {}", booking.id),
         Err(error) => format!("{key} refused {}", error.code()),
-    };
+    });
+}
+
+async fn change(posada: Posada, booking: BookingId, stay: Stay) {
+    let change = BookingChange::new().with_stay(stay);
+    say(&match posada.pms().modify(booking, &change).await {
+        Ok(_) => format!("{booking} changed"),
+        Err(error) => format!("{booking} refused {}", error.code()),
+    });
+}
+
+fn say(line: &str) {
     // The test may have gone away, and so shall we.
     if writeln!(std::io::stdout().lock(), "{line}").is_err() {
         std::process::exit(1);

@@ -95,6 +95,12 @@ impl MockPms {
         self.desk().script.add(operation, fault, times);
     }
 
+    /// Forgets the faults that are still to come.
+    #[cfg(test)]
+    pub(super) fn calm(&self) {
+        self.desk().script = Script::default();
+    }
+
     /// How often a booking yields to other tasks between choosing its rooms and writing them, and a row before it
     /// is moved. With 0, the default, a booking is one step and no collision happens.
     pub fn set_gap(&self, yields: usize) {

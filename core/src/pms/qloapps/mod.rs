@@ -40,6 +40,8 @@ mod row;
 #[cfg(test)]
 mod simulated;
 #[cfg(test)]
+mod simulated_half_made;
+#[cfg(test)]
 mod simulated_life;
 #[cfg(test)]
 mod simulated_services;
@@ -287,9 +289,9 @@ impl PmsProvider for QloApps {
         price::set_total(&self.wire, &catalogue, record, total).await
     }
 
-    async fn can_set_total(&self, record: &Record, stay: Stay, total: Money) -> Result<()> {
+    async fn can_set_total(&self, record: &Record, stay: Stay, total: Money, and_back: bool) -> Result<()> {
         let catalogue = self.catalogue().await?;
-        price::can_set_total(&self.wire, &catalogue, record, stay, total).await
+        price::can_set_total(&self.wire, &catalogue, record, (stay, total), and_back).await
     }
 
     async fn cancel(&self, booking: BookingId) -> Result<()> {

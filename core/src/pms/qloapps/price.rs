@@ -160,7 +160,8 @@ async fn with_services(wire: &Wire, catalogue: &Catalogue, record: &Record, tota
     write(wire, record, Cost::Total(asked), &services).await
 }
 
-/// Whether [`set_total`] will keep the services once the booking has these nights, and when it has its own again.
+/// Whether [`set_total`] will keep the services once the booking has these nights, and, when `and_back`, when it has its
+/// own again.
 ///
 /// # Errors
 /// The `pms.wrong_state` of [`set_total`] for services.
@@ -168,15 +169,15 @@ pub(super) async fn can_set_total(
     wire: &Wire,
     catalogue: &Catalogue,
     record: &Record,
-    stay: Stay,
-    total: Money,
+    (stay, total): (Stay, Money),
+    and_back: bool,
 ) -> Result<()> {
     if record.services.is_empty() {
         return Ok(());
     }
     let service = repeatable(catalogue, record)?;
     room_for_raising(record, &service, stay.nights(), total)?;
-    if let Some(row) = record.live_rows().next() {
+    if let Some(row) = record.live_rows().next().filter(|_| and_back) {
         // What cannot be put back is not begun.
         room_for_raising(record, &service, row.stay.nights(), record.total)?;
     }

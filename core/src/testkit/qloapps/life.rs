@@ -217,6 +217,14 @@ impl Shop {
                         .to_owned()
                 })
                 .collect(),
+            stays: self
+                .live_rows_of(*id)
+                .map(|row| stay_of(&self.rows[&row]))
+                .collect(),
+            total: order["total_paid_tax_incl"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned(),
         };
         self.orders.iter().filter(is_open).map(open).collect()
     }

@@ -25,7 +25,7 @@ use crate::clock::SharedClock;
 use crate::task::Tasks;
 use crate::{BookingId, RoomTypeId, ServiceId, Stay};
 use service::{Service, as_text, booked_id};
-use shop::Chosen;
+use shop::{Chosen, WEBSITE};
 
 pub use crate::pms::{read_anything, read_prices};
 
@@ -172,6 +172,11 @@ impl QloAppsSimulator {
         self.service.desk().script.extend(faults);
     }
 
+    /// Forgets the faults that are still to come.
+    pub fn calm(&self) {
+        self.service.desk().script.clear();
+    }
+
     /// Takes these resources from the key.
     pub fn hide(&self, resources: &[&str]) {
         self.service.desk().hidden = resources.iter().map(|name| (*name).to_owned()).collect();
@@ -289,6 +294,10 @@ pub struct OpenBooking {
     pub source: String,
     /// The numbers on the doors of its rooms; empty while it is being written, and after its rooms were lost.
     pub rooms: Vec<String>,
+    /// The nights of each of them.
+    pub stays: Vec<Stay>,
+    /// What it costs in all, as the shop writes it.
+    pub total: String,
 }
 
 /// A booking of the website that passed its check.
@@ -311,7 +320,7 @@ impl std::fmt::Debug for UnwrittenBooking {
 }
 
 fn website_wish(room_type: RoomTypeId, stay: Stay) -> String {
-    json!({"booking": {"id_property": 1, "currency": "USD", "source": "website", "associations": {
+    json!({"booking": {"id_property": 1, "currency": "USD", "source": WEBSITE, "associations": {
             "customer_detail": {"firstname": "Web", "lastname": "Site", "email": "web@example.com", "phone": "1"},
             "room_types": [{"id_room_type": room_type.get(), "checkin_date": stay.check_in().to_string(),
                 "checkout_date": stay.check_out().to_string(), "number_of_rooms": 1,

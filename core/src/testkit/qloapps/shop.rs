@@ -30,6 +30,8 @@ pub(super) const AWAITING_PAYMENT: u64 = 1;
 pub(super) const CANCELLED: u64 = 4;
 pub(super) const STATES: std::ops::RangeInclusive<u64> = 1..=12;
 pub(super) const NEVER: &str = "0000-00-00 00:00:00";
+/// Who says that it made a booking of the hotel's own website. Such orders come from another module.
+pub(super) const WEBSITE: &str = "website";
 
 /// A booking that passed the checks: which rooms it will take, although they are not taken yet.
 pub(super) struct Chosen {
@@ -212,9 +214,10 @@ impl Shop {
         self.customers.insert(customer, wish.guest.clone());
         let id = self.orders.len() as u64 + 1;
         let now = local(now);
+        let is_website = wish.source == WEBSITE;
         let order = json!({
             "id": id, "id_cart": id, "id_currency": 1, "id_lang": 1, "id_customer": customer,
-            "current_state": BEING_WRITTEN, "module": "wsorder", "valid": 0, "date_add": now, "date_upd": now,
+            "current_state": BEING_WRITTEN, "module": if is_website { "bankwire" } else { "wsorder" }, "valid": 0, "date_add": now, "date_upd": now,
             "secure_key": "0".repeat(32), "payment": "Order from API", "payment_type": 1,
             "total_paid": "0.000000", "total_paid_tax_incl": "0.000000", "total_paid_tax_excl": "0.000000",
             "total_paid_real": "0.000000", "total_discounts": "0.000000", "conversion_rate": "1.000000", "source": wish.source,
