@@ -44,7 +44,7 @@ mod _native {
     #[pymodule_export]
     use crate::locks::{Guard, Hold, Locks, fence_guard_sql};
     #[pymodule_export]
-    use crate::metrics::{record_metrics, render_metrics};
+    use crate::metrics::{count_request, record_metrics, render_metrics};
     #[pymodule_export]
     use crate::open::{Handle, diagnose_environment, finding_codes};
     #[pymodule_export]

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import httpx
 import posada
 import redis.asyncio
+import uvicorn
 from fastapi import FastAPI
 from posada import compat
 from posada._ports import ports
@@ -72,6 +73,21 @@ def listening() -> Iterator[socket.socket]:
     """A socket on a free port that already takes connections, for a server that is about to start."""
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as made:
         yield made
+
+
+@contextmanager
+def asking(app: FastAPI) -> Iterator[httpx.Client]:
+    """A client of the app on a real socket, served by uvicorn in a thread."""
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+    with listening() as socket:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]})
+        thread.start()
+        try:
+            with httpx.Client(base_url=f"http://127.0.0.1:{socket.getsockname()[1]}", timeout=30) as client:
+                yield client
+        finally:
+            server.should_exit = True
+            thread.join()
 
 
 @asynccontextmanager

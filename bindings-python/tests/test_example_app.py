@@ -18,7 +18,7 @@ import pytest
 import uvicorn
 from fastapi_app import receptionist
 from fastapi_app.app import make_app
-from support import ROOT, Gate, in_process, listening, number, run, server_settings, unique
+from support import ROOT, Gate, asking, in_process, listening, number, run, server_settings, unique
 
 PASSWORD = "el loro pinta mapas de cobre"
 SECRET = "the secret of the account"
@@ -106,8 +106,80 @@ def test_from_the_first_sign_in_to_a_booking(client: httpx.Client) -> None:
     ready = client.get("/health/ready")
     assert (ready.status_code, ready.json()["status"]) == (200, "healthy")
     page = client.get("/metrics").text
+    route = "/api/admin/tenants/{tenant_id}/identifiers"
+    assert f'http_requests_total{{method="POST",endpoint="{route}",status_code="201"}} 1\n' in page
     assert 'tenant_resolution_total{result="hit"} 5\n' in page
     assert 'lock_operations_total{operation="acquire",result="success"} 2\n' in page
+
+
+def test_support_reads_what_guests_of_any_hotel_wrote_and_hotels_only_their_own(
+    store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ADMIN_PASSWORD", raising=False)
+    settings = posada.Settings.embedded() if store == "memory" else server_settings()
+    handles: list[posada.Posada] = []
+    hotel, other, to, guest = unique("hotel"), unique("hotel"), number(), number()
+    path = f"/api/support/tenants/{hotel}/conversations/{guest}"
+
+    def opens() -> posada.Posada:
+        handles.append(posada.Posada.build(settings))
+        return handles[-1]
+
+    def signed_in(role: posada.auth.Role, tenant: str | None, *, superuser: bool = False) -> dict[str, str]:
+        async def job() -> str:
+            name = unique(role)
+            await p.auth.create_user(
+                name, f"{name}@example.com", PASSWORD, role=role, tenant=tenant, superuser=superuser
+            )
+            return (await p.auth.login(name, PASSWORD)).access
+
+        return {"Authorization": f"Bearer {run(job())}"}
+
+    async def heard() -> posada.auth.AuthEvent:
+        async for event in events:
+            if event.kind.startswith("authz"):
+                return event
+        raise AssertionError("the events ended")
+
+    with asking(make_app(opens)) as client:
+        assert client.get("/health/live").status_code == 200
+        (p,) = handles
+        for each in (hotel, other):
+            run(p.tenants.create(each, name="Hotel Test"))
+        run(p.tenants.add_identifier(hotel, f"+{to}", "whatsapp"))
+        posted = client.post("/webhooks/whatsapp", json=notification(unique("wamid"), guest, to, "is there a pool?"))
+        assert posted.status_code == 200
+        support = signed_in("admin", None, superuser=True)
+        own, stranger, guests = (
+            signed_in("manager", hotel),
+            signed_in("admin", other),
+            signed_in("guest", hotel),
+        )
+
+        # As the app answers: 401 without a token, 403 for one that is not accepted.
+        nobody = client.get(path)
+        assert (nobody.status_code, nobody.json()) == (401, {"detail": "Not authenticated"})
+        assert nobody.headers["www-authenticate"] == "Bearer"
+        forged = client.get(path, headers={"Authorization": "Bearer garbage"})
+        assert (forged.status_code, forged.json()["detail"]) == (403, "Could not validate credentials")
+        assert forged.headers["www-authenticate"] == "Bearer"
+
+        events = p.auth.events()
+        read = client.get(path, headers=support)
+        assert read.status_code == 200, read.text
+        assert [turn["content"] for turn in read.json()["history"]] == ["is there a pool?", receptionist.HOW_TO_ASK]
+        assert client.get(path, headers=own).json() == read.json()
+        refused = client.get(path, headers=stranger)
+        assert (refused.status_code, refused.json()["code"]) == (403, "auth.forbidden")
+        assert "www-authenticate" not in refused.headers
+        told = [run(heard()) for _ in range(2)]
+        assert [(event.kind, event.detail) for event in told] == [
+            ("authz_admin", "support reads a conversation"),
+            ("authz_fail", "not a superuser"),
+        ]
+        assert all(event.tenant == hotel and event.is_warning for event in told)
+        assert client.get(f"{path}0", headers=support).status_code == 404
+        assert client.get(path, headers=guests).status_code == 403
 
 
 def test_two_hundred_guests_at_once_lose_nothing(store: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,20 +6,18 @@ import asyncio
 import importlib
 import logging
 import sys
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated, Any
 
 import httpx
 import posada
 import pytest
-import uvicorn
 from fastapi import Depends, FastAPI, Request
 from posada.fastapi import (
     CurrentPosada,
     CurrentTenant,
     CurrentUser,
+    MetricsMiddleware,
     add_error_handlers,
     flag,
     health_router,
@@ -31,7 +29,7 @@ from posada.fastapi import (
     superuser,
 )
 from posada.testing import SignIn
-from support import ROOT, Open, in_process, listening, run, unique
+from support import ROOT, Open, asking, in_process, run, unique
 
 KEY = "the key of the tests, long enough for HS256"
 
@@ -81,21 +79,6 @@ def errors_app() -> FastAPI:
         raise posada.errors.KINDS[kind]("a secret place", code=request.query_params.get("code", "x.y"), retryable=True)
 
     return app
-
-
-@contextmanager
-def asking(app: FastAPI) -> Iterator[httpx.Client]:
-    """A client of the app on a real socket, served by uvicorn in a thread."""
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
-    with listening() as socket:
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]})
-        thread.start()
-        try:
-            with httpx.Client(base_url=f"http://127.0.0.1:{socket.getsockname()[1]}", timeout=30) as client:
-                yield client
-        finally:
-            server.should_exit = True
-            thread.join()
 
 
 @pytest.fixture
@@ -302,6 +285,47 @@ def test_the_pages_for_operators(opened: Open) -> None:
             assert "# TYPE readiness_up gauge\nreadiness_up 1\n" in page.text
             assert 'dependency_up{name="database"} 1\n' in page.text
         assert repr(app.state.posada) == "<posada.Posada closed>"
+
+    run(job())
+
+
+def test_requests_are_counted_by_their_routes() -> None:
+    def counted(page: str) -> dict[str, float]:
+        lines = (line.rsplit(" ", 1) for line in page.splitlines() if line.startswith("http_request"))
+        return {series: float(value) for series, value in lines}
+
+    async def job() -> None:
+        app = errors_app()
+        app.add_middleware(MetricsMiddleware)
+        app.router.lifespan_context = lifespan(posada.Posada.embedded)
+
+        @app.get("/bug/{name}")
+        async def bug(name: str) -> None:
+            raise ZeroDivisionError(name)
+
+        async with in_process(app) as client:
+            before = counted((await client.get("/metrics")).text)
+            for number in range(3):
+                assert (await client.get(f"/tenants/{unique('hotel')}")).status_code == 200
+                assert (await client.get("/tenants/a!")).status_code == 422
+                assert (await client.get(f"/nowhere/{number}")).status_code == 404
+                assert (await client.delete("/me")).status_code == 405
+                assert (await client.request(f"BREW{number}", "/me")).status_code == 405
+                with pytest.raises(ZeroDivisionError):
+                    await client.get(f"/bug/{number}")
+            after = counted((await client.get("/metrics")).text)
+        grown = {series: value - before.get(series, 0) for series, value in after.items() if "_total" in series}
+        assert {series: value for series, value in grown.items() if value} == {
+            'http_requests_total{method="GET",endpoint="/tenants/{name}",status_code="200"}': 3,
+            'http_requests_total{method="GET",endpoint="/tenants/{name}",status_code="422"}': 3,
+            'http_requests_total{method="GET",endpoint="other",status_code="404"}': 3,
+            'http_requests_total{method="DELETE",endpoint="/me",status_code="405"}': 3,
+            'http_requests_total{method="OTHER",endpoint="/me",status_code="405"}': 3,
+            'http_requests_total{method="GET",endpoint="/bug/{name}",status_code="500"}': 3,
+            'http_requests_total{method="GET",endpoint="/metrics",status_code="200"}': 1,
+        }
+        took = 'http_request_duration_seconds_count{method="GET",endpoint="/tenants/{name}"}'
+        assert after[took] - before.get(took, 0) == 6
 
     run(job())
 

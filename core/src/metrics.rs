@@ -81,3 +81,8 @@ pub(crate) const DEPENDENCY_UP: &str = "dependency_up";
 pub(crate) const READINESS_UP: &str = "readiness_up";
 /// Gauge, seconds since 1970: when they were asked.
 pub(crate) const READINESS_LAST_CHECK_TIMESTAMP: &str = "readiness_last_check_timestamp";
+
+/// Counter by `method`, `endpoint` and `status_code`: requests that the program's own server has answered.
+pub(crate) const HTTP_REQUESTS_TOTAL: &str = "http_requests_total";
+/// Histogram, seconds, by `method` and `endpoint`: the same requests, from their arrival to the end of the answer.
+pub(crate) const HTTP_REQUEST_DURATION_SECONDS: &str = "http_request_duration_seconds";

@@ -7,11 +7,19 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use metrics::{
     Counter, Gauge, GaugeFn as _, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString,
     Unit,
 };
+
+use crate::metrics::{HTTP_REQUEST_DURATION_SECONDS, HTTP_REQUESTS_TOTAL};
+
+/// What HTTP calls its methods. A caller may write anything else, and each would be a series.
+const METHODS: [&str; 9] = [
+    "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE",
+];
 
 /// The upper bounds of every histogram, in seconds; those of Python's `prometheus_client`.
 const BOUNDS: [f64; 14] = [
@@ -55,6 +63,30 @@ impl Prometheus {
     /// What listens, if [`install`](Self::install) was called.
     pub fn installed() -> Option<&'static Self> {
         INSTALLED.get()
+    }
+
+    /// Counts a request that the program's own HTTP server has answered, under the names of the app's dashboards:
+    /// `http_requests_total` by `method`, `endpoint` and `status_code`, and `http_request_duration_seconds` by the
+    /// first two.
+    ///
+    /// `endpoint` is the route, such as `/guests/{id}`, and not the path that was asked for: callers write what they
+    /// like there, and every text is a series for ever. A method that HTTP does not have is `OTHER` for the same
+    /// reason.
+    pub fn count_request(&self, method: &str, endpoint: &str, status_code: u16, took: Duration) {
+        let method = METHODS
+            .iter()
+            .find(|known| **known == method)
+            .map_or("OTHER", |known| *known);
+        let endpoint = SharedString::from(endpoint.to_owned());
+        metrics::with_local_recorder(self, || {
+            metrics::counter!(
+                HTTP_REQUESTS_TOTAL,
+                "method" => method, "endpoint" => endpoint.clone(), "status_code" => status_code.to_string()
+            )
+            .increment(1);
+            metrics::histogram!(HTTP_REQUEST_DURATION_SECONDS, "method" => method, "endpoint" => endpoint)
+                .record(took);
+        });
     }
 
     /// Everything that was counted so far, sorted by name. Serve it as `text/plain; version=0.0.4`.
@@ -247,5 +279,26 @@ mod tests {
             page,
             "# TYPE a_b counter\na_b{flag=\"x\\\"} 9\\nfake 1\\\\\"} 1\n"
         );
+    }
+    #[test]
+    fn a_request_is_counted_by_its_route_and_an_odd_method_is_no_series_of_its_own() {
+        let prometheus = Prometheus::default();
+        for (method, status) in [("GET", 200), ("GET", 200), ("GET", 404), ("BREW", 405), ("get", 405)] {
+            prometheus.count_request(method, "/guests/{id}", status, Duration::from_millis(20));
+        }
+        let page = prometheus.render();
+        for line in [
+            r#"http_requests_total{method="GET",endpoint="/guests/{id}",status_code="200"} 2"#,
+            r#"http_requests_total{method="GET",endpoint="/guests/{id}",status_code="404"} 1"#,
+            r#"http_requests_total{method="OTHER",endpoint="/guests/{id}",status_code="405"} 2"#,
+            r#"http_request_duration_seconds_bucket{method="GET",endpoint="/guests/{id}",le="0.01"} 0"#,
+            r#"http_request_duration_seconds_bucket{method="GET",endpoint="/guests/{id}",le="0.025"} 3"#,
+            r#"http_request_duration_seconds_count{method="OTHER",endpoint="/guests/{id}"} 2"#,
+        ] {
+            assert!(
+                page.lines().any(|each| each == line),
+                "{line} is missing in\n{page}"
+            );
+        }
     }
 }

@@ -1,16 +1,17 @@
 """What operators do: sign in, add hotels and their numbers, throw switches."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, HTTPException
 from fastapi.security import OAuth2PasswordRequestForm
-from posada import Tenant
-from posada.fastapi import TOKEN_URL, CurrentPosada, peer, rate_limit, superuser
+from posada import Claims, Tenant
+from posada.fastapi import TOKEN_URL, CurrentPosada, peer, privileged_user, rate_limit, superuser
 from posada.tenants import Channel, TenantStatus
 from pydantic import BaseModel
 
 router = APIRouter()
 desk = APIRouter(prefix="/api/admin/tenants", dependencies=[Depends(superuser), Depends(rate_limit("60/minute"))])
+support = APIRouter(prefix="/api/support", dependencies=[Depends(rate_limit("60/minute"))])
 
 
 class NewTenant(BaseModel):
@@ -70,4 +71,22 @@ async def set_flag(p: CurrentPosada, tenant_id: str, flag: str, enabled: bool) -
     await p.flags.set(flag, enabled, tenant_id)
 
 
+@support.get("/tenants/{tenant_id}/conversations/{guest}")
+async def conversation(
+    p: CurrentPosada, user: Annotated[Claims, Depends(privileged_user)], tenant_id: str, guest: str
+) -> dict[str, Any]:
+    """What a guest and a hotel said to each other: of one's own hotel, or of any for who stands above them.
+
+    The audit of sign-in has who looked where, and who tried.
+    """
+    user.require("view_reports")
+    if user.tenant != tenant_id:
+        user = p.auth.act_across_tenants(user, tenant_id, "support reads a conversation")
+    session = await p.sessions.get(guest, user.tenant)
+    if session is None:
+        raise HTTPException(404, "there is no such conversation")
+    return session.document
+
+
 router.include_router(desk)
+router.include_router(support)

@@ -10,6 +10,7 @@ from fastapi import Depends, FastAPI
 from posada import ConflictError, Posada
 from posada.fastapi import (
     CorrelationMiddleware,
+    MetricsMiddleware,
     add_error_handlers,
     health_router,
     lifespan,
@@ -41,6 +42,7 @@ def make_app(
     app = FastAPI(title="Receptionist", lifespan=living)
     add_error_handlers(app)
     app.add_middleware(CorrelationMiddleware)
+    app.add_middleware(MetricsMiddleware)
     for router in (health_router(), metrics_router(), admin.router):
         app.include_router(router)
     app.include_router(whatsapp.router, dependencies=[Depends(rate_limit(webhook_limit))])
