@@ -283,7 +283,13 @@ mod tests {
     #[test]
     fn a_request_is_counted_by_its_route_and_an_odd_method_is_no_series_of_its_own() {
         let prometheus = Prometheus::default();
-        for (method, status) in [("GET", 200), ("GET", 200), ("GET", 404), ("BREW", 405), ("get", 405)] {
+        for (method, status) in [
+            ("GET", 200),
+            ("GET", 200),
+            ("GET", 404),
+            ("BREW", 405),
+            ("get", 405),
+        ] {
             prometheus.count_request(method, "/guests/{id}", status, Duration::from_millis(20));
         }
         let page = prometheus.render();
