@@ -547,15 +547,23 @@ async fn an_evicted_key_neither_gives_a_night_out_twice_nor_keeps_it_for_ever() 
     let stay = Stay::parse("2027-03-10", "2027-03-12").unwrap();
     let room = Resource::room(&unique("evicted")).unwrap();
     let request = |session: &str| StayHold::new(room.clone(), stay).session_id(session);
-    let short = request("ana").ttl(Duration::from_millis(400));
+    let short = request("ana").ttl(Duration::from_secs(2));
     posada.locks().hold_stay(&short).await.unwrap();
-    server.command::<()>(&["DEL", &format!("posada:{{stay:{room}}}:ends")]);
+    let lose_ends = || server.command::<()>(&["DEL", &format!("posada:{{stay:{room}}}:ends")]);
+    lose_ends();
+    // Other nights are held and given back meanwhile, without a look at the lost ends.
+    let later = Stay::parse("2027-04-10", "2027-04-12").unwrap();
+    let other = StayHold::new(room.clone(), later).session_id("eva");
+    let other = posada.locks().hold_stay(&other).await.unwrap();
+    other.release().await.unwrap();
+    assert_eq!(posada.locks().holds(None, &room, stay).await.unwrap().len(), 1);
+    lose_ends();
     let error = posada.locks().hold_stay(&request("bea")).await.unwrap_err();
     assert!(
         error.is(codes::LOCKS_NIGHTS_TAKEN) && error.fact("frees_at").is_some(),
         "{error}"
     );
-    tokio::time::sleep(Duration::from_millis(450)).await;
+    tokio::time::sleep(Duration::from_millis(2050)).await;
     posada.locks().hold_stay(&request("bea")).await.unwrap();
     server.command::<()>(&["DEL", &format!("posada:{{stay:{room}}}:book")]);
     posada.locks().hold_stay(&request("eva")).await.unwrap();

@@ -172,7 +172,7 @@ impl LockStore for RedisLocks {
             .read()
             .await?;
         match answer {
-            Answer::Lease(lease) => found(Grant::Granted(read_lease(&lease)?), ""),
+            Answer::Text(lease) => found(Grant::Granted(read_lease(&lease)?), ""),
             Answer::Parts(parts) => read_grant(&parts),
         }
     }
@@ -251,7 +251,7 @@ impl LockStore for RedisLocks {
             .read()
             .await?;
         let (outcome, lease, expired, next) = match answer {
-            Answer::Lease(lease) => {
+            Answer::Text(lease) => {
                 let released = Released::Done(Release::Released, Some(read_lease(&lease)?));
                 return found(HandOver { released, next: None }, "");
             }
@@ -334,9 +334,9 @@ impl LockStore for RedisLocks {
     }
 }
 
-/// What a script answers: in the common case the lease alone.
-enum Answer<T> {
-    Lease(String),
+/// What a script answers: in the common case one text, because lists cost the server more.
+pub(super) enum Answer<T> {
+    Text(String),
     Parts(T),
 }
 
@@ -344,7 +344,7 @@ impl<T: FromRedisValue> FromRedisValue for Answer<T> {
     fn from_redis_value(value: Value) -> std::result::Result<Self, ParsingError> {
         match value {
             Value::Array(_) => T::from_redis_value(value).map(Self::Parts),
-            lease => String::from_redis_value(lease).map(Self::Lease),
+            text => String::from_redis_value(text).map(Self::Text),
         }
     }
 }

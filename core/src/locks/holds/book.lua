@@ -91,29 +91,6 @@ local function take(slots)
   return taken
 end
 
--- Takes out the holds whose time has passed, each once in all scripts together.
-local function take_expired()
-  local slots = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now)
-  if #slots == 0 then return {} end
-  return take(slots)
-end
-
--- Writes a record, and with it the fields and values that `more` lists. Answers the record's text.
-local function write_record(slot, record, more)
-  local text = record_text(record)
-  if more then
-    more[#more + 1] = 'h' .. slot
-    more[#more + 1] = text
-    redis.call('HSET', KEYS[1], unpack(more))
-  else
-    redis.call('HSET', KEYS[1], 'h' .. slot, text)
-  end
-  redis.call('ZADD', KEYS[2], record.expires, slot)
-  redis.call('PEXPIRE', KEYS[1], RETENTION)
-  redis.call('PEXPIRE', KEYS[2], RETENTION)
-  return text
-end
-
 -- A server that evicts keys may have dropped one of the two. Without the book the holds are lost, like after any
 -- loss of data; without the ends they would never end, so these are written anew from the records, and so are the
 -- units per night.
@@ -137,6 +114,33 @@ local function mend()
   in_chunks('HDEL', KEYS[1], stale)
   change_nights(units)
   if live > 0 then redis.call('HSET', KEYS[1], 'live', live) else redis.call('HDEL', KEYS[1], 'live') end
+end
+
+-- Takes out the holds whose time has passed, each once in all scripts together. Every step but the common ones begins
+-- with it, so it looks first whether book and ends have the same holds.
+local function take_expired()
+  local live = redis.call('HGET', KEYS[1], 'live')
+  if redis.call('ZCARD', KEYS[2]) ~= tonumber(live or 0) then mend() end
+  local slots = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now)
+  if #slots == 0 then return {} end
+  return take(slots)
+end
+
+-- Writes a record, and with it the fields and values that `more` lists. Answers the record's text.
+local function write_record(slot, record, more)
+  local text = record_text(record)
+  if more then
+    more[#more + 1] = 'h' .. slot
+    more[#more + 1] = text
+    redis.call('HSET', KEYS[1], unpack(more))
+  else
+    redis.call('HSET', KEYS[1], 'h' .. slot, text)
+  end
+  redis.call('ZADD', KEYS[2], record.expires, slot)
+  redis.call('HSET', KEYS[1], 'first_end', redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2])
+  redis.call('PEXPIRE', KEYS[1], RETENTION)
+  redis.call('PEXPIRE', KEYS[2], RETENTION)
+  return text
 end
 
 -- The record of a slot if the token owns it; otherwise why not.

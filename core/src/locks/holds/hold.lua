@@ -8,13 +8,7 @@ for day = first, last - 1 do fields[#fields + 1] = 'n' .. day end
 
 local expired = take_expired()
 local known = redis.call('HMGET', KEYS[1], unpack(fields))
-local live = redis.call('ZCARD', KEYS[2])
-if live ~= (tonumber(known[3]) or 0) then
-  mend()
-  for _, text in ipairs(take_expired()) do expired[#expired + 1] = text end
-  known = redis.call('HMGET', KEYS[1], unpack(fields))
-  live = redis.call('ZCARD', KEYS[2])
-end
+local live = tonumber(known[3] or 0)
 
 local record = known[1] and read_record(known[1])
 local own = record and record.quantity or 0

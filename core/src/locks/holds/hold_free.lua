@@ -2,34 +2,38 @@
 -- Answers {'new' | 'same', record, nights, end, now, expired}, {'taken', '', nights, earliest end, …} or {'full', …}.
 --
 -- The common case, before the functions that the others need are made: no hold has ended by itself, the holder has
--- none on these nights, and all of them are free.
+-- none on these nights, and all of them are free. Answers now (ms) and the record, parted by a tab.
+-- The book keeps its time to live: 'first_end' is still to come, so a step that set both was less than a hold's life ago.
 do
-  local slot, quantity, capacity = ARGV[1], tonumber(ARGV[5]), tonumber(ARGV[6])
+  local slot, quantity, capacity = ARGV[1], ARGV[5], tonumber(ARGV[6])
   local first, last = string.match(slot, '^(-?%d+):(-?%d+):')
-  local fields = { 'h' .. slot, 'fence', 'live' }
+  local fields = { 'first_end', 'h' .. slot, 'fence', 'live' }
   for day = first, last - 1 do fields[#fields + 1] = 'n' .. day end
 
-  local next_end = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2]
   local known = redis.call('HMGET', KEYS[1], unpack(fields))
-  local live = redis.call('ZCARD', KEYS[2])
-  local is_free = not known[1] and live < tonumber(ARGV[8]) and live == (tonumber(known[3]) or 0)
-    and (not next_end or tonumber(next_end) > now)
+  local ends, live = tonumber(known[1] or 0), tonumber(known[4] or 0)
+  local is_free = ends > now and not known[2] and live < tonumber(ARGV[8])
   local changes = {}
-  for index = 4, #fields do
-    local units = (tonumber(known[index]) or 0) + quantity
+  for index = 5, #fields do
+    local units = (known[index] or 0) + quantity
     is_free = is_free and units <= capacity
     changes[#changes + 1] = fields[index]
     changes[#changes + 1] = units
   end
   if is_free then
-    local fence = whole(math.max((tonumber(known[2]) or 0) + 1, now_us))
-    local expires = now + tonumber(ARGV[7])
-    local record = ARGV[2] .. '\t' .. ARGV[3] .. '\t' .. quantity .. '\t' .. fence .. '\t' .. now .. '\t' .. expires
-      .. '\t0\t' .. ARGV[4]
-    redis.call('HSET', KEYS[1], fields[1], record, 'fence', fence, 'live', live + 1, unpack(changes))
+    local fence = clock[1] .. string.sub('000000' .. clock[2], -6)
+    local acquired, expires = string.sub(fence, 1, -4), now + ARGV[7]
+    -- Numbers of as many digits compare as texts do.
+    if known[3] and (#known[3] ~= #fence or known[3] >= fence) then fence = whole(known[3] + 1) end
+    local record = ARGV[2] .. '\t' .. ARGV[3] .. '\t' .. quantity .. '\t' .. fence .. '\t' .. acquired .. '\t'
+      .. expires .. '\t0\t' .. ARGV[4]
+    if expires < ends then
+      changes[#changes + 1] = 'first_end'
+      changes[#changes + 1] = expires
+    end
+    redis.call('HSET', KEYS[1], fields[2], record, 'fence', fence, 'live', live + 1, unpack(changes))
     redis.call('ZADD', KEYS[2], expires, slot)
-    redis.call('PEXPIRE', KEYS[1], RETENTION)
-    redis.call('PEXPIRE', KEYS[2], RETENTION)
-    return { 'new', record, '', '', tostring(now), {} }
+    if live == 0 then redis.call('PEXPIRE', KEYS[2], RETENTION) end
+    return acquired .. '\t' .. record
   end
 end

@@ -1,6 +1,7 @@
 -- What the scripts of stay holds share: how they are stored. book.lua has the rest.
 --
--- KEYS[1] book  hash: 'fence'; 'live' -> how many holds; 'n' .. day -> units held in that night (absent when none);
+-- KEYS[1] book  hash: 'fence'; 'live' -> how many holds; 'first_end' -> no hold ends by itself before it (ms);
+--               'n' .. day -> units held in that night (absent when none);
 --               'h' .. slot -> id, token, quantity, fence, acquired (ms), expires (ms), extensions, user, parted by tabs
 -- KEYS[2] ends  sorted set of slots by the end of their hold (ms)
 --

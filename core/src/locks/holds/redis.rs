@@ -12,6 +12,7 @@ use crate::backends::redis::keys::{self, HoldKeys};
 use crate::backends::redis::{Call, Failure, Redis, Script, script};
 use crate::error::{Error, Result};
 use crate::locks::model::Release;
+use crate::locks::redis::Answer;
 use crate::stay::Stay;
 
 static HOLD: Script = script!(
@@ -107,8 +108,13 @@ impl RedisHolds {
 #[async_trait]
 impl HoldStore for RedisHolds {
     async fn hold(&self, wish: Wish<'_>) -> Result<Step<Held>> {
-        let answer = with_wish(self.call(&HOLD, wish.key), wish).read().await?;
-        read_held(wish, answer)
+        match with_wish(self.call(&HOLD, wish.key), wish).read().await? {
+            Answer::Text(text) => {
+                let (now, record) = read_short(wish.slot, &text)?;
+                step(Held::New(record), now, &[])
+            }
+            Answer::Parts(answer) => read_held(wish, answer),
+        }
     }
 
     fn share_a_step(&self, keys: &[&ResourceKey]) -> bool {
@@ -201,7 +207,14 @@ impl HoldStore for RedisHolds {
 
     async fn release(&self, key: &ResourceKey, slot: &Slot, token: &str) -> Result<Step<Ended>> {
         let call = self.call(&RELEASE, key).arg(slot_text(slot)).arg(token);
-        let (outcome, record, now, expired): (String, String, String, Records) = call.read().await?;
+        let answer: Answer<(String, String, String, Records)> = call.read().await?;
+        let (outcome, record, now, expired) = match answer {
+            Answer::Text(text) => {
+                let (now, record) = read_short(slot, &text)?;
+                return step(Ended::Done(Release::Released, Some(record)), now, &[]);
+            }
+            Answer::Parts(parts) => parts,
+        };
         let answer = match outcome.as_str() {
             "released" => Ended::Done(Release::Released, Some(read_record(slot.clone(), &record)?)),
             "gone" => Ended::Done(Release::AlreadyReleased, None),
@@ -261,6 +274,12 @@ fn read_held(
         _ => return Err(unexpected("answer")),
     };
     step(answer, &now, &expired)
+}
+
+/// The answer of the common case: now, and the record of this slot.
+fn read_short<'a>(slot: &Slot, text: &'a str) -> Result<(&'a str, Record)> {
+    let (now, record) = text.split_once('\t').ok_or_else(|| unexpected("answer"))?;
+    Ok((now, read_record(slot.clone(), record)?))
 }
 
 fn step<T>(answer: T, now: &str, expired: &[String]) -> Result<Step<T>> {

@@ -1,20 +1,19 @@
 -- ARGV: slot, token. Answers {outcome, record, now, expired}; the record is there when this call ended the hold.
 --
 -- The common case, before the functions that the others need are made: no hold has ended by itself, and the token has
--- this one.
+-- this one. Answers now (ms) and the record, parted by a tab.
 do
   local slot, token = ARGV[1], ARGV[2]
   local first, last = string.match(slot, '^(-?%d+):(-?%d+):')
-  local fields = { 'h' .. slot, 'live' }
+  local fields = { 'first_end', 'h' .. slot, 'live' }
   for day = first, last - 1 do fields[#fields + 1] = 'n' .. day end
 
-  local next_end = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2]
   local known = redis.call('HMGET', KEYS[1], unpack(fields))
-  local owner, quantity = string.match(known[1] or '', '^%x+\t(%x+)\t(%d+)\t')
-  if owner == token and next_end and tonumber(next_end) > now then
-    local gone, kept = { fields[1] }, { 'live', (tonumber(known[2]) or 1) - 1 }
-    for index = 3, #fields do
-      local units = (tonumber(known[index]) or 0) - quantity
+  local owner, quantity = string.match(known[2] or '', '^%x+\t(%x+)\t(%d+)\t')
+  if owner == token and tonumber(known[1] or 0) > now then
+    local gone, kept = { fields[2] }, { 'live', (known[3] or 1) - 1 }
+    for index = 4, #fields do
+      local units = (known[index] or 0) - quantity
       if units > 0 then
         kept[#kept + 1] = fields[index]
         kept[#kept + 1] = units
@@ -25,6 +24,6 @@ do
     redis.call('HSET', KEYS[1], unpack(kept))
     redis.call('HDEL', KEYS[1], unpack(gone))
     redis.call('ZREM', KEYS[2], slot)
-    return { 'released', known[1], tostring(now), {} }
+    return clock[1] .. string.sub('000000' .. clock[2], -6, -4) .. '\t' .. known[2]
   end
 end
