@@ -15,6 +15,7 @@ mod convert;
 mod number;
 mod object;
 mod read;
+mod scan;
 mod text;
 mod value;
 mod write;

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::number::JsonNumber;
 use super::object::JsonObject;
+use super::scan::plain_length;
 use super::text::JsonText;
 use super::value::Json;
 
@@ -161,15 +162,21 @@ impl<'text> Reader<'text> {
     /// The characters up to the next quote or backslash, which is there.
     fn run(&mut self) -> Result<&'text str, Fault> {
         let rest = self.text.get(self.at..).unwrap_or_default();
-        let length = rest
-            .bytes()
-            .position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f))
-            .ok_or_else(|| self.fault("the text ends inside a string"))?;
-        self.at += length;
-        if matches!(self.peek(), Some(0..=0x1f)) {
-            return Err(self.fault("a control character inside a string"));
+        let length = plain_length(rest.as_bytes(), |byte| {
+            (byte == b'"') | (byte == b'\\') | (byte < 0x20)
+        });
+        let end = self.at + length;
+        match self.text.as_bytes().get(end) {
+            None => Err(self.fault("the text ends inside a string")),
+            Some(0..=0x1f) => {
+                self.at = end;
+                Err(self.fault("a control character inside a string"))
+            }
+            Some(_) => {
+                self.at = end;
+                Ok(rest.get(..length).unwrap_or_default())
+            }
         }
-        Ok(rest.get(..length).unwrap_or_default())
     }
 
     fn escape(&mut self) -> Result<Escaped, Fault> {

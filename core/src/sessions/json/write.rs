@@ -1,5 +1,6 @@
 //! The writer: Python's `json.dumps` with its defaults, character for character.
 
+use super::scan::plain_length;
 use super::text::JsonText;
 use super::value::Json;
 
@@ -57,23 +58,23 @@ fn write_text(out: &mut String, text: &JsonText) {
 /// Copies runs of plain characters at once: nearly all of a document is that.
 fn write_whole(out: &mut String, text: &str) {
     let mut rest = text;
-    while let Some(special) = rest.find(|character| !is_plain(character)) {
-        let (plain, special_first) = rest.split_at(special);
+    loop {
+        // No byte of a character beyond ASCII is plain, so the text is cut between characters.
+        let (plain, special_first) = rest.split_at(plain_length(rest.as_bytes(), is_special));
         out.push_str(plain);
         let mut characters = special_first.chars();
-        if let Some(character) = characters.next() {
-            let mut units = [0; 2];
-            for unit in character.encode_utf16(&mut units) {
-                write_unit(out, *unit);
-            }
+        let Some(character) = characters.next() else {
+            return;
+        };
+        for unit in character.encode_utf16(&mut [0; 2]) {
+            write_unit(out, *unit);
         }
         rest = characters.as_str();
     }
-    out.push_str(rest);
 }
 
-fn is_plain(character: char) -> bool {
-    matches!(character, ' '..='~') && character != '"' && character != '\\'
+fn is_special(byte: u8) -> bool {
+    (byte < b' ') | (byte > b'~') | (byte == b'"') | (byte == b'\\')
 }
 
 fn write_unit(out: &mut String, unit: u16) {
