@@ -26,25 +26,6 @@ from posada._checks import Seconds, Whose
 from posada._correlation import correlation, correlation_headers
 from posada._native import Resolution, Tenant, set_workers, workers
 from posada._posada import Applied, Connecting, Posada
-from posada.auth import (
-    Authenticator,
-    AuthEvent,
-    AuthEvents,
-    AuthOptions,
-    Claims,
-    ClaimsSource,
-    PasswordPolicy,
-    Profile,
-    Role,
-    SignInSession,
-    TokenKind,
-    TokenPair,
-    User,
-    legacy_password_hash,
-    password_matches,
-    password_violations,
-    role_permissions,
-)
 from posada.errors import (
     AmbiguousError,
     ClosedError,
@@ -59,92 +40,136 @@ from posada.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
-from posada.flags import (
-    DEFAULT_FLAGS,
-    Evaluation,
-    FeatureFlags,
-    Flag,
-    FlagChange,
-    FlagPayload,
-    FlagReason,
-    FlagSnapshot,
-    FlagSource,
-    FlagStatus,
-    FlagVariant,
-    FlagWatch,
-)
-from posada.health import Health
-from posada.limits import Decision, FailurePolicy, RateLimit, RateLimiter, Strategy
-from posada.locks import (
-    AuditEntry,
-    AuditEvent,
-    Hold,
-    HoldState,
-    LockGuard,
-    LockManager,
-    LockState,
-    LossCause,
-    Release,
-    StayHold,
-)
-from posada.pms import (
-    Availability,
-    BookedRoom,
-    BookedService,
-    Booking,
-    BookingChange,
-    BookingRequest,
-    BookingStatus,
-    Change,
-    Changes,
-    ChosenService,
-    Collision,
-    Created,
-    Folio,
-    FolioLine,
-    Guest,
-    GuestProfile,
-    Hotel,
-    Invoice,
-    MissingPermission,
-    MockPms,
-    Money,
-    Occupancy,
-    OccupancyLimits,
-    Offer,
-    Payment,
-    PmsClient,
-    PmsEvent,
-    PmsEvents,
-    Quote,
-    QuotedService,
-    RoomType,
-    Service,
-    Settle,
-)
-from posada.sessions import ActiveSession, Session, SessionManager
 from posada.settings import VARIABLES, Environment, Pooling, Settings, TlsMode
-from posada.stay import Stay
-from posada.tenants import (
-    BusinessHours,
-    Channel,
-    Identifier,
-    TenantResolver,
-    TenantStats,
-    TenantStatus,
-)
 
 if TYPE_CHECKING:
+    from posada.auth import (
+        Authenticator,
+        AuthEvent,
+        AuthEvents,
+        AuthOptions,
+        Claims,
+        ClaimsSource,
+        PasswordPolicy,
+        Profile,
+        Role,
+        SignInSession,
+        TokenKind,
+        TokenPair,
+        User,
+        legacy_password_hash,
+        password_matches,
+        password_violations,
+        role_permissions,
+    )
     from posada.doctor import FINDING_CODES, Diagnosis, Finding, Severity
+    from posada.flags import (
+        DEFAULT_FLAGS,
+        Evaluation,
+        FeatureFlags,
+        Flag,
+        FlagChange,
+        FlagPayload,
+        FlagReason,
+        FlagSnapshot,
+        FlagSource,
+        FlagStatus,
+        FlagVariant,
+        FlagWatch,
+    )
+    from posada.health import Health
+    from posada.limits import Decision, FailurePolicy, RateLimit, RateLimiter, Strategy
+    from posada.locks import (
+        AuditEntry,
+        AuditEvent,
+        Hold,
+        HoldState,
+        LockGuard,
+        LockManager,
+        LockState,
+        LossCause,
+        Release,
+        StayHold,
+    )
+    from posada.pms import (
+        Availability,
+        BookedRoom,
+        BookedService,
+        Booking,
+        BookingChange,
+        BookingRequest,
+        BookingStatus,
+        Change,
+        Changes,
+        ChosenService,
+        Collision,
+        Created,
+        Folio,
+        FolioLine,
+        Guest,
+        GuestProfile,
+        Hotel,
+        Invoice,
+        MissingPermission,
+        MockPms,
+        Money,
+        Occupancy,
+        OccupancyLimits,
+        Offer,
+        Payment,
+        PmsClient,
+        PmsEvent,
+        PmsEvents,
+        Quote,
+        QuotedService,
+        RoomType,
+        Service,
+        Settle,
+    )
+    from posada.sessions import ActiveSession, Session, SessionManager
+    from posada.stay import Stay
+    from posada.tenants import BusinessHours, Channel, Identifier, TenantResolver, TenantStats, TenantStatus
 else:
+    # Making the classes takes longer than all the rest, and few programs need them all: each room is imported when one
+    # of its names is first used.
+    _ROOMS = {
+        "auth": (
+            "Authenticator AuthEvent AuthEvents AuthOptions Claims ClaimsSource PasswordPolicy Profile Role "
+            "SignInSession TokenKind TokenPair User legacy_password_hash password_matches password_violations "
+            "role_permissions"
+        ),
+        "doctor": "FINDING_CODES Diagnosis Finding Severity",
+        "flags": (
+            "DEFAULT_FLAGS Evaluation FeatureFlags Flag FlagChange FlagPayload FlagReason FlagSnapshot FlagSource "
+            "FlagStatus FlagVariant FlagWatch"
+        ),
+        "health": "Health",
+        "limits": "Decision FailurePolicy RateLimit RateLimiter Strategy",
+        "locks": "AuditEntry AuditEvent Hold HoldState LockGuard LockManager LockState LossCause Release StayHold",
+        "pms": (
+            "Availability BookedRoom BookedService Booking BookingChange BookingRequest BookingStatus Change "
+            "Changes ChosenService Collision Created Folio FolioLine Guest GuestProfile Hotel Invoice "
+            "MissingPermission MockPms Money Occupancy OccupancyLimits Offer Payment PmsClient PmsEvent PmsEvents "
+            "Quote QuotedService RoomType Service Settle"
+        ),
+        "sessions": "ActiveSession Session SessionManager",
+        "stay": "Stay",
+        "tenants": "BusinessHours Channel Identifier TenantResolver TenantStats TenantStatus",
+    }
+    _HOMES = {name: room for room, names in _ROOMS.items() for name in names.split()}
 
     def __getattr__(name):
-        # Most processes never ask the doctor, so its names are imported when they are first used.
-        if name in {"FINDING_CODES", "Diagnosis", "Finding", "Severity"}:
-            from posada import doctor
+        from importlib import import_module
 
-            return getattr(doctor, name)
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        if name in _ROOMS:
+            return import_module(f"posada.{name}")
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        found = globals()[name] = getattr(import_module(f"posada.{_HOMES[name]}"), name)
+        return found
+
+    def __dir__():
+        return sorted({*globals(), *_ROOMS, *_HOMES})
 
 
 __all__ = [

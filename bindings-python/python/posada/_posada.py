@@ -1,4 +1,4 @@
-"""The handle: every service behind one object."""
+"""The handle: every service behind one object. Each is imported when it is first asked for."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from posada import _native
-from posada.auth import Authenticator, AuthOptions
 from posada.errors import ClosedError
-from posada.flags import FeatureFlags
-from posada.health import Health
-from posada.limits import RateLimiter
-from posada.locks import LockManager
-from posada.pms import MockPms, PmsClient
-from posada.sessions import SessionManager
 from posada.settings import Settings
-from posada.tenants import TenantResolver
 
 if TYPE_CHECKING:
+    from posada.auth import Authenticator, AuthOptions
     from posada.doctor import Diagnosis
+    from posada.flags import FeatureFlags
+    from posada.health import Health
+    from posada.limits import RateLimiter
+    from posada.locks import LockManager
+    from posada.pms import MockPms, PmsClient
+    from posada.sessions import SessionManager
+    from posada.tenants import TenantResolver
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +135,8 @@ class Posada:
     def tenants(self) -> TenantResolver:
         """Tenants, and whose guest somebody is."""
         if self._tenants is None:
+            from posada.tenants import TenantResolver
+
             self._tenants = TenantResolver(self._handle())
         return self._tenants
 
@@ -142,6 +144,8 @@ class Posada:
     def sessions(self) -> SessionManager:
         """Conversations."""
         if self._sessions is None:
+            from posada.sessions import SessionManager
+
             self._sessions = SessionManager(self._handle())
         return self._sessions
 
@@ -149,6 +153,8 @@ class Posada:
     def flags(self) -> FeatureFlags:
         """Feature flags."""
         if self._flags is None:
+            from posada.flags import FeatureFlags
+
             self._flags = FeatureFlags(self._handle())
         return self._flags
 
@@ -156,6 +162,8 @@ class Posada:
     def locks(self) -> LockManager:
         """Locks and stay holds."""
         if self._locks is None:
+            from posada.locks import LockManager
+
             self._locks = LockManager(self._handle())
         return self._locks
 
@@ -163,6 +171,8 @@ class Posada:
     def pms(self) -> PmsClient:
         """The property management system."""
         if self._pms is None:
+            from posada.pms import PmsClient
+
             self._pms = PmsClient(self._handle())
         return self._pms
 
@@ -170,6 +180,8 @@ class Posada:
     def auth(self) -> Authenticator:
         """Sign-in."""
         if self._auth is None:
+            from posada.auth import Authenticator
+
             self._auth = Authenticator(self._handle())
         return self._auth
 
@@ -177,11 +189,15 @@ class Posada:
     def limits(self) -> RateLimiter:
         """Rate limits."""
         if self._limits is None:
+            from posada.limits import RateLimiter
+
             self._limits = RateLimiter(self._handle())
         return self._limits
 
     async def health(self) -> Health:
         """Asks every server for a sign of life, each within its own deadline. Never raises ``postgres.*``."""
+        from posada.health import Health
+
         return Health(*await self._handle().health())
 
     async def doctor(self) -> Diagnosis:

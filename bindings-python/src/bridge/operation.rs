@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use futures_util::FutureExt as _;
 use posada::codes;
 use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
@@ -75,7 +76,8 @@ where
     Answer: for<'py> IntoPyObject<'py> + Send + 'static,
 {
     let runtime = home.handle()?;
-    let work = Box::pin(async move { outcome(work.await) });
+    // Not an `async` block: that would hold the work twice, once for before it begins.
+    let work = Box::pin(work.map(outcome));
     let (call, work) = match Call::begin(runtime, work, manner == Manner::Heavy) {
         Begun::Answered(answer) => return Ok(Operation::new(State::Answered(answer))),
         Begun::Unfinished(call, work) => (call, work),

@@ -59,6 +59,7 @@ pub(crate) use invalidation::{Invalidation, LocalInvalidation};
 pub(crate) use memory::MemoryTenants;
 pub use model::{BusinessHours, Tenant, TenantStatus};
 pub(crate) use options::TenantOptions;
+pub(crate) use phone::read_numbering_plans;
 pub(crate) use postgres::PostgresTenants;
 pub(crate) use redis::RedisInvalidation;
 pub use resolution::{Resolution, ResolutionSource};

@@ -138,13 +138,13 @@ impl Postgres {
         F: for<'tx> Fn(&'tx mut Tx) -> Work<'tx, T> + Send + Sync + 'static,
     {
         let inner = self.0.clone();
-        self.detached(name, async move {
+        let work = async move {
             let deadline = Deadline::after(inner.clock.clone(), limit);
             inner
                 .retrying(&deadline, || inner.attempt(&deadline, &work))
                 .await
-        })
-        .await
+        };
+        self.detached(name, Box::pin(work)).await
     }
 
     /// Makes the next [`schema`](Self::schema) look again.
@@ -173,21 +173,22 @@ impl Postgres {
         T: Send + 'static,
         F: for<'run> Fn(&'run mut Lease, &'run Statement) -> Run<'run, T> + Send + Sync + 'static,
     {
-        let inner = self.0.clone();
-        self.detached(statement.name, async move {
+        let (inner, name) = (self.0.clone(), statement.name);
+        let work = async move {
             let deadline = Deadline::after(inner.clock.clone(), inner.limit);
             inner
                 .retrying(&deadline, || inner.attempt_one(&deadline, &statement, &run))
                 .await
-        })
-        .await
+        };
+        self.detached(name, Box::pin(work)).await
     }
 
-    async fn detached<T, F>(&self, name: &'static str, work: F) -> Result<T, Failure>
-    where
-        T: Send + 'static,
-        F: Future<Output = Result<T, Failure>> + Send + 'static,
-    {
+    /// The work comes in a box: it is large, and every layer that it passes through would copy it.
+    async fn detached<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        work: Pin<Box<dyn Future<Output = Result<T, Failure>> + Send>>,
+    ) -> Result<T, Failure> {
         let inner = self.0.clone();
         let observed = async move {
             let start = inner.clock.instant();
@@ -242,9 +243,7 @@ impl Inner {
         };
         let mut lease = self.pool.acquire(deadline, stale).await?;
         if lease.pooling() == Pooling::Transaction {
-            let mut tx = Tx::begin(lease, deadline).await?;
-            let outcome = deadline.bound(tx.run(statement, run)).await;
-            return Self::finish(tx, deadline, outcome).await;
+            return Box::pin(Self::attempt_in_transaction(lease, deadline, statement, run)).await;
         }
         let lost = match deadline.bound(run(&mut lease, statement)).await {
             Some(Ok(value)) => {
@@ -265,6 +264,17 @@ impl Inner {
         } else {
             lost
         })
+    }
+
+    async fn attempt_in_transaction<T: Send + 'static>(
+        lease: Lease,
+        deadline: &Deadline,
+        statement: &Statement,
+        run: &(dyn for<'run> Fn(&'run mut Lease, &'run Statement) -> Run<'run, T> + Send + Sync),
+    ) -> Result<T, Failure> {
+        let mut tx = Tx::begin(lease, deadline).await?;
+        let outcome = deadline.bound(tx.run(statement, run)).await;
+        Self::finish(tx, deadline, outcome).await
     }
 
     async fn attempt<T, F>(&self, deadline: &Deadline, work: &F) -> Result<T, Failure>

@@ -158,6 +158,14 @@ impl Pool {
     ///
     /// The wait for a free place is bounded by the acquire timeout, everything by the deadline.
     pub(super) async fn acquire(&self, deadline: &Deadline, stale: Duration) -> Result<Lease, Failure> {
+        match self.0.at_once(stale) {
+            Some(lease) => Ok(lease),
+            // Boxed because it is rare and large: every call would carry it along otherwise.
+            None => Box::pin(self.wait(deadline, stale)).await,
+        }
+    }
+
+    async fn wait(&self, deadline: &Deadline, stale: Duration) -> Result<Lease, Failure> {
         let shared = &self.0;
         let patience = shared.settings.acquire_timeout.min(deadline.remaining());
         let permit = match tokio::time::timeout(patience, shared.permits.clone().acquire_owned()).await {
@@ -168,15 +176,9 @@ impl Pool {
         let used = Used::new(&shared.in_use);
         let live = match shared.idle_and_alive(stale, deadline).await {
             Some(live) => live,
-            // Boxed because it is rare and large: every call would carry it along otherwise.
-            None => Box::pin(shared.open(deadline)).await?,
+            None => shared.open(deadline).await?,
         };
-        Ok(Lease {
-            live,
-            pool: shared.clone(),
-            _used: used,
-            _permit: permit,
-        })
+        Ok(shared.lend(live, permit, used))
     }
 
     /// What the connections are made by.
@@ -220,6 +222,26 @@ impl Pool {
 impl Shared {
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Live>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The most recently used connection, when there is a place for the caller, nobody waits for one, and it is so
+    /// fresh that it needs no ping: nearly always.
+    fn at_once(self: &Arc<Self>, stale: Duration) -> Option<Lease> {
+        let permit = self.permits.clone().try_acquire_owned().ok()?;
+        let now = self.clock.instant();
+        let live = self
+            .idle()
+            .pop_if(|live| now < live.expires && now.saturating_duration_since(live.idle_since) < stale)?;
+        Some(self.lend(live, permit, Used::new(&self.in_use)))
+    }
+
+    fn lend(self: &Arc<Self>, live: Live, permit: OwnedSemaphorePermit, used: Used) -> Lease {
+        Lease {
+            live,
+            pool: self.clone(),
+            _used: used,
+            _permit: permit,
+        }
     }
 
     /// The most recently used connection that still lives.
