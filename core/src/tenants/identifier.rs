@@ -306,7 +306,11 @@ mod tests {
             for stored in [canonical, canonical.trim_start_matches('+')] {
                 assert!(read.is_written_as(stored), "{stored:?}");
                 let again = Identifier::read(stored, read.kind.hint()).unwrap();
-                assert_eq!((again.kind, again.canonical()), (read.kind, canonical), "{stored:?}");
+                assert_eq!(
+                    (again.kind, again.canonical()),
+                    (read.kind, canonical),
+                    "{stored:?}"
+                );
             }
         }
     }

@@ -158,9 +158,17 @@ mod tests {
 
     #[test]
     fn valid_numbers_are_written_as_the_crate_writes_them() {
-        for number in ["+5491112345678", "+390612345678", "+3901234567", "+525512345678", "+2250712345678"] {
+        for number in [
+            "+5491112345678",
+            "+390612345678",
+            "+3901234567",
+            "+525512345678",
+            "+2250712345678",
+        ] {
             let parsed = phonenumber::parse(None, number).unwrap();
-            let theirs = phonenumber::format(&parsed).mode(phonenumber::Mode::E164).to_string();
+            let theirs = phonenumber::format(&parsed)
+                .mode(phonenumber::Mode::E164)
+                .to_string();
             assert_eq!(e164(number), Some(theirs), "{number}");
         }
     }
