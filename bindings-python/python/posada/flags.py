@@ -114,7 +114,7 @@ class FlagChange:
     """Something that a watch tells."""
 
     what: Literal["changed", "stale", "fresh", "missed"]
-    """A flag changed; Redis went silent; it came back; or the listener was too slow and has missed some."""
+    """A flag changed; Redis went silent; it answers again, or at last; or the listener was too slow and missed some."""
     flag: str | None = None
     """The flag that changed."""
     tenant: str | None = None

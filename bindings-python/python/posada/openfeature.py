@@ -38,14 +38,11 @@ except ImportError as _missing:
 
 from posada._posada import Posada
 from posada.errors import PosadaError
-from posada.flags import Evaluation, FeatureFlags, FlagChange
+from posada.flags import Evaluation, FlagChange
 
 __all__ = ["provider"]
 
 _Value = TypeVar("_Value")
-
-_LOOK_SECONDS: Final = 0.25
-"""How often a provider that started without Redis looks whether the flags have been loaded."""
 
 _OWN: Final = frozenset({"tenant", "session", "remote_address", "environment", "app_name"})
 """Attributes of a context that mean something to a flag; all others are its properties."""
@@ -147,36 +144,27 @@ class _Provider(AbstractProvider):
     async def _listen(self, loaded: Future[None]) -> None:
         flags = self._posada.flags
         watch = flags.watch()
-        recovery: asyncio.Task[None] | None = None
         try:
             await flags.refresh()
         except PosadaError as error:
-            recovery = asyncio.create_task(self._recover(flags))
+            # The flags go on trying by themselves, and the watch tells when they have something.
             loaded.set_exception(error)
         else:
+            # What the loads until now have told the SDK knows from the end of `initialize`.
+            watch = flags.watch()
             loaded.set_result(None)
-        try:
-            async for change in watch:
-                self._tell(change)
-        finally:
-            if recovery is not None:
-                recovery.cancel()
+        async for change in watch:
+            self._tell(change)
         with suppress(RuntimeError):  # at the end of the process nobody can be told
             self.emit_provider_error(
                 ProviderEventDetails(message="the handle was closed", error_code=ErrorCode.PROVIDER_NOT_READY)
             )
 
-    async def _recover(self, flags: FeatureFlags) -> None:
-        """After a start without Redis: flags that were never there do not become fresh again."""
-        while (status := flags.status()).stale or not status.ready:  # noqa: ASYNC110 - nobody tells
-            await asyncio.sleep(_LOOK_SECONDS)
-        self.emit_provider_ready(ProviderEventDetails(message="Redis answers"))
-
     def _tell(self, change: FlagChange) -> None:
         if change.what == "stale":
             self.emit_provider_stale(ProviderEventDetails(message="Redis does not answer"))
         elif change.what == "fresh":
-            self.emit_provider_ready(ProviderEventDetails(message="Redis answers again"))
+            self.emit_provider_ready(ProviderEventDetails(message="Redis answers"))
         else:
             changed = None if change.flag is None else [change.flag]
             self.emit_provider_configuration_changed(ProviderEventDetails(flags_changed=changed))

@@ -50,8 +50,8 @@ pub(super) struct Ledger {
     pub(super) explained: HashSet<Place>,
     /// The version at the last load.
     pub(super) version: u64,
-    /// Whether values were said to be stale.
-    pub(super) told_stale: bool,
+    /// Whether the last load left values that are stale, or none at all.
+    pub(super) unconfirmed: bool,
 }
 
 impl Follower {

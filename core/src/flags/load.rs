@@ -153,18 +153,21 @@ impl FeatureFlags {
         }
     }
 
-    /// Tells watchers when values become stale, and when they are fresh again.
+    /// Tells watchers when values become stale, and when they are fresh again; the latter also when Redis did not
+    /// answer at the start, when there were no values to be stale.
     fn tell_staleness(&self) {
-        let is_stale = self.status().stale;
+        let status = self.status();
+        let unconfirmed = status.stale || !status.ready;
         let mut ledger = self.0.follower.ledger();
-        if ledger.told_stale != is_stale {
-            ledger.told_stale = is_stale;
-            let change = if is_stale {
-                FlagChange::Stale
-            } else {
-                FlagChange::Fresh
-            };
-            let _ = self.0.follower.events.send(change);
+        if ledger.unconfirmed == unconfirmed {
+            return;
+        }
+        ledger.unconfirmed = unconfirmed;
+        let events = &self.0.follower.events;
+        if !unconfirmed {
+            let _ = events.send(FlagChange::Fresh);
+        } else if status.ready {
+            let _ = events.send(FlagChange::Stale);
         }
     }
 }

@@ -278,7 +278,7 @@ pub enum FlagChange {
     },
     /// Redis does not answer, or answers something implausible: values are the last good ones from now on.
     Stale,
-    /// Values are confirmed again.
+    /// Values are confirmed again, or for the first time if Redis did not answer at the start.
     Fresh,
     /// The watcher was too slow and missed this many events: read the flags that matter again.
     Missed(u64),

@@ -87,6 +87,8 @@ impl FlagStore for Fickle {
 
     async fn set(&self, tenant: Option<&TenantId>, flag: &str, value: &str) -> Result<()> {
         self.check()?;
+        // No server answers at once.
+        tokio::task::yield_now().await;
         self.memory.set(tenant, flag, value).await
     }
 
@@ -219,6 +221,28 @@ async fn while_the_store_fails_the_last_good_value_is_served_as_stale() {
     let evaluation = flags.evaluate("nlp.fallback.enhanced", &Context::new());
     assert_eq!((evaluation.value, evaluation.reason), (false, Reason::Static));
     wait_for(&mut watch, &FlagChange::Fresh).await;
+}
+
+#[tokio::test]
+async fn the_end_of_an_outage_at_the_start_is_told_once() {
+    let store = Fickle::new();
+    let flags = FeatureFlags::new(store.clone(), SystemClock::shared(), Tasks::new(), options());
+    let mut watch = flags.watch();
+    store.fail(true);
+    flags.refresh().await.unwrap_err();
+    flags.refresh().await.unwrap_err();
+    store.fail(false);
+    for _ in 0..2 {
+        flags.refresh().await.unwrap();
+    }
+    store.write_as_a_foreigner(None, "flag", Some("1"));
+    flags.refresh().await.unwrap();
+    assert_eq!(
+        watch.next().await,
+        Some(FlagChange::Fresh),
+        "nothing was there to become stale"
+    );
+    assert!(matches!(watch.next().await, Some(FlagChange::Changed { .. })));
 }
 
 #[tokio::test]
