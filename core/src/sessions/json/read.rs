@@ -163,7 +163,7 @@ impl<'text> Reader<'text> {
     fn run(&mut self) -> Result<&'text str, Fault> {
         let rest = self.text.get(self.at..).unwrap_or_default();
         let length = plain_length(rest.as_bytes(), |byte| {
-            (byte == b'"') | (byte == b'\\') | (byte < 0x20)
+            byte == b'"' || byte == b'\\' || byte < 0x20
         });
         let end = self.at + length;
         match self.text.as_bytes().get(end) {

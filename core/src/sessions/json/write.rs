@@ -74,7 +74,7 @@ fn write_whole(out: &mut String, text: &str) {
 }
 
 fn is_special(byte: u8) -> bool {
-    (byte < b' ') | (byte > b'~') | (byte == b'"') | (byte == b'\\')
+    !(b' '..=b'~').contains(&byte) || byte == b'"' || byte == b'\\'
 }
 
 fn write_unit(out: &mut String, unit: u16) {
