@@ -228,6 +228,36 @@ async fn redis_that_evicts_forgets_or_refuses_is_named() {
 }
 
 #[tokio::test]
+async fn a_redis_that_does_not_tell_us_everything_is_not_called_broken() {
+    let server = RedisServer::start_with(&["--maxmemory", "64mb", "--maxmemory-policy", "allkeys-lru"]);
+    let user = |name: &str, rights: &[&str]| {
+        let fixed = ["ACL", "SETUSER", name, "on", ">wr0ng-Word", "~*", "&*", "+@all"];
+        server.command::<()>(&[&fixed, rights].concat());
+        server
+            .url()
+            .replace("redis://", &format!("redis://{name}:wr0ng-Word@"))
+    };
+
+    // Who may not ask for INFO hears what to ask for, and not that the password is wrong.
+    let mute = examine(&[("REDIS_URL", &user("mute", &["-info"]))]).await;
+    expect(&mute, "redis.refused", Severity::Warning, "maxmemory-policy");
+    expect(&mute, "redis.refused", Severity::Warning, "info");
+    assert!(!mute.to_string().contains("REDIS_PASSWORD"), "{mute}");
+
+    // Without CONFIG everything but the snapshots is seen.
+    let clerk = examine(&[("REDIS_URL", &user("clerk", &["-config"]))]).await;
+    expect(&clerk, "redis.persistence", Severity::Ok, "CONFIG is not for us");
+    expect(&clerk, "redis.eviction", Severity::Warning, "allkeys-lru");
+    expect(&clerk, "clock.skew", Severity::Ok, "Redis");
+
+    // As managed servers do it.
+    let managed = RedisServer::start_with(&["--rename-command", "CONFIG", ""]);
+    let diagnosis = examine(&[("REDIS_URL", managed.url())]).await;
+    expect(&diagnosis, "redis.persistence", Severity::Ok, "CONFIG is not for us");
+    expect(&diagnosis, "redis.connection", Severity::Ok, "Connected");
+}
+
+#[tokio::test]
 async fn a_cluster_is_examined_node_by_node_and_not_taken_for_a_single_server() {
     let cluster = servers::cluster().url();
     let diagnosis = examine(&[("REDIS_URL", cluster)]).await;

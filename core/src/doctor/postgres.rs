@@ -37,7 +37,7 @@ fn judge(checkup: &Checkup, settings: &PostgresSettings) -> Vec<Finding> {
     findings.push(version(checkup));
     findings.push(pooler(checkup, settings));
     findings.push(read_only(checkup));
-    findings.push(connections(checkup));
+    findings.push(connections(checkup.in_use, checkup.available));
     findings.push(pool_size(checkup, settings));
     findings.extend(tables(checkup));
     findings.push(migrations(&checkup.ledger));
@@ -215,12 +215,12 @@ fn read_only(checkup: &Checkup) -> Finding {
     }
 }
 
-fn connections(checkup: &Checkup) -> Finding {
-    let Checkup {
-        in_use, available, ..
-    } = checkup;
-    let seen =
-        format!("{in_use} connections are open on the server, of {available} that this user can have.");
+fn connections(in_use: i64, available: i64) -> Finding {
+    let open = match in_use {
+        1 => "1 connection is".to_owned(),
+        several => format!("{several} connections are"),
+    };
+    let seen = format!("{open} open on the server, of {available} that this user can have.");
     if in_use * 100 >= available * NEARLY_FULL {
         Finding::warning(
             codes::TOO_MANY_CONNECTIONS,
@@ -377,4 +377,25 @@ fn names<'a>(all: impl Iterator<Item = &'a str>) -> String {
     names.sort_unstable();
     names.dedup();
     names.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::Severity;
+
+    #[test]
+    fn connections_are_counted_in_words_and_nearly_all_of_them_are_a_warning() {
+        for (in_use, severity, words) in [
+            (1, Severity::Ok, "1 connection is open on the server, of 20 that"),
+            (2, Severity::Ok, "2 connections are open on the server, of 20 that"),
+            (17, Severity::Ok, "17 connections"),
+            (18, Severity::Warning, "18 connections"),
+            (20, Severity::Warning, "20 connections"),
+        ] {
+            let finding = connections(in_use, 20);
+            assert_eq!(finding.severity, severity, "{finding}");
+            assert!(finding.seen.starts_with(words), "{finding}");
+        }
+    }
 }

@@ -24,9 +24,7 @@ pub(super) async fn examine(
 ) -> Vec<Finding> {
     let told = match redis.read::<Value>(&redis::cmd("INFO")).await {
         Ok(told) => texts(&told),
-        Err(Failure::Refused(reason)) if reason.contains("NOPERM") => {
-            return vec![not_told(&reason, settings)];
-        }
+        Err(Failure::NotPermitted(reason)) => return vec![not_told(&reason, settings)],
         Err(failure) => return vec![not_connected(&failure, settings)],
     };
     let nodes: Vec<Node> = told.iter().filter_map(|text| Node::read(text)).collect();

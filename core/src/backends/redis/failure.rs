@@ -12,8 +12,10 @@ use crate::task;
 pub(crate) enum Failure {
     /// No connection, or the server cannot serve now; nothing was done.
     Unavailable(String),
-    /// Wrong password, unknown user, or a command that the user may not run.
+    /// Wrong password or unknown user.
     Refused(String),
+    /// A command or key that the user may not use.
+    NotPermitted(String),
     /// No answer to a read in time.
     Timeout,
     /// A write was sent and no answer came: it may have happened.
@@ -45,7 +47,8 @@ impl Failure {
         match (error.code(), error.kind()) {
             (Some("WRONGTYPE"), _) => Self::WrongType,
             (Some("OOM"), _) => Self::OutOfMemory,
-            (Some("NOAUTH" | "WRONGPASS" | "NOPERM"), _) | (_, ErrorKind::AuthenticationFailed) => {
+            (Some("NOPERM"), _) => Self::NotPermitted(error.to_string()),
+            (Some("NOAUTH" | "WRONGPASS"), _) | (_, ErrorKind::AuthenticationFailed) => {
                 Self::Refused(error.to_string())
             }
             (
@@ -98,7 +101,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unavailable(reason) => write!(f, "Redis cannot be reached: {reason}"),
-            Self::Refused(reason) => write!(f, "Redis refused us: {reason}"),
+            Self::Refused(reason) | Self::NotPermitted(reason) => write!(f, "Redis refused us: {reason}"),
             Self::Timeout => f.write_str("Redis did not answer in time"),
             Self::OutcomeUnknown => f.write_str("Redis did not confirm a write; it may have happened"),
             Self::WrongType => f.write_str("a Redis key of ours holds another type"),
@@ -114,7 +117,7 @@ impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         let code = match &failure {
             Failure::Unavailable(_) => codes::REDIS_UNAVAILABLE,
-            Failure::Refused(_) => codes::REDIS_REFUSED,
+            Failure::Refused(_) | Failure::NotPermitted(_) => codes::REDIS_REFUSED,
             Failure::Timeout => codes::REDIS_TIMEOUT,
             Failure::OutcomeUnknown => codes::REDIS_OUTCOME_UNKNOWN,
             Failure::WrongType => codes::REDIS_WRONG_TYPE,
