@@ -253,7 +253,12 @@ async fn a_redis_that_does_not_tell_us_everything_is_not_called_broken() {
     // As managed servers do it.
     let managed = RedisServer::start_with(&["--rename-command", "CONFIG", ""]);
     let diagnosis = examine(&[("REDIS_URL", managed.url())]).await;
-    expect(&diagnosis, "redis.persistence", Severity::Ok, "CONFIG is not for us");
+    expect(
+        &diagnosis,
+        "redis.persistence",
+        Severity::Ok,
+        "CONFIG is not for us",
+    );
     expect(&diagnosis, "redis.connection", Severity::Ok, "Connected");
 }
 

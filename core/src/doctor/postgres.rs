@@ -388,7 +388,11 @@ mod tests {
     fn connections_are_counted_in_words_and_nearly_all_of_them_are_a_warning() {
         for (in_use, severity, words) in [
             (1, Severity::Ok, "1 connection is open on the server, of 20 that"),
-            (2, Severity::Ok, "2 connections are open on the server, of 20 that"),
+            (
+                2,
+                Severity::Ok,
+                "2 connections are open on the server, of 20 that",
+            ),
             (17, Severity::Ok, "17 connections"),
             (18, Severity::Warning, "18 connections"),
             (20, Severity::Warning, "20 connections"),
