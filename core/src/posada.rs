@@ -166,7 +166,11 @@ impl PosadaBuilder {
     pub async fn connect(self) -> Result<Posada> {
         let posada = self.build()?;
         let numbers = posada.0.tasks.blocking(read_numbering_plans);
-        tokio::try_join!(posada.ping_postgres(), posada.ping_redis(), numbers)?;
+        let servers = async { tokio::try_join!(posada.ping_postgres(), posada.ping_redis()) };
+        // Both are waited for, also after a failure: a fork must not meet the reading half done.
+        let (answered, read) = tokio::join!(servers, numbers);
+        answered?;
+        read?;
         posada.0.flags.connect().await;
         Ok(posada)
     }
