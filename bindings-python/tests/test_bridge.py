@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import os
 import random
 import re
 import subprocess
@@ -74,9 +75,12 @@ def test_tasks_cancelled_at_any_moment_leave_nothing(opened: Open) -> None:
             with contextlib.suppress(posada.ConflictError):
                 await p.sessions.save(session)
         await p.limits.check("1000000/minute", user)
+        if dice.random() < 0.3:
+            await p.tenants.list()
 
     async def job() -> None:
         async with opened() as p:
+            await p.migrate()
             hotel = unique("hotel")
             locks = [unique("lock") for _ in range(5)]
             for _ in range(rounds):
@@ -96,6 +100,8 @@ def test_tasks_cancelled_at_any_moment_leave_nothing(opened: Open) -> None:
                 # A lock that a cancelled task left behind would be in the way for 30 seconds.
                 async with await p.locks.acquire(lock, wait=10):
                     pass
+            # Nor would the pool of Postgres, of twenty connections, have one for each of these.
+            assert len(await asyncio.gather(*(p.tenants.list() for _ in range(40)))) == 40
             assert await p.sessions.count(hotel) <= 20
             assert (await p.health()).is_healthy
 
@@ -282,20 +288,43 @@ def test_importing_starts_no_thread() -> None:
     )
 
 
-def test_the_process_ends_quietly_twenty_times() -> None:
-    program = """
-    import asyncio, posada
-    async def main():
-        async with posada.Posada.embedded() as p:
-            await asyncio.gather(*(p.sessions.get_or_create(f"u{n}", "web") for n in range(50)))
-            await asyncio.gather(*(p.sessions.touch(f"u{n}") for n in range(50)))
-            guard = await p.locks.acquire("left to the end")
-            asyncio.create_task(guard.lost())
-    asyncio.run(main())
-    asyncio.run(main())
-    """
+ENDING = """
+import asyncio, os, posada
+
+def opened():
+    if "DATABASE_URL" not in os.environ:
+        return posada.Posada.embedded()
+    servers = {"postgres_url": os.environ["DATABASE_URL"], "redis_url": os.environ["REDIS_URL"]}
+    return posada.Posada.connect(posada.Settings.build(**servers))
+
+async def main():
+    async with opened() as p:
+        me = str(os.getpid())
+        await asyncio.gather(*(p.sessions.get_or_create(f"{me}-{n}", "web") for n in range(50)))
+        asking = [asyncio.create_task(p.sessions.touch(f"{me}-{n}")) for n in range(50)]
+        guard = await p.locks.acquire(f"left to the end {me}")
+        waiting = [asyncio.create_task(p.locks.acquire(f"left to the end {me}", wait=30)) for n in range(20)]
+        await asyncio.sleep(0)
+        for task in (*asking[::2], *waiting):
+            task.cancel()
+        await asyncio.gather(*asking, *waiting, return_exceptions=True)
+        asyncio.create_task(guard.lost())
+
+asyncio.run(main())
+asyncio.run(main())
+"""
+"""Two loops one after the other, with calls that are cancelled, and a lock and a wait that are left to the end."""
+
+
+@pytest.mark.parametrize("store", ["memory", "servers"])
+def test_the_process_ends_quietly_twenty_times(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("DATABASE_URL", "REDIS_URL"):
+        if store == "memory":
+            monkeypatch.delenv(variable, raising=False)
+        else:
+            assert variable in os.environ, "run `make test-python`, which starts servers"
     for _ in range(20):
-        assert_quiet(python(program))
+        assert_quiet(python(ENDING))
 
 
 def test_a_handle_that_nobody_closed_is_named_and_ends_well() -> None:

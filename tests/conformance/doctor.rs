@@ -1,7 +1,7 @@
 //! The doctor at real servers: every mistake of the setup guide is made on purpose, and named.
 
 use posada::testkit::qloapps::{QloAppsSimulator, SimulatedCall, SimulatedFault};
-use posada::{Diagnosis, Finding, Posada, Settings, Severity, SystemClock};
+use posada::{Diagnosis, Finding, Posada, Settings, Severity, SystemClock, codes};
 use posada_tests::{PostgresServer, RedisServer, servers, unique};
 
 const SIGNING_KEY: &str = "Qm2xL0vRk9ZpW4sNbYc8dHfJ1gTeUa3X";
@@ -260,6 +260,32 @@ async fn a_redis_that_does_not_tell_us_everything_is_not_called_broken() {
         "CONFIG is not for us",
     );
     expect(&diagnosis, "redis.connection", Severity::Ok, "Connected");
+}
+
+#[tokio::test]
+async fn a_command_that_is_not_permitted_costs_nobody_the_connection() {
+    let server = RedisServer::start();
+    let rights = ["~*", "&*", "+@all", "-@read", "-@scripting"];
+    server.command::<()>(&[&["ACL", "SETUSER", "clerk", "on", ">wr0ng-Word"][..], &rights].concat());
+    let url = server.url().replace("redis://", "redis://clerk:wr0ng-Word@");
+    let settings = Settings::from_vars([("REDIS_URL".into(), url)]).unwrap();
+    let posada = Posada::builder().settings(settings).build().unwrap();
+    let mut connections = Vec::new();
+    for _ in 0..10 {
+        let refused = posada.sessions().get("549", None).await.unwrap_err();
+        assert!(refused.is(codes::REDIS_REFUSED), "{refused}");
+        let clients: String = server.command(&["CLIENT", "LIST"]);
+        let mut ids: Vec<String> = clients
+            .lines()
+            .filter(|line| line.contains("user=clerk"))
+            .filter_map(|line| line.split(' ').next().map(str::to_owned))
+            .collect();
+        ids.sort();
+        connections.push(ids);
+    }
+    assert!(!connections[9].is_empty());
+    assert_eq!(connections[1], connections[9]);
+    posada.close().await.unwrap();
 }
 
 #[tokio::test]
