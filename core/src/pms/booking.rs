@@ -72,6 +72,7 @@ impl Desk {
         if let Some(hold) = hold {
             hold.is_live(self.clock.now())?;
         }
+        self.provider.can_book().await?;
         let Sale { offer, total, .. } = self.price_now(request).await?;
         if let Some(hold) = hold {
             hold.is_live(self.clock.now())?;

@@ -84,7 +84,9 @@ impl PmsClient {
     ///   arrive on another day, when rooms of different types or nights shall get other nights, and for other nights
     ///   of services that the system would mix up or lose, and which QloApps it does of several services, of one for
     ///   each night that a room can have several times, of different ones in the rooms, of those that cost more than
-    ///   the rooms, and of facilities beside a service. Nothing was changed.
+    ///   the rooms, and of facilities beside a service; and for fewer nights of a booking without an invoice that has
+    ///   lines which are neither rooms nor services, or other nights of one whose guest the system does not tell.
+    ///   Nothing was changed.
     /// * `pms.sold_out`: no room is free in the new nights, or the wanted one is not. Nothing was changed.
     /// * `pms.price_changed` with `quoted` and `current`. Nothing was changed.
     /// * `pms.invalid_request`: field `party` when the number of rooms would change, `room` for a room that the

@@ -307,6 +307,8 @@ impl PmsClient {
     /// * `pms.key_reused` with `differs`: the key belongs to a booking that does not answer to this request.
     /// * `pms.wrong_state`: the booking of this key was cancelled since.
     /// * `pms.hold_mismatch` with `differs`.
+    /// * `pms.not_permitted` with `resource`: the key lacks what making, seeing or cancelling a booking needs. Nothing
+    ///   was booked.
     /// * `pms.outcome_unknown`: it may or may not be booked. Ask again with the same key; never with another.
     /// * Those of [`availability`](Self::availability). Nothing was booked then.
     pub async fn book(&self, request: &BookingRequest, hold: Option<&HoldProof>) -> Result<Booking> {

@@ -63,6 +63,15 @@ pub(crate) trait PmsProvider: Send + Sync {
         room_type: Option<RoomTypeId>,
     ) -> Result<Vec<Offer>>;
 
+    /// Whether our key may do all that a booking needs, also looking at it and cancelling it. A system that does not
+    /// tell is trusted.
+    ///
+    /// # Errors
+    /// `pms.not_permitted` with the fact `resource`.
+    async fn can_book(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Makes a booking with the services of the request, and marks it with its key. `total` is what all of it costs:
     /// the rooms as they were offered, and the services. The answer says only that the system took it: rooms,
     /// services, price and state are read afterwards.

@@ -42,6 +42,8 @@ mod simulated;
 #[cfg(test)]
 mod simulated_half_made;
 #[cfg(test)]
+mod simulated_keys;
+#[cfg(test)]
 mod simulated_life;
 #[cfg(test)]
 mod simulated_services;
@@ -51,7 +53,7 @@ mod xml;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use chrono::NaiveDate;
@@ -97,6 +99,8 @@ pub(crate) struct QloApps {
     hotel: HotelId,
     /// Held while it is read, so that many who need it ask once.
     catalogue: Mutex<Option<Arc<Catalogue>>>,
+    /// When the key was last seen to be permitted what a booking needs.
+    may_book: Mutex<Option<Instant>>,
 }
 
 impl QloApps {
@@ -119,6 +123,7 @@ impl QloApps {
             clock,
             hotel: HotelId::new(settings.hotel_id)?,
             catalogue: Mutex::new(None),
+            may_book: Mutex::new(None),
         })
     }
 
@@ -234,6 +239,16 @@ impl PmsProvider for QloApps {
         room_type: Option<RoomTypeId>,
     ) -> Result<Vec<Offer>> {
         availability::offers(&self.wire, hotel, stay, party, room_type).await
+    }
+
+    async fn can_book(&self) -> Result<()> {
+        let now = self.clock.instant();
+        let mut seen = self.may_book.lock().await;
+        if seen.is_none_or(|at| now.saturating_duration_since(at) >= FRESH) {
+            permissions::for_booking(&self.wire).await?;
+            *seen = Some(now);
+        }
+        Ok(())
     }
 
     async fn create(&self, request: &BookingRequest, offer: &Offer, total: Money) -> Result<BookingId> {

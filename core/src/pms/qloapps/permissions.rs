@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::error::Result;
+use crate::error::{Error, Result, codes};
 use crate::pms::model::MissingPermission;
 
 use super::query::Query;
@@ -57,6 +57,34 @@ const NEEDED: [(&str, &str, &str); 18] = [
 /// Those of the read: a key without any permission is refused.
 pub(super) async fn missing(wire: &Wire) -> Result<Vec<MissingPermission>> {
     Ok(read_missing(&wire.list("", "", Query::new()).await?))
+}
+
+/// What a booking needs: nobody could look at it otherwise, or give it back.
+const FOR_BOOKING: [&str; 6] = [
+    "bookings",
+    "orders",
+    "room_bookings",
+    "customers",
+    "order_details",
+    "order_histories",
+];
+
+/// Whether the key sees everything that a booking needs. A shop that does not answer this is asked the rest.
+///
+/// # Errors
+/// `pms.not_permitted` with the fact `resource`.
+pub(super) async fn for_booking(wire: &Wire) -> Result<()> {
+    let lacking = missing(wire).await.unwrap_or_default();
+    let is_needed = |lacks: &&MissingPermission| FOR_BOOKING.contains(&lacks.resource.as_str());
+    match lacking.iter().find(is_needed) {
+        None => Ok(()),
+        Some(lacks) => Err(Error::new(
+            codes::PMS_NOT_PERMITTED,
+            "the key may not do all that a booking needs, so nothing was booked; tick the resource under Web service",
+        )
+        .with("resource", &lacks.resource)
+        .with("methods", &lacks.methods)),
+    }
 }
 
 /// Reads what a key sees, and answers what is not in it.

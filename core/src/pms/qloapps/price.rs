@@ -20,6 +20,7 @@ use super::query::Query;
 use super::reader::Node;
 use super::wire::Wire;
 use crate::error::{Error, Result, codes};
+use crate::pms::guest::GuestProfile;
 use crate::pms::id::RoomId;
 use crate::pms::money::Money;
 use crate::pms::patience::is_lost;
@@ -160,11 +161,11 @@ async fn with_services(wire: &Wire, catalogue: &Catalogue, record: &Record, tota
     write(wire, record, Cost::Total(asked), &services).await
 }
 
-/// Whether [`set_total`] will keep the services once the booking has these nights, and, when `and_back`, when it has its
-/// own again.
+/// Whether [`set_total`] will be able to once the booking has these nights, and keep its services; and, when `and_back`,
+/// also when it has its own again.
 ///
 /// # Errors
-/// The `pms.wrong_state` of [`set_total`] for services.
+/// The `pms.wrong_state` of [`set_total`]; otherwise those of a read.
 pub(super) async fn can_set_total(
     wire: &Wire,
     catalogue: &Catalogue,
@@ -172,7 +173,11 @@ pub(super) async fn can_set_total(
     (stay, total): (Stay, Money),
     and_back: bool,
 ) -> Result<()> {
+    booker(record)?;
     if record.services.is_empty() {
+        if total.amount() < record.total.amount() && !has_invoice(wire, record).await? {
+            has_only_rooms(wire, record).await?;
+        }
         return Ok(());
     }
     let service = repeatable(catalogue, record)?;
@@ -294,6 +299,16 @@ async fn has_invoice(wire: &Wire, record: &Record) -> Result<bool> {
 
 /// Makes the rooms so cheap that the price is to be raised.
 async fn undercut(wire: &Wire, record: &Record, total: Money) -> Result<()> {
+    has_only_rooms(wire, record).await?;
+    let each = cheap_room(record, total.amount(), Decimal::MAX);
+    write(wire, record, Cost::Each(each), &[]).await
+}
+
+/// Whether nothing would be removed when the rooms get prices of their own.
+///
+/// # Errors
+/// `pms.wrong_state` when something would.
+async fn has_only_rooms(wire: &Wire, record: &Record) -> Result<()> {
     let query = Query::full().equal("id_order", record.id);
     let lines = wire.list("order_details", "order_details", query).await?;
     let is_room = |line: Node<'_>| line.field("is_booking_product").flag();
@@ -308,8 +323,7 @@ async fn undercut(wire: &Wire, record: &Record, total: Money) -> Result<()> {
         )
         .with("booking", record.id));
     }
-    let each = cheap_room(record, total.amount(), Decimal::MAX);
-    write(wire, record, Cost::Each(each), &[]).await
+    Ok(())
 }
 
 /// A price for each room and night, not above `most`, with which the rooms together stay far below this amount.
@@ -329,14 +343,22 @@ async fn write(wire: &Wire, record: &Record, cost: Cost, services: &[ServiceBody
     wire.replace(&path, "booking", body).await.map(drop)
 }
 
-fn body(record: &Record, cost: Cost, services: &[ServiceBody]) -> Result<String> {
-    let guest = record.guest.as_ref().ok_or_else(|| {
+/// The guest, who must be repeated with every price.
+///
+/// # Errors
+/// `pms.wrong_state` when the shop does not tell.
+fn booker(record: &Record) -> Result<&GuestProfile> {
+    record.guest.as_ref().ok_or_else(|| {
         Error::new(
             codes::PMS_WRONG_STATE,
-            "the shop does not know whose booking this is",
+            "the shop does not tell whose booking this is; change its nights in the shop itself",
         )
         .with("booking", record.id)
-    })?;
+    })
+}
+
+fn body(record: &Record, cost: Cost, services: &[ServiceBody]) -> Result<String> {
+    let guest = booker(record)?;
     let mut rooms = BTreeMap::<_, Vec<_>>::new();
     for row in record.live_rows() {
         let stay = (row.stay.check_in(), row.stay.check_out());

@@ -529,25 +529,3 @@ async fn a_booking_that_is_to_be_kept_stays_and_the_staff_is_told() {
         "both have the room, and the staff knows"
     );
 }
-
-#[tokio::test]
-async fn a_key_that_lacks_something_is_told_what_and_for_what() {
-    let world = World::new().await;
-    let process = world.process();
-    assert_eq!(process.self_test().await.unwrap(), []);
-    world.shop.hide(&["hotel_ari", "order_histories"]);
-    let missing = process.self_test().await.unwrap();
-    let names: Vec<_> = missing
-        .iter()
-        .map(|missing| (missing.resource.as_str(), missing.needed_for.as_str()))
-        .collect();
-    assert_eq!(
-        names,
-        [("hotel_ari", "availability"), ("order_histories", "cancelling")]
-    );
-    let error = process
-        .availability(hotel(), stay(), room(2), None)
-        .await
-        .unwrap_err();
-    assert!(error.is(codes::PMS_NOT_PERMITTED), "{error}");
-}

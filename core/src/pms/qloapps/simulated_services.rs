@@ -4,8 +4,9 @@ use super::simulated::World;
 use crate::error::codes;
 use crate::pms::fixture::{request, room, stay};
 use crate::pms::{BookingChange, ChosenService, Party, PmsClient, ServiceId};
-use crate::{Booking, Stay};
+use crate::{Booking, BookingId, Stay};
 
+const FEE: u64 = 5;
 const SHUTTLE: u64 = 7;
 const BREAKFAST: u64 = 9;
 /// Paid for each night, and a room may have four.
@@ -132,6 +133,65 @@ async fn a_change_that_could_not_be_put_back_is_refused_before_anything_is_writt
     let booking = process.book(&wish, None).await.unwrap();
     let why = "cost more than its rooms";
     is_refused(&world, &process, &booking, &nights(2), why).await;
+}
+
+/// Without an invoice a lower price is undercut first, which removes whatever is no room.
+#[tokio::test]
+async fn fewer_nights_of_a_booking_with_lines_that_are_no_rooms_are_refused_before_anything_is_written() {
+    for is_undercut in [true, false] {
+        let world = World::new().await;
+        let process = world.process();
+        book_with(&process, &[], 1).await;
+        let booking = process
+            .booking(BookingId::new(1).unwrap())
+            .await
+            .unwrap()
+            .unwrap();
+        // The shop's own fee: it is in every price, and no service that a guest chose.
+        world.shop.sells_to_first_room(booking.id, service(FEE));
+        let now = process.booking(booking.id).await.unwrap().unwrap();
+        assert_eq!(now.services, [], "nothing that was chosen");
+        if is_undercut {
+            is_refused(&world, &process, &booking, &shorter(), "more than rooms").await;
+        } else {
+            // An invoice gets a discount, and nothing is lost.
+            world.shop.makes_invoice(booking.id);
+            let changed = process.modify(booking.id, &shorter()).await.unwrap();
+            assert_eq!(changed.total.to_string(), "1300.00 USD");
+        }
+    }
+}
+
+#[tokio::test]
+async fn fewer_nights_are_refused_before_anything_is_written_when_the_key_may_not_see_what_they_need() {
+    let world = World::new().await;
+    let process = world.process();
+    let booking = book_with(&process, &[], 1).await;
+    world.shop.hide(&["order_invoices"]);
+    let writes = world.shop.writes();
+    for error in [
+        process.quote_change(booking.id, &shorter()).await.unwrap_err(),
+        process.modify(booking.id, &shorter()).await.unwrap_err(),
+    ] {
+        assert!(error.is(codes::PMS_NOT_PERMITTED), "{error}");
+        assert_eq!(error.fact("resource"), Some("order_invoices"));
+    }
+    assert_eq!(world.shop.writes(), writes);
+}
+
+/// The shop would make another guest of a booking whose guest is not repeated.
+#[tokio::test]
+async fn other_nights_of_a_guest_whom_the_shop_hides_are_refused_before_anything_is_written() {
+    let world = World::new().await;
+    let process = world.process();
+    let booking = book_with(&process, &[], 1).await;
+    world.shop.hides_guest(booking.id);
+    for change in [nights(3), shorter()] {
+        is_refused(&world, &process, &booking, &change, "whose booking").await;
+    }
+    let alone = BookingChange::new().with_party(room(2));
+    let changed = process.modify(booking.id, &alone).await.unwrap();
+    assert_eq!((changed.guest, changed.total), (None, booking.total));
 }
 
 #[tokio::test]

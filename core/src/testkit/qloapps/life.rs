@@ -319,6 +319,12 @@ impl Shop {
         );
     }
 
+    /// Takes the customer of an order away.
+    pub(super) fn hide_customer(&mut self, order: u64) {
+        let customer = self.orders[&order]["id_customer"].as_u64().unwrap();
+        self.customers.remove(&customer);
+    }
+
     /// The hotel makes an invoice over everything.
     pub(super) fn invoice(&mut self, order: u64, now: DateTime<Utc>) {
         let id = self.invoices.len() as u64 + 1;

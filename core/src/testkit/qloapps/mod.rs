@@ -177,7 +177,7 @@ impl QloAppsSimulator {
         self.service.desk().script.clear();
     }
 
-    /// Takes these resources from the key.
+    /// Takes these resources from the key; an empty name is the list of those that it sees.
     pub fn hide(&self, resources: &[&str]) {
         self.service.desk().hidden = resources.iter().map(|name| (*name).to_owned()).collect();
     }
@@ -259,6 +259,11 @@ impl QloAppsSimulator {
     /// Gives the first room of a booking a facility, such as a cot, as the front desk does.
     pub fn adds_facility(&self, booking: BookingId) {
         self.service.desk().shop.add_facility(booking.get());
+    }
+
+    /// Forgets whose booking it is, as a shop does for a key of another branch.
+    pub fn hides_guest(&self, booking: BookingId) {
+        self.service.desk().shop.hide_customer(booking.get());
     }
 
     /// Lets the hotel's own website check for one room, and write when it is told to: whoever books in between is not

@@ -156,7 +156,7 @@ impl Service {
         let path = path.strip_prefix("/api").unwrap_or(path).trim_matches('/');
         let (resource, id) = path.split_once('/').unwrap_or((path, ""));
         let hidden = self.desk().hidden.clone();
-        if resource.is_empty() {
+        if resource.is_empty() && !hidden.iter().any(String::is_empty) {
             let seen: Vec<_> = RESOURCES
                 .iter()
                 .filter(|name| !hidden.iter().any(|hidden| hidden == *name))

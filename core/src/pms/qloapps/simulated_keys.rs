@@ -1,0 +1,62 @@
+//! Keys that may not do everything, in a simulated shop.
+
+use super::simulated::{World, book};
+use crate::error::codes;
+use crate::pms::Created;
+use crate::pms::fixture::{hotel, room, stay};
+
+#[tokio::test]
+async fn a_key_that_lacks_something_is_told_what_and_for_what() {
+    let world = World::new().await;
+    let process = world.process();
+    assert_eq!(process.self_test().await.unwrap(), []);
+    world.shop.hide(&["hotel_ari", "order_histories"]);
+    let missing = process.self_test().await.unwrap();
+    let names: Vec<_> = missing
+        .iter()
+        .map(|missing| (missing.resource.as_str(), missing.needed_for.as_str()))
+        .collect();
+    assert_eq!(
+        names,
+        [("hotel_ari", "availability"), ("order_histories", "cancelling")]
+    );
+    let error = process
+        .availability(hotel(), stay(), room(2), None)
+        .await
+        .unwrap_err();
+    assert!(error.is(codes::PMS_NOT_PERMITTED), "{error}");
+}
+
+/// What the key cannot look at afterwards is not begun: nobody would know that it is booked.
+#[tokio::test]
+async fn a_key_that_could_not_look_at_a_booking_or_cancel_it_books_nothing_and_says_so_at_once() {
+    for hidden in [
+        "bookings",
+        "customers",
+        "order_details",
+        "order_histories",
+        "room_bookings",
+    ] {
+        let world = World::new().await;
+        let process = world.process();
+        world.shop.hide(&[hidden]);
+        let error = book(&process, "blind").await.unwrap_err();
+        assert!(error.is(codes::PMS_NOT_PERMITTED), "{hidden}: {error}");
+        assert_eq!(error.fact("resource"), Some(hidden), "{error}");
+        assert!(error.message().contains("tick"), "{error}");
+        assert_eq!((world.shop.writes(), world.shop.bookings()), (0, 0), "{hidden}");
+        // Whoever ticks it can book at once.
+        world.shop.hide(&[]);
+        let booking = book(&process, "blind").await.unwrap();
+        assert_eq!(booking.created, Created::Created, "{hidden}");
+    }
+}
+
+#[tokio::test]
+async fn a_shop_that_does_not_say_what_a_key_may_do_takes_bookings() {
+    let world = World::new().await;
+    // The list of what it sees is itself not to be seen.
+    world.shop.hide(&[""]);
+    let booking = book(&world.process(), "untold").await.unwrap();
+    assert_eq!(booking.created, Created::Created);
+}
