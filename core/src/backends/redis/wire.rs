@@ -197,6 +197,7 @@ impl Drop for HandingOver {
 mod tests {
     use futures_util::{FutureExt, poll};
     use tokio::sync::{mpsc, oneshot};
+    use tokio::task::JoinSet;
 
     use super::*;
 
@@ -263,16 +264,16 @@ mod tests {
             }
         }));
         // From a task, so that all of them wait for the one thread.
-        let all = tokio::spawn(async move {
-            let each = (0..TASKS).map(|_| {
+        let mut outer = JoinSet::new();
+        outer.spawn(async move {
+            let mut all = JoinSet::new();
+            for _ in 0..TASKS {
                 let (wire, sender) = (wire.clone(), sender.clone());
-                tokio::spawn(async move { wire.exchange(ask(&sender)).await })
-            });
-            futures_util::future::join_all(each).await
+                all.spawn(async move { wire.exchange(ask(&sender)).await });
+            }
+            all.join_all().await
         });
-        for answer in all.await.unwrap() {
-            assert_eq!(answer.unwrap(), Some("PONG"));
-        }
+        assert_eq!(outer.join_all().await, [[Some("PONG"); TASKS]]);
         // The first, who was alone, and the others.
         assert_eq!(pieces.load(Ordering::Relaxed), 2);
     }
