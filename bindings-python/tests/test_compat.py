@@ -22,7 +22,8 @@ from posada import compat
 from posada.compat import _handles, security
 from posada.compat._raised import RedisUnavailableError
 from posada.compat.dynamic_tenant_service import DynamicTenantService
-from posada.compat.feature_flag_service import DEFAULT_FLAGS, FeatureFlagService
+from posada.compat.feature_flag_service import DEFAULT_FLAGS, FeatureFlagService, get_feature_flag_service
+from posada.compat.lock_service import get_lock_service
 from posada.compat.password_policy import PasswordPolicy, PasswordPolicyViolation, password_policy
 from posada.compat.session_manager import SessionManager, get_session_manager
 from sqlalchemy import text
@@ -167,6 +168,23 @@ def test_the_managers_of_one_process_share_a_connection() -> None:
             SessionManager({"not": "a client"})
 
     with_client(job)
+
+
+def test_after_a_close_the_shells_of_the_settings_begin_anew() -> None:
+    async def job() -> None:
+        for _ in range(2):
+            manager, locks = await get_session_manager(), await get_lock_service()
+            flags = await get_feature_flag_service()
+            assert (await get_session_manager(), await get_lock_service()) == (manager, locks)
+            user, room = unique("549"), unique("101")
+            await manager.get_or_create_session(user, "whatsapp")
+            key = await locks.acquire_lock(room, "2027-03-10", "2027-03-12", "s1", user)
+            assert key is not None
+            assert await locks.release_lock(key)
+            await flags.set_flag(unique("flag"), True)
+            await compat.close()
+
+    run(job())
 
 
 @pytest.mark.parametrize(

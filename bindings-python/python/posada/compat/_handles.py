@@ -56,6 +56,12 @@ async def close() -> None:
         await handle.close()
 
 
+def is_over(shell: object) -> bool:
+    """Whether a shell's handle was closed, by ``close`` for instance. What tests put in its place has none."""
+    posada = getattr(shell, "_posada", None)
+    return isinstance(posada, Posada) and posada._closed
+
+
 def environment() -> Posada:
     """The handle on the servers of the settings."""
     return _shared(None)

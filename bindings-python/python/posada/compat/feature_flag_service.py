@@ -10,7 +10,7 @@ import logging
 
 from prometheus_client import Gauge
 
-from posada.compat._handles import Server, environment, handle
+from posada.compat._handles import Server, environment, handle, is_over
 from posada.compat._raised import as_redis_raises
 from posada.errors import PosadaError
 from posada.flags import DEFAULT_FLAGS as _DEFAULTS
@@ -64,6 +64,6 @@ _feature_flag_service: FeatureFlagService | None = None
 async def get_feature_flag_service() -> FeatureFlagService:
     """The service on the servers of the settings, always the same."""
     global _feature_flag_service
-    if _feature_flag_service is None:
+    if _feature_flag_service is None or is_over(_feature_flag_service):
         _feature_flag_service = FeatureFlagService(environment())
     return _feature_flag_service

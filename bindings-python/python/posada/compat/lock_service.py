@@ -18,7 +18,7 @@ from prometheus_client import Counter
 from redis.asyncio import Redis
 
 from posada.compat import _app_locks
-from posada.compat._handles import Server, environment, handle
+from posada.compat._handles import Server, environment, handle, is_over
 from posada.compat._raised import as_redis_raises
 from posada.compat.tenant_context import get_tenant_id
 from posada.errors import ConflictError, ExhaustedError, InvalidError
@@ -185,7 +185,7 @@ _lock_service_instance: LockService | None = None
 async def get_lock_service() -> LockService:
     """The service on the servers of the settings, always the same."""
     global _lock_service_instance
-    if _lock_service_instance is None:
+    if _lock_service_instance is None or is_over(_lock_service_instance):
         _lock_service_instance = LockService(environment())
         _lock_service_instance._apps = _app_locks.of_settings()
     return _lock_service_instance

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from prometheus_client import Counter, Gauge
 
-from posada.compat._handles import Server, environment, handle
+from posada.compat._handles import Server, environment, handle, is_over
 from posada.compat._raised import TRANSIENT, as_redis_raises
 from posada.errors import ConflictError, PosadaError
 from posada.sessions import Session
@@ -237,7 +237,7 @@ _session_manager_instance: SessionManager | None = None
 async def get_session_manager() -> SessionManager:
     """The manager on the servers of the settings, always the same."""
     global _session_manager_instance
-    if _session_manager_instance is None:
+    if _session_manager_instance is None or is_over(_session_manager_instance):
         _session_manager_instance = SessionManager(environment())
     return _session_manager_instance
 
