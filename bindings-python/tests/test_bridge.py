@@ -22,7 +22,7 @@ import pytest
 import uvloop
 from posada import _native
 from posada._ports import ports
-from support import Open, run, unique, until, waiting
+from support import Open, listening, run, unique, until, waiting
 
 
 def test_what_memory_answers_at_once_needs_no_port() -> None:
@@ -270,7 +270,7 @@ def test_the_number_of_workers_is_bounded() -> None:
 def python(program: str, *options: str) -> subprocess.CompletedProcess[str]:
     """Runs a program in an interpreter of its own, with every warning an error message."""
     command = [sys.executable, "-X", "dev", "-W", "error", *options, "-c", textwrap.dedent(program)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=45, check=False)
 
 
 def assert_quiet(done: subprocess.CompletedProcess[str], output: str = "") -> None:
@@ -341,6 +341,29 @@ def test_a_handle_that_nobody_closed_is_named_and_ends_well() -> None:
     )
     assert done.returncode == 0
     assert "ResourceWarning: unclosed <posada.Posada open>" in done.stderr
+
+
+def test_a_write_that_nobody_answers_does_not_keep_the_process() -> None:
+    """The call has a minute, and the interpreter that runs this program less."""
+    with listening() as silent:
+        done = python(
+            f"""
+            import asyncio, posada
+            url = "redis://127.0.0.1:{silent.getsockname()[1]}/0"
+            settings = posada.Settings.build(redis_url=url, redis_connect_timeout=60, redis_command_timeout=60)
+            p = posada.Posada.build(settings)
+            async def main():
+                writing = asyncio.create_task(p.sessions.delete("549"))
+                for _ in range(5):
+                    await asyncio.sleep(0)
+                assert not writing.done()
+            asyncio.run(main())
+            print("done")
+            """,
+            "-W",
+            "ignore::ResourceWarning",
+        )
+    assert_quiet(done, "done\n")
 
 
 def test_an_interrupt_ends_the_program() -> None:
