@@ -4,6 +4,7 @@
 //! The shop must be one for tests: its calendar must be empty in the last half year that it sells. Every booking is
 //! cancelled afterwards, also when a promise was broken; those that were checked out stay in its history.
 
+use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::time::Duration;
 
@@ -46,11 +47,32 @@ impl Shop {
         process_at(&self.url, &self.key, redis)
     }
 
-    /// What only a simulated shop tells about itself.
+    /// What only a simulated shop tells about itself, from its own tables. To be asked before anything is cleaned up.
     fn check(&self) {
         if let Some(shop) = &self.simulated {
             assert_eq!(shop.double_booked_nights(), 0);
         }
+    }
+
+    /// The same after races, in which nobody leaves: every open booking has rooms, and no other has them.
+    fn check_races(&self) {
+        self.check();
+        let mut taken = HashSet::new();
+        for open in self.simulated.iter().flat_map(QloAppsSimulator::open_bookings) {
+            assert!(
+                !open.rooms.is_empty(),
+                "a booking without a room is open: {open:?}"
+            );
+            for (room, stay) in open.rooms.iter().zip(&open.stays) {
+                for night in stay.each_night() {
+                    assert!(taken.insert((room.clone(), night)), "{room} twice on {night}");
+                }
+            }
+        }
+        assert!(
+            self.simulated.is_none() || !taken.is_empty(),
+            "somebody had booked"
+        );
     }
 }
 
@@ -83,10 +105,13 @@ async fn a_given_shop_keeps_every_promise() {
     let posada = shop.process(servers::redis().url());
     let first_day = last_days(posada.pms(), Suite::DAYS + DAYS_OF_RACES).await;
     let suite = Suite::new(posada.pms().clone(), first_day, &run("suite")).await;
-    let kept = AssertUnwindSafe(suite.run()).catch_unwind().await;
+    let kept = async {
+        suite.run().await;
+        shop.check();
+    };
+    let kept = AssertUnwindSafe(kept).catch_unwind().await;
     suite.clean_up().await;
     kept.unwrap_or_else(|broken| resume_unwind(broken));
-    shop.check();
 }
 
 #[tokio::test]
@@ -96,10 +121,13 @@ async fn the_last_room_of_a_given_shop_goes_to_one_of_many_processes() {
     let clients: Vec<_> = processes.iter().map(|process| process.pms().clone()).collect();
     let first_day = last_days(&clients[0], DAYS_OF_RACES).await;
     let races = Races::new(clients, first_day, &run("turns"), Settle::Detached).await;
-    let kept = AssertUnwindSafe(races.run()).catch_unwind().await;
+    let kept = async {
+        races.run().await;
+        shop.check_races();
+    };
+    let kept = AssertUnwindSafe(kept).catch_unwind().await;
     races.clean_up().await;
     kept.unwrap_or_else(|broken| resume_unwind(broken));
-    shop.check();
 }
 
 #[tokio::test]
@@ -110,8 +138,11 @@ async fn the_last_room_of_a_given_shop_is_not_shared_by_processes_that_know_noth
     let clients: Vec<_> = processes.iter().map(|process| process.pms().clone()).collect();
     let first_day = last_days(&clients[0], Races::NIGHTS + 1).await;
     let races = Races::new(clients, first_day, &run("strangers"), Settle::Wait).await;
-    let kept = AssertUnwindSafe(races.run_among_strangers()).catch_unwind().await;
+    let kept = async {
+        races.run_among_strangers().await;
+        shop.check_races();
+    };
+    let kept = AssertUnwindSafe(kept).catch_unwind().await;
     races.clean_up().await;
     kept.unwrap_or_else(|broken| resume_unwind(broken));
-    shop.check();
 }

@@ -194,9 +194,12 @@ impl House {
             .iter()
             .find(|known| known.id == id)
             .ok_or_else(|| {
-                Error::new(codes::PMS_UNKNOWN_ROOM_TYPE, "the hotel has no such room type")
-                    .with("hotel", self.hotel.id)
-                    .with("room_type", id)
+                Error::new(
+                    codes::PMS_UNKNOWN_ROOM_TYPE,
+                    "the hotel has no such room type; ask `room_types` for those that it has",
+                )
+                .with("hotel", self.hotel.id)
+                .with("room_type", id)
             })
     }
 
@@ -274,7 +277,11 @@ fn admit_nights(room_type: &RoomType, stay: Stay) -> Result<()> {
 }
 
 pub(super) fn unknown_hotel(id: HotelId) -> Error {
-    Error::new(codes::PMS_UNKNOWN_HOTEL, "no such hotel").with("hotel", id)
+    Error::new(
+        codes::PMS_UNKNOWN_HOTEL,
+        "no such hotel; ask `hotels` for those that there are",
+    )
+    .with("hotel", id)
 }
 
 fn stay_invalid(message: String) -> Error {

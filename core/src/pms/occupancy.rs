@@ -145,7 +145,7 @@ impl OccupancyLimits {
                 if asked > allowed {
                     return Err(Error::new(
                         codes::PMS_OCCUPANCY,
-                        "more guests than a room of this type takes",
+                        "more guests than a room of this type takes; take more rooms, or another type",
                     )
                     .with("limit", limit)
                     .with("allowed", allowed)

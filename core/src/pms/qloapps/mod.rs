@@ -46,6 +46,8 @@ mod simulated_keys;
 #[cfg(test)]
 mod simulated_life;
 #[cfg(test)]
+mod simulated_refusals;
+#[cfg(test)]
 mod simulated_services;
 mod tax;
 mod wire;

@@ -182,6 +182,11 @@ impl QloAppsSimulator {
         self.service.desk().hidden = resources.iter().map(|name| (*name).to_owned()).collect();
     }
 
+    /// Sells every room type for so many nights only; zero is no limit. Catalogues that were read before do not know.
+    pub fn set_nights(&self, fewest: u32, most: u32) {
+        self.service.desk().nights = (fewest, most);
+    }
+
     /// Multiplies the price of every room, in percent.
     pub fn set_price_percent(&self, percent: u32) {
         self.service.desk().shop.dearer = percent;

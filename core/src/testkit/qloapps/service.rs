@@ -65,6 +65,8 @@ pub(super) struct Desk {
     pub(super) correlated: HashMap<(String, Option<String>), usize>,
     /// The resources that the key may not see.
     pub(super) hidden: Vec<String>,
+    /// The fewest and the most nights of a stay; zero is no limit.
+    pub(super) nights: (u32, u32),
 }
 
 /// An answer that is not the one hoped for.
@@ -280,7 +282,10 @@ impl Desk {
                 vec![json!({"id": 1, "name": "Dollar", "iso_code": "USD", "active": 1})],
             ),
             "hotels" => ("hotels", vec![hotel()]),
-            "hotel_room_types" => ("hotel_room_types", Shop::types().map(limits).collect()),
+            "hotel_room_types" => {
+                let limits = |id| limits(id, self.nights);
+                ("hotel_room_types", Shop::types().map(limits).collect())
+            }
             "hotel_rooms" => (
                 "rooms",
                 Shop::types().flat_map(Shop::rooms_of).map(room).collect(),
@@ -495,9 +500,9 @@ fn room(id: u64) -> Value {
         "floor": "First", "comment": ""})
 }
 
-fn limits(id: u64) -> Value {
+fn limits(id: u64, (fewest, most): (u32, u32)) -> Value {
     json!({"id": id, "id_product": id, "id_hotel": 1, "adults": 2, "children": 2, "max_adults": 2,
-        "max_children": 2, "max_guests": 4, "min_los": 1, "max_los": 0})
+        "max_children": 2, "max_guests": 4, "min_los": fewest.max(1), "max_los": most})
 }
 
 /// The same value with every number written as a text, as PHP before 8.1 and every write answer it.
