@@ -2,8 +2,8 @@
 //!
 //! The driver wants its work in a task, so that a command changes threads before a byte of it is sent. Here the sender
 //! of the only command under way carries the work on itself, as far as it goes without waiting: its command is on the
-//! wire when it begins to wait for the answer. Several commands at once are left to the task, which lets everybody
-//! else run first and then sends in one piece what has come together. The answers always come through the task.
+//! wire when it begins to wait for the answer. Several commands at once are left to the task, which sends them in one
+//! piece. The answers always come through the task.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -46,15 +46,8 @@ impl Wire {
         });
         // The guard is the task's: when a runtime ends, it drops its tasks, and the connection is closed.
         let guard = Leaving(shared.clone());
-        let mut has_given_way = false;
         task::serve(std::future::poll_fn(move |context| {
             guard.0.task.register(context.waker());
-            // A runtime runs a task that was woken next, before others that have something to send, too.
-            has_given_way = !has_given_way && guard.0.under_way.load(Ordering::Relaxed) > 1;
-            if has_given_way {
-                context.waker().wake_by_ref();
-                return Poll::Pending;
-            }
             guard.0.carry_on_in_task()
         }));
         Self(shared)
@@ -197,7 +190,6 @@ impl Drop for HandingOver {
 mod tests {
     use futures_util::{FutureExt, poll};
     use tokio::sync::{mpsc, oneshot};
-    use tokio::task::JoinSet;
 
     use super::*;
 
@@ -244,38 +236,6 @@ mod tests {
         assert!(poll!(&mut second).is_pending());
         assert!(poll!(&mut second).is_pending());
         assert_eq!(second.await, Some("PONG"));
-    }
-
-    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-    async fn commands_of_many_tasks_are_sent_in_one_piece() {
-        const TASKS: usize = 8;
-        let (sender, mut questions) = mpsc::channel::<Question>(TASKS);
-        let pieces = Arc::new(AtomicUsize::new(0));
-        let counted = pieces.clone();
-        let wire = Arc::new(Wire::new(async move {
-            let mut unanswered = Vec::new();
-            while questions.recv_many(&mut unanswered, TASKS).await > 0 {
-                counted.fetch_add(1, Ordering::Relaxed);
-                if unanswered.len() == TASKS {
-                    for question in unanswered.drain(..) {
-                        let _ = question.send("PONG");
-                    }
-                }
-            }
-        }));
-        // From a task, so that all of them wait for the one thread.
-        let mut outer = JoinSet::new();
-        outer.spawn(async move {
-            let mut all = JoinSet::new();
-            for _ in 0..TASKS {
-                let (wire, sender) = (wire.clone(), sender.clone());
-                all.spawn(async move { wire.exchange(ask(&sender)).await });
-            }
-            all.join_all().await
-        });
-        assert_eq!(outer.join_all().await, [[Some("PONG"); TASKS]]);
-        // The first, who was alone, and the others.
-        assert_eq!(pieces.load(Ordering::Relaxed), 2);
     }
 
     #[tokio::test]
