@@ -12,51 +12,71 @@ use crate::open::Handle;
 #[pyclass(frozen, module = "posada._native")]
 pub(crate) struct Sessions(pub(crate) Kept<SessionManager>);
 
-/// A conversation as it was read: the document, and what `save` compares with.
+/// A conversation as it was read: the document, as JSON, and what `save` compares with.
 #[pyclass(frozen, module = "posada._native")]
-pub(crate) struct SessionState(Session);
+pub(crate) struct SessionState {
+    /// Without its document.
+    session: Session,
+    text: String,
+    channel: Option<String>,
+    last_activity: Option<String>,
+}
+
+/// Takes the document apart on the thread that read it: the event loop's has more to do.
+impl From<Session> for SessionState {
+    fn from(mut session: Session) -> Self {
+        let document = std::mem::take(&mut session.document);
+        let last_activity = document.get("last_activity").and_then(Json::as_str);
+        Self {
+            session,
+            text: document.to_text(),
+            channel: document.channel().map(str::to_owned),
+            last_activity: last_activity.map(str::to_owned),
+        }
+    }
+}
 
 #[pymethods]
 impl SessionState {
     #[getter]
     fn id(&self) -> &str {
-        self.0.id()
+        self.session.id()
     }
 
     #[getter]
     fn user(&self) -> &str {
-        self.0.user()
+        self.session.user()
     }
 
     #[getter]
     fn tenant(&self) -> Option<&str> {
-        self.0.tenant().map(posada::TenantId::as_str)
+        self.session.tenant().map(posada::TenantId::as_str)
     }
 
     #[getter]
     fn channel(&self) -> Option<&str> {
-        self.0.channel()
+        self.channel.as_deref()
     }
 
     #[getter]
     fn expires(&self) -> Option<DateTime<Utc>> {
-        self.0.expires()
+        self.session.expires()
     }
 
     #[getter]
     fn is_new(&self) -> bool {
-        self.0.is_new()
+        self.session.is_new()
     }
 
     /// The member of the document that `save` sets.
     #[getter]
     fn last_activity(&self) -> Option<&str> {
-        self.0.document.get("last_activity").and_then(Json::as_str)
+        self.last_activity.as_deref()
     }
 
     /// The document as JSON.
-    fn text(&self) -> String {
-        self.0.document.to_text()
+    fn text(&self) -> &str {
+        &self.text
     }
 }
 
@@ -78,7 +98,7 @@ impl Sessions {
         let tenant = id_of(tenant);
         self.0.read(py, async move |sessions: SessionManager| {
             let session = sessions.get_or_create(&user, &channel, tenant.as_ref()).await?;
-            Ok(SessionState(session))
+            Ok(SessionState::from(session))
         })
     }
 
@@ -86,18 +106,21 @@ impl Sessions {
     fn get(&self, py: Python<'_>, user: String, tenant: Option<Whose>) -> PyResult<Operation> {
         let tenant = id_of(tenant);
         self.0.read(py, async move |sessions: SessionManager| {
-            Ok(sessions.get(&user, tenant.as_ref()).await?.map(SessionState))
+            Ok(sessions
+                .get(&user, tenant.as_ref())
+                .await?
+                .map(SessionState::from))
         })
     }
 
     /// Answers the state after the write.
     fn save(&self, py: Python<'_>, session: &SessionState, document: &str) -> PyResult<Operation> {
         let document = Document::parse(document).map_err(Refusal::from)?;
-        let mut session = session.0.clone();
+        let mut session = session.session.clone();
         session.document = document;
         self.0.finish(py, async move |sessions: SessionManager| {
             sessions.save(&mut session).await?;
-            Ok(SessionState(session))
+            Ok(SessionState::from(session))
         })
     }
 
@@ -111,7 +134,7 @@ impl Sessions {
     ) -> PyResult<Operation> {
         let (tenant, patch) = (id_of(tenant), Json::parse(patch).map_err(Refusal::from)?);
         self.0.finish(py, async move |sessions: SessionManager| {
-            Ok(SessionState(
+            Ok(SessionState::from(
                 sessions.update(&user, tenant.as_ref(), &patch).await?,
             ))
         })
@@ -146,7 +169,7 @@ impl Sessions {
             }
         }
         self.0.finish(py, async move |sessions: SessionManager| {
-            Ok(SessionState(
+            Ok(SessionState::from(
                 sessions.append_turn(&user, tenant.as_ref(), turn).await?,
             ))
         })

@@ -168,6 +168,13 @@ impl Document {
     }
 }
 
+/// A document without members.
+impl Default for Document {
+    fn default() -> Self {
+        Self(JsonObject::new().into())
+    }
+}
+
 /// Refuses everything but an object.
 impl TryFrom<Json> for Document {
     type Error = Error;
