@@ -137,7 +137,10 @@ async def guest(p, number, end, done):
         waiting = asyncio.create_task(p.locks.acquire(f"soak-{number}", wait=10))
         await asyncio.sleep(0)
         waiting.cancel()
-        await asyncio.gather(waiting, return_exceptions=True)
+        [outcome] = await asyncio.gather(waiting, return_exceptions=True)
+        # A free lock may have been answered at once. Kept, it would bar the way to the next round.
+        if isinstance(outcome, posada.LockGuard):
+            await outcome.release()
         try:
             await p.locks.release("soak", "nobody's")
         except posada.PosadaError:
