@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import datetime as dt
 import pickle
+import re
 
 import posada
 import pytest
@@ -58,7 +59,24 @@ def test_what_lay_beneath_is_the_cause() -> None:
     assert str(made("posada.internal", "internal").__cause__) == "beneath: it"
 
 
-def test_a_server_that_is_down_is_named() -> None:
+def test_a_server_that_is_down_is_named_without_user_and_password() -> None:
+    async def job() -> None:
+        settings = posada.Settings.build(
+            postgres_url="postgres://ana:hunter2@127.0.0.1:1/hotel?connect_timeout=1",
+            redis_url="redis://ana:hunter2@127.0.0.1:2/0",
+        )
+        async with posada.Posada.build(settings) as p:
+            with pytest.raises(posada.UnavailableError, match=r": Redis \(127\.0\.0\.1:2\) ") as redis:
+                await p.sessions.get("549")
+            with pytest.raises(posada.UnavailableError, match=r": Postgres \(127\.0\.0\.1:1\) ") as postgres:
+                await p.tenants.list()
+            for error in (redis.value, postgres.value):
+                assert not {"ana", "hunter2"} & set(re.findall(r"\w+", f"{error} {error!r} {error.context}"))
+
+    run(job())
+
+
+def test_a_server_that_is_down_has_a_code_of_its_own() -> None:
     async def job() -> None:
         settings = posada.Settings.build(
             redis_url="redis://127.0.0.1:1/0", redis_connect_timeout=0.2, redis_command_timeout=0.2

@@ -190,6 +190,9 @@ async fn a_stopped_server_is_unavailable_at_once_and_a_restarted_one_is_found_wi
         fails_in_time(probe.insert("never")).await,
     ] {
         assert!(error.is(codes::POSTGRES_UNAVAILABLE), "{error}");
+        let settings = settings(server.url());
+        let named = format!("Postgres ({}:{}) ", settings.host, settings.port);
+        assert!(error.message().starts_with(&named), "{error}");
     }
     server.start_again();
     probe.insert("after").await.unwrap();

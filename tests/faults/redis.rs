@@ -51,8 +51,14 @@ async fn a_stopped_server_is_unavailable_and_a_restarted_one_is_found_without_a_
     let probe = probe(server.url());
     assert_eq!(probe.increment("n").await.unwrap(), 1);
     server.stop();
-    let error = fails_in_time(probe.get("n")).await;
-    assert!(error.is(codes::REDIS_UNAVAILABLE), "{error}");
+    let place = RedisSettings::parse(server.url()).unwrap().topology.to_string();
+    for error in [
+        fails_in_time(probe.get("n")).await,
+        fails_in_time(probe.increment("n")).await,
+    ] {
+        assert!(error.is(codes::REDIS_UNAVAILABLE), "{error}");
+        assert!(error.message().contains(&format!("Redis ({place}) ")), "{error}");
+    }
     server.start_again();
     assert_eq!(
         until_it_works("the first command after the restart", async || probe

@@ -49,7 +49,7 @@ fn place(settings: &PostgresSettings) -> String {
     if settings.is_socket() {
         format!("{}/{}", settings.host, settings.database)
     } else {
-        format!("{}:{}/{}", settings.host, settings.port, settings.database)
+        format!("{}/{}", settings.place(), settings.database)
     }
 }
 

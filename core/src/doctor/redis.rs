@@ -118,19 +118,10 @@ fn time(texts: &[String]) -> Option<chrono::DateTime<chrono::Utc>> {
 
 /// The address without user and password.
 fn place(settings: &RedisSettings) -> String {
-    let nodes = match &settings.topology {
-        RedisTopology::Single(node) => return format!("{node}/{}", settings.database),
-        RedisTopology::Sentinel { nodes, primary } => {
-            return format!("the primary {primary} of the sentinels {}", list(nodes));
-        }
-        RedisTopology::Cluster(nodes) => nodes,
-    };
-    format!("the cluster at {}", list(nodes))
-}
-
-fn list(nodes: &[impl ToString]) -> String {
-    let nodes: Vec<String> = nodes.iter().map(ToString::to_string).collect();
-    nodes.join(", ")
+    match &settings.topology {
+        RedisTopology::Single(node) => format!("{node}/{}", settings.database),
+        several => several.to_string(),
+    }
 }
 
 fn not_told(reason: &str, settings: &RedisSettings) -> Finding {
@@ -163,7 +154,7 @@ fn not_connected(failure: &Failure, settings: &RedisSettings) -> Finding {
         }
         failure if is_about_cluster(failure) => Finding::error(
             codes::TOPOLOGY,
-            format!("{place} is no cluster: {failure}."),
+            format!("{place} is no cluster: {}.", reason(failure)),
             "Write redis:// instead of redis+cluster:// in REDIS_URL.",
         ),
         failure => {
@@ -181,8 +172,17 @@ fn not_connected(failure: &Failure, settings: &RedisSettings) -> Finding {
                      let this machine through."
                 }
             };
-            Finding::error(codes::REDIS_UNREACHABLE, format!("{place}: {failure}."), remedy)
+            let seen = format!("{place}: {}.", reason(failure));
+            Finding::error(codes::REDIS_UNREACHABLE, seen, remedy)
         }
+    }
+}
+
+/// The failure without the place, which the finding names already.
+fn reason(failure: &Failure) -> String {
+    match failure {
+        Failure::Unavailable { reason, .. } => format!("it cannot be reached: {reason}"),
+        failure => failure.to_string(),
     }
 }
 

@@ -103,6 +103,17 @@ impl PostgresSettings {
         self.host.starts_with('/')
     }
 
+    /// Where the server is, without user and password: host and port, or the file of the socket.
+    pub(crate) fn place(&self) -> String {
+        if self.is_socket() {
+            format!("{}/.s.PGSQL.{}", self.host, self.port)
+        } else if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+
     /// Whether the server is on this machine.
     pub(crate) fn is_local(&self) -> bool {
         self.is_socket() || is_this_machine(&self.host)
@@ -226,6 +237,23 @@ impl FromStr for TlsMode {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_place_names_host_and_port_or_the_file_of_the_socket_and_no_user() {
+        for (url, place) in [
+            (
+                "postgres://ana:hunter2@db.example.com/hotel",
+                "db.example.com:5432",
+            ),
+            ("postgres://ana:hunter2@[::1]:6543/hotel", "[::1]:6543"),
+            (
+                "postgres://ana:hunter2@/hotel?host=/run/postgresql",
+                "/run/postgresql/.s.PGSQL.5432",
+            ),
+        ] {
+            assert_eq!(PostgresSettings::parse(url).unwrap().place(), place);
+        }
+    }
 
     #[test]
     fn every_name_of_a_mode_reads_back() {

@@ -125,6 +125,22 @@ impl fmt::Display for RedisSettings {
     }
 }
 
+/// Where the servers are, without users and passwords.
+impl fmt::Display for RedisTopology {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Single(_) => {}
+            Self::Sentinel { primary, .. } => write!(f, "the primary {primary} of the sentinels ")?,
+            Self::Cluster(_) => f.write_str("the cluster at ")?,
+        }
+        for (position, node) in self.nodes().iter().enumerate() {
+            let comma = if position == 0 { "" } else { ", " };
+            write!(f, "{comma}{node}")?;
+        }
+        Ok(())
+    }
+}
+
 impl RedisTopology {
     /// The addresses that the settings name.
     pub(crate) fn nodes(&self) -> &[RedisNode] {

@@ -1,6 +1,7 @@
 //! Everything that Postgres, a pooler or the network can answer, told apart by what follows from it.
 
 use std::io;
+use std::sync::Arc;
 
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
@@ -55,6 +56,8 @@ pub(crate) enum Failure {
     Migration { reason: String },
     /// Postgres refused the statement for a reason that posada does not expect, or answered something else.
     Unexpected { state: String, reason: String },
+    /// One of the failures that say that there is no server, with where the settings say that it is.
+    Unavailable { place: Arc<str>, failure: Box<Failure> },
     /// The work gave up by itself, with this error; its transaction was rolled back.
     Abandoned(Error),
 }
@@ -105,6 +108,17 @@ impl Failure {
         )
     }
 
+    /// The same failure, with the place of a server that is not there for us.
+    pub(super) fn at(self, server: &Arc<str>) -> Self {
+        match self {
+            Self::ReadOnly | Self::ShuttingDown | Self::Unreachable { .. } => Self::Unavailable {
+                place: server.clone(),
+                failure: Box::new(self),
+            },
+            failure => failure,
+        }
+    }
+
     /// The same failure, for a write whose answer was lost: what could not be known must not be called a failure.
     pub(super) fn of_lost_write(self) -> Self {
         match self {
@@ -126,7 +140,9 @@ impl Failure {
             | Self::NotNullViolation { .. } => codes::POSTGRES_CONSTRAINT,
             Self::InvalidText => codes::POSTGRES_INVALID_TEXT,
             Self::Serialization | Self::Deadlock | Self::LockTimeout => codes::POSTGRES_CONTENDED,
-            Self::ReadOnly | Self::ShuttingDown | Self::Unreachable { .. } => codes::POSTGRES_UNAVAILABLE,
+            Self::ReadOnly | Self::ShuttingDown | Self::Unreachable { .. } | Self::Unavailable { .. } => {
+                codes::POSTGRES_UNAVAILABLE
+            }
             Self::Refused { .. } | Self::Tls { .. } => codes::POSTGRES_REFUSED,
             Self::TooManyConnections { .. } | Self::PoolTimeout => codes::POSTGRES_EXHAUSTED,
             Self::MissingSchema { .. } => codes::POSTGRES_SCHEMA,
@@ -144,7 +160,12 @@ impl Failure {
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         let code = failure.code();
+        let (server, failure) = match failure {
+            Failure::Unavailable { place, failure } => (format!("Postgres ({place})"), *failure),
+            failure => ("Postgres".to_owned(), failure),
+        };
         match failure {
+            Failure::Unavailable { failure, .. } => (*failure).into(),
             Failure::Abandoned(error) => error,
             Failure::UniqueViolation { constraint } => {
                 Self::new(code, "a row with this key exists").with("constraint", constraint)
@@ -165,7 +186,7 @@ impl From<Failure> for Error {
                 Self::new(code, "the transaction collided with others, repeatedly")
             }
             Failure::LockTimeout => Self::new(code, "another transaction holds the row"),
-            Failure::ReadOnly => Self::new(code, "this Postgres server takes no writes; is it a replica?"),
+            Failure::ReadOnly => Self::new(code, format!("{server} takes no writes; is it a replica?")),
             Failure::MissingSchema { what } => Self::new(
                 code,
                 format!(
@@ -179,9 +200,11 @@ impl From<Failure> for Error {
                 Self::new(code, format!("Postgres has no connection left: {reason}"))
             }
             Failure::PoolTimeout => Self::new(code, "every connection of the pool stayed busy"),
-            Failure::ShuttingDown => Self::new(code, "Postgres is stopping, starting or failing over"),
+            Failure::ShuttingDown => {
+                Self::new(code, format!("{server} is stopping, starting or failing over"))
+            }
             Failure::Unreachable { reason, .. } => {
-                Self::new(code, format!("Postgres cannot be reached: {reason}"))
+                Self::new(code, format!("{server} cannot be reached: {reason}"))
             }
             Failure::StatementTimeout => {
                 Self::new(code, "Postgres gave up on the statement at its time limit")
@@ -455,6 +478,23 @@ mod tests {
     fn an_error_of_the_work_itself_comes_out_unchanged() {
         let inner = Error::new(codes::TENANTS_EXISTS, "taken");
         assert!(Error::from(Failure::from(inner)).is(codes::TENANTS_EXISTS));
+    }
+
+    #[test]
+    fn a_server_that_is_not_there_is_named_and_keeps_its_code() {
+        let place = Arc::from("db.example.com:5432");
+        let refused = Failure::Unreachable {
+            how: Outage::Refused,
+            reason: "Connection refused".into(),
+        };
+        for failure in [refused, Failure::ShuttingDown, Failure::ReadOnly] {
+            let error = Error::from(failure.at(&place));
+            assert!(error.is(codes::POSTGRES_UNAVAILABLE), "{error}");
+            assert!(
+                error.message().starts_with("Postgres (db.example.com:5432) "),
+                "{error}"
+            );
+        }
     }
 
     #[test]

@@ -62,6 +62,7 @@ struct Inner {
     tasks: Tasks,
     clock: SharedClock,
     limit: Duration,
+    place: Arc<str>,
     schema: schema::Cache,
 }
 
@@ -80,6 +81,7 @@ impl Postgres {
             tasks,
             clock,
             limit: settings.statement_timeout,
+            place: settings.place().into(),
             schema: schema::Cache::default(),
         })))
     }
@@ -198,7 +200,7 @@ impl Postgres {
             if let Err(failure) = &outcome {
                 inner.observe(failure);
             }
-            Ok(outcome)
+            Ok(outcome.map_err(|failure| failure.at(&inner.place)))
         };
         self.0.tasks.detach(observed).await.map_err(Failure::Abandoned)?
     }

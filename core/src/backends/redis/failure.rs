@@ -1,6 +1,7 @@
 //! What can go wrong between us and Redis, and which error each failure becomes.
 
 use std::fmt;
+use std::sync::Arc;
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
@@ -11,7 +12,11 @@ use crate::task;
 #[derive(Debug, Clone)]
 pub(crate) enum Failure {
     /// No connection, or the server cannot serve now; nothing was done.
-    Unavailable(String),
+    Unavailable {
+        reason: String,
+        /// Where the settings say that it is; noted when the failure leaves this module.
+        place: Option<Arc<str>>,
+    },
     /// Wrong password or unknown user.
     Refused(String),
     /// A command or key that the user may not use.
@@ -65,12 +70,12 @@ impl Failure {
                 | ErrorKind::MasterNameNotFoundBySentinel
                 | ErrorKind::NoValidReplicasFoundBySentinel
                 | ErrorKind::ClusterConnectionNotFound,
-            ) => Self::Unavailable(error.to_string()),
+            ) => Self::unavailable(error),
             (_, ErrorKind::Server(ServerErrorKind::NoScript)) => Self::UnknownScript,
-            _ if error.is_connection_refusal() => Self::Unavailable(error.to_string()),
+            _ if error.is_connection_refusal() => Self::unavailable(error),
             _ if error.is_timeout() => Self::unanswered(effect),
             _ if error.is_io_error() || error.is_connection_dropped() => match effect {
-                Effect::Read => Self::Unavailable(error.to_string()),
+                Effect::Read => Self::unavailable(error),
                 Effect::Write => Self::OutcomeUnknown,
             },
             // A script that meets a foreign type reports it inside its own error text.
@@ -83,7 +88,26 @@ impl Failure {
     /// Reads the driver's error about a connection that did not come about: nothing was sent.
     pub(super) fn while_connecting(error: &RedisError) -> Self {
         match Self::from_driver(error, Effect::Read) {
-            Self::Timeout => Self::Unavailable(error.to_string()),
+            Self::Timeout => Self::unavailable(error),
+            failure => failure,
+        }
+    }
+
+    /// No server, for this reason.
+    pub(super) fn unavailable(reason: impl fmt::Display) -> Self {
+        Self::Unavailable {
+            reason: reason.to_string(),
+            place: None,
+        }
+    }
+
+    /// The same failure, with the place of a server that cannot be reached.
+    pub(super) fn at(self, server: &Arc<str>) -> Self {
+        match self {
+            Self::Unavailable { reason, place: None } => Self::Unavailable {
+                reason,
+                place: Some(server.clone()),
+            },
             failure => failure,
         }
     }
@@ -100,7 +124,11 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unavailable(reason) => write!(f, "Redis cannot be reached: {reason}"),
+            Self::Unavailable {
+                reason,
+                place: Some(place),
+            } => write!(f, "Redis ({place}) cannot be reached: {reason}"),
+            Self::Unavailable { reason, place: None } => write!(f, "Redis cannot be reached: {reason}"),
             Self::Refused(reason) | Self::NotPermitted(reason) => write!(f, "Redis refused us: {reason}"),
             Self::Timeout => f.write_str("Redis did not answer in time"),
             Self::OutcomeUnknown => f.write_str("Redis did not confirm a write; it may have happened"),
@@ -116,7 +144,7 @@ impl fmt::Display for Failure {
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         let code = match &failure {
-            Failure::Unavailable(_) => codes::REDIS_UNAVAILABLE,
+            Failure::Unavailable { .. } => codes::REDIS_UNAVAILABLE,
             Failure::Refused(_) | Failure::NotPermitted(_) => codes::REDIS_REFUSED,
             Failure::Timeout => codes::REDIS_TIMEOUT,
             Failure::OutcomeUnknown => codes::REDIS_OUTCOME_UNKNOWN,
@@ -148,7 +176,7 @@ mod tests {
         ));
         assert!(matches!(
             Failure::from_driver(&lost, Effect::Read),
-            Failure::Unavailable(_)
+            Failure::Unavailable { .. }
         ));
     }
 
@@ -157,7 +185,7 @@ mod tests {
         let refused = driver(io::ErrorKind::ConnectionRefused);
         assert!(matches!(
             Failure::from_driver(&refused, Effect::Write),
-            Failure::Unavailable(_)
+            Failure::Unavailable { .. }
         ));
     }
 }

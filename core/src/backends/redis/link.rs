@@ -221,7 +221,7 @@ impl Link {
                     || error.is_connection_dropped()
                     || matches!(
                         Failure::from_driver(error, super::Effect::Read),
-                        Failure::Unavailable(_) | Failure::Refused(_)
+                        Failure::Unavailable { .. } | Failure::Refused(_)
                     )
             }
             Connection::Cluster(_) => error.is_unrecoverable_error(),

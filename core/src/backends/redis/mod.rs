@@ -50,6 +50,7 @@ struct Inner {
     connect_timeout: Duration,
     command_timeout: Duration,
     is_cluster: bool,
+    place: Arc<str>,
     tasks: Tasks,
     pubsub: PubSub,
     replicated: Replicated,
@@ -68,6 +69,7 @@ impl Redis {
             connect_timeout: settings.connect_timeout,
             command_timeout: settings.command_timeout,
             is_cluster: matches!(settings.topology, RedisTopology::Cluster(_)),
+            place: place(settings),
             pubsub: PubSub::new(connector.clone(), settings.connect_timeout, tasks.clone()),
             replicated: Replicated::new(settings)?,
             connector,
@@ -138,23 +140,22 @@ impl Redis {
         )
         .await
         {
-            Ok(outcome) => outcome?,
-            Err(_) => match sent_on {
-                Some(link) => {
-                    if link.timed_out() {
-                        tracing::warn!("Redis left several commands unanswered; making a new connection");
-                        self.give_up(&link);
-                    }
-                    return Err(Failure::unanswered(effect));
-                }
-                None => {
-                    return Err(Failure::Unavailable(
-                        "no connection within the deadline".to_owned(),
-                    ));
-                }
-            },
+            Ok(outcome) => outcome.map_err(|failure| failure.at(&self.0.place))?,
+            Err(_) => return Err(self.gave_up_on(sent_on, effect).at(&self.0.place)),
         };
         T::from_redis_value(value).map_err(|error| Failure::Unexpected(error.to_string()))
+    }
+
+    /// What it means that the deadline passed, after the command was sent on this connection or on none.
+    fn gave_up_on(&self, link: Option<Arc<Link>>, effect: Effect) -> Failure {
+        let Some(link) = link else {
+            return Failure::unavailable("no connection within the deadline");
+        };
+        if link.timed_out() {
+            tracing::warn!("Redis left several commands unanswered; making a new connection");
+            self.give_up(&link);
+        }
+        Failure::unanswered(effect)
     }
 
     async fn exchange(
@@ -197,9 +198,7 @@ impl Redis {
         match attempt.wait_for(Option::is_some).await.as_deref() {
             Ok(Some(Ok(link))) => Ok(link.clone()),
             Ok(Some(Err(failure))) => Err(failure.clone()),
-            Ok(None) | Err(_) => Err(Failure::Unavailable(
-                "the attempt to connect was given up".to_owned(),
-            )),
+            Ok(None) | Err(_) => Err(Failure::unavailable("the attempt to connect was given up")),
         }
     }
 
@@ -217,7 +216,7 @@ impl Redis {
             let outcome = match timeout(inner.connect_timeout, inner.connector.connect()).await {
                 Ok(Ok(link)) => Ok(Arc::new(link)),
                 Ok(Err(error)) => Err(Failure::while_connecting(&error)),
-                Err(_) => Err(Failure::Unavailable(format!(
+                Err(_) => Err(Failure::unavailable(format_args!(
                     "no connection within {:?}",
                     inner.connect_timeout
                 ))),
@@ -240,6 +239,11 @@ impl Redis {
             self.0.live.compare_and_swap(&*live, None);
         }
     }
+}
+
+/// Where the settings say that the server is, for people who read an error.
+fn place(settings: &RedisSettings) -> Arc<str> {
+    settings.topology.to_string().into()
 }
 
 #[cfg(test)]
@@ -276,7 +280,32 @@ mod tests {
             .write::<Value>(redis::cmd("SET").arg("k").arg("v"))
             .await
             .unwrap_err();
-        assert!(matches!(failure, Failure::Unavailable(_)), "{failure}");
+        assert!(matches!(failure, Failure::Unavailable { .. }), "{failure}");
+        let named = format!("Redis (127.0.0.1:{free}) cannot be reached: ");
+        assert!(failure.to_string().starts_with(&named), "{failure}");
+    }
+
+    #[tokio::test]
+    async fn every_kind_of_redis_that_is_not_there_is_named_without_user_and_password() {
+        for (url, place) in [
+            ("redis://ana:hunter2@127.0.0.1:1/3", "127.0.0.1:1"),
+            (
+                "redis+cluster://ana:hunter2@127.0.0.1:1,127.0.0.1:2",
+                "the cluster at 127.0.0.1:1, 127.0.0.1:2",
+            ),
+            (
+                "redis+sentinel://ana:hunter2@127.0.0.1:1,127.0.0.1:2/mymaster/0",
+                "the primary mymaster of the sentinels 127.0.0.1:1, 127.0.0.1:2",
+            ),
+        ] {
+            let redis = Redis::new(&RedisSettings::parse(url).unwrap(), Tasks::new()).unwrap();
+            let error = crate::Error::from(redis.ping().await.unwrap_err());
+            assert!(error.is(crate::codes::REDIS_UNAVAILABLE), "{error}");
+            let named = format!("Redis ({place}) cannot be reached: ");
+            assert!(error.message().starts_with(&named), "{error}");
+            let shown = format!("{error} {error:?}");
+            assert!(!shown.contains("hunter2") && !shown.contains("ana"), "{shown}");
+        }
     }
 
     #[tokio::test]
@@ -285,7 +314,7 @@ mod tests {
         let silent = TcpListener::bind("127.0.0.1:0").unwrap();
         let redis = Redis::new(&settings(silent.local_addr().unwrap().port()), Tasks::new()).unwrap();
         let failure = redis.ping().await.unwrap_err();
-        assert!(matches!(failure, Failure::Unavailable(_)), "{failure}");
+        assert!(matches!(failure, Failure::Unavailable { .. }), "{failure}");
     }
 
     #[tokio::test]
