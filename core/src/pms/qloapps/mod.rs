@@ -83,6 +83,7 @@ use availability::{Question, vacancies};
 use catalogue::{Catalogue, FRESH, describe};
 use changes::{Place, read_on};
 use order::Refusal;
+use permissions::Told;
 use query::Query;
 use wire::Wire;
 use xml::Xml;
@@ -247,8 +248,8 @@ impl PmsProvider for QloApps {
         let now = self.clock.instant();
         let mut seen = self.may_book.lock().await;
         if seen.is_none_or(|at| now.saturating_duration_since(at) >= FRESH) {
-            permissions::for_booking(&self.wire).await?;
-            *seen = Some(now);
+            let told = permissions::for_booking(&self.wire).await?;
+            *seen = (told == Told::Yes).then_some(now);
         }
         Ok(())
     }

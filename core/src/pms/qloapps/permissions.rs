@@ -69,15 +69,28 @@ const FOR_BOOKING: [&str; 6] = [
     "order_histories",
 ];
 
+/// What the shop said of a key that may, as far as it told, do all that a booking needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Told {
+    /// That the key sees everything, or that it may not be told this.
+    Yes,
+    /// Nothing: the question was not answered, so the next booking should ask it again.
+    Nothing,
+}
+
 /// Whether the key sees everything that a booking needs. A shop that does not answer this is asked the rest.
 ///
 /// # Errors
 /// `pms.not_permitted` with the fact `resource`.
-pub(super) async fn for_booking(wire: &Wire) -> Result<()> {
-    let lacking = missing(wire).await.unwrap_or_default();
+pub(super) async fn for_booking(wire: &Wire) -> Result<Told> {
+    let lacking = match missing(wire).await {
+        Ok(lacking) => lacking,
+        Err(refused) if refused.is(codes::PMS_NOT_PERMITTED) => return Ok(Told::Yes),
+        Err(_) => return Ok(Told::Nothing),
+    };
     let is_needed = |lacks: &&MissingPermission| FOR_BOOKING.contains(&lacks.resource.as_str());
     match lacking.iter().find(is_needed) {
-        None => Ok(()),
+        None => Ok(Told::Yes),
         Some(lacks) => Err(Error::new(
             codes::PMS_NOT_PERMITTED,
             "the key may not do all that a booking needs, so nothing was booked; tick the resource under Web service",

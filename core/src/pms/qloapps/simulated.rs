@@ -44,7 +44,7 @@ impl World {
         }
     }
 
-    fn settings(&self) -> QloAppsSettings {
+    pub(super) fn settings(&self) -> QloAppsSettings {
         QloAppsSettings {
             base_url: self.shop.url().to_owned(),
             api_key: Secret::new(QloAppsSimulator::KEY),
@@ -55,6 +55,11 @@ impl World {
                 ..PmsLimits::default()
             },
         }
+    }
+
+    /// The provider of one process.
+    pub(super) fn provider(&self, settings: &QloAppsSettings) -> QloApps {
+        QloApps::new(settings, self.clock.shared(), Tasks::new(), self.answers.clone()).unwrap()
     }
 
     /// One process, with a gate of its own.
@@ -70,8 +75,7 @@ impl World {
             turn: Duration::from_secs(30),
             settle: self.settle,
         };
-        let answers = self.answers.clone();
-        let shop = QloApps::new(settings, self.clock.shared(), Tasks::new(), answers).unwrap();
+        let shop = self.provider(settings);
         let kept = Shelf::new(
             self.answers.clone(),
             shop.name(),

@@ -4,6 +4,8 @@ use super::simulated::{World, book};
 use crate::error::codes;
 use crate::pms::Created;
 use crate::pms::fixture::{hotel, room, stay};
+use crate::pms::provider::PmsProvider as _;
+use crate::testkit::qloapps::{SimulatedCall, SimulatedFault};
 
 #[tokio::test]
 async fn a_key_that_lacks_something_is_told_what_and_for_what() {
@@ -59,4 +61,27 @@ async fn a_shop_that_does_not_say_what_a_key_may_do_takes_bookings() {
     world.shop.hide(&[""]);
     let booking = book(&world.process(), "untold").await.unwrap();
     assert_eq!(booking.created, Created::Created);
+}
+
+/// What nobody answered is not known, and a key that lacks something is found out as soon as the shop can be asked.
+#[tokio::test]
+async fn a_shop_that_could_not_be_asked_what_a_key_may_do_is_asked_again() {
+    let world = World::new().await;
+    let provider = world.provider(&world.settings());
+    let fault = SimulatedFault::Instead {
+        status: 503,
+        body: "busy".to_owned(),
+    };
+    world.shop.script(SimulatedCall::Read, &fault, 100);
+    provider.can_book().await.unwrap();
+    world.shop.calm();
+    world.shop.hide(&["bookings"]);
+    let error = provider.can_book().await.unwrap_err();
+    assert_eq!(error.fact("resource"), Some("bookings"), "{error}");
+    // What was answered is known for some minutes.
+    world.shop.hide(&[]);
+    provider.can_book().await.unwrap();
+    let asked = world.shop.requests();
+    provider.can_book().await.unwrap();
+    assert_eq!(world.shop.requests(), asked);
 }
