@@ -263,6 +263,111 @@ async fn a_redis_that_does_not_tell_us_everything_is_not_called_broken() {
 }
 
 #[tokio::test]
+async fn what_the_access_list_of_redis_forbids_is_named_and_the_remedy_permits_all_of_it() {
+    let server = RedisServer::start();
+    for (name, rights, words) in [
+        (
+            "silent",
+            &["~*", "&*", "+@all", "-@scripting"][..],
+            &["run scripts"][..],
+        ),
+        ("halved", &["~*", "&*", "+@all", "-evalsha"], &["run scripts"]),
+        (
+            "muffled",
+            &["~*", "resetchannels", "+@all"],
+            &["PUBLISH", "posada:tenants", "posada:flags", "posada:wake:"],
+        ),
+        ("deaf", &["~*", "&*", "+@all", "-subscribe"], &["posada:tenants"]),
+        (
+            "keyless",
+            &["~other:*", "&*", "+@all"],
+            &[
+                "session:*",
+                "feature_flags",
+                "feature_flags:*",
+                "posada:*",
+                "LIMITS:*",
+            ],
+        ),
+        ("reader", &["~*", "&*", "+@all", "-@write"], &["session:*"]),
+        (
+            "mute",
+            &["~*", "&*", "+@all", "-info", "-@scripting"],
+            &["run scripts"],
+        ),
+    ] {
+        let made = ["ACL", "SETUSER", name, "on", ">wr0ng-Word"];
+        server.command::<()>(&[&made, rights].concat());
+        let url = server
+            .url()
+            .replace("redis://", &format!("redis://{name}:wr0ng-Word@"));
+        let diagnosis = examine(&[("REDIS_URL", &url)]).await;
+        for word in words {
+            expect(&diagnosis, "redis.permissions", Severity::Error, word);
+        }
+
+        let remedy = diagnosis
+            .finding("redis.permissions")
+            .unwrap()
+            .remedy
+            .clone()
+            .unwrap();
+        let (_, rule) = remedy.split_once(": ").unwrap();
+        // Nothing but what the remedy gives.
+        server.command::<()>(&["ACL", "SETUSER", name, "resetkeys", "resetchannels", "-@all"]);
+        server.command::<()>(&rule.split(' ').collect::<Vec<_>>());
+        let mended = examine(&[("REDIS_URL", &url)]).await;
+        expect(&mended, "redis.permissions", Severity::Ok, name);
+        expect(&mended, "redis.connection", Severity::Ok, "Connected");
+    }
+}
+
+#[tokio::test]
+async fn the_access_list_of_the_remedy_is_enough_for_every_service() {
+    let server = RedisServer::start();
+    server.command::<()>(&["ACL", "SETUSER", "clerk", "on", ">wr0ng-Word", "+ping"]);
+    let url = server.url().replace("redis://", "redis://clerk:wr0ng-Word@");
+    let diagnosis = examine(&[("REDIS_URL", &url)]).await;
+    let remedy = diagnosis
+        .finding("redis.permissions")
+        .unwrap()
+        .remedy
+        .clone()
+        .unwrap();
+    let (_, rule) = remedy.split_once(": ").unwrap();
+    server.command::<()>(&rule.split(' ').collect::<Vec<_>>());
+    let settings = Settings::from_vars([("REDIS_URL".into(), url)]).unwrap();
+    let one = Posada::connect(settings.clone()).await.unwrap();
+    let other = Posada::connect(settings).await.unwrap();
+    posada::testkit::flags::suite(one.flags(), other.flags(), &unique("flags")).await;
+    posada::testkit::limits::suite(one.limits(), &unique("limits")).await;
+    posada::testkit::locks::suite(one.locks(), &unique("locks")).await;
+    posada::testkit::holds::suite(one.locks(), &unique("holds")).await;
+    let mut session = one
+        .sessions()
+        .get_or_create("549", "whatsapp", None)
+        .await
+        .unwrap();
+    session.document.set(["context", "nights"], 2).unwrap();
+    one.sessions().save(&mut session).await.unwrap();
+    assert!(other.sessions().get("549", None).await.unwrap().is_some());
+    one.close().await.unwrap();
+    other.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_examination_of_what_is_permitted_leaves_redis_as_it_is() {
+    let server = RedisServer::start();
+    server.command::<()>(&["HSET", "feature_flags", "a", "{}"]);
+    let diagnosis = examine(&[("REDIS_URL", server.url())]).await;
+    expect(&diagnosis, "redis.permissions", Severity::Ok, "default");
+    let kept: Vec<String> = server.command(&["KEYS", "*"]);
+    assert_eq!(kept, ["feature_flags"]);
+    let flags: Vec<String> = server.command(&["HGETALL", "feature_flags"]);
+    assert_eq!(flags, ["a", "{}"]);
+}
+
+#[tokio::test]
 async fn a_command_that_is_not_permitted_costs_nobody_the_connection() {
     let server = RedisServer::start();
     let rights = ["~*", "&*", "+@all", "-@read", "-@scripting"];

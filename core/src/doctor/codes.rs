@@ -44,6 +44,7 @@ codes! {
     REDIS_CONNECTION = "redis.connection", "Whether Redis takes our connections.";
     REDIS_UNREACHABLE = "redis.unreachable", "Redis cannot be reached, or does not answer.";
     REDIS_REFUSED = "redis.refused", "Redis does not accept the password, or the user may not run our commands.";
+    REDIS_PERMISSIONS = "redis.permissions", "What the access list of Redis forbids this user, and for what it is needed.";
     REDIS_VERSION = "redis.version", "The version of Redis.";
     EVICTION = "redis.eviction", "Whether Redis may throw away locks, flags and conversations.";
     MEMORY_LIMIT = "redis.memory_limit", "How much of its memory limit Redis has used.";

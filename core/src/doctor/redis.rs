@@ -6,7 +6,7 @@ use super::clocks;
 use super::codes;
 use super::model::{Finding, Severity};
 use crate::backends::postgres::Reading;
-use crate::backends::redis::{Failure, Redis};
+use crate::backends::redis::{Failure, Redis, Right, keys};
 use crate::clock::SharedClock;
 use crate::settings::{Environment, RedisSettings, RedisTopology};
 
@@ -24,7 +24,12 @@ pub(super) async fn examine(
 ) -> Vec<Finding> {
     let told = match redis.read::<Value>(&redis::cmd("INFO")).await {
         Ok(told) => texts(&told),
-        Err(Failure::NotPermitted(reason)) => return vec![not_told(&reason, settings)],
+        Err(Failure::NotPermitted(reason)) => {
+            return vec![
+                not_told(&reason, settings),
+                permissions(&Box::pin(redis.denied()).await, settings),
+            ];
+        }
         Err(failure) => return vec![not_connected(&failure, settings)],
     };
     let nodes: Vec<Node> = told.iter().filter_map(|text| Node::read(text)).collect();
@@ -52,6 +57,8 @@ pub(super) async fn examine(
             }
         }
     }
+    // In a box, because whoever awaits all examinations holds a future that is too deep for the compiler otherwise.
+    findings.push(permissions(&Box::pin(redis.denied()).await, settings));
     findings.push(persistence(redis, &nodes, environment).await);
     let asked = clock.now();
     if let Ok(told) = redis.read::<Value>(&redis::cmd("TIME")).await {
@@ -188,6 +195,46 @@ fn reason(failure: &Failure) -> String {
 
 fn is_about_cluster(failure: &Failure) -> bool {
     failure.to_string().contains("cluster support disabled")
+}
+
+/// What the access list forbids, and the rule that permits all that we do.
+fn permissions(denied: &[Right], settings: &RedisSettings) -> Finding {
+    let user = settings.username.as_deref().unwrap_or("default");
+    if denied.is_empty() {
+        let seen = format!("The user {user} may run scripts, use our keys, and send and hear messages.");
+        return Finding::ok(codes::REDIS_PERMISSIONS, seen);
+    }
+    let lacks: Vec<String> = denied.iter().map(lack).collect();
+    let patterns: Vec<String> = keys::kinds()
+        .iter()
+        .map(|kind| format!("~{}", kind.pattern))
+        .collect();
+    let cluster = match settings.topology {
+        RedisTopology::Cluster(_) => " +cluster|slots",
+        RedisTopology::Single(_) | RedisTopology::Sentinel { .. } => "",
+    };
+    Finding::error(
+        codes::REDIS_PERMISSIONS,
+        format!("The user {user} may not {}.", lacks.join("; ")),
+        format!(
+            "As an administrator: ACL SETUSER {user} {} &{} +@read +@write +@scripting +@pubsub +@connection +info \
+             +time +wait +role +config|get{cluster}",
+            patterns.join(" "),
+            keys::CHANNELS
+        ),
+    )
+}
+
+/// What is forbidden, and what does not work because of it.
+fn lack(right: &Right) -> String {
+    match right {
+        Right::Scripts => "run scripts, which locks, holds, conversations and limits are made of".to_owned(),
+        Right::Keys { pattern, keeps } => format!("read and write the keys {pattern}, which are {keeps}"),
+        Right::Publish => {
+            "send messages (PUBLISH), by which processes tell each other of locks and changes".to_owned()
+        }
+        Right::Listen(channel) => format!("hear the channel {channel}, so that changes are noticed late"),
+    }
 }
 
 fn version(node: &Node) -> Finding {

@@ -205,6 +205,43 @@ pub(crate) fn sign_in_address(address: &str) -> String {
 /// The channel on which resolvers tell each other that a tenant changed.
 pub(crate) const TENANTS_CHANNEL: &str = "posada:tenants";
 
+/// A kind of key, for who has to permit it.
+pub(crate) struct Kind {
+    /// What an access list calls it.
+    pub(crate) pattern: &'static str,
+    /// What is kept there.
+    pub(crate) keeps: &'static str,
+    /// One of its keys, which nobody has, unless there is only one.
+    pub(crate) sample: String,
+}
+
+/// A field that no hash of ours has.
+pub(crate) const NO_FIELD: &str = "posada:doctor";
+
+/// Every kind of key that we use.
+pub(crate) fn kinds() -> [Kind; 5] {
+    let kind = |pattern, keeps, sample| Kind {
+        pattern,
+        keeps,
+        sample,
+    };
+    let of_nobody = "posada:doctor".to_owned();
+    [
+        kind("session:*", "conversations", session(None, &of_nobody)),
+        kind("feature_flags", "flags", flags(None)),
+        kind(
+            "feature_flags:*",
+            "the flags of a hotel",
+            format!("{}:{}", flags(None), part(&of_nobody)),
+        ),
+        kind("LIMITS:*", "limits", limit(&of_nobody)),
+        kind("posada:*", "locks, holds, sign-in and bookings", of_nobody),
+    ]
+}
+
+/// The pattern of every channel that we use.
+pub(crate) const CHANNELS: &str = "posada:*";
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,6 +14,7 @@ pub(crate) mod keys;
 mod link;
 mod pubsub;
 mod replicated;
+mod rights;
 mod script;
 mod wire;
 
@@ -30,6 +31,7 @@ pub(crate) use failure::{Effect, Failure};
 pub(crate) use pubsub::{Event, Subscription};
 #[cfg(test)]
 pub(crate) use replicated::LONGEST_WAIT;
+pub(crate) use rights::Right;
 pub(crate) use script::{Call, Script, script};
 
 use crate::error::Result as ApiResult;
