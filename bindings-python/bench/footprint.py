@@ -27,7 +27,7 @@ async def main():
         await p.sessions.get_or_create("549", "web")
         await p.sessions.delete("549")
         p.flags.is_enabled("canary.enabled")
-        async with await p.locks.acquire("x"):
+        async with p.locks.acquire("x"):
             return resident()
 print((asyncio.run(main()) - before) / 1024)
 """

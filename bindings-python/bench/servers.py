@@ -74,7 +74,7 @@ async def locks(contest: Contest, p: posada.Posada, r: redis.asyncio.Redis) -> N
     word = uuid.uuid4().hex
 
     async def ours(task: int) -> None:
-        async with await p.locks.acquire(f"{word}-{task}", ttl=30):
+        async with p.locks.acquire(f"{word}-{task}", ttl=30):
             pass
 
     async def theirs(task: int) -> None:

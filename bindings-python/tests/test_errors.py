@@ -172,7 +172,7 @@ def test_too_few_replicas_are_an_error_and_leave_no_lock() -> None:
             name = unique("lock")
             with pytest.raises(posada.UnavailableError, match=r"locks\.not_replicated"):
                 await p.locks.acquire(name, replicas=1, replicas_within=0.05)
-            async with await p.locks.acquire(name, replicas=0):
+            async with p.locks.acquire(name, replicas=0):
                 pass
             with pytest.raises(TypeError, match="replicas"):
                 await p.locks.acquire(name, replicas=1.5)  # type: ignore[arg-type]

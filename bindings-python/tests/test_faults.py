@@ -71,7 +71,7 @@ def test_servers_killed_under_load_lose_nothing_that_was_acknowledged() -> None:
                 await p.sessions.append_turn(user, "user", f"turn {turn}", id=f"{user}-{turn}")
                 said.append(f"{user}-{turn}")
                 del said[:-20]
-                async with await p.locks.acquire(user, ttl=5, wait=1):
+                async with p.locks.acquire(user, ttl=5, wait=1):
                     await p.tenants.list()
             except OUTAGES as error:
                 codes.add(error.code)
@@ -132,7 +132,7 @@ async def guest(p, number, end, done):
         await p.sessions.save(session)
         p.flags.is_enabled("canary.enabled", tenant="hotel-soak", user=user)
         await p.tenants.resolve("5491112345678", "whatsapp")
-        async with await p.locks.acquire(f"soak-{number % 8}", wait=10):
+        async with p.locks.acquire(f"soak-{number % 8}", wait=10):
             pass
         waiting = asyncio.create_task(p.locks.acquire(f"soak-{number}", wait=10))
         await asyncio.sleep(0)

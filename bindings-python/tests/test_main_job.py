@@ -50,7 +50,7 @@ def test_a_guest_books_a_room(opened: Open) -> None:
             stay = posada.Stay(dt.date(2027, 3, 10), dt.date(2027, 3, 12))
             offers = await p.pms.availability(hotel=1, stay=stay, adults=2)
             assert isinstance(offers[0].total.amount, Decimal)
-            async with await p.locks.hold_stay(
+            async with p.locks.hold_stay(
                 "room_type:1",
                 stay.check_in,
                 stay.check_out,
@@ -68,7 +68,7 @@ def test_a_guest_books_a_room(opened: Open) -> None:
             assert booking.status == "confirmed"
             assert await p.locks.holds("room_type:1", stay, tenant=hotel) == []
 
-            async with await p.locks.acquire(unique("reservation"), ttl=30, wait=5) as lock:
+            async with p.locks.acquire(unique("reservation"), ttl=30, wait=5) as lock:
                 assert lock.fence > 0
                 assert dt.timedelta(0) < lock.remaining() <= dt.timedelta(seconds=30)
                 assert await p.locks.try_acquire(lock.name) is None

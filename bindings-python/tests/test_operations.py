@@ -17,7 +17,7 @@ def test_a_task_goes_on_in_its_own_context_whoever_wakes_it() -> None:
 
     async def work(p: posada.Posada, name: str, lock: str) -> None:
         guest.set(name)
-        async with await p.locks.acquire(lock, wait=10):
+        async with p.locks.acquire(lock, wait=10):
             assert guest.get() == name
         assert guest.get() == name
 
@@ -54,7 +54,7 @@ def test_an_answer_and_a_cancellation_in_one_turn_leave_nothing() -> None:
                 with contextlib.suppress(asyncio.CancelledError):
                     await (await waiter).release()
                 assert waiting() == 0
-                async with await p.locks.acquire("room:1", wait=10):
+                async with p.locks.acquire("room:1", wait=10):
                     pass
 
     run(job())

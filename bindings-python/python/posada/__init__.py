@@ -6,7 +6,7 @@ A guest's message needs five answers, and each is one service of a ``Posada``::
         found = await p.tenants.resolve("5491112345678", channel="whatsapp")     # which hotel is it?
         session = await p.sessions.get_or_create("5491187654321", "whatsapp")    # what was said before?
         may = p.flags.is_enabled("canary.enabled", tenant="hotel-test")          # may the agent do this?
-        async with await p.locks.acquire("housekeeping:101", wait=5):            # only one at a time
+        async with p.locks.acquire("housekeeping:101", wait=5):            # only one at a time
             ...
         hotels = await p.pms.hotels()                                            # the hotel's own system
 
@@ -90,6 +90,7 @@ if TYPE_CHECKING:
         LossCause,
         Release,
         StayHold,
+        Taking,
     )
     from posada.pms import (
         Availability,
@@ -145,7 +146,9 @@ else:
         ),
         "health": "Health",
         "limits": "Decision FailurePolicy RateLimit RateLimiter Strategy",
-        "locks": "AuditEntry AuditEvent Hold HoldState LockGuard LockManager LockState LossCause Release StayHold",
+        "locks": (
+            "AuditEntry AuditEvent Hold HoldState LockGuard LockManager LockState LossCause Release StayHold Taking"
+        ),
         "pms": (
             "Availability BookedRoom BookedService Booking BookingChange BookingRequest BookingStatus Change "
             "Changes ChosenService Collision Created Folio FolioLine Guest GuestProfile Hotel Invoice "
@@ -273,6 +276,7 @@ __all__ = [
     "Stay",
     "StayHold",
     "Strategy",
+    "Taking",
     "Tenant",
     "TenantResolver",
     "TenantStats",

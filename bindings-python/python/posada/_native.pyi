@@ -117,7 +117,10 @@ class Port:
 def _forked() -> None: ...
 def _shutdown(seconds: float) -> None: ...
 def set_workers(workers: int) -> None:
-    """Chooses the number of worker threads of the runtime, 1 to 64, before its first use."""
+    """Chooses the number of worker threads of the runtime, 1 to 64, before its first use.
+
+    By default one for two processors, at most two: they only feed event loops.
+    """
 
 def workers() -> int:
     """How many worker threads the runtime has, or will have."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import json
 from collections.abc import Iterable, Sequence
@@ -11,6 +12,7 @@ from typing import Any, Final, Literal
 
 from posada import _native
 from posada._checks import Seconds, Whose, day, optional_seconds, seconds, text, texts, whole
+from posada._taking import Taking
 from posada.stay import Stay
 
 __all__ = [
@@ -24,6 +26,7 @@ __all__ = [
     "LossCause",
     "Release",
     "StayHold",
+    "Taking",
 ]
 
 Release = Literal["released", "already_released", "expired"]
@@ -323,7 +326,7 @@ class LockManager:
     def __init__(self, handle: _native.Handle) -> None:
         self._native = _native.Locks(handle)
 
-    async def acquire(
+    def acquire(
         self,
         name: str,
         *,
@@ -337,8 +340,10 @@ class LockManager:
         audit_misses: bool = False,
         replicas: int = 0,
         replicas_within: Seconds | None = None,
-    ) -> LockGuard:
+    ) -> Taking[LockGuard]:
         """Takes a lock, waiting for it up to ``wait`` (not at all by default), in the order of arrival.
+
+        ``async with p.locks.acquire(...) as lock`` gives it back at the end; ``await`` leaves that to the guard.
 
         It lives for ``ttl`` (30 seconds) unless it is extended; ``auto_extend`` does that by itself, up to
         ``max_hold``. Owned: cancelling gives the claim up, and leaves no lock behind.
@@ -353,7 +358,10 @@ class LockManager:
         wanted = _wanted(
             ttl, wait, owner, auto_extend, max_hold, tenant, reentrant, audit_misses, replicas, replicas_within
         )
-        return LockGuard(await self._native.acquire(text("name", name), wanted))
+        return Taking(self._acquire(text("name", name), wanted), LockGuard.release)
+
+    async def _acquire(self, name: str, wanted: _native._Wanted) -> LockGuard:
+        return LockGuard(await self._native.acquire(name, wanted))
 
     async def try_acquire(
         self,
@@ -376,7 +384,7 @@ class LockManager:
         guard = await self._native.try_acquire(text("name", name), wanted)
         return None if guard is None else LockGuard(guard)
 
-    async def acquire_all(
+    def acquire_all(
         self,
         names: Iterable[str],
         *,
@@ -390,15 +398,19 @@ class LockManager:
         audit_misses: bool = False,
         replicas: int = 0,
         replicas_within: Seconds | None = None,
-    ) -> list[LockGuard]:
+    ) -> Taking[list[LockGuard]]:
         """Takes several locks, all of them or none, and answers their guards in the order of ``names``.
 
-        They are taken in the order of their names, so that two callers never wait for each other in a circle.
+        ``async with`` gives all of them back. They are taken in the order of their names, so that two callers never
+        wait for each other in a circle.
         """
         wanted = _wanted(
             ttl, wait, owner, auto_extend, max_hold, tenant, reentrant, audit_misses, replicas, replicas_within
         )
-        return [LockGuard(guard) for guard in await self._native.acquire_all(texts("names", names), wanted)]
+        return Taking(self._acquire_all(texts("names", names), wanted), _release_all)
+
+    async def _acquire_all(self, names: list[str], wanted: _native._Wanted) -> list[LockGuard]:
+        return [LockGuard(guard) for guard in await self._native.acquire_all(names, wanted)]
 
     @staticmethod
     def fence_guard_sql() -> str:
@@ -430,7 +442,7 @@ class LockManager:
         """Takes a lock away from whoever holds it; answers the owner who lost it. The audit gets the reason."""
         return await self._native.force_release(name, reason, tenant)
 
-    async def hold_stay(
+    def hold_stay(
         self,
         resource: str,
         check_in: dt.date,
@@ -442,8 +454,10 @@ class LockManager:
         session_id: str | None = None,
         user_id: str | None = None,
         ttl: Seconds | None = None,
-    ) -> Hold:
+    ) -> Taking[Hold]:
         """Holds the nights from ``check_in`` to ``check_out`` on ``room:101`` or ``room_type:3``, all or none.
+
+        ``await`` it to keep them until they are released or expire; ``async with`` releases them at the end.
 
         A repeated request of the same conversation for the same resource and nights answers the hold that is there,
         with its end unchanged. Cancel-safe: asking again in the same conversation finds it, otherwise it expires.
@@ -454,7 +468,10 @@ class LockManager:
         """
         stay = Stay(day("check_in", check_in), day("check_out", check_out))
         wanted = StayHold(resource, stay, quantity, capacity, tenant, session_id, user_id, ttl)
-        return Hold(await self._native.hold_stay(_wanted_stay(wanted)))
+        return Taking(self._hold_stay(_wanted_stay(wanted)), Hold.release)
+
+    async def _hold_stay(self, wanted: _native._WantedStay) -> Hold:
+        return Hold(await self._native.hold_stay(wanted))
 
     async def hold_stays(self, requests: Sequence[StayHold]) -> list[Hold]:
         """Holds several stays, all of them or none, and answers them in the order of the requests.
@@ -491,6 +508,10 @@ class LockManager:
     async def list(self, *, tenant: Whose | None = None) -> dict[str, LockState]:
         """The locks of a tenant (or of none) that are held, by their names. Cancel-safe read."""
         return {name: LockState(*parts) for name, parts in await self._native.list(tenant)}
+
+
+async def _release_all(guards: Iterable[LockGuard]) -> None:
+    await asyncio.gather(*(guard.release() for guard in guards))
 
 
 def _wanted(

@@ -1,6 +1,5 @@
 //! The one tokio runtime of a process.
 
-use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -23,7 +22,8 @@ static GENERATION: AtomicU64 = AtomicU64::new(0);
 /// How many worker threads the next runtime gets; zero means that nobody said.
 static WORKERS: AtomicUsize = AtomicUsize::new(0);
 
-/// More than two workers do not help: they only feed one event loop.
+/// More than two workers do not help: they only feed one event loop. On two processors a second one is in the way: it is
+/// woken for what the first would have done, beside the loop's own thread and the server.
 const DEFAULT_WORKERS: usize = 2;
 
 const MOST_WORKERS: usize = 64;
@@ -112,6 +112,8 @@ pub(crate) fn shutdown(py: Python<'_>, seconds: f64) {
 }
 
 /// Chooses the number of worker threads of the runtime, 1 to 64, before its first use.
+///
+/// By default one for two processors, at most two: they only feed event loops.
 #[pyfunction]
 pub(crate) fn set_workers(workers: usize) -> PyResult<()> {
     if !(1..=MOST_WORKERS).contains(&workers) {
@@ -128,8 +130,8 @@ pub(crate) fn set_workers(workers: usize) -> PyResult<()> {
 pub(crate) fn workers() -> usize {
     match WORKERS.load(Ordering::Relaxed) {
         0 => std::thread::available_parallelism()
-            .map_or(1, NonZeroUsize::get)
-            .min(DEFAULT_WORKERS),
+            .map_or(1, |processors| processors.get() / 2)
+            .clamp(1, DEFAULT_WORKERS),
         workers => workers,
     }
 }

@@ -67,7 +67,7 @@ async def _book(p: Posada, hotel: Tenant, session: Session, message: Message, st
     if not offers:
         return SOLD_OUT
     cheapest = min(offers, key=lambda offer: offer.total.amount)
-    async with await p.locks.hold_stay(
+    async with p.locks.hold_stay(
         f"room_type:{cheapest.room_type}",
         stay.check_in,
         stay.check_out,
