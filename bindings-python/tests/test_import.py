@@ -53,6 +53,43 @@ def test_a_room_is_an_attribute_although_nobody_imported_it(room: str) -> None:
     assert in_a_new_process(f"import posada; print(posada.{room}.__name__)") == f"posada.{room}"
 
 
+HINTS = """
+import importlib, inspect, pkgutil, sys, typing, posada
+assert "posada.tenants" not in sys.modules
+found = typing.get_type_hints(posada.Posada.tenants.fget)
+assert found == {"return": posada.TenantResolver}, found
+def is_public(name):
+    return not name.startswith("_") or name in ("__init__", "__call__", "__aenter__", "__anext__")
+names = [module.name for module in pkgutil.walk_packages(posada.__path__, "posada.")]
+modules = [posada, *(importlib.import_module(name) for name in names if "._" not in name)]
+looked, lost = 0, []
+def look(name, thing):
+    global looked
+    looked += 1
+    try:
+        typing.get_type_hints(thing)
+    except Exception as error:
+        lost.append(f"{name}: {error}")
+def functions(thing):
+    parts = (thing.fget, thing.fset) if isinstance(thing, property) else (getattr(thing, "__func__", thing),)
+    return [part for part in parts if inspect.isfunction(part)]
+for module in modules:
+    for name in getattr(module, "__all__", None) or filter(is_public, dir(module)):
+        thing = getattr(module, name)
+        if not (inspect.isclass(thing) or inspect.isfunction(thing)) or not thing.__module__.startswith("posada"):
+            continue
+        look(f"{module.__name__}.{name}", thing)
+        for member, value in vars(thing).items() if inspect.isclass(thing) else ():
+            for part in functions(value) if is_public(member) else ():
+                look(f"{module.__name__}.{name}.{member}", part)
+print(len(modules) > 15, looked > 500, lost)
+"""
+
+
+def test_the_annotations_of_everything_public_can_be_resolved() -> None:
+    assert in_a_new_process(HINTS) == "True True []"
+
+
 def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="has no attribute 'Bookings'"):
         _ = posada.Bookings  # type: ignore[attr-defined]

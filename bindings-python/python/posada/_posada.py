@@ -1,4 +1,7 @@
-"""The handle: every service behind one object. Each is imported when it is first asked for."""
+"""The handle: every service behind one object. Each is imported when it is first asked for.
+
+Annotations say ``posada.TenantResolver``, so that ``typing.get_type_hints`` finds the class, and only then imports it.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +9,11 @@ import warnings
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING
 
+import posada
 from posada import _native
 from posada.errors import ClosedError
 from posada.settings import Settings
-
-if TYPE_CHECKING:
-    from posada.auth import Authenticator, AuthOptions
-    from posada.doctor import Diagnosis
-    from posada.flags import FeatureFlags
-    from posada.health import Health
-    from posada.limits import RateLimiter
-    from posada.locks import LockManager
-    from posada.pms import MockPms, PmsClient
-    from posada.sessions import SessionManager
-    from posada.tenants import TenantResolver
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +58,8 @@ class Posada:
         settings: Settings,
         *,
         default_flags: Mapping[str, bool] | None = None,
-        auth_options: AuthOptions | None = None,
-        mock_pms: MockPms | None = None,
+        auth_options: posada.AuthOptions | None = None,
+        mock_pms: posada.MockPms | None = None,
     ) -> None:
         if not isinstance(settings, Settings):
             raise TypeError(f"settings: expected posada.Settings, not {type(settings).__name__}")
@@ -77,13 +69,13 @@ class Posada:
         self._mock_pms = mock_pms
         self._native: _native.Handle | None = None
         self._closed = False
-        self._tenants: TenantResolver | None = None
-        self._sessions: SessionManager | None = None
-        self._flags: FeatureFlags | None = None
-        self._locks: LockManager | None = None
-        self._pms: PmsClient | None = None
-        self._auth: Authenticator | None = None
-        self._limits: RateLimiter | None = None
+        self._tenants: posada.TenantResolver | None = None
+        self._sessions: posada.SessionManager | None = None
+        self._flags: posada.FeatureFlags | None = None
+        self._locks: posada.LockManager | None = None
+        self._pms: posada.PmsClient | None = None
+        self._auth: posada.Authenticator | None = None
+        self._limits: posada.RateLimiter | None = None
 
     @classmethod
     def embedded(cls) -> Posada:
@@ -96,8 +88,8 @@ class Posada:
         settings: Settings,
         *,
         default_flags: Mapping[str, bool] | None = None,
-        auth_options: AuthOptions | None = None,
-        mock_pms: MockPms | None = None,
+        auth_options: posada.AuthOptions | None = None,
+        mock_pms: posada.MockPms | None = None,
     ) -> Posada:
         """A handle that connects when it is first used: for programs that start although a server is down.
 
@@ -112,8 +104,8 @@ class Posada:
         settings: Settings,
         *,
         default_flags: Mapping[str, bool] | None = None,
-        auth_options: AuthOptions | None = None,
-        mock_pms: MockPms | None = None,
+        auth_options: posada.AuthOptions | None = None,
+        mock_pms: posada.MockPms | None = None,
     ) -> Connecting:
         """A handle whose servers have all answered: ``async with Posada.connect(settings) as p``, or ``await`` it.
 
@@ -132,7 +124,7 @@ class Posada:
         return self._settings
 
     @property
-    def tenants(self) -> TenantResolver:
+    def tenants(self) -> posada.TenantResolver:
         """Tenants, and whose guest somebody is."""
         if self._tenants is None:
             from posada.tenants import TenantResolver
@@ -141,7 +133,7 @@ class Posada:
         return self._tenants
 
     @property
-    def sessions(self) -> SessionManager:
+    def sessions(self) -> posada.SessionManager:
         """Conversations."""
         if self._sessions is None:
             from posada.sessions import SessionManager
@@ -150,7 +142,7 @@ class Posada:
         return self._sessions
 
     @property
-    def flags(self) -> FeatureFlags:
+    def flags(self) -> posada.FeatureFlags:
         """Feature flags."""
         if self._flags is None:
             from posada.flags import FeatureFlags
@@ -159,7 +151,7 @@ class Posada:
         return self._flags
 
     @property
-    def locks(self) -> LockManager:
+    def locks(self) -> posada.LockManager:
         """Locks and stay holds."""
         if self._locks is None:
             from posada.locks import LockManager
@@ -168,7 +160,7 @@ class Posada:
         return self._locks
 
     @property
-    def pms(self) -> PmsClient:
+    def pms(self) -> posada.PmsClient:
         """The property management system."""
         if self._pms is None:
             from posada.pms import PmsClient
@@ -177,7 +169,7 @@ class Posada:
         return self._pms
 
     @property
-    def auth(self) -> Authenticator:
+    def auth(self) -> posada.Authenticator:
         """Sign-in."""
         if self._auth is None:
             from posada.auth import Authenticator
@@ -186,7 +178,7 @@ class Posada:
         return self._auth
 
     @property
-    def limits(self) -> RateLimiter:
+    def limits(self) -> posada.RateLimiter:
         """Rate limits."""
         if self._limits is None:
             from posada.limits import RateLimiter
@@ -194,13 +186,13 @@ class Posada:
             self._limits = RateLimiter(self._handle())
         return self._limits
 
-    async def health(self) -> Health:
+    async def health(self) -> posada.Health:
         """Asks every server for a sign of life, each within its own deadline. Never raises ``postgres.*``."""
         from posada.health import Health
 
         return Health(*await self._handle().health())
 
-    async def doctor(self) -> Diagnosis:
+    async def doctor(self) -> posada.Diagnosis:
         """Looks for everything that usually is wrong with an installation, and names the remedies.
 
         Every server is examined at the same time, each within 15 seconds. A server that is down is a finding, and so

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
 from posada import _native
 from posada._checks import Whose, texts, whole
 from posada._native import Resolution, Tenant, Tenants
-
-if TYPE_CHECKING:
-    from posada.errors import PosadaError
+from posada.errors import PosadaError
 
 __all__ = [
     "BusinessHours",

@@ -12,7 +12,7 @@ from redis.asyncio import Redis, SSLConnection
 from posada._posada import Posada
 from posada.settings import Settings
 
-Server: TypeAlias = "Redis | Posada | None"
+Server: TypeAlias = Redis | Posada | None
 """Where a shell keeps its things: the Redis of a client, the servers of a handle, or memory."""
 
 _ADDRESS = frozenset({"REDIS_URL", "REDIS_HOST", "REDIS_PORT", "REDIS_DB", "REDIS_PASSWORD"})
