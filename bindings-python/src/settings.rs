@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use posada::settings::{Environment, Pooling, SettingsBuilder, TlsMode, Variable};
+use posada::settings::{
+    Environment, Pooling, RedisTopology, SettingsBuilder, Store, TlsMode, Variable,
+};
 use posada::{Settings as CoreSettings, TenantId};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -15,6 +17,9 @@ use crate::errors::Refusal;
 /// Where the servers are and how to behave. Shows no secret.
 #[pyclass(frozen, module = "posada._native")]
 pub(crate) struct Settings(pub(crate) CoreSettings);
+
+/// Host, port, database, whether it is encrypted, user and password.
+type RedisServer = (String, u16, i64, bool, Option<String>, Option<String>);
 
 /// One function per option, so that an option that Python gives is read as what it is.
 type Option_ = fn(SettingsBuilder, &Bound<'_, PyAny>) -> PyResult<SettingsBuilder>;
@@ -135,6 +140,25 @@ impl Settings {
     #[getter]
     fn environment(&self) -> &'static str {
         self.0.environment().as_str()
+    }
+
+    /// The one server of Redis with user and password, for a client of another make; `None` when it is a cluster, a
+    /// Sentinel group or memory.
+    fn redis_server(&self) -> Option<RedisServer> {
+        let Store::Server(redis) = self.0.redis() else {
+            return None;
+        };
+        let RedisTopology::Single(node) = &redis.topology else {
+            return None;
+        };
+        Some((
+            node.host.clone(),
+            node.port,
+            redis.database,
+            redis.tls,
+            redis.username.clone(),
+            redis.password.as_ref().map(|password| password.expose().to_owned()),
+        ))
     }
 
     #[getter]

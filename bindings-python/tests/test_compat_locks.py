@@ -15,7 +15,7 @@ from posada import compat
 from posada.compat import _app_locks, _handles
 from posada.compat.lock_service import LockService, get_lock_service
 from posada.compat.tenant_context import get_tenant_id, reset_tenant_id, set_tenant_id
-from support import Gate, metric, run, unique, with_client
+from support import Gate, metric, run, server_settings, unique, with_client
 
 pytestmark = pytest.mark.usefixtures("app_environment")
 
@@ -120,15 +120,16 @@ def test_a_room_that_a_process_of_the_app_has_locked_is_taken(
 ) -> None:
     async def job(r: redis.asyncio.Redis) -> None:
         locks, room = LockService(r), unique("101")
+        on_handle = posada.Posada.build(server_settings())
         token = set_tenant_id(tenant)
         try:
             prefix = f"tenant:{tenant}:" if tenant else ""
             key = f"{prefix}lock:room:{room}:{check_in}:{check_out}"
             await r.set(key, locked_by_the_app(room, check_in, check_out), ex=1200, nx=True)
-            for service in (locks, await get_lock_service()):
+            for service in (locks, await get_lock_service(), LockService(on_handle)):
                 assert await service.check_conflicts(room, "2027-03-10", "2027-03-12") is True
                 assert await service.acquire_lock(room, "2027-03-10", "2027-03-12", "ours", "549") is None
-            assert metric("lock_conflicts_total", room_id=room) == 2
+            assert metric("lock_conflicts_total", room_id=room) == 3
             # The nights before and after, another room and another hotel are free.
             assert await locks.acquire_lock(room, "2027-02-10", "2027-02-20", "ours", "549") is not None
             assert await locks.acquire_lock(room, "2027-04-10", "2027-04-12", "ours", "549") is not None
@@ -140,6 +141,7 @@ def test_a_room_that_a_process_of_the_app_has_locked_is_taken(
             assert await locks.acquire_lock(room, "2027-03-10", "2027-03-12", "ours", "549") is not None
         finally:
             reset_tenant_id(token)
+            await on_handle.close()
 
     with_client(job)
 
@@ -164,14 +166,17 @@ def test_a_conversation_keeps_the_room_that_it_locked_in_a_process_of_the_app() 
     [
         ({"REDIS_URL": "redis://cache.example:6380/3?protocol=3"}, "redis://:s3cret@cache.example:6380/3"),
         ({"redis_host": "cache.example", "REDIS_DB": "3"}, "redis://:s3cret@cache.example:6379/3"),
+        ({"REDIS_URL": "rediss://ana@cache.example"}, "rediss://ana:s3cret@cache.example:6379/0"),
+        ({"REDIS_URL": "redis://[::1]:1"}, "redis://:s3cret@[::1]:1/0"),
         ({"REDIS_URL": "redis+cluster://a,b"}, None),
+        ({"REDIS_URL": "redis+sentinel://a,b/primary/0"}, None),
         ({"REDIS_URL": "memory:"}, None),
-        ({}, None),
     ],
 )
 def test_the_apps_locks_are_where_its_settings_say(variables: dict[str, str], url: str | None) -> None:
-    compat.use({**variables, "REDIS_PASSWORD": "s3cret"})
-    opens = _app_locks.of_settings()
+    if variables.get("REDIS_URL") != "memory:":
+        variables = {**variables, "REDIS_PASSWORD": "s3cret"}
+    opens = _app_locks.of_handle(posada.Posada.build(posada.Settings.from_vars(variables)))
     if url is None:
         assert opens is None
     else:

@@ -16,7 +16,7 @@ from typing import TypeAlias
 import redis.exceptions
 from redis.asyncio import Redis
 
-from posada.compat._handles import variables
+from posada._posada import Posada
 from posada.compat._raised import RedisTimeoutError, RedisUnavailableError
 from posada.stay import Stay
 
@@ -38,22 +38,15 @@ def lent(client: Redis) -> Opens:
     return lambda: nullcontext(client)
 
 
-def of_settings() -> Opens | None:
-    """Clients of the Redis of the settings, found as the app finds it; ``None`` when there is none, or a cluster, which
+def of_handle(posada: Posada) -> Opens | None:
+    """Clients of the Redis that a handle works on; ``None`` for memory, and for a cluster or a Sentinel group, which
     the app does not know. Each connects anew, so that it belongs to no event loop.
     """
-    given = {name.upper(): value for name, value in variables().items() if value}
-    url = given.get("REDIS_URL")
-    if url is None and given.keys() & {"REDIS_HOST", "REDIS_PORT", "REDIS_DB"}:
-        host, port, database = (
-            given.get(name, usual)
-            for name, usual in (("REDIS_HOST", "localhost"), ("REDIS_PORT", "6379"), ("REDIS_DB", "0"))
-        )
-        url = f"redis://{host}:{port}/{database}"
-    if url is None or not url.startswith(("redis://", "rediss://")):
+    server = posada.settings._native.redis_server()
+    if server is None:
         return None
-    server, password = url.partition("?")[0], given.get("REDIS_PASSWORD")
-    return lambda: Redis.from_url(server, password=password)
+    host, port, database, is_encrypted, username, password = server
+    return lambda: Redis(host=host, port=port, db=database, ssl=is_encrypted, username=username, password=password)
 
 
 async def is_taken(opens: Opens, room: str, stay: Stay, session: str | None) -> bool:

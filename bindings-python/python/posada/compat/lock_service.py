@@ -17,6 +17,7 @@ from typing import Any
 from prometheus_client import Counter
 from redis.asyncio import Redis
 
+from posada._posada import Posada
 from posada.compat import _app_locks
 from posada.compat._handles import Server, environment, handle, is_over
 from posada.compat._raised import as_redis_raises
@@ -39,17 +40,17 @@ class LockService:
     """Locks of rooms for the nights of a stay, of the tenant of the current context.
 
     ``beside_the_app`` is for the days on which processes of the app's own class make locks in the same Redis: theirs
-    are looked for with every ``acquire_lock``, in one more round trip, if the service was given a client of Redis or
-    comes from ``get_lock_service``. They are found under both spellings of dates (``2027-03-10``,
-    ``2027-03-10T00:00:00Z``) and for stays of up to 31 nights. The app does not look at posada's locks, so a process
-    of it that still takes guests may lock what is locked here; once all are gone, what they left ends by itself
-    within forty minutes, and nobody else gets it before.
+    are looked for with every ``acquire_lock``, in one more round trip, wherever the locks are made: with the client
+    that was given, or with one that connects to the Redis of the handle. They are found under both spellings of dates
+    (``2027-03-10``, ``2027-03-10T00:00:00Z``) and for stays of up to 31 nights. The app does not look at posada's
+    locks, so a process of it that still takes guests may lock what is locked here; once all are gone, what they left
+    ends by itself within forty minutes, and nobody else gets it before.
     """
 
     def __init__(self, redis_client: Server = None, *, beside_the_app: bool = True) -> None:
         self.redis = redis_client
         self._posada = handle(redis_client)
-        self._apps = _app_locks.lent(redis_client) if beside_the_app and isinstance(redis_client, Redis) else None
+        self._apps = _apps(redis_client, self._posada) if beside_the_app else None
         self._rooms: set[tuple[str | None, str]] = set()
         self._ends: dict[str, float] = {}
 
@@ -187,8 +188,11 @@ async def get_lock_service() -> LockService:
     global _lock_service_instance
     if _lock_service_instance is None or is_over(_lock_service_instance):
         _lock_service_instance = LockService(environment())
-        _lock_service_instance._apps = _app_locks.of_settings()
     return _lock_service_instance
+
+
+def _apps(server: Server, posada: Posada) -> _app_locks.Opens | None:
+    return _app_locks.lent(server) if isinstance(server, Redis) else _app_locks.of_handle(posada)
 
 
 def _refused(room_id: str) -> None:
