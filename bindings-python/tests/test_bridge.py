@@ -502,6 +502,30 @@ def test_a_thread_that_hogs_the_interpreter_stalls_no_other_work(opened: Open) -
     run(job())
 
 
+def test_one_ring_calls_the_loop_for_all_that_finished_since_it_last_looked() -> None:
+    async def job() -> None:
+        async with posada.Posada.embedded() as p:
+            for is_on in (True, False):
+                watches = [p.flags.watch() for _ in range(100)]
+                told = [asyncio.create_task(watch.next()) for watch in watches]
+                await until(lambda: waiting() == 100)
+                port = ports[asyncio.get_running_loop()]
+                assert port.finished == 0
+                before = port.rings
+                # The loop stands still meanwhile, so nothing of it is looked at before all of it is there.
+                change = threading.Thread(target=lambda on: asyncio.run(p.flags.set("rung", on)), args=(is_on,))
+                change.start()
+                change.join()
+                while port.finished < 100:
+                    assert port.wait(10), "the bell is silent although something has finished"
+                assert port.rings == before + 1
+                changes = await asyncio.gather(*told)
+                assert {change.flag for change in changes if change is not None} == {"rung"}
+                assert (port.rings, port.finished, waiting()) == (before + 1, 0, 0)
+
+    run(job())
+
+
 def test_a_port_knows_nobody_after_its_work() -> None:
     assert isinstance(_native.Port, type)
     with pytest.raises(TypeError):

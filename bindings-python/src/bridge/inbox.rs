@@ -1,13 +1,14 @@
 //! What has come for an event loop, and the bell that calls it.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// The finished operations of one event loop. Tokio's threads push, the loop's thread takes all at once.
 pub(super) struct Inbox {
     finished: Mutex<Vec<u64>>,
     rung: AtomicBool,
+    rings: AtomicU64,
     bell: Bell,
 }
 
@@ -16,6 +17,7 @@ impl Inbox {
         Ok(Self {
             finished: Mutex::new(Vec::new()),
             rung: AtomicBool::new(false),
+            rings: AtomicU64::new(0),
             bell: Bell::new()?,
         })
     }
@@ -27,8 +29,19 @@ impl Inbox {
             .unwrap_or_else(PoisonError::into_inner)
             .push(operation);
         if !self.rung.swap(true, Ordering::AcqRel) {
+            self.rings.fetch_add(1, Ordering::Relaxed);
             self.bell.ring();
         }
+    }
+
+    /// How often it has rung.
+    pub(super) fn rings(&self) -> u64 {
+        self.rings.load(Ordering::Relaxed)
+    }
+
+    /// How many operations have finished since the last look.
+    pub(super) fn finished(&self) -> usize {
+        self.finished.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// Takes what has finished. Whatever is pushed from now on rings again.

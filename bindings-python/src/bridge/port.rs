@@ -182,6 +182,18 @@ impl Port {
     fn count(&self) -> usize {
         self.waiting().len()
     }
+
+    /// How many operations have finished since the loop last looked: for tests.
+    #[getter]
+    fn finished(&self) -> usize {
+        self.inbox.finished()
+    }
+
+    /// How often the bell has rung: for tests.
+    #[getter]
+    fn rings(&self) -> u64 {
+        self.inbox.rings()
+    }
 }
 
 /// Has the loop call `drain` whenever the bell rings.
