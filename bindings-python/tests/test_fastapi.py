@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
+import re
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from typing import Annotated, Any
 
 import httpx
 import posada
 import pytest
-from fastapi import Depends, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi.responses import PlainTextResponse
 from posada.fastapi import (
     CurrentPosada,
     CurrentTenant,
@@ -29,6 +32,8 @@ from posada.fastapi import (
     superuser,
 )
 from posada.testing import SignIn
+from starlette.applications import Starlette
+from starlette.routing import Route
 from support import ROOT, Open, asking, in_process, run, unique
 
 KEY = "the key of the tests, long enough for HS256"
@@ -328,6 +333,77 @@ def test_requests_are_counted_by_their_routes() -> None:
         assert after[took] - before.get(took, 0) == 6
 
     run(job())
+
+
+def test_requests_of_mounted_apps_and_included_routers_are_counted_by_their_whole_route() -> None:
+    async def text(_: Request) -> Response:
+        return PlainTextResponse("here")
+
+    inner = APIRouter(prefix="/guests")
+
+    @inner.get("/{guest}")
+    async def guest(guest: str) -> str:
+        return guest
+
+    @inner.get("/files/{path:path}")
+    async def files(path: str) -> str:
+        return path
+
+    async def room(room: str) -> str:
+        return room
+
+    outer = APIRouter()
+    outer.include_router(inner, prefix="/v1")
+    hotel = FastAPI()
+    hotel.include_router(outer, prefix="/api")
+    hotel.add_api_route("/rooms/{room}", room)
+    app = FastAPI(lifespan=lifespan(posada.Posada.embedded))
+    app.include_router(outer, prefix="/api")
+    app.include_router(metrics_router())
+    app.mount("/hotels/{hotel}", hotel)
+    app.mount("/pages", Starlette(routes=[Route("/page/{page}", text)]))
+    app.mount("/raw", PlainTextResponse("raw"))
+    app.add_route("/plain/{plain}", text)
+    app.add_middleware(MetricsMiddleware)
+    wanted = {
+        ("GET", "/docs"): "/docs",
+        ("GET", "/openapi.json"): "/openapi.json",
+        ("POST", "/docs"): "/docs",
+        ("GET", "/plain/{}"): "/plain/{plain}",
+        ("GET", "/api/v1/guests/{}"): "/api/v1/guests/{guest}",
+        ("PUT", "/api/v1/guests/{}"): "/api/v1/guests/{guest}",
+        ("GET", "/api/v1/guests/files/{}/api/v1"): "/api/v1/guests/files/{path:path}",
+        ("GET", "/hotels/{}/rooms/7"): "/hotels/{hotel}/rooms/{room}",
+        ("GET", "/hotels/{}/docs"): "/hotels/{hotel}/docs",
+        ("GET", "/hotels/{}/api/v1/guests/8"): "/hotels/{hotel}/api/v1/guests/{guest}",
+        ("GET", "/hotels/{}/nowhere"): "/hotels/{hotel}",
+        ("GET", "/pages/page/{}"): "/pages/page/{page}",
+        ("GET", "/raw/{}"): "/raw",
+        ("GET", "/nowhere/{}"): "other",
+    }
+
+    async def job() -> None:
+        async with in_process(app) as client:
+            page = (await client.get("/metrics")).text
+            for (method, path), name in wanted.items():
+                counted = counts((await client.get("/metrics")).text)
+                for _ in range(3):
+                    await client.request(method, path.format(unique("x")))
+                page = (await client.get("/metrics")).text
+                grown = counts(page) - counted
+                del grown["/metrics"]
+                assert grown == {name: 3}, (method, path)
+            assert not [name for name in counts(page) if "x-" in name], "a path is a name"
+
+    run(job())
+
+
+def counts(page: str) -> Counter[str]:
+    """How many requests of each endpoint were counted."""
+    found: Counter[str] = Counter()
+    for name, count in re.findall('^http_requests_total{.*endpoint="(.*?)".*} (.*)$', page, re.MULTILINE):
+        found[name] += int(float(count))
+    return found
 
 
 def test_metrics_are_for_the_addresses_that_may_see_them() -> None:

@@ -38,6 +38,7 @@ except ImportError as _missing:
 from posada import _native, metrics
 from posada._correlation import within
 from posada._posada import Posada
+from posada._routes import endpoint
 from posada.auth import Claims
 from posada.errors import DeniedError, InvalidError, NotFoundError, PosadaError
 from posada.limits import Decision, RateLimit
@@ -133,8 +134,9 @@ class MetricsMiddleware:
 
     They are ``http_requests_total`` by ``method``, ``endpoint`` and ``status_code``, and
     ``http_request_duration_seconds`` by the first two, on the page of ``metrics_router``. The endpoint is the route,
-    such as ``/guests/{guest}``; a request of no route of FastAPI's is ``other``, so that nobody fills the memory with
-    paths. A request that ends with an exception counts as 500. Add it last, so that it sees what the others answer.
+    such as ``/guests/{guest}``, in a mounted app behind the path of the mount, such as ``/hotels/{hotel}/guests``; a
+    request of no route is ``other``, so that nobody fills the memory with paths. A request that ends with an exception
+    counts as 500. Add it last, so that it sees what the others answer.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -144,7 +146,7 @@ class MetricsMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        begun, status = time.perf_counter(), 500
+        begun, status, asked = time.perf_counter(), 500, dict(scope)
 
         async def noting(message: Message) -> None:
             nonlocal status
@@ -155,8 +157,8 @@ class MetricsMiddleware:
         try:
             await self._app(scope, receive, noting)
         finally:
-            endpoint = getattr(scope.get("route"), "path", "other")
-            _native.count_request(scope["method"], endpoint, status, time.perf_counter() - begun)
+            took = time.perf_counter() - begun
+            _native.count_request(scope["method"], endpoint(asked, scope), status, took)
 
 
 def _ids(request_id: str | None, traceparent: str | None = None) -> _native.Ids | None:
