@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use posada::settings::{
-    Environment, Pooling, RedisTopology, SettingsBuilder, Store, TlsMode, Variable,
-};
+use posada::settings::{Environment, Pooling, RedisTopology, SettingsBuilder, Store, TlsMode, Variable};
 use posada::{Settings as CoreSettings, TenantId};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -157,7 +155,10 @@ impl Settings {
             redis.database,
             redis.tls,
             redis.username.clone(),
-            redis.password.as_ref().map(|password| password.expose().to_owned()),
+            redis
+                .password
+                .as_ref()
+                .map(|password| password.expose().to_owned()),
         ))
     }
 
