@@ -2,7 +2,7 @@
 
 use posada::testkit::qloapps::{QloAppsSimulator, SimulatedCall, SimulatedFault};
 use posada::{Diagnosis, Finding, Posada, Settings, Severity, SystemClock, codes};
-use posada_tests::{PostgresServer, RedisServer, servers, unique};
+use posada_tests::{PostgresServer, RedisCluster, RedisServer, servers, unique};
 
 const SIGNING_KEY: &str = "Qm2xL0vRk9ZpW4sNbYc8dHfJ1gTeUa3X";
 /// The password of the shared server, as it is and as it stands in a URL.
@@ -353,6 +353,37 @@ async fn the_access_list_of_the_remedy_is_enough_for_every_service() {
     assert!(other.sessions().get("549", None).await.unwrap().is_some());
     one.close().await.unwrap();
     other.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn on_a_cluster_the_remedy_is_enough_too() {
+    let mut cluster = RedisCluster::start(3);
+    let every_node = |cluster: &mut RedisCluster, words: &[&str]| {
+        for node in cluster.nodes() {
+            node.command::<()>(words);
+        }
+    };
+    let all = ["~*", "&*", "+@all", "-@scripting"];
+    let made = [&["ACL", "SETUSER", "clerk", "on", ">wr0ng-Word"][..], &all].concat();
+    every_node(&mut cluster, &made);
+    let url = cluster
+        .url()
+        .replace("redis+cluster://", "redis+cluster://clerk:wr0ng-Word@");
+    let diagnosis = examine(&[("REDIS_URL", &url)]).await;
+    let finding = diagnosis.finding("redis.permissions").unwrap();
+    assert_eq!(finding.severity, Severity::Error, "{diagnosis}");
+    let remedy = finding.remedy.clone().unwrap();
+    let (_, rule) = remedy.split_once(": ").unwrap();
+    let nothing = ["ACL", "SETUSER", "clerk", "resetkeys", "resetchannels", "-@all"];
+    every_node(&mut cluster, &nothing);
+    every_node(&mut cluster, &rule.split(' ').collect::<Vec<_>>());
+    let mended = examine(&[("REDIS_URL", &url)]).await;
+    expect(&mended, "redis.permissions", Severity::Ok, "clerk");
+    let settings = Settings::from_vars([("REDIS_URL".into(), url)]).unwrap();
+    let posada = Posada::connect(settings).await.unwrap();
+    posada::testkit::limits::suite(posada.limits(), &unique("limits")).await;
+    posada::testkit::locks::suite(posada.locks(), &unique("locks")).await;
+    posada.close().await.unwrap();
 }
 
 #[tokio::test]
