@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
-use serde_json::{Value, json};
 
-use super::audit::{Audit, AuditEntry, AuditEvent, shown_token};
+use super::audit::{Audit, AuditEvent, Facts, Note, shown_token};
 use super::claim::Claim;
 use super::guard::{Held, LockGuard};
 use super::holding::{Holding, keep_noting};
@@ -107,7 +106,7 @@ impl Named {
         options: &AcquireOptions,
     ) -> LockGuard {
         count("acquire", "success");
-        self.note(&key, AuditEvent::Acquired, acquired_details(&lease, options.ttl));
+        self.note(&key, AuditEvent::Acquired, acquired_facts(&lease, options.ttl));
         let held = Arc::new(Held::new(self.clone(), key, lease, options.ttl, sent));
         self.0.holding.add(&held);
         LockGuard::new(held)
@@ -227,8 +226,12 @@ impl Named {
         if !audited {
             return;
         }
-        let details = json!({"session_id": null, "user_id": owner, "reason": "held", "holder": holder});
-        self.note(key, AuditEvent::Conflict, details);
+        let facts = Facts::new()
+            .with("session_id", None)
+            .with("user_id", owner)
+            .with("reason", "held")
+            .with("holder", holder);
+        self.note(key, AuditEvent::Conflict, facts);
     }
 
     /// Extends one lock because its holder says so.
@@ -239,7 +242,7 @@ impl Named {
             .pop()
             .unwrap_or(Ok(Extension::Lost))?;
         if let Extension::Extended(lease) = &extension {
-            self.note(&held.key, AuditEvent::Extended, extended_details(lease, ttl));
+            self.note(&held.key, AuditEvent::Extended, extended_facts(lease, ttl));
         }
         Ok(extension)
     }
@@ -331,12 +334,8 @@ impl Named {
             return Ok(None);
         };
         count("force_release", "success");
-        let mut details = released_details(&lease);
-        if let Value::Object(facts) = &mut details {
-            facts.insert("forced".to_owned(), true.into());
-            facts.insert("reason".to_owned(), reason.into());
-        }
-        self.note(&key, AuditEvent::Released, details);
+        let facts = released_facts(&lease).with("forced", true).with("reason", reason);
+        self.note(&key, AuditEvent::Released, facts);
         // The message tells other processes; this one knows already.
         self.was_forced(&lease.token);
         Ok(Some(lease.owner))
@@ -345,8 +344,8 @@ impl Named {
     async fn release(&self, key: &LockKey, token: &str) -> Result<Released> {
         let released = self.let_go(key, token).await?;
         if let Released::Done(Release::Released, lease) = &released {
-            let details = lease.as_ref().map_or(Value::Null, released_details);
-            self.note(key, AuditEvent::Released, details);
+            let facts = lease.as_ref().map_or_else(Facts::new, released_facts);
+            self.note(key, AuditEvent::Released, facts);
         }
         count(
             "release",
@@ -362,17 +361,17 @@ impl Named {
     fn note_expired(&self, key: &LockKey, expired: Option<&Lease>) {
         if let Some(lease) = expired {
             count("expire", "success");
-            self.note(key, AuditEvent::Expired, released_details(lease));
+            self.note(key, AuditEvent::Expired, released_facts(lease));
         }
     }
 
-    fn note(&self, key: &LockKey, event: AuditEvent, details: Value) {
-        self.0.audit.note(AuditEntry {
-            lock_key: key.name.as_str().to_owned(),
+    fn note(&self, key: &LockKey, event: AuditEvent, facts: Facts) {
+        self.0.audit.note(Note {
+            lock_key: key.name.shared(),
             event,
             at: self.0.clock.now(),
             tenant: key.tenant.clone(),
-            details,
+            facts,
         });
     }
 }
@@ -391,26 +390,27 @@ fn count(operation: &'static str, result: &'static str) {
         .increment(1);
 }
 
-fn acquired_details(lease: &Lease, ttl: Duration) -> Value {
-    json!({
-        "session_id": null, "user_id": lease.owner, "ttl": whole_seconds(ttl),
-        "fence": lease.fence, "token": shown_token(&lease.token),
-    })
+fn lease_facts(lease: &Lease) -> Facts {
+    Facts::new()
+        .with("user_id", &*lease.owner)
+        .with("fence", lease.fence)
+        .with("token", shown_token(&lease.token))
 }
 
-fn extended_details(lease: &Lease, ttl: Duration) -> Value {
-    json!({
-        "user_id": lease.owner, "new_ttl": whole_seconds(ttl),
-        "fence": lease.fence, "token": shown_token(&lease.token),
-    })
+fn acquired_facts(lease: &Lease, ttl: Duration) -> Facts {
+    lease_facts(lease)
+        .with("session_id", None)
+        .with("ttl", whole_seconds(ttl))
 }
 
-fn released_details(lease: &Lease) -> Value {
-    json!({
-        "session_id": null, "user_id": lease.owner,
-        "fence": lease.fence, "token": shown_token(&lease.token),
-        "acquired_at": lease.acquired_at.to_rfc3339(),
-    })
+fn extended_facts(lease: &Lease, ttl: Duration) -> Facts {
+    lease_facts(lease).with("new_ttl", whole_seconds(ttl))
+}
+
+fn released_facts(lease: &Lease) -> Facts {
+    lease_facts(lease)
+        .with("session_id", None)
+        .with("acquired_at", lease.acquired_at)
 }
 
 /// Seconds as the production app writes them, rounded up.

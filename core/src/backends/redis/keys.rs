@@ -62,18 +62,20 @@ pub(crate) struct LockKeys {
 pub(crate) fn lock(tenant: Option<&str>, name: &str) -> LockKeys {
     let group = name.strip_prefix('{').and_then(|rest| rest.split_once('}'));
     let tag = match group.filter(|(group, _)| !group.is_empty()) {
-        Some((group, rest)) => format!(
-            "posada:{{lock:{}{}}}/{}",
-            owned_by(tenant),
-            part(group),
-            part(rest)
-        ),
-        None => format!("posada:{{lock:{}{}}}", owned_by(tenant), part(name)),
+        Some((group, rest)) => [
+            "posada:{lock:",
+            &owned_by(tenant),
+            &part(group),
+            "}/",
+            &part(rest),
+        ]
+        .concat(),
+        None => ["posada:{lock:", &owned_by(tenant), &part(name), "}"].concat(),
     };
     LockKeys {
-        lease: format!("{tag}:lease"),
-        queue: format!("{tag}:queue"),
-        waiters: format!("{tag}:waiters"),
+        lease: [&tag, ":lease"].concat(),
+        queue: [&tag, ":queue"].concat(),
+        waiters: [&tag, ":waiters"].concat(),
     }
 }
 
@@ -123,7 +125,7 @@ fn pms_part(system: &str, hotel: &str) -> String {
 
 /// The channel on which the waiters of a process are woken.
 pub(crate) fn wake_channel(process: &str) -> String {
-    format!("posada:wake:{}", part(process))
+    ["posada:wake:", &part(process)].concat()
 }
 
 fn owned_by(tenant: Option<&str>) -> String {

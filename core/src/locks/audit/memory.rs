@@ -1,11 +1,11 @@
 //! The audit in memory: the newest rows of this process.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 
-use super::model::AuditEntry;
+use super::model::{AuditEntry, Note};
 use super::store::AuditStore;
 use crate::error::Result;
 
@@ -15,12 +15,12 @@ const CAPACITY: usize = 10_000;
 /// A ring of rows.
 #[derive(Debug, Default)]
 pub(crate) struct MemoryAudit {
-    rows: Mutex<VecDeque<AuditEntry>>,
+    rows: Mutex<VecDeque<Arc<Note>>>,
 }
 
 #[async_trait]
 impl AuditStore for MemoryAudit {
-    async fn append(&self, rows: &[AuditEntry]) -> Result<()> {
+    async fn append(&self, rows: &[Arc<Note>]) -> Result<()> {
         let mut kept = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
         kept.extend(rows.iter().cloned());
         let surplus = kept.len().saturating_sub(CAPACITY);
@@ -33,9 +33,9 @@ impl AuditStore for MemoryAudit {
         Ok(kept
             .iter()
             .rev()
-            .filter(|row| row.lock_key == lock_key)
+            .filter(|row| *row.lock_key == *lock_key)
             .take(limit)
-            .cloned()
+            .map(|row| row.entry())
             .collect())
     }
 }

@@ -21,7 +21,7 @@ use tokio::sync::{Notify, watch};
 
 pub(crate) use memory::MemoryAudit;
 pub use model::{AuditEntry, AuditEvent};
-pub(crate) use model::{fit_key, shown_token};
+pub(crate) use model::{Facts, Note, fit_key, shown_token};
 pub(crate) use postgres::PostgresAudit;
 pub(crate) use store::AuditStore;
 
@@ -55,7 +55,7 @@ struct Inner {
 
 #[derive(Default)]
 struct Queue {
-    rows: VecDeque<AuditEntry>,
+    rows: VecDeque<Arc<Note>>,
     accepted: u64,
     writer: Writer,
 }
@@ -80,7 +80,8 @@ impl Audit {
     }
 
     /// Notes an event. Never waits.
-    pub(crate) fn note(&self, entry: AuditEntry) {
+    pub(crate) fn note(&self, note: Note) {
+        let note = Arc::new(note);
         let mut queue = self.0.queue();
         queue.accepted += 1;
         if queue.writer == Writer::Ended {
@@ -88,7 +89,7 @@ impl Audit {
             self.0.dropped(1);
             return;
         }
-        queue.rows.push_back(entry);
+        queue.rows.push_back(note);
         let overflow = queue.rows.len() > CAPACITY;
         if overflow {
             queue.rows.pop_front();
@@ -172,7 +173,7 @@ impl Inner {
     }
 
     /// Writes a batch, however long the store is away.
-    async fn write(&self, batch: Vec<AuditEntry>) {
+    async fn write(&self, batch: Vec<Arc<Note>>) {
         let stopping = self.tasks.stopping();
         let mut pause = SHORTEST_PAUSE;
         loop {
@@ -196,12 +197,12 @@ impl Inner {
     }
 
     /// One row that the store refuses must not take the others with it.
-    async fn write_one_by_one(&self, batch: &[AuditEntry]) {
+    async fn write_one_by_one(&self, batch: &[Arc<Note>]) {
         for row in batch {
             match self.store.append(std::slice::from_ref(row)).await {
                 Ok(()) => self.settle(1),
                 Err(error) => {
-                    tracing::error!(%error, lock_key = row.lock_key, "a row of the lock audit was refused");
+                    tracing::error!(%error, lock_key = %row.lock_key, "a row of the lock audit was refused");
                     self.dropped(1);
                 }
             }
@@ -236,13 +237,13 @@ mod tests {
 
     #[async_trait]
     impl AuditStore for Flaky {
-        async fn append(&self, rows: &[AuditEntry]) -> Result<()> {
+        async fn append(&self, rows: &[Arc<Note>]) -> Result<()> {
             let left = self.failures.load(Ordering::SeqCst);
             if left > 0 {
                 self.failures.store(left - 1, Ordering::SeqCst);
                 return Err(Error::new(codes::POSTGRES_UNAVAILABLE, "away"));
             }
-            if rows.iter().any(|row| Some(row.lock_key.as_str()) == self.refuses) {
+            if rows.iter().any(|row| Some(&*row.lock_key) == self.refuses) {
                 return Err(Error::new(codes::POSTGRES_INTERNAL, "refused"));
             }
             self.kept.append(rows).await
@@ -253,13 +254,13 @@ mod tests {
         }
     }
 
-    fn entry(lock_key: &str, number: usize) -> AuditEntry {
-        AuditEntry {
-            lock_key: lock_key.to_owned(),
+    fn entry(lock_key: &str, number: u64) -> Note {
+        Note {
+            lock_key: lock_key.into(),
             event: AuditEvent::Acquired,
             at: DateTime::UNIX_EPOCH,
             tenant: None,
-            details: serde_json::json!({ "number": number }),
+            facts: Facts::new().with("number", number),
         }
     }
 
@@ -305,7 +306,7 @@ mod tests {
     async fn too_many_waiting_rows_push_out_the_oldest() {
         let (_tasks, audit) = audit(Flaky::default());
         // No await in between: on this runtime the writer has not run yet.
-        for number in 0..CAPACITY + 5 {
+        for number in 0..CAPACITY as u64 + 5 {
             audit.note(entry("a", number));
         }
         audit.flush().await;

@@ -1,12 +1,14 @@
 //! The audit in the table `lock_audit`, in each of the layouts that are in use.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use chrono::NaiveDateTime;
 use serde_json::Value;
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
-use super::model::{AuditEntry, AuditEvent};
+use super::model::{AuditEntry, AuditEvent, Note};
 use super::store::AuditStore;
 use crate::backends::postgres::{Failure, Postgres, Statement};
 use crate::error::Result;
@@ -53,18 +55,20 @@ impl PostgresAudit {
 
 #[async_trait]
 impl AuditStore for PostgresAudit {
-    async fn append(&self, rows: &[AuditEntry]) -> Result<()> {
+    async fn append(&self, rows: &[Arc<Note>]) -> Result<()> {
         let has_tenant_column = self.has_tenant_column().await?;
-        let column = |row: &AuditEntry| {
+        let column = |row: &Arc<Note>| {
             let tenant = row.tenant.as_ref().map(|tenant| tenant.as_str().to_owned());
             tenant.filter(|tenant| has_tenant_column && tenant.chars().count() <= MAX_TENANT_CHARACTERS)
         };
-        let details = |row: &AuditEntry| {
-            let mut details = row.details.clone();
-            if let (Some(tenant), None, Value::Object(facts)) = (&row.tenant, column(row), &mut details) {
-                facts.insert(TENANT_FACT.to_owned(), tenant.as_str().into());
-            }
-            details.to_string()
+        let details = |row: &Arc<Note>| {
+            let written = match (&row.tenant, column(row)) {
+                (Some(tenant), None) => {
+                    serde_json::to_string(&row.facts.clone().with(TENANT_FACT, tenant.as_str()))
+                }
+                _ => serde_json::to_string(&row.facts),
+            };
+            written.unwrap_or_else(|_| "null".to_owned())
         };
         let (name, sql) = if has_tenant_column {
             ("locks.audit", APPEND)
@@ -72,7 +76,11 @@ impl AuditStore for PostgresAudit {
             ("locks.audit_without_tenant", APPEND_WITHOUT_TENANT)
         };
         let mut statement = Statement::write(name, sql)
-            .bind(rows.iter().map(|row| row.lock_key.clone()).collect::<Vec<_>>())
+            .bind(
+                rows.iter()
+                    .map(|row| row.lock_key.as_ref().to_owned())
+                    .collect::<Vec<_>>(),
+            )
             .bind(
                 rows.iter()
                     .map(|row| row.event.as_str().to_owned())

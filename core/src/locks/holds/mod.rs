@@ -13,7 +13,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
-use serde_json::{Value, json};
 
 pub use hold::Hold;
 pub(crate) use memory::MemoryHolds;
@@ -25,7 +24,7 @@ use store::{Changed, Ended, Held, Holder, MAX_HOLDS, Moved, Prolong, Record, Res
 use sweeper::Sweeper;
 use ticket::Ticket;
 
-use super::audit::{Audit, AuditEntry, AuditEvent, shown_token};
+use super::audit::{Audit, AuditEvent, Facts, Note, shown_token};
 use super::model::Release;
 use super::named::whole_seconds;
 use crate::clock::SharedClock;
@@ -161,7 +160,7 @@ impl Holds {
                     key,
                     &record.slot,
                     AuditEvent::Acquired,
-                    acquired_details(key, &record),
+                    acquired_facts(key, &record),
                 );
                 record
             }
@@ -254,8 +253,8 @@ impl Holds {
         let (answer, now) = self.open(hold.key(), step);
         let (result, outcome) = match answer {
             Changed::Done(record) => {
-                let details = extended_details(&record, extra, now);
-                self.note(hold.key(), hold.slot(), AuditEvent::Extended, details);
+                let facts = extended_facts(&record, extra, now);
+                self.note(hold.key(), hold.slot(), AuditEvent::Extended, facts);
                 ("success", Ok((record, now)))
             }
             Changed::Already(record) => ("success", Ok((record, now))),
@@ -306,7 +305,7 @@ impl Holds {
             Moved::Done(record) => {
                 if record.slot != *hold.slot() {
                     count("move", "success");
-                    let (from, to) = (ended_details(&record), acquired_details(hold.key(), &record));
+                    let (from, to) = (ended_facts(&record), acquired_facts(hold.key(), &record));
                     self.note(hold.key(), hold.slot(), AuditEvent::Released, from);
                     self.note(hold.key(), &record.slot, AuditEvent::Acquired, to);
                 }
@@ -351,7 +350,7 @@ impl Holds {
         };
         count("release", result);
         if let Ended::Done(_, Some(record)) = &answer {
-            self.note(key, slot, AuditEvent::Released, ended_details(record));
+            self.note(key, slot, AuditEvent::Released, ended_facts(record));
         }
         Ok(answer)
     }
@@ -360,7 +359,7 @@ impl Holds {
     fn open<T>(&self, key: &ResourceKey, step: Step<T>) -> (T, DateTime<Utc>) {
         for record in &step.expired {
             count("expire", "success");
-            self.note(key, &record.slot, AuditEvent::Expired, ended_details(record));
+            self.note(key, &record.slot, AuditEvent::Expired, ended_facts(record));
         }
         (step.answer, step.now)
     }
@@ -377,11 +376,12 @@ impl Holds {
         count("acquire", "conflict");
         metrics::counter!(names::LOCK_CONFLICTS_TOTAL, "room_id" => self.0.sweeper.label(key)).increment(1);
         let nights: Vec<_> = nights.iter().map(NaiveDate::to_string).collect();
-        let details = json!({
-            "session_id": request.session_id, "user_id": request.user_id,
-            "reason": "date_overlap", "nights": nights,
-        });
-        self.note(key, slot, AuditEvent::Conflict, details);
+        let facts = Facts::new()
+            .with("session_id", request.session_id.as_deref())
+            .with("user_id", request.user_id.as_deref())
+            .with("reason", "date_overlap")
+            .with("nights", nights.clone());
+        self.note(key, slot, AuditEvent::Conflict, facts);
         let error = Error::new(
             codes::LOCKS_NIGHTS_TAKEN,
             "some nights of the stay are held by others",
@@ -397,13 +397,13 @@ impl Holds {
         }
     }
 
-    fn note(&self, key: &ResourceKey, slot: &Slot, event: AuditEvent, details: Value) {
-        self.0.audit.note(AuditEntry {
-            lock_key: audit_key(key.tenant.as_ref(), &key.resource, slot.stay),
+    fn note(&self, key: &ResourceKey, slot: &Slot, event: AuditEvent, facts: Facts) {
+        self.0.audit.note(Note {
+            lock_key: audit_key(key.tenant.as_ref(), &key.resource, slot.stay).into(),
             event,
             at: self.0.clock.now(),
             tenant: key.tenant.clone(),
-            details,
+            facts,
         });
     }
 }
@@ -480,29 +480,38 @@ fn not_owner(hold: &Hold) -> Error {
     hold.refused(codes::LOCKS_NOT_OWNER, "the nights are held under another token")
 }
 
-fn acquired_details(key: &ResourceKey, record: &Record) -> Value {
+fn record_facts(record: &Record) -> Facts {
+    Facts::new()
+        .with("hold_id", &*record.id)
+        .with("fence", record.fence)
+        .with("token", shown_token(&record.token))
+}
+
+fn acquired_facts(key: &ResourceKey, record: &Record) -> Facts {
     let ttl = (record.expires_at - record.acquired_at)
         .to_std()
         .unwrap_or_default();
-    json!({
-        "session_id": session(record), "user_id": record.user_id, "room_id": key.resource.id(),
-        "check_in": record.slot.stay.check_in().to_string(), "check_out": record.slot.stay.check_out().to_string(),
-        "ttl": whole_seconds(ttl), "quantity": record.quantity,
-        "hold_id": record.id, "fence": record.fence, "token": shown_token(&record.token),
-    })
+    record_facts(record)
+        .with("session_id", session(record))
+        .with("user_id", record.user_id.as_deref())
+        .with("room_id", &*key.resource.id())
+        .with("check_in", &*record.slot.stay.check_in().to_string())
+        .with("check_out", &*record.slot.stay.check_out().to_string())
+        .with("ttl", whole_seconds(ttl))
+        .with("quantity", record.quantity)
 }
 
-fn extended_details(record: &Record, extra: Duration, now: DateTime<Utc>) -> Value {
+fn extended_facts(record: &Record, extra: Duration, now: DateTime<Utc>) -> Facts {
     let left = (record.expires_at - now).to_std().unwrap_or_default();
-    json!({
-        "extension_count": record.extensions, "new_ttl": whole_seconds(left), "extra_ttl": whole_seconds(extra),
-        "hold_id": record.id, "fence": record.fence, "token": shown_token(&record.token),
-    })
+    record_facts(record)
+        .with("extension_count", record.extensions)
+        .with("new_ttl", whole_seconds(left))
+        .with("extra_ttl", whole_seconds(extra))
 }
 
-fn ended_details(record: &Record) -> Value {
-    json!({
-        "session_id": session(record), "user_id": record.user_id, "extensions": record.extensions,
-        "hold_id": record.id, "fence": record.fence, "token": shown_token(&record.token),
-    })
+fn ended_facts(record: &Record) -> Facts {
+    record_facts(record)
+        .with("session_id", session(record))
+        .with("user_id", record.user_id.as_deref())
+        .with("extensions", record.extensions)
 }
