@@ -392,10 +392,10 @@ fn read_optional_lease(text: &str) -> Result<Option<Lease>> {
 
 /// Reads a lease as `lease.lua` writes it.
 fn read_lease(text: &str) -> Result<Lease> {
-    let fields: Vec<_> = text.splitn(9, '\t').collect();
-    let [_, fence, token, acquired, expires, _, _, _, owner] = *fields.as_slice() else {
-        return Err(unexpected("lease"));
-    };
+    let mut fields = text.splitn(9, '\t').skip(1);
+    let mut field = || fields.next().ok_or_else(|| unexpected("lease"));
+    let (fence, token, acquired, expires) = (field()?, field()?, field()?, field()?);
+    let (_again, _before, _channel, owner) = (field()?, field()?, field()?, field()?);
     Ok(Lease {
         token: token.to_owned(),
         owner: owner.to_owned(),

@@ -56,8 +56,9 @@ impl<'a> Call<'a> {
         Self {
             redis,
             script,
-            keys: Cmd::new(),
-            arguments: Cmd::new(),
+            // As much as most calls need.
+            keys: Cmd::with_capacity(3, 128),
+            arguments: Cmd::with_capacity(8, 192),
         }
     }
 
