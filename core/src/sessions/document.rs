@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use chrono::{DateTime, Timelike, Utc};
+use chrono::{DateTime, SecondsFormat, Timelike, Utc};
 
 use super::json::{Json, JsonObject};
 use crate::TenantId;
@@ -163,7 +163,7 @@ impl Document {
 
     fn put(&mut self, key: &str, value: Json) {
         if let Some(members) = self.0.as_object_mut() {
-            members.insert(key, value);
+            members.put(key, value);
         }
     }
 }
@@ -244,13 +244,13 @@ fn invalid(field: &'static str, what: impl fmt::Display) -> Error {
 
 /// As Python's `isoformat`: `+00:00`, six digits of a second, and none when all of them are zero.
 pub(crate) fn timestamp(at: DateTime<Utc>) -> String {
-    let whole_second = at.nanosecond() / 1000 == 0;
-    let format = if whole_second {
-        "%Y-%m-%dT%H:%M:%S+00:00"
+    let has_fraction = at.nanosecond() >= 1000;
+    let digits = if has_fraction {
+        SecondsFormat::Micros
     } else {
-        "%Y-%m-%dT%H:%M:%S%.6f+00:00"
+        SecondsFormat::Secs
     };
-    at.format(format).to_string()
+    at.to_rfc3339_opts(digits, false)
 }
 
 #[cfg(test)]

@@ -103,7 +103,8 @@ impl Written {
                 "is not a list of turns",
             )
         })?;
-        if history.iter().any(|turn| turn.at([ID]) == Some(&self.id)) {
+        let is_this = |turn: &JsonObject| turn.has(ID, &self.id);
+        if history.iter().filter_map(Json::as_object).any(is_this) {
             return Ok(false);
         }
         history.push(self.json.clone());

@@ -10,10 +10,19 @@
 //! Reading takes anything that Python's `json.loads` takes from UTF-8 and nothing more, in one pass, without ever
 //! panicking; nesting is limited to [`Json::MAX_DEPTH`], so that no input exhausts the stack. When a key occurs
 //! twice its last value counts, at the place of its first.
+//!
+//! Callers look at little of a document, so reading checks all of it and takes nothing apart. An object is a text until
+//! somebody looks at its members, each of which is a text until somebody looks at it. What did not change is written
+//! by copying its text, if that is what `json.dumps` would write; the check has found that out too.
 
+mod check;
 mod convert;
+mod decode;
+mod members;
 mod number;
 mod object;
+#[cfg(test)]
+mod properties;
 mod read;
 mod scan;
 mod text;

@@ -1,9 +1,9 @@
-//! Objects that keep the order of their members.
+//! Objects that keep the order of their members, and the text that they were read from.
 
 use std::fmt;
+use std::sync::Arc;
 
-use indexmap::IndexMap;
-
+use super::members::{Members, Part, Read};
 use super::text::JsonText;
 use super::value::Json;
 
@@ -11,8 +11,16 @@ use super::value::Json;
 ///
 /// A new key goes to the end; a new value for a known key stays at that key's place. Two objects are equal when
 /// they hold equal members, in whatever order.
-#[derive(Clone, Default, PartialEq)]
-pub struct JsonObject(IndexMap<JsonText, Json, foldhash::quality::RandomState>);
+///
+/// Cheap to clone. An object that was read is a text at first, and its members are made of it as somebody looks at
+/// them; so it keeps the text of the whole document alive.
+#[derive(Clone, Default)]
+pub struct JsonObject {
+    /// What it was read from, while nothing in it changed.
+    read: Option<Read>,
+    /// Its members otherwise; nothing in an object that never had any.
+    own: Option<Arc<Members>>,
+}
 
 impl JsonObject {
     /// An object without members.
@@ -20,60 +28,143 @@ impl JsonObject {
         Self::default()
     }
 
+    pub(super) fn of_text(read: Read) -> Self {
+        Self {
+            read: Some(read),
+            own: None,
+        }
+    }
+
     /// How many members there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.members().map_or(0, Members::len)
     }
 
     /// Whether there is no member.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.len() == 0
     }
 
     /// Whether there is a member of this key, `null` included.
     pub fn contains(&self, key: &str) -> bool {
-        self.0.contains_key(key)
+        self.members().is_some_and(|members| members.contains(key))
     }
 
     /// The value of a key.
     pub fn get(&self, key: &str) -> Option<&Json> {
-        self.0.get(key)
+        self.members()?.get(key)
     }
 
     /// The value of a key, to change it.
     pub fn get_mut(&mut self, key: &str) -> Option<&mut Json> {
-        self.0.get_mut(key)
+        self.members_mut().get_mut(key)
     }
 
     /// Sets a member and answers the value that it had.
     pub fn insert(&mut self, key: impl Into<JsonText>, value: impl Into<Json>) -> Option<Json> {
-        self.0.insert(key.into(), value.into())
+        self.members_mut().insert(key.into(), value.into())
     }
 
     /// Removes a member and answers its value; the others keep their order.
     pub fn remove(&mut self, key: &str) -> Option<Json> {
-        self.0.shift_remove(key)
+        self.members_mut().remove(key)
     }
 
     /// The members in order.
     pub fn iter(&self) -> impl Iterator<Item = (&JsonText, &Json)> {
-        self.0.iter()
+        self.members().into_iter().flat_map(Members::iter)
     }
 
-    /// The value of a key, made `null` at the end first if there is none.
-    pub(super) fn entry(&mut self, key: JsonText) -> &mut Json {
-        self.0.entry(key).or_insert(Json::Null)
+    /// Whether a member is this. Looks at no other, and so is cheap for an object that is still a text.
+    pub(crate) fn has(&self, key: &str, value: &Json) -> bool {
+        match &self.read {
+            Some(read) => read.has(key, value),
+            None => self.get(key) == Some(value),
+        }
+    }
+
+    /// Sets a member without looking at the value that it had.
+    pub(crate) fn put(&mut self, key: impl Into<JsonText>, value: impl Into<Json>) {
+        self.members_mut().put(key.into(), value.into());
+    }
+
+    /// The value of a key, made `null` at the end first if there is none. There always is one then.
+    pub(super) fn entry(&mut self, key: JsonText) -> Option<&mut Json> {
+        self.members_mut().entry(key)
     }
 
     pub(super) fn remove_text(&mut self, key: &JsonText) {
-        self.0.shift_remove(key);
+        self.members_mut().discard(key);
+    }
+
+    /// Its text, if `json.dumps` would write the same.
+    pub(super) fn canonical_text(&self) -> Option<&str> {
+        self.read.as_ref()?.canonical_text()
+    }
+
+    /// The members in order, as text where that is what `json.dumps` would write.
+    pub(super) fn parts(&self) -> impl Iterator<Item = (&JsonText, Part<'_>)> {
+        self.members().into_iter().flat_map(Members::parts)
+    }
+
+    /// About how long its text will be.
+    pub(super) fn length_hint(&self) -> usize {
+        match (&self.read, &self.own) {
+            (Some(read), _) => read.text().len(),
+            (None, own) => own.as_ref().map_or(0, |members| members.length_hint()),
+        }
+    }
+
+    /// Whether no part stands deeper, with the object itself as the first level.
+    pub(super) fn fits(&self, depth: usize) -> bool {
+        match (&self.read, &self.own) {
+            (Some(read), _) => read.fits(depth),
+            (None, own) => depth > 0 && own.as_ref().is_none_or(|members| members.fit(depth - 1)),
+        }
+    }
+
+    fn member(&self, key: &JsonText) -> Option<&Json> {
+        self.members()?.member(key)
+    }
+
+    fn members(&self) -> Option<&Members> {
+        match &self.read {
+            Some(read) => Some(read.members()),
+            None => self.own.as_deref(),
+        }
+    }
+
+    /// The members, to change them: from now on the text is not what the object holds.
+    fn members_mut(&mut self) -> &mut Members {
+        let read = self.read.take();
+        let own = self
+            .own
+            .get_or_insert_with(|| read.map(Read::into_members).unwrap_or_default());
+        Arc::make_mut(own)
+    }
+}
+
+impl PartialEq for JsonObject {
+    fn eq(&self, other: &Self) -> bool {
+        if let (Some(read), Some(other)) = (&self.read, &other.read)
+            && read.text() == other.text()
+        {
+            return true;
+        }
+        let is_there = |(key, value): (&JsonText, &Json)| other.member(key) == Some(value);
+        self.len() == other.len() && self.iter().all(is_there)
     }
 }
 
 impl<Key: Into<JsonText>, Value: Into<Json>> FromIterator<(Key, Value)> for JsonObject {
-    fn from_iter<Members: IntoIterator<Item = (Key, Value)>>(members: Members) -> Self {
+    fn from_iter<Items: IntoIterator<Item = (Key, Value)>>(members: Items) -> Self {
         let members = members.into_iter();
-        Self(members.map(|(key, value)| (key.into(), value.into())).collect())
+        Self {
+            read: None,
+            own: Some(Arc::new(
+                members.map(|(key, value)| (key.into(), value.into())).collect(),
+            )),
+        }
     }
 }
 

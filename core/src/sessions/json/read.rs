@@ -1,25 +1,13 @@
-//! The reader: what Python's `json.loads` takes, in one pass over UTF-8.
+//! The reader: checks a text as a whole, and makes values of its parts.
 
-use std::fmt;
+use std::sync::Arc;
 
+use super::check::{Checked, Checker, Fault};
+use super::decode::decode;
+use super::members::{Read, Slots};
 use super::number::JsonNumber;
 use super::object::JsonObject;
-use super::scan::plain_length;
-use super::text::JsonText;
 use super::value::Json;
-
-/// Where and why a text is not JSON.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Fault {
-    at: usize,
-    what: &'static str,
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} at byte {}", self.what, self.at)
-    }
-}
 
 /// Reads exactly one value, at most `depth` lists and objects deep.
 pub(super) fn read(bytes: &[u8], depth: usize) -> Result<Json, Fault> {
@@ -27,296 +15,59 @@ pub(super) fn read(bytes: &[u8], depth: usize) -> Result<Json, Fault> {
         at: fault.valid_up_to(),
         what: "not UTF-8",
     })?;
-    let mut reader = Reader { text, at: 0 };
-    let value = reader.value(depth)?;
-    reader.skip_space();
-    match reader.peek() {
-        None => Ok(value),
-        Some(_) => Err(reader.fault("more text after the value")),
+    let mut slots = Slots::of_length(text.len());
+    let value = Checker::new(text, 0).document(depth, |key, member| slots.read(text, key, member))?;
+    let shared = Arc::from(text);
+    Ok(if is_object(text, &value) {
+        Json::Object(JsonObject::of_text(Read::with_members(shared, value, slots)))
+    } else {
+        build(&shared, &value)
+    })
+}
+
+/// Makes a value of its text. Objects stay text.
+pub(super) fn build(text: &Arc<str>, value: &Checked) -> Json {
+    let spelling = value.of(text);
+    match spelling.as_bytes() {
+        [b'"', .., b'"'] => Json::Text(decode(spelling.get(1..spelling.len() - 1).unwrap_or_default())),
+        [b'{', ..] => Json::Object(JsonObject::of_text(Read::new(text.clone(), *value))),
+        [b'[', ..] => {
+            let mut items = Vec::new();
+            let outcome =
+                Checker::new(text, value.start).list(Json::MAX_DEPTH, |item| items.push(build(text, &item)));
+            debug_assert!(outcome.is_ok(), "a text that was checked stays as it is");
+            Json::List(items)
+        }
+        b"true" => Json::Bool(true),
+        b"false" => Json::Bool(false),
+        b"null" => Json::Null,
+        _ => Json::Number(JsonNumber::from_checked(spelling)),
     }
 }
 
-/// `at` always stands on a character boundary: the reader only ever steps over whole ASCII bytes and whole runs
-/// that end before one.
-struct Reader<'text> {
-    text: &'text str,
-    at: usize,
+/// Takes an object apart. Its members stay text.
+pub(super) fn take_apart(text: &Arc<str>, object: &Checked) -> Slots {
+    let mut slots = Slots::of_length(object.end - object.start);
+    let outcome =
+        Checker::new(text, object.start).object(Json::MAX_DEPTH, |key, member| slots.read(text, key, member));
+    debug_assert!(outcome.is_ok(), "a text that was checked stays as it is");
+    slots
 }
 
-impl<'text> Reader<'text> {
-    fn value(&mut self, depth: usize) -> Result<Json, Fault> {
-        self.skip_space();
-        match self.peek() {
-            Some(b'"') => Ok(Json::Text(self.string()?)),
-            Some(b'{') => self.object(self.deeper(depth)?),
-            Some(b'[') => self.list(self.deeper(depth)?),
-            Some(b'-' | b'0'..=b'9' | b'N' | b'I') => self.number(),
-            Some(b't') => self.word("true", Json::Bool(true)),
-            Some(b'f') => self.word("false", Json::Bool(false)),
-            Some(b'n') => self.word("null", Json::Null),
-            Some(_) => Err(self.fault("not the beginning of a value")),
-            None => Err(self.fault("the text ends where a value should be")),
+/// The value of a key in an object.
+pub(super) fn find(text: &str, object: &Checked, key: &str) -> Option<Checked> {
+    let mut found = None;
+    let outcome = Checker::new(text, object.start).object(Json::MAX_DEPTH, |place, member| {
+        if decode(text.get(place).unwrap_or_default()) == *key {
+            found = Some(member);
         }
-    }
-
-    fn deeper(&self, depth: usize) -> Result<usize, Fault> {
-        depth
-            .checked_sub(1)
-            .ok_or_else(|| self.fault("lists and objects stand too deep in each other"))
-    }
-
-    fn object(&mut self, depth: usize) -> Result<Json, Fault> {
-        self.at += 1;
-        let mut members = JsonObject::new();
-        self.skip_space();
-        if self.take(b'}') {
-            return Ok(Json::Object(members));
-        }
-        loop {
-            self.skip_space();
-            if self.peek() != Some(b'"') {
-                return Err(self.fault("a key in double quotes should be here"));
-            }
-            let key = self.string()?;
-            self.skip_space();
-            if !self.take(b':') {
-                return Err(self.fault("a colon should be here"));
-            }
-            members.insert(key, self.value(depth)?);
-            self.skip_space();
-            if self.take(b'}') {
-                return Ok(Json::Object(members));
-            }
-            if !self.take(b',') {
-                return Err(self.fault("a comma or the end of the object should be here"));
-            }
-        }
-    }
-
-    fn list(&mut self, depth: usize) -> Result<Json, Fault> {
-        self.at += 1;
-        let mut items = Vec::new();
-        self.skip_space();
-        if self.take(b']') {
-            return Ok(Json::List(items));
-        }
-        loop {
-            items.push(self.value(depth)?);
-            self.skip_space();
-            if self.take(b']') {
-                return Ok(Json::List(items));
-            }
-            if !self.take(b',') {
-                return Err(self.fault("a comma or the end of the list should be here"));
-            }
-        }
-    }
-
-    fn number(&mut self) -> Result<Json, Fault> {
-        let start = self.at;
-        let negative = self.take(b'-');
-        if (!negative && self.take_word("NaN")) || self.take_word("Infinity") {
-            return Ok(self.number_since(start));
-        }
-        if !self.take(b'0') && self.take_digits() == 0 {
-            return Err(self.fault("not a number"));
-        }
-        // Like Python, a fraction or exponent without digits is left to the next step, which finds it misplaced.
-        let whole = self.at;
-        if self.take(b'.') && self.take_digits() == 0 {
-            self.at = whole;
-        }
-        let mantissa = self.at;
-        if self.take(b'e') || self.take(b'E') {
-            let _sign = self.take(b'+') || self.take(b'-');
-            if self.take_digits() == 0 {
-                self.at = mantissa;
-            }
-        }
-        Ok(self.number_since(start))
-    }
-
-    fn number_since(&self, start: usize) -> Json {
-        let spelling = self.text.get(start..self.at).unwrap_or_default();
-        Json::Number(JsonNumber::from_checked(spelling))
-    }
-
-    fn string(&mut self) -> Result<JsonText, Fault> {
-        self.at += 1;
-        let plain = self.run()?;
-        if self.take(b'"') {
-            return Ok(plain.into());
-        }
-        let mut builder = Builder::new(plain);
-        while self.take(b'\\') {
-            match self.escape()? {
-                Escaped::Character(character) => builder.push(character),
-                Escaped::Lone(surrogate) => builder.push_lone(surrogate),
-            }
-            builder.push_str(self.run()?);
-        }
-        self.at += 1;
-        Ok(builder.finish())
-    }
-
-    /// The characters up to the next quote or backslash, which is there.
-    fn run(&mut self) -> Result<&'text str, Fault> {
-        let rest = self.text.get(self.at..).unwrap_or_default();
-        let length = plain_length(rest.as_bytes(), |byte| {
-            byte == b'"' || byte == b'\\' || byte < 0x20
-        });
-        let end = self.at + length;
-        match self.text.as_bytes().get(end) {
-            None => Err(self.fault("the text ends inside a string")),
-            Some(0..=0x1f) => {
-                self.at = end;
-                Err(self.fault("a control character inside a string"))
-            }
-            Some(_) => {
-                self.at = end;
-                Ok(rest.get(..length).unwrap_or_default())
-            }
-        }
-    }
-
-    fn escape(&mut self) -> Result<Escaped, Fault> {
-        let character = match self.peek() {
-            Some(same @ (b'"' | b'\\' | b'/')) => char::from(same),
-            Some(b'b') => '\u{8}',
-            Some(b'f') => '\u{c}',
-            Some(b'n') => '\n',
-            Some(b'r') => '\r',
-            Some(b't') => '\t',
-            Some(b'u') => {
-                self.at += 1;
-                return self.unicode_escape();
-            }
-            _ => return Err(self.fault("not an escape")),
-        };
-        self.at += 1;
-        Ok(Escaped::Character(character))
-    }
-
-    /// One `\uXXXX`, or two that form a pair.
-    fn unicode_escape(&mut self) -> Result<Escaped, Fault> {
-        let unit = self.hexadecimal()?;
-        let after = self.at;
-        if (0xd800..0xdc00).contains(&unit) && self.take_word("\\u") {
-            let second = self.hexadecimal()?;
-            if let Some(Ok(character)) = char::decode_utf16([unit, second]).next() {
-                return Ok(Escaped::Character(character));
-            }
-            self.at = after;
-        }
-        Ok(match char::from_u32(u32::from(unit)) {
-            Some(character) => Escaped::Character(character),
-            None => Escaped::Lone(unit),
-        })
-    }
-
-    fn hexadecimal(&mut self) -> Result<u16, Fault> {
-        let digits = self
-            .text
-            .get(self.at..self.at + 4)
-            .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
-        let unit = digits.and_then(|digits| u16::from_str_radix(digits, 16).ok());
-        let unit = unit.ok_or_else(|| self.fault("an escape needs four hexadecimal digits"))?;
-        self.at += 4;
-        Ok(unit)
-    }
-
-    fn word(&mut self, word: &str, value: Json) -> Result<Json, Fault> {
-        if self.take_word(word) {
-            Ok(value)
-        } else {
-            Err(self.fault("not the beginning of a value"))
-        }
-    }
-
-    fn skip_space(&mut self) {
-        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
-            self.at += 1;
-        }
-    }
-
-    fn take(&mut self, byte: u8) -> bool {
-        let found = self.peek() == Some(byte);
-        self.at += usize::from(found);
-        found
-    }
-
-    fn take_word(&mut self, word: &str) -> bool {
-        let found = self
-            .text
-            .get(self.at..)
-            .is_some_and(|rest| rest.starts_with(word));
-        if found {
-            self.at += word.len();
-        }
-        found
-    }
-
-    fn take_digits(&mut self) -> usize {
-        let start = self.at;
-        while matches!(self.peek(), Some(b'0'..=b'9')) {
-            self.at += 1;
-        }
-        self.at - start
-    }
-
-    fn peek(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.at).copied()
-    }
-
-    fn fault(&self, what: &'static str) -> Fault {
-        Fault { at: self.at, what }
-    }
+    });
+    debug_assert!(outcome.is_ok(), "a text that was checked stays as it is");
+    found
 }
 
-enum Escaped {
-    Character(char),
-    /// Half of a surrogate pair, without the other half.
-    Lone(u16),
-}
-
-/// Joins runs and escapes, as UTF-16 units once a surrogate stands alone.
-struct Builder {
-    whole: String,
-    broken: Option<Vec<u16>>,
-}
-
-impl Builder {
-    fn new(plain: &str) -> Self {
-        Self {
-            whole: plain.to_owned(),
-            broken: None,
-        }
-    }
-
-    fn push(&mut self, character: char) {
-        self.push_str(character.encode_utf8(&mut [0; 4]));
-    }
-
-    fn push_str(&mut self, run: &str) {
-        match &mut self.broken {
-            Some(units) => units.extend(run.encode_utf16()),
-            None => self.whole.push_str(run),
-        }
-    }
-
-    fn push_lone(&mut self, surrogate: u16) {
-        let units = self
-            .broken
-            .get_or_insert_with(|| self.whole.encode_utf16().collect());
-        units.push(surrogate);
-    }
-
-    fn finish(self) -> JsonText {
-        match self.broken {
-            Some(units) => JsonText::from_utf16(units),
-            None => self.whole.into(),
-        }
-    }
+fn is_object(text: &str, value: &Checked) -> bool {
+    value.of(text).starts_with('{')
 }
 
 #[cfg(test)]
@@ -324,6 +75,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::sessions::JsonText;
 
     fn rewritten(text: &str) -> String {
         Json::read(text.as_bytes()).unwrap().to_text()

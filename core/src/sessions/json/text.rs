@@ -6,73 +6,87 @@ use std::hash::{Hash, Hasher};
 
 /// A JSON string. It is well-formed Unicode in nearly every case; when a program wrote half of a surrogate pair
 /// (`"\ud83d"`, the remains of an emoji that was cut in two), that half survives here too.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct JsonText(Units);
 
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 enum Units {
     Whole(String),
-    /// Holds at least one lone surrogate, so it never equals a [`Units::Whole`].
+    /// A whole text that needs no memory of its own, as nearly all keys are.
+    Short(u8, [u8; SHORT]),
+    /// Holds at least one lone surrogate, so it never equals a whole one.
     Broken(Vec<u16>),
 }
+
+/// As many bytes as there is room for beside the other two.
+const SHORT: usize = 30;
 
 impl JsonText {
     /// The text, if it is well-formed Unicode.
     pub fn as_str(&self) -> Option<&str> {
         match &self.0 {
             Units::Whole(text) => Some(text),
+            Units::Short(length, bytes) => std::str::from_utf8(bytes.get(..usize::from(*length))?).ok(),
             Units::Broken(_) => None,
         }
     }
 
     /// The text, with U+FFFD for every lone surrogate.
     pub fn to_lossy(&self) -> Cow<'_, str> {
-        match &self.0 {
-            Units::Whole(text) => Cow::Borrowed(text),
-            Units::Broken(units) => Cow::Owned(String::from_utf16_lossy(units)),
+        match self.as_str() {
+            Some(text) => Cow::Borrowed(text),
+            None => Cow::Owned(String::from_utf16_lossy(self.broken_units())),
         }
     }
 
     /// The text as UTF-16, for languages whose strings are that.
     pub fn to_utf16(&self) -> Vec<u16> {
-        match &self.0 {
-            Units::Whole(text) => text.encode_utf16().collect(),
-            Units::Broken(units) => units.clone(),
+        match self.as_str() {
+            Some(text) => text.encode_utf16().collect(),
+            None => self.broken_units().to_vec(),
         }
     }
 
     /// A text of these UTF-16 units, well-formed or not.
     pub fn from_utf16(units: Vec<u16>) -> Self {
         match String::from_utf16(&units) {
-            Ok(text) => Self(Units::Whole(text)),
+            Ok(text) => text.into(),
             Err(_) => Self(Units::Broken(units)),
         }
     }
 
-    /// The units of a text that is not well-formed.
-    pub(super) fn broken_units(&self) -> Option<&[u16]> {
+    /// The units of a text that is not well-formed; none of one that is.
+    pub(super) fn broken_units(&self) -> &[u16] {
         match &self.0 {
-            Units::Whole(_) => None,
-            Units::Broken(units) => Some(units),
+            Units::Broken(units) => units,
+            Units::Whole(_) | Units::Short(..) => &[],
         }
     }
 }
 
 impl Default for JsonText {
     fn default() -> Self {
-        Self(Units::Whole(String::new()))
+        "".into()
     }
 }
 
 /// A whole text hashes as its `str`, so that members are found by `&str` without building a key.
 impl Hash for JsonText {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        match &self.0 {
-            Units::Whole(text) => text.as_str().hash(state),
-            Units::Broken(units) => units.hash(state),
+        match self.as_str() {
+            Some(text) => text.hash(state),
+            None => self.broken_units().hash(state),
         }
     }
 }
+
+impl PartialEq for JsonText {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str() && self.broken_units() == other.broken_units()
+    }
+}
+
+impl Eq for JsonText {}
 
 impl indexmap::Equivalent<JsonText> for str {
     fn equivalent(&self, key: &JsonText) -> bool {
@@ -94,7 +108,14 @@ impl PartialEq<&str> for JsonText {
 
 impl From<&str> for JsonText {
     fn from(text: &str) -> Self {
-        Self(Units::Whole(text.to_owned()))
+        let mut short = [0; SHORT];
+        match (u8::try_from(text.len()), short.get_mut(..text.len())) {
+            (Ok(length), Some(bytes)) => {
+                bytes.copy_from_slice(text.as_bytes());
+                Self(Units::Short(length, short))
+            }
+            _ => Self(Units::Whole(text.to_owned())),
+        }
     }
 }
 

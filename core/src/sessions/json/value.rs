@@ -1,5 +1,6 @@
 //! The value type and how to walk, change and merge it.
 
+use super::check::Fault;
 use super::number::JsonNumber;
 use super::object::JsonObject;
 use super::read;
@@ -50,7 +51,7 @@ impl Json {
             .map_err(|fault| Error::field_invalid(codes::SESSIONS_INVALID_DOCUMENT, "document", fault))
     }
 
-    pub(crate) fn read(bytes: &[u8]) -> Result<Self, read::Fault> {
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, Fault> {
         read::read(bytes, Self::MAX_DEPTH)
     }
 
@@ -66,10 +67,10 @@ impl Json {
         self.fits(Self::MAX_DEPTH)
     }
 
-    fn fits(&self, depth: usize) -> bool {
+    pub(super) fn fits(&self, depth: usize) -> bool {
         match self {
             Self::List(items) => depth > 0 && items.iter().all(|item| item.fits(depth - 1)),
-            Self::Object(members) => depth > 0 && members.iter().all(|(_, value)| value.fits(depth - 1)),
+            Self::Object(members) => members.fits(depth),
             _ => true,
         }
     }
@@ -99,7 +100,7 @@ impl Json {
                 *place = Self::Object(JsonObject::new());
             }
             let next = match place {
-                Self::Object(members) => Some(members.entry(step.into())),
+                Self::Object(members) => members.entry(step.into()),
                 Self::List(items) => step
                     .parse::<usize>()
                     .ok()
@@ -129,7 +130,12 @@ impl Json {
             for (key, change) in changes.iter() {
                 match change {
                     Self::Null => members.remove_text(key),
-                    change => members.entry(key.clone()).merge(change),
+                    Self::Object(_) => {
+                        if let Some(member) = members.entry(key.clone()) {
+                            member.merge(change);
+                        }
+                    }
+                    change => members.put(key.clone(), change.clone()),
                 }
             }
         }

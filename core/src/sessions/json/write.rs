@@ -1,12 +1,15 @@
 //! The writer: Python's `json.dumps` with its defaults, character for character.
 
-use super::scan::plain_length;
+use super::members::Part;
+use super::object::JsonObject;
+use super::scan::{plain_length, special};
 use super::text::JsonText;
 use super::value::Json;
 
 /// Writes one value. Recursive, so the caller keeps documents shallow.
 pub(super) fn write(json: &Json) -> String {
-    let mut out = String::with_capacity(256);
+    let read = json.as_object().map_or(0, JsonObject::length_hint);
+    let mut out = String::with_capacity(read + 64);
     write_value(&mut out, json);
     out
 }
@@ -28,29 +31,34 @@ fn write_value(out: &mut String, json: &Json) {
             }
             out.push(']');
         }
-        Json::Object(members) => {
-            out.push('{');
-            for (position, (key, value)) in members.iter().enumerate() {
-                if position > 0 {
-                    out.push_str(", ");
-                }
-                write_text(out, key);
-                out.push_str(": ");
-                write_value(out, value);
-            }
-            out.push('}');
+        Json::Object(members) => match members.canonical_text() {
+            Some(text) => out.push_str(text),
+            None => write_members(out, members),
+        },
+    }
+}
+
+fn write_members(out: &mut String, members: &JsonObject) {
+    out.push('{');
+    for (position, (key, part)) in members.parts().enumerate() {
+        if position > 0 {
+            out.push_str(", ");
+        }
+        write_text(out, key);
+        out.push_str(": ");
+        match part {
+            Part::Text(text) => out.push_str(text),
+            Part::Value(value) => write_value(out, value),
         }
     }
+    out.push('}');
 }
 
 fn write_text(out: &mut String, text: &JsonText) {
     out.push('"');
-    match (text.as_str(), text.broken_units()) {
-        (Some(text), _) => write_whole(out, text),
-        (None, units) => units
-            .unwrap_or_default()
-            .iter()
-            .for_each(|unit| write_unit(out, *unit)),
+    match text.as_str() {
+        Some(text) => write_whole(out, text),
+        None => text.broken_units().iter().for_each(|unit| write_unit(out, *unit)),
     }
     out.push('"');
 }
@@ -60,7 +68,7 @@ fn write_whole(out: &mut String, text: &str) {
     let mut rest = text;
     loop {
         // No byte of a character beyond ASCII is plain, so the text is cut between characters.
-        let (plain, special_first) = rest.split_at(plain_length(rest.as_bytes(), is_special));
+        let (plain, special_first) = rest.split_at(plain_length(rest.as_bytes(), special));
         out.push_str(plain);
         let mut characters = special_first.chars();
         let Some(character) = characters.next() else {
@@ -71,10 +79,6 @@ fn write_whole(out: &mut String, text: &str) {
         }
         rest = characters.as_str();
     }
-}
-
-fn is_special(byte: u8) -> bool {
-    !(b' '..=b'~').contains(&byte) || byte == b'"' || byte == b'\\'
 }
 
 fn write_unit(out: &mut String, unit: u16) {
