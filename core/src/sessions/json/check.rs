@@ -267,7 +267,11 @@ impl<'text> Checker<'text> {
     }
 
     fn hexadecimal(&mut self) -> Result<(), Fault> {
-        let digits = self.bytes.get(self.at..).and_then(<[u8]>::first_chunk::<4>);
+        let digits = self
+            .bytes
+            .get(self.at..)
+            .and_then(<[u8]>::first_chunk::<4>)
+            .copied();
         let unit = digits.and_then(unit_of);
         let (Some(digits), Some(unit)) = (digits, unit) else {
             return Err(self.fault("an escape needs four hexadecimal digits"));
@@ -344,7 +348,7 @@ fn pass_member(_key: Range<usize>, _value: Checked) {}
 fn pass_item(_value: Checked) {}
 
 /// The UTF-16 unit that four hexadecimal digits name.
-pub(super) fn unit_of(digits: &[u8; 4]) -> Option<u16> {
+pub(super) fn unit_of(digits: [u8; 4]) -> Option<u16> {
     digits.iter().try_fold(0, |unit, digit| {
         let value = char::from(*digit).to_digit(16)?;
         Some(unit << 4 | u16::try_from(value).ok()?)

@@ -62,7 +62,7 @@ impl<'text> Iterator for Pieces<'text> {
             'u' => {
                 let (digits, rest) = characters.as_str().split_at_checked(4)?;
                 characters = rest.chars();
-                unit_of(digits.as_bytes().first_chunk()?)?
+                unit_of(*digits.as_bytes().first_chunk()?)?
             }
             same => u16::try_from(u32::from(same)).ok()?,
         };
