@@ -1,5 +1,7 @@
 //! `posada.sessions`. Documents cross as JSON.
 
+use std::sync::OnceLock;
+
 use chrono::{DateTime, Utc};
 use posada::{Document, Json, Session, SessionManager, Turn};
 use pyo3::prelude::*;
@@ -15,23 +17,31 @@ pub(crate) struct Sessions(pub(crate) Kept<SessionManager>);
 /// A conversation as it was read: the document, as JSON, and what `save` compares with.
 #[pyclass(frozen, module = "posada._native")]
 pub(crate) struct SessionState {
-    /// Without its document.
+    /// Without its document if the text is there.
     session: Session,
-    text: String,
+    text: OnceLock<String>,
     channel: Option<String>,
     last_activity: Option<String>,
 }
 
-/// Takes the document apart on the thread that read it: the event loop's has more to do.
-impl From<Session> for SessionState {
-    fn from(mut session: Session) -> Self {
-        let document = std::mem::take(&mut session.document);
-        let last_activity = document.get("last_activity").and_then(Json::as_str);
+impl SessionState {
+    /// What was read, or made of what was read. Writes its text on the thread that read it, and gives the document
+    /// back there: the event loop's has more to do.
+    fn read(session: Session) -> Self {
+        let mut state = Self::saved(session);
+        let document = std::mem::take(&mut state.session.document);
+        state.text = document.to_text().into();
+        state
+    }
+
+    /// What Python has stored. It has the document, so hardly anybody asks for the text.
+    fn saved(session: Session) -> Self {
+        let last_activity = session.document.get("last_activity").and_then(Json::as_str);
         Self {
-            session,
-            text: document.to_text(),
-            channel: document.channel().map(str::to_owned),
+            text: OnceLock::new(),
+            channel: session.channel().map(str::to_owned),
             last_activity: last_activity.map(str::to_owned),
+            session,
         }
     }
 }
@@ -76,7 +86,7 @@ impl SessionState {
 
     /// The document as JSON.
     fn text(&self) -> &str {
-        &self.text
+        self.text.get_or_init(|| self.session.document.to_text())
     }
 }
 
@@ -98,7 +108,7 @@ impl Sessions {
         let tenant = id_of(tenant);
         self.0.read(py, async move |sessions: SessionManager| {
             let session = sessions.get_or_create(&user, &channel, tenant.as_ref()).await?;
-            Ok(SessionState::from(session))
+            Ok(SessionState::read(session))
         })
     }
 
@@ -109,7 +119,7 @@ impl Sessions {
             Ok(sessions
                 .get(&user, tenant.as_ref())
                 .await?
-                .map(SessionState::from))
+                .map(SessionState::read))
         })
     }
 
@@ -120,7 +130,7 @@ impl Sessions {
         session.document = document;
         self.0.finish(py, async move |sessions: SessionManager| {
             sessions.save(&mut session).await?;
-            Ok(SessionState::from(session))
+            Ok(SessionState::saved(session))
         })
     }
 
@@ -134,7 +144,7 @@ impl Sessions {
     ) -> PyResult<Operation> {
         let (tenant, patch) = (id_of(tenant), Json::parse(patch).map_err(Refusal::from)?);
         self.0.finish(py, async move |sessions: SessionManager| {
-            Ok(SessionState::from(
+            Ok(SessionState::read(
                 sessions.update(&user, tenant.as_ref(), &patch).await?,
             ))
         })
@@ -169,7 +179,7 @@ impl Sessions {
             }
         }
         self.0.finish(py, async move |sessions: SessionManager| {
-            Ok(SessionState::from(
+            Ok(SessionState::read(
                 sessions.append_turn(&user, tenant.as_ref(), turn).await?,
             ))
         })

@@ -1,6 +1,7 @@
 //! The document of a conversation: a JSON object that several programs share.
 
 use std::fmt;
+use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, Timelike, Utc};
 
@@ -141,6 +142,11 @@ impl Document {
     /// The whole document as a value.
     pub fn as_json(&self) -> &Json {
         &self.0
+    }
+
+    /// The whole text that it was read from, space around it included, unless it has changed.
+    pub(crate) fn source(&self) -> Option<&Arc<str>> {
+        self.0.as_object()?.source()
     }
 
     /// Notes that the conversation was active; an existing member keeps its place.

@@ -150,7 +150,7 @@ impl SessionManager {
         let new = self
             .writer
             .render(&mut session.document, &session.identity, now)?;
-        let (writer, at, expected) = (self.writer.clone(), session.at.clone(), session.version);
+        let (writer, at, expected) = (self.writer.clone(), session.at.clone(), session.version());
         let version = new.version;
         let outcome = self
             .tasks

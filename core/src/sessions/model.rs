@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::document::{Document, Identity};
 use super::store::SessionStore;
-use super::version::Version;
+use super::version::{Seen, Version};
 use crate::TenantId;
 use crate::error::{Error, Result, codes};
 use crate::text;
@@ -24,7 +24,7 @@ pub struct Session {
     /// What the conversation holds. A save sets its `last_activity`.
     pub document: Document,
     pub(crate) at: Address,
-    pub(crate) version: Version,
+    seen: Seen,
     pub(crate) identity: Identity,
     expires: Option<DateTime<Utc>>,
     pub(super) is_new: bool,
@@ -44,24 +44,33 @@ impl Session {
             .with("key", at.key())
             .caused_by(fault)
         })?;
-        Ok(Self::of(at.clone(), document, Version::of(body), expires))
+        let seen = match document.source() {
+            Some(text) => Seen::Text(text.clone()),
+            None => Seen::Version(Version::of(body)),
+        };
+        Ok(Self::of(at.clone(), document, seen, expires))
     }
 
-    fn of(at: Address, document: Document, version: Version, expires: Option<DateTime<Utc>>) -> Self {
+    fn of(at: Address, document: Document, seen: Seen, expires: Option<DateTime<Utc>>) -> Self {
         let identity = Identity::of(&document);
         Self {
             document,
             at,
-            version,
+            seen,
             identity,
             expires,
             is_new: false,
         }
     }
 
+    /// What must be stored still when this is written.
+    pub(crate) fn version(&self) -> Version {
+        self.seen.version()
+    }
+
     /// Notes that this document is what is stored now.
     pub(crate) fn stored(&mut self, version: Version, expires: DateTime<Utc>) {
-        self.version = version;
+        self.seen = Seen::Version(version);
         self.expires = Some(expires);
     }
 
@@ -103,7 +112,7 @@ impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session")
             .field("id", &self.id())
-            .field("version", &self.version)
+            .field("version", &self.version())
             .field("expires", &self.expires)
             .field("is_new", &self.is_new)
             .finish_non_exhaustive()
@@ -181,6 +190,20 @@ mod tests {
             let error = Session::read(&at, body, None).unwrap_err();
             assert!(error.is(codes::SESSIONS_CORRUPT));
             assert_eq!(error.fact("key"), Some("session:hotel-test:549"));
+        }
+    }
+
+    #[test]
+    fn the_version_is_that_of_the_bytes_that_were_read_whatever_becomes_of_the_document() {
+        let at = address("549", None).unwrap();
+        for body in [r#"{"a": 1}"#, " {\"a\":1}\n", "{}"] {
+            let mut session = Session::read(&at, body.as_bytes(), None).unwrap();
+            session.document.set(["a"], 2).unwrap();
+            assert_eq!(session.version(), Version::of(body.as_bytes()));
+            session.document = Document::default();
+            assert_eq!(session.clone().version(), Version::of(body.as_bytes()));
+            session.stored(Version::of(b"new"), DateTime::UNIX_EPOCH);
+            assert_eq!(session.version(), Version::of(b"new"));
         }
     }
 

@@ -86,7 +86,7 @@ impl Written {
     /// Appends the turn and drops the oldest ones beyond the caps. Answers `false` when the turn is there already.
     pub(crate) fn append_to(&self, document: &mut Document, options: &SessionOptions) -> Result<bool> {
         let limit = options.max_history_bytes;
-        let size = self.json.to_text().len();
+        let size = self.json.text_length();
         if size > limit {
             return Err(Error::field_invalid(
                 codes::SESSIONS_TOO_LARGE,
@@ -122,7 +122,7 @@ fn superfluous(history: &[Json], options: &SessionOptions) -> usize {
         .rev()
         .take(options.max_turns.max(1))
         .take_while(|turn| {
-            bytes += turn.to_text().len();
+            bytes += turn.text_length();
             bytes <= options.max_history_bytes
         });
     history.len() - fitting.count()

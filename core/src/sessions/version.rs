@@ -1,6 +1,7 @@
 //! Which bytes of a conversation somebody has seen.
 
 use std::fmt;
+use std::sync::Arc;
 
 use sha1::{Digest, Sha1};
 
@@ -26,6 +27,24 @@ impl Version {
 impl fmt::Debug for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.hex())
+    }
+}
+
+/// Which bytes a session has seen. Their version is found when a write asks for it: many conversations are only read.
+#[derive(Clone)]
+pub(crate) enum Seen {
+    /// The bytes themselves.
+    Text(Arc<str>),
+    /// Bytes of this version.
+    Version(Version),
+}
+
+impl Seen {
+    pub(crate) fn version(&self) -> Version {
+        match self {
+            Self::Text(text) => Version::of(text.as_bytes()),
+            Self::Version(version) => *version,
+        }
     }
 }
 

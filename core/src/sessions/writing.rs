@@ -123,7 +123,7 @@ impl Writer {
             }
             let now = self.clock.now();
             let new = self.render(&mut session.document, &session.identity, now)?;
-            match self.replace(operation, at, session.version, &new).await? {
+            match self.replace(operation, at, session.version(), &new).await? {
                 Replaced::Done => {
                     session.stored(new.version, self.after(self.options.ttl));
                     return Ok(session);
@@ -338,7 +338,7 @@ mod tests {
         let new = writer
             .render(&mut session.document, &session.identity, now)
             .unwrap();
-        writer.replace("save", at, session.version, &new).await
+        writer.replace("save", at, session.version(), &new).await
     }
 
     async fn append(writer: &Writer, at: &Address) -> Result<Session> {

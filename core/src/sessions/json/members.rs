@@ -45,6 +45,10 @@ impl Read {
         }
     }
 
+    pub(super) fn source(&self) -> &Arc<str> {
+        &self.text
+    }
+
     pub(super) fn text(&self) -> &str {
         self.object.of(&self.text)
     }

@@ -97,6 +97,11 @@ impl JsonObject {
         self.members_mut().discard(key);
     }
 
+    /// The whole text in which it stands, unless it has changed.
+    pub(crate) fn source(&self) -> Option<&Arc<str>> {
+        self.read.as_ref().map(Read::source)
+    }
+
     /// Its text, if `json.dumps` would write the same.
     pub(super) fn canonical_text(&self) -> Option<&str> {
         self.read.as_ref()?.canonical_text()

@@ -62,6 +62,12 @@ impl Json {
         write::write(self)
     }
 
+    /// How many bytes [`to_text`](Self::to_text) has.
+    pub(crate) fn text_length(&self) -> usize {
+        let text = self.as_object().and_then(JsonObject::canonical_text);
+        text.map_or_else(|| self.to_text().len(), str::len)
+    }
+
     /// Whether no part stands deeper than [`MAX_DEPTH`](Self::MAX_DEPTH), so that it can be read back.
     pub(crate) fn is_shallow(&self) -> bool {
         self.fits(Self::MAX_DEPTH)
