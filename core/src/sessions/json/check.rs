@@ -77,7 +77,11 @@ impl<'text> Checker<'text> {
         }
     }
 
-    fn value(&mut self, depth: usize, visit: impl FnMut(Range<usize>, Checked)) -> Result<Checked, Fault> {
+    pub(super) fn value(
+        &mut self,
+        depth: usize,
+        visit: impl FnMut(Range<usize>, Checked),
+    ) -> Result<Checked, Fault> {
         let (start, oddities) = (self.at, self.oddities);
         let height = match self.peek() {
             Some(b'"') => self.string().map(|_| 0),
@@ -98,6 +102,7 @@ impl<'text> Checker<'text> {
         })
     }
 
+    /// How deep the members may be of an object, or the items of a list, that is at most `depth` deep.
     fn deeper(&self, depth: usize) -> Result<usize, Fault> {
         depth
             .checked_sub(1)
@@ -148,8 +153,13 @@ impl<'text> Checker<'text> {
         Ok(height + 1)
     }
 
-    /// Checks a list whose items are at most `depth` deep, shows each, and answers its height.
-    pub(super) fn list(&mut self, depth: usize, mut visit: impl FnMut(Checked)) -> Result<u8, Fault> {
+    /// Checks a list whose items are at most `depth` deep and answers its height. `item` steps over the next item
+    /// and answers the item's.
+    pub(super) fn list(
+        &mut self,
+        depth: usize,
+        mut item: impl FnMut(&mut Self, usize) -> Result<u8, Fault>,
+    ) -> Result<u8, Fault> {
         let mut height = 0;
         self.at += 1;
         self.space(false);
@@ -157,9 +167,7 @@ impl<'text> Checker<'text> {
             return Ok(1);
         }
         loop {
-            let item = self.value(depth, pass_member)?;
-            height = height.max(item.height);
-            visit(item);
+            height = height.max(item(self, depth)?);
             self.space(false);
             if self.take(b']') {
                 return Ok(height + 1);
@@ -333,7 +341,7 @@ impl<'text> Checker<'text> {
         self.at - start
     }
 
-    fn peek(&self) -> Option<u8> {
+    pub(super) fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
 
@@ -343,9 +351,11 @@ impl<'text> Checker<'text> {
 }
 
 // Functions, because a closure would have a type of its own at every depth.
-fn pass_member(_key: Range<usize>, _value: Checked) {}
+pub(super) fn pass_member(_key: Range<usize>, _value: Checked) {}
 
-fn pass_item(_value: Checked) {}
+fn pass_item(checker: &mut Checker<'_>, depth: usize) -> Result<u8, Fault> {
+    Ok(checker.value(depth, pass_member)?.height)
+}
 
 /// The UTF-16 unit that four hexadecimal digits name.
 pub(super) fn unit_of(digits: [u8; 4]) -> Option<u16> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::check::{Checked, Checker, Fault};
+use super::check::{Checked, Checker, Fault, pass_member};
 use super::decode::decode;
 use super::members::{Read, Slots};
 use super::number::JsonNumber;
@@ -33,8 +33,12 @@ pub(super) fn build(text: &Arc<str>, value: &Checked) -> Json {
         [b'{', ..] => Json::Object(JsonObject::of_text(Read::new(text.clone(), *value))),
         [b'[', ..] => {
             let mut items = Vec::new();
-            let outcome =
-                Checker::new(text, value.start).list(Json::MAX_DEPTH, |item| items.push(build(text, &item)));
+            let outcome = build_items(
+                &mut Checker::new(text, value.start),
+                text,
+                Json::MAX_DEPTH,
+                &mut items,
+            );
             debug_assert!(outcome.is_ok(), "a text that was checked stays as it is");
             Json::List(items)
         }
@@ -43,6 +47,26 @@ pub(super) fn build(text: &Arc<str>, value: &Checked) -> Json {
         b"null" => Json::Null,
         _ => Json::Number(JsonNumber::from_checked(spelling)),
     }
+}
+
+/// Makes the items of a list, and of the lists among them, in one pass; answers the height of the list.
+fn build_items(
+    checker: &mut Checker<'_>,
+    text: &Arc<str>,
+    depth: usize,
+    items: &mut Vec<Json>,
+) -> Result<u8, Fault> {
+    checker.list(depth, |checker, depth| {
+        if checker.peek() != Some(b'[') {
+            let item = checker.value(depth, pass_member)?;
+            items.push(build(text, &item));
+            return Ok(item.height);
+        }
+        let mut inner = Vec::new();
+        let height = build_items(checker, text, depth, &mut inner)?;
+        items.push(Json::List(inner));
+        Ok(height)
+    })
 }
 
 /// Takes an object apart. Its members stay text.
