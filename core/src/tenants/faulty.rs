@@ -1,7 +1,7 @@
 //! A store for tests that can be counted, stopped and held.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -14,7 +14,7 @@ use crate::error::{Error, Result, codes};
 /// A memory store behind a switch and a gate.
 pub(super) struct Faulty {
     pub(super) rows: MemoryTenants,
-    finds: AtomicUsize,
+    finds: watch::Sender<usize>,
     down: AtomicBool,
     open: watch::Sender<bool>,
 }
@@ -23,7 +23,7 @@ impl Faulty {
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
             rows: MemoryTenants::new(),
-            finds: AtomicUsize::new(0),
+            finds: watch::Sender::new(0),
             down: AtomicBool::new(false),
             open: watch::Sender::new(true),
         })
@@ -31,7 +31,7 @@ impl Faulty {
 
     /// Reads first and answers when the gate opens: the late answer of a slow server.
     async fn pass<T>(&self, answer: T) -> Result<T> {
-        self.finds.fetch_add(1, Ordering::SeqCst);
+        self.finds.send_modify(|finds| *finds += 1);
         let _ = self.open.subscribe().wait_for(|open| *open).await;
         if self.down.load(Ordering::SeqCst) {
             return Err(Error::new(codes::POSTGRES_UNAVAILABLE, "down"));
@@ -40,7 +40,12 @@ impl Faulty {
     }
 
     pub(super) fn finds(&self) -> usize {
-        self.finds.load(Ordering::SeqCst)
+        *self.finds.borrow()
+    }
+
+    /// Waits until so many questions have come.
+    pub(super) async fn was_asked(&self, times: usize) {
+        let _ = self.finds.subscribe().wait_for(|finds| *finds >= times).await;
     }
 
     pub(super) fn set_down(&self, down: bool) {

@@ -3,10 +3,12 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tokio::sync::OnceCell;
 
 use super::answer::{Answer, Entry, Flight, Hit, Outcome, Waiting};
 use super::cache::Cache;
+use super::gathering::{Asked, BATCH, Gathering, Lane};
 use super::identifier::Identifier;
 use super::invalidation::{Change, Heard, Invalidation, Listener};
 use super::meters::Meters;
@@ -23,8 +25,8 @@ use crate::error::{Error, Result, codes};
 use crate::rng;
 use crate::task::Tasks;
 
-/// Most identifiers that one statement looks up.
-const BATCH: usize = 500;
+/// How long a question waits for the answer of another before it is asked beside it.
+const PATIENCE: Duration = Duration::from_millis(10);
 
 /// Everything behind a [`TenantResolver`](super::TenantResolver).
 pub(super) struct Inner {
@@ -38,6 +40,7 @@ pub(super) struct Inner {
     name: String,
     snapshot: Option<Snapshot>,
     started: OnceCell<()>,
+    gathering: Gathering,
     default_tenant: Option<Arc<Tenant>>,
 }
 
@@ -59,6 +62,7 @@ impl Inner {
             meters: Meters::new(),
             name: rng::token(),
             started: OnceCell::new(),
+            gathering: Gathering::default(),
             default_tenant: options
                 .default_tenant
                 .clone()
@@ -138,8 +142,9 @@ impl Inner {
         }
         if let Some(target) = self.cache.claim_refresh(raw)
             && let Entry::Lead(flight, ..) = self.cache.enter(&target, self.now(), true)
+            && let Some(flying) = self.take_off(target, flight)
         {
-            self.tasks.in_background(fly(self.clone(), target, flight));
+            self.tasks.in_background(flying);
         }
     }
 
@@ -180,7 +185,9 @@ impl Inner {
             });
         }
         for batch in open.chunks(BATCH) {
-            for ((index, _), outcome) in batch.iter().zip(self.look_up(batch).await) {
+            let generation = self.cache.generation();
+            let questions = batch.iter().map(|(_, target)| (target, generation));
+            for ((index, _), outcome) in batch.iter().zip(self.look_up(questions).await) {
                 if let (Some(place), Some(raw)) = (resolutions.get_mut(*index), raws.get(*index)) {
                     *place = Some(self.finish(self.land(*raw, &outcome)).await);
                 }
@@ -208,10 +215,13 @@ impl Inner {
         let remembered = self.cache.answers().into_iter().map(|(target, _)| target);
         let identifiers: Vec<_> = remembered
             .filter(|target| matches!(target, Target::Identifier(_)))
-            .map(|target| (0, target))
             .collect();
         for batch in identifiers.chunks(BATCH) {
-            for outcome in self.look_up(batch).await {
+            let generation = self.cache.generation();
+            for outcome in self
+                .look_up(batch.iter().map(|target| (target, generation)))
+                .await
+            {
                 if let Outcome::Failed(error) = outcome {
                     return Err(error.repeat());
                 }
@@ -318,7 +328,9 @@ impl Inner {
                 }
                 Entry::Join(waiting, old) => (waiting, old),
                 Entry::Lead(flight, waiting, old) => {
-                    self.tasks.begin(fly(self.clone(), target.clone(), flight));
+                    if let Some(flying) = self.take_off(target.clone(), flight) {
+                        self.tasks.begin(flying);
+                    }
                     (waiting, old)
                 }
             };
@@ -371,12 +383,20 @@ impl Inner {
         Ok(resolution)
     }
 
-    /// One statement for a batch of questions.
-    async fn look_up(&self, batch: &[(usize, Target)]) -> Vec<Outcome> {
-        let generation = self.cache.generation();
+    /// The work that answers a question, unless it was left to work that is under way.
+    fn take_off(self: &Arc<Self>, target: Target, flight: Flight) -> Option<BoxFuture<'static, ()>> {
+        if let Target::Tenant(id) = target {
+            return Some(Box::pin(ask_for_tenant(self.clone(), id, flight)));
+        }
+        let (lane, asked) = self.gathering.join((target, flight))?;
+        Some(Box::pin(ask_for_identifiers(self.clone(), lane, vec![asked])))
+    }
+
+    /// One statement for a batch of questions, each with the generation of the cache at which it was asked.
+    async fn look_up<'a>(&self, batch: impl Iterator<Item = (&'a Target, u64)> + Clone) -> Vec<Outcome> {
         let started = self.clock.instant();
-        let mut keys: Vec<String> = Vec::with_capacity(batch.len() * 4);
-        for (_, target) in batch {
+        let mut keys: Vec<String> = Vec::new();
+        for (target, _) in batch.clone() {
             if let Target::Identifier(identifier) = target {
                 keys.extend_from_slice(identifier.keys());
             }
@@ -389,20 +409,17 @@ impl Inner {
         match found {
             Ok(rows) => {
                 let rows = Rows::new(rows);
-                batch
-                    .iter()
-                    .map(|(_, target)| match target {
-                        Target::Identifier(identifier) => {
-                            self.cache
-                                .install(target, generation, rows.judge(identifier), now)
-                        }
-                        Target::Tenant(_) => Outcome::Failed(Arc::new(lost())),
-                    })
-                    .collect()
+                let judge = |(target, generation): (&Target, u64)| match target {
+                    Target::Identifier(identifier) => {
+                        self.cache
+                            .install(target, generation, rows.judge(identifier), now)
+                    }
+                    Target::Tenant(_) => Outcome::Failed(Arc::new(lost())),
+                };
+                batch.map(judge).collect()
             }
             Err(error) => batch
-                .iter()
-                .map(|(_, target)| self.cache.fail(target, generation, error.repeat(), now))
+                .map(|(target, generation)| self.cache.fail(target, generation, error.repeat(), now))
                 .collect(),
         }
     }
@@ -416,27 +433,51 @@ impl Inner {
 }
 
 /// Asks the store once, for everybody who waits.
-async fn fly(inner: Arc<Inner>, target: Target, flight: Flight) {
+async fn ask_for_tenant(inner: Arc<Inner>, id: TenantId, flight: Flight) {
     let started = inner.clock.instant();
-    let verdict = match &target {
-        Target::Identifier(identifier) => inner
-            .store
-            .find(identifier.keys())
-            .await
-            .map(|rows| Rows::new(rows).judge(identifier)),
-        Target::Tenant(id) => {
-            let found = inner.store.get(id).await;
-            found.map(|tenant| Verdict::of(tenant.map(Arc::new).into_iter().collect()))
-        }
-    };
+    let found = inner.store.get(&id).await;
     inner.meters.asked(inner.clock.instant() - started);
-    let now = inner.now();
-    let outcome = match verdict {
-        Ok(verdict) => inner.cache.install(&target, flight.generation, verdict, now),
+    let (target, now) = (Target::Tenant(id), inner.now());
+    let outcome = match found {
+        Ok(tenant) => {
+            let verdict = Verdict::of(tenant.map(Arc::new).into_iter().collect());
+            inner.cache.install(&target, flight.generation, verdict, now)
+        }
         Err(error) => inner.cache.fail(&target, flight.generation, error, now),
     };
     inner.note_size();
     flight.sender.send_replace(Some(outcome));
+}
+
+/// Asks the store, then for all that gathered in the meantime, until nothing waits.
+async fn ask_for_identifiers(inner: Arc<Inner>, lane: Lane, first: Vec<Asked>) {
+    let mut turn = Some((lane, first));
+    while let Some((lane, batch)) = turn {
+        let questions = batch.iter().map(|(target, flight)| (target, flight.generation));
+        let mut answers = std::pin::pin!(inner.look_up(questions));
+        let outcomes = loop {
+            match tokio::time::timeout(PATIENCE, &mut answers).await {
+                Ok(outcomes) => break outcomes,
+                Err(_) => {
+                    if let Some((lane, waiting)) = inner.gathering.overtake() {
+                        inner
+                            .tasks
+                            .in_background(ask_beside(inner.clone(), lane, waiting));
+                    }
+                }
+            }
+        };
+        inner.note_size();
+        for ((_, flight), outcome) in batch.iter().zip(outcomes) {
+            flight.sender.send_replace(Some(outcome));
+        }
+        turn = lane.next();
+    }
+}
+
+/// The same in a box, because it begins itself.
+fn ask_beside(inner: Arc<Inner>, lane: Lane, waiting: Vec<Asked>) -> BoxFuture<'static, ()> {
+    Box::pin(ask_for_identifiers(inner, lane, waiting))
 }
 
 /// Hears of changes until the handle is closed or gone.

@@ -30,6 +30,7 @@ mod cache;
 mod change;
 mod channel;
 mod email;
+mod gathering;
 mod host;
 mod id;
 mod identifier;
@@ -282,6 +283,8 @@ impl fmt::Debug for TenantResolver {
     }
 }
 
+#[cfg(test)]
+mod burst;
 #[cfg(test)]
 mod faulty;
 #[cfg(test)]

@@ -12,15 +12,15 @@ use crate::error::codes;
 const NUMBER: &str = "5491112345678";
 const HOUR: Duration = Duration::from_hours(1);
 
-struct House {
-    store: Arc<Faulty>,
+pub(super) struct House {
+    pub(super) store: Arc<Faulty>,
     clock: ManualClock,
     channel: LocalInvalidation,
     tasks: Tasks,
 }
 
 impl House {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let store = Faulty::new();
         store.add("hotel", "+5491112345678").await;
         Self {
@@ -31,7 +31,7 @@ impl House {
         }
     }
 
-    fn resolver(&self, options: TenantOptions) -> TenantResolver {
+    pub(super) fn resolver(&self, options: TenantOptions) -> TenantResolver {
         let channel = Arc::new(self.channel.clone());
         TenantResolver::new(
             self.store.clone(),

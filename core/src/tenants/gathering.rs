@@ -1,0 +1,175 @@
+//! Questions that come while others are under way share the next statement.
+//!
+//! A lone question is asked at once. When several statements are under way already, the questions that follow gather,
+//! and whichever statement is answered first makes way for one that asks for all of them: the busier the process is, the
+//! less each question costs it and the database. This is what [`DataLoader`](https://github.com/graphql/dataloader) does,
+//! with the answer in place of a tick of the clock. A database that is slow does not hold them up: after a while they
+//! are asked beside it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::answer::Flight;
+use super::question::Target;
+
+/// Statements under way before questions gather.
+const LANES: usize = 2;
+/// Most questions of one statement.
+pub(super) const BATCH: usize = 500;
+
+/// A question on its way.
+pub(super) type Asked = (Target, Flight);
+
+/// The questions of a resolver that wait for a statement. Clones share them.
+#[derive(Clone, Default)]
+pub(super) struct Gathering(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    lanes: usize,
+    waiting: Vec<Asked>,
+}
+
+/// The right to ask the store, one statement after the other. Whoever drops one that is open gives up what waits, if
+/// nobody else is there to ask for it.
+pub(super) struct Lane {
+    gathering: Gathering,
+    is_open: bool,
+}
+
+impl Gathering {
+    /// Answers a lane for this question, or keeps the question until one is free.
+    pub(super) fn join(&self, asked: Asked) -> Option<(Lane, Asked)> {
+        let mut state = self.state();
+        if state.lanes < LANES {
+            return Some((self.open(&mut state), asked));
+        }
+        state.waiting.push(asked);
+        None
+    }
+
+    /// Another lane for what waits, if anything does: the open ones take too long.
+    pub(super) fn overtake(&self) -> Option<(Lane, Vec<Asked>)> {
+        let mut state = self.state();
+        let waiting = state.next_batch();
+        (!waiting.is_empty()).then(|| (self.open(&mut state), waiting))
+    }
+
+    fn open(&self, state: &mut State) -> Lane {
+        state.lanes += 1;
+        Lane {
+            gathering: self.clone(),
+            is_open: true,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn next_batch(&mut self) -> Vec<Asked> {
+        let count = self.waiting.len().min(BATCH);
+        self.waiting.drain(..count).collect()
+    }
+}
+
+impl Lane {
+    /// What waits. When nothing does, the lane is closed.
+    pub(super) fn next(mut self) -> Option<(Self, Vec<Asked>)> {
+        let mut state = self.gathering.state();
+        let batch = state.next_batch();
+        if batch.is_empty() {
+            state.lanes -= 1;
+            drop(state);
+            self.is_open = false;
+            return None;
+        }
+        drop(state);
+        Some((self, batch))
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        if !self.is_open {
+            return;
+        }
+        let mut state = self.gathering.state();
+        state.lanes -= 1;
+        if state.lanes == 0 {
+            let given_up = std::mem::take(&mut state.waiting);
+            drop(state);
+            drop(given_up);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::tenants::TenantId;
+
+    fn asked(id: &str) -> Asked {
+        let flight = Flight {
+            generation: 0,
+            sender: watch::channel(None).0,
+        };
+        (Target::Tenant(TenantId::parse(id).unwrap()), flight)
+    }
+
+    fn names(batch: &[Asked]) -> Vec<String> {
+        batch.iter().map(|(target, _)| target.key()).collect()
+    }
+
+    #[test]
+    fn questions_gather_when_every_lane_is_taken_and_leave_in_their_order() {
+        let gathering = Gathering::default();
+        let lanes: Vec<_> = (0..LANES)
+            .map(|_| gathering.join(asked("first")).unwrap().0)
+            .collect();
+        for name in ["a", "b"] {
+            assert!(gathering.join(asked(name)).is_none());
+        }
+        let mut lanes = lanes.into_iter();
+        let (lane, batch) = lanes.next().unwrap().next().unwrap();
+        assert_eq!(names(&batch), ["tenant:a", "tenant:b"]);
+        // Nothing waits: the lane closes, and the next question has one of its own.
+        assert!(lane.next().is_none());
+        assert!(gathering.join(asked("c")).is_some());
+    }
+
+    #[test]
+    fn a_batch_is_no_larger_than_a_statement_may_be() {
+        let gathering = Gathering::default();
+        let lanes: Vec<_> = (0..LANES)
+            .map(|_| gathering.join(asked("first")).unwrap().0)
+            .collect();
+        for _ in 0..=BATCH {
+            assert!(gathering.join(asked("a")).is_none());
+        }
+        let (_overtaking, batch) = gathering.overtake().unwrap();
+        assert_eq!(batch.len(), BATCH);
+        assert_eq!(gathering.overtake().unwrap().1.len(), 1);
+        assert!(gathering.overtake().is_none());
+        drop(lanes);
+    }
+
+    #[test]
+    fn what_nobody_will_ask_any_more_is_given_up() {
+        let gathering = Gathering::default();
+        let mut lanes: Vec<_> = (0..LANES)
+            .map(|_| gathering.join(asked("first")).unwrap().0)
+            .collect();
+        let (target, flight) = asked("a");
+        let waiting = flight.sender.subscribe();
+        assert!(gathering.join((target, flight)).is_none());
+        lanes.pop();
+        assert!(waiting.has_changed().is_ok());
+        lanes.clear();
+        assert!(waiting.has_changed().is_err());
+        assert!(gathering.join(asked("b")).is_some());
+    }
+}
