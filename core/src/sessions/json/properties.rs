@@ -275,7 +275,8 @@ fn look<'json>(json: &'json Json, path: &[usize]) -> &'json Json {
 fn any_model() -> impl Strategy<Value = Model> {
     let leaf = prop_oneof![
         "null|true|false|NaN|-Infinity|-0|1\\.0|1E400|[1-9][0-9]{0,30}".prop_map(Model::Bare),
-        "[a-z /\"\\\\\n\u{8}\u{7f}ñ😀]{0,20}".prop_map(|text| Model::Text(text.encode_utf16().collect())),
+        "[a-z /\"\\\\\n\r\t\u{c}\u{8}\u{7f}ñ😀]{0,20}"
+            .prop_map(|text| Model::Text(text.encode_utf16().collect())),
         prop::collection::vec(0xd7fe..0xe002_u16, 0..4).prop_map(Model::Text),
     ];
     leaf.prop_recursive(4, 40, 5, |inner| {
@@ -494,6 +495,39 @@ fn what_was_read_is_as_deep_as_it_was_wherever_it_is_put() {
         assert_eq!(changed.is_shallow(), is_shallow, "changed inside");
         assert_eq!(Json::parse(changed.to_text()).is_ok(), is_shallow);
     }
+}
+
+#[test]
+fn an_empty_object_is_a_level_too() {
+    for (depth, is_shallow) in [(Json::MAX_DEPTH, true), (Json::MAX_DEPTH + 1, false)] {
+        let innermost = Json::from(JsonObject::new());
+        let nested = (1..depth).fold(innermost, |inner, _| JsonObject::from_iter([("a", inner)]).into());
+        assert_eq!(nested.is_shallow(), is_shallow);
+    }
+}
+
+#[test]
+fn an_object_with_more_members_is_another() {
+    let (fewer, more) = (r#"{"a": 1}"#, r#"{"a": 1, "b": 2}"#);
+    for (one, other) in [(fewer, more), (more, fewer)] {
+        assert_ne!(Json::parse(one).unwrap(), Json::parse(other).unwrap());
+    }
+}
+
+#[test]
+fn what_is_as_json_dumps_writes_it_is_copied_whatever_stands_around() {
+    let same_keys = r#"{"a": {"b": 1, "a": {}}, "b": [{"a": 2}]}"#;
+    assert_eq!(
+        Json::parse(same_keys)
+            .unwrap()
+            .as_object()
+            .unwrap()
+            .canonical_text(),
+        Some(same_keys)
+    );
+    let odd = Json::parse(r#"{"a":1, "b": {"c": 2}}"#).unwrap();
+    let part = odd.at(["b"]).unwrap().as_object().unwrap();
+    assert_eq!(part.canonical_text(), Some(r#"{"c": 2}"#));
 }
 
 #[test]
