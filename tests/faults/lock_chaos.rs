@@ -135,8 +135,10 @@ impl Account {
                     .iter()
                     .take_while(|second| second.from <= first.until)
                 {
-                    // A fence is the moment of its grant. What the holder heard, it may have heard after Redis forgot.
-                    let lost = |(begin, end): &(i64, i64)| *end >= first.fence && *begin <= second.fence;
+                    // A fence is the moment of its grant. What a holder heard, it may have heard after Redis forgot,
+                    // and after what the other heard.
+                    let (earlier, later) = (first.fence.min(second.fence), first.fence.max(second.fence));
+                    let lost = |(begin, end): &(i64, i64)| *end >= earlier && *begin <= later;
                     assert!(
                         forgotten.iter().any(lost),
                         "{name}: {first:?} and {second:?} overlap"
