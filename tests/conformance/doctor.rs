@@ -44,6 +44,12 @@ fn expect(diagnosis: &Diagnosis, code: &str, severity: Severity, word: &str) {
     assert!(finding.to_string().contains(word), "{finding}");
 }
 
+/// The words of the rule that the doctor gives for what the access list of Redis forbids.
+fn rule_of(diagnosis: &Diagnosis) -> Vec<&str> {
+    let remedy = diagnosis.finding("redis.permissions").unwrap().remedy.as_deref();
+    remedy.unwrap().split_once(": ").unwrap().1.split(' ').collect()
+}
+
 /// A database of its own with every table, and its URL.
 async fn migrated(word: &str) -> (String, String) {
     let name = unique(word);
@@ -306,16 +312,10 @@ async fn what_the_access_list_of_redis_forbids_is_named_and_the_remedy_permits_a
             expect(&diagnosis, "redis.permissions", Severity::Error, word);
         }
 
-        let remedy = diagnosis
-            .finding("redis.permissions")
-            .unwrap()
-            .remedy
-            .clone()
-            .unwrap();
-        let (_, rule) = remedy.split_once(": ").unwrap();
+        let rule = rule_of(&diagnosis);
         // Nothing but what the remedy gives.
         server.command::<()>(&["ACL", "SETUSER", name, "resetkeys", "resetchannels", "-@all"]);
-        server.command::<()>(&rule.split(' ').collect::<Vec<_>>());
+        server.command::<()>(&rule);
         let mended = examine(&[("REDIS_URL", &url)]).await;
         expect(&mended, "redis.permissions", Severity::Ok, name);
         expect(&mended, "redis.connection", Severity::Ok, "Connected");
@@ -328,14 +328,8 @@ async fn the_access_list_of_the_remedy_is_enough_for_every_service() {
     server.command::<()>(&["ACL", "SETUSER", "clerk", "on", ">wr0ng-Word", "+ping"]);
     let url = server.url().replace("redis://", "redis://clerk:wr0ng-Word@");
     let diagnosis = examine(&[("REDIS_URL", &url)]).await;
-    let remedy = diagnosis
-        .finding("redis.permissions")
-        .unwrap()
-        .remedy
-        .clone()
-        .unwrap();
-    let (_, rule) = remedy.split_once(": ").unwrap();
-    server.command::<()>(&rule.split(' ').collect::<Vec<_>>());
+    let rule = rule_of(&diagnosis);
+    server.command::<()>(&rule);
     let settings = Settings::from_vars([("REDIS_URL".into(), url)]).unwrap();
     let one = Posada::connect(settings.clone()).await.unwrap();
     let other = Posada::connect(settings).await.unwrap();
@@ -372,11 +366,10 @@ async fn on_a_cluster_the_remedy_is_enough_too() {
     let diagnosis = examine(&[("REDIS_URL", &url)]).await;
     let finding = diagnosis.finding("redis.permissions").unwrap();
     assert_eq!(finding.severity, Severity::Error, "{diagnosis}");
-    let remedy = finding.remedy.clone().unwrap();
-    let (_, rule) = remedy.split_once(": ").unwrap();
+    let rule = rule_of(&diagnosis);
     let nothing = ["ACL", "SETUSER", "clerk", "resetkeys", "resetchannels", "-@all"];
     every_node(&mut cluster, &nothing);
-    every_node(&mut cluster, &rule.split(' ').collect::<Vec<_>>());
+    every_node(&mut cluster, &rule);
     let mended = examine(&[("REDIS_URL", &url)]).await;
     expect(&mended, "redis.permissions", Severity::Ok, "clerk");
     let settings = Settings::from_vars([("REDIS_URL".into(), url)]).unwrap();

@@ -11,13 +11,15 @@ fn numbers(count: u32) -> Vec<String> {
     (0..count).map(|number| format!("+34600{number:06}")).collect()
 }
 
-/// A hotel for each number.
-async fn house_of(numbers: &[String]) -> House {
+/// A hotel for each number, behind a store that answers nobody yet.
+async fn house_of(numbers: &[String]) -> (House, TenantResolver) {
     let house = House::new().await;
     for (index, number) in numbers.iter().enumerate() {
         house.store.add(&format!("hotel-{index}"), number).await;
     }
-    house
+    house.store.set_open(false);
+    let resolver = house.resolver(TenantOptions::default());
+    (house, resolver)
 }
 
 fn ask<'a>(
@@ -34,9 +36,7 @@ fn tenant(answer: &Result<Resolution>) -> &str {
 #[tokio::test]
 async fn questions_that_come_while_others_are_under_way_share_a_statement() {
     let numbers = numbers(100);
-    let house = house_of(&numbers).await;
-    let resolver = house.resolver(TenantOptions::default());
-    house.store.set_open(false);
+    let (house, resolver) = house_of(&numbers).await;
     let mut all = std::pin::pin!(ask(&resolver, &numbers));
     assert!(poll!(&mut all).is_pending());
     assert_eq!(house.store.finds(), 2);
@@ -50,9 +50,7 @@ async fn questions_that_come_while_others_are_under_way_share_a_statement() {
 #[tokio::test]
 async fn a_statement_that_takes_long_holds_nobody_up() {
     let numbers = numbers(10);
-    let house = house_of(&numbers).await;
-    let resolver = house.resolver(TenantOptions::default());
-    house.store.set_open(false);
+    let (house, resolver) = house_of(&numbers).await;
     let mut all = std::pin::pin!(ask(&resolver, &numbers));
     assert!(poll!(&mut all).is_pending());
     // The first two are not answered; the others are asked beside them.
@@ -65,10 +63,8 @@ async fn a_statement_that_takes_long_holds_nobody_up() {
 #[tokio::test]
 async fn a_failure_reaches_everybody_who_shares_it_and_blocks_nobody_after() {
     let numbers = numbers(10);
-    let house = house_of(&numbers).await;
-    let resolver = house.resolver(TenantOptions::default());
+    let (house, resolver) = house_of(&numbers).await;
     house.store.set_down(true);
-    house.store.set_open(false);
     let mut all = std::pin::pin!(ask(&resolver, &numbers));
     assert!(poll!(&mut all).is_pending());
     house.store.set_open(true);
@@ -84,9 +80,7 @@ async fn a_failure_reaches_everybody_who_shares_it_and_blocks_nobody_after() {
 #[tokio::test]
 async fn callers_who_leave_take_no_answer_from_the_others() {
     let numbers = numbers(10);
-    let house = house_of(&numbers).await;
-    let resolver = house.resolver(TenantOptions::default());
-    house.store.set_open(false);
+    let (house, resolver) = house_of(&numbers).await;
     let mut leaving = Box::pin(ask(&resolver, &numbers));
     assert!(poll!(&mut leaving).is_pending());
     let mut staying = std::pin::pin!(ask(&resolver, &numbers));

@@ -389,7 +389,7 @@ impl Inner {
             return Some(Box::pin(ask_for_tenant(self.clone(), id, flight)));
         }
         let (lane, asked) = self.gathering.join((target, flight))?;
-        Some(Box::pin(ask_for_identifiers(self.clone(), lane, vec![asked])))
+        Some(ask_for_identifiers(self.clone(), lane, vec![asked]))
     }
 
     /// One statement for a batch of questions, each with the generation of the cache at which it was asked.
@@ -449,35 +449,32 @@ async fn ask_for_tenant(inner: Arc<Inner>, id: TenantId, flight: Flight) {
     flight.sender.send_replace(Some(outcome));
 }
 
-/// Asks the store, then for all that gathered in the meantime, until nothing waits.
-async fn ask_for_identifiers(inner: Arc<Inner>, lane: Lane, first: Vec<Asked>) {
-    let mut turn = Some((lane, first));
-    while let Some((lane, batch)) = turn {
-        let questions = batch.iter().map(|(target, flight)| (target, flight.generation));
-        let mut answers = std::pin::pin!(inner.look_up(questions));
-        let outcomes = loop {
-            match tokio::time::timeout(PATIENCE, &mut answers).await {
-                Ok(outcomes) => break outcomes,
-                Err(_) => {
-                    if let Some((lane, waiting)) = inner.gathering.overtake() {
-                        inner
-                            .tasks
-                            .in_background(ask_beside(inner.clone(), lane, waiting));
+/// Asks the store, then for all that gathered in the meantime, until nothing waits. In a box, because it begins others
+/// like itself.
+fn ask_for_identifiers(inner: Arc<Inner>, lane: Lane, first: Vec<Asked>) -> BoxFuture<'static, ()> {
+    Box::pin(async move {
+        let mut turn = Some((lane, first));
+        while let Some((lane, batch)) = turn {
+            let questions = batch.iter().map(|(target, flight)| (target, flight.generation));
+            let mut answers = std::pin::pin!(inner.look_up(questions));
+            let outcomes = loop {
+                match tokio::time::timeout(PATIENCE, &mut answers).await {
+                    Ok(outcomes) => break outcomes,
+                    Err(_) => {
+                        if let Some((lane, waiting)) = inner.gathering.overtake() {
+                            let beside = ask_for_identifiers(inner.clone(), lane, waiting);
+                            inner.tasks.in_background(beside);
+                        }
                     }
                 }
+            };
+            inner.note_size();
+            for ((_, flight), outcome) in batch.iter().zip(outcomes) {
+                flight.sender.send_replace(Some(outcome));
             }
-        };
-        inner.note_size();
-        for ((_, flight), outcome) in batch.iter().zip(outcomes) {
-            flight.sender.send_replace(Some(outcome));
+            turn = lane.next();
         }
-        turn = lane.next();
-    }
-}
-
-/// The same in a box, because it begins itself.
-fn ask_beside(inner: Arc<Inner>, lane: Lane, waiting: Vec<Asked>) -> BoxFuture<'static, ()> {
-    Box::pin(ask_for_identifiers(inner, lane, waiting))
+    })
 }
 
 /// Hears of changes until the handle is closed or gone.

@@ -159,73 +159,70 @@ impl Failure {
 
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
-        let code = failure.code();
-        let (server, failure) = match failure {
-            Failure::Unavailable { place, failure } => (format!("Postgres ({place})"), *failure),
-            failure => ("Postgres".to_owned(), failure),
-        };
-        match failure {
-            Failure::Unavailable { failure, .. } => (*failure).into(),
-            Failure::Abandoned(error) => error,
-            Failure::UniqueViolation { constraint } => {
-                Self::new(code, "a row with this key exists").with("constraint", constraint)
-            }
-            Failure::ForeignKeyViolation { constraint } => Self::new(
-                code,
-                "the row refers to another that does not exist, or is referred to",
-            )
-            .with("constraint", constraint),
-            Failure::CheckViolation { constraint } => {
-                Self::new(code, "a constraint of the database refused the row").with("constraint", constraint)
-            }
-            Failure::NotNullViolation { column } => {
-                Self::new(code, "a column of the database needs a value").with("column", column)
-            }
-            Failure::InvalidText => Self::new(code, "a text holds a character that Postgres cannot store"),
-            Failure::Serialization | Failure::Deadlock => {
-                Self::new(code, "the transaction collided with others, repeatedly")
-            }
-            Failure::LockTimeout => Self::new(code, "another transaction holds the row"),
-            Failure::ReadOnly => Self::new(code, format!("{server} takes no writes; is it a replica?")),
-            Failure::MissingSchema { what } => Self::new(
-                code,
-                format!(
-                    "{what}; run `Posada::migrate()` or paste migrations/schema.sql into the SQL editor, \
-                     and check the role's search_path"
-                ),
+        tell(failure, "Postgres")
+    }
+}
+
+/// The error of a failure of a server that is called so.
+fn tell(failure: Failure, server: &str) -> Error {
+    let code = failure.code();
+    match failure {
+        Failure::Unavailable { place, failure } => tell(*failure, &format!("Postgres ({place})")),
+        Failure::Abandoned(error) => error,
+        Failure::UniqueViolation { constraint } => {
+            Error::new(code, "a row with this key exists").with("constraint", constraint)
+        }
+        Failure::ForeignKeyViolation { constraint } => Error::new(
+            code,
+            "the row refers to another that does not exist, or is referred to",
+        )
+        .with("constraint", constraint),
+        Failure::CheckViolation { constraint } => {
+            Error::new(code, "a constraint of the database refused the row").with("constraint", constraint)
+        }
+        Failure::NotNullViolation { column } => {
+            Error::new(code, "a column of the database needs a value").with("column", column)
+        }
+        Failure::InvalidText => Error::new(code, "a text holds a character that Postgres cannot store"),
+        Failure::Serialization | Failure::Deadlock => {
+            Error::new(code, "the transaction collided with others, repeatedly")
+        }
+        Failure::LockTimeout => Error::new(code, "another transaction holds the row"),
+        Failure::ReadOnly => Error::new(code, format!("{server} takes no writes; is it a replica?")),
+        Failure::MissingSchema { what } => Error::new(
+            code,
+            format!(
+                "{what}; run `Posada::migrate()` or paste migrations/schema.sql into the SQL editor, \
+                 and check the role's search_path"
             ),
-            Failure::Refused { reason, .. } => Self::new(code, format!("Postgres refused us: {reason}")),
-            Failure::Tls { reason } => Self::new(code, format!("TLS with Postgres failed: {reason}")),
-            Failure::TooManyConnections { reason } => {
-                Self::new(code, format!("Postgres has no connection left: {reason}"))
-            }
-            Failure::PoolTimeout => Self::new(code, "every connection of the pool stayed busy"),
-            Failure::ShuttingDown => {
-                Self::new(code, format!("{server} is stopping, starting or failing over"))
-            }
-            Failure::Unreachable { reason, .. } => {
-                Self::new(code, format!("{server} cannot be reached: {reason}"))
-            }
-            Failure::StatementTimeout => {
-                Self::new(code, "Postgres gave up on the statement at its time limit")
-            }
-            Failure::DeadlinePassed => Self::new(code, "Postgres did not answer within the deadline"),
-            Failure::StalePlan => Self::new(code, "the columns of a table keep changing"),
-            Failure::OutcomeUnknown => Self::new(
-                code,
-                "a write was sent to Postgres and its answer never came; read before repeating it",
+        ),
+        Failure::Refused { reason, .. } => Error::new(code, format!("Postgres refused us: {reason}")),
+        Failure::Tls { reason } => Error::new(code, format!("TLS with Postgres failed: {reason}")),
+        Failure::TooManyConnections { reason } => {
+            Error::new(code, format!("Postgres has no connection left: {reason}"))
+        }
+        Failure::PoolTimeout => Error::new(code, "every connection of the pool stayed busy"),
+        Failure::ShuttingDown => Error::new(code, format!("{server} is stopping, starting or failing over")),
+        Failure::Unreachable { reason, .. } => {
+            Error::new(code, format!("{server} cannot be reached: {reason}"))
+        }
+        Failure::StatementTimeout => Error::new(code, "Postgres gave up on the statement at its time limit"),
+        Failure::DeadlinePassed => Error::new(code, "Postgres did not answer within the deadline"),
+        Failure::StalePlan => Error::new(code, "the columns of a table keep changing"),
+        Failure::OutcomeUnknown => Error::new(
+            code,
+            "a write was sent to Postgres and its answer never came; read before repeating it",
+        ),
+        Failure::PoolerContract { state, reason } => Error::new(
+            code,
+            format!(
+                "the connection pooler mixed up sessions: {reason}; set the pooling mode to `transaction`"
             ),
-            Failure::PoolerContract { state, reason } => Self::new(
-                code,
-                format!(
-                    "the connection pooler mixed up sessions: {reason}; set the pooling mode to `transaction`"
-                ),
-            )
-            .with("sqlstate", state),
-            Failure::Migration { reason } => Self::new(code, reason),
-            Failure::Unexpected { state, reason } => {
-                Self::new(code, format!("Postgres answered: {reason}")).with("sqlstate", state)
-            }
+        )
+        .with("sqlstate", state),
+        Failure::Migration { reason } => Error::new(code, reason),
+        Failure::Unexpected { state, reason } => {
+            Error::new(code, format!("Postgres answered: {reason}")).with("sqlstate", state)
         }
     }
 }

@@ -52,6 +52,7 @@ struct Inner {
     connect_timeout: Duration,
     command_timeout: Duration,
     is_cluster: bool,
+    /// Where the settings say that the server is, for people who read an error.
     place: Arc<str>,
     tasks: Tasks,
     pubsub: PubSub,
@@ -71,7 +72,7 @@ impl Redis {
             connect_timeout: settings.connect_timeout,
             command_timeout: settings.command_timeout,
             is_cluster: matches!(settings.topology, RedisTopology::Cluster(_)),
-            place: place(settings),
+            place: settings.topology.to_string().into(),
             pubsub: PubSub::new(connector.clone(), settings.connect_timeout, tasks.clone()),
             replicated: Replicated::new(settings)?,
             connector,
@@ -241,11 +242,6 @@ impl Redis {
             self.0.live.compare_and_swap(&*live, None);
         }
     }
-}
-
-/// Where the settings say that the server is, for people who read an error.
-fn place(settings: &RedisSettings) -> Arc<str> {
-    settings.topology.to_string().into()
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! `WAIT` speaks of what its own connection has written, and holds up everything that comes behind it there. So these
 //! calls have connections to themselves: one call at a time on each, a few of which are kept for the next calls.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use redis::{FromRedisValue, Pipeline, Value};
@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::link::{Connector, Link};
 use super::script::Call;
-use super::{Effect, Failure, place};
+use super::{Effect, Failure};
 use crate::error::Result as ApiResult;
 use crate::settings::RedisSettings;
 
@@ -27,7 +27,6 @@ pub(super) struct Replicated {
     idle: Mutex<Vec<Link>>,
     connect_timeout: Duration,
     command_timeout: Duration,
-    place: Arc<str>,
 }
 
 impl Replicated {
@@ -42,7 +41,6 @@ impl Replicated {
             idle: Mutex::default(),
             connect_timeout: settings.connect_timeout,
             command_timeout: settings.command_timeout,
-            place: place(settings),
         })
     }
 
@@ -54,11 +52,10 @@ impl Replicated {
         within: Duration,
     ) -> Result<(T, u32), Failure> {
         let key = call.first_key();
-        let outcome = match self.attempt(call.by_hash(), key, replicas, within).await {
+        match self.attempt(call.by_hash(), key, replicas, within).await {
             Err(Failure::UnknownScript) => self.attempt(call.by_text(), key, replicas, within).await,
             outcome => outcome,
-        };
-        outcome.map_err(|failure| failure.at(&self.place))
+        }
     }
 
     async fn attempt<T: FromRedisValue>(

@@ -91,10 +91,12 @@ impl<'a> Call<'a> {
         replicas: u32,
         within: Duration,
     ) -> Result<(T, u32), Failure> {
-        if self.redis.0.tasks.is_closed() {
+        let redis = &self.redis.0;
+        if redis.tasks.is_closed() {
             return Err(Failure::Closed);
         }
-        self.redis.0.replicated.run(&self, replicas, within).await
+        let outcome = redis.replicated.run(&self, replicas, within).await;
+        outcome.map_err(|failure| failure.at(&redis.place))
     }
 
     pub(super) fn by_hash(&self) -> Cmd {

@@ -494,9 +494,9 @@ fn acquired_facts(key: &ResourceKey, record: &Record) -> Facts {
     record_facts(record)
         .with("session_id", session(record))
         .with("user_id", record.user_id.as_deref())
-        .with("room_id", &*key.resource.id())
-        .with("check_in", &*record.slot.stay.check_in().to_string())
-        .with("check_out", &*record.slot.stay.check_out().to_string())
+        .with("room_id", key.resource.id())
+        .with("check_in", record.slot.stay.check_in().to_string())
+        .with("check_out", record.slot.stay.check_out().to_string())
         .with("ttl", whole_seconds(ttl))
         .with("quantity", record.quantity)
 }
