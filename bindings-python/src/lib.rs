@@ -16,6 +16,7 @@ mod bridge;
 mod correlation;
 mod errors;
 mod flags;
+mod json;
 mod limits;
 mod locks;
 mod metrics;
@@ -39,6 +40,8 @@ mod _native {
     use crate::correlation::Ids;
     #[pymodule_export]
     use crate::flags::{Flags, Snapshot, Watch, default_flags};
+    #[pymodule_export]
+    use crate::json::{read_json, write_json};
     #[pymodule_export]
     use crate::limits::{Limit, Limits, refuse};
     #[pymodule_export]

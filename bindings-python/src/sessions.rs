@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use crate::arguments::{Whose, id_of};
 use crate::bridge::{Kept, Operation};
 use crate::errors::Refusal;
+use crate::json;
 use crate::open::Handle;
 
 #[pyclass(frozen, module = "posada._native")]
@@ -88,6 +89,11 @@ impl SessionState {
     fn text(&self) -> &str {
         self.text.get_or_init(|| self.session.document.to_text())
     }
+
+    /// The document as Python's own objects, made anew by every call.
+    fn document<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        json::read(py, self.text())
+    }
 }
 
 #[pymethods]
@@ -124,7 +130,13 @@ impl Sessions {
     }
 
     /// Answers the state after the write.
-    fn save(&self, py: Python<'_>, session: &SessionState, document: &str) -> PyResult<Operation> {
+    fn save(
+        &self,
+        py: Python<'_>,
+        session: &SessionState,
+        document: &Bound<'_, PyAny>,
+    ) -> PyResult<Operation> {
+        let document = json::write("document", document)?;
         let document = Document::parse(document).map_err(Refusal::from)?;
         let mut session = session.session.clone();
         session.document = document;
@@ -139,10 +151,11 @@ impl Sessions {
         &self,
         py: Python<'_>,
         user: String,
-        patch: &str,
+        patch: &Bound<'_, PyAny>,
         tenant: Option<Whose>,
     ) -> PyResult<Operation> {
-        let (tenant, patch) = (id_of(tenant), Json::parse(patch).map_err(Refusal::from)?);
+        let patch = Json::parse(json::write("patch", patch)?).map_err(Refusal::from)?;
+        let tenant = id_of(tenant);
         self.0.finish(py, async move |sessions: SessionManager| {
             Ok(SessionState::read(
                 sessions.update(&user, tenant.as_ref(), &patch).await?,
@@ -150,7 +163,6 @@ impl Sessions {
         })
     }
 
-    /// `more` is a JSON object.
     #[pyo3(signature = (user, role, content, id=None, at=None, more=None, tenant=None))]
     #[allow(clippy::too_many_arguments, reason = "Python names them")]
     fn append_turn(
@@ -161,7 +173,7 @@ impl Sessions {
         content: String,
         id: Option<String>,
         at: Option<DateTime<Utc>>,
-        more: Option<&str>,
+        more: Option<&Bound<'_, PyAny>>,
         tenant: Option<Whose>,
     ) -> PyResult<Operation> {
         let tenant = id_of(tenant);
@@ -173,7 +185,7 @@ impl Sessions {
             turn = turn.at(at);
         }
         if let Some(more) = more {
-            let more = Json::parse(more).map_err(Refusal::from)?;
+            let more = Json::parse(json::write("more", more)?).map_err(Refusal::from)?;
             for (key, value) in more.as_object().into_iter().flat_map(posada::JsonObject::iter) {
                 turn = turn.with(&key.to_lossy(), value.clone());
             }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +11,6 @@ from posada import _native
 from posada._checks import Whose, moment, text
 
 __all__ = ["ActiveSession", "Session", "SessionManager"]
-
-# What json.loads does, without the steps that accept bytes and space around the document.
-_read = json.JSONDecoder().raw_decode
 
 
 class Session:
@@ -30,7 +26,7 @@ class Session:
     def document(self) -> dict[str, Any]:
         """What is known of the conversation, as Python's own objects. Numbers keep their digits."""
         if self._document is None:
-            self._document, _ = _read(self._state.text())
+            self._document = self._state.document()
         return self._document
 
     @document.setter
@@ -121,7 +117,7 @@ class SessionManager:
         was deleted (it is not brought back); ``sessions.too_large`` beyond 256 KiB; ``sessions.invalid_document``.
         """
         document = session.document
-        state = await self._native.save(session._state, _write("document", document))
+        state = await self._native.save(session._state, document)
         session._state = state
         stored = state.last_activity
         if stored is not None:
@@ -135,7 +131,7 @@ class SessionManager:
         Raises ``sessions.gone`` when there is no such conversation; ``sessions.conflict`` when others kept writing
         for five seconds; ``sessions.too_large``, ``sessions.invalid_document``, ``sessions.corrupt``.
         """
-        return Session(await self._native.update(user, _write("patch", patch), tenant))
+        return Session(await self._native.update(user, patch, tenant))
 
     async def append_turn(
         self,
@@ -162,7 +158,7 @@ class SessionManager:
                 text("content", content),
                 id,
                 None if at is None else moment("at", at),
-                None if more is None else _write("more", more),
+                more,
                 tenant,
             )
         )
@@ -197,12 +193,3 @@ class SessionManager:
     async def purge_user(self, user: str) -> int:
         """Deletes the conversations of a user with every tenant and with none; answers how many. Detached."""
         return await self._native.purge_user(user)
-
-
-def _write(name: str, document: Mapping[str, Any]) -> str:
-    if not isinstance(document, Mapping):
-        raise TypeError(f"{name}: expected a mapping, not {type(document).__name__}")
-    try:
-        return json.dumps(document if isinstance(document, dict) else dict(document))
-    except (TypeError, ValueError) as refusal:
-        raise type(refusal)(f"{name}: {refusal}") from None

@@ -60,14 +60,34 @@ impl From<f64> for JsonNumber {
 
 /// The shortest digits that read back as the same float, positional between 1e-4 and 1e16.
 fn spell(value: f64) -> String {
-    let scientific = format!("{value:e}");
+    let scientific = shortest(value);
     let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
-    if (-4..16).contains(&exponent) {
-        return format!("{value:?}");
+    if !(-4..16).contains(&exponent) {
+        let sign = if exponent < 0 { '-' } else { '+' };
+        return format!("{digits}e{sign}{:02}", exponent.unsigned_abs());
     }
-    let sign = if exponent < 0 { '-' } else { '+' };
-    format!("{digits}e{sign}{:02}", exponent.unsigned_abs())
+    let decimals = decimals_of(digits) - exponent;
+    format!("{value:.*}", usize::try_from(decimals).unwrap_or(0).max(1))
+}
+
+/// Of two equally short spellings that are equally near, Python takes the one with an even last digit, as rounding to
+/// so many digits does. Rust takes the greater.
+fn shortest(value: f64) -> String {
+    let shortest = format!("{value:e}");
+    let (digits, _) = shortest.split_once('e').unwrap_or((&shortest, "0"));
+    let rounded = format!("{value:.*e}", usize::try_from(decimals_of(digits)).unwrap_or(0));
+    if rounded.parse() == Ok(value) {
+        rounded
+    } else {
+        shortest
+    }
+}
+
+/// How many digits stand behind the point.
+fn decimals_of(digits: &str) -> i32 {
+    let decimals = digits.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+    i32::try_from(decimals).unwrap_or(0)
 }
 
 macro_rules! from_integers {
@@ -105,6 +125,10 @@ mod tests {
             (-0.0, "-0.0"),
             (0.1, "0.1"),
             (1e15, "1000000000000000.0"),
+            (1_801_514_316_094_494.0 + 0.25, "1801514316094494.2"),
+            (140_737_488_355_328.0 + 0.125, "140737488355328.12"),
+            (-140_737_488_355_328.0 - 0.375, "-140737488355328.38"),
+            (0.1 + 0.2, "0.30000000000000004"),
             (1e16, "1e+16"),
             (1.5e300, "1.5e+300"),
             (0.0001, "0.0001"),

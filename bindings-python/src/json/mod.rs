@@ -1,0 +1,16 @@
+//! Documents between Python's own objects and text, as Python's `json` reads and writes them.
+//!
+//! This happens on the event loop's thread, of which every app has one. So the usual document is read and written here,
+//! and whatever is unusual (an integer of any size, half of a surrogate pair, a class of the app's own, a list in
+//! itself) is left to `json`: what it means, and how it is refused, is decided in one place.
+
+mod keys;
+mod read;
+mod scan;
+mod write;
+
+pub(crate) use read::{read, read_json};
+pub(crate) use write::{write, write_json};
+
+/// How deep lists and objects may stand in each other here: as deep as the crate lets them.
+const MAX_DEPTH: usize = posada::Json::MAX_DEPTH;

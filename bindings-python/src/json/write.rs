@@ -1,0 +1,150 @@
+//! Python's own objects become text, as `json.dumps` writes it.
+
+use std::io::Write as _;
+
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
+
+use super::MAX_DEPTH;
+use super::scan::plain_length;
+
+/// As long a text as most need.
+const TYPICAL: usize = 2048;
+
+/// The text of a mapping that was given for `name`, by Python's own writer if there is anything unusual in it.
+///
+/// # Errors
+/// `TypeError` when it is no mapping; as `json.dumps`, with the name before the message.
+pub(crate) fn write(name: &str, document: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
+    static DUMPS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    if let Ok(object) = document.cast_exact::<PyDict>() {
+        let mut text = Vec::with_capacity(TYPICAL);
+        if write_object(&mut text, object, MAX_DEPTH).is_some() {
+            return Ok(text);
+        }
+    }
+    let write = DUMPS.import(document.py(), "posada._json", "write")?;
+    let text: String = write.call1((name, document))?.extract()?;
+    Ok(text.into_bytes())
+}
+
+/// As `json.dumps`, of a mapping.
+#[pyfunction]
+#[pyo3(name = "_write_json")]
+pub(crate) fn write_json(name: &str, document: &Bound<'_, PyAny>) -> PyResult<String> {
+    Ok(String::from_utf8(write(name, document)?)?)
+}
+
+// Whoever answers `None` has met something that is not usual: the text is worth nothing then. No code of Python runs
+// in between, so nothing can change while it is written.
+
+fn write_value(text: &mut Vec<u8>, value: &Bound<'_, PyAny>, depth: usize) -> Option<()> {
+    if let Ok(string) = value.cast_exact::<PyString>() {
+        write_string(text, string.to_str().ok()?);
+    } else if let Ok(object) = value.cast_exact::<PyDict>() {
+        write_object(text, object, depth)?;
+    } else if let Ok(list) = value.cast_exact::<PyList>() {
+        write_items(text, list.iter(), depth)?;
+    } else if value.is_none() {
+        text.extend_from_slice(b"null");
+    } else if let Ok(truth) = value.cast_exact::<PyBool>() {
+        let truth: &[u8] = if truth.is_true() { b"true" } else { b"false" };
+        text.extend_from_slice(truth);
+    } else if value.is_exact_instance_of::<PyInt>() {
+        let integer: i64 = value.extract().ok()?;
+        write!(text, "{integer}").ok()?;
+    } else if let Ok(float) = value.cast_exact::<PyFloat>() {
+        write_float(text, float)?;
+    } else {
+        write_items(text, value.cast_exact::<PyTuple>().ok()?.iter(), depth)?;
+    }
+    Some(())
+}
+
+fn write_object(text: &mut Vec<u8>, object: &Bound<'_, PyDict>, depth: usize) -> Option<()> {
+    let depth = depth.checked_sub(1)?;
+    text.push(b'{');
+    let mut is_first = true;
+    for (key, value) in object {
+        if !std::mem::take(&mut is_first) {
+            text.extend_from_slice(b", ");
+        }
+        write_string(text, key.cast_exact::<PyString>().ok()?.to_str().ok()?);
+        text.extend_from_slice(b": ");
+        write_value(text, &value, depth)?;
+    }
+    text.push(b'}');
+    Some(())
+}
+
+fn write_items<'py>(
+    text: &mut Vec<u8>,
+    items: impl Iterator<Item = Bound<'py, PyAny>>,
+    depth: usize,
+) -> Option<()> {
+    let depth = depth.checked_sub(1)?;
+    text.push(b'[');
+    let mut is_first = true;
+    for item in items {
+        if !std::mem::take(&mut is_first) {
+            text.extend_from_slice(b", ");
+        }
+        write_value(text, &item, depth)?;
+    }
+    text.push(b']');
+    Some(())
+}
+
+fn write_string(text: &mut Vec<u8>, mut content: &str) {
+    text.push(b'"');
+    loop {
+        let (plain, rest) = content
+            .split_at_checked(plain_length(content.as_bytes()))
+            .unwrap_or((content, ""));
+        text.extend_from_slice(plain.as_bytes());
+        let mut rest = rest.chars();
+        match rest.next() {
+            None => break,
+            Some(character) => write_escape(text, character),
+        }
+        content = rest.as_str();
+    }
+    text.push(b'"');
+}
+
+fn write_escape(text: &mut Vec<u8>, character: char) {
+    let letter = match character {
+        '"' => b'"',
+        '\\' => b'\\',
+        '\n' => b'n',
+        '\r' => b'r',
+        '\t' => b't',
+        '\u{8}' => b'b',
+        '\u{c}' => b'f',
+        _ => {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                let digit = |shift: u16| digit(*unit >> shift & 0xf);
+                text.extend_from_slice(&[b'\\', b'u', digit(12), digit(8), digit(4), digit(0)]);
+            }
+            return;
+        }
+    };
+    text.extend_from_slice(&[b'\\', letter]);
+}
+
+/// The digit of a number below 16.
+fn digit(value: u16) -> u8 {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    DIGITS.get(usize::from(value)).copied().unwrap_or_default()
+}
+
+/// By Python's own hand: Rust rounds the last digit of 1801514316094494.25 up, Python to the even one. `NaN` and the
+/// infinities are not usual.
+fn write_float(text: &mut Vec<u8>, float: &Bound<'_, PyFloat>) -> Option<()> {
+    if !float.value().is_finite() {
+        return None;
+    }
+    text.extend_from_slice(float.repr().ok()?.to_str().ok()?.as_bytes());
+    Some(())
+}
