@@ -45,6 +45,8 @@ pub mod error;
 mod flags;
 mod health;
 mod hex;
+#[cfg(unix)]
+mod lane;
 mod limits;
 mod locks;
 mod metrics;
@@ -76,6 +78,8 @@ pub use flags::{
     FlagPayload, FlagSnapshot, FlagSource, FlagStatus, FlagValue, FlagVariant, FlagWatch, Reason,
 };
 pub use health::{Check, Health};
+#[cfg(unix)]
+pub use lane::{InLane, Lane};
 pub use limits::{Decision, FailurePolicy, Granularity, RateLimit, RateLimiter, Strategy};
 pub use locks::{
     AcquireOptions, AuditEntry, AuditEvent, Hold, HoldState, LockGuard, LockManager, LockName, LockState,

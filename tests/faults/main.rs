@@ -16,6 +16,7 @@ mod booking_changes;
 mod booking_races;
 mod doctor;
 mod flags;
+mod lanes;
 mod lock_chaos;
 mod lock_clock;
 mod pms;

@@ -1,12 +1,13 @@
-//! The Redis backend on a bad day: every call keeps its deadline, says the truth about writes, and recovers.
+//! The Redis backend on a bad day: every call keeps its deadline, says the truth about writes, and recovers, whether
+//! tokio carries the connection on or an event loop of another language.
 
 use std::time::{Duration, Instant};
 
 use posada::settings::RedisSettings;
 use posada::testkit::Proxy;
-use posada::testkit::redis::Probe;
+use posada::testkit::redis::{Listener, Probe};
 use posada::{Error, codes};
-use posada_tests::{RedisSentinel, RedisServer, servers, unique};
+use posada_tests::{EventLoop, RedisSentinel, RedisServer, servers, unique};
 
 const DEADLINE: Duration = Duration::from_millis(300);
 
@@ -17,8 +18,88 @@ fn settings(url: &str) -> RedisSettings {
     settings
 }
 
-fn probe(url: &str) -> Probe {
-    Probe::new(&settings(url)).unwrap()
+/// Who asks.
+#[derive(Clone, Copy)]
+enum Place {
+    Tokio,
+    Lane,
+}
+
+/// A probe at its place.
+struct Asker {
+    probe: Probe,
+    event_loop: Option<EventLoop>,
+}
+
+fn probe(url: &str, place: Place) -> Asker {
+    Asker {
+        probe: Probe::new(&settings(url)).unwrap(),
+        event_loop: matches!(place, Place::Lane).then(EventLoop::start),
+    }
+}
+
+impl Asker {
+    async fn get(&self, key: &str) -> Result<Option<String>, Error> {
+        self.ask(self.probe.get(key)).await
+    }
+
+    async fn increment(&self, key: &str) -> Result<i64, Error> {
+        self.ask(self.probe.increment(key)).await
+    }
+
+    async fn append(&self, key: &str, text: &str) -> Result<usize, Error> {
+        self.ask(self.probe.append(key, text)).await
+    }
+
+    async fn publish(&self, channel: &str, message: &str) -> Result<(), Error> {
+        self.ask(self.probe.publish(channel, message)).await
+    }
+
+    fn subscribe(&self, channel: &str) -> Listener {
+        self.probe.subscribe(channel)
+    }
+
+    async fn ask<T>(&self, question: impl Future<Output = T>) -> T {
+        match &self.event_loop {
+            Some(event_loop) => event_loop.within(question).await,
+            None => question.await,
+        }
+    }
+}
+
+/// Each scenario twice.
+macro_rules! at_both_places {
+    ($($scenario:ident),+ $(,)?) => {
+        mod on_tokio {
+            $(#[tokio::test]
+            async fn $scenario() {
+                super::$scenario(super::Place::Tokio).await;
+            })+
+        }
+
+        mod in_a_lane {
+            $(#[tokio::test]
+            async fn $scenario() {
+                super::$scenario(super::Place::Lane).await;
+            })+
+        }
+    };
+}
+
+at_both_places! {
+    a_stopped_server_is_unavailable_and_a_restarted_one_is_found_without_a_new_handle,
+    a_frozen_server_times_out_reads_and_leaves_writes_unknown_and_the_thaw_ends_it,
+    a_half_open_connection_is_given_up_after_three_silent_commands,
+    a_write_whose_answer_is_lost_is_unknown_and_is_not_sent_again,
+    a_read_whose_connection_breaks_is_repeated_on_a_new_one,
+    an_idle_connection_that_the_server_closed_costs_no_write,
+    a_flushed_script_cache_is_filled_again,
+    a_wrong_type_is_named_from_commands_and_from_scripts,
+    a_full_server_is_exhausted_and_not_unknown,
+    a_wrong_password_is_refused_and_not_shown,
+    a_subscription_outlives_a_restart_and_says_that_messages_may_be_missing,
+    a_cluster_serves_commands_scripts_and_subscriptions_on_every_node,
+    after_a_failover_the_sentinels_lead_to_the_new_primary,
 }
 
 /// Repeats an operation until it works; fails the test after ten seconds.
@@ -45,10 +126,9 @@ async fn fails_in_time<T: std::fmt::Debug>(operation: impl Future<Output = Resul
     error
 }
 
-#[tokio::test]
-async fn a_stopped_server_is_unavailable_and_a_restarted_one_is_found_without_a_new_handle() {
+async fn a_stopped_server_is_unavailable_and_a_restarted_one_is_found_without_a_new_handle(place: Place) {
     let mut server = RedisServer::start();
-    let probe = probe(server.url());
+    let probe = probe(server.url(), place);
     assert_eq!(probe.increment("n").await.unwrap(), 1);
     server.stop();
     let place = RedisSettings::parse(server.url()).unwrap().topology.to_string();
@@ -70,10 +150,9 @@ async fn a_stopped_server_is_unavailable_and_a_restarted_one_is_found_without_a_
     assert_eq!(probe.increment("n").await.unwrap(), 1);
 }
 
-#[tokio::test]
-async fn a_frozen_server_times_out_reads_and_leaves_writes_unknown_and_the_thaw_ends_it() {
+async fn a_frozen_server_times_out_reads_and_leaves_writes_unknown_and_the_thaw_ends_it(place: Place) {
     let mut server = RedisServer::start();
-    let probe = probe(server.url());
+    let probe = probe(server.url(), place);
     probe.increment("n").await.unwrap();
     server.freeze();
     let read = fails_in_time(probe.get("n")).await;
@@ -89,11 +168,10 @@ async fn a_frozen_server_times_out_reads_and_leaves_writes_unknown_and_the_thaw_
     );
 }
 
-#[tokio::test]
-async fn a_half_open_connection_is_given_up_after_three_silent_commands() {
+async fn a_half_open_connection_is_given_up_after_three_silent_commands(place: Place) {
     let server = RedisServer::start();
     let proxy = Proxy::in_front_of(server.url()).await;
-    let probe = probe(proxy.url());
+    let probe = probe(proxy.url(), place);
     probe.increment("n").await.unwrap();
     assert_eq!(proxy.connections(), 1);
     proxy.black_hole();
@@ -111,11 +189,10 @@ async fn a_half_open_connection_is_given_up_after_three_silent_commands() {
     .await;
 }
 
-#[tokio::test]
-async fn a_write_whose_answer_is_lost_is_unknown_and_is_not_sent_again() {
+async fn a_write_whose_answer_is_lost_is_unknown_and_is_not_sent_again(place: Place) {
     let server = RedisServer::start();
     let proxy = Proxy::in_front_of(server.url()).await;
-    let probe = probe(proxy.url());
+    let probe = probe(proxy.url(), place);
     probe.increment("n").await.unwrap();
     let before = proxy.requests();
     proxy.hold_answers();
@@ -132,11 +209,10 @@ async fn a_write_whose_answer_is_lost_is_unknown_and_is_not_sent_again() {
     );
 }
 
-#[tokio::test]
-async fn a_read_whose_connection_breaks_is_repeated_on_a_new_one() {
+async fn a_read_whose_connection_breaks_is_repeated_on_a_new_one(place: Place) {
     let server = RedisServer::start();
     let proxy = Proxy::in_front_of(server.url()).await;
-    let probe = probe(proxy.url());
+    let probe = probe(proxy.url(), place);
     probe.increment("n").await.unwrap();
     let before = proxy.requests();
     proxy.hold_answers();
@@ -149,10 +225,9 @@ async fn a_read_whose_connection_breaks_is_repeated_on_a_new_one() {
     assert_eq!(proxy.connections(), 2);
 }
 
-#[tokio::test]
-async fn an_idle_connection_that_the_server_closed_costs_no_write() {
+async fn an_idle_connection_that_the_server_closed_costs_no_write(place: Place) {
     let server = RedisServer::start();
-    let probe = probe(server.url());
+    let probe = probe(server.url(), place);
     for expected in 1..=20 {
         assert_eq!(
             until_it_works("a write after an idle close", async || probe.increment("n").await).await,
@@ -164,19 +239,17 @@ async fn an_idle_connection_that_the_server_closed_costs_no_write() {
     }
 }
 
-#[tokio::test]
-async fn a_flushed_script_cache_is_filled_again() {
+async fn a_flushed_script_cache_is_filled_again(place: Place) {
     let server = RedisServer::start();
-    let probe = probe(server.url());
+    let probe = probe(server.url(), place);
     assert_eq!(probe.append("text", "ab").await.unwrap(), 2);
     server.command::<()>(&["SCRIPT", "FLUSH"]);
     assert_eq!(probe.append("text", "c").await.unwrap(), 3);
 }
 
-#[tokio::test]
-async fn a_wrong_type_is_named_from_commands_and_from_scripts() {
+async fn a_wrong_type_is_named_from_commands_and_from_scripts(place: Place) {
     let server = RedisServer::start();
-    let probe = probe(server.url());
+    let probe = probe(server.url(), place);
     server.command::<i64>(&["RPUSH", "list", "x"]);
     assert!(probe.get("list").await.unwrap_err().is(codes::REDIS_WRONG_TYPE));
     assert!(
@@ -188,10 +261,9 @@ async fn a_wrong_type_is_named_from_commands_and_from_scripts() {
     );
 }
 
-#[tokio::test]
-async fn a_full_server_is_exhausted_and_not_unknown() {
+async fn a_full_server_is_exhausted_and_not_unknown(place: Place) {
     let server = RedisServer::start();
-    let probe = probe(server.url());
+    let probe = probe(server.url(), place);
     probe.increment("n").await.unwrap();
     server.command::<()>(&["CONFIG", "SET", "maxmemory", "1"]);
     assert!(
@@ -210,21 +282,19 @@ async fn a_full_server_is_exhausted_and_not_unknown() {
     );
 }
 
-#[tokio::test]
-async fn a_wrong_password_is_refused_and_not_shown() {
+async fn a_wrong_password_is_refused_and_not_shown(place: Place) {
     let server = RedisServer::start();
     server.command::<()>(&["CONFIG", "SET", "requirepass", "correct-horse"]);
     let address = server.address();
-    let wrong = probe(&format!("redis://:battery-staple@{address}/0"));
+    let wrong = probe(&format!("redis://:battery-staple@{address}/0"), place);
     let error = wrong.get("n").await.unwrap_err();
     assert!(error.is(codes::REDIS_REFUSED), "{error:?}");
     assert!(!format!("{error:?}").contains("battery-staple"));
 }
 
-#[tokio::test]
-async fn a_subscription_outlives_a_restart_and_says_that_messages_may_be_missing() {
+async fn a_subscription_outlives_a_restart_and_says_that_messages_may_be_missing(place: Place) {
     let mut server = RedisServer::start();
-    let probe = probe(server.url());
+    let probe = probe(server.url(), place);
     let mut listener = probe.subscribe("news");
     assert_eq!(listener.next().await, None, "the subscription stands");
     probe.publish("news", "one").await.unwrap();
@@ -239,9 +309,8 @@ async fn a_subscription_outlives_a_restart_and_says_that_messages_may_be_missing
     assert_eq!(listener.next().await.as_deref(), Some("two".as_bytes()));
 }
 
-#[tokio::test]
-async fn a_cluster_serves_commands_scripts_and_subscriptions_on_every_node() {
-    let probe = probe(servers::cluster().url());
+async fn a_cluster_serves_commands_scripts_and_subscriptions_on_every_node(place: Place) {
+    let probe = probe(servers::cluster().url(), place);
     let channel = unique("news");
     let mut listener = probe.subscribe(&channel);
     assert_eq!(listener.next().await, None);
@@ -255,10 +324,9 @@ async fn a_cluster_serves_commands_scripts_and_subscriptions_on_every_node() {
     assert_eq!(listener.next().await.as_deref(), Some("hello".as_bytes()));
 }
 
-#[tokio::test]
-async fn after_a_failover_the_sentinels_lead_to_the_new_primary() {
+async fn after_a_failover_the_sentinels_lead_to_the_new_primary(place: Place) {
     let mut group = RedisSentinel::start();
-    let probe = probe(&group.url());
+    let probe = probe(&group.url(), place);
     let mut listener = probe.subscribe("news");
     assert_eq!(listener.next().await, None);
     assert_eq!(probe.increment("n").await.unwrap(), 1);

@@ -19,6 +19,7 @@
 pub mod bookings;
 mod clock;
 mod cluster;
+mod event_loop;
 mod pgbouncer;
 mod ports;
 mod postgres;
@@ -29,6 +30,7 @@ mod sentinel;
 pub mod servers;
 
 pub use cluster::RedisCluster;
+pub use event_loop::EventLoop;
 pub use pgbouncer::PgBouncer;
 pub use postgres::PostgresServer;
 pub use process::wait_until;

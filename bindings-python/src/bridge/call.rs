@@ -1,10 +1,12 @@
 //! The half of a call that belongs to Rust: where its work is, and who carries it on.
 //!
 //! The thread of the event loop takes the first step of the work, which usually is to send a question. Nothing is
-//! spawned for it: the work waits where it is until it is woken, and only then becomes a task, on the very thread
-//! that has the answer in hand. So a call changes threads once, on its way back.
+//! spawned for it: the work waits where it is until it is woken, and is carried on by the very thread that has the
+//! answer in hand. If that is the event loop's own, which reads the answers of its [lane](posada::Lane), the call
+//! never changes threads; otherwise it becomes a task of the runtime there, and changes threads on its way back.
 
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
@@ -14,6 +16,7 @@ use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
 use super::inbox::Inbox;
+use super::port::Port;
 
 /// An answer that has crossed: plain data of Rust and how to make a Python object of it, on the loop's thread.
 pub(super) type Outcome = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
@@ -30,8 +33,12 @@ pub(super) struct Call {
 enum Stage {
     /// The first step is being taken, on the event loop's thread.
     Beginning { is_woken: bool },
-    /// The first step was taken, and nobody has woken the work since.
+    /// A step was taken, and nobody has woken the work since.
     Waiting(Work, Receipt),
+    /// The event loop's thread has woken it, and takes the next step in this turn or the next.
+    Woken(Work, Receipt),
+    /// The event loop's thread takes a step.
+    Stepping { is_woken: bool },
     /// A task of the runtime works; `None` while it is being made.
     Running(Option<AbortHandle>),
     /// It has ended; without an answer when the task panicked or was aborted.
@@ -56,32 +63,78 @@ pub(super) enum Progress {
 }
 
 impl Call {
-    /// Takes the first step of `work`, unless that is so heavy that another thread must.
-    pub(super) fn begin(runtime: &Handle, mut work: Work, is_heavy: bool) -> Begun {
+    /// Takes the first step of `work`, unless that is so heavy that another thread must. The loop carries the work on
+    /// by itself if it has little else to do; otherwise it shares it with the threads of the runtime.
+    pub(super) fn begin(runtime: &Handle, port: Option<&Port>, mut work: Work, is_heavy: bool) -> Begun {
         let call = Arc::new(Self {
             runtime: runtime.clone(),
-            stage: Mutex::new(Stage::Beginning { is_woken: is_heavy }),
+            stage: Mutex::new(Stage::Beginning { is_woken: false }),
         });
         if !is_heavy {
-            let _inside = runtime.enter();
-            let waker = Waker::from(call.clone());
-            if let Poll::Ready(answer) = work.as_mut().poll(&mut Context::from_waker(&waker)) {
+            let _here = port
+                .filter(|port| port.is_quiet())
+                .map(|port| port.inbox().enter());
+            if let Poll::Ready(answer) = call.poll(&mut work) {
                 return Begun::Answered(answer);
             }
         }
         Begun::Unfinished(call, work)
     }
 
-    /// Keeps the work until it is woken. When it has ended, `number` comes into the inbox.
-    pub(super) fn go_on(self: &Arc<Self>, work: Work, inbox: Arc<Inbox>, number: u64) {
+    /// Keeps the work until it is woken, or has another thread begin it. When it has ended, `number` comes into the
+    /// inbox.
+    pub(super) fn go_on(self: &Arc<Self>, work: Work, inbox: Arc<Inbox>, number: u64, is_heavy: bool) {
         let receipt = Receipt { inbox, number };
+        if is_heavy {
+            *self.stage() = Stage::Running(None);
+            return self.clone().spawn(work, receipt);
+        }
+        self.wait(work, receipt);
+    }
+
+    /// Takes a step on the event loop's thread, in a turn of its lane. Answers the number of the call if it has ended.
+    pub(super) fn step(self: &Arc<Self>) -> Option<u64> {
+        let woken = {
+            let mut stage = self.stage();
+            if !matches!(*stage, Stage::Woken(..)) {
+                return None;
+            }
+            std::mem::replace(&mut *stage, Stage::Stepping { is_woken: false })
+        };
+        let Stage::Woken(mut work, receipt) = woken else {
+            return None;
+        };
+        // As in a task, a panic ends the work and nothing else.
+        let answer = match catch_unwind(AssertUnwindSafe(|| self.poll(&mut work))) {
+            Ok(Poll::Pending) => {
+                self.wait(work, receipt);
+                return None;
+            }
+            Ok(Poll::Ready(answer)) => Some(answer),
+            Err(_) => None,
+        };
+        self.end(answer);
+        Some(receipt.number)
+    }
+
+    fn poll(self: &Arc<Self>, work: &mut Work) -> Poll<Outcome> {
+        let _inside = self.runtime.enter();
+        let waker = Waker::from(self.clone());
+        work.as_mut().poll(&mut Context::from_waker(&waker))
+    }
+
+    /// After a step that did not end the work.
+    fn wait(self: &Arc<Self>, work: Work, receipt: Receipt) {
         let mut stage = self.stage();
-        if matches!(*stage, Stage::Beginning { is_woken: true }) {
-            *stage = Stage::Running(None);
-            drop(stage);
-            self.clone().spawn(work, receipt);
-        } else {
-            *stage = Stage::Waiting(work, receipt);
+        match *stage {
+            Stage::Beginning { is_woken: true } | Stage::Stepping { is_woken: true } => {
+                let inbox = receipt.inbox.clone();
+                *stage = Stage::Woken(work, receipt);
+                drop(stage);
+                inbox.wake(self.clone());
+            }
+            Stage::Beginning { .. } | Stage::Stepping { .. } => *stage = Stage::Waiting(work, receipt),
+            _ => {}
         }
     }
 
@@ -102,14 +155,18 @@ impl Call {
     pub(super) fn leave(self: &Arc<Self>, is_read: bool) {
         let left = std::mem::replace(&mut *self.stage(), Stage::Abandoned { is_read });
         match left {
-            Stage::Waiting(work, _) if is_read => {
+            Stage::Waiting(work, _) | Stage::Woken(work, _) if is_read => {
                 let _inside = self.runtime.enter();
                 drop(work);
             }
-            Stage::Waiting(work, receipt) => self.clone().spawn(work, receipt),
+            Stage::Waiting(work, receipt) | Stage::Woken(work, receipt) => self.clone().spawn(work, receipt),
             Stage::Running(Some(task)) if is_read => task.abort(),
             // A task that is just being made is aborted by its maker.
-            Stage::Running(_) | Stage::Beginning { .. } | Stage::Ended(_) | Stage::Abandoned { .. } => {}
+            Stage::Running(_)
+            | Stage::Beginning { .. }
+            | Stage::Stepping { .. }
+            | Stage::Ended(_)
+            | Stage::Abandoned { .. } => {}
         }
     }
 
@@ -136,7 +193,7 @@ impl Call {
     /// Notes how the work ended, if anybody still wants to know.
     fn end(&self, answer: Option<Outcome>) {
         let mut stage = self.stage();
-        if matches!(*stage, Stage::Running(_)) {
+        if matches!(*stage, Stage::Running(_) | Stage::Stepping { .. }) {
             *stage = Stage::Ended(answer);
         }
     }
@@ -150,16 +207,24 @@ impl Wake for Call {
     fn wake(self: Arc<Self>) {
         let mut stage = self.stage();
         match &mut *stage {
-            Stage::Beginning { is_woken } => *is_woken = true,
-            Stage::Waiting(..) => {
-                let waiting = std::mem::replace(&mut *stage, Stage::Running(None));
-                drop(stage);
-                if let Stage::Waiting(work, receipt) = waiting {
+            Stage::Beginning { is_woken } | Stage::Stepping { is_woken } => *is_woken = true,
+            Stage::Waiting(_, receipt) => {
+                let inbox = receipt.inbox.is_here().then(|| receipt.inbox.clone());
+                let Stage::Waiting(work, receipt) = std::mem::replace(&mut *stage, Stage::Running(None))
+                else {
+                    return;
+                };
+                if let Some(inbox) = inbox {
+                    *stage = Stage::Woken(work, receipt);
+                    drop(stage);
+                    inbox.wake(self);
+                } else {
+                    drop(stage);
                     self.spawn(work, receipt);
                 }
             }
             // The task has a waker of its own.
-            Stage::Running(_) | Stage::Ended(_) | Stage::Abandoned { .. } => {}
+            Stage::Woken(..) | Stage::Running(_) | Stage::Ended(_) | Stage::Abandoned { .. } => {}
         }
     }
 }

@@ -2,11 +2,16 @@
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The finished operations of one event loop. Tokio's threads push, the loop's thread takes all at once.
+use super::call::Call;
+
+/// What has come for one event loop. Tokio's threads push, the loop's thread takes all at once.
 pub(super) struct Inbox {
+    /// The numbers of operations that have finished.
     finished: Mutex<Vec<u64>>,
+    /// Calls that the loop's own thread has woken.
+    woken: Mutex<Vec<Arc<Call>>>,
     rung: AtomicBool,
     rings: AtomicU64,
     bell: Bell,
@@ -15,7 +20,8 @@ pub(super) struct Inbox {
 impl Inbox {
     pub(super) fn new() -> io::Result<Self> {
         Ok(Self {
-            finished: Mutex::new(Vec::new()),
+            finished: Mutex::default(),
+            woken: Mutex::default(),
             rung: AtomicBool::new(false),
             rings: AtomicU64::new(0),
             bell: Bell::new()?,
@@ -24,14 +30,44 @@ impl Inbox {
 
     /// Notes that an operation has finished, and rings unless somebody did since the last look.
     pub(super) fn push(&self, operation: u64) {
-        self.finished
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(operation);
+        lock(&self.finished).push(operation);
         if !self.rung.swap(true, Ordering::AcqRel) {
             self.rings.fetch_add(1, Ordering::Relaxed);
             self.bell.ring();
         }
+    }
+
+    /// Has a call go on in this turn or the next. On the loop's thread.
+    pub(super) fn wake(&self, call: Arc<Call>) {
+        lock(&self.woken).push(call);
+        if !self.bell.is_turning() {
+            self.bell.ring();
+        }
+    }
+
+    /// From now on, what this thread polls belongs to the loop.
+    pub(super) fn enter(&self) -> impl Sized {
+        self.bell.enter()
+    }
+
+    /// Whether this thread polls for the loop.
+    pub(super) fn is_here(&self) -> bool {
+        self.bell.is_here()
+    }
+
+    /// Carries on what can be, and takes what has finished. Whatever is pushed from now on rings again.
+    pub(super) fn turn(&self) -> Vec<u64> {
+        self.bell.turn(|| {
+            // The bell is silent now, and what it was rung for is taken below.
+            self.rung.store(false, Ordering::Release);
+            let woken = std::mem::take(&mut *lock(&self.woken));
+            let ended: Vec<u64> = woken.iter().filter_map(Call::step).collect();
+            lock(&self.finished).extend(ended);
+        });
+        if !lock(&self.woken).is_empty() {
+            self.bell.ring();
+        }
+        std::mem::take(&mut *lock(&self.finished))
     }
 
     /// How often it has rung.
@@ -41,14 +77,7 @@ impl Inbox {
 
     /// How many operations have finished since the last look.
     pub(super) fn finished(&self) -> usize {
-        self.finished.lock().unwrap_or_else(PoisonError::into_inner).len()
-    }
-
-    /// Takes what has finished. Whatever is pushed from now on rings again.
-    pub(super) fn take(&self) -> Vec<u64> {
-        self.bell.silence();
-        self.rung.store(false, Ordering::Release);
-        std::mem::take(&mut *self.finished.lock().unwrap_or_else(PoisonError::into_inner))
+        lock(&self.finished).len()
     }
 
     /// The descriptor that is readable after a ring.
@@ -65,30 +94,41 @@ impl Inbox {
 
 use bell::Bell;
 
-/// A counter of the kernel: one write rings it, one read silences it.
-#[cfg(target_os = "linux")]
+/// The lane of the loop, whose descriptor it watches.
+#[cfg(unix)]
 mod bell {
     use std::io;
-    use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+    use std::os::fd::AsRawFd;
     use std::time::Duration;
 
-    use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+    use posada::{InLane, Lane};
 
-    pub(super) struct Bell(OwnedFd);
+    pub(super) struct Bell(Lane);
 
     impl Bell {
         pub(super) fn new() -> io::Result<Self> {
-            Ok(Self(eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?))
+            Lane::new().map(Self)
         }
 
-        /// It fails only when it has been rung 2^64 times, and then it is loud enough.
         pub(super) fn ring(&self) {
-            let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
+            self.0.ring();
         }
 
-        /// It fails when it is silent already.
-        pub(super) fn silence(&self) {
-            let _ = rustix::io::read(&self.0, &mut [0_u8; 8]);
+        pub(super) fn enter(&self) -> InLane {
+            self.0.enter()
+        }
+
+        pub(super) fn is_here(&self) -> bool {
+            self.0.is_here()
+        }
+
+        #[allow(clippy::unused_self, reason = "the other kind needs it")]
+        pub(super) fn is_turning(&self) -> bool {
+            Lane::is_turning()
+        }
+
+        pub(super) fn turn(&self, work: impl FnOnce()) {
+            self.0.turn(work);
         }
 
         pub(super) fn descriptor(&self) -> i32 {
@@ -96,54 +136,7 @@ mod bell {
         }
 
         pub(super) fn wait(&self, limit: Duration) -> bool {
-            let limit = Timespec::try_from(limit).ok();
-            let mut watched = [PollFd::from_borrowed_fd(self.0.as_fd(), PollFlags::IN)];
-            // A signal ends the wait early; the caller looks and waits again.
-            matches!(poll(&mut watched, limit.as_ref()), Ok(count) if count > 0)
-        }
-    }
-}
-
-/// A pair of sockets: one byte rings it.
-#[cfg(all(unix, not(target_os = "linux")))]
-mod bell {
-    use std::io::{self, Read, Write};
-    use std::os::fd::AsRawFd;
-    use std::os::unix::net::UnixStream;
-    use std::time::Duration;
-
-    pub(super) struct Bell {
-        rope: UnixStream,
-        bell: UnixStream,
-    }
-
-    impl Bell {
-        pub(super) fn new() -> io::Result<Self> {
-            let (rope, bell) = UnixStream::pair()?;
-            rope.set_nonblocking(true)?;
-            bell.set_nonblocking(true)?;
-            Ok(Self { rope, bell })
-        }
-
-        /// It fails only when it was rung many times, and then it is loud enough.
-        pub(super) fn ring(&self) {
-            let _ = (&self.rope).write(&[1]);
-        }
-
-        /// It fails when it is silent already.
-        pub(super) fn silence(&self) {
-            let mut heard = [0_u8; 64];
-            while matches!((&self.bell).read(&mut heard), Ok(count) if count == heard.len()) {}
-        }
-
-        pub(super) fn descriptor(&self) -> i32 {
-            self.bell.as_raw_fd()
-        }
-
-        /// Without `poll` at hand, a look every millisecond.
-        pub(super) fn wait(&self, limit: Duration) -> bool {
-            std::thread::sleep(limit.min(Duration::from_millis(1)));
-            true
+            self.0.wait(limit)
         }
     }
 }
@@ -174,8 +167,22 @@ mod bell {
             self.heard.notify_one();
         }
 
-        pub(super) fn silence(&self) {
+        /// There is no place of its own.
+        pub(super) fn enter(&self) {}
+
+        /// Nothing is woken on the loop's thread.
+        pub(super) fn is_here(&self) -> bool {
+            false
+        }
+
+        pub(super) fn is_turning(&self) -> bool {
+            false
+        }
+
+        /// Silences it and does the work.
+        pub(super) fn turn(&self, work: impl FnOnce()) {
             *self.rung.lock().unwrap_or_else(PoisonError::into_inner) = false;
+            work();
         }
 
         pub(super) fn wait(&self, limit: Duration) -> bool {
@@ -184,4 +191,8 @@ mod bell {
             *waited.unwrap_or_else(PoisonError::into_inner).0
         }
     }
+}
+
+fn lock<T>(place: &Mutex<T>) -> MutexGuard<'_, T> {
+    place.lock().unwrap_or_else(PoisonError::into_inner)
 }

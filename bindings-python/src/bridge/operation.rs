@@ -78,14 +78,15 @@ where
     let runtime = home.handle()?;
     // Not an `async` block: that would hold the work twice, once for before it begins.
     let work = Box::pin(work.map(outcome));
-    let (call, work) = match Call::begin(runtime, work, manner == Manner::Heavy) {
+    let (known, is_heavy) = (Port::known(py), manner == Manner::Heavy);
+    let (call, work) = match Call::begin(runtime, known.as_ref().map(Py::get), work, is_heavy) {
         Begun::Answered(answer) => return Ok(Operation::new(State::Answered(answer))),
         Begun::Unfinished(call, work) => (call, work),
     };
     home.keep_beating();
-    let port = Port::current(py)?;
+    let port = known.map_or_else(|| Port::current(py), Ok)?;
     let number = port.get().number();
-    call.go_on(work, port.get().inbox().clone(), number);
+    call.go_on(work, port.get().inbox().clone(), number, is_heavy);
     Ok(Operation::new(State::Running(Running {
         home: home.clone(),
         port,

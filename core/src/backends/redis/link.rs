@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use futures_util::FutureExt;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
@@ -14,8 +15,14 @@ use redis::{
 };
 
 use tokio::net::TcpStream;
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, timeout_at};
 
+#[cfg(unix)]
+use super::berth::Berth;
 use super::failure::Failure;
+#[cfg(unix)]
+use super::socket::Socket;
 use super::wire::Wire;
 use crate::backends::tls;
 use crate::error::{Error, Result, codes};
@@ -27,6 +34,13 @@ const TIMEOUTS_BEFORE_REBUILD: u32 = 3;
 
 /// Commands that may wait for the socket before senders are held back.
 const PIPELINE_BUFFER: usize = 1024;
+
+/// The lane whose event loop carries a connection on.
+#[cfg(unix)]
+pub(super) type OfLane = std::sync::Weak<crate::lane::Inner>;
+/// Without descriptors there are no lanes.
+#[cfg(not(unix))]
+pub(super) type OfLane = std::convert::Infallible;
 
 /// Knows how to make connections.
 pub(super) struct Connector {
@@ -87,14 +101,14 @@ impl Connector {
         })
     }
 
-    /// Makes a connection. The caller bounds the time.
-    pub(super) async fn connect(&self) -> Result<Link, RedisError> {
+    /// Makes a connection, which the lane carries on if there is one. The caller bounds the time.
+    pub(super) async fn connect(&self, lane: Option<&OfLane>) -> Result<Link, RedisError> {
         let gone = Arc::new(AtomicBool::new(false));
         let connection = match &self.clients {
-            Clients::Single(client) => self.dial(client, &gone).await?,
+            Clients::Single(client) => self.dial(client, &gone, lane).await?,
             Clients::Sentinel { nodes, primary } => {
                 let client = self.ask_sentinels(nodes, primary).await?;
-                self.dial(&client, &gone).await?
+                self.dial(&client, &gone, lane).await?
             }
             Clients::Cluster { client, .. } => Connection::Cluster(client.get_async_connection().await?),
         };
@@ -119,7 +133,12 @@ impl Connector {
         }
     }
 
-    async fn dial(&self, client: &Client, gone: &Arc<AtomicBool>) -> Result<Connection, RedisError> {
+    async fn dial(
+        &self,
+        client: &Client,
+        gone: &Arc<AtomicBool>,
+        lane: Option<&OfLane>,
+    ) -> Result<Connection, RedisError> {
         let flag = gone.clone();
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.settings.connect_timeout))
@@ -139,9 +158,23 @@ impl Connector {
         let socket = TcpStream::connect((host.as_str(), *port)).await?;
         // What was sent on by itself must not wait for what was sent before it.
         socket.set_nodelay(true)?;
-        let (node, work) =
-            MultiplexedConnection::new_with_config(info.redis_settings(), socket, config).await?;
+        let settings = info.redis_settings();
+        #[cfg(unix)]
+        if let Some(lane) = lane.and_then(OfLane::upgrade) {
+            let socket = Socket::new(socket);
+            let (node, work) =
+                MultiplexedConnection::new_with_config(settings, socket.clone(), config).await?;
+            let wire = Wire::new(work);
+            Berth::give(&wire, socket, &lane)?;
+            return Ok(Connection::Node(node, Some(wire)));
+        }
+        let (node, work) = MultiplexedConnection::new_with_config(settings, socket, config).await?;
         Ok(Connection::Node(node, Some(Wire::new(work))))
+    }
+
+    /// Whether a lane may carry its connections on: in the clear to one server, whichever that is.
+    pub(super) fn fits_lanes(&self) -> bool {
+        !self.settings.tls && !matches!(self.clients, Clients::Cluster { .. })
     }
 
     async fn ask_sentinels(&self, nodes: &[RedisNode], primary: &str) -> Result<Client, RedisError> {
@@ -174,14 +207,31 @@ impl Request<'_> {
 }
 
 impl Link {
-    pub(super) async fn send(&self, request: Request<'_>) -> Result<Value, RedisError> {
+    /// Sends, and waits for the answer until the deadline.
+    pub(super) async fn send(
+        &self,
+        request: Request<'_>,
+        deadline: Instant,
+    ) -> Result<Result<Value, RedisError>, Elapsed> {
         let outcome = match &self.connection {
-            Connection::Node(node, Some(wire)) => wire.exchange(request.send_on(&mut node.clone())).await,
-            Connection::Node(node, None) => request.send_on(&mut node.clone()).await,
-            Connection::Cluster(cluster) => request.send_on(&mut cluster.clone()).await,
+            Connection::Node(node, Some(wire)) => {
+                let mut node = node.clone();
+                let mut exchange = std::pin::pin!(wire.exchange(request.send_on(&mut node)));
+                match timeout_at(deadline, &mut exchange).await {
+                    Ok(outcome) => outcome,
+                    Err(elapsed) => {
+                        wire.look_again();
+                        exchange.now_or_never().ok_or(elapsed)?
+                    }
+                }
+            }
+            Connection::Node(node, None) => timeout_at(deadline, request.send_on(&mut node.clone())).await?,
+            Connection::Cluster(cluster) => {
+                timeout_at(deadline, request.send_on(&mut cluster.clone())).await?
+            }
         };
         self.timeouts.store(0, Ordering::Relaxed);
-        outcome.and_then(Value::extract_error)
+        Ok(outcome.and_then(Value::extract_error))
     }
 
     /// Runs commands in one piece on the server that has this key.

@@ -9,6 +9,8 @@
 //! * The same face over one server, a Sentinel group and a cluster. On a cluster the driver follows redirections
 //!   and repeats what a node refused; our scripts are safe to repeat.
 
+#[cfg(unix)]
+mod berth;
 mod failure;
 pub(crate) mod keys;
 mod link;
@@ -16,16 +18,17 @@ mod pubsub;
 mod replicated;
 mod rights;
 mod script;
+mod seat;
+#[cfg(unix)]
+mod socket;
 mod wire;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
 use redis::cluster_routing::Slot;
 use redis::{Cmd, FromRedisValue, Pipeline, Value};
-use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 pub(crate) use failure::{Effect, Failure};
 pub(crate) use pubsub::{Event, Subscription};
@@ -37,19 +40,24 @@ pub(crate) use script::{Call, Script, script};
 use crate::error::Result as ApiResult;
 use crate::settings::{RedisSettings, RedisTopology};
 use crate::task::Tasks;
-use link::{Connector, Link, Request};
+use link::{Connector, Request};
 use pubsub::PubSub;
 use replicated::Replicated;
+use seat::{Seat, Seats};
 
 /// A handle to Redis. Clones share one connection (per node).
 #[derive(Clone)]
 pub(crate) struct Redis(Arc<Inner>);
 
 struct Inner {
-    connector: Arc<Connector>,
-    live: ArcSwapOption<Link>,
-    attempt: Mutex<Option<Attempt>>,
-    connect_timeout: Duration,
+    seats: Arc<Seats>,
+    /// Everybody's connection.
+    seat: Arc<Seat>,
+    /// Those of event loops.
+    #[cfg(unix)]
+    lanes: Mutex<Vec<Arc<Seat>>>,
+    #[cfg(unix)]
+    fits_lanes: bool,
     command_timeout: Duration,
     is_cluster: bool,
     /// Where the settings say that the server is, for people who read an error.
@@ -59,23 +67,27 @@ struct Inner {
     replicated: Replicated,
 }
 
-/// A running attempt to connect, which any number of callers await.
-type Attempt = watch::Receiver<Option<Result<Arc<Link>, Failure>>>;
-
 impl Redis {
     /// A handle for these settings; nothing connects yet.
     pub(crate) fn new(settings: &RedisSettings, tasks: Tasks) -> ApiResult<Self> {
         let connector = Arc::new(Connector::new(settings)?);
-        Ok(Self(Arc::new(Inner {
-            live: ArcSwapOption::empty(),
-            attempt: Mutex::default(),
+        let seats = Arc::new(Seats {
+            connector: connector.clone(),
             connect_timeout: settings.connect_timeout,
+            tasks: tasks.clone(),
+        });
+        Ok(Self(Arc::new(Inner {
+            seat: Seat::new(seats.clone(), None),
+            #[cfg(unix)]
+            lanes: Mutex::default(),
+            #[cfg(unix)]
+            fits_lanes: connector.fits_lanes(),
+            seats,
             command_timeout: settings.command_timeout,
             is_cluster: matches!(settings.topology, RedisTopology::Cluster(_)),
             place: settings.topology.to_string().into(),
-            pubsub: PubSub::new(connector.clone(), settings.connect_timeout, tasks.clone()),
+            pubsub: PubSub::new(connector, settings.connect_timeout, tasks.clone()),
             replicated: Replicated::new(settings)?,
-            connector,
             tasks,
         })))
     }
@@ -136,111 +148,69 @@ impl Redis {
     }
 
     async fn call<T: FromRedisValue>(&self, request: Request<'_>, effect: Effect) -> Result<T, Failure> {
-        let mut sent_on = None;
-        let value = match timeout(
-            self.0.command_timeout,
-            self.exchange(request, effect, &mut sent_on),
-        )
-        .await
-        {
-            Ok(outcome) => outcome.map_err(|failure| failure.at(&self.0.place))?,
-            Err(_) => return Err(self.gave_up_on(sent_on, effect).at(&self.0.place)),
-        };
-        T::from_redis_value(value).map_err(|error| Failure::Unexpected(error.to_string()))
+        let value = self.exchange(request, effect).await;
+        T::from_redis_value(value.map_err(|failure| failure.at(&self.0.place))?)
+            .map_err(|error| Failure::Unexpected(error.to_string()))
     }
 
-    /// What it means that the deadline passed, after the command was sent on this connection or on none.
-    fn gave_up_on(&self, link: Option<Arc<Link>>, effect: Effect) -> Failure {
-        let Some(link) = link else {
-            return Failure::unavailable("no connection within the deadline");
-        };
-        if link.timed_out() {
-            tracing::warn!("Redis left several commands unanswered; making a new connection");
-            self.give_up(&link);
-        }
-        Failure::unanswered(effect)
-    }
-
-    async fn exchange(
-        &self,
-        request: Request<'_>,
-        effect: Effect,
-        sent_on: &mut Option<Arc<Link>>,
-    ) -> Result<Value, Failure> {
+    async fn exchange(&self, request: Request<'_>, effect: Effect) -> Result<Value, Failure> {
+        #[allow(clippy::disallowed_methods, reason = "it is tokio's timer that waits for it")]
+        let deadline = Instant::now() + self.0.command_timeout;
+        let seat = self.seat();
         let mut repeated = false;
         loop {
-            let link = self.link().await?;
-            *sent_on = Some(link.clone());
-            let error = match link.send(request).await {
-                Ok(value) => return Ok(value),
-                Err(error) => error,
+            let link = match seat.live() {
+                Some(link) => link,
+                None => timeout_at(deadline, seat.connect())
+                    .await
+                    .map_err(|_| Failure::unavailable("no connection within the deadline"))??,
+            };
+            let error = match link.send(request, deadline).await {
+                Ok(Ok(value)) => return Ok(value),
+                Ok(Err(error)) => error,
+                Err(_) => {
+                    if link.timed_out() {
+                        tracing::warn!("Redis left several commands unanswered; making a new connection");
+                        seat.give_up(&link);
+                    }
+                    return Err(Failure::unanswered(effect));
+                }
             };
             let broken = link.is_broken_by(&error);
             if broken {
-                self.give_up(&link);
+                seat.give_up(&link);
             }
             if !broken || repeated || effect == Effect::Write || !error.is_io_error() {
                 return Err(Failure::from_driver(&error, effect));
             }
             repeated = true;
-            *sent_on = None;
         }
     }
 
-    /// The live connection, or a new one.
-    async fn link(&self) -> Result<Arc<Link>, Failure> {
-        if let Some(link) = &*self.0.live.load()
-            && !link.is_gone()
+    /// The connection of the event loop on whose thread we are, or the one of everybody.
+    fn seat(&self) -> Arc<Seat> {
+        #[cfg(unix)]
+        if self.0.fits_lanes
+            && let Some(lane) = crate::lane::Lane::here()
         {
-            return Ok(link.clone());
+            return self.seat_in(&lane);
         }
-        if self.0.tasks.is_closed() {
-            return Err(Failure::Closed);
-        }
-        let mut attempt = self.attempt();
-        match attempt.wait_for(Option::is_some).await.as_deref() {
-            Ok(Some(Ok(link))) => Ok(link.clone()),
-            Ok(Some(Err(failure))) => Err(failure.clone()),
-            Ok(None) | Err(_) => Err(Failure::unavailable("the attempt to connect was given up")),
-        }
+        self.0.seat.clone()
     }
 
-    /// Joins the running attempt to connect or starts one. It runs by itself, so that a caller with a short
-    /// deadline does not abort it for the others.
-    fn attempt(&self) -> Attempt {
-        let mut running = self.0.attempt.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(attempt) = &*running {
-            return attempt.clone();
+    #[cfg(unix)]
+    fn seat_in(&self, lane: &crate::lane::Lane) -> Arc<Seat> {
+        let mut seats = self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = seats
+            .iter()
+            .find(|seat| seat.lane.as_ref().is_some_and(|of| lane.is(of)));
+        if let Some(seat) = known {
+            return seat.clone();
         }
-        let (done, attempt) = watch::channel(None);
-        *running = Some(attempt.clone());
-        let inner = self.0.clone();
-        self.0.tasks.in_background(async move {
-            let outcome = match timeout(inner.connect_timeout, inner.connector.connect()).await {
-                Ok(Ok(link)) => Ok(Arc::new(link)),
-                Ok(Err(error)) => Err(Failure::while_connecting(&error)),
-                Err(_) => Err(Failure::unavailable(format_args!(
-                    "no connection within {:?}",
-                    inner.connect_timeout
-                ))),
-            };
-            inner.live.store(outcome.as_ref().ok().cloned());
-            inner
-                .attempt
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take();
-            done.send_replace(Some(outcome));
-        });
-        attempt
-    }
-
-    /// Forgets a connection, unless somebody has replaced it already.
-    fn give_up(&self, link: &Arc<Link>) {
-        let live = self.0.live.load();
-        if live.as_ref().is_some_and(|current| Arc::ptr_eq(current, link)) {
-            self.0.live.compare_and_swap(&*live, None);
-        }
+        seats.retain(|seat| seat.lane.as_ref().is_some_and(|lane| lane.strong_count() > 0));
+        let seat = Seat::new(self.0.seats.clone(), Some(lane.downgrade()));
+        seats.push(seat.clone());
+        seat
     }
 }
 

@@ -76,7 +76,7 @@ impl Replicated {
         {
             return outcome;
         }
-        let link = timeout(self.connect_timeout, self.connector.connect()).await;
+        let link = timeout(self.connect_timeout, self.connector.connect(None)).await;
         let link = link
             .map_err(|_| Failure::unavailable("no connection within the deadline"))?
             .map_err(|error| Failure::while_connecting(&error))?;

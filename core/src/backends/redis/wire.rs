@@ -3,13 +3,15 @@
 //! The driver wants its work in a task, so that a command changes threads before a byte of it is sent. Here the sender
 //! of the only command under way carries the work on itself, as far as it goes without waiting: its command is on the
 //! wire when it begins to wait for the answer. Several commands at once are left to the task, which sends them in one
-//! piece. The answers always come through the task.
+//! piece. The answers come through the task.
+//!
+//! In a [lane](crate::Lane) the event loop takes the place of the task.
 
 use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, TryLockError, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 
 use futures_util::task::AtomicWaker;
@@ -26,13 +28,24 @@ thread_local! {
 /// A connection at work. Dropping it closes the connection.
 pub(super) struct Wire(Arc<Shared>);
 
-struct Shared {
+pub(super) struct Shared {
     /// `None` when the connection is closed.
     work: Mutex<Option<Work>>,
     /// Wakes the task.
     task: AtomicWaker,
     under_way: AtomicUsize,
     is_left: AtomicBool,
+    /// Who carries the work on in place of the task.
+    host: OnceLock<Box<dyn Host>>,
+}
+
+/// What carries the work of connections on in place of their tasks.
+pub(super) trait Host: Send + Sync {
+    /// Has the work carried on soon; says no when the host is gone.
+    fn rouse(&self) -> bool;
+
+    /// Has the next step of the work look at the socket.
+    fn look_at_socket(&self);
 }
 
 impl Wire {
@@ -43,6 +56,7 @@ impl Wire {
             task: AtomicWaker::new(),
             under_way: AtomicUsize::new(0),
             is_left: AtomicBool::new(false),
+            host: OnceLock::new(),
         });
         // The guard is the task's: when a runtime ends, it drops its tasks, and the connection is closed.
         let guard = Leaving(shared.clone());
@@ -51,6 +65,25 @@ impl Wire {
             guard.0.carry_on_in_task()
         }));
         Self(shared)
+    }
+
+    /// From now on the host carries the work on.
+    pub(super) fn give_to(&self, host: Box<dyn Host>) {
+        let _there_was_none = self.0.host.set(host);
+        self.0.rouse();
+    }
+
+    /// The work, as long as somebody wants the connection.
+    pub(super) fn work(&self) -> Weak<Shared> {
+        Arc::downgrade(&self.0)
+    }
+
+    /// Looks whether an answer has come that the host was too busy to see.
+    pub(super) fn look_again(&self) {
+        if let Some(host) = self.0.host.get() {
+            host.look_at_socket();
+            self.0.carry_on();
+        }
     }
 
     /// Awaits a command. `exchange` hands it over in its first step.
@@ -85,11 +118,31 @@ impl Shared {
     fn carry_on(self: &Arc<Self>) {
         let mut work = match self.work.try_lock() {
             Ok(work) => work,
-            Err(TryLockError::WouldBlock | TryLockError::Poisoned(_)) => return self.task.wake(),
+            Err(TryLockError::WouldBlock) => return self.rouse(),
+            Err(TryLockError::Poisoned(_)) => return self.task.wake(),
         };
         if self.poll(&mut work).is_ready() {
             self.task.wake();
         }
+    }
+
+    /// As the task, for the host. The task still sees the end.
+    pub(super) fn carry_on_in_host(self: &Arc<Self>) {
+        if self.carry_on_in_task().is_ready() {
+            self.task.wake();
+        }
+    }
+
+    /// Has the work carried on by whom it belongs to.
+    fn rouse(&self) {
+        if !self.host.get().is_some_and(|host| host.rouse()) {
+            self.task.wake();
+        }
+    }
+
+    /// Has the task carry the work on.
+    pub(super) fn rouse_task(&self) {
+        self.task.wake();
     }
 
     fn carry_on_in_task(self: &Arc<Self>) -> Poll<()> {
@@ -139,7 +192,7 @@ impl Wake for Shared {
 
     fn wake_by_ref(self: &Arc<Self>) {
         if !HANDING_OVER.get() {
-            self.task.wake();
+            self.rouse();
         }
     }
 }
