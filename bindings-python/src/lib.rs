@@ -26,6 +26,13 @@ mod sessions;
 mod settings;
 mod tenants;
 
+/// What one thread allocates for a call, another frees, and in glibc's allocator they wait for each other: that is most
+/// of what many calls at once wait for. This one serves other threads from caches, and sets its locks right after a
+/// fork. It fixes the size of a page when it is built, so it is used only where there is one size.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// The native half of the package.
 #[pyo3::pymodule]
 mod _native {

@@ -438,6 +438,50 @@ def test_a_fork_with_a_handle_of_before() -> None:
     assert_quiet(python(FORK), "done\n")
 
 
+CROWDED_FORK = """
+import asyncio, os, threading, warnings, posada
+warnings.simplefilter("ignore", DeprecationWarning)  # forking with threads, which is what is tested
+settings = posada.Settings.build(postgres_url=os.environ["DATABASE_URL"], redis_url=os.environ["REDIS_URL"])
+stop, begun = threading.Event(), threading.Event()
+
+async def load():
+    async with posada.Posada.connect(settings) as p:
+        async def guest(number):
+            while not stop.is_set():
+                await p.sessions.save(await p.sessions.get_or_create(f"crowded-fork-{number}", "web"))
+                begun.set()
+        await asyncio.gather(*(guest(number) for number in range(64)))
+
+async def work():
+    async with posada.Posada.embedded() as p:
+        for number in range(50):
+            session = await p.sessions.get_or_create(f"u{number}", "web")
+            session.document["context"] = {f"key-{n}": "x" * n for n in range(100)}
+            await p.sessions.save(session)
+
+thread = threading.Thread(target=asyncio.run, args=(load(),))
+thread.start()
+assert begun.wait(30)
+for _ in range(40):
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            asyncio.run(asyncio.wait_for(work(), 30))
+            code = 0
+        finally:
+            os._exit(code)
+    assert os.waitpid(child, 0)[1] == 0
+stop.set()
+thread.join()
+print("done")
+"""
+
+
+def test_children_allocate_although_threads_of_the_parent_were_doing_so() -> None:
+    assert_quiet(python(CROWDED_FORK), "done\n")
+
+
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_processes_of_multiprocessing(method: str, tmp_path: Any) -> None:
     """Also the ordinary end of a forked child, with the parent's handle in its hands."""

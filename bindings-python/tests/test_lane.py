@@ -11,6 +11,7 @@ import warnings
 import weakref
 
 import posada
+import redis
 import uvloop
 from posada._ports import ports
 from support import run, server_settings, unique, waiting
@@ -92,6 +93,59 @@ def test_a_write_that_a_loop_leaves_behind_is_done() -> None:
     async def see() -> None:
         while await state(p) != "left":
             await asyncio.sleep(0.005)
+        await p.close()
+
+    run(see())
+
+
+async def _crowd(p: posada.Posada) -> list[tuple[str, asyncio.Task[None]]]:
+    """Many conversations that are being saved at once. Not all of them make a full piece to be sent."""
+    users = [unique("user") for _ in range(43)]
+    sessions = await asyncio.gather(*(p.sessions.get_or_create(user, "web") for user in users))
+    for session in sessions:
+        session.document["state"] = "left"
+    return [(user, asyncio.ensure_future(p.sessions.save(session))) for user, session in zip(users, sessions, strict=True)]
+
+
+def _is_saved(client: redis.Redis, user: str) -> bool:
+    stored = client.get(f"session:{user}")
+    return isinstance(stored, bytes) and b'"left"' in stored
+
+
+def test_what_a_crowd_asks_is_sent_although_the_loop_stands_still() -> None:
+    async def job() -> None:
+        async with posada.Posada.connect(server_settings(redis_command_timeout=30)) as p:
+            saving = await _crowd(p)
+
+            def stand_still() -> None:
+                end = time.monotonic() + 20
+                with redis.Redis.from_url(os.environ["REDIS_URL"]) as client:
+                    while not all(_is_saved(client, user) for user, _ in saving):
+                        assert time.monotonic() < end, "nobody sends"
+
+            # Behind the first steps of all that are saving, and before the loop sends what they have to say.
+            asyncio.get_running_loop().call_soon(stand_still)
+            await asyncio.gather(*(task for _, task in saving))
+
+    run(job())
+
+
+def test_what_a_crowd_asks_is_sent_although_nobody_waits_for_it_any_more() -> None:
+    async def leave(p: posada.Posada) -> list[str]:
+        saving = await _crowd(p)
+        await asyncio.sleep(0)
+        assert waiting() == len(saving)
+        for _, task in saving:
+            task.cancel()
+        return [user for user, _ in saving]
+
+    p = posada.Posada.build(server_settings())
+    users = asyncio.run(leave(p))
+
+    async def see() -> None:
+        with redis.Redis.from_url(os.environ["REDIS_URL"]) as client:
+            while not all(_is_saved(client, user) for user in users):
+                await asyncio.sleep(0.005)
         await p.close()
 
     run(see())

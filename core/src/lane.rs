@@ -21,7 +21,7 @@ const BELL: Token = Token(0);
 const AT_ONCE: usize = 16;
 
 thread_local! {
-    static HERE: RefCell<Option<Lane>> = const { RefCell::new(None) };
+    static HERE: RefCell<Option<Place>> = const { RefCell::new(None) };
     /// Whether this thread takes a turn, at whose end everything that is marked is carried on.
     static TURNING: Cell<bool> = const { Cell::new(false) };
 }
@@ -31,6 +31,9 @@ thread_local! {
 /// The event loop watches [`as_raw_fd`](AsRawFd::as_raw_fd) and calls [`turn`](Self::turn) on its thread whenever it is
 /// readable. Futures of posada that are polled after [`enter`](Self::enter) ask Redis over a connection of the lane,
 /// unless it is a cluster or wants TLS. Its answers are read in a turn, and wake the futures there.
+///
+/// Among many calls the event loop's thread has enough to do, and leaves reading answers to tokio. What futures ask that
+/// are polled after [`gather`](Self::gather) waits for [`send`](Self::send), so that one write carries many questions.
 ///
 /// Whatever posada does by itself, such as renewing a lock, keeps to the connections that tokio carries on, so an event
 /// loop that stands still delays its own answers only. When the lane is dropped, tokio carries its connections on.
@@ -47,7 +50,16 @@ pub(crate) struct Inner {
     bell: Waker,
     is_rung: AtomicBool,
     carried: Mutex<Carried>,
+    gathered: Mutex<Vec<Arc<dyn Gather>>>,
     process: u32,
+}
+
+/// What this thread polls for.
+#[derive(Clone)]
+struct Place {
+    lane: Lane,
+    /// Whether it is only to be sent by the lane, over the connections of everybody.
+    gathers: bool,
 }
 
 #[derive(Default)]
@@ -66,10 +78,16 @@ pub(crate) trait Carry: Send + Sync {
     fn on_its_own(self: Arc<Self>);
 }
 
+/// A connection outside of all lanes, with something to say.
+pub(crate) trait Gather: Send + Sync {
+    /// Says it now, as far as it goes without waiting.
+    fn send(self: Arc<Self>);
+}
+
 /// Until it is dropped, what this thread polls belongs to the lane.
 #[must_use = "the thread leaves the lane when this is dropped"]
 pub struct InLane {
-    before: Option<Lane>,
+    before: Option<Place>,
 }
 
 impl Lane {
@@ -87,6 +105,7 @@ impl Lane {
             poll: Mutex::new((poll, Events::with_capacity(AT_ONCE))),
             is_rung: AtomicBool::new(false),
             carried: Mutex::default(),
+            gathered: Mutex::default(),
             process: std::process::id(),
         })))
     }
@@ -116,20 +135,59 @@ impl Lane {
 
     /// From now on, what this thread polls belongs to the lane.
     pub fn enter(&self) -> InLane {
+        self.come(false)
+    }
+
+    /// From now on, what this thread asks over the connections of everybody waits for [`send`](Self::send).
+    ///
+    /// Whoever gathers must send soon, also when its event loop stands still: a deadline does not wait.
+    pub fn gather(&self) -> InLane {
+        self.come(true)
+    }
+
+    /// Sends what was gathered, as far as that goes without waiting; tokio does the rest. From any thread.
+    pub fn send(&self) {
+        let gathered = std::mem::take(&mut *self.0.gathered());
+        for connection in gathered {
+            connection.send();
+        }
+    }
+
+    fn come(&self, gathers: bool) -> InLane {
+        let lane = self.clone();
         InLane {
-            before: HERE.replace(Some(self.clone())),
+            before: HERE.replace(Some(Place { lane, gathers })),
         }
     }
 
     /// Whether this thread has entered the lane.
     #[must_use]
     pub fn is_here(&self) -> bool {
-        HERE.with_borrow(|here| here.as_ref().is_some_and(|lane| Arc::ptr_eq(&lane.0, &self.0)))
+        HERE.with_borrow(|here| {
+            here.as_ref()
+                .is_some_and(|place| !place.gathers && Arc::ptr_eq(&place.lane.0, &self.0))
+        })
     }
 
     /// The lane that this thread has entered.
     pub(crate) fn here() -> Option<Self> {
-        HERE.with_borrow(Clone::clone)
+        HERE.with_borrow(|here| Some(here.as_ref().filter(|place| !place.gathers)?.lane.clone()))
+    }
+
+    /// Whether this thread gathers what it has to say.
+    pub(crate) fn is_gathering() -> bool {
+        HERE.with_borrow(|here| here.as_ref().is_some_and(|place| place.gathers))
+    }
+
+    /// Keeps a connection that has something to say until the lane sends; says no when this thread gathers nothing.
+    pub(crate) fn gathers(connection: impl FnOnce() -> Arc<dyn Gather>) -> bool {
+        HERE.with_borrow(|here| {
+            let gathering = here.as_ref().filter(|place| place.gathers);
+            if let Some(place) = gathering {
+                place.lane.0.gathered().push(connection());
+            }
+            gathering.is_some()
+        })
     }
 
     /// Carries every connection on as far as it goes without waiting, then does `work`, which polls what was woken, and
@@ -229,6 +287,10 @@ impl Inner {
         }
     }
 
+    fn gathered(&self) -> MutexGuard<'_, Vec<Arc<dyn Gather>>> {
+        self.gathered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn carried(&self) -> MutexGuard<'_, Carried> {
         self.carried.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -248,6 +310,9 @@ impl Drop for Inner {
         let carried = std::mem::take(&mut *self.carried());
         for connection in carried.by_token.values().filter_map(Weak::upgrade) {
             connection.on_its_own();
+        }
+        for connection in std::mem::take(&mut *self.gathered()) {
+            connection.send();
         }
     }
 }
@@ -362,6 +427,20 @@ mod tests {
         assert!(outer.is_here());
         drop(entered);
         assert!(Lane::here().is_none());
+    }
+
+    #[test]
+    fn whoever_gathers_has_not_entered() {
+        let lane = Lane::new().unwrap();
+        let gathering = lane.gather();
+        assert!(Lane::is_gathering() && !lane.is_here() && Lane::here().is_none());
+        {
+            let _entered = lane.enter();
+            assert!(lane.is_here() && !Lane::is_gathering());
+        }
+        assert!(Lane::is_gathering());
+        drop(gathering);
+        assert!(!Lane::is_gathering());
     }
 
     #[test]

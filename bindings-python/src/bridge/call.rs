@@ -64,16 +64,15 @@ pub(super) enum Progress {
 
 impl Call {
     /// Takes the first step of `work`, unless that is so heavy that another thread must. The loop carries the work on
-    /// by itself if it has little else to do; otherwise it shares it with the threads of the runtime.
+    /// by itself if it has little else to do; otherwise it shares it with the threads of the runtime, and what the work
+    /// asks waits until the port [sends](Port::begun).
     pub(super) fn begin(runtime: &Handle, port: Option<&Port>, mut work: Work, is_heavy: bool) -> Begun {
         let call = Arc::new(Self {
             runtime: runtime.clone(),
             stage: Mutex::new(Stage::Beginning { is_woken: false }),
         });
         if !is_heavy {
-            let _here = port
-                .filter(|port| port.is_quiet())
-                .map(|port| port.inbox().enter());
+            let _here = port.map(|port| port.inbox().enter(port.is_quiet()));
             if let Poll::Ready(answer) = call.poll(&mut work) {
                 return Begun::Answered(answer);
             }
@@ -159,7 +158,10 @@ impl Call {
                 let _inside = self.runtime.enter();
                 drop(work);
             }
-            Stage::Waiting(work, receipt) | Stage::Woken(work, receipt) => self.clone().spawn(work, receipt),
+            Stage::Waiting(work, receipt) | Stage::Woken(work, receipt) => {
+                receipt.inbox.send();
+                self.clone().spawn(work, receipt);
+            }
             Stage::Running(Some(task)) if is_read => task.abort(),
             // A task that is just being made is aborted by its maker.
             Stage::Running(_)

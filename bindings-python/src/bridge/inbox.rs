@@ -45,9 +45,14 @@ impl Inbox {
         }
     }
 
-    /// From now on, what this thread polls belongs to the loop.
-    pub(super) fn enter(&self) -> impl Sized {
-        self.bell.enter()
+    /// From now on, what this thread polls belongs to the loop, which carries it on by itself or gathers what it asks.
+    pub(super) fn enter(&self, by_itself: bool) -> impl Sized {
+        self.bell.enter(by_itself)
+    }
+
+    /// Sends what was gathered. From any thread.
+    pub(super) fn send(&self) {
+        self.bell.send();
     }
 
     /// Whether this thread polls for the loop.
@@ -114,8 +119,12 @@ mod bell {
             self.0.ring();
         }
 
-        pub(super) fn enter(&self) -> InLane {
-            self.0.enter()
+        pub(super) fn enter(&self, by_itself: bool) -> InLane {
+            if by_itself { self.0.enter() } else { self.0.gather() }
+        }
+
+        pub(super) fn send(&self) {
+            self.0.send();
         }
 
         pub(super) fn is_here(&self) -> bool {
@@ -168,7 +177,11 @@ mod bell {
         }
 
         /// There is no place of its own.
-        pub(super) fn enter(&self) {}
+        pub(super) fn enter(&self, _: bool) {}
+
+        /// Nothing is gathered.
+        #[allow(clippy::unused_self, reason = "the other kind needs it")]
+        pub(super) fn send(&self) {}
 
         /// Nothing is woken on the loop's thread.
         pub(super) fn is_here(&self) -> bool {

@@ -9,6 +9,7 @@
 //! * Nothing starts at import. The runtime is made by the first use, anew after a fork, and ended at exit.
 
 mod call;
+mod crowd;
 mod inbox;
 mod kept;
 mod operation;

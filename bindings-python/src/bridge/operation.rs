@@ -84,9 +84,13 @@ where
         Begun::Unfinished(call, work) => (call, work),
     };
     home.keep_beating();
-    let port = known.map_or_else(|| Port::current(py), Ok)?;
+    let port = match known {
+        Some(port) => port,
+        None => home.port(py)?,
+    };
     let number = port.get().number();
     call.go_on(work, port.get().inbox().clone(), number, is_heavy);
+    Port::begun(port.bind(py))?;
     Ok(Operation::new(State::Running(Running {
         home: home.clone(),
         port,

@@ -13,13 +13,9 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyWeakrefMethods, PyWeakrefReference};
 
+use super::crowd::{Crowd, Sending};
 use super::inbox::Inbox;
 use super::operation::Operation;
-
-/// Beside fewer calls than this, one is answered sooner without a change of threads. Beside more, the loop's thread is
-/// the one with most to do, and others take some of it over. On two processors with the server beside them, 1, 2 and 4
-/// calls at a time take 0.77, 0.68 and 1.1 times as long, 16 take 1.3 times.
-const FEW: usize = 2;
 
 thread_local! {
     /// The loop that last ran in this thread and its port: nearly always the one that is wanted next. Neither is kept
@@ -35,6 +31,7 @@ pub(crate) struct Port {
     /// Who waits, by operation. Touched on the loop's thread only, and by the collector.
     waiting: Mutex<HashMap<u64, Waiter>>,
     next: AtomicU64,
+    crowd: Crowd,
     event_loop: Py<PyWeakrefReference>,
 }
 
@@ -88,6 +85,7 @@ impl Port {
                 inbox: Arc::new(Inbox::new()?),
                 waiting: Mutex::new(HashMap::new()),
                 next: AtomicU64::new(0),
+                crowd: Crowd::default(),
                 event_loop: PyWeakrefReference::new(running)?.unbind(),
             },
         )?;
@@ -102,7 +100,29 @@ impl Port {
 
     /// Whether so few wait that the loop answers them fastest by itself.
     pub(super) fn is_quiet(&self) -> bool {
-        self.waiting().len() < FEW
+        self.crowd.is_few(self.waiting().len())
+    }
+
+    /// A call has taken its first step. Sends what the loop has gathered if that is enough, and otherwise has the loop
+    /// send it, so that what many tasks ask in one turn goes out in a few pieces.
+    pub(super) fn begun(this: &Bound<'_, Self>) -> PyResult<()> {
+        let port = this.get();
+        if port.is_quiet() {
+            return Ok(());
+        }
+        match port.crowd.begun() {
+            Sending::Now => port.inbox.send(),
+            Sending::NextTurn => Self::ask_for_turn(this)?,
+            Sending::Arranged => {}
+        }
+        Ok(())
+    }
+
+    fn ask_for_turn(this: &Bound<'_, Self>) -> PyResult<()> {
+        let py = this.py();
+        let (event_loop, send) = (this.get().event_loop(py)?, this.getattr(intern!(py, "send"))?);
+        event_loop.call_method1(intern!(py, "call_soon"), (send,))?;
+        Ok(())
     }
 
     pub(super) fn number(&self) -> u64 {
@@ -177,18 +197,30 @@ impl Port {
     ///
     /// One waiter goes on at once. Several are handed to the loop, so that one that fails, or that runs a loop inside
     /// the loop, keeps nobody from being woken.
-    fn drain(&self, py: Python<'_>) -> PyResult<()> {
-        let finished = self.inbox.turn();
+    fn drain(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let (py, this) = (slf.py(), slf.get());
+        this.crowd.note(this.waiting().len());
+        let finished = this.inbox.turn();
         if let [operation] = finished[..] {
-            let waiter = self.forget(operation);
+            let waiter = this.forget(operation);
             return waiter.map_or(Ok(()), |waiter| waiter.wake(py));
         }
         for operation in finished {
-            if let Some(waiter) = self.forget(operation) {
-                self.wake_soon(py, waiter)?;
+            if let Some(waiter) = this.forget(operation) {
+                this.wake_soon(py, waiter)?;
             }
         }
+        // Behind all that are woken, which will ask more.
+        if this.crowd.next_turn() == Sending::NextTurn {
+            Self::ask_for_turn(slf)?;
+        }
         Ok(())
+    }
+
+    /// Sends what the loop has gathered. Called by the event loop, on its thread.
+    fn send(&self) {
+        self.crowd.sent();
+        self.inbox.send();
     }
 
     /// Waits for the bell outside the interpreter's lock, at most `seconds`; says whether it rings.

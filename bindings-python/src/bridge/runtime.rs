@@ -9,6 +9,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use tokio::runtime::{Builder, Handle, Runtime};
 
+use super::port::Port;
 use super::pulse::Pulse;
 use crate::errors::Refusal;
 
@@ -73,6 +74,13 @@ impl Home {
                 ),
             )
         })
+    }
+
+    /// The port of the running event loop, looked after from now on.
+    pub(super) fn port(&self, py: Python<'_>) -> PyResult<Py<Port>> {
+        let port = Port::current(py)?;
+        self.pulse.look_after(port.get().inbox());
+        Ok(port)
     }
 
     /// Says that a call is on its way.

@@ -5,7 +5,8 @@
 //! wire when it begins to wait for the answer. Several commands at once are left to the task, which sends them in one
 //! piece. The answers come through the task.
 //!
-//! In a [lane](crate::Lane) the event loop takes the place of the task.
+//! In a [lane](crate::Lane) the event loop takes the place of the task. While a lane gathers, commands wait until it
+//! sends, and then who sends carries the work on, with all of them.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -91,7 +92,7 @@ impl Wire {
         let shared = &self.0;
         let _counted = UnderWay::new(&shared.under_way);
         let mut exchange = std::pin::pin!(exchange);
-        let mut is_alone = shared.under_way.load(Ordering::Relaxed) == 1;
+        let mut is_alone = shared.under_way.load(Ordering::Relaxed) == 1 && !gather::is_on();
         std::future::poll_fn(|context| {
             if !std::mem::take(&mut is_alone) {
                 return exchange.as_mut().poll(context);
@@ -191,9 +192,44 @@ impl Wake for Shared {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if !HANDING_OVER.get() {
+        if !HANDING_OVER.get() && !gather::takes(self) {
             self.rouse();
         }
+    }
+}
+
+/// Commands that wait for others, so that one write carries them all.
+#[cfg(unix)]
+mod gather {
+    use std::sync::Arc;
+
+    use super::Shared;
+    use crate::lane::{Gather, Lane};
+
+    pub(super) fn is_on() -> bool {
+        Lane::is_gathering()
+    }
+
+    pub(super) fn takes(shared: &Arc<Shared>) -> bool {
+        Lane::gathers(|| shared.clone())
+    }
+
+    impl Gather for Shared {
+        fn send(self: Arc<Self>) {
+            self.carry_on();
+        }
+    }
+}
+
+/// Without descriptors there are no lanes.
+#[cfg(not(unix))]
+mod gather {
+    pub(super) fn is_on() -> bool {
+        false
+    }
+
+    pub(super) fn takes(_: &std::sync::Arc<super::Shared>) -> bool {
+        false
     }
 }
 
@@ -299,6 +335,29 @@ mod tests {
         assert!(exchange.as_mut().now_or_never().is_none());
         drop(busy);
         assert_eq!(exchange.await, Some("PONG"));
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn gathered_commands_are_carried_on_by_who_sends_them() {
+        let lane = crate::Lane::new().unwrap();
+        let (wire, sender) = wire(true);
+        // The task waits for questions.
+        tokio::task::yield_now().await;
+        let mut first = std::pin::pin!(wire.exchange(ask(&sender)));
+        let mut second = std::pin::pin!(wire.exchange(ask(&sender)));
+        {
+            let _gathering = lane.gather();
+            assert!(poll!(&mut first).is_pending());
+            assert!(poll!(&mut second).is_pending());
+        }
+        // Nobody has woken the task, and on this runtime it would run now.
+        tokio::task::yield_now().await;
+        assert_eq!(sender.capacity(), sender.max_capacity() - 2);
+        lane.send();
+        assert_eq!(sender.capacity(), sender.max_capacity());
+        assert_eq!(poll!(&mut first), Poll::Ready(Some("PONG")));
+        assert_eq!(poll!(&mut second), Poll::Ready(Some("PONG")));
     }
 
     #[tokio::test]
