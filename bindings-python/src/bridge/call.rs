@@ -158,10 +158,7 @@ impl Call {
                 let _inside = self.runtime.enter();
                 drop(work);
             }
-            Stage::Waiting(work, receipt) | Stage::Woken(work, receipt) => {
-                receipt.inbox.send();
-                self.clone().spawn(work, receipt);
-            }
+            Stage::Waiting(work, receipt) | Stage::Woken(work, receipt) => self.clone().spawn(work, receipt),
             Stage::Running(Some(task)) if is_read => task.abort(),
             // A task that is just being made is aborted by its maker.
             Stage::Running(_)
