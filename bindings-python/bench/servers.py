@@ -33,8 +33,11 @@ async def on_servers(contest: Contest) -> None:
     async with posada.Posada.connect(settings) as p, redis.asyncio.Redis.from_pool(pool) as r:
         await p.migrate()
         await sessions(contest, p, r)
-        await locks(contest, p, r)
+        await locks(contest, p, r, "audited in Postgres", ("", "", ""))
         await tenants(contest, p)
+    async with posada.Posada.connect(posada.Settings.build(redis_url=os.environ["REDIS_URL"])) as p:
+        async with redis.asyncio.Redis.from_pool(pool) as r:
+            await locks(contest, p, r, "not audited", ("<= 0.80", "<= 0.14", "<= 0.125"))
     await pms(contest)
 
 
@@ -69,8 +72,10 @@ async def sessions(contest: Contest, p: posada.Posada, r: redis.asyncio.Redis) -
         await contest.awaited("sessions.save / redis-py + orjson", promise, tasks, save, redis_save)
 
 
-async def locks(contest: Contest, p: posada.Posada, r: redis.asyncio.Redis) -> None:
-    """A free lock, taken and given back."""
+async def locks(
+    contest: Contest, p: posada.Posada, r: redis.asyncio.Redis, audit: str, promises: tuple[str, str, str]
+) -> None:
+    """A free lock, taken and given back. The other side writes no audit; ours adds two rows to Postgres for each."""
     word = uuid.uuid4().hex
 
     async def ours(task: int) -> None:
@@ -81,8 +86,8 @@ async def locks(contest: Contest, p: posada.Posada, r: redis.asyncio.Redis) -> N
         async with r.lock(f"theirs-{word}-{task}", timeout=30):
             pass
 
-    for tasks, promise in zip(CROWDS, ("<= 0.80", "<= 0.14", "<= 0.125"), strict=True):
-        await contest.awaited("locks.acquire + release / redis-py Lock", promise, tasks, ours, theirs)
+    for tasks, promise in zip(CROWDS, promises, strict=True):
+        await contest.awaited(f"locks, {audit} / redis-py Lock", promise, tasks, ours, theirs)
 
 
 class Base(DeclarativeBase):

@@ -104,7 +104,9 @@ async def _crowd(p: posada.Posada) -> list[tuple[str, asyncio.Task[None]]]:
     sessions = await asyncio.gather(*(p.sessions.get_or_create(user, "web") for user in users))
     for session in sessions:
         session.document["state"] = "left"
-    return [(user, asyncio.ensure_future(p.sessions.save(session))) for user, session in zip(users, sessions, strict=True)]
+    return [
+        (user, asyncio.ensure_future(p.sessions.save(session))) for user, session in zip(users, sessions, strict=True)
+    ]
 
 
 def _is_saved(client: redis.Redis, user: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from types import TracebackType
 
 import posada
@@ -36,23 +37,6 @@ class Posada:
     used after it, but not both: the first use binds it to its process.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_auth",
-        "_closed",
-        "_default_flags",
-        "_flags",
-        "_limits",
-        "_locks",
-        "_mock_pms",
-        "_native",
-        "_options",
-        "_pms",
-        "_sessions",
-        "_settings",
-        "_tenants",
-    )
-
     def __init__(
         self,
         settings: Settings,
@@ -69,13 +53,6 @@ class Posada:
         self._mock_pms = mock_pms
         self._native: _native.Handle | None = None
         self._closed = False
-        self._tenants: posada.TenantResolver | None = None
-        self._sessions: posada.SessionManager | None = None
-        self._flags: posada.FeatureFlags | None = None
-        self._locks: posada.LockManager | None = None
-        self._pms: posada.PmsClient | None = None
-        self._auth: posada.Authenticator | None = None
-        self._limits: posada.RateLimiter | None = None
 
     @classmethod
     def embedded(cls) -> Posada:
@@ -123,68 +100,54 @@ class Posada:
         """The settings that this handle was made from."""
         return self._settings
 
-    @property
+    @cached_property
     def tenants(self) -> posada.TenantResolver:
         """Tenants, and whose guest somebody is."""
-        if self._tenants is None:
-            from posada.tenants import TenantResolver
+        from posada.tenants import TenantResolver
 
-            self._tenants = TenantResolver(self._handle())
-        return self._tenants
+        return TenantResolver(self._handle())
 
-    @property
+    @cached_property
     def sessions(self) -> posada.SessionManager:
         """Conversations."""
-        if self._sessions is None:
-            from posada.sessions import SessionManager
+        from posada.sessions import SessionManager
 
-            self._sessions = SessionManager(self._handle())
-        return self._sessions
+        return SessionManager(self._handle())
 
-    @property
+    @cached_property
     def flags(self) -> posada.FeatureFlags:
         """Feature flags."""
-        if self._flags is None:
-            from posada.flags import FeatureFlags
+        from posada.flags import FeatureFlags
 
-            self._flags = FeatureFlags(self._handle())
-        return self._flags
+        return FeatureFlags(self._handle())
 
-    @property
+    @cached_property
     def locks(self) -> posada.LockManager:
         """Locks and stay holds."""
-        if self._locks is None:
-            from posada.locks import LockManager
+        from posada.locks import LockManager
 
-            self._locks = LockManager(self._handle())
-        return self._locks
+        return LockManager(self._handle())
 
-    @property
+    @cached_property
     def pms(self) -> posada.PmsClient:
         """The property management system."""
-        if self._pms is None:
-            from posada.pms import PmsClient
+        from posada.pms import PmsClient
 
-            self._pms = PmsClient(self._handle())
-        return self._pms
+        return PmsClient(self._handle())
 
-    @property
+    @cached_property
     def auth(self) -> posada.Authenticator:
         """Sign-in."""
-        if self._auth is None:
-            from posada.auth import Authenticator
+        from posada.auth import Authenticator
 
-            self._auth = Authenticator(self._handle())
-        return self._auth
+        return Authenticator(self._handle())
 
-    @property
+    @cached_property
     def limits(self) -> posada.RateLimiter:
         """Rate limits."""
-        if self._limits is None:
-            from posada.limits import RateLimiter
+        from posada.limits import RateLimiter
 
-            self._limits = RateLimiter(self._handle())
-        return self._limits
+        return RateLimiter(self._handle())
 
     async def health(self) -> posada.Health:
         """Asks every server for a sign of life, each within its own deadline. Never raises ``postgres.*``."""

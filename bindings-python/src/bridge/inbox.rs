@@ -120,7 +120,11 @@ mod bell {
         }
 
         pub(super) fn enter(&self, by_itself: bool) -> InLane {
-            if by_itself { self.0.enter() } else { self.0.gather() }
+            if by_itself {
+                self.0.enter()
+            } else {
+                self.0.gather()
+            }
         }
 
         pub(super) fn send(&self) {

@@ -55,7 +55,21 @@ impl Channel {
     /// # Errors
     /// `tenants.invalid_channel` when no channel has that name.
     pub fn parse(text: &str) -> Result<Self> {
-        Ok(match text.trim().to_ascii_lowercase().as_str() {
+        // Programs write it as it is known; people do not.
+        Self::named(text)
+            .or_else(|| Self::named(&text.trim().to_ascii_lowercase()))
+            .ok_or_else(|| {
+                let known = Self::ALL.map(Self::as_str).join(", ");
+                Error::field_invalid(
+                    codes::TENANTS_INVALID_CHANNEL,
+                    "channel",
+                    format_args!("must be one of {known}, is {text:?}"),
+                )
+            })
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        Some(match name {
             "whatsapp" => Self::WhatsApp,
             "email" | "e-mail" | "mail" | "gmail" => Self::Email,
             "web" | "host" | "http" | "https" => Self::Web,
@@ -64,14 +78,7 @@ impl Channel {
             "telegram" => Self::Telegram,
             "instagram" => Self::Instagram,
             "messenger" | "facebook" => Self::Messenger,
-            _ => {
-                let known = Self::ALL.map(Self::as_str).join(", ");
-                return Err(Error::field_invalid(
-                    codes::TENANTS_INVALID_CHANNEL,
-                    "channel",
-                    format_args!("must be one of {known}, is {text:?}"),
-                ));
-            }
+            _ => return None,
         })
     }
 
