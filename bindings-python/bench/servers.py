@@ -35,9 +35,9 @@ async def on_servers(contest: Contest) -> None:
         await sessions(contest, p, r)
         await locks(contest, p, r, "audited in Postgres", ("", "", ""))
         await tenants(contest, p)
-    async with posada.Posada.connect(posada.Settings.build(redis_url=os.environ["REDIS_URL"])) as p:
-        async with redis.asyncio.Redis.from_pool(pool) as r:
-            await locks(contest, p, r, "not audited", ("<= 0.80", "<= 0.14", "<= 0.125"))
+    settings = posada.Settings.build(redis_url=os.environ["REDIS_URL"])
+    async with posada.Posada.connect(settings) as p, redis.asyncio.Redis.from_pool(pool) as r:
+        await locks(contest, p, r, "not audited", ("<= 0.80", "<= 0.14", "<= 0.125"))
     await pms(contest)
 
 

@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeZone, Utc};
-use chrono_tz::Tz;
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -15,6 +14,7 @@ use super::query::Query;
 use super::reader::Node;
 use super::tax::{Taxes, TaxesDescribed};
 use super::wire::Wire;
+use super::zone::Zone;
 use crate::error::{Error, Result, codes};
 use crate::pms::id::{HotelId, RoomTypeId, ServiceId};
 use crate::pms::model::{Hotel, RoomType};
@@ -44,7 +44,7 @@ pub(super) struct Catalogue {
     /// The state that cancels an order, and every state that means it is over.
     pub(super) cancelled_state: u64,
     refunded_state: Option<u64>,
-    zone: Tz,
+    zone: Zone,
     currencies: HashMap<u64, Currency>,
     /// What is sold with each room type, and what its price contains beside the room.
     services: HashMap<RoomTypeId, Vec<Extra>>,
@@ -131,19 +131,18 @@ impl Catalogue {
 
     /// The hotel's date at this moment.
     pub(super) fn today(&self, now: DateTime<Utc>) -> NaiveDate {
-        now.with_timezone(&self.zone).date_naive()
+        self.zone.local(now).date()
     }
 
     /// A moment that was written in the shop's time. Of two, when the clocks go back, the later: a booking that
     /// looks younger than it is will only be checked once more.
     pub(super) fn moment(&self, local: NaiveDateTime) -> DateTime<Utc> {
-        let zoned = self.zone.from_local_datetime(&local).latest();
-        zoned.map_or_else(|| local.and_utc(), |zoned| zoned.with_timezone(&Utc))
+        self.zone.moment(local)
     }
 
     /// A moment as the shop writes it.
     pub(super) fn local(&self, now: DateTime<Utc>) -> NaiveDateTime {
-        now.with_timezone(&self.zone).naive_local()
+        self.zone.local(now)
     }
 
     /// The currency of an order.
@@ -202,12 +201,12 @@ impl Settings {
         self.0.get(name)?.trim().parse().ok()
     }
 
-    fn zone(&self) -> Result<Tz> {
+    fn zone(&self) -> Result<Zone> {
         let name = self
             .0
             .get(TIME_ZONE)
             .ok_or_else(|| not_understood("the shop names no time zone").with("name", TIME_ZONE))?;
-        name.parse().map_err(|_| {
+        Zone::named(name).ok_or_else(|| {
             Error::new(
                 codes::PMS_UNEXPECTED_ANSWER,
                 "the shop's time zone is not one of the IANA database",

@@ -52,6 +52,7 @@ mod simulated_services;
 mod tax;
 mod wire;
 mod xml;
+mod zone;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;

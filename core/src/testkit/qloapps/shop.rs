@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
-use chrono_tz::America::New_York;
+use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::{Decimal, RoundingStrategy};
 use serde_json::{Map, Value, json};
 
@@ -324,8 +323,9 @@ fn midnight(date: NaiveDate) -> String {
 
 /// A moment as the shop writes it.
 pub(super) fn local(now: DateTime<Utc>) -> String {
-    let local: NaiveDateTime = now.with_timezone(&New_York).naive_local();
-    local.format("%Y-%m-%d %H:%M:%S").to_string()
+    let moment = jiff::Timestamp::from_second(now.timestamp()).unwrap();
+    let zoned = moment.in_tz("America/New_York").unwrap();
+    zoned.strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 pub(super) fn cents(amount: Decimal) -> Decimal {
