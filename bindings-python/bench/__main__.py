@@ -11,9 +11,13 @@ from pathlib import Path
 from calls import calls
 from contest import Contest, heading
 from footprint import footprint
+from messages import messages
 from servers import on_servers
 
-PEERS = "redis hiredis orjson asyncpg sqlalchemy pyjwt python-jose unleashclient openfeature-sdk httpx argon2-cffi"
+PEERS = (
+    "redis hiredis orjson asyncpg sqlalchemy pyjwt python-jose unleashclient openfeature-sdk httpx argon2-cffi "
+    "valkey-glide fastapi"
+)
 
 
 def main() -> None:
@@ -27,6 +31,7 @@ def main() -> None:
     heading()
     asyncio.run(calls(contest))
     asyncio.run(on_servers(contest))
+    asyncio.run(messages(contest))
 
 
 main()

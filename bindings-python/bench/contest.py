@@ -36,6 +36,21 @@ class Contest:
             rounds.append((spent[ours], spent[theirs]))
         _print(f"{name}, {tasks} tasks", promise, rounds)
 
+    async def tail(self, name: str, promise: str, tasks: int, ours: Work, theirs: Work) -> None:
+        """Compares how long the slowest hundredth takes."""
+        name = f"{name}, p99"
+        if not self.wants(name):
+            return
+        rounds: list[tuple[float, float]] = []
+        for number in range(ROUNDS + 1):
+            slowest = {}
+            for work in (ours, theirs) if number % 2 else (theirs, ours):
+                took: list[float] = []
+                await _slice(tasks, _timing(work, took))
+                slowest[work] = statistics.quantiles(took, n=100)[-1]
+            rounds.append((slowest[ours], slowest[theirs]))
+        _print(f"{name}, {tasks} tasks", promise, rounds)
+
     def plain(self, name: str, promise: str, ours: Callable[[], object], theirs: Callable[[], object]) -> None:
         """Compares two functions."""
         if not self.wants(name):
@@ -61,15 +76,26 @@ async def _slice(tasks: int, work: Work) -> float:
 
     async def run(task: int) -> int:
         done = 0
-        while time.perf_counter() < end:
+        while True:
             # Several between two looks at the clock, so that the clock does not count.
             for _ in range(16 if tasks == 1 else 1):
                 await work(task)
                 done += 1
-        return done
+            if time.perf_counter() > end:
+                return done
 
     counts = await asyncio.gather(*(run(task) for task in range(tasks)))
     return (time.perf_counter() - begun) / sum(counts)
+
+
+def _timing(work: Work, took: list[float]) -> Work:
+    async def timed(task: int) -> object:
+        begun = time.perf_counter()
+        answer = await work(task)
+        took.append(time.perf_counter() - begun)
+        return answer
+
+    return timed
 
 
 def _timed(work: Callable[[], object]) -> float:

@@ -36,9 +36,11 @@ print((asyncio.run(main()) - before) / 1024)
 def footprint(wheel: Path) -> None:
     """Prints it, with the promises."""
     print(f"wheel      {wheel.stat().st_size / 1e6:6.2f} MB   promise <= 6 MB      {wheel.name}")
-    for module in ("posada", "posada._native"):
+    ours, theirs = ("posada", "posada._native"), ("redis.asyncio", "glide")
+    for module in (*ours, *theirs):
         seconds = min(_ask(IMPORT.format(module=module)) for _ in range(9))
-        print(f"import     {seconds * 1000:6.2f} ms   promise <= 10 ms     {module}, beyond asyncio and the like")
+        said = "promise <= 10 ms" if module in ours else "for comparison"
+        print(f"import     {seconds * 1000:6.2f} ms   {said:<17}    {module}, beyond asyncio and the like")
     if sys.platform == "linux":
         print(f"memory     {_ask(MEMORY):6.2f} MB   promise <= 6 MB      resident after the first use, beyond asyncio")
 

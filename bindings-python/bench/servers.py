@@ -8,8 +8,10 @@ import os
 import sys
 import uuid
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import asyncpg
+import glide
 import httpx
 import orjson
 import posada
@@ -66,10 +68,25 @@ async def sessions(contest: Contest, p: posada.Posada, r: redis.asyncio.Redis) -
     async def redis_save(task: int) -> None:
         await r.set(f"session:theirs-{users[task]}", orjson.dumps(documents[task]), ex=1800)
 
+    address = urlsplit(os.environ["REDIS_URL"])
+    assert address.hostname is not None
+    node = glide.NodeAddress(address.hostname, address.port or 6379)
+    client = await glide.GlideClient.create(glide.GlideClientConfiguration([node]))
+
+    async def glide_load(task: int) -> object:
+        return orjson.loads(await client.get(f"session:{users[task]}"))
+
+    async def glide_save(task: int) -> None:
+        kept_for = glide.ExpirySet(glide.ExpiryType.SEC, 1800)
+        await client.set(f"session:theirs-{users[task]}", orjson.dumps(documents[task]), expiry=kept_for)
+
     for tasks, promise in zip(CROWDS, ("<= 0.87", "<= 0.20", "<= 0.18"), strict=True):
         await contest.awaited("sessions.get / redis-py + orjson", promise, tasks, load, redis_load)
+        await contest.awaited("sessions.get / valkey-glide + orjson", "", tasks, load, glide_load)
     for tasks, promise in zip(CROWDS, ("<= 0.83", "<= 0.20", "<= 0.17"), strict=True):
         await contest.awaited("sessions.save / redis-py + orjson", promise, tasks, save, redis_save)
+        await contest.awaited("sessions.save / valkey-glide + orjson", "", tasks, save, glide_save)
+    await client.close()
 
 
 async def locks(
