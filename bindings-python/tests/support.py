@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import subprocess
+import sys
+import textwrap
 import threading
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -66,6 +69,17 @@ def server_settings(**options: Any) -> posada.Settings:
 
 Open = Callable[[], Any]
 """Opens a handle: an async context manager."""
+
+
+def python(program: str, *options: str) -> subprocess.CompletedProcess[str]:
+    """Runs a program in an interpreter of its own, with every warning an error message."""
+    command = [sys.executable, "-X", "dev", "-W", "error", *options, "-c", textwrap.dedent(program)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=45, check=False)
+
+
+def assert_quiet(done: subprocess.CompletedProcess[str], output: str = "") -> None:
+    """The program did what it should and nothing else was said."""
+    assert (done.returncode, done.stdout, done.stderr) == (0, output, "")
 
 
 @contextmanager

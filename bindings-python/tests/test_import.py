@@ -54,9 +54,9 @@ def test_a_room_is_an_attribute_although_nobody_imported_it(room: str) -> None:
 
 
 HINTS = """
-import importlib, inspect, pkgutil, sys, typing, posada
+import functools, importlib, inspect, pkgutil, sys, typing, posada
 assert "posada.tenants" not in sys.modules
-found = typing.get_type_hints(posada.Posada.tenants.fget)
+found = typing.get_type_hints(posada.Posada.tenants.func)
 assert found == {"return": posada.TenantResolver}, found
 def is_public(name):
     return not name.startswith("_") or name in ("__init__", "__call__", "__aenter__", "__anext__")
@@ -71,6 +71,8 @@ def look(name, thing):
     except Exception as error:
         lost.append(f"{name}: {error}")
 def functions(thing):
+    if isinstance(thing, functools.cached_property):
+        return [thing.func]
     parts = (thing.fget, thing.fset) if isinstance(thing, property) else (getattr(thing, "__func__", thing),)
     return [part for part in parts if inspect.isfunction(part)]
 for module in modules:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from functools import cached_property
 from pathlib import Path
 
 import posada
@@ -11,6 +12,8 @@ import pytest
 from support import ROOT
 
 CORE = ROOT / "core" / "src"
+
+ATTRIBUTES = (property, cached_property)
 
 SERVICES = {
     "TenantResolver": ("tenants", posada.TenantResolver),
@@ -80,7 +83,7 @@ def test_nothing_is_said_elsewhere_without_need() -> None:
 
 
 def test_every_service_of_the_handle_is_covered() -> None:
-    handles = {name for name, value in vars(posada.Posada).items() if isinstance(value, property)}
+    handles = {name for name, value in vars(posada.Posada).items() if isinstance(value, ATTRIBUTES)}
     assert handles == {"settings", "tenants", "sessions", "flags", "locks", "pms", "auth", "limits"}
 
 
@@ -97,7 +100,7 @@ def test_every_public_name_has_documentation() -> None:
         if inspect.isclass(value):
             assert inspect.getdoc(value), name
             for word, member in vars(value).items():
-                if not word.startswith("_") and (callable(member) or isinstance(member, property)):
+                if not word.startswith("_") and (callable(member) or isinstance(member, ATTRIBUTES)):
                     assert inspect.getdoc(member), f"{name}.{word}"
         elif inspect.isfunction(value):
             assert inspect.getdoc(value), name
