@@ -1,5 +1,7 @@
 //! Passwords of programs that share their users with the app, and hash on their own.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use super::input::Password;
 use super::stored::{BCRYPT_READS, Scratch, Stored};
 use crate::error::{Error, Result, codes};
@@ -15,7 +17,18 @@ pub fn password_matches(password: &str, hash: &str) -> bool {
     let (Ok(password), Some(stored)) = (Password::typed(password), Stored::read(hash)) else {
         return false;
     };
-    stored.is_of(&password, &mut Scratch::default())
+    let mut scratch = spare().take().unwrap_or_default();
+    let matches = stored.is_of(&password, &mut scratch);
+    if scratch.is_worth_keeping() {
+        *spare() = Some(scratch);
+    }
+    matches
+}
+
+/// What the latest computation left. Whoever computes meanwhile takes memory of its own.
+fn spare() -> MutexGuard<'static, Option<Scratch>> {
+    static SPARE: Mutex<Option<Scratch>> = Mutex::new(None);
+    SPARE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A hash that the app can verify too: bcrypt `$2b$12$`. Takes hundreds of milliseconds of the calling thread; no I/O.
