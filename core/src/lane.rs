@@ -55,7 +55,6 @@ pub(crate) struct Inner {
 }
 
 /// What this thread polls for.
-#[derive(Clone)]
 struct Place {
     lane: Lane,
     /// Whether it is only to be sent by the lane, over the connections of everybody.
@@ -143,6 +142,12 @@ impl Lane {
     /// Whoever gathers must send soon, also when its event loop stands still: a deadline does not wait.
     pub fn gather(&self) -> InLane {
         self.come(true)
+    }
+
+    /// Whether something was gathered and not sent.
+    #[must_use]
+    pub fn has_gathered(&self) -> bool {
+        !self.0.gathered().is_empty()
     }
 
     /// Sends what was gathered, as far as that goes without waiting; tokio does the rest. From any thread.

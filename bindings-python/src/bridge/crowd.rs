@@ -12,6 +12,9 @@ const PARTS: usize = 4;
 /// Most calls that are sent together: by then a write costs each of them little.
 const TOGETHER: usize = 8;
 
+/// A crowd that is gone is forgotten by a part of this size in each turn.
+const FADING: usize = 4;
+
 /// The calls of one event loop. Touched on its thread only.
 #[derive(Default)]
 pub(super) struct Crowd {
@@ -24,7 +27,6 @@ pub(super) struct Crowd {
 }
 
 /// When what a call asks is to be sent.
-#[derive(PartialEq, Eq)]
 pub(super) enum Sending {
     Now,
     /// In the loop's next turn, which somebody has to ask for.
@@ -38,7 +40,7 @@ impl Crowd {
     /// answered at once.
     pub(super) fn note(&self, waiting: usize) {
         let before = self.size.load(Ordering::Relaxed);
-        let fading = before - before.div_ceil(PARTS);
+        let fading = before - before.div_ceil(FADING);
         self.size.store(waiting.max(fading), Ordering::Relaxed);
     }
 

@@ -50,6 +50,11 @@ impl Inbox {
         self.bell.enter(by_itself)
     }
 
+    /// Whether something waits to be sent.
+    pub(super) fn has_gathered(&self) -> bool {
+        self.bell.has_gathered()
+    }
+
     /// Sends what was gathered. From any thread.
     pub(super) fn send(&self) {
         self.bell.send();
@@ -127,6 +132,10 @@ mod bell {
             }
         }
 
+        pub(super) fn has_gathered(&self) -> bool {
+            self.0.has_gathered()
+        }
+
         pub(super) fn send(&self) {
             self.0.send();
         }
@@ -184,6 +193,12 @@ mod bell {
         pub(super) fn enter(&self, _: bool) {}
 
         /// Nothing is gathered.
+        #[allow(clippy::unused_self, reason = "the other kind needs it")]
+        pub(super) fn has_gathered(&self) -> bool {
+            false
+        }
+
+        /// So there is nothing to send.
         #[allow(clippy::unused_self, reason = "the other kind needs it")]
         pub(super) fn send(&self) {}
 

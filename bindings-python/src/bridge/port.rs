@@ -107,21 +107,22 @@ impl Port {
     /// send it, so that what many tasks ask in one turn goes out in a few pieces.
     pub(super) fn begun(this: &Bound<'_, Self>) -> PyResult<()> {
         let port = this.get();
-        if port.is_quiet() {
-            return Ok(());
-        }
-        match port.crowd.begun() {
-            Sending::Now => port.inbox.send(),
-            Sending::NextTurn => Self::ask_for_turn(this)?,
-            Sending::Arranged => {}
+        if port.inbox.has_gathered() {
+            return Self::arrange(this, port.crowd.begun());
         }
         Ok(())
     }
 
-    fn ask_for_turn(this: &Bound<'_, Self>) -> PyResult<()> {
-        let py = this.py();
-        let (event_loop, send) = (this.get().event_loop(py)?, this.getattr(intern!(py, "send"))?);
-        event_loop.call_method1(intern!(py, "call_soon"), (send,))?;
+    fn arrange(this: &Bound<'_, Self>, sending: Sending) -> PyResult<()> {
+        match sending {
+            Sending::Now => this.get().inbox.send(),
+            Sending::NextTurn => {
+                let py = this.py();
+                let (event_loop, send) = (this.get().event_loop(py)?, this.getattr(intern!(py, "send"))?);
+                event_loop.call_method1(intern!(py, "call_soon"), (send,))?;
+            }
+            Sending::Arranged => {}
+        }
         Ok(())
     }
 
@@ -210,11 +211,11 @@ impl Port {
                 this.wake_soon(py, waiter)?;
             }
         }
-        // Behind all that are woken, which will ask more.
-        if this.crowd.next_turn() == Sending::NextTurn {
-            Self::ask_for_turn(slf)?;
+        if this.is_quiet() {
+            return Ok(());
         }
-        Ok(())
+        // Behind all that are woken, which will ask more.
+        Self::arrange(slf, this.crowd.next_turn())
     }
 
     /// Sends what the loop has gathered. Called by the event loop, on its thread.

@@ -354,7 +354,9 @@ mod tests {
         // Nobody has woken the task, and on this runtime it would run now.
         tokio::task::yield_now().await;
         assert_eq!(sender.capacity(), sender.max_capacity() - 2);
+        assert!(lane.has_gathered());
         lane.send();
+        assert!(!lane.has_gathered());
         assert_eq!(sender.capacity(), sender.max_capacity());
         assert_eq!(poll!(&mut first), Poll::Ready(Some("PONG")));
         assert_eq!(poll!(&mut second), Poll::Ready(Some("PONG")));
