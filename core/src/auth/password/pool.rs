@@ -4,14 +4,14 @@
 //! memory nor stop the requests of those who are signed in: so as many hashes run as there are spare cores, a few
 //! callers wait a short while, and the rest is told to come back.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use super::stored::Scratch;
+use super::stored::{Scratch, Spares};
 use crate::error::{Error, Result, Retry, codes};
 use crate::task::Tasks;
 
@@ -28,8 +28,7 @@ pub(crate) struct HashPool {
     waiting: Arc<AtomicUsize>,
     most_waiting: usize,
     patience: Duration,
-    /// The memory of those who have ended, for the next: never more than there are permits.
-    spare: Arc<Mutex<Vec<Scratch>>>,
+    spares: Arc<Spares>,
 }
 
 impl HashPool {
@@ -46,7 +45,7 @@ impl HashPool {
             waiting: Arc::default(),
             most_waiting: permits * WAITING_PER_PERMIT,
             patience,
-            spare: Arc::default(),
+            spares: Arc::new(Spares::new(permits)),
         }
     }
 
@@ -69,15 +68,10 @@ impl HashPool {
         let permit = tokio::time::timeout(self.patience, self.permits.clone().acquire_owned());
         let permit = permit.await.map_err(|_| busy())?.map_err(|_| busy())?;
         drop(place);
-        let spare = self.spare.clone();
+        let spares = self.spares.clone();
         self.tasks
             .blocking(move || {
-                let spare = || spare.lock().unwrap_or_else(PoisonError::into_inner);
-                let mut scratch = spare().pop().unwrap_or_default();
-                let answer = work(&mut scratch);
-                if scratch.is_worth_keeping() {
-                    spare().push(scratch);
-                }
+                let answer = spares.lend(work);
                 drop(permit);
                 answer
             })

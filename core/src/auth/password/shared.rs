@@ -1,13 +1,14 @@
 //! Passwords of programs that share their users with the app, and hash on their own.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use super::input::Password;
-use super::stored::{BCRYPT_READS, Scratch, Stored};
+use super::stored::{BCRYPT_READS, Spares, Stored};
 use crate::error::{Error, Result, codes};
 
 /// The cost of the app's hashes.
 const COST: u32 = 12;
+
+/// Of many at once, all but one compute with new memory.
+static SPARE: Spares = Spares::new(1);
 
 /// Whether a password is the one behind a stored hash: argon2id as posada makes it, or bcrypt as the app does. False
 /// for anything else. Takes tens to hundreds of milliseconds of the calling thread; no I/O.
@@ -17,18 +18,7 @@ pub fn password_matches(password: &str, hash: &str) -> bool {
     let (Ok(password), Some(stored)) = (Password::typed(password), Stored::read(hash)) else {
         return false;
     };
-    let mut scratch = spare().take().unwrap_or_default();
-    let matches = stored.is_of(&password, &mut scratch);
-    if scratch.is_worth_keeping() {
-        *spare() = Some(scratch);
-    }
-    matches
-}
-
-/// What the latest computation left. Whoever computes meanwhile takes memory of its own.
-fn spare() -> MutexGuard<'static, Option<Scratch>> {
-    static SPARE: Mutex<Option<Scratch>> = Mutex::new(None);
-    SPARE.lock().unwrap_or_else(PoisonError::into_inner)
+    SPARE.lend(|scratch| stored.is_of(&password, scratch))
 }
 
 /// A hash that the app can verify too: bcrypt `$2b$12$`. Takes hundreds of milliseconds of the calling thread; no I/O.

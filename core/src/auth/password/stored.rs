@@ -3,6 +3,8 @@
 //! A hash comes from a database that others write to. One with `m=4294967295` would make us allocate four
 //! terabytes, one with `$2b$31$` would compute for days: such hashes are known by their text and never computed.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use base64::Engine as _;
@@ -140,8 +142,38 @@ impl Scratch {
     }
 
     /// Whether it is no larger than the hashes of today need.
-    pub(super) fn is_worth_keeping(&self) -> bool {
+    fn is_worth_keeping(&self) -> bool {
         u32::try_from(self.0.len()).is_ok_and(|blocks| blocks <= MEMORY)
+    }
+}
+
+/// The memory of computations that have ended, for the next: never more than so many pieces.
+pub(super) struct Spares {
+    kept: Mutex<Vec<Scratch>>,
+    most: usize,
+}
+
+impl Spares {
+    pub(super) const fn new(most: usize) -> Self {
+        Self {
+            kept: Mutex::new(Vec::new()),
+            most,
+        }
+    }
+
+    /// Computes with a spare piece, or with a new one.
+    pub(super) fn lend<T>(&self, work: impl FnOnce(&mut Scratch) -> T) -> T {
+        let mut scratch = self.kept().pop().unwrap_or_default();
+        let answer = work(&mut scratch);
+        let mut kept = self.kept();
+        if scratch.is_worth_keeping() && kept.len() < self.most {
+            kept.push(scratch);
+        }
+        answer
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Vec<Scratch>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
