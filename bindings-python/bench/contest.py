@@ -26,29 +26,29 @@ class Contest:
 
     async def awaited(self, name: str, promise: str, tasks: int, ours: Work, theirs: Work) -> None:
         """Compares two coroutines, run by so many tasks at once."""
+        await self._compare(name, promise, tasks, ours, theirs, _slice)
+
+    async def tail(self, name: str, promise: str, tasks: int, ours: Work, theirs: Work) -> None:
+        """Compares how long the slowest hundredth takes."""
+        await self._compare(f"{name}, p99", promise, tasks, ours, theirs, _slowest)
+
+    async def _compare(
+        self,
+        name: str,
+        promise: str,
+        tasks: int,
+        ours: Work,
+        theirs: Work,
+        measure: Callable[[int, Work], Awaitable[float]],
+    ) -> None:
         if not self.wants(name):
             return
         rounds: list[tuple[float, float]] = []
         for number in range(ROUNDS + 1):
             spent = {}
             for work in (ours, theirs) if number % 2 else (theirs, ours):
-                spent[work] = await _slice(tasks, work)
+                spent[work] = await measure(tasks, work)
             rounds.append((spent[ours], spent[theirs]))
-        _print(f"{name}, {tasks} tasks", promise, rounds)
-
-    async def tail(self, name: str, promise: str, tasks: int, ours: Work, theirs: Work) -> None:
-        """Compares how long the slowest hundredth takes."""
-        name = f"{name}, p99"
-        if not self.wants(name):
-            return
-        rounds: list[tuple[float, float]] = []
-        for number in range(ROUNDS + 1):
-            slowest = {}
-            for work in (ours, theirs) if number % 2 else (theirs, ours):
-                took: list[float] = []
-                await _slice(tasks, _timing(work, took))
-                slowest[work] = statistics.quantiles(took, n=100)[-1]
-            rounds.append((slowest[ours], slowest[theirs]))
         _print(f"{name}, {tasks} tasks", promise, rounds)
 
     def plain(self, name: str, promise: str, ours: Callable[[], object], theirs: Callable[[], object]) -> None:
@@ -88,14 +88,17 @@ async def _slice(tasks: int, work: Work) -> float:
     return (time.perf_counter() - begun) / sum(counts)
 
 
-def _timing(work: Work, took: list[float]) -> Work:
-    async def timed(task: int) -> object:
-        begun = time.perf_counter()
-        answer = await work(task)
-        took.append(time.perf_counter() - begun)
-        return answer
+async def _slowest(tasks: int, work: Work) -> float:
+    """How long the slowest hundredth takes at least."""
+    took: list[float] = []
 
-    return timed
+    async def timed(task: int) -> None:
+        begun = time.perf_counter()
+        await work(task)
+        took.append(time.perf_counter() - begun)
+
+    await _slice(tasks, timed)
+    return statistics.quantiles(took, n=100)[-1]
 
 
 def _timed(work: Callable[[], object]) -> float:

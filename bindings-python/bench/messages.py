@@ -15,11 +15,10 @@ import posada
 import redis.asyncio
 from contest import Contest
 from fastapi import FastAPI, Request
-from servers import Identifier, Tenant
+from servers import CROWDS, Identifier, Tenant, orm_engine, redis_pool
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import async_sessionmaker
 
-CROWDS = (1, 32, 256)
 STAY = posada.Stay(dt.date(2027, 3, 10), dt.date(2027, 3, 12))
 NIGHTS = f"{STAY.check_in}:{STAY.check_out}"
 
@@ -28,9 +27,7 @@ async def messages(contest: Contest) -> None:
     """All of them."""
     if not (contest.wants("a message") or contest.wants("a request")):
         return
-    pool = redis.asyncio.BlockingConnectionPool.from_url(os.environ["REDIS_URL"], max_connections=64, timeout=30)
-    _, place = os.environ["DATABASE_URL"].split("://", 1)
-    engine = create_async_engine(f"postgresql+asyncpg://{place}", pool_size=10, max_overflow=10)
+    pool, engine = redis_pool(), orm_engine()
     settings = posada.Settings.build(postgres_url=os.environ["DATABASE_URL"], redis_url=os.environ["REDIS_URL"])
     async with posada.Posada.connect(settings) as p, redis.asyncio.Redis.from_pool(pool) as r:
         await p.migrate()
@@ -68,7 +65,7 @@ async def _two_ways(contest: Contest, ours: FastAPI, theirs: FastAPI, number: st
 
 
 def _with_posada(p: posada.Posada, hotel: str) -> FastAPI:
-    app, days = FastAPI(), itertools.count()
+    app, rooms = FastAPI(), itertools.count()
 
     @app.post("/nothing")
     async def nothing(request: Request) -> dict[str, str]:
@@ -92,7 +89,7 @@ def _with_posada(p: posada.Posada, hotel: str) -> FastAPI:
         assert p.flags.is_enabled("booking.enabled", tenant=found, user=body["guest"])
         offers = await p.pms.availability(1, STAY, adults=2)
         async with p.locks.hold_stay(
-            f"room_type:{next(days)}", STAY.check_in, STAY.check_out, tenant=found, session_id=session.id
+            f"room_type:{next(rooms)}", STAY.check_in, STAY.check_out, tenant=found, session_id=session.id
         ):
             return {"offers": len(offers)}
 

@@ -18,7 +18,7 @@ import posada
 import redis.asyncio
 from contest import Contest
 from sqlalchemy import ForeignKey, select
-from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 CROWDS = (1, 32, 256)
@@ -26,9 +26,20 @@ IDENTIFIERS = 400_000
 KEY = "the key of the benchmarks, long enough for HS256"
 
 
+def redis_pool() -> redis.asyncio.BlockingConnectionPool:
+    """As many connections as an app has."""
+    return redis.asyncio.BlockingConnectionPool.from_url(os.environ["REDIS_URL"], max_connections=64, timeout=30)
+
+
+def orm_engine() -> AsyncEngine:
+    """SQLAlchemy as the app uses it."""
+    _, place = os.environ["DATABASE_URL"].split("://", 1)
+    return create_async_engine(f"postgresql+asyncpg://{place}", pool_size=10, max_overflow=0)
+
+
 async def on_servers(contest: Contest) -> None:
     """All of them."""
-    pool = redis.asyncio.BlockingConnectionPool.from_url(os.environ["REDIS_URL"], max_connections=64, timeout=30)
+    pool = redis_pool()
     settings = posada.Settings.build(
         postgres_url=os.environ["DATABASE_URL"], redis_url=os.environ["REDIS_URL"], secret_key=KEY
     )
@@ -141,8 +152,7 @@ async def tenants(contest: Contest, p: posada.Posada) -> None:
         rows = "SELECT $1, '+54911' || (10000000 + n) FROM generate_series(1, $2::int) AS n ON CONFLICT DO NOTHING"
         await pool.execute(f"INSERT INTO tenant_user_identifiers (tenant_id, identifier) {rows}", key, IDENTIFIERS)
         await pool.execute("ANALYZE tenant_user_identifiers")
-        _, place = os.environ["DATABASE_URL"].split("://", 1)
-        engine = create_async_engine(f"postgresql+asyncpg://{place}", pool_size=10, max_overflow=0)
+        engine = orm_engine()
         begin = async_sessionmaker(engine)
         numbers = (f"54911{10_000_000 + n}" for n in range(1, IDENTIFIERS))
         others = itertools.cycle(f"+54911{10_000_000 + n}" for n in range(1, IDENTIFIERS))
