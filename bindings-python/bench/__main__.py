@@ -11,6 +11,7 @@ from pathlib import Path
 from calls import calls
 from contest import Contest, heading
 from footprint import footprint
+from growth import growth
 from messages import messages
 from servers import on_servers
 
@@ -32,6 +33,7 @@ def main() -> None:
     asyncio.run(calls(contest))
     asyncio.run(on_servers(contest))
     asyncio.run(messages(contest))
+    asyncio.run(growth(contest))
 
 
 main()

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import os
 import sys
+import time
 import uuid
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -51,6 +52,7 @@ async def on_servers(contest: Contest) -> None:
     settings = posada.Settings.build(redis_url=os.environ["REDIS_URL"])
     async with posada.Posada.connect(settings) as p, redis.asyncio.Redis.from_pool(pool) as r:
         await locks(contest, p, r, "not audited", ("<= 0.80", "<= 0.14", "<= 0.125"))
+        await contended(contest, p, r)
     await pms(contest)
 
 
@@ -116,6 +118,32 @@ async def locks(
 
     for tasks, promise in zip(CROWDS, promises, strict=True):
         await contest.awaited(f"locks, {audit} / redis-py Lock", promise, tasks, ours, theirs)
+
+
+async def contended(contest: Contest, p: posada.Posada, r: redis.asyncio.Redis) -> None:
+    """One lock for twenty callers, who keep it for a millisecond. The ideal is fair, and stays inside the process."""
+    name, ideal, loop = uuid.uuid4().hex, asyncio.Lock(), asyncio.get_running_loop()
+
+    async def keep() -> None:
+        # A thread's sleep: the loop's timer would make two milliseconds of one.
+        await loop.run_in_executor(None, time.sleep, 0.001)
+
+    async def ours(_: int) -> None:
+        async with p.locks.acquire(name, ttl=10, wait=60):
+            await keep()
+
+    async def theirs(_: int) -> None:
+        async with r.lock(f"theirs-{name}", timeout=10, blocking_timeout=60):
+            await keep()
+
+    async def inside(_: int) -> None:
+        async with ideal:
+            await keep()
+
+    row = "locks, contended"
+    await contest.awaited(f"{row} / redis-py Lock", "<= 0.16, 1.67 ms", 20, ours, theirs)
+    await contest.awaited(f"{row} / asyncio.Lock", "", 20, ours, inside)
+    await contest.tail(f"{row} / asyncio.Lock", "<= 1.5", 20, ours, inside)
 
 
 class Base(DeclarativeBase):

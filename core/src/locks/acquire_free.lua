@@ -2,17 +2,21 @@
 -- ttl + RETENTION (ms)
 --
 -- The common case, before the functions that the others need are made: nobody has the lock and nobody waits for it.
--- Answers the lease. Time goes into writing numbers and into answering lists, so this does without: the clock's digits
--- are taken as they come, and fences of as many digits are compared as texts.
+-- Answers the lease. Time goes into every byte of every new text, into patterns, into writing numbers and into
+-- answering lists, so this does with little of them: the clock's digits are taken as they come, and fences of as many
+-- digits are compared as texts.
 local text = redis.pcall('GET', KEYS[1])
-local fence = clock[1] .. string.sub('000000' .. clock[2], -6)
-local last, before
-if type(text) == 'string' then
-  last, before = string.match(text, '^ended\t(%d+)\t%x+\t%d+\t%d+\t%d\t(%x*)\t')
+local before, is_free
+if not text then
+  before, is_free = '', redis.call('EXISTS', KEYS[2]) == 0
+elseif type(text) == 'string' then
+  local last
+  last, before = string.match(text, '^ended\t([^\t]+)\t(.*)$')
+  is_free = last and #last == #micros and last < micros
 end
-if (not text or (last and #last == #fence and last < fence)) and redis.call('EXISTS', KEYS[2]) == 0 then
-  text = 'held\t' .. fence .. '\t' .. ARGV[1] .. '\t' .. string.sub(fence, 1, -4) .. '\t' .. now + ARGV[3] .. '\t'
-    .. ARGV[6] .. '\t' .. (before or '') .. '\t' .. ARGV[4] .. '\t' .. ARGV[2]
+if is_free then
+  text = 'held\t' .. micros .. '\t' .. before .. '\t' .. ARGV[1] .. '\t'
+    .. string.format('%d', millis + ARGV[3]) .. '\t' .. millis .. '\t' .. ARGV[6] .. '\t' .. ARGV[4] .. '\t' .. ARGV[2]
   redis.call('SET', KEYS[1], text, 'PX', ARGV[7])
   return text
 end

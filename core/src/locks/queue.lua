@@ -7,11 +7,14 @@ end
 at(1)
 
 local function lease_text(lease)
-  return table.concat({ lease.state, whole(lease.fence), lease.tokens, lease.acquired, whole(lease.expires),
-    lease.again, lease.before, lease.channel, lease.owner }, '\t')
+  return table.concat({ lease.state, whole(lease.fence), lease.before, lease.tokens, whole(lease.expires),
+    lease.acquired, lease.again, lease.channel, lease.owner }, '\t')
 end
 
 local function set_arguments(lease)
+  if lease.state == 'ended' then
+    return lease_key, table.concat({ 'ended', whole(lease.fence), lease.before }, '\t'), 'PX', RETENTION
+  end
   return lease_key, lease_text(lease), 'PX', whole(math.max(lease.expires - now, 0) + RETENTION)
 end
 
@@ -31,8 +34,10 @@ local function read_lease()
   local text = redis.pcall('GET', lease_key)
   if type(text) == 'table' then return text end
   if not text then return nil end
-  local state, fence, tokens, acquired, expires, again, before, channel, owner =
-    string.match(text, '^(%a+)\t(%d+)\t([%x,]+)\t(%d+)\t(%d+)\t(%d)\t(%x*)\t([^\t]*)\t(.*)$')
+  local last, released = string.match(text, '^ended\t(%d+)\t(%x*)$')
+  if last then return { state = 'ended', fence = tonumber(last), before = released } end
+  local state, fence, before, tokens, expires, acquired, again, channel, owner =
+    string.match(text, '^(%a+)\t(%d+)\t(%x*)\t([%x,]+)\t(%d+)\t(%d+)\t(%d)\t([^\t]*)\t(.*)$')
   if not state then return redis.error_reply('POSADA the lease cannot be read') end
   return {
     state = state, fence = tonumber(fence), tokens = tokens, acquired = acquired, expires = tonumber(expires),

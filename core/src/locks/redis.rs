@@ -24,14 +24,23 @@ static ACQUIRE: Script = script!(
     "clock.lua",
     "lease.lua",
     "acquire_free.lua",
+    "numbers.lua",
     "queue.lua",
     "acquire.lua"
 );
-static BEAT: Script = script!("locks.beat", "clock.lua", "lease.lua", "queue.lua", "beat.lua");
+static BEAT: Script = script!(
+    "locks.beat",
+    "clock.lua",
+    "lease.lua",
+    "numbers.lua",
+    "queue.lua",
+    "beat.lua"
+);
 static EXTEND: Script = script!(
     "locks.extend",
     "clock.lua",
     "lease.lua",
+    "numbers.lua",
     "queue.lua",
     "extend.lua"
 );
@@ -40,16 +49,25 @@ static RELEASE: Script = script!(
     "clock.lua",
     "lease.lua",
     "release_alone.lua",
+    "numbers.lua",
     "queue.lua",
     "release.lua"
 );
-static FORCE: Script = script!("locks.force", "clock.lua", "lease.lua", "queue.lua", "force.lua");
+static FORCE: Script = script!(
+    "locks.force",
+    "clock.lua",
+    "lease.lua",
+    "numbers.lua",
+    "queue.lua",
+    "force.lua"
+);
 /// The scripts of one lock as functions, whose parameter takes the place of `ARGV`.
 static ACQUIRE_ALL: Script = Script::new(
     "locks.acquire_all",
     concat!(
         include_str!("clock.lua"),
         include_str!("lease.lua"),
+        include_str!("numbers.lua"),
         include_str!("queue.lua"),
         "local function acquire(ARGV)\n",
         include_str!("acquire.lua"),
@@ -317,16 +335,17 @@ impl LockStore for RedisLocks {
         let (Some(text), waiters) = (lease?, waiters?) else {
             return Ok(None);
         };
+        if text.starts_with("ended\t") {
+            return Ok(None);
+        }
         let lease = read_lease(&text)?;
-        Ok(
-            (!text.starts_with("ended\t") && lease.expires_at > now).then_some(LockState {
-                owner: lease.owner,
-                fence: lease.fence,
-                acquired_at: lease.acquired_at,
-                expires_at: lease.expires_at,
-                waiters,
-            }),
-        )
+        Ok((lease.expires_at > now).then_some(LockState {
+            owner: lease.owner,
+            fence: lease.fence,
+            acquired_at: lease.acquired_at,
+            expires_at: lease.expires_at,
+            waiters,
+        }))
     }
 
     fn listen(&self, process: &str) -> Box<dyn Wakes> {
@@ -390,12 +409,12 @@ fn read_optional_lease(text: &str) -> Result<Option<Lease>> {
     }
 }
 
-/// Reads a lease as `lease.lua` writes it.
+/// Reads a lease that has not ended by a release, as `queue.lua` writes it.
 fn read_lease(text: &str) -> Result<Lease> {
     let mut fields = text.splitn(9, '\t').skip(1);
     let mut field = || fields.next().ok_or_else(|| unexpected("lease"));
-    let (fence, token, acquired, expires) = (field()?, field()?, field()?, field()?);
-    let (_again, _before, _channel, owner) = (field()?, field()?, field()?, field()?);
+    let (fence, _before, token, expires) = (field()?, field()?, field()?, field()?);
+    let (acquired, _again, _channel, owner) = (field()?, field()?, field()?, field()?);
     Ok(Lease {
         token: token.to_owned(),
         owner: owner.to_owned(),

@@ -21,11 +21,10 @@ do
     changes[#changes + 1] = units
   end
   if is_free then
-    local fence = clock[1] .. string.sub('000000' .. clock[2], -6)
-    local acquired, expires = string.sub(fence, 1, -4), now + ARGV[7]
+    local fence, expires = micros, now + ARGV[7]
     -- Numbers of as many digits compare as texts do.
     if known[3] and (#known[3] ~= #fence or known[3] >= fence) then fence = whole(known[3] + 1) end
-    local record = ARGV[2] .. '\t' .. ARGV[3] .. '\t' .. quantity .. '\t' .. fence .. '\t' .. acquired .. '\t'
+    local record = ARGV[2] .. '\t' .. ARGV[3] .. '\t' .. quantity .. '\t' .. fence .. '\t' .. millis .. '\t'
       .. expires .. '\t0\t' .. ARGV[4]
     if expires < ends then
       changes[#changes + 1] = 'first_end'
@@ -34,6 +33,6 @@ do
     redis.call('HSET', KEYS[1], fields[2], record, 'fence', fence, 'live', live + 1, unpack(changes))
     redis.call('ZADD', KEYS[2], expires, slot)
     if live == 0 then redis.call('PEXPIRE', KEYS[2], RETENTION) end
-    return acquired .. '\t' .. record
+    return millis .. '\t' .. record
   end
 end

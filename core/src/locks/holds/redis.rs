@@ -18,6 +18,7 @@ use crate::stay::Stay;
 static HOLD: Script = script!(
     "holds.hold",
     "../clock.lua",
+    "../numbers.lua",
     "layout.lua",
     "hold_free.lua",
     "book.lua",
@@ -28,6 +29,7 @@ static HOLD_ALL: Script = Script::new(
     "holds.hold_all",
     concat!(
         include_str!("../clock.lua"),
+        include_str!("../numbers.lua"),
         include_str!("layout.lua"),
         include_str!("book.lua"),
         "local function hold(ARGV)\n",
@@ -39,6 +41,7 @@ static HOLD_ALL: Script = Script::new(
 static EXTEND: Script = script!(
     "holds.extend",
     "../clock.lua",
+    "../numbers.lua",
     "layout.lua",
     "book.lua",
     "extend.lua"
@@ -46,23 +49,40 @@ static EXTEND: Script = script!(
 static CONFIRM: Script = script!(
     "holds.confirm",
     "../clock.lua",
+    "../numbers.lua",
     "layout.lua",
     "book.lua",
     "confirm.lua"
 );
-static MOVE: Script = script!("holds.move", "../clock.lua", "layout.lua", "book.lua", "move.lua");
+static MOVE: Script = script!(
+    "holds.move",
+    "../clock.lua",
+    "../numbers.lua",
+    "layout.lua",
+    "book.lua",
+    "move.lua"
+);
 static RELEASE: Script = script!(
     "holds.release",
     "../clock.lua",
+    "../numbers.lua",
     "layout.lua",
     "release_held.lua",
     "book.lua",
     "release.lua"
 );
-static LIST: Script = script!("holds.list", "../clock.lua", "layout.lua", "book.lua", "list.lua");
+static LIST: Script = script!(
+    "holds.list",
+    "../clock.lua",
+    "../numbers.lua",
+    "layout.lua",
+    "book.lua",
+    "list.lua"
+);
 static SWEEP: Script = script!(
     "holds.sweep",
     "../clock.lua",
+    "../numbers.lua",
     "layout.lua",
     "book.lua",
     "sweep.lua"

@@ -24,6 +24,6 @@ do
     redis.call('HSET', KEYS[1], unpack(kept))
     redis.call('HDEL', KEYS[1], unpack(gone))
     redis.call('ZREM', KEYS[2], slot)
-    return clock[1] .. string.sub('000000' .. clock[2], -6, -4) .. '\t' .. known[2]
+    return millis .. '\t' .. known[2]
   end
 end
