@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use chrono::NaiveDate;
 use posada::{Channel, Stay, TenantId};
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyDelta;
+use pyo3::types::{PyBool, PyDelta, PyFloat, PyInt};
 
 use crate::errors::Refusal;
 use crate::tenants::Tenant;
@@ -37,21 +37,51 @@ pub(crate) fn channel(name: Option<&str>) -> PyResult<Option<Channel>> {
     Ok(name.map(Channel::parse).transpose().map_err(Refusal::from)?)
 }
 
-/// A length of time: seconds or a `timedelta`. The Python side has refused negative and endless ones by name.
+/// A length of time: seconds or a `timedelta`, neither negative nor endless.
 pub(crate) struct Span(pub(crate) Duration);
+
+impl Span {
+    /// Reads the argument `name`.
+    ///
+    /// # Errors
+    /// `TypeError` or `ValueError`, which name it.
+    pub(crate) fn read(name: &str, given: &Bound<'_, PyAny>) -> PyResult<Duration> {
+        let seconds = if let Ok(seconds) = given.cast::<PyFloat>() {
+            seconds.value()
+        } else if given.is_instance_of::<PyDelta>() {
+            given
+                .call_method0(intern!(given.py(), "total_seconds"))?
+                .extract()?
+        } else if given.is_instance_of::<PyInt>() && !given.is_instance_of::<PyBool>() {
+            // More than a float can say is endless.
+            given.extract().unwrap_or(f64::INFINITY)
+        } else {
+            return Err(PyTypeError::new_err(format!(
+                "{name}: expected seconds or a timedelta, not {}",
+                given.get_type().name()?
+            )));
+        };
+        Duration::try_from_secs_f64(seconds).or_else(|_| {
+            let given = given.repr()?;
+            Err(PyValueError::new_err(format!(
+                "{name}: expected a length of time of zero or more, not {given}"
+            )))
+        })
+    }
+}
 
 impl<'py> FromPyObject<'_, 'py> for Span {
     type Error = PyErr;
 
     fn extract(given: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        if given.is_instance_of::<PyDelta>() {
-            return Ok(Self(given.extract()?));
-        }
-        let seconds: f64 = given.extract()?;
-        Duration::try_from_secs_f64(seconds)
-            .map(Self)
-            .map_err(|fault| PyValueError::new_err(fault.to_string()))
+        Self::read("seconds", &given).map(Self)
     }
+}
+
+/// The seconds of a length of time that was given for `name`.
+#[pyfunction]
+pub(crate) fn seconds(name: &str, given: &Bound<'_, PyAny>) -> PyResult<f64> {
+    Ok(Span::read(name, given)?.as_secs_f64())
 }
 
 /// The nights of a `posada.Stay`.

@@ -37,6 +37,8 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 #[pyo3::pymodule]
 mod _native {
     #[pymodule_export]
+    use crate::arguments::seconds;
+    #[pymodule_export]
     use crate::auth::{
         Auth, AuthWatch, Claims, legacy_password_hash, password_matches, password_violations, permission,
         role_permissions,
@@ -52,7 +54,7 @@ mod _native {
     #[pymodule_export]
     use crate::limits::{Limit, Limits, refuse};
     #[pymodule_export]
-    use crate::locks::{Guard, Hold, Locks, fence_guard_sql};
+    use crate::locks::{Guard, Hold, Locks, Wanted, fence_guard_sql};
     #[pymodule_export]
     use crate::metrics::{count_request, record_metrics, render_metrics};
     #[pymodule_export]

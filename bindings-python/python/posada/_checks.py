@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-import math
 from collections.abc import Iterable
 from typing import TypeAlias
 
-from posada._native import Tenant
+from posada._native import Tenant, seconds
 
 Seconds: TypeAlias = float | dt.timedelta
 """A length of time: seconds, or a ``timedelta``."""
@@ -16,21 +15,8 @@ Whose: TypeAlias = str | Tenant
 """A tenant: its id, or the object that a look-up answered."""
 
 
-def seconds(name: str, given: Seconds) -> float:
-    """The seconds of a length of time that is neither negative nor endless."""
-    if isinstance(given, dt.timedelta):
-        length = given.total_seconds()
-    elif isinstance(given, (int, float)) and not isinstance(given, bool):
-        length = float(given)
-    else:
-        raise TypeError(f"{name}: expected seconds or a timedelta, not {type(given).__name__}")
-    if not math.isfinite(length) or length < 0:
-        raise ValueError(f"{name}: expected a length of time of zero or more, not {given!r}")
-    return length
-
-
 def optional_seconds(name: str, given: Seconds | None) -> float | None:
-    """The same where it may be left out."""
+    """The seconds of a length of time that may be left out."""
     return None if given is None else seconds(name, given)
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar, final
 
 from typing_extensions import Self
 
-from posada._checks import Whose
+from posada._checks import Seconds, Whose
 from posada.auth import AuthOptions, ClaimsSource, Role
 from posada.errors import PosadaError
 from posada.flags import FlagReason, FlagSource
@@ -43,9 +43,6 @@ _Asker: TypeAlias = tuple[
     Whose | None, str | None, str | None, str | None, str | None, str | None, dict[str, str] | None
 ]
 _Changed: TypeAlias = tuple[Literal["changed", "stale", "fresh", "missed"], str | None, str | None, int]
-_Wanted: TypeAlias = tuple[
-    _Span | None, _Span | None, str | None, bool, _Span | None, Whose | None, bool, bool, int, _Span | None
-]
 _WantedStay: TypeAlias = tuple[str, Stay, int, int, Whose | None, str | None, str | None, _Span | None]
 _LockSeen: TypeAlias = tuple[str, int, dt.datetime, dt.datetime, int]
 _Stated: TypeAlias = tuple[str, _Nights, int, str | None, str | None, int, dt.datetime, dt.datetime, int]
@@ -415,13 +412,32 @@ def record_metrics() -> None: ...
 def render_metrics() -> str: ...
 def count_request(method: str, endpoint: str, status_code: int, took: float) -> None: ...
 def default_flags() -> list[tuple[str, bool]]: ...
+def seconds(name: str, given: Seconds) -> float:
+    """The seconds of a length of time that is neither negative nor endless."""
+
+@final
+class Wanted:
+    def __new__(
+        cls,
+        ttl: Seconds | None,
+        wait: Seconds | None,
+        owner: str | None,
+        auto_extend: bool,
+        max_hold: Seconds | None,
+        tenant: Whose | None,
+        reentrant: bool,
+        audit_misses: bool,
+        replicas: int,
+        replicas_within: Seconds | None,
+        /,
+    ) -> Wanted: ...
 
 @final
 class Locks:
     def __new__(cls, handle: Handle) -> Locks: ...
-    def acquire(self, name: str, wanted: _Wanted) -> Operation[Guard]: ...
-    def try_acquire(self, name: str, wanted: _Wanted) -> Operation[Guard | None]: ...
-    def acquire_all(self, names: list[str], wanted: _Wanted) -> Operation[list[Guard]]: ...
+    def acquire(self, name: str, wanted: Wanted) -> Operation[Guard]: ...
+    def try_acquire(self, name: str, wanted: Wanted) -> Operation[Guard | None]: ...
+    def acquire_all(self, names: list[str], wanted: Wanted) -> Operation[list[Guard]]: ...
     def check_fence(self, resource: str, fence: int) -> Operation[None]: ...
     def inspect(self, name: str, tenant: Whose | None = None) -> Operation[_LockSeen | None]: ...
     def release(self, name: str, token: str, tenant: Whose | None = None) -> Operation[Release]: ...

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Literal
 
 from posada import _native
-from posada._checks import Seconds, Whose, day, optional_seconds, seconds, text, texts, whole
+from posada._checks import Seconds, Whose, day, optional_seconds, text, texts, whole
 from posada._taking import Taking
 from posada.stay import Stay
 
@@ -170,7 +170,7 @@ class LockGuard:
 
         Raises ``locks.lost`` when it is not ours any more; ``locks.invalid_duration``; ``redis.*``.
         """
-        await self._native.extend(seconds("ttl", ttl))
+        await self._native.extend(_native.seconds("ttl", ttl))
 
     async def release(self) -> Release:
         """Gives the lock back. May be repeated; a lock that was lost is no error, the answer says so. Detached.
@@ -185,7 +185,7 @@ class LockGuard:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.release()
+        await self._native.release()
 
     def __repr__(self) -> str:
         return f"LockGuard(name={self.name!r}, fence={self.fence}, remaining={self.remaining()!r})"
@@ -296,7 +296,7 @@ class Hold:
 
         Raises ``locks.lost``; ``locks.not_owner``; ``locks.invalid_duration``; ``redis.*``.
         """
-        await self._native.confirm(seconds("at_least", at_least))
+        await self._native.confirm(_native.seconds("at_least", at_least))
 
     async def release(self) -> Release:
         """Gives the nights back. May be repeated. Detached. Raises ``locks.not_owner``; ``redis.*``."""
@@ -355,12 +355,21 @@ class LockManager:
         ``locks.too_many_entries``; ``locks.invalid_name``, ``locks.invalid_duration``, ``locks.invalid_owner``;
         ``redis.*``; ``posada.closed``.
         """
-        wanted = _wanted(
-            ttl, wait, owner, auto_extend, max_hold, tenant, reentrant, audit_misses, replicas, replicas_within
+        wanted = _native.Wanted(
+            ttl,
+            wait,
+            owner,
+            auto_extend,
+            max_hold,
+            tenant,
+            reentrant,
+            audit_misses,
+            whole("replicas", replicas),
+            replicas_within,
         )
-        return Taking(self._acquire(text("name", name), wanted), LockGuard.release)
+        return Taking(self._acquire(text("name", name), wanted), _release)
 
-    async def _acquire(self, name: str, wanted: _native._Wanted) -> LockGuard:
+    async def _acquire(self, name: str, wanted: _native.Wanted) -> LockGuard:
         return LockGuard(await self._native.acquire(name, wanted))
 
     async def try_acquire(
@@ -378,8 +387,17 @@ class LockManager:
         replicas_within: Seconds | None = None,
     ) -> LockGuard | None:
         """Takes a lock if that is possible at once; ``None`` when somebody else holds it or waits for it."""
-        wanted = _wanted(
-            ttl, None, owner, auto_extend, max_hold, tenant, reentrant, audit_misses, replicas, replicas_within
+        wanted = _native.Wanted(
+            ttl,
+            None,
+            owner,
+            auto_extend,
+            max_hold,
+            tenant,
+            reentrant,
+            audit_misses,
+            whole("replicas", replicas),
+            replicas_within,
         )
         guard = await self._native.try_acquire(text("name", name), wanted)
         return None if guard is None else LockGuard(guard)
@@ -404,12 +422,21 @@ class LockManager:
         ``async with`` gives all of them back. They are taken in the order of their names, so that two callers never
         wait for each other in a circle.
         """
-        wanted = _wanted(
-            ttl, wait, owner, auto_extend, max_hold, tenant, reentrant, audit_misses, replicas, replicas_within
+        wanted = _native.Wanted(
+            ttl,
+            wait,
+            owner,
+            auto_extend,
+            max_hold,
+            tenant,
+            reentrant,
+            audit_misses,
+            whole("replicas", replicas),
+            replicas_within,
         )
         return Taking(self._acquire_all(texts("names", names), wanted), _release_all)
 
-    async def _acquire_all(self, names: list[str], wanted: _native._Wanted) -> list[LockGuard]:
+    async def _acquire_all(self, names: list[str], wanted: _native.Wanted) -> list[LockGuard]:
         return [LockGuard(guard) for guard in await self._native.acquire_all(names, wanted)]
 
     @staticmethod
@@ -498,7 +525,7 @@ class LockManager:
 
     async def flush_audit(self, deadline: Seconds) -> None:
         """Waits until every event so far is in the audit. Raises ``postgres.timeout`` when rows still wait."""
-        await self._native.flush_audit(seconds("deadline", deadline))
+        await self._native.flush_audit(_native.seconds("deadline", deadline))
 
     async def audit(self, lock_key: str, limit: int = 100) -> list[AuditEntry]:
         """The newest audit rows of a key, newest first. Cancel-safe read. Raises ``postgres.*``."""
@@ -510,34 +537,12 @@ class LockManager:
         return {name: LockState(*parts) for name, parts in await self._native.list(tenant)}
 
 
+def _release(guard: LockGuard) -> Awaitable[object]:
+    return guard._native.release()
+
+
 async def _release_all(guards: Iterable[LockGuard]) -> None:
     await asyncio.gather(*(guard.release() for guard in guards))
-
-
-def _wanted(
-    ttl: Seconds | None,
-    wait: Seconds | None,
-    owner: str | None,
-    auto_extend: bool,
-    max_hold: Seconds | None,
-    tenant: Whose | None,
-    reentrant: bool,
-    audit_misses: bool,
-    replicas: int,
-    replicas_within: Seconds | None,
-) -> _native._Wanted:
-    return (
-        optional_seconds("ttl", ttl),
-        optional_seconds("wait", wait),
-        None if owner is None else text("owner", owner),
-        auto_extend,
-        optional_seconds("max_hold", max_hold),
-        tenant,
-        reentrant,
-        audit_misses,
-        whole("replicas", replicas),
-        optional_seconds("replicas_within", replicas_within),
-    )
 
 
 def _wanted_stay(wanted: StayHold) -> _native._WantedStay:

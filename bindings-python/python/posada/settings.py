@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from posada import _native
-from posada._checks import Seconds, Whose, seconds
+from posada._checks import Seconds, Whose
 
 __all__ = ["VARIABLES", "Environment", "Pooling", "Settings", "TlsMode"]
 
@@ -129,7 +129,7 @@ class Settings:
         """
         given: dict[str, Any] = dict(locals())
         options = {
-            name: seconds(name, value) if name in _LENGTHS else value
+            name: _native.seconds(name, value) if name in _LENGTHS else value
             for name, value in given.items()
             if value is not None and name not in {"cls", "postgres_pooler", "pms_qloapps", "variables"}
         }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use posada::{LockGuard, codes};
 use pyo3::prelude::*;
-use tokio::sync::{RwLock, RwLockReadGuard, watch};
+use tokio::sync::{RwLock, RwLockReadGuard};
+use tokio_util::sync::CancellationToken;
 
 use crate::arguments::Span;
 use crate::bridge::{Home, Kept, Operation};
@@ -14,8 +15,8 @@ use crate::errors::Refusal;
 /// The guard until it is released. Extensions share it, a release takes it.
 struct Held {
     guard: RwLock<Option<LockGuard>>,
-    /// Becomes true when a release begins, so that whoever waits for the loss lets the guard go.
-    ending: watch::Sender<bool>,
+    /// Cancelled when a release begins, so that whoever waits for the loss lets the guard go.
+    ending: CancellationToken,
 }
 
 /// A lock that was granted, on its way to Python.
@@ -51,7 +52,7 @@ impl<'py> IntoPyObject<'py> for Taken {
         let first_end = self.guard.expires_at();
         let held = Held {
             guard: RwLock::new(Some(self.guard)),
-            ending: watch::Sender::new(false),
+            ending: CancellationToken::new(),
         };
         let guard = Guard {
             held: Kept::new(Arc::new(held), self.home),
@@ -121,14 +122,13 @@ impl Guard {
     /// Answers the cause; `released` when the holder released it.
     fn lost(&self, py: Python<'_>) -> PyResult<Operation> {
         self.held.read(py, async |held: Arc<Held>| {
-            let mut ending = held.ending.subscribe();
             let guard = held.guard.read().await;
             let Some(guard) = &*guard else {
                 return Ok("released");
             };
             tokio::select! {
                 cause = guard.lost() => Ok(cause.as_str()),
-                _ = ending.wait_for(|ending| *ending) => Ok("released"),
+                () = held.ending.cancelled() => Ok("released"),
             }
         })
     }
@@ -143,7 +143,7 @@ impl Guard {
     /// Answers how the lock ended; `already_released` when it was released before.
     fn release(&self, py: Python<'_>) -> PyResult<Operation> {
         self.held.finish(py, async |held: Arc<Held>| {
-            held.ending.send_replace(true);
+            held.ending.cancel();
             let guard = held.guard.write().await.take();
             match guard {
                 Some(guard) => Ok(guard.release().await?.as_str()),

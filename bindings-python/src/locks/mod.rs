@@ -49,57 +49,57 @@ fn audited(entry: AuditEntry) -> Audited {
     (lock_key, event.as_str(), at, tenant, details.to_string())
 }
 
-/// How a lock is wanted, as Python hands it in; whatever is left out has the crate's default.
-#[derive(FromPyObject)]
-pub(crate) struct Wanted {
-    #[pyo3(item(0))]
-    ttl: Option<Span>,
-    #[pyo3(item(1))]
-    wait: Option<Span>,
-    #[pyo3(item(2))]
-    owner: Option<String>,
-    #[pyo3(item(3))]
-    auto_extend: bool,
-    #[pyo3(item(4))]
-    max_hold: Option<Span>,
-    #[pyo3(item(5))]
-    tenant: Option<Whose>,
-    #[pyo3(item(6))]
-    reentrant: bool,
-    #[pyo3(item(7))]
-    audit_misses: bool,
-    #[pyo3(item(8))]
-    replicas: u32,
-    #[pyo3(item(9))]
-    replicas_within: Option<Span>,
-}
+/// How a lock is wanted; whatever is left out has the crate's default.
+#[pyclass(frozen, module = "posada._native")]
+pub(crate) struct Wanted(AcquireOptions);
 
+#[pymethods]
 impl Wanted {
-    fn options(self) -> AcquireOptions {
+    #[new]
+    #[pyo3(signature = (
+        ttl, wait, owner, auto_extend, max_hold, tenant, reentrant, audit_misses, replicas, replicas_within, /
+    ))]
+    #[allow(
+        clippy::too_many_arguments,
+        clippy::fn_params_excessive_bools,
+        reason = "Python names them"
+    )]
+    fn new(
+        ttl: Option<&Bound<'_, PyAny>>,
+        wait: Option<&Bound<'_, PyAny>>,
+        owner: Option<String>,
+        auto_extend: bool,
+        max_hold: Option<&Bound<'_, PyAny>>,
+        tenant: Option<Whose>,
+        reentrant: bool,
+        audit_misses: bool,
+        replicas: u32,
+        replicas_within: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
         let mut options = AcquireOptions::new()
-            .auto_extend(self.auto_extend)
-            .reentrant(self.reentrant)
-            .audit_misses(self.audit_misses)
-            .replicas(self.replicas);
-        if let Some(within) = self.replicas_within {
-            options = options.replicas_within(within.0);
+            .auto_extend(auto_extend)
+            .reentrant(reentrant)
+            .audit_misses(audit_misses)
+            .replicas(replicas);
+        if let Some(within) = replicas_within {
+            options = options.replicas_within(Span::read("replicas_within", within)?);
         }
-        if let Some(ttl) = self.ttl {
-            options = options.ttl(ttl.0);
+        if let Some(ttl) = ttl {
+            options = options.ttl(Span::read("ttl", ttl)?);
         }
-        if let Some(wait) = self.wait {
-            options = options.wait(wait.0);
+        if let Some(wait) = wait {
+            options = options.wait(Span::read("wait", wait)?);
         }
-        if let Some(owner) = self.owner {
+        if let Some(owner) = owner {
             options = options.owner(owner);
         }
-        if let Some(max_hold) = self.max_hold {
-            options = options.max_hold(max_hold.0);
+        if let Some(max_hold) = max_hold {
+            options = options.max_hold(Span::read("max_hold", max_hold)?);
         }
-        if let Some(tenant) = self.tenant {
+        if let Some(tenant) = tenant {
             options = options.tenant(&tenant.0);
         }
-        options
+        Ok(Self(options))
     }
 }
 
@@ -158,23 +158,23 @@ impl Locks {
         Ok(Self(handle.keep(|posada| posada.locks().clone())?))
     }
 
-    fn acquire(&self, py: Python<'_>, name: String, wanted: Wanted) -> PyResult<Operation> {
-        let (options, home) = (wanted.options(), self.0.home().clone());
+    fn acquire(&self, py: Python<'_>, name: String, wanted: &Wanted) -> PyResult<Operation> {
+        let (options, home) = (wanted.0.clone(), self.0.home().clone());
         self.0.read(py, async move |locks: LockManager| {
             Ok(Taken::new(locks.acquire(&name, &options).await?, name, home))
         })
     }
 
-    fn try_acquire(&self, py: Python<'_>, name: String, wanted: Wanted) -> PyResult<Operation> {
-        let (options, home) = (wanted.options(), self.0.home().clone());
+    fn try_acquire(&self, py: Python<'_>, name: String, wanted: &Wanted) -> PyResult<Operation> {
+        let (options, home) = (wanted.0.clone(), self.0.home().clone());
         self.0.read(py, async move |locks: LockManager| {
             let guard = locks.try_acquire(&name, &options).await?;
             Ok(guard.map(|guard| Taken::new(guard, name, home)))
         })
     }
 
-    fn acquire_all(&self, py: Python<'_>, names: Vec<String>, wanted: Wanted) -> PyResult<Operation> {
-        let (options, home) = (wanted.options(), self.0.home().clone());
+    fn acquire_all(&self, py: Python<'_>, names: Vec<String>, wanted: &Wanted) -> PyResult<Operation> {
+        let (options, home) = (wanted.0.clone(), self.0.home().clone());
         self.0.read(py, async move |locks: LockManager| {
             let asked: Vec<&str> = names.iter().map(String::as_str).collect();
             let guards = locks.acquire_all(&asked, &options).await?;
