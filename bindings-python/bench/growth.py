@@ -65,7 +65,7 @@ async def _grown(number: int, size: int, flags: int) -> AsyncIterator[posada.Pos
     settings = posada.Settings.build(postgres_url=postgres, redis_url=cache)
     try:
         async with redis.asyncio.Redis.from_url(cache) as r:
-            await r.flushdb()
+            await r.flushdb(asynchronous=True)
             await r.hset("feature_flags", mapping={f"flag.{n}": 1 for n in range(flags)})
             async with posada.Posada.connect(settings) as p:
                 await p.migrate()
@@ -73,7 +73,7 @@ async def _grown(number: int, size: int, flags: int) -> AsyncIterator[posada.Pos
                 await _multiply(r, size)
                 await _identifiers(postgres, size)
                 yield p
-            await r.flushdb()
+            await r.flushdb(asynchronous=True)
     finally:
         await maker.execute(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
         await maker.close()

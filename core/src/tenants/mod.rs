@@ -48,6 +48,7 @@ mod resolution;
 mod rows;
 mod snapshot;
 mod store;
+mod trunk;
 
 use std::fmt;
 use std::sync::Arc;

@@ -6,6 +6,8 @@
 
 use unicode_normalization::UnicodeNormalization as _;
 
+use super::trunk;
+
 /// Fewest and most digits: a short code, and what E.164 allows.
 const DIGITS: std::ops::RangeInclusive<usize> = 3..=15;
 
@@ -34,7 +36,7 @@ pub(super) fn candidates(text: &str) -> Option<Vec<String>> {
         return None;
     }
     let given = format!("+{international}");
-    let canonical = e164(&given).unwrap_or_else(|| given.clone());
+    let canonical = without_trunk_prefix(international).unwrap_or_else(|| given.clone());
     let mut candidates = Vec::with_capacity(3);
     for number in [&canonical, &given] {
         for candidate in std::iter::once(number.clone()).chain(other_form(number)) {
@@ -79,6 +81,14 @@ fn is_punctuation(c: char) -> bool {
         // Dashes, and the invisible direction marks that address books paste along with a number.
         || matches!(c, '\u{2010}'..='\u{2015}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}')
         || matches!(c, '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+/// The number without the prefix that is dialled inside its country, if there may be one and the numbering plan knows
+/// what is left.
+fn without_trunk_prefix(international: &str) -> Option<String> {
+    trunk::may_follow_the_code(international)
+        .then(|| e164(&format!("+{international}")))
+        .flatten()
 }
 
 /// E.164 when the numbering plan of the country knows the number.
@@ -173,7 +183,52 @@ mod tests {
         }
     }
 
+    /// What its numbering plan makes of every number, asked without a look at its prefix.
+    fn planned(international: &str) -> String {
+        let given = format!("+{international}");
+        e164(&given).unwrap_or(given)
+    }
+
+    #[test]
+    fn in_no_country_is_a_number_changed_that_is_not_given_to_its_plan() {
+        let mut changed = 0;
+        for code in 1..1000_u32 {
+            // Beginnings that are prefixes somewhere, and some that are not.
+            for first in 0..200_u32 {
+                for rest in ["23456789", "5123456789"] {
+                    let number = format!("{code}{first}{rest}");
+                    if number.len() <= 15 && !trunk::may_follow_the_code(&number) {
+                        assert_eq!(planned(&number), format!("+{number}"));
+                    } else if number.len() <= 15 {
+                        changed += usize::from(planned(&number) != format!("+{number}"));
+                    }
+                }
+            }
+        }
+        assert!(changed > 1000, "{changed}");
+    }
+
+    #[test]
+    fn a_trunk_prefix_goes_and_what_looks_like_one_stays() {
+        for (given, canonical) in [
+            ("+4402079460000", "+442079460000"),
+            ("+5401112345678", "+541112345678"),
+            ("+54111512345678", "+5491112345678"),
+            ("+390612345678", "+390612345678"),
+            ("+74951234567", "+74951234567"),
+        ] {
+            assert_eq!(candidates(given).unwrap()[0], canonical, "{given}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn a_number_without_a_prefix_is_what_its_plan_would_make_of_it(number in "[1-9][0-9]{6,14}") {
+            if !trunk::may_follow_the_code(&number) {
+                prop_assert_eq!(planned(&number), format!("+{number}"));
+            }
+        }
+
         #[test]
         fn whatever_is_read_reads_again_as_itself(text in "[+]?[0-9() .-]{1,24}") {
             if let Some(all) = candidates(&text) {
