@@ -33,8 +33,10 @@ use crate::{metrics as names, rng};
 const CAPACITY: usize = 10_000;
 /// Rows of one statement.
 const BATCH: usize = 500;
-/// How long the writer lets events gather after the first: one statement for many, and no thread woken for each.
-const GATHER: Duration = Duration::from_millis(5);
+/// How long the writer lets events gather after the first, unless a batch is full or somebody flushes: a process that
+/// locks all the time commits twenty times a second and not hundreds of times, and what it does otherwise is slowed by
+/// as few commits.
+const GATHER: Duration = Duration::from_millis(50);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// How long the writer waits, at close, for releases that are still under way.
@@ -47,8 +49,11 @@ pub(crate) struct Audit(Arc<Inner>);
 struct Inner {
     store: Arc<dyn AuditStore>,
     tasks: Tasks,
+    gather: Duration,
     queue: Mutex<Queue>,
     arrived: Notify,
+    /// Ends the gathering.
+    enough: Notify,
     /// How many events have left the queue for good, written or dropped.
     settled: watch::Sender<u64>,
 }
@@ -70,11 +75,17 @@ enum Writer {
 
 impl Audit {
     pub(crate) fn new(store: Arc<dyn AuditStore>, tasks: Tasks) -> Self {
+        Self::gathering(store, tasks, GATHER)
+    }
+
+    fn gathering(store: Arc<dyn AuditStore>, tasks: Tasks, gather: Duration) -> Self {
         Self(Arc::new(Inner {
             store,
             tasks,
+            gather,
             queue: Mutex::default(),
             arrived: Notify::new(),
+            enough: Notify::new(),
             settled: watch::channel(0).0,
         }))
     }
@@ -90,6 +101,7 @@ impl Audit {
             return;
         }
         queue.rows.push_back(note);
+        let is_batch = queue.rows.len() == BATCH;
         let overflow = queue.rows.len() > CAPACITY;
         if overflow {
             queue.rows.pop_front();
@@ -104,12 +116,16 @@ impl Audit {
             self.0.tasks.in_background(self.0.clone().write_until_closed());
         }
         self.0.arrived.notify_one();
+        if is_batch {
+            self.0.enough.notify_one();
+        }
     }
 
     /// Waits until every event so far is written (or was dropped). Cancel-safe.
     pub(crate) async fn flush(&self) {
         let target = self.0.queue().accepted;
         let mut settled = self.0.settled.subscribe();
+        self.0.enough.notify_one();
         // The sender lives as long as this handle, so waiting cannot fail.
         let _ = settled.wait_for(|count| *count >= target).await;
     }
@@ -147,7 +163,7 @@ impl Inner {
             }
             if !stopping.is_cancelled() {
                 tokio::select! {
-                    () = self.arrived.notified() => self.tasks.pause(GATHER).await,
+                    () = self.arrived.notified() => self.gather().await,
                     () = stopping.cancelled() => {}
                 }
                 continue;
@@ -160,6 +176,13 @@ impl Inner {
             {
                 return;
             }
+        }
+    }
+
+    async fn gather(&self) {
+        tokio::select! {
+            () = self.tasks.pause(self.gather) => {}
+            () = self.enough.notified() => {}
         }
     }
 
@@ -313,6 +336,26 @@ mod tests {
         let rows = audit.recent("a", usize::MAX).await.unwrap();
         assert_eq!(rows.len(), CAPACITY);
         assert_eq!(rows.last().unwrap().details["number"], 5);
+    }
+
+    #[tokio::test]
+    async fn neither_a_flush_nor_a_full_batch_waits_for_more() {
+        const ONE_AND_A_BATCH: u64 = BATCH as u64 + 1;
+        let audit = Audit::gathering(Arc::new(Flaky::default()), Tasks::new(), Duration::from_hours(1));
+        let settled = async {
+            audit.note(entry("a", 0));
+            audit.flush().await;
+            for number in 1..ONE_AND_A_BATCH {
+                audit.note(entry("a", number));
+            }
+            let mut settled = audit.0.settled.subscribe();
+            settled
+                .wait_for(|count| *count == ONE_AND_A_BATCH)
+                .await
+                .map(drop)
+        };
+        let settled = tokio::time::timeout(Duration::from_secs(10), settled).await;
+        assert!(matches!(settled, Ok(Ok(()))), "{settled:?}");
     }
 
     #[tokio::test]
