@@ -3,7 +3,10 @@
 //! It also finds out what saves work later: how deep the text is, and whether `json.dumps` would write it just so.
 
 use std::fmt;
+use std::hash::BuildHasher as _;
 use std::ops::Range;
+
+use foldhash::fast::RandomState;
 
 use super::scan::{ending, plain_length, special};
 
@@ -49,6 +52,8 @@ pub(super) struct Checker<'text> {
     oddities: usize,
     /// Where the keys stand of the objects that are not over yet, the innermost object's last.
     keys: Vec<Range<usize>>,
+    /// What the keys of a large object hash to, while twins are looked for.
+    hashes: Vec<u64>,
 }
 
 impl<'text> Checker<'text> {
@@ -59,6 +64,7 @@ impl<'text> Checker<'text> {
             at,
             oddities: 0,
             keys: Vec::with_capacity(FEW_KEYS),
+            hashes: Vec::new(),
         }
     }
 
@@ -188,6 +194,15 @@ impl<'text> Checker<'text> {
         };
         let keys = self.keys.get_mut(first_key..).unwrap_or_default();
         if keys.len() > FEW_KEYS {
+            // Sorting texts takes much longer than sorting numbers, and hardly anybody has twins.
+            let state = RandomState::default();
+            self.hashes.clear();
+            self.hashes
+                .extend(keys.iter().map(|key| state.hash_one(spelling(key))));
+            self.hashes.sort_unstable();
+            if self.hashes.is_sorted_by(|one, other| one < other) {
+                return false;
+            }
             keys.sort_unstable_by(|one, other| spelling(one).cmp(spelling(other)));
             return keys.iter().zip(keys.iter().skip(1)).any(are_twins);
         }

@@ -125,6 +125,17 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_occurs_twice_is_found_among_few_and_among_many() {
+        for count in [2, 16, 17, 300] {
+            let once: Vec<_> = (0..count).map(|number| format!(r#""k{number}": 0"#)).collect();
+            let text = |members: &[String]| format!("{{{}}}", members.join(", "));
+            assert_eq!(Json::parse(text(&once)).unwrap().to_text(), text(&once));
+            let twice = [&once[..], &[r#""k1": 0"#.to_owned()]].concat();
+            assert_eq!(Json::parse(text(&twice)).unwrap().to_text(), text(&once));
+        }
+    }
+
+    #[test]
     fn of_a_key_that_occurs_twice_the_last_value_counts_at_the_first_place() {
         assert_eq!(rewritten(r#"{"a": 1, "b": 2, "a": 3}"#), r#"{"a": 3, "b": 2}"#);
     }
