@@ -1,4 +1,4 @@
-"""Rows of growth: each operation among a million of its kind, beside the same operation among a thousand."""
+"""Rows of growth: each operation on a thousand of its kind, among a million and alone."""
 
 from __future__ import annotations
 
@@ -114,16 +114,26 @@ async def _identifiers(postgres: str, size: int) -> None:
 Way = Callable[[int], Awaitable[object]]
 
 
+def _words(size: int) -> list[str]:
+    return [f"word-{number}" for number in random.sample(range(size), FEW)]
+
+
 def _load(p: posada.Posada, size: int) -> Way:
+    """The first of a conversation in a process also looks after the index, in the background; the rounds that warm up
+    have done that."""
+    users = _words(size)
+
     async def work(_: int) -> None:
-        assert await p.sessions.get(f"word-{random.randrange(size)}", "hotel") is not None
+        assert await p.sessions.get(random.choice(users), "hotel") is not None
 
     return work
 
 
 def _touch(p: posada.Posada, size: int) -> Way:
+    users = _words(size)
+
     async def work(_: int) -> None:
-        assert await p.sessions.touch(f"word-{random.randrange(size)}", "hotel")
+        assert await p.sessions.touch(random.choice(users), "hotel")
 
     return work
 
@@ -139,8 +149,10 @@ def _stranger(p: posada.Posada, _: int) -> Way:
 
 
 def _lock(p: posada.Posada, size: int) -> Way:
+    names = _words(size)
+
     async def work(_: int) -> None:
-        async with p.locks.acquire(f"word-{random.randrange(size)}", tenant="hotel", ttl=30):
+        async with p.locks.acquire(random.choice(names), tenant="hotel", ttl=30):
             pass
 
     return work
@@ -148,9 +160,10 @@ def _lock(p: posada.Posada, size: int) -> Way:
 
 def _hold(p: posada.Posada, size: int) -> Way:
     """A stay on a room that has another hold already, as each of them has."""
+    rooms = [f"room:{word}" for word in _words(size)]
 
     async def work(_: int) -> None:
-        room = f"room:word-{random.randrange(size)}"
+        room = random.choice(rooms)
         async with p.locks.hold_stay(room, LATER.check_in, LATER.check_out, tenant="hotel", ttl=30):
             pass
 
@@ -170,12 +183,14 @@ async def _cached(p: posada.Posada, size: int) -> Way:
     numbers = [f"54911{10_000_000 + n}" for n in range(size)]
     for answer in await p.tenants.resolve_many(numbers, "whatsapp"):
         assert isinstance(answer, posada.Resolution)
+    some = random.sample(numbers, FEW)
 
     async def work(_: int) -> None:
-        assert await p.tenants.resolve(random.choice(numbers), "whatsapp")
+        assert await p.tenants.resolve(random.choice(some), "whatsapp")
 
     return work
 
 
 def _flag(p: posada.Posada, size: int) -> Callable[[], object]:
-    return lambda: p.flags.is_enabled(f"flag.{random.randrange(size)}", tenant="hotel", user="ana")
+    flags = [f"flag.{number}" for number in random.sample(range(size), FEW)]
+    return lambda: p.flags.is_enabled(random.choice(flags), tenant="hotel", user="ana")
