@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use chrono::{DateTime, Utc};
-use posada::{Document, Json, Session, SessionManager, Turn};
+use posada::{Json, Session, SessionManager, Turn};
 use pyo3::prelude::*;
 
 use crate::arguments::{Whose, id_of};
@@ -136,8 +136,7 @@ impl Sessions {
         session: &SessionState,
         document: &Bound<'_, PyAny>,
     ) -> PyResult<Operation> {
-        let document = json::write("document", document)?;
-        let document = Document::parse(document).map_err(Refusal::from)?;
+        let document = json::write_document(document)?;
         let mut session = session.session.clone();
         session.document = document;
         self.0.finish(py, async move |sessions: SessionManager| {

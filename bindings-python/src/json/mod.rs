@@ -10,7 +10,7 @@ mod scan;
 mod write;
 
 pub(crate) use read::{read, read_json};
-pub(crate) use write::{write, write_json};
+pub(crate) use write::{write, write_document, write_json};
 
 /// How deep lists and objects may stand in each other here: as deep as the crate lets them.
 const MAX_DEPTH: usize = posada::Json::MAX_DEPTH;

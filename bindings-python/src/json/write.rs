@@ -1,16 +1,24 @@
 //! Python's own objects become text, as `json.dumps` writes it.
 
 use std::io::Write as _;
+use std::ops::Range;
 
+use posada::Document;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
 use super::MAX_DEPTH;
 use super::scan::plain_length;
+use crate::errors::Refusal;
 
-/// As long a text as most need.
+/// As long a text as most need, and as many members.
 const TYPICAL: usize = 2048;
+const MEMBERS: usize = 16;
+
+/// Where a key stands, without its quotes, where its value stands, and how many lists and objects stand in each other
+/// there.
+type Member = (Range<usize>, Range<usize>, u8);
 
 /// The text of a mapping that was given for `name`, by Python's own writer if there is anything unusual in it.
 ///
@@ -20,13 +28,28 @@ pub(crate) fn write(name: &str, document: &Bound<'_, PyAny>) -> PyResult<Vec<u8>
     static DUMPS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     if let Ok(object) = document.cast_exact::<PyDict>() {
         let mut text = Vec::with_capacity(TYPICAL);
-        if write_object(&mut text, object, MAX_DEPTH).is_some() {
+        if write_object(&mut text, object, MAX_DEPTH, |_| {}).is_some() {
             return Ok(text);
         }
     }
     let write = DUMPS.import(document.py(), "posada._json", "write")?;
     let text: String = write.call1((name, document))?.extract()?;
     Ok(text.into_bytes())
+}
+
+/// The document of a conversation that is a mapping. What is written here is not read again.
+///
+/// # Errors
+/// As [`write`]; `sessions.invalid_document`.
+pub(crate) fn write_document(document: &Bound<'_, PyAny>) -> PyResult<Document> {
+    if let Ok(object) = document.cast_exact::<PyDict>() {
+        let (mut text, mut members) = (Vec::with_capacity(TYPICAL), Vec::with_capacity(MEMBERS));
+        let height = write_object(&mut text, object, MAX_DEPTH, |member| members.push(member));
+        if let (Some(_), Ok(text)) = (height, std::str::from_utf8(&text)) {
+            return Ok(Document::from_written(text, members));
+        }
+    }
+    Ok(Document::parse(write("document", document)?).map_err(Refusal::from)?)
 }
 
 /// As `json.dumps`, of a mapping.
@@ -36,16 +59,16 @@ pub(crate) fn write_json(name: &str, document: &Bound<'_, PyAny>) -> PyResult<St
     Ok(String::from_utf8(write(name, document)?)?)
 }
 
-// Whoever answers `None` has met something that is not usual: the text is worth nothing then. No code of Python runs
-// in between, so nothing can change while it is written.
+// Whoever answers `None` has met something that is not usual: the text is worth nothing then. Otherwise it is how many
+// lists and objects stand in each other. No code of Python runs in between, so nothing can change while it is written.
 
-fn write_value(text: &mut Vec<u8>, value: &Bound<'_, PyAny>, depth: usize) -> Option<()> {
+fn write_value(text: &mut Vec<u8>, value: &Bound<'_, PyAny>, depth: usize) -> Option<u8> {
     if let Ok(string) = value.cast_exact::<PyString>() {
         write_string(text, string.to_str().ok()?);
     } else if let Ok(object) = value.cast_exact::<PyDict>() {
-        write_object(text, object, depth)?;
+        return write_object(text, object, depth, |_| {});
     } else if let Ok(list) = value.cast_exact::<PyList>() {
-        write_items(text, list.iter(), depth)?;
+        return write_items(text, list.iter(), depth);
     } else if value.is_none() {
         text.extend_from_slice(b"null");
     } else if let Ok(truth) = value.cast_exact::<PyBool>() {
@@ -57,43 +80,53 @@ fn write_value(text: &mut Vec<u8>, value: &Bound<'_, PyAny>, depth: usize) -> Op
     } else if let Ok(float) = value.cast_exact::<PyFloat>() {
         write_float(text, float)?;
     } else {
-        write_items(text, value.cast_exact::<PyTuple>().ok()?.iter(), depth)?;
+        return write_items(text, value.cast_exact::<PyTuple>().ok()?.iter(), depth);
     }
-    Some(())
+    Some(0)
 }
 
-fn write_object(text: &mut Vec<u8>, object: &Bound<'_, PyDict>, depth: usize) -> Option<()> {
+fn write_object(
+    text: &mut Vec<u8>,
+    object: &Bound<'_, PyDict>,
+    depth: usize,
+    mut visit: impl FnMut(Member),
+) -> Option<u8> {
     let depth = depth.checked_sub(1)?;
     text.push(b'{');
-    let mut is_first = true;
+    let (mut is_first, mut deepest) = (true, 0);
     for (key, value) in object {
         if !std::mem::take(&mut is_first) {
             text.extend_from_slice(b", ");
         }
+        let key_begins = text.len() + 1;
         write_string(text, key.cast_exact::<PyString>().ok()?.to_str().ok()?);
+        let key_ends = text.len() - 1;
         text.extend_from_slice(b": ");
-        write_value(text, &value, depth)?;
+        let begins = text.len();
+        let height = write_value(text, &value, depth)?;
+        visit((key_begins..key_ends, begins..text.len(), height));
+        deepest = deepest.max(height);
     }
     text.push(b'}');
-    Some(())
+    Some(deepest + 1)
 }
 
 fn write_items<'py>(
     text: &mut Vec<u8>,
     items: impl Iterator<Item = Bound<'py, PyAny>>,
     depth: usize,
-) -> Option<()> {
+) -> Option<u8> {
     let depth = depth.checked_sub(1)?;
     text.push(b'[');
-    let mut is_first = true;
+    let (mut is_first, mut deepest) = (true, 0);
     for item in items {
         if !std::mem::take(&mut is_first) {
             text.extend_from_slice(b", ");
         }
-        write_value(text, &item, depth)?;
+        deepest = deepest.max(write_value(text, &item, depth)?);
     }
     text.push(b']');
-    Some(())
+    Some(deepest + 1)
 }
 
 fn write_string(text: &mut Vec<u8>, mut content: &str) {

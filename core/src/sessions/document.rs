@@ -1,6 +1,7 @@
 //! The document of a conversation: a JSON object that several programs share.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, Timelike, Utc};
@@ -54,6 +55,20 @@ impl Document {
     /// `sessions.invalid_document` when it is not JSON or not an object.
     pub fn parse(text: impl AsRef<[u8]>) -> Result<Self> {
         Self::try_from(Json::parse(text)?)
+    }
+
+    /// Takes a document from a writer that knows what it wrote, for programs that bring posada to another language:
+    /// unlike [`parse`](Self::parse) it does not read the text again.
+    ///
+    /// The text must be what `json.dumps` would write of one object, no key of which occurs twice, at most
+    /// [`Json::MAX_DEPTH`] deep. Its members, in their order: where the key stands, without its quotes, where the value
+    /// stands, and how many lists and objects stand in each other there. Whoever says something else stores what nobody
+    /// can read; only debug builds look.
+    pub fn from_written(
+        text: &str,
+        members: impl IntoIterator<Item = (Range<usize>, Range<usize>, u8)>,
+    ) -> Self {
+        Self(Json::written(text, members))
     }
 
     /// The text that is stored: what Python's `json.dumps` would write.
@@ -265,6 +280,31 @@ mod tests {
 
     fn at(micros: i64) -> DateTime<Utc> {
         DateTime::from_timestamp_micros(1_795_487_813_000_000 + micros).unwrap()
+    }
+
+    #[test]
+    fn a_document_from_a_writer_is_the_one_that_a_reader_finds() {
+        let text = r#"{"user_id": "549", "a\"b": [[1.0], {}], "state": "\u00f1"}"#;
+        let place = |part: &str| {
+            let begins = text.find(part).unwrap();
+            begins..begins + part.len()
+        };
+        let members = [
+            (place("user_id"), place(r#""549""#), 0),
+            (place(r#"a\"b"#), place("[[1.0], {}]"), 2),
+            (place("state"), place(r#""\u00f1""#), 0),
+        ];
+        let (mut written, mut read) = (
+            Document::from_written(text, members),
+            Document::parse(text).unwrap(),
+        );
+        assert_eq!((&written, written.to_text()), (&read, text.to_owned()));
+        for document in [&mut written, &mut read] {
+            assert_eq!(document.state(), Some("ñ"));
+            document.set(["a\"b", "1", "x"], 2).unwrap();
+        }
+        assert_eq!(written.to_text(), read.to_text());
+        assert_eq!(Document::from_written("{}", []), Document::default());
     }
 
     #[test]

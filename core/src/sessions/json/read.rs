@@ -1,5 +1,6 @@
 //! The reader: checks a text as a whole, and makes values of its parts.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::check::{Checked, Checker, Fault, pass_member};
@@ -23,6 +24,36 @@ pub(super) fn read(bytes: &[u8], depth: usize) -> Result<Json, Fault> {
     } else {
         build(&shared, &value)
     })
+}
+
+/// Takes an object from whoever wrote its text and knows its members: the places of each one's key, between the quotes,
+/// and of its value, and how deep that is.
+pub(super) fn written(
+    text: &str,
+    members: impl IntoIterator<Item = (Range<usize>, Range<usize>, u8)>,
+) -> Json {
+    let mut slots = Slots::of_length(text.len());
+    let known = |place: Range<usize>, height| Checked {
+        start: place.start,
+        end: place.end,
+        height,
+        is_canonical: true,
+    };
+    let mut deepest = 0;
+    for (key, value, height) in members {
+        deepest = deepest.max(height);
+        slots.read(text, key, known(value, height));
+    }
+    let object = known(0..text.len(), deepest + 1);
+    debug_assert!(
+        Checker::new(text, 0).document(Json::MAX_DEPTH, pass_member) == Ok(object),
+        "a text that is said to be written is what it should be"
+    );
+    Json::Object(JsonObject::of_text(Read::with_members(
+        Arc::from(text),
+        object,
+        slots,
+    )))
 }
 
 /// Makes a value of its text. Objects stay text.

@@ -1,5 +1,7 @@
 //! The value type and how to walk, change and merge it.
 
+use std::ops::Range;
+
 use super::check::Fault;
 use super::number::JsonNumber;
 use super::object::JsonObject;
@@ -49,6 +51,13 @@ impl Json {
     pub fn parse(text: impl AsRef<[u8]>) -> Result<Self> {
         Self::read(text.as_ref())
             .map_err(|fault| Error::field_invalid(codes::SESSIONS_INVALID_DOCUMENT, "document", fault))
+    }
+
+    pub(crate) fn written(
+        text: &str,
+        members: impl IntoIterator<Item = (Range<usize>, Range<usize>, u8)>,
+    ) -> Self {
+        read::written(text, members)
     }
 
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, Fault> {
