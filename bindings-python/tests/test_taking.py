@@ -102,6 +102,22 @@ def test_a_wrong_argument_is_refused_before_anything_is_awaited() -> None:
                 p.locks.acquire_all("101")
             with pytest.raises(TypeError, match="check_in: expected a date"):
                 p.locks.hold_stay("room:101", "2031-03-01", CHECK_OUT)  # type: ignore[arg-type]
+            for field, wrong, kind in [
+                ("ttl", "1", TypeError),
+                ("ttl", True, TypeError),
+                ("ttl", float("nan"), ValueError),
+                ("wait", 10**400, ValueError),
+                ("max_hold", dt.timedelta(-1), ValueError),
+                ("owner", 5, TypeError),
+                ("auto_extend", 1, TypeError),
+                ("replicas", -1, ValueError),
+                ("replicas", 2**40, ValueError),
+                ("replicas_within", [], TypeError),
+            ]:
+                with pytest.raises(kind) as refused:
+                    p.locks.acquire("a", **{field: wrong})  # type: ignore[arg-type]
+                notes = getattr(refused.value, "__notes__", ())
+                assert field in " ".join((str(refused.value), *notes)), refused.value
 
     run(job())
 

@@ -429,7 +429,6 @@ class Wanted:
         audit_misses: bool,
         replicas: int,
         replicas_within: Seconds | None,
-        /,
     ) -> Wanted: ...
 
 @final

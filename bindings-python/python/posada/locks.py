@@ -358,7 +358,7 @@ class LockManager:
         wanted = _native.Wanted(
             ttl,
             wait,
-            owner,
+            None if owner is None else text("owner", owner),
             auto_extend,
             max_hold,
             tenant,
@@ -390,7 +390,7 @@ class LockManager:
         wanted = _native.Wanted(
             ttl,
             None,
-            owner,
+            None if owner is None else text("owner", owner),
             auto_extend,
             max_hold,
             tenant,
@@ -425,7 +425,7 @@ class LockManager:
         wanted = _native.Wanted(
             ttl,
             wait,
-            owner,
+            None if owner is None else text("owner", owner),
             auto_extend,
             max_hold,
             tenant,

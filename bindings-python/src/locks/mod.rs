@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use posada::{AcquireOptions, AuditEntry, Hold as CoreHold, LockManager, LockState, Resource, StayHold};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::arguments::{Nights, Span, Whose, id_of};
@@ -56,9 +57,6 @@ pub(crate) struct Wanted(AcquireOptions);
 #[pymethods]
 impl Wanted {
     #[new]
-    #[pyo3(signature = (
-        ttl, wait, owner, auto_extend, max_hold, tenant, reentrant, audit_misses, replicas, replicas_within, /
-    ))]
     #[allow(
         clippy::too_many_arguments,
         clippy::fn_params_excessive_bools,
@@ -73,9 +71,12 @@ impl Wanted {
         tenant: Option<Whose>,
         reentrant: bool,
         audit_misses: bool,
-        replicas: u32,
+        replicas: &Bound<'_, PyAny>,
         replicas_within: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
+        let replicas = replicas.extract().map_err(|_| {
+            PyValueError::new_err(format!("replicas: expected fewer than 2**32, not {replicas}"))
+        })?;
         let mut options = AcquireOptions::new()
             .auto_extend(auto_extend)
             .reentrant(reentrant)
