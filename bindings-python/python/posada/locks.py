@@ -355,17 +355,8 @@ class LockManager:
         ``locks.too_many_entries``; ``locks.invalid_name``, ``locks.invalid_duration``, ``locks.invalid_owner``;
         ``redis.*``; ``posada.closed``.
         """
-        wanted = _native.Wanted(
-            ttl,
-            wait,
-            None if owner is None else text("owner", owner),
-            auto_extend,
-            max_hold,
-            tenant,
-            reentrant,
-            audit_misses,
-            whole("replicas", replicas),
-            replicas_within,
+        wanted = _wanted(
+            ttl, wait, owner, auto_extend, max_hold, tenant, reentrant, audit_misses, replicas, replicas_within
         )
         return Taking(self._acquire(text("name", name), wanted), _release)
 
@@ -387,17 +378,8 @@ class LockManager:
         replicas_within: Seconds | None = None,
     ) -> LockGuard | None:
         """Takes a lock if that is possible at once; ``None`` when somebody else holds it or waits for it."""
-        wanted = _native.Wanted(
-            ttl,
-            None,
-            None if owner is None else text("owner", owner),
-            auto_extend,
-            max_hold,
-            tenant,
-            reentrant,
-            audit_misses,
-            whole("replicas", replicas),
-            replicas_within,
+        wanted = _wanted(
+            ttl, None, owner, auto_extend, max_hold, tenant, reentrant, audit_misses, replicas, replicas_within
         )
         guard = await self._native.try_acquire(text("name", name), wanted)
         return None if guard is None else LockGuard(guard)
@@ -422,17 +404,8 @@ class LockManager:
         ``async with`` gives all of them back. They are taken in the order of their names, so that two callers never
         wait for each other in a circle.
         """
-        wanted = _native.Wanted(
-            ttl,
-            wait,
-            None if owner is None else text("owner", owner),
-            auto_extend,
-            max_hold,
-            tenant,
-            reentrant,
-            audit_misses,
-            whole("replicas", replicas),
-            replicas_within,
+        wanted = _wanted(
+            ttl, wait, owner, auto_extend, max_hold, tenant, reentrant, audit_misses, replicas, replicas_within
         )
         return Taking(self._acquire_all(texts("names", names), wanted), _release_all)
 
@@ -543,6 +516,25 @@ def _release(guard: LockGuard) -> Awaitable[object]:
 
 async def _release_all(guards: Iterable[LockGuard]) -> None:
     await asyncio.gather(*(guard.release() for guard in guards))
+
+
+def _wanted(
+    ttl: Seconds | None,
+    wait: Seconds | None,
+    owner: str | None,
+    auto_extend: bool,
+    max_hold: Seconds | None,
+    tenant: Whose | None,
+    reentrant: bool,
+    audit_misses: bool,
+    replicas: int,
+    replicas_within: Seconds | None,
+) -> _native.Wanted:
+    owner = None if owner is None else text("owner", owner)
+    replicas = whole("replicas", replicas)
+    return _native.Wanted(
+        ttl, wait, owner, auto_extend, max_hold, tenant, reentrant, audit_misses, replicas, replicas_within
+    )
 
 
 def _wanted_stay(wanted: StayHold) -> _native._WantedStay:

@@ -25,16 +25,10 @@ type Member = (Range<usize>, Range<usize>, u8);
 /// # Errors
 /// `TypeError` when it is no mapping; as `json.dumps`, with the name before the message.
 pub(crate) fn write(name: &str, document: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
-    static DUMPS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    if let Ok(object) = document.cast_exact::<PyDict>() {
-        let mut text = Vec::with_capacity(TYPICAL);
-        if write_object(&mut text, object, MAX_DEPTH, |_| {}).is_some() {
-            return Ok(text);
-        }
+    match write_usual(document, |_| {}) {
+        Some(text) => Ok(text),
+        None => write_by_python(name, document),
     }
-    let write = DUMPS.import(document.py(), "posada._json", "write")?;
-    let text: String = write.call1((name, document))?.extract()?;
-    Ok(text.into_bytes())
 }
 
 /// The document of a conversation that is a mapping. What is written here is not read again.
@@ -42,14 +36,12 @@ pub(crate) fn write(name: &str, document: &Bound<'_, PyAny>) -> PyResult<Vec<u8>
 /// # Errors
 /// As [`write`]; `sessions.invalid_document`.
 pub(crate) fn write_document(document: &Bound<'_, PyAny>) -> PyResult<Document> {
-    if let Ok(object) = document.cast_exact::<PyDict>() {
-        let (mut text, mut members) = (Vec::with_capacity(TYPICAL), Vec::with_capacity(MEMBERS));
-        let height = write_object(&mut text, object, MAX_DEPTH, |member| members.push(member));
-        if let (Some(_), Ok(text)) = (height, std::str::from_utf8(&text)) {
-            return Ok(Document::from_written(text, members));
-        }
+    let mut members = Vec::with_capacity(MEMBERS);
+    if let Some(text) = write_usual(document, |member| members.push(member)) {
+        return Ok(Document::from_written(&String::from_utf8(text)?, members));
     }
-    Ok(Document::parse(write("document", document)?).map_err(Refusal::from)?)
+    let text = write_by_python("document", document)?;
+    Ok(Document::parse(text).map_err(Refusal::from)?)
 }
 
 /// As `json.dumps`, of a mapping.
@@ -59,8 +51,22 @@ pub(crate) fn write_json(name: &str, document: &Bound<'_, PyAny>) -> PyResult<St
     Ok(String::from_utf8(write(name, document)?)?)
 }
 
+fn write_by_python(name: &str, document: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
+    static DUMPS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let write = DUMPS.import(document.py(), "posada._json", "write")?;
+    let text: String = write.call1((name, document))?.extract()?;
+    Ok(text.into_bytes())
+}
+
 // Whoever answers `None` has met something that is not usual: the text is worth nothing then. Otherwise it is how many
 // lists and objects stand in each other. No code of Python runs in between, so nothing can change while it is written.
+
+fn write_usual(document: &Bound<'_, PyAny>, visit: impl FnMut(Member)) -> Option<Vec<u8>> {
+    let object = document.cast_exact::<PyDict>().ok()?;
+    let mut text = Vec::with_capacity(TYPICAL);
+    write_object(&mut text, object, MAX_DEPTH, visit)?;
+    Some(text)
+}
 
 fn write_value(text: &mut Vec<u8>, value: &Bound<'_, PyAny>, depth: usize) -> Option<u8> {
     if let Ok(string) = value.cast_exact::<PyString>() {

@@ -36,7 +36,10 @@ pub(super) fn candidates(text: &str) -> Option<Vec<String>> {
         return None;
     }
     let given = format!("+{international}");
-    let canonical = without_trunk_prefix(international).unwrap_or_else(|| given.clone());
+    // A plan changes nothing but a prefix.
+    let asks_plan = trunk::may_follow_the_code(international);
+    let planned = asks_plan.then(|| e164(&given)).flatten();
+    let canonical = planned.unwrap_or_else(|| given.clone());
     let mut candidates = Vec::with_capacity(3);
     for number in [&canonical, &given] {
         for candidate in std::iter::once(number.clone()).chain(other_form(number)) {
@@ -81,14 +84,6 @@ fn is_punctuation(c: char) -> bool {
         // Dashes, and the invisible direction marks that address books paste along with a number.
         || matches!(c, '\u{2010}'..='\u{2015}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}')
         || matches!(c, '\u{2060}'..='\u{2069}' | '\u{feff}')
-}
-
-/// The number without the prefix that is dialled inside its country, if there may be one and the numbering plan knows
-/// what is left.
-fn without_trunk_prefix(international: &str) -> Option<String> {
-    trunk::may_follow_the_code(international)
-        .then(|| e164(&format!("+{international}")))
-        .flatten()
 }
 
 /// E.164 when the numbering plan of the country knows the number.
