@@ -1,5 +1,10 @@
 //! Values that Python hands in.
+//!
+//! What a method of Rust that has no wrapper in Python is given for its arguments is read here by their names: PyO3 names
+//! an argument in a note of the exception, which Python 3.10 does not have.
 
+use std::collections::HashMap;
+use std::convert::Infallible;
 use std::time::Duration;
 
 use chrono::NaiveDate;
@@ -7,12 +12,94 @@ use posada::{Channel, Stay, TenantId};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDelta, PyFloat, PyInt};
+use pyo3::types::{PyBool, PyDelta, PyFloat, PyInt, PyMapping, PyString, PyType};
 
 use crate::errors::Refusal;
 use crate::tenants::Tenant;
 
-/// A tenant, by its id or as an object that a look-up answered.
+/// An argument as it was given.
+pub(crate) type Given<'a, 'py> = &'a Bound<'py, PyAny>;
+
+fn unexpected(name: &str, expected: &str, kind: &Bound<'_, PyType>) -> PyErr {
+    match kind.name() {
+        Ok(kind) => PyTypeError::new_err(format!("{name}: expected {expected}, not {kind}")),
+        Err(failure) => failure,
+    }
+}
+
+/// Reads a text.
+///
+/// # Errors
+/// `TypeError`, or `ValueError` for one that cannot be written as UTF-8; both name the argument.
+pub(crate) fn text<'a>(name: &str, given: Given<'a, '_>) -> PyResult<&'a str> {
+    let Ok(text) = given.cast::<PyString>() else {
+        return Err(unexpected(name, "str", &given.get_type()));
+    };
+    text.to_str()
+        .map_err(|refusal| PyValueError::new_err(format!("{name}: {}", refusal.value(given.py()))))
+}
+
+/// Reads a text that may be left out.
+///
+/// # Errors
+/// As [`text`].
+pub(crate) fn optional_text<'a>(name: &str, given: Option<Given<'a, '_>>) -> PyResult<Option<&'a str>> {
+    given.map(|given| text(name, given)).transpose()
+}
+
+/// Reads a whole number of zero or more.
+///
+/// # Errors
+/// `TypeError` or `ValueError`, which name the argument.
+pub(crate) fn whole(name: &str, given: Given<'_, '_>) -> PyResult<usize> {
+    if !given.is_instance_of::<PyInt>() || given.is_instance_of::<PyBool>() {
+        return Err(unexpected(name, "int", &given.get_type()));
+    }
+    let out_of_range = |_| PyValueError::new_err(format!("{name}: expected zero or more, and not {given}"));
+    given.extract().map_err(out_of_range)
+}
+
+/// Reads texts by their names.
+///
+/// # Errors
+/// As [`text`].
+pub(crate) fn words(name: &str, given: Given<'_, '_>) -> PyResult<HashMap<String, String>> {
+    let Ok(mapping) = given.cast::<PyMapping>() else {
+        return Err(unexpected(name, "a mapping", &given.get_type()));
+    };
+    let mut words = HashMap::new();
+    for item in mapping.items()? {
+        let (key, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item.extract()?;
+        words.insert(text(name, &key)?.to_owned(), text(name, &value)?.to_owned());
+    }
+    Ok(words)
+}
+
+/// A truth value, or the class of what was given in its place.
+pub(crate) struct Switch(Result<bool, Py<PyType>>);
+
+impl Switch {
+    pub(crate) const OFF: Self = Self(Ok(false));
+
+    /// Reads the argument `name`.
+    ///
+    /// # Errors
+    /// `TypeError`, which names it.
+    pub(crate) fn read(self, name: &str, py: Python<'_>) -> PyResult<bool> {
+        self.0.map_err(|kind| unexpected(name, "bool", kind.bind(py)))
+    }
+}
+
+impl<'py> FromPyObject<'_, 'py> for Switch {
+    type Error = Infallible;
+
+    fn extract(given: Borrowed<'_, 'py, PyAny>) -> Result<Self, Infallible> {
+        let value = given.cast::<PyBool>().map(|value| value.is_true());
+        Ok(Self(value.map_err(|_| given.get_type().unbind())))
+    }
+}
+
+/// A tenant, by its id or as an object that a look-up answered. The argument is always called `tenant`.
 pub(crate) struct Whose(pub(crate) TenantId);
 
 impl<'py> FromPyObject<'_, 'py> for Whose {
@@ -22,8 +109,11 @@ impl<'py> FromPyObject<'_, 'py> for Whose {
         if let Ok(tenant) = given.cast::<Tenant>() {
             return Ok(Self(tenant.get().0.id.clone()));
         }
-        let id: &str = given.extract()?;
-        Ok(Self(TenantId::parse(id).map_err(Refusal::from)?))
+        if !given.is_instance_of::<PyString>() {
+            return Err(unexpected("tenant", "str or posada.Tenant", &given.get_type()));
+        }
+        let id = TenantId::parse(text("tenant", &given)?).map_err(Refusal::from)?;
+        Ok(Self(id))
     }
 }
 
@@ -56,10 +146,7 @@ impl Span {
             // More than a float can say is endless.
             given.extract().unwrap_or(f64::INFINITY)
         } else {
-            return Err(PyTypeError::new_err(format!(
-                "{name}: expected seconds or a timedelta, not {}",
-                given.get_type().name()?
-            )));
+            return Err(unexpected(name, "seconds or a timedelta", &given.get_type()));
         };
         Duration::try_from_secs_f64(seconds).or_else(|_| {
             let given = given.repr()?;

@@ -8,7 +8,7 @@ use posada::{Context, Evaluation, FeatureFlags, FlagChange, FlagSnapshot, FlagVa
 use pyo3::prelude::*;
 use tokio::sync::Mutex;
 
-use crate::arguments::{Whose, id_of};
+use crate::arguments::{Given, Switch, Whose, id_of, optional_text, text, words};
 use crate::bridge::{Kept, Operation};
 use crate::errors::Refusal;
 use crate::open::Handle;
@@ -135,30 +135,36 @@ macro_rules! reading {
         impl $class {
             /// Whether a flag is on for this context, or `default` when no layer knows it. Never waits, never fails
             /// because a server is down: then the last good value is served.
-            #[pyo3(signature = (flag, *, default=false, tenant=None, user=None, session=None, remote_address=None,
-                                environment=None, app_name=None, properties=None))]
+            #[pyo3(signature = (flag, *, default=Switch::OFF, tenant=None, user=None, session=None, remote_address=None,
+                                environment=None, app_name=None, properties=None),
+                   text_signature = "($self, flag, *, default=False, tenant=None, user=None, session=None, \
+                                     remote_address=None, environment=None, app_name=None, properties=None)")]
             #[allow(clippy::too_many_arguments, reason = "Python names them")]
             fn is_enabled(
                 &self,
-                flag: &str,
-                default: bool,
+                py: Python<'_>,
+                flag: Given<'_, '_>,
+                default: Switch,
                 tenant: Option<Whose>,
-                user: Option<&str>,
-                session: Option<&str>,
-                remote_address: Option<&str>,
-                environment: Option<&str>,
-                app_name: Option<&str>,
-                properties: Option<HashMap<String, String>>,
+                user: Option<Given<'_, '_>>,
+                session: Option<Given<'_, '_>>,
+                remote_address: Option<Given<'_, '_>>,
+                environment: Option<Given<'_, '_>>,
+                app_name: Option<Given<'_, '_>>,
+                properties: Option<Given<'_, '_>>,
             ) -> PyResult<bool> {
+                let flag = text("flag", flag)?;
+                let default = default.read("default", py)?;
                 let tenant = id_of(tenant);
                 let mut context = context(
                     tenant.as_ref(),
-                    user,
-                    session,
-                    remote_address,
-                    environment,
-                    app_name,
+                    optional_text("user", user)?,
+                    optional_text("session", session)?,
+                    optional_text("remote_address", remote_address)?,
+                    optional_text("environment", environment)?,
+                    optional_text("app_name", app_name)?,
                 );
+                let properties = properties.map(|given| words("properties", given)).transpose()?;
                 for (name, value) in properties.iter().flatten() {
                     context = context.property(name.as_str(), value.as_str());
                 }

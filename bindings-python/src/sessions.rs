@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use posada::{Json, Session, SessionManager, Turn};
 use pyo3::prelude::*;
 
-use crate::arguments::{Whose, id_of};
+use crate::arguments::{Given, Whose, id_of, text};
 use crate::bridge::{Kept, Operation};
 use crate::errors::Refusal;
 use crate::json;
@@ -107,10 +107,14 @@ impl Sessions {
     fn get_or_create(
         &self,
         py: Python<'_>,
-        user: String,
-        channel: String,
+        user: Given<'_, '_>,
+        channel: Given<'_, '_>,
         tenant: Option<Whose>,
     ) -> PyResult<Operation> {
+        let (user, channel) = (
+            text("user", user)?.to_owned(),
+            text("channel", channel)?.to_owned(),
+        );
         let tenant = id_of(tenant);
         self.0.read(py, async move |sessions: SessionManager| {
             let session = sessions.get_or_create(&user, &channel, tenant.as_ref()).await?;
@@ -119,8 +123,8 @@ impl Sessions {
     }
 
     #[pyo3(signature = (user, tenant=None))]
-    fn get(&self, py: Python<'_>, user: String, tenant: Option<Whose>) -> PyResult<Operation> {
-        let tenant = id_of(tenant);
+    fn get(&self, py: Python<'_>, user: Given<'_, '_>, tenant: Option<Whose>) -> PyResult<Operation> {
+        let (user, tenant) = (text("user", user)?.to_owned(), id_of(tenant));
         self.0.read(py, async move |sessions: SessionManager| {
             Ok(sessions
                 .get(&user, tenant.as_ref())
@@ -149,12 +153,12 @@ impl Sessions {
     fn update(
         &self,
         py: Python<'_>,
-        user: String,
+        user: Given<'_, '_>,
         patch: &Bound<'_, PyAny>,
         tenant: Option<Whose>,
     ) -> PyResult<Operation> {
         let patch = Json::parse(json::write("patch", patch)?).map_err(Refusal::from)?;
-        let tenant = id_of(tenant);
+        let (user, tenant) = (text("user", user)?.to_owned(), id_of(tenant));
         self.0.finish(py, async move |sessions: SessionManager| {
             Ok(SessionState::read(
                 sessions.update(&user, tenant.as_ref(), &patch).await?,
@@ -167,7 +171,7 @@ impl Sessions {
     fn append_turn(
         &self,
         py: Python<'_>,
-        user: String,
+        user: Given<'_, '_>,
         role: String,
         content: String,
         id: Option<String>,
@@ -175,7 +179,7 @@ impl Sessions {
         more: Option<&Bound<'_, PyAny>>,
         tenant: Option<Whose>,
     ) -> PyResult<Operation> {
-        let tenant = id_of(tenant);
+        let (user, tenant) = (text("user", user)?.to_owned(), id_of(tenant));
         let mut turn = Turn::new(role, content);
         if let Some(id) = id {
             turn = turn.id(id);
@@ -197,16 +201,16 @@ impl Sessions {
     }
 
     #[pyo3(signature = (user, tenant=None))]
-    fn touch(&self, py: Python<'_>, user: String, tenant: Option<Whose>) -> PyResult<Operation> {
-        let tenant = id_of(tenant);
+    fn touch(&self, py: Python<'_>, user: Given<'_, '_>, tenant: Option<Whose>) -> PyResult<Operation> {
+        let (user, tenant) = (text("user", user)?.to_owned(), id_of(tenant));
         self.0.finish(py, async move |sessions: SessionManager| {
             Ok(sessions.touch(&user, tenant.as_ref()).await?)
         })
     }
 
     #[pyo3(signature = (user, tenant=None))]
-    fn delete(&self, py: Python<'_>, user: String, tenant: Option<Whose>) -> PyResult<Operation> {
-        let tenant = id_of(tenant);
+    fn delete(&self, py: Python<'_>, user: Given<'_, '_>, tenant: Option<Whose>) -> PyResult<Operation> {
+        let (user, tenant) = (text("user", user)?.to_owned(), id_of(tenant));
         self.0.finish(py, async move |sessions: SessionManager| {
             Ok(sessions.delete(&user, tenant.as_ref()).await?)
         })
@@ -245,7 +249,8 @@ impl Sessions {
         })
     }
 
-    fn purge_user(&self, py: Python<'_>, user: String) -> PyResult<Operation> {
+    fn purge_user(&self, py: Python<'_>, user: Given<'_, '_>) -> PyResult<Operation> {
+        let user = text("user", user)?.to_owned();
         self.0.finish(py, async move |sessions: SessionManager| {
             Ok(sessions.purge_user(&user).await?)
         })

@@ -104,7 +104,7 @@ impl Settings {
     #[staticmethod]
     fn build(
         options: &Bound<'_, PyDict>,
-        pms_qloapps: Option<(String, String)>,
+        pms_qloapps: Option<[String; 2]>,
         postgres_pooler: Option<&str>,
         variables: BTreeMap<String, String>,
     ) -> PyResult<Self> {
@@ -113,10 +113,9 @@ impl Settings {
             let name: String = name.extract()?;
             let unknown = || pyo3::exceptions::PyTypeError::new_err(format!("unknown option {name:?}"));
             let set = option(&name).ok_or_else(unknown)?;
-            let wrong = |failure: PyErr| named(options.py(), &name, failure);
-            builder = set(builder, &value).map_err(wrong)?;
+            builder = set(builder, &value)?;
         }
-        if let Some((url, key)) = pms_qloapps {
+        if let Some([url, key]) = pms_qloapps {
             builder = builder.pms_qloapps(url, key);
         }
         builder = match postgres_pooler {
@@ -225,14 +224,6 @@ impl Settings {
     fn __repr__(&self) -> String {
         format!("{:?}", self.0)
     }
-}
-
-/// Names the option in an error of its type.
-fn named(py: Python<'_>, option: &str, failure: PyErr) -> PyErr {
-    if failure.is_instance_of::<pyo3::exceptions::PyTypeError>(py) {
-        return pyo3::exceptions::PyTypeError::new_err(format!("{option}: {}", failure.value(py)));
-    }
-    failure
 }
 
 /// Every variable that `from_env` reads: name, meaning, default.

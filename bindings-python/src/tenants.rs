@@ -9,7 +9,7 @@ use posada::{
 };
 use pyo3::prelude::*;
 
-use crate::arguments::{Whose, channel};
+use crate::arguments::{Given, Whose, channel, optional_text, text};
 use crate::bridge::{Kept, Operation};
 use crate::errors::Refusal;
 use crate::open::Handle;
@@ -208,15 +208,25 @@ impl Tenants {
     /// What `resolve` would answer at once, or `None` when it has something to do: ask Postgres, or begin a refresh
     /// in the background. Never waits.
     #[pyo3(signature = (identifier, channel=None))]
-    fn cached(&self, identifier: &str, channel: Option<&str>) -> PyResult<Option<Resolution>> {
-        let channel = self::channel(channel)?;
+    fn cached(
+        &self,
+        identifier: Given<'_, '_>,
+        channel: Option<Given<'_, '_>>,
+    ) -> PyResult<Option<Resolution>> {
+        let identifier = text("identifier", identifier)?;
+        let channel = self::channel(optional_text("channel", channel)?)?;
         Ok(self.0.get()?.cached(identifier, channel).map(Resolution))
     }
 
     /// What memory holds, however old within the stale limit; `None` when nothing is known. Never waits.
     #[pyo3(signature = (identifier, channel=None))]
-    fn remembered(&self, identifier: &str, channel: Option<&str>) -> PyResult<Option<Resolution>> {
-        let channel = self::channel(channel)?;
+    fn remembered(
+        &self,
+        identifier: Given<'_, '_>,
+        channel: Option<Given<'_, '_>>,
+    ) -> PyResult<Option<Resolution>> {
+        let identifier = text("identifier", identifier)?;
+        let channel = self::channel(optional_text("channel", channel)?)?;
         Ok(self.0.get()?.remembered(identifier, channel).map(Resolution))
     }
 

@@ -94,6 +94,18 @@ def client(posada_handle: posada.Posada) -> Iterator[httpx.Client]:
         yield client
 
 
+def test_a_wrong_argument_of_a_dependency_is_refused_when_it_is_made() -> None:
+    wrong: Any = 5
+    with pytest.raises(TypeError, match="permission: expected str"):
+        require(wrong)
+    with pytest.raises(TypeError, match="name: expected str"):
+        flag(wrong)
+    with pytest.raises(TypeError, match="default: expected bool"):
+        flag("canary.enabled", default=wrong)
+    with pytest.raises(TypeError, match="limit: expected str"):
+        rate_limit(wrong)
+
+
 def test_without_a_token_the_answer_is_the_apps_401(client: httpx.Client) -> None:
     for headers in ({}, {"Authorization": "Basic YTpi"}):
         answer = client.get("/me", headers=headers)

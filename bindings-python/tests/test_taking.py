@@ -98,7 +98,7 @@ def test_a_wrong_argument_is_refused_before_anything_is_awaited() -> None:
         async with posada.Posada.embedded() as p:
             with pytest.raises(TypeError, match="name: expected str"):
                 p.locks.acquire(101)  # type: ignore[arg-type]
-            with pytest.raises(TypeError, match="names: expected several texts"):
+            with pytest.raises(TypeError, match="names: expected several values"):
                 p.locks.acquire_all("101")
             with pytest.raises(TypeError, match="check_in: expected a date"):
                 p.locks.hold_stay("room:101", "2031-03-01", CHECK_OUT)  # type: ignore[arg-type]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
-from typing import TypeAlias
+from collections.abc import Iterable, Mapping
+from typing import TypeAlias, TypeVar
 
 from posada._native import Tenant, seconds
 
@@ -13,6 +13,8 @@ Seconds: TypeAlias = float | dt.timedelta
 
 Whose: TypeAlias = str | Tenant
 """A tenant: its id, or the object that a look-up answered."""
+
+_Each = TypeVar("_Each")
 
 
 def optional_seconds(name: str, given: Seconds | None) -> float | None:
@@ -41,23 +43,82 @@ def day(name: str, given: dt.date) -> dt.date:
 
 
 def text(name: str, given: str) -> str:
-    """A text."""
+    """A text that can be sent: one without half a surrogate pair."""
     if not isinstance(given, str):
         raise TypeError(f"{name}: expected str, not {type(given).__name__}")
+    if not given.isascii():
+        try:
+            given.encode()
+        except UnicodeEncodeError as refusal:
+            raise ValueError(f"{name}: {refusal}") from None
     return given
 
 
+def optional_text(name: str, given: str | None) -> str | None:
+    """A text that may be left out."""
+    return None if given is None else text(name, given)
+
+
+def several(name: str, given: Iterable[_Each]) -> list[_Each]:
+    """Several values; a text is one and not a list of letters."""
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise TypeError(f"{name}: expected several values, not {type(given).__name__}")
+    return [*given]
+
+
 def texts(name: str, given: Iterable[str]) -> list[str]:
-    """Several texts; a single one is a mistake and not a list of letters."""
-    if isinstance(given, str):
-        raise TypeError(f"{name}: expected several texts, not one str")
-    return [text(name, each) for each in given]
+    """Several texts."""
+    return [text(name, each) for each in several(name, given)]
 
 
-def whole(name: str, given: int) -> int:
-    """A whole number of zero or more."""
+def optional_whose(name: str, given: Whose | None) -> Whose | None:
+    """A tenant that may be left out."""
+    if given is not None and not isinstance(given, Tenant):
+        if not isinstance(given, str):
+            raise TypeError(f"{name}: expected str or posada.Tenant, not {type(given).__name__}")
+        text(name, given)
+    return given
+
+
+def switch(name: str, given: bool) -> bool:
+    """A truth value, and nothing that merely counts as one."""
+    if not isinstance(given, bool):
+        raise TypeError(f"{name}: expected bool, not {type(given).__name__}")
+    return given
+
+
+def optional_whole(name: str, given: int | None, bits: int = 32) -> int | None:
+    """A whole number that may be left out."""
+    return None if given is None else whole(name, given, bits)
+
+
+def whole(name: str, given: int, bits: int = 32) -> int:
+    """A whole number of zero or more that fits into so many bits."""
     if not isinstance(given, int) or isinstance(given, bool):
         raise TypeError(f"{name}: expected int, not {type(given).__name__}")
     if given < 0:
         raise ValueError(f"{name}: expected zero or more, not {given}")
+    if given >> bits:
+        raise ValueError(f"{name}: expected less than 2**{bits}")
+    return given
+
+
+def mapping(name: str, given: Mapping[str, _Each]) -> Mapping[str, _Each]:
+    """Values by their names."""
+    if not isinstance(given, Mapping):
+        raise TypeError(f"{name}: expected a mapping, not {type(given).__name__}")
+    for key in given:
+        text(name, key)
+    return given
+
+
+def words(name: str, given: Mapping[str, str]) -> dict[str, str]:
+    """Texts by their names."""
+    return {key: text(name, value) for key, value in mapping(name, given).items()}
+
+
+def instance(name: str, given: _Each, kind: type[_Each]) -> _Each:
+    """An object of a class of ours."""
+    if not isinstance(given, kind):
+        raise TypeError(f"{name}: expected posada.{kind.__name__}, not {type(given).__name__}")
     return given

@@ -175,7 +175,7 @@ class Settings:
     @staticmethod
     def build(
         options: dict[str, Any],
-        pms_qloapps: tuple[str, str] | None,
+        pms_qloapps: list[str] | None,
         postgres_pooler: str | None,
         variables: dict[str, str],
     ) -> Settings: ...
@@ -663,19 +663,9 @@ class PmsWatch:
 
 class Mock:
     def __new__(cls) -> Self: ...
-    def script(
-        self,
-        operation: Literal["read", "create", "place", "cancel", "price", "guest"],
-        fault: Literal["unavailable", "timeout_before_write", "timeout_after_write", "timeout_then_write"],
-        times: int = 1,
-        *,
-        after_lookups: int = 1,
-    ) -> None:
-        """Makes the next ``times`` calls of this kind go wrong. Faults of one kind strike in the order of scripting."""
-    def set_gap(self, yields: int) -> None:
-        """How often a booking yields to other tasks between choosing its rooms and writing them."""
-    def set_collision(self, collision: Literal["back_order", "double_book"]) -> None:
-        """What becomes of the loser of a collision."""
+    def _script(self, operation: str, fault: str, times: int, after_lookups: int) -> None: ...
+    def _set_gap(self, yields: int) -> None: ...
+    def _set_collision(self, collision: str) -> None: ...
     def _set_base_price(self, room_type: int, amount: Decimal, currency: str) -> None: ...
     def collisions(self) -> int:
         """How often two bookings met in one room."""

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Literal, overload
 
 from posada import _native
-from posada._checks import whole
+from posada._checks import instance, optional_text, several, text, whole
 from posada.stay import Stay
 
 BookingStatus = Literal["pending", "confirmed", "checked_in", "checked_out", "back_ordered", "cancelled"]
@@ -37,6 +37,7 @@ class Money:
     def __post_init__(self) -> None:
         if not isinstance(self.amount, Decimal):
             raise TypeError(f"amount: expected Decimal, not {type(self.amount).__name__}")
+        text("currency", self.currency)
 
     def __str__(self) -> str:
         return f"{self.amount} {self.currency}"
@@ -53,7 +54,9 @@ class Occupancy:
 
     def __post_init__(self) -> None:
         whole("adults", self.adults)
-        object.__setattr__(self, "child_ages", tuple(whole("child_ages", age) for age in self.child_ages))
+        object.__setattr__(
+            self, "child_ages", tuple(whole("child_ages", age) for age in several("child_ages", self.child_ages))
+        )
 
     @property
     def children(self) -> int:
@@ -146,7 +149,7 @@ class ChosenService:
     """How many of it each room shall have, 1 to 100; the hotel usually allows fewer."""
 
     def __post_init__(self) -> None:
-        whole("service", self.service)
+        whole("service", self.service, bits=64)
         whole("quantity", self.quantity)
 
 
@@ -268,6 +271,10 @@ class Guest:
     phone: str
     """At most 32 bytes."""
 
+    def __post_init__(self) -> None:
+        for name in ("first_name", "last_name", "email", "phone"):
+            text(name, getattr(self, name))
+
     def __repr__(self) -> str:
         return "Guest(…)"
 
@@ -307,10 +314,16 @@ class BookingRequest:
     """What becomes of the booking when the second look finds a stranger in its room."""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.stay, Stay):
-            raise TypeError(f"stay: expected posada.Stay, not {type(self.stay).__name__}")
-        if not isinstance(self.guest, Guest):
-            raise TypeError(f"guest: expected posada.Guest, not {type(self.guest).__name__}")
+        whole("hotel", self.hotel, bits=64)
+        whole("room_type", self.room_type, bits=64)
+        instance("stay", self.stay, Stay)
+        instance("guest", self.guest, Guest)
+        text("idempotency_key", self.idempotency_key)
+        optional_text("remark", self.remark)
+        if self.quote is not None:
+            instance("quote", self.quote, Quote)
+        text("settle", self.settle)
+        text("collision", self.collision)
         object.__setattr__(self, "party", party_of(self.adults, self.child_ages, self.party))
         object.__setattr__(self, "services", tuple(checked_services(self.services)))
 
@@ -357,6 +370,16 @@ class BookingChange:
     """Other rooms of the same type: pairs of the numbers on the doors, from and to."""
     quote: Quote | None = None
     """The price that the guest was told: the one that ``quote_change`` answered."""
+
+    def __post_init__(self) -> None:
+        if self.stay is not None:
+            instance("stay", self.stay, Stay)
+        party = tuple(instance("party", room, Occupancy) for room in several("party", self.party))
+        rooms = tuple((text("rooms", start), text("rooms", end)) for start, end in several("rooms", self.rooms))
+        object.__setattr__(self, "party", party)
+        object.__setattr__(self, "rooms", rooms)
+        if self.quote is not None:
+            instance("quote", self.quote, Quote)
 
 
 @dataclass(frozen=True, slots=True)
@@ -490,22 +513,18 @@ class Change:
 
 
 def party_of(adults: int | None, child_ages: Sequence[int], party: Sequence[Occupancy]) -> tuple[Occupancy, ...]:
+    rooms = tuple(instance("party", room, Occupancy) for room in several("party", party))
+    ages = tuple(several("child_ages", child_ages))
     if adults is None:
-        if not party:
+        if not rooms:
             raise TypeError("adults: expected how many, or party for several rooms")
-        if child_ages:
+        if ages:
             raise TypeError("child_ages: belongs to adults; in a party each room has its own")
-        return tuple(party)
-    room = Occupancy(adults, tuple(child_ages))
-    if party and tuple(party) != (room,):
+        return rooms
+    room = Occupancy(adults, ages)
+    if rooms and rooms != (room,):
         raise TypeError("party: expected either adults or party, not both")
     return (room,)
-
-
-def checked_change(change: BookingChange) -> BookingChange:
-    if not isinstance(change, BookingChange):
-        raise TypeError(f"change: expected posada.BookingChange, not {type(change).__name__}")
-    return change
 
 
 def make_quote(quoted: _native.Quoted) -> Quote:
@@ -541,22 +560,12 @@ def make_folio(parts: _native._FolioParts) -> Folio:
 
 
 def checked_services(services: Iterable[ChosenService]) -> list[ChosenService]:
-    chosen = list(services)
-    for each in chosen:
-        if not isinstance(each, ChosenService):
-            raise TypeError(f"services: expected posada.ChosenService, not {type(each).__name__}")
-    return chosen
+    return [instance("services", each, ChosenService) for each in several("services", services)]
 
 
 def make_service(parts: _native._ServiceParts) -> Service:
     number, name, price, net, per_night, automatic, most = parts
     return Service(number, name, Money(*price), Money(*net), per_night, automatic, most)
-
-
-def checked_nights(stay: Stay) -> Stay:
-    if not isinstance(stay, Stay):
-        raise TypeError(f"stay: expected posada.Stay, not {type(stay).__name__}")
-    return stay
 
 
 def make_occupancy(parts: _native._Guests) -> Occupancy:

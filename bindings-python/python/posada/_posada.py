@@ -13,6 +13,7 @@ from types import TracebackType
 
 import posada
 from posada import _native
+from posada._checks import instance, mapping, switch
 from posada.errors import ClosedError
 from posada.settings import Settings
 
@@ -45,10 +46,12 @@ class Posada:
         auth_options: posada.AuthOptions | None = None,
         mock_pms: posada.MockPms | None = None,
     ) -> None:
-        if not isinstance(settings, Settings):
-            raise TypeError(f"settings: expected posada.Settings, not {type(settings).__name__}")
-        self._settings = settings
-        self._default_flags = None if default_flags is None else [*default_flags.items()]
+        self._settings = instance("settings", settings, Settings)
+        self._default_flags = None if default_flags is None else _switches(default_flags)
+        if auth_options is not None:
+            instance("auth_options", auth_options, posada.AuthOptions)
+        if mock_pms is not None:
+            instance("mock_pms", mock_pms, posada.MockPms)
         self._options = auth_options
         self._mock_pms = mock_pms
         self._native: _native.Handle | None = None
@@ -210,6 +213,10 @@ class Posada:
 
     def _parts(self) -> _native._HandleParts:
         return self._settings._native, self._default_flags, self._options, self._mock_pms
+
+
+def _switches(flags: Mapping[str, bool]) -> list[tuple[str, bool]]:
+    return [(name, switch("default_flags", on)) for name, on in mapping("default_flags", flags).items()]
 
 
 class Connecting:

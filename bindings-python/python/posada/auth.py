@@ -8,7 +8,19 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from posada import _native
-from posada._checks import Seconds, Whose, moment, optional_seconds, text
+from posada._checks import (
+    Seconds,
+    Whose,
+    instance,
+    moment,
+    optional_seconds,
+    optional_text,
+    optional_whole,
+    several,
+    switch,
+    text,
+    texts,
+)
 from posada._native import Claims
 
 __all__ = [
@@ -145,7 +157,14 @@ class AuthOptions:
     def __post_init__(self) -> None:
         for name in ("access_life", "idle_life", "absolute_life", "grace", "max_staleness", "password_life"):
             optional_seconds(name, getattr(self, name))
-        keys = tuple((text("previous_keys", key), moment("previous_keys", until)) for key, until in self.previous_keys)
+        for name in ("profile", "issuer", "audience", "password_policy"):
+            optional_text(name, getattr(self, name))
+        for name in ("session_limit", "password_min_length", "password_history"):
+            optional_whole(name, getattr(self, name))
+        if self.accept_sessionless is not None:
+            switch("accept_sessionless", self.accept_sessionless)
+        previous = several("previous_keys", self.previous_keys)
+        keys = tuple((text("previous_keys", key), moment("previous_keys", until)) for key, until in previous)
         object.__setattr__(self, "previous_keys", keys)
 
 
@@ -221,7 +240,16 @@ class Authenticator:
         Raises ``auth.weak_password`` or ``auth.invalid_password`` as the policy says, ``auth.user_exists``,
         ``auth.invalid_user``, ``auth.hashing_busy``; ``postgres.*``.
         """
-        new = (username, email, password, full_name, tenant, role, superuser, must_change_password)
+        new = (
+            text("username", username),
+            text("email", email),
+            text("password", password),
+            optional_text("full_name", full_name),
+            tenant,
+            text("role", role),
+            switch("superuser", superuser),
+            switch("must_change_password", must_change_password),
+        )
         return User(*await self._native.create_user(new))
 
     async def login(
@@ -239,12 +267,19 @@ class Authenticator:
         Raises ``auth.bad_credentials`` (401) for every reason that lies with the user; ``auth.throttled`` with the
         time to wait; ``auth.second_factor_required`` (403); ``auth.hashing_busy``; ``postgres.*`` (503).
         """
-        attempt = (username, password, tenant, address, user_agent, device_cookie)
+        attempt = (
+            text("username", username),
+            text("password", password),
+            tenant,
+            optional_text("address", address),
+            optional_text("user_agent", user_agent),
+            optional_text("device_cookie", device_cookie),
+        )
         return TokenPair(*await self._native.login(attempt))
 
     async def device_cookie(self, claims: Claims) -> str:
         """A cookie for the device of somebody who is signed in: with it, attempts from this device count apart."""
-        return await self._native.device_cookie(claims)
+        return await self._native.device_cookie(instance("claims", claims, Claims))
 
     async def refresh(self, refresh: str) -> TokenPair:
         """The next pair. Detached: when the answer is lost, the same token gives the same pair within the grace.
@@ -260,15 +295,17 @@ class Authenticator:
 
     async def logout_session(self, claims: Claims, session: str) -> bool:
         """Ends one session of the user of the claims; answers whether there was one. Detached."""
-        return await self._native.logout_session(claims, session)
+        return await self._native.logout_session(instance("claims", claims, Claims), text("session", session))
 
     async def logout_everywhere(self, claims: Claims, *, keep_current: bool = False) -> int:
         """Ends every session of the user of the claims, or all but the one of the claims; answers how many."""
-        return await self._native.logout_everywhere(claims, keep_current)
+        return await self._native.logout_everywhere(
+            instance("claims", claims, Claims), switch("keep_current", keep_current)
+        )
 
     async def sessions(self, claims: Claims) -> list[SignInSession]:
         """Where the user of the claims is signed in, the newest first. Cancel-safe read."""
-        return [SignInSession(*parts) for parts in await self._native.sessions(claims)]
+        return [SignInSession(*parts) for parts in await self._native.sessions(instance("claims", claims, Claims))]
 
     async def measure(self) -> int:
         """Counts the live sessions of all users, and shows the number as the gauges of sign-in. Cancel-safe read.
@@ -284,25 +321,28 @@ class Authenticator:
         ``auth.weak_password``, ``auth.password_reused``, ``auth.invalid_password``, ``auth.password_conflict``;
         ``auth.hashing_busy``, ``postgres.*`` (503).
         """
-        return TokenPair(*await self._native.change_password(text("access", access), current, new))
+        changed = await self._native.change_password(text("access", access), text("current", current), text("new", new))
+        return TokenPair(*changed)
 
     async def set_password(self, user: str, new: str, *, tenant: Whose | None = None, must_change: bool = True) -> None:
         """Sets somebody's password, for administrators. Every session of the user ends. Detached.
 
         The caller has checked that it may. Raises ``auth.user_not_found``, also for a user of another hotel.
         """
-        await self._native.set_password(user, tenant, new, must_change)
+        await self._native.set_password(
+            text("user", user), tenant, text("new", new), switch("must_change", must_change)
+        )
 
     async def issue(self, user: str, kind: TokenKind, *, tenant: Whose | None = None) -> str:
         """A token that lets its holder do one thing for a user, for a quarter of an hour. Cancel-safe read.
 
         Raises ``auth.user_not_found``; ``auth.invalid_token`` for kinds that only a sign-in gives; ``postgres.*``.
         """
-        return await self._native.issue(user, tenant, kind)
+        return await self._native.issue(text("user", user), tenant, text("kind", kind))
 
     async def reset_password(self, reset: str, new: str) -> None:
         """Sets the password of whoever holds a token of ``issue``. Works once. Every session ends. Detached."""
-        await self._native.reset_password(text("reset", reset), new)
+        await self._native.reset_password(text("reset", reset), text("new", new))
 
     async def verify(self, access: str) -> Claims:
         """Whose access token it is. A known session costs no I/O. Cancel-safe read.
@@ -319,7 +359,7 @@ class Authenticator:
 
     def has_permission(self, claims: Claims, permission: str) -> bool:
         """Whether the role of the claims has a permission. Raises ``auth.invalid_permission``."""
-        return claims.has_permission(permission)
+        return instance("claims", claims, Claims).has_permission(permission)
 
     def act_across_tenants(self, claims: Claims, tenant: Whose, reason: str) -> Claims:
         """Claims with which a superuser acts for another hotel. Raises an audit event with ``reason``.
@@ -327,7 +367,7 @@ class Authenticator:
         The reason is a constant of 1 to 200 bytes that says why the program does it; a process has at most 256 of
         them. Raises ``ValueError`` for a reason that is none; ``auth.forbidden`` (403) for everybody else.
         """
-        return self._native.act_across_tenants(claims, tenant, text("reason", reason))
+        return self._native.act_across_tenants(instance("claims", claims, Claims), tenant, text("reason", reason))
 
     def events(self) -> AuthEvents:
         """The audit events of this handle from now on."""
@@ -336,7 +376,7 @@ class Authenticator:
 
 def role_permissions(role: Role) -> list[str]:
     """The permissions of a role. Raises ``InvalidError`` for what is none."""
-    return _native.role_permissions(role)
+    return _native.role_permissions(text("role", role))
 
 
 def password_matches(password: str, hash: str) -> bool:
@@ -367,4 +407,7 @@ def password_violations(
 
     ``context`` are words that the password must not be made of, such as the username.
     """
-    return _native.password_violations(policy, min_length, password, [*context])
+    shortest = optional_whole("min_length", min_length)
+    return _native.password_violations(
+        text("policy", policy), shortest, text("password", password), texts("context", context)
+    )

@@ -36,6 +36,7 @@ except ImportError as _missing:
     raise ImportError("posada.fastapi needs FastAPI: pip install 'posada[fastapi]'") from _missing
 
 from posada import _native, metrics
+from posada._checks import switch, text
 from posada._correlation import within
 from posada._posada import Posada
 from posada._routes import endpoint
@@ -212,7 +213,7 @@ def require(permission: str, *, privileged: bool = False) -> Callable[..., Corou
 
     Raises ``InvalidError`` (``auth.invalid_permission``) here and not with the first request.
     """
-    wanted = _native.permission(permission)
+    wanted = _native.permission(text("permission", permission))
 
     async def allowed(user: Annotated[Claims, Depends(privileged_user if privileged else current_user)]) -> Claims:
         user.require(wanted)
@@ -246,6 +247,8 @@ async def _possible_user(p: CurrentPosada, token: _Token) -> Claims | None:
 
 def flag(name: str, *, default: bool = False) -> Callable[..., Coroutine[Any, Any, bool]]:
     """A dependency: whether a flag is on, for the user and the hotel of the token, or for everybody without one."""
+    text("name", name)
+    switch("default", default)
 
     async def value(p: CurrentPosada, user: Annotated[Claims | None, Depends(_possible_user)]) -> bool:
         if user is None:
@@ -269,7 +272,7 @@ def rate_limit(
 
     Raises ``InvalidError`` (``limits.invalid``) here and not with the first request.
     """
-    parsed = limit if isinstance(limit, RateLimit) else RateLimit(limit)
+    parsed = limit if isinstance(limit, RateLimit) else RateLimit(text("limit", limit))
 
     async def allowed(request: Request, p: CurrentPosada) -> Decision:
         decision = await p.limits.check(parsed, key(request), request.url.path)

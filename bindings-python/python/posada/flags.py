@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from posada import _native
-from posada._checks import Whose
+from posada._checks import Whose, several, switch, text, words
 from posada._native import Flags, Snapshot
 
 __all__ = [
@@ -171,7 +171,7 @@ class _Evaluating:
     ) -> Evaluation:
         """The value with its variant, its reason, its layer and its age. Never waits."""
         asker = (tenant, user, session, remote_address, environment, app_name, _words(properties))
-        return _evaluation(self._evaluate(flag, default, asker))
+        return _evaluation(self._evaluate(text("flag", flag), switch("default", default), asker))
 
     def variant(self, flag: str, **context: Any) -> FlagVariant | None:
         """The variant for this context (named as in ``evaluate``); ``None`` when the flag is off or has none."""
@@ -229,11 +229,13 @@ class FeatureFlags(Flags, _Evaluating):
         Raises ``flags.invalid_key``, ``flags.invalid_value``; ``redis.*`` when Redis did not take it;
         ``redis.outcome_unknown`` when no answer came.
         """
-        await self._set(flag, value, tenant)
+        if not isinstance(value, (bool, str)):
+            raise TypeError(f"value: expected bool or str, not {type(value).__name__}")
+        await self._set(text("flag", flag), value, tenant)
 
     async def unset(self, flag: str, tenant: Whose | None = None) -> bool:
         """Removes a flag's global value, or a tenant's override; answers whether there was one. Detached."""
-        return await self._unset(flag, tenant)
+        return await self._unset(text("flag", flag), tenant)
 
     async def list(self, tenant: Whose | None = None) -> list[Flag]:
         """Every known flag with the layer that decides, sorted by name: of one tenant, or global. Cancel-safe read.
@@ -244,9 +246,7 @@ class FeatureFlags(Flags, _Evaluating):
 
     async def warm(self, tenants: Iterable[Whose]) -> None:
         """Loads the overrides of these tenants now, which spares their first request. Raises ``redis.*``."""
-        if isinstance(tenants, str):
-            raise TypeError("tenants: expected several tenants, not one str")
-        await self._warm([*tenants])
+        await self._warm(several("tenants", tenants))
 
     async def refresh(self) -> None:
         """Reads everything from Redis now. Raises ``redis.*``; the last good values stay, and are stale."""
@@ -261,7 +261,7 @@ class FeatureFlags(Flags, _Evaluating):
 
 
 def _words(properties: Mapping[str, str] | None) -> dict[str, str] | None:
-    return None if properties is None else dict(properties)
+    return None if properties is None else words("properties", properties)
 
 
 def _evaluation(parts: _native._Evaluated) -> Evaluation:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from posada import _native
-from posada._checks import texts, whole
+from posada._checks import optional_text, several, texts, whole
+from posada._checks import text as _text
 
 __all__ = ["Decision", "FailurePolicy", "RateLimit", "RateLimiter", "Strategy"]
 
@@ -55,12 +56,12 @@ class RateLimit:
     __slots__ = ("_native",)
 
     def __init__(self, text: str, *, strategy: Strategy | None = None) -> None:
-        self._native = _native.Limit.parse(text, strategy)
+        self._native = _native.Limit.parse(_text("text", text), optional_text("strategy", strategy))
 
     @classmethod
     def parse_many(cls, text: str) -> list[RateLimit]:
         """Reads several limits, separated by ``;``, ``,`` or ``|``, such as ``5/second; 100/hour``."""
-        return [cls._of(limit) for limit in _native.Limit.parse_many(text)]
+        return [cls._of(limit) for limit in _native.Limit.parse_many(_text("text", text))]
 
     @classmethod
     def _of(cls, limit: _native.Limit) -> RateLimit:
@@ -107,7 +108,7 @@ class RateLimiter:
     def with_failure_policy(self, policy: FailurePolicy, *, processes: int = 1) -> RateLimiter:
         """The same limiter with another answer to an outage of Redis; ``local_share`` is among so many processes."""
         other = object.__new__(RateLimiter)
-        other._native = self._native.with_failure_policy(policy, whole("processes", processes))
+        other._native = self._native.with_failure_policy(_text("policy", policy), whole("processes", processes))
         return other
 
     async def check(self, limit: str | RateLimit, *identifiers: str, cost: int = 1) -> Decision:
@@ -129,7 +130,8 @@ class RateLimiter:
 
         Raises as ``check``, and ``limits.invalid`` for none or more than 16 limits.
         """
-        wanted = [(_limit(limit), texts("identifiers", identifiers)) for limit, identifiers in limits]
+        pairs = several("limits", limits)
+        wanted = [(_limit(limit), texts("identifiers", identifiers)) for limit, identifiers in pairs]
         return [Decision(*parts) for parts in await self._native.check_many(wanted)]
 
     async def peek(self, limit: str | RateLimit, *identifiers: str) -> Decision:
@@ -145,5 +147,5 @@ def _limit(limit: str | RateLimit) -> _native.Limit:
     if isinstance(limit, RateLimit):
         return limit._native
     if isinstance(limit, str):
-        return _native.Limit.parse(limit)
+        return _native.Limit.parse(_text("limit", limit))
     raise TypeError(f"limit: expected str or RateLimit, not {type(limit).__name__}")

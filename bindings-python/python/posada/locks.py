@@ -11,7 +11,19 @@ from types import TracebackType
 from typing import Any, Final, Literal
 
 from posada import _native
-from posada._checks import Seconds, Whose, day, optional_seconds, text, texts, whole
+from posada._checks import (
+    Seconds,
+    Whose,
+    day,
+    instance,
+    optional_seconds,
+    optional_text,
+    optional_whose,
+    several,
+    text,
+    texts,
+    whole,
+)
 from posada._taking import Taking
 from posada.stay import Stay
 
@@ -115,6 +127,16 @@ class StayHold:
     """The guest."""
     ttl: Seconds | None = None
     """How long the hold lives unless it is extended; as the settings say (20 minutes) by default."""
+
+    def __post_init__(self) -> None:
+        text("resource", self.resource)
+        instance("stay", self.stay, Stay)
+        whole("quantity", self.quantity)
+        whole("capacity", self.capacity)
+        optional_whose("tenant", self.tenant)
+        optional_text("session_id", self.session_id)
+        optional_text("user_id", self.user_id)
+        optional_seconds("ttl", self.ttl)
 
 
 class LockGuard:
@@ -289,7 +311,7 @@ class Hold:
 
         Raises ``locks.nights_taken``; ``locks.invalid_quantity``; ``locks.lost``; ``locks.not_owner``; ``redis.*``.
         """
-        await self._native.move_to(_stay("stay", stay), whole("capacity", capacity))
+        await self._native.move_to(instance("stay", stay, Stay), whole("capacity", capacity))
 
     async def confirm(self, at_least: Seconds) -> None:
         """Asks whether the hold stands, and keeps it alive for at least that long (at most 5 minutes) from now.
@@ -427,20 +449,20 @@ class LockManager:
         Raises ``locks.stale_fence`` when a higher one was seen; ``locks.invalid_resource``, ``locks.invalid_fence``;
         ``postgres.*``.
         """
-        await self._native.check_fence(resource, whole("fence", fence))
+        await self._native.check_fence(text("resource", resource), whole("fence", fence, bits=64))
 
     async def inspect(self, name: str, *, tenant: Whose | None = None) -> LockState | None:
         """Who holds a lock; ``None`` when it is free. Cancel-safe read."""
-        parts = await self._native.inspect(name, tenant)
+        parts = await self._native.inspect(text("name", name), tenant)
         return None if parts is None else LockState(*parts)
 
     async def release(self, name: str, token: str, *, tenant: Whose | None = None) -> Release:
         """Releases a lock by its token, for programs that do not keep the guard. Raises ``locks.not_owner``."""
-        return await self._native.release(name, token, tenant)
+        return await self._native.release(text("name", name), text("token", token), tenant)
 
     async def force_release(self, name: str, reason: str, *, tenant: Whose | None = None) -> str | None:
         """Takes a lock away from whoever holds it; answers the owner who lost it. The audit gets the reason."""
-        return await self._native.force_release(name, reason, tenant)
+        return await self._native.force_release(text("name", name), text("reason", reason), tenant)
 
     def hold_stay(
         self,
@@ -478,18 +500,19 @@ class LockManager:
 
         Raises as ``hold_stay``, with the fact ``resource`` for the one that was refused.
         """
-        return [Hold(hold) for hold in await self._native.hold_stays([_wanted_stay(each) for each in requests])]
+        wanted = [_wanted_stay(instance("requests", each, StayHold)) for each in several("requests", requests)]
+        return [Hold(hold) for hold in await self._native.hold_stays(wanted)]
 
     async def resume_hold(self, ticket: str) -> Hold:
         """Finds a hold again by its ticket, in whatever process. It does not prolong the hold. Cancel-safe read.
 
         Raises ``locks.invalid_ticket``; ``locks.lost`` when the hold has ended; ``locks.not_owner``; ``redis.*``.
         """
-        return Hold(await self._native.resume_hold(ticket))
+        return Hold(await self._native.resume_hold(text("ticket", ticket)))
 
     async def holds(self, resource: str, window: Stay, *, tenant: Whose | None = None) -> list[HoldState]:
         """The live holds of a resource that touch a night of ``window``, by their end. Cancel-safe read."""
-        live = await self._native.holds(resource, _stay("window", window), tenant)
+        live = await self._native.holds(text("resource", resource), instance("window", window, Stay), tenant)
         return [HoldState(parts[0], Stay(*parts[1]), *parts[2:]) for parts in live]
 
     async def sweep(self) -> int:
@@ -502,7 +525,7 @@ class LockManager:
 
     async def audit(self, lock_key: str, limit: int = 100) -> list[AuditEntry]:
         """The newest audit rows of a key, newest first. Cancel-safe read. Raises ``postgres.*``."""
-        rows = await self._native.audit(lock_key, whole("limit", limit))
+        rows = await self._native.audit(text("lock_key", lock_key), whole("limit", limit))
         return [AuditEntry(key, event, at, tenant, json.loads(details)) for key, event, at, tenant, details in rows]
 
     async def list(self, *, tenant: Whose | None = None) -> dict[str, LockState]:
@@ -539,18 +562,12 @@ def _wanted(
 
 def _wanted_stay(wanted: StayHold) -> _native._WantedStay:
     return (
-        text("resource", wanted.resource),
-        _stay("stay", wanted.stay),
-        whole("quantity", wanted.quantity),
-        whole("capacity", wanted.capacity),
+        wanted.resource,
+        wanted.stay,
+        wanted.quantity,
+        wanted.capacity,
         wanted.tenant,
         wanted.session_id,
         wanted.user_id,
         optional_seconds("ttl", wanted.ttl),
     )
-
-
-def _stay(name: str, given: Stay) -> Stay:
-    if not isinstance(given, Stay):
-        raise TypeError(f"{name}: expected posada.Stay, not {type(given).__name__}")
-    return given

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from typing import Literal
 
 from posada import _native
 from posada._checks import day as _day
-from posada._checks import moment, text, whole
+from posada._checks import instance, moment, optional_whole, text, whole
 from posada._native import Mock
 from posada._pms_values import (
     Availability,
@@ -39,8 +40,6 @@ from posada._pms_values import (
     RoomType,
     Service,
     Settle,
-    checked_change,
-    checked_nights,
     checked_services,
     make_booking,
     make_folio,
@@ -159,9 +158,37 @@ class MockPms(Mock):
 
     __slots__ = ()
 
+    def script(
+        self,
+        operation: Literal["read", "create", "place", "cancel", "price", "guest"],
+        fault: Literal["unavailable", "timeout_before_write", "timeout_after_write", "timeout_then_write"],
+        times: int = 1,
+        *,
+        after_lookups: int = 1,
+    ) -> None:
+        """Makes the next ``times`` calls of this kind go wrong. Faults of one kind strike in the order of scripting."""
+        self._script(
+            text("operation", operation),
+            text("fault", fault),
+            whole("times", times),
+            whole("after_lookups", after_lookups),
+        )
+
+    def set_gap(self, yields: int) -> None:
+        """How often a booking yields to other tasks between choosing its rooms and writing them.
+
+        With 0, the default, a booking is one step and no collision happens.
+        """
+        self._set_gap(whole("yields", yields))
+
+    def set_collision(self, collision: Literal["back_order", "double_book"]) -> None:
+        """What becomes of the loser of a collision."""
+        self._set_collision(text("collision", collision))
+
     def set_base_price(self, room_type: int, price: Money) -> None:
         """Changes the list price of a room type, as the hotel may do between a quote and a booking."""
-        self._set_base_price(room_type, price.amount, price.currency)
+        instance("price", price, Money)
+        self._set_base_price(_number("room_type", room_type), price.amount, price.currency)
 
 
 class PmsClient:
@@ -189,7 +216,7 @@ class PmsClient:
 
     async def room_types(self, hotel: int) -> list[RoomType]:
         """The room types of a hotel, with their limits. Raises ``pms.unknown_hotel``."""
-        return [make_room_type(parts) for parts in await self._native.room_types(whole("hotel", hotel))]
+        return [make_room_type(parts) for parts in await self._native.room_types(_number("hotel", hotel))]
 
     async def services(self, hotel: int, room_type: int) -> list[Service]:
         """What a guest can have beside a room of this type, and what every such room has already (``automatic``).
@@ -197,7 +224,7 @@ class PmsClient:
         As old as the room types. Raises ``pms.unknown_hotel``, ``pms.unknown_room_type``; ``pms.not_permitted`` when
         the key of the system may not see the taxes on services.
         """
-        found = await self._native.services(whole("hotel", hotel), whole("room_type", room_type))
+        found = await self._native.services(_number("hotel", hotel), _number("room_type", room_type))
         return [make_service(parts) for parts in found]
 
     async def availability(
@@ -218,7 +245,12 @@ class PmsClient:
         that cannot be sold; ``pms.occupancy`` when no room type asked about takes the party.
         """
         guests = list(party_of(adults, child_ages, party))
-        found = await self._native.availability(whole("hotel", hotel), checked_nights(stay), guests, room_type)
+        found = await self._native.availability(
+            _number("hotel", hotel),
+            instance("stay", stay, Stay),
+            guests,
+            optional_whole("room_type", room_type, bits=64),
+        )
         hotel, nights, offers, age, stale = found
         return Availability(hotel, Stay(*nights), tuple(make_offer(parts) for parts in offers), age, stale)
 
@@ -244,7 +276,7 @@ class PmsClient:
         guests = list(party_of(adults, child_ages, party))
         chosen = checked_services(services)
         quoted = await self._native.quote(
-            whole("hotel", hotel), whole("room_type", room_type), checked_nights(stay), guests, chosen
+            _number("hotel", hotel), _number("room_type", room_type), instance("stay", stay, Stay), guests, chosen
         )
         return make_quote(quoted)
 
@@ -258,13 +290,12 @@ class PmsClient:
         ``differs``; ``pms.wrong_state``; ``pms.hold_mismatch`` with ``differs``; ``pms.outcome_unknown``
         (``AmbiguousError``): ask again with the same key, never with another; and those of ``availability``.
         """
-        if not isinstance(request, BookingRequest):
-            raise TypeError(f"request: expected posada.BookingRequest, not {type(request).__name__}")
-        return make_booking(await self._native.book(request, None if hold is None else hold._native))
+        held = None if hold is None else instance("hold", hold, Hold)._native
+        return make_booking(await self._native.book(instance("request", request, BookingRequest), held))
 
     async def booking(self, id: int) -> Booking | None:
         """A booking as it is now; ``None`` when there is none of that id. Raises ``pms.outcome_unknown``."""
-        parts = await self._native.booking(whole("id", id))
+        parts = await self._native.booking(_number("id", id))
         return None if parts is None else make_booking(parts)
 
     async def find_booking(self, key: str) -> Booking | None:
@@ -278,14 +309,14 @@ class PmsClient:
         Raises ``pms.unknown_booking``; ``pms.wrong_state`` when the guest is, or was, in the house;
         ``pms.outcome_unknown``, and then the call may be repeated.
         """
-        return make_booking(await self._native.cancel(whole("id", id)))
+        return make_booking(await self._native.cancel(_number("id", id)))
 
     async def force_cancel(self, id: int) -> Booking:
         """Cancels a booking although its guest is in the house: for the front desk. Detached.
 
         Raises as ``cancel``; ``pms.wrong_state`` when the guest has checked out.
         """
-        return make_booking(await self._native.force_cancel(whole("id", id)))
+        return make_booking(await self._native.force_cancel(_number("id", id)))
 
     async def modify(self, id: int, change: BookingChange) -> Booking:
         """Gives a booking other nights, guests or rooms, under the same id; answers it as it is then. Detached.
@@ -296,31 +327,31 @@ class PmsClient:
         Raises ``pms.unknown_booking``, ``pms.wrong_state``; ``pms.sold_out`` and ``pms.price_changed``, and nothing
         was changed then; ``pms.invalid_request``, ``pms.occupancy``; ``pms.outcome_unknown``: ask again.
         """
-        return make_booking(await self._native.modify(whole("id", id), checked_change(change)))
+        return make_booking(await self._native.modify(_number("id", id), instance("change", change, BookingChange)))
 
     async def quote_change(self, id: int, change: BookingChange) -> Quote:
         """What a booking would cost after a change, all of it. Cancel-safe read. Raises as ``modify``."""
-        return make_quote(await self._native.quote_change(whole("id", id), checked_change(change)))
+        return make_quote(await self._native.quote_change(_number("id", id), instance("change", change, BookingChange)))
 
     async def check_in(self, id: int) -> Booking:
         """The guests of a booking are in the house, from now on. Detached. Raises as ``cancel``."""
-        return make_booking(await self._native.check_in(whole("id", id)))
+        return make_booking(await self._native.check_in(_number("id", id)))
 
     async def check_out(self, id: int) -> Booking:
         """The guests of a booking have left, just now: their rooms are free. Detached.
 
         Raises ``pms.unknown_booking``; ``pms.wrong_state`` for guests who never arrived; ``pms.outcome_unknown``.
         """
-        return make_booking(await self._native.check_out(whole("id", id)))
+        return make_booking(await self._native.check_out(_number("id", id)))
 
     async def arrivals(self, hotel: int, day: dt.date) -> list[Booking]:
         """The bookings that arrive on a day: confirmed, or in the house already. Cancel-safe read."""
-        found = await self._native.arrivals(whole("hotel", hotel), _day("day", day))
+        found = await self._native.arrivals(_number("hotel", hotel), _day("day", day))
         return [make_booking(parts) for parts in found]
 
     async def departures(self, hotel: int, day: dt.date) -> list[Booking]:
         """The bookings that leave on a day: confirmed, in the house, or gone already. Cancel-safe read."""
-        found = await self._native.departures(whole("hotel", hotel), _day("day", day))
+        found = await self._native.departures(_number("hotel", hotel), _day("day", day))
         return [make_booking(parts) for parts in found]
 
     async def guest(self, email: str) -> GuestProfile | None:
@@ -333,13 +364,11 @@ class PmsClient:
 
         Not needed before booking. Raises ``pms.rejected``; ``pms.outcome_unknown``, and then it may be repeated.
         """
-        if not isinstance(guest, Guest):
-            raise TypeError(f"guest: expected posada.Guest, not {type(guest).__name__}")
-        return GuestProfile(*await self._native.create_guest(guest))
+        return GuestProfile(*await self._native.create_guest(instance("guest", guest, Guest)))
 
     async def invoices(self, id: int) -> Folio:
         """What a booking costs in lines, what was invoiced, and what was paid. Raises ``pms.unknown_booking``."""
-        return make_folio(await self._native.invoices(whole("id", id)))
+        return make_folio(await self._native.invoices(_number("id", id)))
 
     def changes_since(self, cursor: str | dt.datetime) -> Changes:
         """Every booking that changes, from a moment or from a cursor that was kept. Nothing is asked before ``next``.
@@ -347,9 +376,13 @@ class PmsClient:
         Raises ``pms.invalid_request`` (field ``cursor``) for a text that is no cursor.
         """
         if isinstance(cursor, str):
-            return Changes(self._native.changes_since(cursor), cursor)
+            return Changes(self._native.changes_since(text("cursor", cursor)), cursor)
         return Changes(self._native.changes_since(moment("cursor", cursor)), None)
 
     def events(self) -> PmsEvents:
         """What second looks at bookings do from now on. Listen before you book."""
         return PmsEvents(self._native.events())
+
+
+def _number(name: str, given: int) -> int:
+    return whole(name, given, bits=64)

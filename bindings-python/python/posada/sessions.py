@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from posada import _native
-from posada._checks import Whose, moment, text
+from posada._checks import Whose, instance, moment, optional_text, text
 
 __all__ = ["ActiveSession", "Session", "SessionManager"]
 
@@ -116,7 +116,7 @@ class SessionManager:
         Raises ``sessions.conflict`` when somebody else wrote since it was read; ``sessions.gone`` when it expired or
         was deleted (it is not brought back); ``sessions.too_large`` beyond 256 KiB; ``sessions.invalid_document``.
         """
-        document = session.document
+        document = instance("session", session, Session).document
         state = await self._native.save(session._state, document)
         session._state = state
         stored = state.last_activity
@@ -156,7 +156,7 @@ class SessionManager:
                 user,
                 text("role", role),
                 text("content", content),
-                id,
+                optional_text("id", id),
                 None if at is None else moment("at", at),
                 more,
                 tenant,

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from posada import _native
-from posada._checks import Seconds, Whose
+from posada._checks import Seconds, Whose, optional_text, switch, text, texts, whole, words
+from posada._native import Tenant
 
 __all__ = ["VARIABLES", "Environment", "Pooling", "Settings", "TlsMode"]
 
@@ -49,6 +50,20 @@ _LENGTHS: Final = frozenset(
     }
 )
 
+_NUMBERS: Final = frozenset(
+    {
+        "postgres_pool_size",
+        "postgres_max_overflow",
+        "pms_hotel_id",
+        "pms_max_concurrent",
+        "pms_max_rate",
+        "pms_breaker_failures",
+        "hold_max_extensions",
+    }
+)
+
+_PATHS: Final = frozenset({"postgres_root_certificate", "snapshot_dir"})
+
 
 class Settings:
     """Where the servers are and how to behave. Its ``repr`` shows no secret.
@@ -77,7 +92,7 @@ class Settings:
     @classmethod
     def from_vars(cls, variables: Mapping[str, str]) -> Settings:
         """The same from a mapping. Raises ``InvalidError`` (``settings.*``), naming the variable."""
-        return cls(_native.Settings.from_vars(dict(variables)))
+        return cls(_native.Settings.from_vars(words("variables", variables)))
 
     @classmethod
     def build(
@@ -129,13 +144,16 @@ class Settings:
         """
         given: dict[str, Any] = dict(locals())
         options = {
-            name: _native.seconds(name, value) if name in _LENGTHS else value
+            name: _checked(name, value)
             for name, value in given.items()
             if value is not None and name not in {"cls", "postgres_pooler", "pms_qloapps", "variables"}
         }
-        if default_tenant is not None and not isinstance(default_tenant, str):
-            options["default_tenant"] = default_tenant.id
-        return cls(_native.Settings.build(options, pms_qloapps, postgres_pooler, dict(variables or {})))
+        qloapps = None if pms_qloapps is None else texts("pms_qloapps", pms_qloapps)
+        if qloapps is not None and len(qloapps) != 2:
+            raise ValueError(f"pms_qloapps: expected the address and the key, not {len(qloapps)} values")
+        pooler = optional_text("postgres_pooler", postgres_pooler)
+        named = {} if variables is None else words("variables", variables)
+        return cls(_native.Settings.build(options, qloapps, pooler, named))
 
     @property
     def environment(self) -> Environment:
@@ -204,3 +222,17 @@ class Settings:
 
     def __repr__(self) -> str:
         return repr(self._native)
+
+
+def _checked(name: str, value: Any) -> float | int | str:
+    if name in _LENGTHS:
+        return _native.seconds(name, value)
+    if name in _NUMBERS:
+        return whole(name, value, bits=64 if name == "pms_hotel_id" else 32)
+    if name == "use_supabase":
+        return switch(name, value)
+    if name == "default_tenant" and isinstance(value, Tenant):
+        return value.id
+    if name in _PATHS and isinstance(value, os.PathLike):
+        return text(name, os.fspath(value))
+    return text(name, value)

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from posada._checks import day
+from posada._checks import day, instance, text
 from posada.errors import InvalidError
 
 __all__ = ["Stay"]
@@ -46,7 +46,7 @@ class Stay:
         dates: list[dt.date] = []
         for name, given in (("check_in", check_in), ("check_out", check_out)):
             try:
-                if len(given) != len("2027-03-10"):
+                if len(text(name, given)) != len("2027-03-10"):
                     raise ValueError
                 dates.append(dt.date.fromisoformat(given))
             except ValueError:
@@ -66,10 +66,12 @@ class Stay:
 
     def overlaps(self, other: Stay) -> bool:
         """Whether the two share a night. Back-to-back stays do not."""
+        instance("other", other, Stay)
         return self.check_in < other.check_out and other.check_in < self.check_out
 
     def covers(self, other: Stay) -> bool:
         """Whether every night of the other is in this one."""
+        instance("other", other, Stay)
         return self.check_in <= other.check_in and other.check_out <= self.check_out
 
     def __str__(self) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from posada import _native
-from posada._checks import Whose, texts, whole
+from posada._checks import Whose, instance, optional_text, optional_whole, text, texts, whole
 from posada._native import Resolution, Tenant, Tenants
 from posada.errors import PosadaError
 
@@ -40,6 +40,11 @@ class BusinessHours:
     timezone: str | None = None
     """The time zone by its IANA name, such as ``America/Argentina/Buenos_Aires``."""
 
+    def __post_init__(self) -> None:
+        optional_whole("start", self.start, bits=8)
+        optional_whole("end", self.end, bits=8)
+        optional_text("timezone", self.timezone)
+
 
 @dataclass(frozen=True, slots=True)
 class Identifier:
@@ -58,7 +63,7 @@ class Identifier:
 
         Raises ``InvalidError`` (``tenants.invalid_identifier``, ``tenants.invalid_channel``).
         """
-        return _identifier(_native.parse_identifier(identifier, channel))
+        return _identifier(_native.parse_identifier(text("identifier", identifier), optional_text("channel", channel)))
 
     def __str__(self) -> str:
         return self.canonical
@@ -117,7 +122,7 @@ class TenantResolver(Tenants):
         One answer for each, in their order: a resolution, or the exception that ``resolve`` would have raised.
         Cancel-safe read.
         """
-        return await self._resolve_many(texts("identifiers", identifiers), channel)
+        return await self._resolve_many(texts("identifiers", identifiers), optional_text("channel", channel))
 
     async def get(self, tenant: Whose) -> Tenant | None:
         """A tenant by its id, whatever its status; ``None`` when there is none. Cached like identifiers are.
@@ -143,8 +148,15 @@ class TenantResolver(Tenants):
         Raises ``tenants.exists``; ``tenants.invalid_id``, ``tenants.invalid_field``; ``postgres.*``, of which
         ``postgres.outcome_unknown`` leaves open whether it happened.
         """
-        hours = business_hours or BusinessHours()
-        return await self._create(tenant_id, name, status, hours.start, hours.end, hours.timezone)
+        hours = BusinessHours() if business_hours is None else instance("business_hours", business_hours, BusinessHours)
+        return await self._create(
+            text("tenant_id", tenant_id),
+            text("name", name),
+            text("status", status),
+            hours.start,
+            hours.end,
+            hours.timezone,
+        )
 
     async def update(
         self,
@@ -162,11 +174,11 @@ class TenantResolver(Tenants):
         """
         return await self._update(
             tenant,
-            name,
-            status,
-            [] if isinstance(start, _Keep) else [start],
-            [] if isinstance(end, _Keep) else [end],
-            [] if isinstance(timezone, _Keep) else [timezone],
+            optional_text("name", name),
+            optional_text("status", status),
+            [] if isinstance(start, _Keep) else [optional_whole("start", start, bits=8)],
+            [] if isinstance(end, _Keep) else [optional_whole("end", end, bits=8)],
+            [] if isinstance(timezone, _Keep) else [optional_text("timezone", timezone)],
         )
 
     async def suspend(self, tenant: Whose) -> Tenant:
@@ -181,7 +193,8 @@ class TenantResolver(Tenants):
         Raises ``tenants.identifier_taken`` when it belongs to another tenant in any spelling;
         ``tenants.invalid_identifier``, ``tenants.not_found``; ``postgres.*``.
         """
-        return _identifier(await self._add_identifier(tenant, identifier, channel))
+        added = await self._add_identifier(tenant, text("identifier", identifier), optional_text("channel", channel))
+        return _identifier(added)
 
     async def remove_identifier(self, tenant: Whose, identifier: str, channel: Channel | None = None) -> None:
         """Takes an identifier away from a tenant, in all its spellings. Detached.
@@ -189,7 +202,7 @@ class TenantResolver(Tenants):
         Raises ``tenants.identifier_not_found``, ``tenants.not_found``, ``tenants.invalid_identifier``;
         ``postgres.*``.
         """
-        await self._remove_identifier(tenant, identifier, channel)
+        await self._remove_identifier(tenant, text("identifier", identifier), optional_text("channel", channel))
 
     async def refresh(self) -> int:
         """Asks Postgres again for everything that is cached, and answers how many identifiers that were.

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use posada::{Claims as CoreClaims, ClaimsSource, Permission, TenantId};
 use pyo3::prelude::*;
 
+use crate::arguments::{Given, optional_text, text};
 use crate::errors::Refusal;
 
 /// Who is asking, for which hotel, with which rights. Made by `verify` only.
@@ -84,12 +85,14 @@ impl Claims {
     /// Whether the role has a permission.
     ///
     /// Raises `InvalidError` (`auth.invalid_permission`) for what cannot be the name of one.
-    fn has_permission(&self, permission: &str) -> PyResult<bool> {
+    fn has_permission(&self, permission: Given<'_, '_>) -> PyResult<bool> {
+        let permission = text("permission", permission)?;
         Ok(self.0.has_permission(&wanted(permission)?))
     }
 
     /// Raises `DeniedError` (`auth.forbidden`) when the role lacks the permission.
-    fn require(&self, permission: &str) -> PyResult<()> {
+    fn require(&self, permission: Given<'_, '_>) -> PyResult<()> {
+        let permission = text("permission", permission)?;
         Ok(self.0.require(&wanted(permission)?).map_err(Refusal::from)?)
     }
 
@@ -97,7 +100,8 @@ impl Claims {
     ///
     /// Raises `DeniedError` (`auth.wrong_tenant`) when the header names any other hotel.
     #[pyo3(signature = (header=None))]
-    fn narrow(&self, header: Option<&str>) -> PyResult<Option<&str>> {
+    fn narrow(&self, header: Option<Given<'_, '_>>) -> PyResult<Option<&str>> {
+        let header = optional_text("header", header)?;
         let tenant = self.0.narrow(header).map_err(Refusal::from)?;
         Ok(tenant.map(TenantId::as_str))
     }

@@ -11,6 +11,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::port::Port;
 use super::pulse::Pulse;
+use crate::arguments::{Given, whole};
 use crate::errors::Refusal;
 
 /// Only Python threads take this, while they hold the interpreter's lock, and none waits inside. A fork by Python
@@ -123,7 +124,8 @@ pub(crate) fn shutdown(py: Python<'_>, seconds: f64) {
 ///
 /// By default one for two processors, at most two: they only feed event loops.
 #[pyfunction]
-pub(crate) fn set_workers(workers: usize) -> PyResult<()> {
+pub(crate) fn set_workers(workers: Given<'_, '_>) -> PyResult<()> {
+    let workers = whole("workers", workers)?;
     if !(1..=MOST_WORKERS).contains(&workers) {
         return Err(PyValueError::new_err(format!(
             "workers: expected 1 to {MOST_WORKERS}, not {workers}"

@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use posada::{AcquireOptions, AuditEntry, Hold as CoreHold, LockManager, LockState, Resource, StayHold};
-use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::arguments::{Nights, Span, Whose, id_of};
+use crate::arguments::{Given, Nights, Span, Switch, Whose, id_of};
 use crate::bridge::{Kept, Operation};
 use crate::errors::Refusal;
 use crate::open::Handle;
@@ -57,30 +56,24 @@ pub(crate) struct Wanted(AcquireOptions);
 #[pymethods]
 impl Wanted {
     #[new]
-    #[allow(
-        clippy::too_many_arguments,
-        clippy::fn_params_excessive_bools,
-        reason = "Python names them"
-    )]
+    #[allow(clippy::too_many_arguments, reason = "Python names them")]
     fn new(
-        ttl: Option<&Bound<'_, PyAny>>,
-        wait: Option<&Bound<'_, PyAny>>,
+        py: Python<'_>,
+        ttl: Option<Given<'_, '_>>,
+        wait: Option<Given<'_, '_>>,
         owner: Option<String>,
-        auto_extend: bool,
-        max_hold: Option<&Bound<'_, PyAny>>,
+        auto_extend: Switch,
+        max_hold: Option<Given<'_, '_>>,
         tenant: Option<Whose>,
-        reentrant: bool,
-        audit_misses: bool,
-        replicas: &Bound<'_, PyAny>,
-        replicas_within: Option<&Bound<'_, PyAny>>,
+        reentrant: Switch,
+        audit_misses: Switch,
+        replicas: u32,
+        replicas_within: Option<Given<'_, '_>>,
     ) -> PyResult<Self> {
-        let replicas = replicas.extract().map_err(|_| {
-            PyValueError::new_err(format!("replicas: expected fewer than 2**32, not {replicas}"))
-        })?;
         let mut options = AcquireOptions::new()
-            .auto_extend(auto_extend)
-            .reentrant(reentrant)
-            .audit_misses(audit_misses)
+            .auto_extend(auto_extend.read("auto_extend", py)?)
+            .reentrant(reentrant.read("reentrant", py)?)
+            .audit_misses(audit_misses.read("audit_misses", py)?)
             .replicas(replicas);
         if let Some(within) = replicas_within {
             options = options.replicas_within(Span::read("replicas_within", within)?);

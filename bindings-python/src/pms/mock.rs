@@ -56,23 +56,18 @@ impl Mock {
         Ok(Self(Kept::new(mock, Home::current()?)))
     }
 
-    /// Makes the next `times` calls of this kind go wrong. Faults of one kind strike in the order of scripting.
-    #[pyo3(signature = (operation, fault, times=1, *, after_lookups=1))]
-    fn script(&self, operation: &str, fault: &str, times: usize, after_lookups: u32) -> PyResult<()> {
+    fn _script(&self, operation: &str, fault: &str, times: usize, after_lookups: u32) -> PyResult<()> {
         let (operation, fault) = (self::operation(operation)?, self::fault(fault, after_lookups)?);
         self.0.get()?.script(operation, fault, times);
         Ok(())
     }
 
-    /// How often a booking yields to other tasks between choosing its rooms and writing them. With 0, the default, a
-    /// booking is one step and no collision happens.
-    fn set_gap(&self, yields: usize) -> PyResult<()> {
+    fn _set_gap(&self, yields: usize) -> PyResult<()> {
         self.0.get()?.set_gap(yields);
         Ok(())
     }
 
-    /// What becomes of the loser of a collision: `back_order` or `double_book`.
-    fn set_collision(&self, collision: &str) -> PyResult<()> {
+    fn _set_collision(&self, collision: &str) -> PyResult<()> {
         let collision = match collision {
             "back_order" => MockCollision::BackOrder,
             "double_book" => MockCollision::DoubleBook,

@@ -3,6 +3,8 @@
 //! `quickstart` keeps everything in memory and needs no server. `quickstart live` does the same on the Postgres and
 //! Redis that `DATABASE_URL` and `REDIS_URL` name.
 
+use std::process::ExitCode;
+
 use posada::{
     BookingRequest, Channel, Clock, Context, Error, Guest, Hold, HoldProof, HotelId, IdempotencyKey, Json,
     NewTenant, Occupancy, Offer, Posada, Resolution, Resource, Session, Settings, Stay, StayHold,
@@ -13,7 +15,17 @@ const HOTEL_NUMBER: &str = "+5491112345678";
 const GUEST: &str = "5491187654321";
 
 #[tokio::main]
-async fn main() -> Result<(), Error> {
+async fn main() -> ExitCode {
+    match receive_a_guest().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn receive_a_guest() -> Result<(), Error> {
     let live = std::env::args().nth(1).as_deref() == Some("live");
     let posada = if live {
         Posada::connect(Settings::from_env()?).await?

@@ -1,0 +1,335 @@
+"""Whatever is handed in for an argument and cannot be meant is refused by the argument's name, before any I/O.
+
+``scripts/python-packages`` runs it in every CPython, so it needs nothing but the package.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import inspect
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any
+
+import posada
+
+Call = tuple[Callable[..., Any], dict[str, Any]]
+
+STAY = posada.Stay(dt.date(2031, 3, 1), dt.date(2031, 3, 3))
+GUEST = posada.Guest("Ana", "Pérez", "ana@example.com", "+5491187654321")
+ASKER = {
+    "tenant": "hotel-test",
+    "user": "ana",
+    "session": "s1",
+    "remote_address": "203.0.113.9",
+    "environment": "test",
+    "app_name": "tests",
+    "properties": {"channel": "web"},
+}
+KEY = "the key of the tests, which is random enough 7f3a"
+PASSWORD = "el loro pinta mapas de cobre"
+LOCK = {
+    "ttl": 30,
+    "owner": "me",
+    "auto_extend": False,
+    "max_hold": 60,
+    "tenant": "hotel-test",
+    "reentrant": True,
+    "audit_misses": False,
+    "replicas": 0,
+    "replicas_within": 1,
+}
+BOOKING = posada.BookingRequest(hotel=1, room_type=1, stay=STAY, adults=2, guest=GUEST, idempotency_key="wa-arguments")
+
+
+def of_tenants(tenants: posada.TenantResolver) -> list[Call]:
+    who = {"identifier": "+5491112345678", "channel": "whatsapp"}
+    return [
+        (tenants.resolve, who),
+        (tenants.cached, who),
+        (tenants.remembered, who),
+        (tenants.resolve_many, {"identifiers": ["+5491112345678"], "channel": "whatsapp"}),
+        (tenants.get, {"tenant": "hotel-test"}),
+        (
+            tenants.create,
+            {"tenant_id": "b1", "name": "B", "status": "active", "business_hours": posada.BusinessHours()},
+        ),
+        (
+            tenants.update,
+            {"tenant": "b1", "name": "B", "status": "active", "start": 8, "end": 20, "timezone": "UTC"},
+        ),
+        (tenants.suspend, {"tenant": "b1"}),
+        (tenants.add_identifier, {"tenant": "b1", **who}),
+        (tenants.remove_identifier, {"tenant": "b1", **who}),
+        (tenants.warm, {"limit": 5}),
+    ]
+
+
+def of_sessions(sessions: posada.SessionManager, session: posada.Session) -> list[Call]:
+    whose = {"user": "ana", "tenant": "hotel-test"}
+    turn = {"role": "user", "content": "hola", "id": "1", "at": dt.datetime.now(dt.timezone.utc), "more": {"a": 1}}
+    return [
+        (sessions.get_or_create, {**whose, "channel": "web"}),
+        (sessions.get, whose),
+        (sessions.save, {"session": session}),
+        (sessions.update, {**whose, "patch": {"a": 1}}),
+        (sessions.append_turn, {**whose, **turn}),
+        (sessions.touch, whose),
+        (sessions.delete, whose),
+        (sessions.list, {"tenant": "hotel-test"}),
+        (sessions.count, {"tenant": "hotel-test"}),
+        (sessions.purge_tenant, {"tenant": "hotel-test"}),
+        (sessions.purge_user, {"user": "ana"}),
+    ]
+
+
+def of_flags(flags: posada.FeatureFlags) -> list[Call]:
+    asked = {"flag": "canary.enabled", "default": True, **ASKER}
+    snapshot = flags.snapshot()
+    return [
+        (flags.is_enabled, asked),
+        (flags.evaluate, asked),
+        (flags.evaluate_all, ASKER),
+        (flags.variant, asked),
+        (snapshot.is_enabled, asked),
+        (snapshot.evaluate, asked),
+        (snapshot.evaluate_all, ASKER),
+        (flags.set, {"flag": "canary.enabled", "value": True, "tenant": "hotel-test"}),
+        (flags.unset, {"flag": "canary.enabled", "tenant": "hotel-test"}),
+        (flags.list, {"tenant": "hotel-test"}),
+        (flags.warm, {"tenants": ["hotel-test"]}),
+    ]
+
+
+def of_locks(locks: posada.LockManager, lock: posada.LockGuard, hold: posada.Hold) -> list[Call]:
+    whose = {"tenant": "hotel-test"}
+    nights = {"resource": "room:101", "check_in": STAY.check_in, "check_out": STAY.check_out}
+    wanted = {"quantity": 1, "capacity": 1, "session_id": "s1", "user_id": "u1", "ttl": 60}
+    return [
+        (locks.acquire, {"name": "a", "wait": 1, **LOCK}),
+        (locks.try_acquire, {"name": "a", **LOCK}),
+        (locks.acquire_all, {"names": ["a"], "wait": 1, **LOCK}),
+        (locks.check_fence, {"resource": "a", "fence": 1}),
+        (locks.inspect, {"name": "a", **whose}),
+        (locks.release, {"name": "a", "token": "t", **whose}),
+        (locks.force_release, {"name": "a", "reason": "stuck", **whose}),
+        (locks.hold_stay, {**nights, **wanted, **whose}),
+        (locks.hold_stays, {"requests": [posada.StayHold("room:101", STAY)]}),
+        (locks.resume_hold, {"ticket": hold.ticket}),
+        (locks.holds, {"resource": "room:101", "window": STAY, **whose}),
+        (locks.flush_audit, {"deadline": 1}),
+        (locks.audit, {"lock_key": "a", "limit": 5}),
+        (locks.list, whose),
+        (lock.extend, {"ttl": 5}),
+        (hold.extend, {"extra": 5}),
+        (hold.move_to, {"stay": STAY, "capacity": 1}),
+        (hold.confirm, {"at_least": 5}),
+    ]
+
+
+def of_auth(auth: posada.Authenticator, claims: posada.Claims) -> list[Call]:
+    account = {
+        "username": "eva",
+        "email": "eva@hotel.example",
+        "password": PASSWORD,
+        "tenant": "hotel-test",
+        "role": "guest",
+        "full_name": "Eva",
+        "superuser": False,
+        "must_change_password": False,
+    }
+    attempt = {"username": "eva", "password": "x", "tenant": "hotel-test", "address": "203.0.113.9"}
+    new = {"new": "un mapa de cobre y un loro"}
+    return [
+        (auth.create_user, account),
+        (auth.login, {**attempt, "user_agent": "tests", "device_cookie": "x"}),
+        (auth.verify, {"access": "x"}),
+        (auth.verify_privileged, {"access": "x"}),
+        (auth.refresh, {"refresh": "x"}),
+        (auth.logout, {"token": "x"}),
+        (auth.logout_session, {"claims": claims, "session": "x"}),
+        (auth.logout_everywhere, {"claims": claims, "keep_current": True}),
+        (auth.sessions, {"claims": claims}),
+        (auth.device_cookie, {"claims": claims}),
+        (auth.has_permission, {"claims": claims, "permission": "x"}),
+        (auth.act_across_tenants, {"claims": claims, "tenant": "hotel-test", "reason": "audit"}),
+        (auth.change_password, {"access": "x", "current": "x", **new}),
+        (auth.set_password, {"user": "eva", "tenant": "hotel-test", "must_change": True, **new}),
+        (auth.issue, {"user": "eva", "kind": "access", "tenant": "hotel-test"}),
+        (auth.reset_password, {"reset": "x", **new}),
+        (claims.has_permission, {"permission": "x"}),
+        (claims.require, {"permission": "x"}),
+        (claims.narrow, {"header": "x"}),
+    ]
+
+
+def of_limits(limits: posada.RateLimiter) -> list[Call]:
+    return [
+        (limits.check, {"limit": "5/minute", "cost": 1}),
+        (limits.check_cost, {"limit": "5/minute", "identifiers": ["a"], "cost": 1}),
+        (limits.check_many, {"limits": [("5/minute", ["a"])]}),
+        (limits.peek, {"limit": "5/minute"}),
+        (limits.reset, {"limit": "5/minute"}),
+        (limits.with_failure_policy, {"policy": "open", "processes": 1}),
+    ]
+
+
+def of_pms(pms: posada.PmsClient, hold: posada.Hold) -> list[Call]:
+    party = {"adults": 2, "child_ages": [4]}
+    change = posada.BookingChange(stay=STAY)
+    asked = {"hotel": 1, "stay": STAY, "room_type": 1}
+    return [
+        (pms.availability, {**asked, **party}),
+        (pms.availability, {**asked, "party": [posada.Occupancy(2)]}),
+        (pms.quote, {**asked, **party, "services": [posada.ChosenService(1)]}),
+        (pms.quote, {**asked, "party": [posada.Occupancy(2)]}),
+        (pms.quote_change, {"id": 1, "change": change}),
+        (pms.book, {"request": BOOKING, "hold": hold}),
+        (pms.booking, {"id": 1}),
+        (pms.find_booking, {"key": "wa-arguments"}),
+        (pms.modify, {"id": 1, "change": change}),
+        (pms.cancel, {"id": 1}),
+        (pms.force_cancel, {"id": 1}),
+        (pms.check_in, {"id": 1}),
+        (pms.check_out, {"id": 1}),
+        (pms.invoices, {"id": 1}),
+        (pms.arrivals, {"hotel": 1, "day": STAY.check_in}),
+        (pms.departures, {"hotel": 1, "day": STAY.check_in}),
+        (pms.create_guest, {"guest": GUEST}),
+        (pms.guest, {"email": "ana@example.com"}),
+        (pms.room_types, {"hotel": 1}),
+        (pms.services, {"hotel": 1, "room_type": 1}),
+        (pms.changes_since, {"cursor": "x"}),
+    ]
+
+
+def of_values() -> list[Call]:
+    """What users make by themselves."""
+    dates = {"check_in": STAY.check_in, "check_out": STAY.check_out}
+    nights = {"quantity": 1, "capacity": 1, "tenant": "hotel-test", "session_id": "s", "user_id": "u", "ttl": 5}
+    booking = {"hotel": 1, "room_type": 1, "stay": STAY, "adults": 2, "child_ages": (4,), "guest": GUEST}
+    booking |= {"idempotency_key": "k", "remark": "late", "settle": "detached", "collision": "yield"}
+    lives = dict.fromkeys(("access_life", "idle_life", "absolute_life", "grace", "max_staleness", "password_life"), 60)
+    rules = {"password_policy": "nist", "password_min_length": 12, "password_history": 3, "session_limit": 3}
+    sign_in = {"profile": "legacy", "accept_sessionless": True, "issuer": "x", "audience": "x", "previous_keys": ()}
+    mock = posada.MockPms()
+    handle = {"default_flags": {}, "auth_options": posada.AuthOptions(), "mock_pms": mock}
+    return [
+        (posada.Stay, dates),
+        (posada.Stay.parse, {"check_in": "2031-03-01", "check_out": "2031-03-03"}),
+        (STAY.overlaps, {"other": STAY}),
+        (STAY.covers, {"other": STAY}),
+        (posada.Money, {"amount": Decimal(1), "currency": "USD"}),
+        (posada.Occupancy, {"adults": 2, "child_ages": [3]}),
+        (posada.ChosenService, {"service": 1, "quantity": 1}),
+        (posada.Guest, {"first_name": "Ana", "last_name": "Pérez", "email": "a@b.example", "phone": "+549"}),
+        (posada.BusinessHours, {"start": 8, "end": 20, "timezone": "UTC"}),
+        (posada.StayHold, {"resource": "room:1", "stay": STAY, **nights}),
+        (posada.BookingRequest, {**booking, "services": (), "quote": None}),
+        (posada.BookingChange, {"stay": STAY, "party": (), "rooms": (), "quote": None}),
+        (posada.RateLimit, {"text": "5/minute", "strategy": "fixed_window"}),
+        (posada.RateLimit.parse_many, {"text": "5/minute"}),
+        (posada.Identifier.parse, {"identifier": "+5491112345678", "channel": "whatsapp"}),
+        (posada.AuthOptions, {**lives, **rules, **sign_in}),
+        (posada.Posada.build, {"settings": posada.Settings.embedded(), **handle}),
+        (posada.Posada.connect, {"settings": posada.Settings.embedded(), **handle}),
+        (posada.password_matches, {"password": "x", "hash": "y"}),
+        (posada.password_violations, {"password": "x", "policy": "nist", "min_length": 3, "context": ["a"]}),
+        (posada.legacy_password_hash, {"password": "x"}),
+        (posada.role_permissions, {"role": "guest"}),
+        (posada.set_workers, {"workers": 2}),
+        (mock.script, {"operation": "read", "fault": "unavailable", "times": 1, "after_lookups": 1}),
+        (mock.set_gap, {"yields": 1}),
+        (mock.set_collision, {"collision": "back_order"}),
+        (mock.set_base_price, {"room_type": 1, "price": posada.Money(Decimal(1), "USD")}),
+        (posada.Settings.from_vars, {"variables": {}}),
+        *((posada.Settings.build, {name: right}) for name, right in options()),
+    ]
+
+
+def options() -> list[tuple[str, object]]:
+    """Every option of the settings, with something of its type."""
+    rights = {"Seconds": 5, "int": 5, "bool": True, "Mapping": {}, "tuple": ("https://shop.example", "key")}
+
+    def right(annotation: str) -> object:
+        return next((right for kind, right in rights.items() if annotation.startswith(kind)), "x")
+
+    parameters = inspect.signature(posada.Settings.build).parameters
+    return [(name, right(str(parameter.annotation))) for name, parameter in parameters.items()]
+
+
+def wrongs(right: object) -> list[object]:
+    """What cannot stand in the place of a value."""
+    if isinstance(right, bool):
+        return [object(), 1]
+    if isinstance(right, int):
+        return [object(), "1", True, -1, 2**70]
+    if isinstance(right, str):
+        return [object(), 5, b"x", "\ud800"]
+    return [object(), 5]
+
+
+async def refused(call: Callable[..., Any], arguments: Mapping[str, Any]) -> BaseException | None:
+    """What the call raises, at once or when it is awaited."""
+    try:
+        answer = call(**arguments)
+        if inspect.isawaitable(answer):
+            await answer
+    except Exception as raised:
+        return raised
+    return None
+
+
+async def unnamed(calls: list[Call]) -> list[str]:
+    """The arguments that are not refused, or not by their names."""
+    found = []
+    for call, arguments in calls:
+        for name, right in arguments.items():
+            for wrong in wrongs(right):
+                raised = await refused(call, {**arguments, name: wrong})
+                # In the message, not in a note: Python 3.10 has none.
+                if not isinstance(raised, (TypeError, ValueError)) or name not in str(raised):
+                    found.append(f"{call.__qualname__}({name}={wrong!r}): {raised!r}")
+    return found
+
+
+def unasked(rooms: list[object], calls: list[Call]) -> set[str]:
+    """The arguments of public methods that no call above has."""
+    asked = {(call.__qualname__, name) for call, arguments in calls for name in arguments}
+    missing = set()
+    for room in rooms:
+        for method in (getattr(room, name) for name in dir(room) if not name.startswith("_")):
+            if not callable(method):
+                continue
+            for name, parameter in inspect.signature(method).parameters.items():
+                is_named = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+                if is_named and (method.__qualname__, name) not in asked:
+                    missing.add(f"{method.__qualname__}({name}=)")
+    return missing
+
+
+def test_every_wrong_argument_is_refused_by_its_name() -> None:
+    async def job() -> None:
+        async with posada.Posada.connect(posada.Settings.build(secret_key=KEY)) as p:
+            await p.tenants.create("hotel-test", name="Hotel Test")
+            await p.auth.create_user("ana", "ana@hotel.example", PASSWORD, role="admin")
+            claims = await p.auth.verify((await p.auth.login("ana", PASSWORD)).access)
+            session = await p.sessions.get_or_create("ana", "web")
+            lock = await p.locks.acquire("b")
+            hold = await p.locks.hold_stay("room:102", STAY.check_in, STAY.check_out)
+            calls = [
+                *of_tenants(p.tenants),
+                *of_sessions(p.sessions, session),
+                *of_flags(p.flags),
+                *of_locks(p.locks, lock, hold),
+                *of_auth(p.auth, claims),
+                *of_limits(p.limits),
+                *of_pms(p.pms, hold),
+                *of_values(),
+            ]
+            rooms = [p.tenants, p.sessions, p.flags, p.flags.snapshot(), p.locks, lock, hold, p.auth, claims]
+            assert unasked([*rooms, p.limits, p.pms], calls) == set()
+            assert await unnamed(calls) == []
+
+    asyncio.run(job())
