@@ -76,8 +76,8 @@ impl SessionStore for MemorySessions {
                 return (Change::Keep, Err(Replaced::Missing));
             };
             let version = Version::of(stored);
-            if version == expected || (is_repeat && version == new.version) {
-                (Change::Put(new.body.as_bytes().into(), Some(ttl)), Ok(None))
+            if version == expected || (is_repeat && version == Version::of(new.as_bytes())) {
+                (Change::Put(new.as_bytes().into(), Some(ttl)), Ok(None))
             } else {
                 (Change::Keep, Ok(Some(stored.clone())))
             }

@@ -66,6 +66,7 @@ use crate::metrics::SESSION_ACTIVE_TOTAL;
 use crate::task::Tasks;
 use model::{Address, check_channel};
 use store::Replaced;
+use version::Version;
 use writing::Writer;
 
 /// The conversations of guests: no lost update, and no conversation overwritten because a read failed. Cheap to clone.
@@ -151,11 +152,13 @@ impl SessionManager {
             .writer
             .render(&mut session.document, &session.identity, now)?;
         let (writer, at, expected) = (self.writer.clone(), session.at.clone(), session.version());
-        let version = new.version;
-        let outcome = self
-            .tasks
-            .finish(async move { writer.replace("save", &at, expected, &new).await });
-        match outcome.await? {
+        let work = async move {
+            let outcome = writer.replace("save", &at, expected, &new).await?;
+            // Not before: whoever has the answer has more time than whoever asks.
+            Ok((outcome, Version::of(new.as_bytes())))
+        };
+        let (outcome, version) = self.tasks.finish(work).await?;
+        match outcome {
             Replaced::Done => {
                 session.stored(version, now + self.ttl());
                 Ok(())

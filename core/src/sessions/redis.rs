@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use ::redis::{Pipeline, cmd};
+use ::redis::{FromRedisValue, ParsingError, Pipeline, Value, cmd, from_redis_value};
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -15,6 +15,7 @@ use super::document::Document;
 use super::model::{ActiveSession, Address};
 use super::recent::Recent;
 use super::store::{Replaced, Replacement, SessionStore, Stored};
+use super::version::Version;
 use crate::TenantId;
 use crate::backends::redis::{Failure, Redis, Script, keys};
 use crate::clock::SharedClock;
@@ -223,7 +224,7 @@ impl SessionStore for RedisSessions {
             is_repeat,
         } = replacement;
         let repeated = if is_repeat {
-            new.version.hex()
+            Version::of(new.as_bytes()).hex()
         } else {
             String::new()
         };
@@ -232,19 +233,19 @@ impl SessionStore for RedisSessions {
             .script(&REPLACE)
             .key(at.key())
             .arg(expected.hex())
-            .arg(&new.body)
+            .arg(new)
             .arg(repeated)
             .arg(millis(ttl))
-            .write::<(u8, Option<Vec<u8>>, Option<i64>)>();
+            .write::<Reply>();
         let reply = if self.is_noted(at, ttl) {
             replace.await
         } else {
             tokio::join!(replace, self.note(at, ttl, false)).0
         };
         Ok(match named(at.key(), reply)? {
-            (1, ..) => Replaced::Done,
-            (2, Some(body), left) => Replaced::Occupied(stored((body, left.unwrap_or(-1)))),
-            _ => {
+            Reply::Done => Replaced::Done,
+            Reply::Other(body, left) => Replaced::Occupied(stored((body, left))),
+            Reply::Missing => {
                 let (this, at) = (self.clone(), at.clone());
                 self.tasks.in_background(async move {
                     let _next_note_corrects_it = this.forget(&at).await;
@@ -347,6 +348,27 @@ impl SessionStore for RedisSessions {
 impl std::fmt::Debug for RedisSessions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RedisSessions").finish_non_exhaustive()
+    }
+}
+
+/// What `replace.lua` answers.
+enum Reply {
+    Done,
+    Missing,
+    /// Another text is there, with so many milliseconds to live.
+    Other(Vec<u8>, i64),
+}
+
+impl FromRedisValue for Reply {
+    fn from_redis_value(value: Value) -> std::result::Result<Self, ParsingError> {
+        Ok(match value {
+            Value::Int(1) => Self::Done,
+            Value::Int(0) => Self::Missing,
+            other => {
+                let (body, left) = from_redis_value(other)?;
+                Self::Other(body, left)
+            }
+        })
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::model::{ActiveSession, Address};
-use super::version::{Rendered, Version};
+use super::version::Version;
 use crate::TenantId;
 use crate::error::Result;
 
@@ -65,7 +65,7 @@ pub(crate) struct Replacement<'a> {
     /// What must be stored.
     pub(crate) expected: Version,
     /// What will be stored.
-    pub(crate) new: &'a Rendered,
+    pub(crate) new: &'a str,
     /// Its life.
     pub(crate) ttl: Duration,
     /// Whether the same was asked before and the answer was lost: then it is also a success to find the new text.

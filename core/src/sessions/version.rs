@@ -48,22 +48,6 @@ impl Seen {
     }
 }
 
-/// The text of a document on its way to the store, with its version.
-#[derive(Debug, Clone)]
-pub(crate) struct Rendered {
-    /// What will be stored.
-    pub(crate) body: String,
-    /// Its version.
-    pub(crate) version: Version,
-}
-
-impl From<String> for Rendered {
-    fn from(body: String) -> Self {
-        let version = Version::of(body.as_bytes());
-        Self { body, version }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

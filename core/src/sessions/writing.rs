@@ -9,7 +9,7 @@ use super::document::{Document, Identity};
 use super::model::{Address, Session};
 use super::options::SessionOptions;
 use super::store::{Replaced, Replacement, SessionStore, Stored};
-use super::version::{Rendered, Version};
+use super::version::Version;
 use crate::clock::SharedClock;
 use crate::error::{Error, Kind, Result, codes};
 use crate::metrics::{SESSION_CONFLICTS_TOTAL, SESSION_SAVE_RETRIES_TOTAL};
@@ -53,7 +53,7 @@ impl Writer {
         document: &mut Document,
         identity: &Identity,
         now: DateTime<Utc>,
-    ) -> Result<Rendered> {
+    ) -> Result<String> {
         identity.check(document)?;
         document.mark_active(now);
         let body = document.to_text();
@@ -68,7 +68,7 @@ impl Writer {
             .with("bytes", size)
             .with("limit", limit));
         }
-        Ok(body.into())
+        Ok(body)
     }
 
     /// Replaces what is stored, and finds out how it ended when the answer was lost.
@@ -77,7 +77,7 @@ impl Writer {
         operation: &'static str,
         at: &Address,
         expected: Version,
-        new: &Rendered,
+        new: &str,
     ) -> Result<Replaced> {
         let mut replacement = Replacement {
             expected,
@@ -94,7 +94,7 @@ impl Writer {
             Err(_) => Err(lost),
             Ok(None) => Ok(Replaced::Missing),
             Ok(Some(stored)) => match Version::of(&stored.body) {
-                version if version == new.version => Ok(Replaced::Done),
+                version if version == Version::of(new.as_bytes()) => Ok(Replaced::Done),
                 version if version == expected => {
                     replacement.is_repeat = true;
                     self.store.replace(at, replacement).await
@@ -125,7 +125,7 @@ impl Writer {
             let new = self.render(&mut session.document, &session.identity, now)?;
             match self.replace(operation, at, session.version(), &new).await? {
                 Replaced::Done => {
-                    session.stored(new.version, self.after(self.options.ttl));
+                    session.stored(Version::of(new.as_bytes()), self.after(self.options.ttl));
                     return Ok(session);
                 }
                 Replaced::Missing => return Err(gone(at)),
@@ -232,7 +232,7 @@ mod tests {
             document.set(["others"], turns.unwrap_or(0) + 1).unwrap();
             let replacement = Replacement {
                 expected: Version::of(&stored.body),
-                new: &document.to_text().into(),
+                new: &document.to_text(),
                 ttl: Duration::from_mins(1),
                 is_repeat: false,
             };
