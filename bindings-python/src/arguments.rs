@@ -20,6 +20,7 @@ use crate::tenants::Tenant;
 /// An argument as it was given.
 pub(crate) type Given<'a, 'py> = &'a Bound<'py, PyAny>;
 
+#[cold]
 fn unexpected(name: &str, expected: &str, kind: &Bound<'_, PyType>) -> PyErr {
     match kind.name() {
         Ok(kind) => PyTypeError::new_err(format!("{name}: expected {expected}, not {kind}")),
@@ -31,18 +32,26 @@ fn unexpected(name: &str, expected: &str, kind: &Bound<'_, PyType>) -> PyErr {
 ///
 /// # Errors
 /// `TypeError`, or `ValueError` for one that cannot be written as UTF-8; both name the argument.
+#[inline]
 pub(crate) fn text<'a>(name: &str, given: Given<'a, '_>) -> PyResult<&'a str> {
-    let Ok(text) = given.cast::<PyString>() else {
-        return Err(unexpected(name, "str", &given.get_type()));
-    };
-    text.to_str()
-        .map_err(|refusal| PyValueError::new_err(format!("{name}: {}", refusal.value(given.py()))))
+    let read = given.cast::<PyString>().map(|text| text.to_str());
+    match read {
+        Ok(Ok(text)) => Ok(text),
+        Ok(Err(refusal)) => Err(unreadable(name, &refusal, given.py())),
+        Err(_) => Err(unexpected(name, "str", &given.get_type())),
+    }
+}
+
+#[cold]
+fn unreadable(name: &str, refusal: &PyErr, py: Python<'_>) -> PyErr {
+    PyValueError::new_err(format!("{name}: {}", refusal.value(py)))
 }
 
 /// Reads a text that may be left out.
 ///
 /// # Errors
 /// As [`text`].
+#[inline]
 pub(crate) fn optional_text<'a>(name: &str, given: Option<Given<'a, '_>>) -> PyResult<Option<&'a str>> {
     given.map(|given| text(name, given)).transpose()
 }
