@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use posada::{
-    BusinessHours, Identifier, NewTenant, Resolution as Resolved, Tenant as CoreTenant, TenantResolver,
-    TenantStatus, TenantUpdate,
+    BusinessHours, Channel, Identifier, NewTenant, Resolution as Resolved, Tenant as CoreTenant,
+    TenantResolver, TenantStatus, TenantUpdate,
 };
 use pyo3::prelude::*;
 
@@ -168,6 +168,15 @@ impl Resolution {
     }
 }
 
+/// Reads what is to be resolved.
+fn asked<'a>(
+    identifier: Given<'a, '_>,
+    channel: Option<Given<'_, '_>>,
+) -> PyResult<(&'a str, Option<Channel>)> {
+    let channel = self::channel(optional_text("channel", channel)?)?;
+    Ok((text("identifier", identifier)?, channel))
+}
+
 /// Reads hours as the Python class keeps them.
 fn hours(start: Option<u8>, end: Option<u8>, timezone: Option<&str>) -> PyResult<BusinessHours> {
     Ok(BusinessHours::new(start, end, timezone).map_err(Refusal::from)?)
@@ -213,8 +222,7 @@ impl Tenants {
         identifier: Given<'_, '_>,
         channel: Option<Given<'_, '_>>,
     ) -> PyResult<Option<Resolution>> {
-        let identifier = text("identifier", identifier)?;
-        let channel = self::channel(optional_text("channel", channel)?)?;
+        let (identifier, channel) = asked(identifier, channel)?;
         Ok(self.0.get()?.cached(identifier, channel).map(Resolution))
     }
 
@@ -225,8 +233,7 @@ impl Tenants {
         identifier: Given<'_, '_>,
         channel: Option<Given<'_, '_>>,
     ) -> PyResult<Option<Resolution>> {
-        let identifier = text("identifier", identifier)?;
-        let channel = self::channel(optional_text("channel", channel)?)?;
+        let (identifier, channel) = asked(identifier, channel)?;
         Ok(self.0.get()?.remembered(identifier, channel).map(Resolution))
     }
 
