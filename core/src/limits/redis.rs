@@ -22,10 +22,12 @@ impl RedisLimits {
     }
 
     async fn run(&self, mode: Mode, charges: &[Charge]) -> Result<Vec<Window>> {
-        let mut call = self.redis.script(&TAKE).arg(mode_word(mode));
-        for charge in charges {
-            let [counter, previous] = charge_keys(charge);
+        let mut call = self.redis.script(&TAKE);
+        for [counter, previous] in charges.iter().map(charge_keys) {
             call = call.key(counter).key(previous);
+        }
+        call = call.arg(mode_word(mode));
+        for charge in charges {
             call = call
                 .arg(strategy_word(charge.limit.strategy()))
                 .arg(charge.limit.amount())

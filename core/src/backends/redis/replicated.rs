@@ -47,13 +47,13 @@ impl Replicated {
     /// Runs a script that may run twice without harm, and waits for replicas; answers also how many have it.
     pub(super) async fn run<T: FromRedisValue>(
         &self,
-        call: &Call<'_>,
+        call: &mut Call<'_>,
         replicas: u32,
         within: Duration,
     ) -> Result<(T, u32), Failure> {
-        let key = call.first_key();
-        match self.attempt(call.by_hash(), key, replicas, within).await {
-            Err(Failure::UnknownScript) => self.attempt(call.by_text(), key, replicas, within).await,
+        let key = call.first_key().to_vec();
+        match self.attempt(call.by_hash().clone(), &key, replicas, within).await {
+            Err(Failure::UnknownScript) => self.attempt(call.by_text(), &key, replicas, within).await,
             outcome => outcome,
         }
     }

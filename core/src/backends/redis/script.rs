@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use redis::{Arg, Cmd, FromRedisValue, ToRedisArgs};
+use redis::{Arg, Cmd, FromRedisValue, RedisWrite as _, ToRedisArgs, cmd};
 use sha1::{Digest, Sha1};
 
 use super::link::Request;
@@ -46,9 +46,10 @@ pub(crate) use script;
 pub(crate) struct Call<'a> {
     redis: &'a Redis,
     script: &'static Script,
-    /// Not commands by themselves: a command keeps all its words in one piece of memory.
+    /// Not a command by itself: a command keeps all its words in one piece of memory.
     keys: Cmd,
-    arguments: Cmd,
+    /// The script by its hash, once all keys are known.
+    command: Option<Cmd>,
 }
 
 impl<'a> Call<'a> {
@@ -58,19 +59,20 @@ impl<'a> Call<'a> {
             script,
             // As much as most calls need.
             keys: Cmd::with_capacity(3, 128),
-            arguments: Cmd::with_capacity(8, 192),
+            command: None,
         }
     }
 
-    /// The next of `KEYS`. On a cluster all keys of one call must share a slot.
+    /// The next of `KEYS`; they come before the arguments. On a cluster all keys of one call must share a slot.
     pub(crate) fn key(mut self, key: impl ToRedisArgs) -> Self {
+        debug_assert!(self.command.is_none(), "a key after an argument");
         key.write_redis_args(&mut self.keys);
         self
     }
 
     /// The next of `ARGV`; a slice or tuple adds several.
     pub(crate) fn arg(mut self, argument: impl ToRedisArgs) -> Self {
-        argument.write_redis_args(&mut self.arguments);
+        argument.write_redis_args(self.by_hash());
         self
     }
 
@@ -87,7 +89,7 @@ impl<'a> Call<'a> {
     /// Runs a script that may run twice without harm, and waits until so many replicas have what it wrote; answers
     /// also how many do. Cancel-safe. It has a connection of its own.
     pub(crate) async fn replicated<T: FromRedisValue>(
-        self,
+        mut self,
         replicas: u32,
         within: Duration,
     ) -> Result<(T, u32), Failure> {
@@ -95,16 +97,32 @@ impl<'a> Call<'a> {
         if redis.tasks.is_closed() {
             return Err(Failure::Closed);
         }
-        let outcome = redis.replicated.run(&self, replicas, within).await;
+        let outcome = redis.replicated.run(&mut self, replicas, within).await;
         outcome.map_err(|failure| failure.at(&redis.place))
     }
 
-    pub(super) fn by_hash(&self) -> Cmd {
-        self.command("EVALSHA", self.script.hash())
+    pub(super) fn by_hash(&mut self) -> &mut Cmd {
+        self.command.get_or_insert_with(|| {
+            // As much as most calls need.
+            let mut command = Cmd::with_capacity(14, 384);
+            let keys = words(&self.keys);
+            command
+                .arg("EVALSHA")
+                .arg(self.script.hash())
+                .arg(keys.clone().count());
+            keys.for_each(|key| command.write_arg(key));
+            command
+        })
     }
 
-    pub(super) fn by_text(&self) -> Cmd {
-        self.command("EVAL", self.script.source)
+    pub(super) fn by_text(&mut self) -> Cmd {
+        let source = self.script.source;
+        let mut command = cmd("EVAL");
+        command.arg(source);
+        words(self.by_hash())
+            .skip(2)
+            .for_each(|word| command.write_arg(word));
+        command
     }
 
     /// What says which server of a cluster it is for.
@@ -112,29 +130,18 @@ impl<'a> Call<'a> {
         words(&self.keys).next().unwrap_or_default()
     }
 
-    async fn run<T: FromRedisValue>(self, effect: Effect) -> Result<T, Failure> {
-        match self.redis.call(Request::One(&self.by_hash()), effect).await {
+    async fn run<T: FromRedisValue>(mut self, effect: Effect) -> Result<T, Failure> {
+        let redis = self.redis;
+        match redis.call(Request::One(self.by_hash()), effect).await {
             Err(Failure::UnknownScript) => {
                 tracing::debug!(
                     script = self.script.name,
                     "the server does not know the script yet"
                 );
-                self.redis.call(Request::One(&self.by_text()), effect).await
+                redis.call(Request::One(&self.by_text()), effect).await
             }
             outcome => outcome,
         }
-    }
-
-    fn command(&self, verb: &str, body: &str) -> Cmd {
-        let (keys, arguments) = (words(&self.keys), words(&self.arguments));
-        let all = keys.clone().chain(arguments);
-        let bytes: usize = all.clone().map(<[u8]>::len).sum();
-        let mut command = Cmd::with_capacity(all.clone().count() + 3, verb.len() + body.len() + 8 + bytes);
-        command.arg(verb).arg(body).arg(keys.count());
-        for word in all {
-            command.arg(word);
-        }
-        command
     }
 }
 
