@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::NaiveDate;
@@ -60,12 +61,30 @@ pub(crate) fn optional_text<'a>(name: &str, given: Option<Given<'a, '_>>) -> PyR
 ///
 /// # Errors
 /// `TypeError` or `ValueError`, which name the argument.
-pub(crate) fn whole(name: &str, given: Given<'_, '_>) -> PyResult<usize> {
+pub(crate) fn whole<'py, N>(name: &str, given: Given<'_, 'py>) -> PyResult<N>
+where
+    N: for<'a> FromPyObject<'a, 'py>,
+{
     if !given.is_instance_of::<PyInt>() || given.is_instance_of::<PyBool>() {
         return Err(unexpected(name, "int", &given.get_type()));
     }
-    let out_of_range = |_| PyValueError::new_err(format!("{name}: expected zero or more, and not {given}"));
+    let out_of_range = |_| PyValueError::new_err(format!("{name}: {given} is out of range"));
     given.extract().map_err(out_of_range)
+}
+
+/// Reads the place of a file or folder.
+///
+/// # Errors
+/// `TypeError` or `ValueError`, which name the argument.
+pub(crate) fn path(name: &str, given: Given<'_, '_>) -> PyResult<PathBuf> {
+    let py = given.py();
+    given.extract().map_err(|refusal: PyErr| {
+        if refusal.is_instance_of::<PyTypeError>(py) {
+            unexpected(name, "str or os.PathLike", &given.get_type())
+        } else {
+            unreadable(name, &refusal, py)
+        }
+    })
 }
 
 /// Reads texts by their names.
@@ -108,21 +127,31 @@ impl<'py> FromPyObject<'_, 'py> for Switch {
     }
 }
 
-/// A tenant, by its id or as an object that a look-up answered. The argument is always called `tenant`.
+/// A tenant, by its id or as an object that a look-up answered.
 pub(crate) struct Whose(pub(crate) TenantId);
 
+impl Whose {
+    /// Reads the argument `name`.
+    ///
+    /// # Errors
+    /// `TypeError` or `ValueError`, which name it.
+    pub(crate) fn read(name: &str, given: Given<'_, '_>) -> PyResult<TenantId> {
+        if let Ok(tenant) = given.cast::<Tenant>() {
+            return Ok(tenant.get().0.id.clone());
+        }
+        if !given.is_instance_of::<PyString>() {
+            return Err(unexpected(name, "str or posada.Tenant", &given.get_type()));
+        }
+        Ok(TenantId::parse(text(name, given)?).map_err(Refusal::from)?)
+    }
+}
+
+// Arguments of this type are called `tenant`.
 impl<'py> FromPyObject<'_, 'py> for Whose {
     type Error = PyErr;
 
     fn extract(given: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        if let Ok(tenant) = given.cast::<Tenant>() {
-            return Ok(Self(tenant.get().0.id.clone()));
-        }
-        if !given.is_instance_of::<PyString>() {
-            return Err(unexpected("tenant", "str or posada.Tenant", &given.get_type()));
-        }
-        let id = TenantId::parse(text("tenant", &given)?).map_err(Refusal::from)?;
-        Ok(Self(id))
+        Self::read("tenant", &given).map(Self)
     }
 }
 

@@ -9,7 +9,7 @@ use posada::{Settings as CoreSettings, TenantId};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::arguments::Span;
+use crate::arguments::{Span, Switch, Whose, path, text, whole};
 use crate::errors::Refusal;
 
 /// Where the servers are and how to behave. Shows no secret.
@@ -24,61 +24,61 @@ type Option_ = fn(SettingsBuilder, &Bound<'_, PyAny>) -> PyResult<SettingsBuilde
 
 /// The options by their names: those of the crate's builder.
 fn option(name: &str) -> Option<Option_> {
-    macro_rules! seconds {
-        ($option:ident) => {
-            |builder, value| Ok(builder.$option(value.extract::<Span>()?.0))
-        };
-    }
-    macro_rules! plain {
-        ($option:ident: $type:ty) => {
-            |builder, value| Ok(builder.$option(value.extract::<$type>()?))
+    macro_rules! read {
+        ($option:ident: $read:path) => {
+            |builder, value| Ok(builder.$option($read(stringify!($option), value)?))
         };
     }
     macro_rules! parsed {
         ($option:ident: $type:ty) => {
             |builder, value| {
-                let value: $type = value.extract::<&str>()?.parse().map_err(Refusal::from)?;
+                let value: $type = text(stringify!($option), value)?
+                    .parse()
+                    .map_err(Refusal::from)?;
                 Ok(builder.$option(value))
             }
         };
     }
     Some(match name {
         "environment" => parsed!(environment: Environment),
-        "postgres_url" => plain!(postgres_url: String),
-        "postgres_pool_size" => plain!(postgres_pool_size: u32),
-        "postgres_max_overflow" => plain!(postgres_max_overflow: u32),
+        "postgres_url" => read!(postgres_url: text),
+        "postgres_pool_size" => read!(postgres_pool_size: whole),
+        "postgres_max_overflow" => read!(postgres_max_overflow: whole),
         "postgres_sslmode" => parsed!(postgres_sslmode: TlsMode),
-        "postgres_root_certificate" => plain!(postgres_root_certificate: PathBuf),
-        "postgres_acquire_timeout" => seconds!(postgres_acquire_timeout),
-        "postgres_statement_timeout" => seconds!(postgres_statement_timeout),
-        "use_supabase" => plain!(use_supabase: bool),
-        "redis_url" => plain!(redis_url: String),
-        "redis_password" => plain!(redis_password: String),
-        "redis_connect_timeout" => seconds!(redis_connect_timeout),
-        "redis_command_timeout" => seconds!(redis_command_timeout),
-        "pms_hotel_id" => plain!(pms_hotel_id: u64),
-        "pms_timeout" => seconds!(pms_timeout),
-        "pms_availability_timeout" => seconds!(pms_availability_timeout),
-        "pms_booking_timeout" => seconds!(pms_booking_timeout),
-        "pms_max_concurrent" => plain!(pms_max_concurrent: u32),
-        "pms_max_rate" => plain!(pms_max_rate: u32),
-        "pms_breaker_failures" => plain!(pms_breaker_failures: u32),
-        "pms_breaker_pause" => seconds!(pms_breaker_pause),
-        "pms_availability_fresh" => seconds!(pms_availability_fresh),
-        "pms_room_types_fresh" => seconds!(pms_room_types_fresh),
-        "secret_key" => plain!(secret_key: String),
-        "jwt_expiry" => seconds!(jwt_expiry),
-        "default_tenant" => parsed!(default_tenant: TenantId),
-        "snapshot_dir" => plain!(snapshot_dir: PathBuf),
-        "session_ttl" => seconds!(session_ttl),
-        "tenant_cache_fresh" => seconds!(tenant_cache_fresh),
-        "tenant_cache_stale" => seconds!(tenant_cache_stale),
-        "tenant_cache_negative" => seconds!(tenant_cache_negative),
-        "flags_poll" => seconds!(flags_poll),
-        "hold_ttl" => seconds!(hold_ttl),
-        "hold_extension" => seconds!(hold_extension),
-        "hold_max_extensions" => plain!(hold_max_extensions: u32),
-        "close_deadline" => seconds!(close_deadline),
+        "postgres_root_certificate" => read!(postgres_root_certificate: path),
+        "postgres_acquire_timeout" => read!(postgres_acquire_timeout: Span::read),
+        "postgres_statement_timeout" => read!(postgres_statement_timeout: Span::read),
+        "use_supabase" => |builder, value| {
+            let on = value.extract::<Switch>()?.read("use_supabase", value.py())?;
+            Ok(builder.use_supabase(on))
+        },
+        "redis_url" => read!(redis_url: text),
+        "redis_password" => read!(redis_password: text),
+        "redis_connect_timeout" => read!(redis_connect_timeout: Span::read),
+        "redis_command_timeout" => read!(redis_command_timeout: Span::read),
+        "pms_hotel_id" => read!(pms_hotel_id: whole),
+        "pms_timeout" => read!(pms_timeout: Span::read),
+        "pms_availability_timeout" => read!(pms_availability_timeout: Span::read),
+        "pms_booking_timeout" => read!(pms_booking_timeout: Span::read),
+        "pms_max_concurrent" => read!(pms_max_concurrent: whole),
+        "pms_max_rate" => read!(pms_max_rate: whole),
+        "pms_breaker_failures" => read!(pms_breaker_failures: whole),
+        "pms_breaker_pause" => read!(pms_breaker_pause: Span::read),
+        "pms_availability_fresh" => read!(pms_availability_fresh: Span::read),
+        "pms_room_types_fresh" => read!(pms_room_types_fresh: Span::read),
+        "secret_key" => read!(secret_key: text),
+        "jwt_expiry" => read!(jwt_expiry: Span::read),
+        "default_tenant" => read!(default_tenant: Whose::read),
+        "snapshot_dir" => read!(snapshot_dir: path),
+        "session_ttl" => read!(session_ttl: Span::read),
+        "tenant_cache_fresh" => read!(tenant_cache_fresh: Span::read),
+        "tenant_cache_stale" => read!(tenant_cache_stale: Span::read),
+        "tenant_cache_negative" => read!(tenant_cache_negative: Span::read),
+        "flags_poll" => read!(flags_poll: Span::read),
+        "hold_ttl" => read!(hold_ttl: Span::read),
+        "hold_extension" => read!(hold_extension: Span::read),
+        "hold_max_extensions" => read!(hold_max_extensions: whole),
+        "close_deadline" => read!(close_deadline: Span::read),
         _ => return None,
     })
 }

@@ -117,6 +117,11 @@ def words(name: str, given: Mapping[str, str]) -> dict[str, str]:
     return {key: text(name, value) for key, value in mapping(name, given).items()}
 
 
+def optional_instance(name: str, given: _Each | None, kind: type[_Each]) -> _Each | None:
+    """An object of a class of ours that may be left out."""
+    return None if given is None else instance(name, given, kind)
+
+
 def instance(name: str, given: _Each, kind: type[_Each]) -> _Each:
     """An object of a class of ours."""
     if not isinstance(given, kind):

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from posada import _native
-from posada._checks import text
+from posada._checks import optional_text, text
 
 __all__ = ["correlation", "correlation_headers"]
 
@@ -26,8 +26,7 @@ def correlation(request_id: str, *, traceparent: str | None = None) -> Iterator[
     characters, and (field ``traceparent``) for what is no place in a trace.
     """
     text("request_id", request_id)
-    if traceparent is not None:
-        text("traceparent", traceparent)
+    optional_text("traceparent", traceparent)
     with within(_native.Ids(request_id, traceparent)):
         yield
 

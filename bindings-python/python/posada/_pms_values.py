@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Literal, overload
 
 from posada import _native
-from posada._checks import instance, optional_text, several, text, whole
+from posada._checks import instance, optional_instance, optional_text, several, text, whole
 from posada.stay import Stay
 
 BookingStatus = Literal["pending", "confirmed", "checked_in", "checked_out", "back_ordered", "cancelled"]
@@ -320,8 +320,7 @@ class BookingRequest:
         instance("guest", self.guest, Guest)
         text("idempotency_key", self.idempotency_key)
         optional_text("remark", self.remark)
-        if self.quote is not None:
-            instance("quote", self.quote, Quote)
+        optional_instance("quote", self.quote, Quote)
         text("settle", self.settle)
         text("collision", self.collision)
         object.__setattr__(self, "party", party_of(self.adults, self.child_ages, self.party))
@@ -372,14 +371,12 @@ class BookingChange:
     """The price that the guest was told: the one that ``quote_change`` answered."""
 
     def __post_init__(self) -> None:
-        if self.stay is not None:
-            instance("stay", self.stay, Stay)
+        optional_instance("stay", self.stay, Stay)
         party = tuple(instance("party", room, Occupancy) for room in several("party", self.party))
         rooms = tuple((text("rooms", start), text("rooms", end)) for start, end in several("rooms", self.rooms))
         object.__setattr__(self, "party", party)
         object.__setattr__(self, "rooms", rooms)
-        if self.quote is not None:
-            instance("quote", self.quote, Quote)
+        optional_instance("quote", self.quote, Quote)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,6 @@ from posada import _native
 from posada._checks import (
     Seconds,
     Whose,
-    day,
     instance,
     optional_seconds,
     optional_text,
@@ -377,7 +376,7 @@ class LockManager:
         ``locks.too_many_entries``; ``locks.invalid_name``, ``locks.invalid_duration``, ``locks.invalid_owner``;
         ``redis.*``; ``posada.closed``.
         """
-        wanted = _wanted(
+        wanted = _native.Wanted(
             ttl, wait, owner, auto_extend, max_hold, tenant, reentrant, audit_misses, replicas, replicas_within
         )
         return Taking(self._acquire(text("name", name), wanted), _release)
@@ -400,7 +399,7 @@ class LockManager:
         replicas_within: Seconds | None = None,
     ) -> LockGuard | None:
         """Takes a lock if that is possible at once; ``None`` when somebody else holds it or waits for it."""
-        wanted = _wanted(
+        wanted = _native.Wanted(
             ttl, None, owner, auto_extend, max_hold, tenant, reentrant, audit_misses, replicas, replicas_within
         )
         guard = await self._native.try_acquire(text("name", name), wanted)
@@ -426,7 +425,7 @@ class LockManager:
         ``async with`` gives all of them back. They are taken in the order of their names, so that two callers never
         wait for each other in a circle.
         """
-        wanted = _wanted(
+        wanted = _native.Wanted(
             ttl, wait, owner, auto_extend, max_hold, tenant, reentrant, audit_misses, replicas, replicas_within
         )
         return Taking(self._acquire_all(texts("names", names), wanted), _release_all)
@@ -488,7 +487,7 @@ class LockManager:
         ``locks.too_many_holds``; ``locks.invalid_resource``, ``locks.invalid_quantity``, ``locks.invalid_duration``,
         ``locks.invalid_owner``; ``redis.*``.
         """
-        stay = Stay(day("check_in", check_in), day("check_out", check_out))
+        stay = Stay(check_in, check_out)
         wanted = StayHold(resource, stay, quantity, capacity, tenant, session_id, user_id, ttl)
         return Taking(self._hold_stay(_wanted_stay(wanted)), Hold.release)
 
@@ -539,25 +538,6 @@ def _release(guard: LockGuard) -> Awaitable[object]:
 
 async def _release_all(guards: Iterable[LockGuard]) -> None:
     await asyncio.gather(*(guard.release() for guard in guards))
-
-
-def _wanted(
-    ttl: Seconds | None,
-    wait: Seconds | None,
-    owner: str | None,
-    auto_extend: bool,
-    max_hold: Seconds | None,
-    tenant: Whose | None,
-    reentrant: bool,
-    audit_misses: bool,
-    replicas: int,
-    replicas_within: Seconds | None,
-) -> _native.Wanted:
-    owner = None if owner is None else text("owner", owner)
-    replicas = whole("replicas", replicas)
-    return _native.Wanted(
-        ttl, wait, owner, auto_extend, max_hold, tenant, reentrant, audit_misses, replicas, replicas_within
-    )
 
 
 def _wanted_stay(wanted: StayHold) -> _native._WantedStay:

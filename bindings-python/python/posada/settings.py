@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from posada import _native
-from posada._checks import Seconds, Whose, optional_text, switch, text, texts, whole, words
-from posada._native import Tenant
+from posada._checks import Seconds, Whose, optional_text, texts, words
 
 __all__ = ["VARIABLES", "Environment", "Pooling", "Settings", "TlsMode"]
 
@@ -25,44 +24,6 @@ TlsMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-
 
 VARIABLES: Final[Mapping[str, tuple[str, str]]] = {name: (what, default) for name, what, default in _native.variables()}
 """Every variable that ``from_env`` reads, with its meaning and its default."""
-
-_LENGTHS: Final = frozenset(
-    {
-        "postgres_acquire_timeout",
-        "postgres_statement_timeout",
-        "redis_connect_timeout",
-        "redis_command_timeout",
-        "pms_timeout",
-        "pms_availability_timeout",
-        "pms_booking_timeout",
-        "pms_breaker_pause",
-        "pms_availability_fresh",
-        "pms_room_types_fresh",
-        "jwt_expiry",
-        "session_ttl",
-        "tenant_cache_fresh",
-        "tenant_cache_stale",
-        "tenant_cache_negative",
-        "flags_poll",
-        "hold_ttl",
-        "hold_extension",
-        "close_deadline",
-    }
-)
-
-_NUMBERS: Final = frozenset(
-    {
-        "postgres_pool_size",
-        "postgres_max_overflow",
-        "pms_hotel_id",
-        "pms_max_concurrent",
-        "pms_max_rate",
-        "pms_breaker_failures",
-        "hold_max_extensions",
-    }
-)
-
-_PATHS: Final = frozenset({"postgres_root_certificate", "snapshot_dir"})
 
 
 class Settings:
@@ -144,7 +105,7 @@ class Settings:
         """
         given: dict[str, Any] = dict(locals())
         options = {
-            name: _checked(name, value)
+            name: value
             for name, value in given.items()
             if value is not None and name not in {"cls", "postgres_pooler", "pms_qloapps", "variables"}
         }
@@ -222,17 +183,3 @@ class Settings:
 
     def __repr__(self) -> str:
         return repr(self._native)
-
-
-def _checked(name: str, value: Any) -> float | int | str:
-    if name in _LENGTHS:
-        return _native.seconds(name, value)
-    if name in _NUMBERS:
-        return whole(name, value, bits=64 if name == "pms_hotel_id" else 32)
-    if name == "use_supabase":
-        return switch(name, value)
-    if name == "default_tenant" and isinstance(value, Tenant):
-        return value.id
-    if name in _PATHS and isinstance(value, os.PathLike):
-        return text(name, os.fspath(value))
-    return text(name, value)

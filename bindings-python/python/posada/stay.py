@@ -32,7 +32,8 @@ class Stay:
     """The day of departure."""
 
     def __post_init__(self) -> None:
-        nights = (day("check_out", self.check_out) - day("check_in", self.check_in)).days
+        check_in = day("check_in", self.check_in)
+        nights = (day("check_out", self.check_out) - check_in).days
         if not 1 <= nights <= _MOST_NIGHTS:
             raise InvalidError(
                 f"expected 1 to {_MOST_NIGHTS} nights, not {nights}",

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use posada::{AcquireOptions, AuditEntry, Hold as CoreHold, LockManager, LockState, Resource, StayHold};
 use pyo3::prelude::*;
 
-use crate::arguments::{Given, Nights, Span, Switch, Whose, id_of};
+use crate::arguments::{Given, Nights, Span, Switch, Whose, id_of, optional_text, whole};
 use crate::bridge::{Kept, Operation};
 use crate::errors::Refusal;
 use crate::open::Handle;
@@ -61,20 +61,20 @@ impl Wanted {
         py: Python<'_>,
         ttl: Option<Given<'_, '_>>,
         wait: Option<Given<'_, '_>>,
-        owner: Option<String>,
+        owner: Option<Given<'_, '_>>,
         auto_extend: Switch,
         max_hold: Option<Given<'_, '_>>,
         tenant: Option<Whose>,
         reentrant: Switch,
         audit_misses: Switch,
-        replicas: u32,
+        replicas: Given<'_, '_>,
         replicas_within: Option<Given<'_, '_>>,
     ) -> PyResult<Self> {
         let mut options = AcquireOptions::new()
             .auto_extend(auto_extend.read("auto_extend", py)?)
             .reentrant(reentrant.read("reentrant", py)?)
             .audit_misses(audit_misses.read("audit_misses", py)?)
-            .replicas(replicas);
+            .replicas(whole("replicas", replicas)?);
         if let Some(within) = replicas_within {
             options = options.replicas_within(Span::read("replicas_within", within)?);
         }
@@ -84,7 +84,7 @@ impl Wanted {
         if let Some(wait) = wait {
             options = options.wait(Span::read("wait", wait)?);
         }
-        if let Some(owner) = owner {
+        if let Some(owner) = optional_text("owner", owner)? {
             options = options.owner(owner);
         }
         if let Some(max_hold) = max_hold {

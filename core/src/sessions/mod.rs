@@ -154,13 +154,13 @@ impl SessionManager {
         let (writer, at, expected) = (self.writer.clone(), session.at.clone(), session.version());
         let work = async move {
             let outcome = writer.replace("save", &at, expected, &new).await?;
-            // Not before: whoever has the answer has more time than whoever asks.
-            Ok((outcome, Version::of(new.as_bytes())))
+            Ok((outcome, new))
         };
-        let (outcome, version) = self.tasks.finish(work).await?;
+        let (outcome, new) = self.tasks.finish(work).await?;
         match outcome {
             Replaced::Done => {
-                session.stored(version, now + self.ttl());
+                // Found here and not before the write: whoever has the answer has more time than whoever asks.
+                session.stored(Version::of(new.as_bytes()), now + self.ttl());
                 Ok(())
             }
             Replaced::Occupied(_) => Err(writing::conflict(&session.at)),
