@@ -44,7 +44,7 @@ test-python: develop ## the tests of the Python package, on servers started for 
 	$(SERVERS) scripts/python-tests
 
 example-python: develop ## the example app in Python, in memory, on port 8002
-	cd examples/python && $(abspath $(shell scripts/python-env))/bin/python -m fastapi_app --port 8002
+	cd examples/python && $(shell scripts/python-env)/bin/python -m fastapi_app --port 8002
 
 servers: ## a shell with all servers running and their URLs in its environment
 	@scripts/install-packages

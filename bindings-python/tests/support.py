@@ -71,9 +71,16 @@ Open = Callable[[], Any]
 """Opens a handle: an async context manager."""
 
 
+BUSY_MACHINE = """
+import logging
+logging.getLogger("asyncio").addFilter(lambda record: not record.getMessage().startswith("Executing "))
+"""
+"""Keeps asyncio's debug mode from reporting callbacks that took longer than 0.1 s: that says how busy the machine is."""
+
+
 def python(program: str, *options: str) -> subprocess.CompletedProcess[str]:
     """Runs a program in an interpreter of its own, with every warning an error message."""
-    command = [sys.executable, "-X", "dev", "-W", "error", *options, "-c", textwrap.dedent(program)]
+    command = [sys.executable, "-X", "dev", "-W", "error", *options, "-c", BUSY_MACHINE + textwrap.dedent(program)]
     return subprocess.run(command, capture_output=True, text=True, timeout=45, check=False)
 
 
