@@ -149,8 +149,9 @@ async fn a_waiter_whose_process_died_is_skipped_soon() {
     let begun = std::time::Instant::now();
     guard.release().await.unwrap();
     next.await.unwrap().unwrap().release().await.unwrap();
+    // A waiter that nothing wakes looks again after 20 seconds; a dead process is skipped after 1.5.
     assert!(
-        begun.elapsed() < Duration::from_millis(2500),
+        begun.elapsed() < Duration::from_secs(10),
         "took {:?}",
         begun.elapsed()
     );

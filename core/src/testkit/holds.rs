@@ -248,7 +248,10 @@ async fn two_extensions_and_no_third(locks: &LockManager, tenant: &TenantId) {
 
 async fn a_confirmation_keeps_a_hold_alive_without_an_extension(locks: &LockManager, tenant: &TenantId) {
     let request = wish(tenant, "ana", stay("2027-03-10", "2027-03-12"));
-    let hold = locks.hold_stay(&request.clone().ttl(SHORT)).await.unwrap();
+    let hold = locks
+        .hold_stay(&request.clone().ttl(Duration::from_secs(10)))
+        .await
+        .unwrap();
     hold.confirm(Duration::from_mins(1)).await.unwrap();
     assert!(hold.remaining() > Duration::from_secs(50) && hold.extensions() == 0);
     let end = hold.expires_at();

@@ -14,6 +14,8 @@ use crate::tenants::TenantId;
 
 /// A time to live that ends within the test.
 const SHORT: Duration = Duration::from_millis(150);
+/// A lease that outlasts a stall of a busy machine, where a test needs the lock to be there still.
+const MEDIUM: Duration = Duration::from_secs(2);
 /// A wait that never ends within the test.
 const LONG: Duration = Duration::from_secs(20);
 
@@ -144,7 +146,7 @@ async fn an_ended_lock_is_free_and_its_holder_is_told(locks: &LockManager, name:
 }
 
 async fn an_extension_prolongs_and_never_shortens(locks: &LockManager, name: &str) {
-    let guard = locks.acquire(name, &options().ttl(SHORT)).await.unwrap();
+    let guard = locks.acquire(name, &options().ttl(MEDIUM)).await.unwrap();
     guard.extend(LONG).await.unwrap();
     let end = guard.expires_at();
     assert!(guard.remaining() > LONG / 2);
@@ -157,14 +159,14 @@ async fn an_extension_prolongs_and_never_shortens(locks: &LockManager, name: &st
 
 async fn automatic_extension_keeps_a_lock_until_its_longest_hold(locks: &LockManager, name: &str) {
     let kept = locks
-        .acquire(name, &options().ttl(SHORT).auto_extend(true))
+        .acquire(name, &options().ttl(MEDIUM).auto_extend(true))
         .await
         .unwrap();
-    let limited = options().ttl(SHORT).auto_extend(true).max_hold(SHORT * 3);
+    let limited = options().ttl(MEDIUM).auto_extend(true).max_hold(MEDIUM * 3 / 2);
     let begun = SystemClock.instant();
     let ending = locks.acquire(&format!("{name}-limited"), &limited).await.unwrap();
     assert_eq!(ending.lost().await, LossCause::MaxHold);
-    assert!(begun.elapsed() > SHORT * 2, "ended after {:?}", begun.elapsed());
+    assert!(begun.elapsed() > MEDIUM, "ended after {:?}", begun.elapsed());
     kept.ensure_held().unwrap();
     assert!(locks.try_acquire(name, &options()).await.unwrap().is_none());
     assert_eq!(kept.release().await.unwrap(), Release::Released);
@@ -194,12 +196,8 @@ async fn waiters_are_served_in_the_order_of_arrival(locks: &LockManager, name: &
         .0
         .unwrap();
     assert_eq!(*order.lock().unwrap(), [0, 1, 2, 3, 4]);
-    // They were woken: five waiters that look by themselves would need seconds.
-    assert!(
-        begun.elapsed() < Duration::from_secs(1),
-        "took {:?}",
-        begun.elapsed()
-    );
+    // They were woken: a waiter that nothing wakes looks again after 20 seconds.
+    assert!(begun.elapsed() < LONG / 2, "took {:?}", begun.elapsed());
 }
 
 async fn a_newcomer_does_not_overtake_a_waiter(locks: &LockManager, name: &str) {
@@ -223,11 +221,7 @@ async fn a_waiter_takes_over_when_the_holder_vanishes(locks: &LockManager, name:
     let begun = SystemClock.instant();
     let guard = locks.acquire(name, &options().wait(LONG)).await.unwrap();
     assert!(guard.fence() > fence);
-    assert!(
-        begun.elapsed() < Duration::from_secs(1),
-        "took {:?}",
-        begun.elapsed()
-    );
+    assert!(begun.elapsed() < LONG / 2, "took {:?}", begun.elapsed());
 }
 
 async fn a_wait_ends_in_time_and_leaves_the_queue(locks: &LockManager, name: &str) {
@@ -235,7 +229,7 @@ async fn a_wait_ends_in_time_and_leaves_the_queue(locks: &LockManager, name: &st
     let begun = SystemClock.instant();
     let error = locks.acquire(name, &options().wait(SHORT)).await.unwrap_err();
     assert!(error.is(codes::LOCKS_CONTENDED));
-    assert!(begun.elapsed() >= SHORT && begun.elapsed() < SHORT * 10);
+    assert!(begun.elapsed() >= SHORT && begun.elapsed() < LONG);
     eventually("the queue is empty", async || waiters(locks, name).await == 0).await;
 }
 
@@ -300,12 +294,12 @@ async fn everything_is_audited_in_order(locks: &LockManager, name: &str) {
     use AuditEvent::{Acquired, Conflict, Expired, Extended, Released};
 
     let guard = locks
-        .acquire(name, &options().ttl(SHORT).owner("ana"))
+        .acquire(name, &options().ttl(MEDIUM).owner("ana"))
         .await
         .unwrap();
     let (fence, token) = (guard.fence(), guard.token().to_owned());
     assert!(locks.acquire(name, &options().owner("bea")).await.is_err());
-    guard.extend(SHORT).await.unwrap();
+    guard.extend(MEDIUM).await.unwrap();
     guard.lost().await;
     let next = locks.acquire(name, &options().wait(LONG)).await.unwrap();
     next.release().await.unwrap();
@@ -329,7 +323,7 @@ async fn extensions_by_themselves_and_misses_are_not_audited(locks: &LockManager
     use AuditEvent::{Acquired, Conflict, Released};
 
     let guard = locks
-        .acquire(name, &options().ttl(SHORT).auto_extend(true))
+        .acquire(name, &options().ttl(MEDIUM).auto_extend(true))
         .await
         .unwrap();
     let end = guard.expires_at();
