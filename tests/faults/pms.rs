@@ -265,6 +265,7 @@ async fn a_shop_that_nobody_starts_again_is_unavailable() {
 async fn a_shop_that_swallows_everything_keeps_nobody_longer_than_the_deadlines() {
     let world = World::new().await;
     let deadline = Duration::from_millis(200);
+    let patient = world.process();
     let posada = world.process_with(|settings| {
         settings
             .pms_timeout(deadline)
@@ -272,9 +273,9 @@ async fn a_shop_that_swallows_everything_keeps_nobody_longer_than_the_deadlines(
             .pms_booking_timeout(deadline)
             .pms_breaker_failures(1000)
     });
-    let before = world.availability(&posada).await;
+    let before = world.availability(&patient).await;
     let key = unique("hole");
-    let booking = world.book(&posada, &unique("before")).await.unwrap();
+    let booking = world.book(&patient, &unique("before")).await.unwrap();
     world.clock.advance(FRESH);
     world.network.black_hole();
     let (pms, day) = (posada.pms(), world.stay().check_in());
@@ -299,7 +300,7 @@ async fn a_shop_that_swallows_everything_keeps_nobody_longer_than_the_deadlines(
     assert_eq!(stale.offers.len(), before.offers.len());
     world.network.heal();
     assert_eq!(
-        world.book(&posada, &key).await.unwrap().status,
+        world.book(&patient, &key).await.unwrap().status,
         BookingStatus::Confirmed
     );
     assert_eq!(world.shop.creates(), 2);

@@ -93,7 +93,8 @@ async fn while_postgres_is_frozen_the_known_wait_no_longer_than_the_patience() {
     clock.advance(HOUR);
     let asked = Instant::now();
     assert_eq!(found(tenants).await.unwrap().0, ResolutionSource::Stale);
-    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+    // Less than the deadline of a statement, which is what the unknown wait for.
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
     server.thaw();
     until_fresh(tenants, &clock).await;
 }
