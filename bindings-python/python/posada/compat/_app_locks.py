@@ -1,15 +1,15 @@
 """Room locks of the app's own class, which its processes make while posada moves in.
 
-The dates are part of their keys, and the app finds an overlap by a walk through the whole keyspace. Here every key
-that could overlap is asked for, in one command: a thousand or so for a stay of some nights, and none of them there.
+The dates are part of their keys, in whatever spelling the caller had, with or without a time of day. So the app finds
+an overlap by a walk through the whole keyspace, and nothing less finds every lock. The walk here takes larger steps:
+about a millisecond for ten thousand keys.
 """
 
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import TypeAlias
 
@@ -17,20 +17,22 @@ import redis.exceptions
 from redis.asyncio import Redis
 
 from posada._posada import Posada
+from posada.compat import _nights
 from posada.compat._raised import RedisTimeoutError, RedisUnavailableError
+from posada.errors import InvalidError
 from posada.stay import Stay
 
-LONGEST = 31
-"""Nights of the longest stay that is looked for."""
+_STEP = 10_000
+"""Keys that Redis looks at in one step of the walk."""
 
-_SPELLINGS = ("", "T00:00:00Z")
-"""What follows the date where the app's callers write one."""
+_AT_ONCE = 500
+"""Locks that are read in one command."""
 
 _SECONDS = 5.0
 """How long Redis may take, whatever the client thinks."""
 
 Opens: TypeAlias = Callable[[], AbstractAsyncContextManager["Redis"]]
-"""A client of the Redis in which the app keeps its locks, for one command."""
+"""A client of the Redis in which the app keeps its locks, for one walk."""
 
 
 def lent(client: Redis) -> Opens:
@@ -57,7 +59,7 @@ async def is_taken(opens: Opens, room: str, stay: Stay, session: str | None) -> 
     """
     try:
         async with opens() as client:
-            return await asyncio.wait_for(_is_taken(client, list(_keys(room, stay)), session), _SECONDS)
+            return await asyncio.wait_for(_is_taken(client, room, stay, session), _SECONDS)
     except (redis.exceptions.TimeoutError, asyncio.TimeoutError) as error:
         raise RedisTimeoutError("Redis did not answer in time", code="redis.timeout", retryable=True) from error
     except (redis.exceptions.RedisError, OSError) as error:
@@ -65,27 +67,46 @@ async def is_taken(opens: Opens, room: str, stay: Stay, session: str | None) -> 
         raise RedisUnavailableError(message, code="redis.unavailable", retryable=True) from error
 
 
-async def _is_taken(client: Redis, keys: list[str], session: str | None) -> bool:
-    # Their number is one word to read; a thousand answers of nothing are not.
-    if not await client.exists(*keys):
-        return False
-    return any(text is not None and not _is_of(text, session) for text in await client.mget(keys))
+async def _is_taken(client: Redis, room: str, stay: Stay, session: str | None) -> bool:
+    async for keys in _walk(client, f"{_escaped(room)}:*"):
+        texts = await client.mget(keys)
+        if any(takes(text, stay, session) for text in texts if text is not None):
+            return True
+    return False
 
 
-def _keys(room: str, stay: Stay) -> Iterator[str]:
-    """The keys of all stays of up to ``LONGEST`` nights that share a night with this one."""
-    first, last = dt.date.min.toordinal(), dt.date.max.toordinal()
-    arrival, departure = stay.check_in.toordinal(), stay.check_out.toordinal()
-    for check_in in range(max(first, arrival - LONGEST + 1), departure):
-        for check_out in range(max(arrival, check_in) + 1, min(last, check_in + LONGEST) + 1):
-            days = dt.date.fromordinal(check_in), dt.date.fromordinal(check_out)
-            for rest in _SPELLINGS:
-                yield f"{room}:{days[0]}{rest}:{days[1]}{rest}"
+async def _walk(client: Redis, pattern: str) -> AsyncIterator[list[bytes | str]]:
+    found: list[bytes | str] = []
+    async for key in client.scan_iter(match=pattern, count=_STEP):
+        found.append(key)
+        if len(found) == _AT_ONCE:
+            yield found
+            found = []
+    if found:
+        yield found
 
 
-def _is_of(text: str | bytes, session: str | None) -> bool:
+def _escaped(text: str) -> str:
+    return "".join(f"\\{letter}" if letter in "*?[]\\" else letter for letter in text)
+
+
+def takes(text: str | bytes, stay: Stay, session: str | None) -> bool:
+    """Whether a lock, as its text is stored, has a night of a stay and belongs to another conversation. What cannot be
+    read takes every night: nobody knows which it means.
+    """
     try:
         lock = json.loads(text)
-    except ValueError:
+        nights = locked_nights(str(lock["check_in"]), str(lock["check_out"]))
+    except (ValueError, TypeError, KeyError):
+        return True
+    if session and lock.get("session_id") == session:
         return False
-    return bool(session) and isinstance(lock, dict) and lock.get("session_id") == session
+    return nights.check_in < stay.check_out and stay.check_in < nights.check_out
+
+
+def locked_nights(check_in: str, check_out: str) -> Stay:
+    """The nights of a lock. The app locks also what ends before it begins; that takes the nights between."""
+    try:
+        return _nights.stay(check_in, check_out)
+    except InvalidError:
+        return _nights.stay(check_out, check_in)

@@ -16,15 +16,16 @@ from typing import Any
 from prometheus_client import Counter, Gauge, Histogram
 
 from posada._posada import Posada
+from posada.compat._collectors import counter, gauge, histogram
 from posada.compat._handles import environment
 from posada.errors import PosadaError
 
 __all__ = ["DynamicTenantService", "dynamic_tenant_service"]
 
-tenant_resolution_total: Counter = Counter("tenant_resolution_total", "Resolved identifiers", ["result"])
-tenants_active_total: Gauge = Gauge("tenants_active_total", "Active tenants")
-tenant_identifiers_cached_total: Gauge = Gauge("tenant_identifiers_cached_total", "Identifiers in memory")
-tenant_refresh_latency_seconds: Histogram = Histogram("tenant_refresh_latency_seconds", "Time to read all tenants anew")
+tenant_resolution_total: Counter = counter("tenant_resolution_total", "Resolved identifiers", ["result"])
+tenants_active_total: Gauge = gauge("tenants_active_total", "Active tenants")
+tenant_identifiers_cached_total: Gauge = gauge("tenant_identifiers_cached_total", "Identifiers in memory")
+tenant_refresh_latency_seconds: Histogram = histogram("tenant_refresh_latency_seconds", "Time to read all tenants anew")
 
 _log = logging.getLogger(__name__)
 

@@ -12,8 +12,13 @@ import datetime as dt
 from typing import Any
 
 from posada.auth import legacy_password_hash, password_matches, password_violations
+from posada.compat._passwords import pwd_context
 
-__all__ = ["PasswordPolicy", "PasswordPolicyViolation", "get_password_policy", "password_policy"]
+__all__ = ["PasswordPolicy", "PasswordPolicyViolation", "get_password_policy", "password_policy", "pwd_context"]
+
+
+_SPECIAL = r"!@#$%^&*()_+\-=\[\]{};':\"\\|,.<>\/?"
+"""The special characters, as the app's messages name them."""
 
 
 class PasswordPolicyViolation(Exception):  # noqa: N818 - the app's name
@@ -45,6 +50,7 @@ class PasswordPolicy:
         self.require_special = require_special
         self.history_size = history_size
         self.rotation_days = rotation_days
+        self.special_chars = _SPECIAL
 
     def validate_password_strength(self, password: str) -> tuple[bool, list[str]]:
         """Whether a password is good enough, and what is wrong with it, in the app's words and order."""
@@ -71,8 +77,8 @@ class PasswordPolicy:
 
         asked = text(
             "SELECT password_hash FROM password_history WHERE user_id = :user ORDER BY created_at DESC LIMIT :size"
-        )
-        rows = await session.execute(asked, {"user": user_id, "size": self.history_size})
+        ).bindparams(user=user_id, size=self.history_size)
+        rows = await session.execute(asked)
         for hashed in rows.scalars().all():
             if await asyncio.to_thread(password_matches, new_password, hashed):
                 return False, f"Password was used recently. Cannot reuse last {self.history_size} passwords"

@@ -17,29 +17,13 @@ from typing import Annotated, Any
 from fastapi import Depends, HTTPException
 from fastapi.security import OAuth2PasswordBearer
 
-from posada.auth import legacy_password_hash, password_matches
 from posada.compat._handles import environment, variables
+from posada.compat._passwords import pwd_context
 from posada.errors import DeniedError, InvalidError, PosadaError, UnauthenticatedError
 
 __all__ = ["create_access_token", "get_current_user", "oauth2_scheme", "pwd_context"]
 
 oauth2_scheme: OAuth2PasswordBearer = OAuth2PasswordBearer(tokenUrl="/admin/token")
-
-
-class _Passwords:
-    """As much of passlib's ``CryptContext`` as the app uses."""
-
-    def hash(self, secret: str) -> str:
-        """A bcrypt hash. Raises ``auth.invalid_password`` for more than 72 bytes."""
-        return legacy_password_hash(secret)
-
-    def verify(self, secret: str, hash: str | None) -> bool:
-        """Whether the password is the one behind the hash, bcrypt or argon2id."""
-        return hash is not None and password_matches(secret, hash)
-
-
-pwd_context: _Passwords = _Passwords()
-"""Hashes and verifies passwords."""
 
 
 def create_access_token(data: dict[str, Any]) -> str:
