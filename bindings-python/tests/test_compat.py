@@ -24,7 +24,7 @@ from posada.compat._raised import RedisUnavailableError
 from posada.compat.dynamic_tenant_service import DynamicTenantService
 from posada.compat.feature_flag_service import DEFAULT_FLAGS, FeatureFlagService, get_feature_flag_service
 from posada.compat.lock_service import get_lock_service
-from posada.compat.password_policy import PasswordPolicy, PasswordPolicyViolation, password_policy
+from posada.compat.password_policy import PasswordPolicy, PasswordPolicyViolation, password_policy, pwd_context
 from posada.compat.session_manager import SessionManager, get_session_manager
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -113,6 +113,79 @@ def test_a_dictionary_of_ones_own_replaces_and_what_expired_begins_anew() -> Non
         await manager.update_session(user, session)
         stored = json.loads(await r.get(f"session:{user}"))
         assert (stored["state"], stored["canal"]) == ("later", "gmail")
+
+    with_client(job)
+
+
+def test_a_dictionary_of_ones_own_says_what_it_wants_and_the_rest_is_added() -> None:
+    async def job(r: redis.asyncio.Redis) -> None:
+        manager, user = SessionManager(r), unique("549")
+        await manager.update_session(user, {"state": "booking", "nights": 2}, "hotel-a")
+        stored = json.loads(await r.get(f"session:hotel-a:{user}"))
+        assert stored.pop("last_activity")
+        assert stored == {
+            "state": "booking",
+            "nights": 2,
+            "user_id": user,
+            "canal": "whatsapp",
+            "tenant_id": "hotel-a",
+        }
+        # The app's dictionaries name no tenant where there is none.
+        other = unique("549")
+        await manager.update_session(other, {"user_id": other, "canal": "gmail", "state": "new", "tenant_id": None})
+        assert "tenant_id" not in json.loads(await r.get(f"session:{other}"))
+
+    with_client(job)
+
+
+@pytest.mark.parametrize(
+    ("members", "error"),
+    [
+        ({"state": object()}, TypeError),
+        ({"user_id": "550", "state": "new"}, posada.InvalidError),
+        ({"tenant_id": "hotel-b", "state": "new"}, posada.InvalidError),
+        ({"history": ["x" * 300_000]}, posada.InvalidError),
+    ],
+)
+def test_a_dictionary_that_cannot_be_stored_begins_no_conversation(
+    members: dict[str, Any], error: type[Exception]
+) -> None:
+    async def job(r: redis.asyncio.Redis) -> None:
+        manager, user = SessionManager(r), unique("549")
+        for change in (
+            manager.update_session(user, members, "hotel-a"),
+            manager.set_session_data(user, "value", members.get("history", object()), "hotel-a"),
+        ):
+            with pytest.raises((error, TypeError)):
+                await change
+        assert await r.exists(f"session:hotel-a:{user}") == 0
+        assert user not in {session.user for session in await manager._posada.sessions.list("hotel-a")}
+        # One that exists stays as it was.
+        session = await manager.get_or_create_session(user, "whatsapp", "hotel-a")
+        with pytest.raises(error):
+            await manager.update_session(user, members, "hotel-a")
+        assert json.loads(await r.get(f"session:hotel-a:{user}")) == session
+
+    with_client(job)
+
+
+def test_conversations_are_counted_when_they_begin() -> None:
+    async def job(r: redis.asyncio.Redis) -> None:
+        manager, tenant = SessionManager(r), unique("hotel")
+        await manager.refresh_active_sessions_metric()
+        before = metric("session_active_total")
+        for n in range(3):
+            await manager.get_or_create_session(f"54911{n}", "whatsapp", tenant)
+        await manager.update_session("549114", {"state": "new"}, tenant)
+        assert metric("session_active_total") >= before + 4
+        # Those of other processes are counted soon, too.
+        manager._count_interval = 0.01
+        other = SessionManager(posada.Posada.build(posada.Settings.build(redis_url=os.environ["REDIS_URL"])))
+        await other._posada.sessions.get_or_create("549115", "whatsapp", tenant)
+        while metric("session_active_total") < before + 5:
+            await manager.get_or_create_session("549110", "whatsapp", tenant)
+            await asyncio.sleep(0.005)
+        await other._posada.close()
 
     with_client(job)
 
@@ -420,6 +493,8 @@ def test_passwords_are_judged_in_the_words_of_the_app() -> None:
     hashed = password_policy.hash_password("Verano-de-2027")
     assert hashed.startswith("$2b$12$")
     assert password_policy.verify_password("Verano-de-2027", hashed)
+    assert pwd_context is security.pwd_context
+    assert violations[3].endswith(password_policy.special_chars)
     assert not security.pwd_context.verify("verano", hashed)
     assert not security.pwd_context.verify("verano", None)
     with pytest.raises(posada.InvalidError, match="72 bytes"):

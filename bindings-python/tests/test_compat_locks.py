@@ -248,3 +248,93 @@ def test_all_locks_of_a_service_are_released_and_no_others() -> None:
             reset_tenant_id(token)
 
     with_client(job)
+
+
+@pytest.mark.parametrize(
+    ("check_in", "check_out"),
+    [
+        ("2027-03-10T12:00:00Z", "2027-03-12T10:00:00Z"),
+        ("2027-03-10T00:00:00+00:00", "2027-03-12T00:00:00+00:00"),
+        ("2027-03-10T15:30:00.250000-03:00", "2027-03-12T10:00:00-03:00"),
+        ("2027-01-10", "2027-03-11"),
+        ("2026-03-01", "2028-03-01"),
+        ("2027-03-10T10:00:00Z", "2027-03-10T18:00:00Z"),
+        ("2027-03-11", "2027-03-11"),
+        ("2027-03-12", "2027-03-10"),
+        ("soon", "later"),
+    ],
+)
+def test_a_lock_of_the_app_is_found_however_its_dates_are_spelt_and_however_long_it_is(
+    check_in: str, check_out: str
+) -> None:
+    async def job(r: redis.asyncio.Redis) -> None:
+        locks, room, more = LockService(r), unique("10*[1]?"), unique("session")
+        # Other keys, of all that the app has, and of a room whose name begins like this one.
+        await r.mset({f"{more}:{n}": "{}" for n in range(2500)})
+        await r.set(f"lock:room:{room}1:2027-03-10:2027-03-12", locked_by_the_app(room, "2027-03-10", "2027-03-12"))
+        assert not await locks.check_conflicts(room, "2027-03-10", "2027-03-12")
+        key = f"lock:room:{room}:{check_in}:{check_out}"
+        await r.set(key, locked_by_the_app(room, check_in, check_out), ex=1200)
+        async with redis.asyncio.Redis.from_url(os.environ["REDIS_URL"], decode_responses=True) as reads_text:
+            for service in (locks, await get_lock_service(), LockService(reads_text)):
+                assert await service.check_conflicts(room, "2027-03-10", "2027-03-12") is True
+                assert await service.acquire_lock(room, "2027-03-10", "2027-03-12", "ours", "549") is None
+        await r.delete(key, *(f"{more}:{n}" for n in range(2500)))
+        assert await locks.acquire_lock(room, "2027-03-10", "2027-03-12", "ours", "549") is not None
+
+    with_client(job)
+
+
+@pytest.mark.parametrize(
+    "day", [("2027-03-10", "2027-03-10"), ("2027-03-10T10:00:00Z", "2027-03-10T18:00:00Z")], ids=["days", "hours"]
+)
+def test_a_room_for_a_day_takes_the_night_of_that_day(day: tuple[str, str]) -> None:
+    async def job(r: redis.asyncio.Redis) -> None:
+        locks, room = LockService(r), unique("101")
+        before = await locks.acquire_lock(room, "2027-03-08", "2027-03-10", "s1", "549")
+        assert before is not None, "who leaves on this day is in nobody's way"
+        key = await locks.acquire_lock(room, *day, "s2", "550")
+        assert key is not None
+        assert await locks.acquire_lock(room, *day, "s3", "551") is None
+        assert await locks.check_conflicts(room, "2027-03-10", "2027-03-11") is True
+        assert await locks.check_conflicts(room, "2027-03-11", "2027-03-12") is False
+        assert await locks.release_lock(key) is True
+        with pytest.raises(ValueError, match=r"stay\.invalid"):
+            await locks.acquire_lock(room, "2027-03-10T18:00:00Z", "2027-03-10T10:00:00Z", "s2", "550")
+
+    with_client(job)
+
+
+def test_an_extension_adds_what_the_call_says_as_often_as_it_says() -> None:
+    async def job(r: redis.asyncio.Redis) -> None:
+        for locks in (LockService(r), await get_lock_service()):
+            key = await locks.acquire_lock(unique("101"), "2027-02-01", "2027-02-03", "s1", "549", ttl=60)
+            assert key is not None
+            extended = [await locks.extend_lock(key, 1800, max_extensions=5) for _ in range(6)]
+            assert extended == [True] * 5 + [False]
+            (live,) = await locks.get_active_locks()
+            until = dt.datetime.fromisoformat(live["expires_at"]) - dt.datetime.now(dt.timezone.utc)
+            assert 9000 < until.total_seconds() <= 60 + 5 * 1800
+            other = await locks.acquire_lock(unique("101"), "2027-02-01", "2027-02-03", "s1", "549")
+            assert other is not None
+            assert await locks.extend_lock(other, max_extensions=0) is False
+            assert await locks.extend_lock(other, extra_ttl=5, max_extensions=1) is True
+            assert await locks.extend_lock(other, extra_ttl=5, max_extensions=1) is False
+            with pytest.raises(posada.InvalidError, match="extra"):
+                await locks.extend_lock(other, extra_ttl=0)
+            await locks.release_all_locks()
+            assert await locks.get_active_locks() == []
+
+    with_client(job)
+
+
+def test_two_who_extend_at_once_extend_no_more_often_than_they_may() -> None:
+    async def job(r: redis.asyncio.Redis) -> None:
+        locks = LockService(r)
+        key = await locks.acquire_lock(unique("101"), "2027-02-01", "2027-02-03", "s1", "549")
+        assert key is not None
+        await asyncio.gather(*(locks.extend_lock(key, max_extensions=3) for _ in range(20)))
+        (live,) = await locks.get_active_locks()
+        assert live["extensions"] <= 3
+
+    with_client(job)

@@ -86,3 +86,21 @@ def test_the_command_line_prints_the_report_and_ends_with_its_severity() -> None
     assert "DATABASE_URL" in unusable.stdout
     assert all("HUNTER2" not in done.stdout + done.stderr for done in (broken, unusable))
     assert command_line().returncode == 2
+
+
+def test_the_command_line_migrates_once_and_says_what_is_wrong() -> None:
+    url = os.environ["DATABASE_URL"]
+    for _ in range(2):
+        done = command_line("migrate", DATABASE_URL=url, REDIS_URL="redis://127.0.0.1:1")
+        assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    assert re.fullmatch(r"the database is at version \d+\n", done.stdout), "the second time there is nothing to do"
+    server = urlsplit(url)
+    wrong = server._replace(netloc=f"{server.username}:{SECRET}@{server.hostname}:{server.port}").geturl()
+    forgotten = command_line("migrate")
+    assert (forgotten.returncode, forgotten.stdout) == (2, "")
+    assert "DATABASE_URL" in forgotten.stderr
+    refused = command_line("migrate", DATABASE_URL=wrong)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "postgres." in refused.stderr
+    assert SECRET not in refused.stderr
+    assert "Traceback" not in refused.stderr
