@@ -172,7 +172,9 @@ def is_over(shell: object) -> bool:
 
 
 def environment(**lengths: float) -> Posada:
-    """The handle on the servers of the settings; ``lengths`` as for ``handle``."""
+    """The handle on the servers of the settings, always the same until ``close``. ``lengths`` are options of
+    ``Settings.build``, with a handle of its own for each choice of them.
+    """
     return _shared(None, **lengths)
 
 
