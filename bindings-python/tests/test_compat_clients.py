@@ -87,7 +87,28 @@ class Plain:
         return [key.encode() for key in self._store if fnmatch.fnmatch(key, pattern)]
 
 
-@pytest.mark.parametrize("client", [Smallest, Usual, Plain])
+class Halves:
+    """A client whose ``set`` and ``expire`` are two calls."""
+
+    def __init__(self) -> None:
+        self._store: dict[str, str] = {}
+        self.lives: dict[str, int] = {}
+
+    async def get(self, key: str) -> str | None:
+        return self._store.get(key)
+
+    async def set(self, key: str, value: str) -> None:
+        self._store[key] = value
+
+    async def expire(self, key: str, seconds: int) -> None:
+        self.lives[key] = seconds
+
+    async def delete(self, *keys: str) -> None:
+        for key in keys:
+            self._store.pop(key, None)
+
+
+@pytest.mark.parametrize("client", [Smallest, Usual, Plain, Halves])
 def test_conversations_are_kept_by_any_client_with_the_few_methods_that_they_need(client: Callable[[], Any]) -> None:
     async def job() -> None:
         manager, user = SessionManager(client()), "5491112345678"
@@ -112,7 +133,7 @@ def test_conversations_are_kept_by_any_client_with_the_few_methods_that_they_nee
     run(job())
 
 
-@pytest.mark.parametrize("client", [Smallest, Usual, Plain])
+@pytest.mark.parametrize("client", [Smallest, Usual, Plain, Halves])
 def test_rooms_are_locked_by_any_client_with_the_few_methods_that_they_need(client: Callable[[], Any]) -> None:
     async def job() -> None:
         locks, room = LockService(client()), unique("101")
@@ -133,6 +154,20 @@ def test_rooms_are_locked_by_any_client_with_the_few_methods_that_they_need(clie
         await locks.release_all_locks()
         assert await locks.get_active_locks() == []
         assert metric("lock_conflicts_total", room_id=room) == 2
+
+    run(job())
+
+
+def test_what_is_stored_with_a_client_ends_by_itself() -> None:
+    async def job() -> None:
+        client = Halves()
+        await SessionManager(client, ttl=900).get_or_create_session("549", "whatsapp")
+        assert client.lives == {"session:549": 900}
+        locks = LockService(client)
+        key = await locks.acquire_lock("101", "2027-03-10", "2027-03-12", "s1", "549", ttl=1200)
+        assert key is not None
+        assert await locks.extend_lock(key, 600)
+        assert 1700 < client.lives[key] <= 1800, "what was left, and what was added"
 
     run(job())
 

@@ -34,15 +34,19 @@ class PlainClient:
         return stored or None if isinstance(stored, (str, dict)) else None
 
     async def put(self, key: str, text: str, seconds: int) -> None:
-        """Stores a text for some time."""
-        if has_methods(self._client, "set"):
+        """Stores a text for some time, with whatever the client has for that; without ``expire`` for ever."""
+        if _takes(self._client, "set", "ex"):
             await _answer(self._client.set(key, text, ex=seconds))
-        else:
+        elif has_methods(self._client, "setex"):
             await _answer(self._client.setex(key, seconds, text))
+        else:
+            await _answer(self._client.set(key, text))
+            if has_methods(self._client, "expire"):
+                await _answer(self._client.expire(key, seconds))
 
     async def put_new(self, key: str, text: str, seconds: int) -> bool:
         """Stores a text for some time if there is none; answers whether it did."""
-        if has_methods(self._client, "set", "delete"):
+        if has_methods(self._client, "delete") and _takes(self._client, "set", "ex", "nx"):
             return bool(await _answer(self._client.set(key, text, ex=seconds, nx=True)))
         if await self.get(key) is not None:
             return False
@@ -57,12 +61,12 @@ class PlainClient:
         await self.put(key, "", 1)
         return was_there
 
-    async def seconds_left(self, key: str) -> int:
-        """How long a key lives, if the client knows; 0 otherwise."""
+    async def seconds_left(self, key: str) -> int | None:
+        """How long a key lives, if the client knows."""
         if not has_methods(self._client, "ttl"):
-            return 0
+            return None
         left = await _answer(self._client.ttl(key))
-        return max(left, 0) if isinstance(left, int) else 0
+        return left if isinstance(left, int) and left >= 0 else None
 
     async def keys(self, beginning: str, *walks: str) -> list[str] | None:
         """The keys that begin so, found with the first of these methods that the client has and that answers with
@@ -91,6 +95,18 @@ class PlainClient:
         await _answer(self._client.hset(name, field, value))
 
 
+def _takes(client: object, method: str, *names: str) -> bool:
+    """Whether a client has a method with these parameters."""
+    if not has_methods(client, method):
+        return False
+    try:
+        parameters = inspect.signature(getattr(client, method)).parameters
+    except (TypeError, ValueError):
+        return True
+    takes_any = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values())
+    return takes_any or all(name in parameters for name in names)
+
+
 async def _answer(given: Any) -> Any:
     return await given if inspect.isawaitable(given) else given
 
@@ -100,7 +116,8 @@ async def _scanned(scan: Callable[..., Any], pattern: str) -> list[str] | None:
     cursor = 0
     for _ in range(_MOST_STEPS):
         step = await _answer(scan(cursor=cursor, match=pattern, count=100))
-        if not isinstance(step, (list, tuple)) or len(step) != 2:
+        # What a mock answers is no step, and that of a cluster has a cursor for each server.
+        if not isinstance(step, (list, tuple)) or len(step) != 2 or not isinstance(step[0], (int, str, bytes)):
             return None
         found += [_text(key) for key in step[1]]
         cursor = int(step[0])

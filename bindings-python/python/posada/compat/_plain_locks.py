@@ -48,8 +48,12 @@ class PlainLocks:
         extensions = int(lock.get("extensions", 0))
         if extensions >= max_extensions:
             return False
-        ttl = await self._client.seconds_left(key) + extra_ttl
-        ends = dt.datetime.now(dt.timezone.utc) + dt.timedelta(seconds=ttl)
+        now = dt.datetime.now(dt.timezone.utc)
+        left = await self._client.seconds_left(key)
+        if left is None:
+            left = _seconds_until(lock.get("expires_at"), now)
+        ttl = left + extra_ttl
+        ends = now + dt.timedelta(seconds=ttl)
         lock.update(extensions=extensions + 1, expires_at=ends.isoformat())
         await self._client.put(key, json.dumps(lock), ttl)
         return True
@@ -77,3 +81,11 @@ class PlainLocks:
     async def _text(self, key: str) -> str | None:
         stored = await self._client.get(key)
         return json.dumps(stored) if isinstance(stored, dict) else stored or None
+
+
+def _seconds_until(end: object, now: dt.datetime) -> int:
+    """How long it is to the end that a lock names; 0 when it names none."""
+    try:
+        return max(0, round((dt.datetime.fromisoformat(str(end)) - now).total_seconds()))
+    except (TypeError, ValueError):
+        return 0

@@ -59,7 +59,7 @@ class LockService:
 
     ``beside_the_app`` is for the days on which processes of the app's own class make locks in the same Redis: theirs
     are looked for with every ``acquire_lock`` and ``check_conflicts``, by a walk through the keys of Redis as the app
-    does it, about a millisecond for ten thousand of them: with the client that was given, or with one that connects to
+    does it, some milliseconds for ten thousand of them: with the client that was given, or with one that connects to
     the Redis of the handle. The app does not look at posada's locks, so a process of it that still takes guests may
     lock what is locked here; once all are gone, what they left ends by itself within forty minutes, and nobody else
     gets it before.
