@@ -17,7 +17,10 @@ use crate::errors::Refusal;
 pub(crate) struct Settings(pub(crate) CoreSettings);
 
 /// Host, port, database, whether it is encrypted, user and password.
-type RedisServer = (String, u16, i64, bool, Option<String>, Option<String>);
+type RedisServer = (String, u16, i64, bool, Option<String>, Option<String>, TlsFiles);
+
+/// Root certificates, certificate and key.
+type TlsFiles = (Option<PathBuf>, Option<PathBuf>, Option<PathBuf>);
 
 /// One function per option, so that an option that Python gives is read as what it is.
 type Option_ = fn(SettingsBuilder, &Bound<'_, PyAny>) -> PyResult<SettingsBuilder>;
@@ -139,8 +142,8 @@ impl Settings {
         self.0.environment().as_str()
     }
 
-    /// The one server of Redis with user and password, for a client of another make; `None` when it is a cluster, a
-    /// Sentinel group or memory.
+    /// The one server of Redis with user, password and certificates, for a client of another make; `None` when it is a
+    /// cluster, a Sentinel group or memory. A host that begins with a slash is a socket.
     fn redis_server(&self) -> Option<RedisServer> {
         let Store::Server(redis) = self.0.redis() else {
             return None;
@@ -158,6 +161,14 @@ impl Settings {
                 .password
                 .as_ref()
                 .map(|password| password.expose().to_owned()),
+            (
+                redis.root_certificate.clone(),
+                redis
+                    .client_certificate
+                    .as_ref()
+                    .map(|client| client.certificate.clone()),
+                redis.client_certificate.as_ref().map(|client| client.key.clone()),
+            ),
         ))
     }
 

@@ -31,6 +31,7 @@ mod pms;
 mod pms_live;
 mod postgres;
 mod postgres_tls;
+mod redis_urls;
 mod servers;
 mod sessions;
 mod sessions_python;

@@ -17,6 +17,7 @@
 )]
 
 pub mod bookings;
+mod certificates;
 mod clock;
 mod cluster;
 mod event_loop;
@@ -26,9 +27,11 @@ mod postgres;
 mod process;
 mod python;
 mod redis;
+mod scripted_redis;
 mod sentinel;
 pub mod servers;
 
+pub use certificates::Certificates;
 pub use cluster::RedisCluster;
 pub use event_loop::EventLoop;
 pub use pgbouncer::PgBouncer;
@@ -36,6 +39,7 @@ pub use postgres::PostgresServer;
 pub use process::wait_until;
 pub use python::PythonPeer;
 pub use redis::RedisServer;
+pub use scripted_redis::ScriptedRedis;
 pub use sentinel::RedisSentinel;
 
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -55,6 +55,11 @@ impl RedisSentinel {
         )
     }
 
+    /// The sentinel.
+    pub fn sentinel(&self) -> &RedisServer {
+        &self.sentinel
+    }
+
     /// The server that is the primary at first.
     pub fn primary(&mut self) -> &mut RedisServer {
         &mut self.primary

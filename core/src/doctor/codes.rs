@@ -12,6 +12,8 @@ codes! {
     CLOSED = "posada.closed", "Whether the handle is open.";
     SETTINGS = "settings.refused", "Whether the settings can be used at all.";
 
+    SERVICE_VARIABLES = "settings.service_variables", "Variables that Kubernetes or Docker made for a service, and that are not read.";
+
     SIGNING_KEY = "secrets.signing_key", "The key that signs tokens: there, long enough, and from no example.";
     POSTGRES_PASSWORD_STRENGTH = "secrets.postgres_password", "The password of Postgres is from no example.";
     REDIS_PASSWORD_STRENGTH = "secrets.redis_password", "The password of Redis: there on other machines, and from no example.";
@@ -40,9 +42,11 @@ codes! {
     PERMISSIONS = "postgres.permissions", "What this role may not do with the tables.";
     MIGRATIONS = "postgres.migrations", "Whether `migrate` has something to do.";
 
+    REDIS_PLAIN_TEXT = "redis.plain_text", "Whether passwords and conversations travel to Redis in plain text.";
     REDIS_MEMORY = "redis.memory", "Whether conversations, flags and locks outlive the process.";
     REDIS_CONNECTION = "redis.connection", "Whether Redis takes our connections.";
     REDIS_UNREACHABLE = "redis.unreachable", "Redis cannot be reached, or does not answer.";
+    REDIS_SERVING = "redis.serving", "Whether Redis takes commands and writes, and what it says when it does not.";
     REDIS_REFUSED = "redis.refused", "Redis does not accept the password, or the user may not run our commands.";
     REDIS_PERMISSIONS = "redis.permissions", "What the access list of Redis forbids this user, and for what it is needed.";
     REDIS_VERSION = "redis.version", "The version of Redis.";

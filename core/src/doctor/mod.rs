@@ -10,6 +10,8 @@ mod model;
 mod pms;
 mod postgres;
 mod redis;
+mod redis_settings;
+mod refusal;
 mod settings;
 
 use std::future::Future;

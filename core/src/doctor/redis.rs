@@ -5,6 +5,7 @@ use redis::Value;
 use super::clocks;
 use super::codes;
 use super::model::{Finding, Severity};
+use super::refusal;
 use crate::backends::postgres::Reading;
 use crate::backends::redis::{Failure, Redis, Right, keys};
 use crate::clock::SharedClock;
@@ -58,6 +59,12 @@ pub(super) async fn examine(
         }
     }
     // In a box, because whoever awaits all examinations holds a future that is too deep for the compiler otherwise.
+    findings.push(match redis.may_write().await {
+        Ok(()) => Finding::ok(codes::REDIS_SERVING, "Redis takes writes."),
+        // The next finding speaks of it.
+        Err(Failure::NotPermitted(_)) => Finding::ok(codes::REDIS_SERVING, "Redis takes commands."),
+        Err(failure) => not_connected(&failure, settings),
+    });
     findings.push(permissions(&Box::pin(redis.denied()).await, settings));
     findings.push(persistence(redis, &nodes, environment).await);
     let asked = clock.now();
@@ -145,9 +152,35 @@ fn not_told(reason: &str, settings: &RedisSettings) -> Finding {
 fn not_connected(failure: &Failure, settings: &RedisSettings) -> Finding {
     let place = place(settings);
     match failure {
+        failure if is_about_cluster(failure) => Finding::error(
+            codes::TOPOLOGY,
+            format!("{place} is no cluster: {}.", reason(failure)),
+            "Write redis:// instead of redis+cluster:// in REDIS_URL.",
+        ),
         Failure::Closed => Finding::closed(),
+        Failure::Declined { words, .. } => Finding::error(
+            codes::REDIS_SERVING,
+            format!("{place} refuses work: {words}."),
+            refusal::remedy(words),
+        ),
+        Failure::OutOfMemory => Finding::error(
+            codes::REDIS_SERVING,
+            format!("{place} has no memory left and refuses writes."),
+            "Raise maxmemory, or the plan, or find out what fills it with MEMORY STATS.",
+        ),
+        Failure::NoDatabase(words) => Finding::error(
+            codes::SETTINGS,
+            format!(
+                "{place}: the server has no database {}: {words}.",
+                settings.database
+            ),
+            "Write a database that the server has behind the last slash of REDIS_URL, or in REDIS_DB: 0 always exists.",
+        ),
         Failure::Refused(reason) => {
-            let remedy = if settings.password.is_none() {
+            let remedy = if matches!(settings.topology, RedisTopology::Sentinel { .. }) {
+                "Correct user and password in REDIS_URL or REDIS_PASSWORD. Sentinels with a password of their own get it by \
+                 ?sentinel_password=… in REDIS_URL."
+            } else if settings.password.is_none() {
                 "Set the password in REDIS_PASSWORD or in REDIS_URL, as in redis://:password@host."
             } else {
                 "Correct user and password in REDIS_URL or REDIS_PASSWORD; in a URL write @ / ? # % as %40 %2F %3F %23 \
@@ -159,11 +192,6 @@ fn not_connected(failure: &Failure, settings: &RedisSettings) -> Finding {
                 remedy,
             )
         }
-        failure if is_about_cluster(failure) => Finding::error(
-            codes::TOPOLOGY,
-            format!("{place} is no cluster: {}.", reason(failure)),
-            "Write redis:// instead of redis+cluster:// in REDIS_URL.",
-        ),
         failure => {
             let remedy = match settings.topology {
                 RedisTopology::Sentinel { .. } => {
@@ -189,6 +217,7 @@ fn not_connected(failure: &Failure, settings: &RedisSettings) -> Finding {
 fn reason(failure: &Failure) -> String {
     match failure {
         Failure::Unavailable { reason, .. } => format!("it cannot be reached: {reason}"),
+        Failure::Declined { words, .. } => words.clone(),
         failure => failure.to_string(),
     }
 }

@@ -2,8 +2,9 @@
 
 use super::codes;
 use super::model::{Finding, Severity};
+use super::redis_settings;
 use crate::settings::{
-    ADVICE, Environment, PostgresSettings, QloAppsSettings, RedisSettings, Secret, Settings, Store,
+    ADVICE, Environment, PostgresSettings, QloAppsSettings, Secret, Settings, Store, Variable,
     is_this_machine,
 };
 
@@ -30,6 +31,7 @@ const EVERYBODYS: [&str; 8] = [
 pub(super) fn examine(settings: &Settings, shop: Option<&QloAppsSettings>) -> Vec<Finding> {
     let environment = settings.environment();
     let mut findings = vec![signing_key(settings)];
+    findings.extend(service_variables(settings));
     match settings.postgres() {
         Store::Memory => findings.push(Finding::warning(
             codes::POSTGRES_MEMORY,
@@ -45,7 +47,7 @@ pub(super) fn examine(settings: &Settings, shop: Option<&QloAppsSettings>) -> Ve
              processes do not see them.",
             "Set REDIS_URL when something has to stay, or when there is more than one process.",
         )),
-        Store::Server(redis) => findings.push(of_redis(redis, environment)),
+        Store::Server(redis) => findings.extend(redis_settings::examine(redis, environment)),
     }
     match shop {
         None => findings.push(Finding::warning(
@@ -59,7 +61,7 @@ pub(super) fn examine(settings: &Settings, shop: Option<&QloAppsSettings>) -> Ve
 }
 
 /// As bad as it is where real guests depend on it.
-fn graver_in_production(environment: Environment) -> Severity {
+pub(super) fn graver_in_production(environment: Environment) -> Severity {
     if environment.is_production() {
         Severity::Error
     } else {
@@ -87,6 +89,33 @@ fn signing_key(settings: &Settings) -> Finding {
             settings.environment(),
         ),
     }
+}
+
+/// What is said when a variable looks as if somebody had written it.
+fn service_variables(settings: &Settings) -> Option<Finding> {
+    let names = settings.service_variables();
+    if names.is_empty() {
+        return None;
+    }
+    let seen = format!(
+        "Kubernetes or Docker made {} for a service of that name; what they say is not read.",
+        names.join(", ")
+    );
+    let reads = |name: &String| {
+        Variable::ALL
+            .iter()
+            .any(|known| known.name.eq_ignore_ascii_case(name))
+    };
+    Some(if names.iter().any(reads) {
+        Finding::warning(
+            codes::SERVICE_VARIABLES,
+            seen,
+            "Say in DATABASE_URL and REDIS_URL where the servers are. Pods without such variables have \
+             enableServiceLinks: false.",
+        )
+    } else {
+        Finding::ok(codes::SERVICE_VARIABLES, seen)
+    })
 }
 
 fn strength(
@@ -182,7 +211,7 @@ fn of_postgres(postgres: &PostgresSettings, environment: Environment) -> Vec<Fin
 }
 
 /// A password that anybody would try. On this machine, outside production, that is usual.
-fn guessable(
+pub(super) fn guessable(
     code: &'static str,
     name: &str,
     password: &Secret,
@@ -208,30 +237,6 @@ fn guessable(
         "Give the user a random password, on the server and here.",
     )
     .rated(graver_in_production(environment))
-}
-
-fn of_redis(redis: &RedisSettings, environment: Environment) -> Finding {
-    let mut nodes = redis.topology.nodes().iter();
-    let is_local = nodes.all(|node| is_this_machine(&node.host));
-    match &redis.password {
-        Some(password) => guessable(
-            codes::REDIS_PASSWORD_STRENGTH,
-            "The password of Redis",
-            password,
-            is_local,
-            environment,
-        ),
-        None if is_local => Finding::ok(
-            codes::REDIS_PASSWORD_STRENGTH,
-            "Redis is on this machine and has no password.",
-        ),
-        None => Finding::warning(
-            codes::REDIS_PASSWORD_STRENGTH,
-            "Redis is on another machine and has no password: whoever reaches it reads every conversation.",
-            "Set a password on the server and in REDIS_URL or REDIS_PASSWORD, or make sure that only the app's \
-             network reaches the server.",
-        ),
-    }
 }
 
 fn of_shop(shop: &QloAppsSettings, environment: Environment) -> Vec<Finding> {
@@ -268,11 +273,12 @@ fn host_of(base_url: &str) -> &str {
     }
 }
 
-fn is_nearby(host: &str) -> bool {
+pub(super) fn is_nearby(host: &str) -> bool {
     let private = host
         .parse::<std::net::Ipv4Addr>()
         .is_ok_and(|address| address.is_private());
-    private || !host.contains(['.', ':'])
+    let inner = [".cluster.local", ".local", ".internal", ".lan", ".svc"];
+    private || !host.contains(['.', ':']) || inner.iter().any(|end| host.ends_with(end))
 }
 
 fn capital(text: &str) -> String {
@@ -317,6 +323,7 @@ mod tests {
         use Severity::{Error, Ok, Warning};
         let production: &[(&str, &str)] = &[
             ("ENVIRONMENT", "production"),
+            ("DATABASE_URL", "memory:"),
             ("REDIS_URL", "memory:"),
             ("PMS_TYPE", "mock"),
         ];
@@ -433,6 +440,18 @@ mod tests {
                 codes::REDIS_PASSWORD_STRENGTH,
                 Some(Ok),
             ),
+            // Variables that nobody wrote.
+            (vec![], codes::SERVICE_VARIABLES, None),
+            (
+                vec![("POSADA_API_SERVICE_HOST", "10.96.0.12")],
+                codes::SERVICE_VARIABLES,
+                Some(Ok),
+            ),
+            (
+                vec![("REDIS_PORT", "tcp://10.96.0.13:6379")],
+                codes::SERVICE_VARIABLES,
+                Some(Warning),
+            ),
             // Dummy secrets. In production the settings refuse them by themselves.
             (
                 vec![("SECRET_KEY", "change-me")],
@@ -515,7 +534,7 @@ mod tests {
             ("PMS_API_KEY", "changeme-3"),
             ("SECRET_KEY", "changeme-4"),
         ]);
-        assert_eq!(findings.len(), 6, "{findings:?}");
+        assert_eq!(findings.len(), 7, "{findings:?}");
         for finding in findings {
             assert_eq!(finding.severity, Severity::Warning, "{finding}");
             assert!(finding.remedy.is_some(), "{finding}");

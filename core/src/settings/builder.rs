@@ -43,6 +43,8 @@ pub struct SettingsBuilder {
     pub(super) hold_ttl: Slot<Duration>,
     pub(super) hold_extension: Slot<Duration>,
     pub(super) hold_max_extensions: Slot<u32>,
+    /// Names of variables that nobody wrote.
+    pub(super) service_variables: Vec<String>,
     pub(super) close_deadline: Slot<Duration>,
 }
 
@@ -185,7 +187,12 @@ impl SettingsBuilder {
             environment,
             "DATABASE_URL",
             "postgres_url",
-        )?;
+        )
+        .map_err(|error| self.remind(error, "POSTGRES_PORT"))?;
+        if !self.service_variables.is_empty() {
+            let names = self.service_variables.join(", ");
+            tracing::info!(%names, "variables that Kubernetes or Docker made for a service are not read");
+        }
         if environment.is_production()
             && let Store::Server(server) = &postgres
             && let Some(weakness) = server.weakness()
@@ -201,7 +208,8 @@ impl SettingsBuilder {
         Ok(Settings {
             environment,
             postgres,
-            redis: chosen(self.redis.resolve()?, environment, "REDIS_URL", "redis_url")?,
+            redis: chosen(self.redis.resolve()?, environment, "REDIS_URL", "redis_url")
+                .map_err(|error| self.remind(error, "REDIS_PORT"))?,
             pms: self.pms.resolve(environment)?,
             secret_key: self.checked_secret_key(environment)?,
             jwt_expiry: self
@@ -235,7 +243,25 @@ impl SettingsBuilder {
             )?,
             default_tenant: self.default_tenant.value().cloned(),
             snapshot_dir: self.snapshot_dir.value().cloned(),
+            service_variables: self.service_variables,
         })
+    }
+
+    /// Adds to the error of a store that nobody named that a variable of a service does not name it.
+    fn remind(&self, error: Error, made: &'static str) -> Error {
+        if !self
+            .service_variables
+            .iter()
+            .any(|name| name.eq_ignore_ascii_case(made))
+        {
+            return error;
+        }
+        let field = error.field().unwrap_or_default().to_owned();
+        let message = format!(
+            "{} ({made} was made by Kubernetes or Docker for a service of that name and is not read)",
+            error.message()
+        );
+        Error::new(codes::SETTINGS_MISSING, message).with("field", field)
     }
 
     fn checked_secret_key(&self, environment: Environment) -> Result<Option<Secret>> {
@@ -344,14 +370,16 @@ mod tests {
             max_overflow: 4, connect_timeout: 5s, acquire_timeout: 5s, statement_timeout: 6s, \
             application_name: \"posada\" }), \
             redis: Server(RedisSettings { topology: Single(RedisNode { host: \"h\", port: 6379 }), tls: false, \
-            username: None, password: Some(***), database: 0, connect_timeout: 7s, command_timeout: 8s }), \
+            root_certificate: None, client_certificate: None, username: None, password: Some(***), \
+            sentinel_username: None, sentinel_password: None, database: 0, connect_timeout: 7s, command_timeout: 8s }), \
             pms: QloApps(QloAppsSettings { base_url: \"http://h\", api_key: ***, hotel_id: 9, timeout: 10s, \
             limits: PmsLimits { availability_timeout: 20s, booking_timeout: 21s, max_concurrent: 22, max_rate: 23, \
             breaker_failures: 24, breaker_pause: 25s, availability_fresh: 26s, room_types_fresh: 27s } }), \
             secret_key: Some(***), jwt_expiry: 900s, default_tenant: Some(TenantId(\"default\")), \
             snapshot_dir: Some(\"/var/lib/posada\"), session_ttl: 11s, tenant_cache_fresh: 12s, \
             tenant_cache_stale: 13s, tenant_cache_negative: 14s, flags_poll: 15s, hold_ttl: 16s, \
-            hold_extension: 17s, hold_max_extensions: 18, close_deadline: 19s }";
+            hold_extension: 17s, hold_max_extensions: 18, close_deadline: 19s, \
+            service_variables: [] }";
         assert_eq!(format!("{settings:?}"), expected);
     }
 

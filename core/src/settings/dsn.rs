@@ -50,7 +50,7 @@ pub(super) fn scheme(text: &str) -> Option<(&str, &str)> {
 pub(super) fn redacted(text: &str) -> String {
     match scheme(text) {
         Some((scheme, _)) => match scheme.split('+').next() {
-            Some(base @ ("postgres" | "postgresql" | "redis" | "rediss")) => format!("{base}://***"),
+            Some(base @ ("postgres" | "postgresql" | "redis" | "rediss" | "unix")) => format!("{base}://***"),
             _ => "***".to_owned(),
         },
         None => "***".to_owned(),

@@ -24,10 +24,12 @@ mod postgres_rules;
 mod postgres_server;
 mod postgres_source;
 mod postgres_url;
+mod redis_options;
 mod redis_server;
 mod redis_source;
 mod redis_url;
 mod secret;
+mod service;
 mod variables;
 
 use std::path::{Path, PathBuf};
@@ -38,7 +40,7 @@ pub use environment::Environment;
 pub use pms::{PmsLimits, PmsSettings, QloAppsSettings};
 pub(crate) use postgres_server::is_this_machine;
 pub use postgres_server::{Pooling, PostgresSettings, TlsMode};
-pub use redis_server::{RedisNode, RedisSettings, RedisTopology};
+pub use redis_server::{ClientCertificate, RedisNode, RedisSettings, RedisTopology};
 pub(crate) use secret::ADVICE;
 pub use secret::Secret;
 pub use variables::Variable;
@@ -75,6 +77,7 @@ pub struct Settings {
     hold_extension: Duration,
     hold_max_extensions: u32,
     close_deadline: Duration,
+    service_variables: Vec<String>,
 }
 
 /// The defaults.
@@ -123,6 +126,7 @@ impl Settings {
             hold_extension: Self::DEFAULT_HOLD_EXTENSION,
             hold_max_extensions: Self::DEFAULT_HOLD_MAX_EXTENSIONS,
             close_deadline: Self::DEFAULT_CLOSE_DEADLINE,
+            service_variables: Vec::new(),
         }
     }
 
@@ -140,7 +144,8 @@ impl Settings {
     }
 
     /// Reads variables from any source, such as a file or a test. Names are case-insensitive, empty values count
-    /// as unset, and names that are not posada's are ignored.
+    /// as unset, and names that are not posada's are ignored, as are the variables that Kubernetes and Docker make for
+    /// a service (see [`service_variables`](Self::service_variables)).
     ///
     /// # Errors
     /// `settings.*`; the field is the variable, and the message says what would be right.
@@ -154,6 +159,12 @@ impl Settings {
     /// The kind of installation.
     pub fn environment(&self) -> Environment {
         self.environment
+    }
+
+    /// Variables with names like ours that were not read, because nobody wrote them: Kubernetes makes `REDIS_PORT` and
+    /// `POSADA_API_SERVICE_HOST` for services of those names, as did the links of Docker.
+    pub fn service_variables(&self) -> &[String] {
+        &self.service_variables
     }
 
     /// Where tenants, users and audit live.

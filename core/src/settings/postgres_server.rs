@@ -146,7 +146,9 @@ impl PostgresSettings {
 
 /// Whether a host name or address means this machine, as far as that can be seen.
 pub(crate) fn is_this_machine(host: &str) -> bool {
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    host == "localhost"
+        || host.starts_with('/')
+        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 impl Default for PostgresSettings {

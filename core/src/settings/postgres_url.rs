@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::dsn::{Dsn, decode, parse_port, scheme};
 use super::given::{Fault, nearest, whole_number, yes_or_no};
 use super::{Secret, TlsMode};
+use crate::text::Shown;
 
 const FORMS: &str = "must begin with postgresql:// or postgres:// (a driver as in postgresql+asyncpg:// is read \
                      over) and have no quotes around it, or be memory:";
@@ -189,10 +190,11 @@ pub(super) fn root_certificate(text: &str) -> Result<RootCertificate, Fault> {
     if path.is_file() {
         Ok(RootCertificate::File(path))
     } else {
-        Err(
-            format!("sslrootcert must name a file that exists, or be system; there is no file {text:?}")
-                .into(),
+        Err(format!(
+            "sslrootcert must name a file that exists, or be system; there is no file {}",
+            Shown(text)
         )
+        .into())
     }
 }
 

@@ -111,6 +111,10 @@ mod tests {
                 &[("REDIS_HOST", "::1"), ("REDIS_PORT", "1"), ("REDIS_DB", "2")],
                 "redis://[::1]:1/2",
             ),
+            (
+                &[("REDIS_HOST", "/run/redis/redis.sock"), ("REDIS_DB", "2")],
+                "unix:///run/redis/redis.sock?db=2",
+            ),
         ] {
             assert_eq!(server(vars).to_string(), shown);
         }

@@ -3,6 +3,7 @@
 //! | form | meaning |
 //! |---|---|
 //! | `redis://user:password@host:6379/0` | one server |
+//! | `unix://user:password@/run/redis/redis.sock?db=0` | one server, at its Unix socket |
 //! | `redis+sentinel://:password@one:26379,two:26379/mymaster/0` | the primary that the sentinels call `mymaster` |
 //! | `redis+cluster://:password@one:6379,two:6379` | a cluster, entered through any of these |
 //!
@@ -10,31 +11,12 @@
 
 use super::dsn::{Address, Dsn, decode, scheme};
 use super::given::Fault;
-use super::postgres_url::unknown_option;
+use super::redis_options::Options;
 use super::{RedisNode, RedisSettings, RedisTopology};
 
 const FORMS: &str = "must begin with redis:// or rediss:// (TLS), with +sentinel or +cluster before the :// if there \
-                     are several servers, and have no quotes around it, or be memory:";
-
-/// The options that mean something here.
-const OPTIONS: [&str; 3] = ["db", "ssl_cert_reqs", "protocol"];
-
-/// Options of redis-py and its users that tune their own pools and timers; read over.
-const FOREIGN: [&str; 13] = [
-    "client_name",
-    "decode_responses",
-    "encoding",
-    "encoding_errors",
-    "health_check_interval",
-    "max_connections",
-    "retry_on_error",
-    "retry_on_timeout",
-    "socket_connect_timeout",
-    "socket_keepalive",
-    "socket_read_size",
-    "socket_timeout",
-    "timeout",
-];
+                     are several servers, or with unix:// and the path of a socket, and have no quotes around it, or be \
+                     memory:";
 
 /// The largest database number that we believe.
 const LAST_DATABASE: i64 = 1023;
@@ -43,7 +25,11 @@ const LAST_DATABASE: i64 = 1023;
 pub(super) fn parse(text: &str) -> Result<RedisSettings, Fault> {
     let (scheme, rest) = scheme(text).ok_or(FORMS)?;
     let scheme = scheme.to_ascii_lowercase();
-    let (base, kind) = scheme.split_once('+').unwrap_or((&scheme, "single"));
+    let (base, kind) = match scheme.split_once('+').unwrap_or((&scheme, "single")) {
+        // redis-py's, redis-rs's and Celery's names.
+        ("unix", "single") | ("redis", "unix" | "socket") => ("redis", "socket"),
+        parts => parts,
+    };
     let tls = match base {
         "redis" => false,
         "rediss" => true,
@@ -51,14 +37,14 @@ pub(super) fn parse(text: &str) -> Result<RedisSettings, Fault> {
     };
     if rest.ends_with("#insecure") {
         return Err(
-            "must not end with #insecure: posada always checks certificates; sign the server's with a root \
-                    that this machine trusts"
+            "must not end with #insecure: posada always checks certificates; give the root of your own in ssl_ca_certs"
                 .into(),
         );
     }
     let dsn = Dsn::parse(rest)?;
     let (topology, database) = match kind {
         "single" => (single(&dsn)?, dsn.path),
+        "socket" if !tls => (socket(&dsn)?, ""),
         "cluster" => (RedisTopology::Cluster(nodes(&dsn, 6379)?), dsn.path),
         "sentinel" => {
             let (primary, database) = dsn.path.split_once('/').unwrap_or((dsn.path, ""));
@@ -66,41 +52,44 @@ pub(super) fn parse(text: &str) -> Result<RedisSettings, Fault> {
         }
         _ => return Err(FORMS.into()),
     };
-    let mut by_path = Some(database)
+    let by_path = Some(database)
         .filter(|text| !text.is_empty())
         .map(database_number)
         .transpose()?;
-    for (name, value) in &dsn.options {
-        match name.as_str() {
-            "db" => {
-                let by_option = database_number(value)?;
-                if by_path.is_some_and(|by_path| by_path != by_option) {
-                    return Err("gives two different database numbers".into());
-                }
-                by_path = Some(by_option);
-            }
-            "ssl_cert_reqs" if matches!(value.as_str(), "required" | "CERT_REQUIRED") => {}
-            "ssl_cert_reqs" => {
-                return Err("ssl_cert_reqs must be required: posada always checks certificates".into());
-            }
-            "protocol" if matches!(value.as_str(), "2" | "3") => {}
-            "protocol" => return Err("protocol must be 2 or 3 (posada speaks 3 in any case)".into()),
-            name if FOREIGN.contains(&name) => {}
-            name => return Err(unknown_option(name, &OPTIONS)),
-        }
-    }
-    let database = by_path.unwrap_or(0);
+    let options = Options::read(&dsn.options)?;
+    let database = match (by_path, options.database) {
+        (Some(one), Some(other)) if one != other => return Err("gives two different database numbers".into()),
+        (by_path, by_option) => by_path.or(by_option).unwrap_or(0),
+    };
     if database != 0 && matches!(topology, RedisTopology::Cluster(_)) {
         return Err("must not name a database: a cluster has only database 0".into());
     }
+    let has_sentinels = matches!(topology, RedisTopology::Sentinel { .. });
+    options.fit(tls, has_sentinels)?;
     Ok(RedisSettings {
         topology,
         tls,
-        username: dsn.user,
-        password: dsn.password,
+        root_certificate: options.root_certificate,
+        client_certificate: options.client_certificate,
+        username: dsn.user.or(options.username),
+        password: dsn.password.or(options.password),
+        sentinel_username: options.sentinel_username,
+        sentinel_password: options.sentinel_password,
         database,
         ..RedisSettings::default()
     })
+}
+
+/// The server at a socket.
+fn socket(dsn: &Dsn<'_>) -> Result<RedisTopology, Fault> {
+    if dsn.addresses.iter().any(|address| !address.host.is_empty()) {
+        return Err(
+            "must have three slashes before the path of the socket, as in unix:///run/redis/redis.sock"
+                .into(),
+        );
+    }
+    let path = decode(dsn.path, "the path of the socket")?;
+    Ok(RedisTopology::Single(RedisNode::at_socket(&format!("/{path}"))?))
 }
 
 /// The one server.
@@ -270,8 +259,48 @@ mod tests {
 
     #[test]
     fn options_of_redis_py_are_read_over_and_unknown_ones_refused() {
-        for option in FOREIGN {
-            assert_eq!(read(&format!("redis://h?{option}=1")), read("redis://h"));
+        for option in [
+            "client_name=posada",
+            "decode_responses=True",
+            "encoding=utf-8",
+            "health_check_interval=30",
+            "max_connections=50",
+            "retry_on_timeout=true",
+            "socket_timeout=5.0",
+            "socket_keepalive=true",
+            "timeout=20",
+            "family=0",
+            "family=6",
+            "protocol=3",
+            "protocol=resp3",
+            "ssl_check_hostname=false&ssl_check_hostname=true",
+            "connectTimeout=10000",
+            "maxRetriesPerRequest=1",
+            "lazyConnect=true",
+            "enableReadyCheck=false",
+            "pool_size=10",
+            "dial_timeout=5s",
+            "skip_full_coverage_check=true",
+        ] {
+            if option.contains("ssl_check") {
+                assert!(RedisSettings::parse(&format!("rediss://h?{option}")).is_err());
+                continue;
+            }
+            assert_eq!(
+                read(&format!("redis://h?{option}")),
+                read("redis://h"),
+                "{option}"
+            );
+        }
+        // These would change what is done.
+        for option in [
+            "keyPrefix=hotel:",
+            "family=5",
+            "readOnly=true",
+            "verifyPeer=NONE",
+            "protocol=4",
+        ] {
+            refused(&format!("redis://h?{option}"));
         }
         let error = refused("redis://h?ssl_cert_req=none");
         assert!(error.is(codes::SETTINGS_UNKNOWN));
@@ -290,8 +319,8 @@ mod tests {
         for text in [
             "http://h",
             "localhost:6379",
-            "unix:///run/redis.sock",
-            "redis+socket://h",
+            "rediss+unix:///run/redis.sock",
+            "unix+sentinel:///run/redis.sock",
             "'redis://h'",
             "",
         ] {
@@ -310,15 +339,129 @@ mod tests {
             "rediss://:s3cret@h:1/7",
             "redis+sentinel://:s3cret@a:1,[::1]:2/my%2Fmaster/2",
             "rediss+cluster://:s3cret@a:1,b:2/0",
+            "unix://:s3cret@/run/redis%20one/redis.sock?db=3",
+            "redis+sentinel://a/mymaster/0?sentinel_password=s3cret",
         ] {
             let settings = read(url);
             let shown = settings.to_string();
             assert!(!shown.contains("s3cret"), "{shown}");
             let expected = RedisSettings {
                 password: None,
+                sentinel_password: None,
                 ..settings
             };
             assert_eq!(read(&shown), expected);
         }
+    }
+
+    #[test]
+    fn a_socket_has_the_names_that_other_clients_give_it() {
+        for (url, path, database) in [
+            ("unix:///run/redis/redis.sock", "/run/redis/redis.sock", 0),
+            ("unix:///run/redis/redis.sock?db=3", "/run/redis/redis.sock", 3),
+            ("unix://:s3cret@/run/redis.sock?db=1", "/run/redis.sock", 1),
+            ("redis+unix:///run/redis%20one.sock", "/run/redis one.sock", 0),
+            (
+                "redis+socket:///run/redis.sock?virtual_host=2",
+                "/run/redis.sock",
+                2,
+            ),
+            ("redis://%2Frun%2Fredis.sock/4", "/run/redis.sock", 4),
+        ] {
+            let settings = read(url);
+            assert_eq!(
+                settings.topology,
+                RedisTopology::Single(node(path, 6379)),
+                "{url}"
+            );
+            assert_eq!((settings.database, settings.tls), (database, false), "{url}");
+        }
+        assert_eq!(
+            read("unix://ana:s3cret@/run/redis.sock").username.as_deref(),
+            Some("ana")
+        );
+        for (url, says) in [
+            ("unix://run/redis.sock", "three slashes"),
+            ("redis+socket://h", "three slashes"),
+            ("unix://", "file of the socket"),
+            ("unix:///", "file of the socket"),
+            ("unix:///run/redis/", "file of the socket"),
+            ("rediss://%2Frun%2Fredis.sock", "only one server"),
+            ("redis+cluster://%2Frun%2Fredis.sock", "only one server"),
+        ] {
+            assert!(refused(url).message().contains(says), "{url}");
+        }
+    }
+
+    #[test]
+    fn sentinels_have_a_password_of_their_own() {
+        for url in [
+            "redis+sentinel://:s@a/mymaster/0?sentinel_password=p%40ss&sentinel_username=eva",
+            "redis+sentinel://:s@a/mymaster/0?sentinelPassword=p%40ss&sentinelUsername=eva",
+        ] {
+            let settings = read(url);
+            assert_eq!(settings.sentinel_password, Some(Secret::new("p@ss")));
+            assert_eq!(settings.sentinel_username.as_deref(), Some("eva"));
+            assert_eq!(settings.password, Some(Secret::new("s")));
+            assert!(!format!("{settings:?} {settings}").contains("p@ss"));
+        }
+        for url in [
+            "redis://h?sentinel_password=s3cret",
+            "redis+sentinel://a/m?sentinel_username=eva",
+        ] {
+            let error = refused(url);
+            assert!(error.message().contains("sentinel_"), "{error}");
+            assert!(!format!("{error:?}").contains("s3cret"));
+        }
+    }
+
+    #[test]
+    fn certificates_of_ones_own_are_files_and_belong_to_tls() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path().to_str().unwrap();
+        let settings = read(&format!("rediss://h?ssl_ca_certs={path}&ssl_check_hostname=true"));
+        assert_eq!(settings.root_certificate.as_deref(), Some(file.path()));
+        let settings = read(&format!("rediss://h?ssl_certfile={path}&ssl_keyfile={path}"));
+        let client = settings.client_certificate.clone().unwrap();
+        assert_eq!(
+            (client.certificate.as_path(), client.key.as_path()),
+            (file.path(), file.path())
+        );
+        assert_eq!(read(&settings.to_string()), settings);
+        assert!(
+            read(&format!("rediss://h?ssl_certfile={path}"))
+                .client_certificate
+                .is_some()
+        );
+        for (url, says) in [
+            ("rediss://h?ssl_ca_certs=/no/such/file", "a file that exists"),
+            ("rediss://h?ssl_certfile=/no/such/file", "a file that exists"),
+            (&format!("rediss://h?ssl_keyfile={path}"), "ssl_certfile"),
+            (&format!("redis://h?ssl_ca_certs={path}"), "rediss://"),
+            ("rediss://h?ssl_ca_path=/etc/ssl", "ssl_ca_certs"),
+            ("rediss://h?ssl_keyfile_password=s3cret", "without a password"),
+            (
+                "rediss://h?ssl_check_hostname=false",
+                "always checks certificates",
+            ),
+            ("redis://h?ssl=true", "rediss://"),
+            ("rediss://h?ssl=false", "rediss://"),
+        ] {
+            let error = refused(url);
+            assert!(error.message().contains(says), "{url}: {error}");
+            assert!(!format!("{error:?}").contains("s3cret"));
+        }
+        assert_eq!(read("rediss://h?ssl=true"), read("rediss://h"));
+    }
+
+    #[test]
+    fn user_and_password_may_stand_in_options_as_in_redis_py() {
+        let settings = read("redis://h?username=ana&password=p%40ss");
+        assert_eq!(settings.username.as_deref(), Some("ana"));
+        assert_eq!(settings.password, Some(Secret::new("p@ss")));
+        assert_eq!(
+            read("redis://:own@h?password=other").password,
+            Some(Secret::new("own"))
+        );
     }
 }

@@ -15,6 +15,7 @@ use super::pms::PmsType;
 use super::postgres_source::Pooler;
 use super::postgres_url::tls_mode;
 use super::redis_url::database_number;
+use super::service::Services;
 use super::{Environment, Secret, SettingsBuilder};
 use crate::TenantId;
 use crate::error::{Error, Result, codes};
@@ -93,12 +94,20 @@ pub(super) fn read(
     builder: &mut SettingsBuilder,
     vars: impl IntoIterator<Item = (String, String)>,
 ) -> Result<()> {
+    let vars: Vec<(String, String)> = vars.into_iter().collect();
+    let services = Services::among(&vars);
     let mut found = Vec::new();
     for (name, value) in vars {
-        match Variable::find(&name) {
+        let known = Variable::find(&name);
+        let is_ours = known.is_some() || starts_with(&name, OURS);
+        if is_ours && services.made(&name, &value) {
+            builder.service_variables.push(name);
+            continue;
+        }
+        match known {
             Some(_) if value.trim().is_empty() => {}
             Some(variable) => found.push((variable.name == name, variable, value)),
-            None if starts_with(&name, OURS) && !starts_with(&name, FOR_TESTS) => return Err(unknown(&name)),
+            None if is_ours && !starts_with(&name, FOR_TESTS) => return Err(unknown(&name)),
             None => {}
         }
     }
@@ -189,9 +198,9 @@ table! {
         |b, name, text| { b.postgres.statement_timeout.set_by_variable(name, time(text)?); Ok(()) };
 
     "REDIS_URL", "Where Redis is: `redis://`, `rediss://` (TLS), `redis+sentinel://host,host/primary/0`, \
-        `redis+cluster://host,host`, or `memory:`.", "",
+        `redis+cluster://host,host`, `unix:///path`, or `memory:`.", "",
         |b, name, text| { b.redis.url.set_by_variable(name, text); Ok(()) };
-    "REDIS_HOST", "Host; this and the next two are read when no URL is set.", "localhost",
+    "REDIS_HOST", "Host, or the path of a socket; this and the next two are read when no URL is set.", "localhost",
         |b, name, text| { b.redis.host.set_by_variable(name, text.trim()); Ok(()) };
     "REDIS_PORT", "Port.", "6379",
         |b, name, text| { b.redis.port.set_by_variable(name, port(text)?); Ok(()) };
@@ -382,6 +391,49 @@ mod tests {
             ("é", "x"),
         ];
         assert!(from(&vars).is_ok());
+    }
+
+    #[test]
+    fn what_kubernetes_makes_of_a_service_stops_nobody_and_says_nothing_about_servers() {
+        let settings = from(&[
+            ("POSADA_API_SERVICE_HOST", "10.96.0.12"),
+            ("POSADA_PORT", "tcp://10.96.0.12:8080"),
+            ("POSADA_PORT_8080_TCP_ADDR", "10.96.0.12"),
+            ("REDIS_PORT", "tcp://10.96.0.13:6379"),
+            ("REDIS_SERVICE_HOST", "10.96.0.13"),
+            ("REDIS_HOST", "redis"),
+            ("POSTGRES_PORT", "tcp://10.96.0.14:5432"),
+            ("POSTGRES_SERVICE_PORT", "5432"),
+            ("DATABASE_URL", "postgres://ana@db.example.com:6432/hotel"),
+        ])
+        .unwrap();
+        let shown = format!("{:?}", settings.redis());
+        assert!(shown.contains("host: \"redis\", port: 6379"), "{shown}");
+        let shown = format!("{:?}", settings.postgres());
+        assert!(shown.contains("port: 6432"), "{shown}");
+        let ignored = [
+            "POSADA_API_SERVICE_HOST",
+            "POSADA_PORT",
+            "POSADA_PORT_8080_TCP_ADDR",
+            "REDIS_PORT",
+            "POSTGRES_PORT",
+        ];
+        assert_eq!(settings.service_variables(), ignored);
+        let alone = from(&[
+            ("REDIS_PORT", "tcp://10.96.0.13:6379"),
+            ("POSTGRES_PORT", "tcp://10.96.0.14:5432"),
+        ]);
+        assert_eq!(*alone.unwrap().redis(), crate::settings::Store::Memory);
+        let production = from(&[
+            ("ENVIRONMENT", "production"),
+            ("PMS_TYPE", "mock"),
+            ("DATABASE_URL", "memory:"),
+            ("REDIS_PORT", "tcp://10.96.0.13:6379"),
+        ]);
+        let error = production.unwrap_err();
+        assert_eq!(error.field(), Some("REDIS_URL"));
+        assert!(error.message().contains("REDIS_PORT"), "{error}");
+        assert!(from(&[("POSADA_ENV_PATH", "/usr/bin")]).is_err());
     }
 
     #[test]

@@ -11,7 +11,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import redis.exceptions
 from redis.asyncio import Redis
@@ -47,8 +47,13 @@ def of_handle(posada: Posada) -> Opens | None:
     server = posada.settings._native.redis_server()
     if server is None:
         return None
-    host, port, database, is_encrypted, username, password = server
-    return lambda: Redis(host=host, port=port, db=database, ssl=is_encrypted, username=username, password=password)
+    host, port, database, is_encrypted, username, password, files = server
+    where: dict[str, Any] = {"host": host, "port": port, "ssl": is_encrypted}
+    if host.startswith("/"):
+        where = {"unix_socket_path": host}
+    names = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+    where.update({name: str(path) for name, path in zip(names, files, strict=True) if path is not None})
+    return lambda: Redis(db=database, username=username, password=password, **where)
 
 
 async def is_taken(opens: Opens, room: str, stay: Stay, session: str | None) -> bool:

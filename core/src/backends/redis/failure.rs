@@ -3,8 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use redis::{ErrorKind, RedisError, ServerErrorKind};
+use redis::{ErrorKind, RedisError};
 
+use super::refusal::{Meaning, Refusal};
 use crate::error::{Error, codes};
 use crate::task;
 
@@ -17,10 +18,19 @@ pub(crate) enum Failure {
         /// Where the settings say that it is; noted when the failure leaves this module.
         place: Option<Arc<str>>,
     },
+    /// The server is there and refuses work, in its own words: it has lost its disk or its replicas, is a replica
+    /// itself, is loading or busy, or has no place for us. Nothing was done.
+    Declined {
+        words: String,
+        /// As in `Unavailable`.
+        place: Option<Arc<str>>,
+    },
     /// Wrong password or unknown user.
     Refused(String),
-    /// A command or key that the user may not use.
+    /// A command or key that the user may not use, or that the server does not have.
     NotPermitted(String),
+    /// The server has no database of that number.
+    NoDatabase(String),
     /// No answer to a read in time.
     Timeout,
     /// A write was sent and no answer came: it may have happened.
@@ -49,39 +59,38 @@ pub(crate) enum Effect {
 impl Failure {
     /// Reads the driver's error. `effect` decides what a lost answer means.
     pub(super) fn from_driver(error: &RedisError, effect: Effect) -> Self {
-        match (error.code(), error.kind()) {
-            (Some("WRONGTYPE"), _) => Self::WrongType,
-            (Some("OOM"), _) => Self::OutOfMemory,
-            (Some("NOPERM"), _) => Self::NotPermitted(error.to_string()),
-            (Some("NOAUTH" | "WRONGPASS"), _) | (_, ErrorKind::AuthenticationFailed) => {
-                Self::Refused(error.to_string())
+        if let Some(Refusal { meaning, words }) = Refusal::of(error) {
+            return Self::from_words(meaning, words);
+        }
+        match error.kind() {
+            ErrorKind::AuthenticationFailed => Self::Refused(error.to_string()),
+            // The driver has no words of the server for it: the version is too old.
+            ErrorKind::RESP3NotSupported => {
+                Self::NotPermitted("the server does not know HELLO, so it is older than version 6".to_owned())
             }
-            (
-                _,
-                ErrorKind::Server(
-                    ServerErrorKind::BusyLoading
-                    | ServerErrorKind::MasterDown
-                    | ServerErrorKind::ClusterDown
-                    | ServerErrorKind::TryAgain
-                    | ServerErrorKind::ReadOnly
-                    | ServerErrorKind::Moved
-                    | ServerErrorKind::Ask,
-                )
-                | ErrorKind::MasterNameNotFoundBySentinel
-                | ErrorKind::NoValidReplicasFoundBySentinel
-                | ErrorKind::ClusterConnectionNotFound,
-            ) => Self::unavailable(error),
-            (_, ErrorKind::Server(ServerErrorKind::NoScript)) => Self::UnknownScript,
+            ErrorKind::MasterNameNotFoundBySentinel
+            | ErrorKind::NoValidReplicasFoundBySentinel
+            | ErrorKind::ClusterConnectionNotFound => Self::unavailable(error),
             _ if error.is_connection_refusal() => Self::unavailable(error),
             _ if error.is_timeout() => Self::unanswered(effect),
             _ if error.is_io_error() || error.is_connection_dropped() => match effect {
                 Effect::Read => Self::unavailable(error),
                 Effect::Write => Self::OutcomeUnknown,
             },
-            // A script that meets a foreign type reports it inside its own error text.
-            _ if error.to_string().contains("WRONGTYPE") => Self::WrongType,
-            _ if error.to_string().contains("OOM command not allowed") => Self::OutOfMemory,
             _ => Self::Unexpected(error.to_string()),
+        }
+    }
+
+    fn from_words(meaning: Meaning, words: String) -> Self {
+        match meaning {
+            Meaning::WrongType => Self::WrongType,
+            Meaning::OutOfMemory => Self::OutOfMemory,
+            Meaning::UnknownScript => Self::UnknownScript,
+            Meaning::NotAdmitted => Self::Refused(words),
+            Meaning::NotPermitted => Self::NotPermitted(words),
+            Meaning::NoDatabase => Self::NoDatabase(words),
+            Meaning::Elsewhere | Meaning::NotNow => Self::Declined { words, place: None },
+            Meaning::Defect => Self::Unexpected(words),
         }
     }
 
@@ -89,6 +98,8 @@ impl Failure {
     pub(super) fn while_connecting(error: &RedisError) -> Self {
         match Self::from_driver(error, Effect::Read) {
             Self::Timeout => Self::unavailable(error),
+            // Whatever it says, it does not take us in.
+            Self::Unexpected(words) => Self::Declined { words, place: None },
             failure => failure,
         }
     }
@@ -106,6 +117,10 @@ impl Failure {
         match self {
             Self::Unavailable { reason, place: None } => Self::Unavailable {
                 reason,
+                place: Some(server.clone()),
+            },
+            Self::Declined { words, place: None } => Self::Declined {
+                words,
                 place: Some(server.clone()),
             },
             failure => failure,
@@ -129,7 +144,17 @@ impl fmt::Display for Failure {
                 place: Some(place),
             } => write!(f, "Redis ({place}) cannot be reached: {reason}"),
             Self::Unavailable { reason, place: None } => write!(f, "Redis cannot be reached: {reason}"),
+            Self::Declined {
+                words,
+                place: Some(place),
+            } => write!(f, "Redis ({place}) refuses work: {words}"),
+            Self::Declined { words, place: None } => write!(f, "Redis refuses work: {words}"),
             Self::Refused(reason) | Self::NotPermitted(reason) => write!(f, "Redis refused us: {reason}"),
+            Self::NoDatabase(words) => write!(
+                f,
+                "REDIS_URL: names a database that the server does not have ({words}); it counts from 0, and its setting \
+                 `databases` says how many there are"
+            ),
             Self::Timeout => f.write_str("Redis did not answer in time"),
             Self::OutcomeUnknown => f.write_str("Redis did not confirm a write; it may have happened"),
             Self::WrongType => f.write_str("a Redis key of ours holds another type"),
@@ -144,12 +169,15 @@ impl fmt::Display for Failure {
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         let code = match &failure {
-            Failure::Unavailable { .. } => codes::REDIS_UNAVAILABLE,
+            Failure::Unavailable { .. } | Failure::Declined { .. } => codes::REDIS_UNAVAILABLE,
             Failure::Refused(_) | Failure::NotPermitted(_) => codes::REDIS_REFUSED,
             Failure::Timeout => codes::REDIS_TIMEOUT,
             Failure::OutcomeUnknown => codes::REDIS_OUTCOME_UNKNOWN,
             Failure::WrongType => codes::REDIS_WRONG_TYPE,
             Failure::OutOfMemory => codes::REDIS_OUT_OF_MEMORY,
+            Failure::NoDatabase(_) => {
+                return Self::new(codes::SETTINGS_INVALID, failure.to_string()).with("field", "REDIS_URL");
+            }
             Failure::Closed => return task::closed(),
             Failure::UnknownScript | Failure::Unexpected(_) => codes::REDIS_INTERNAL,
         };

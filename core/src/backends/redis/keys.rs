@@ -204,6 +204,29 @@ pub(crate) fn sign_in_address(address: &str) -> String {
     format!("posada:auth:address:{}", part(address))
 }
 
+/// The key that is asked whether the server takes writes. Nothing is ever kept there.
+pub(crate) const HEALTH: &str = "posada:health";
+
+/// The same for a cluster: one key in each sixteenth of the slots, so that no part is missed that serves that much.
+pub(crate) const HEALTH_OF_PARTS: [&str; 16] = [
+    "posada:health:40",
+    "posada:health:62",
+    "posada:health:22",
+    "posada:health:3",
+    "posada:health:41",
+    "posada:health:63",
+    "posada:health:23",
+    "posada:health:2",
+    "posada:health:42",
+    "posada:health:60",
+    "posada:health:20",
+    "posada:health:1",
+    "posada:health:43",
+    "posada:health:61",
+    "posada:health:21",
+    "posada:health:0",
+];
+
 /// The channel on which resolvers tell each other that a tenant changed.
 pub(crate) const TENANTS_CHANNEL: &str = "posada:tenants";
 
@@ -296,6 +319,19 @@ mod tests {
             holds(Some("t"), "room", "101").ends,
             "posada:{stay:t:room:101}:ends"
         );
+    }
+
+    #[test]
+    fn every_sixteenth_of_a_cluster_has_a_key_for_health() {
+        use redis::cluster_routing::Slot;
+
+        for (part, key) in (0_u16..).zip(HEALTH_OF_PARTS) {
+            let mut slots = part * 1024..(part + 1) * 1024;
+            assert!(
+                slots.any(|slot| Slot::new(slot) == Some(Slot::for_key(key))),
+                "{key}"
+            );
+        }
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! One live connection to Redis, whatever the topology, and how it is made.
 
+use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
@@ -10,17 +13,19 @@ use redis::cluster_async::ClusterConnection;
 use redis::cluster_routing::{Route, SingleNodeRoutingInfo, SlotAddr};
 use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Pipeline,
-    ProtocolVersion, PushInfo, PushKind, RedisConnectionInfo, RedisError, TlsMode, Value,
+    AsyncConnectionConfig, Client, ClientTlsConfig, Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo,
+    Pipeline, ProtocolVersion, PushInfo, PushKind, RedisConnectionInfo, RedisError, TlsCertificates, TlsMode,
+    Value,
 };
 
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::error::Elapsed;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 #[cfg(unix)]
 use super::berth::Berth;
-use super::failure::Failure;
+use super::refusal::{Meaning, Refusal};
 #[cfg(unix)]
 use super::socket::Socket;
 use super::wire::Wire;
@@ -54,6 +59,7 @@ enum Clients {
     Sentinel {
         nodes: Vec<RedisNode>,
         primary: String,
+        certificates: Option<TlsCertificates>,
     },
     Cluster {
         client: Box<ClusterClient>,
@@ -78,21 +84,25 @@ impl Connector {
     pub(super) fn new(settings: &RedisSettings) -> Result<Self> {
         tls::install_provider();
         let invalid = |error: RedisError| {
-            Error::field_invalid(codes::SETTINGS_INVALID, "REDIS_URL", error.category()).caused_by(error)
+            let message = error.detail().unwrap_or_else(|| error.category()).to_owned();
+            Error::field_invalid(codes::SETTINGS_INVALID, "REDIS_URL", message).caused_by(error)
         };
+        let certificates = certificates(settings)?;
+        let client = |node| node_client(node, settings, certificates.as_ref()).map_err(invalid);
         let clients = match &settings.topology {
-            RedisTopology::Single(node) => Clients::Single(node_client(node, settings).map_err(invalid)?),
-            RedisTopology::Sentinel { nodes, primary } => Clients::Sentinel {
-                nodes: nodes.clone(),
-                primary: primary.clone(),
-            },
+            RedisTopology::Single(node) => Clients::Single(client(node)?),
+            RedisTopology::Sentinel { nodes, primary } => {
+                // Also says whether the certificates can be used.
+                nodes.iter().try_for_each(|node| client(node).map(drop))?;
+                Clients::Sentinel {
+                    nodes: nodes.clone(),
+                    primary: primary.clone(),
+                    certificates,
+                }
+            }
             RedisTopology::Cluster(nodes) => Clients::Cluster {
-                client: Box::new(cluster_client(nodes, settings).map_err(invalid)?),
-                nodes: nodes
-                    .iter()
-                    .map(|node| node_client(node, settings))
-                    .collect::<Result<_, _>>()
-                    .map_err(invalid)?,
+                client: Box::new(cluster_client(nodes, settings, certificates.clone()).map_err(invalid)?),
+                nodes: nodes.iter().map(client).collect::<Result<_, _>>()?,
             },
         };
         Ok(Self {
@@ -106,8 +116,12 @@ impl Connector {
         let gone = Arc::new(AtomicBool::new(false));
         let connection = match &self.clients {
             Clients::Single(client) => self.dial(client, &gone, lane).await?,
-            Clients::Sentinel { nodes, primary } => {
-                let client = self.ask_sentinels(nodes, primary).await?;
+            Clients::Sentinel {
+                nodes,
+                primary,
+                certificates,
+            } => {
+                let client = self.ask_sentinels(nodes, primary, certificates.as_ref()).await?;
                 self.dial(&client, &gone, lane).await?
             }
             Clients::Cluster { client, .. } => Connection::Cluster(client.get_async_connection().await?),
@@ -124,7 +138,11 @@ impl Connector {
     pub(super) async fn subscriber(&self, turn: usize) -> Result<Client, RedisError> {
         match &self.clients {
             Clients::Single(client) => Ok(client.clone()),
-            Clients::Sentinel { nodes, primary } => self.ask_sentinels(nodes, primary).await,
+            Clients::Sentinel {
+                nodes,
+                primary,
+                certificates,
+            } => self.ask_sentinels(nodes, primary, certificates.as_ref()).await,
             Clients::Cluster { nodes, .. } => {
                 let node = turn.checked_rem(nodes.len()).and_then(|index| nodes.get(index));
                 node.cloned()
@@ -162,23 +180,35 @@ impl Connector {
         #[cfg(unix)]
         if let Some(lane) = lane.and_then(OfLane::upgrade) {
             let socket = Socket::new(socket);
-            let (node, work) =
-                MultiplexedConnection::new_with_config(settings, socket.clone(), config).await?;
+            let made = MultiplexedConnection::new_with_config(settings, socket.clone(), config).await;
+            let (node, work) = at_the_door(made, host, *port).await?;
             let wire = Wire::new(work);
             Berth::give(&wire, socket, &lane)?;
             return Ok(Connection::Node(node, Some(wire)));
         }
-        let (node, work) = MultiplexedConnection::new_with_config(settings, socket, config).await?;
+        let made = MultiplexedConnection::new_with_config(settings, socket, config).await;
+        let (node, work) = at_the_door(made, host, *port).await?;
         Ok(Connection::Node(node, Some(Wire::new(work))))
     }
 
-    /// Whether a lane may carry its connections on: in the clear to one server, whichever that is.
+    /// Whether a lane may carry its connections on: in the clear over the network to one server, whichever that is.
     pub(super) fn fits_lanes(&self) -> bool {
-        !self.settings.tls && !matches!(self.clients, Clients::Cluster { .. })
+        let has_socket = self
+            .settings
+            .topology
+            .nodes()
+            .iter()
+            .any(|node| node.socket().is_some());
+        !self.settings.tls && !has_socket && !matches!(self.clients, Clients::Cluster { .. })
     }
 
-    async fn ask_sentinels(&self, nodes: &[RedisNode], primary: &str) -> Result<Client, RedisError> {
-        sentinel_client(nodes, primary, &self.settings)?
+    async fn ask_sentinels(
+        &self,
+        nodes: &[RedisNode],
+        primary: &str,
+        certificates: Option<&TlsCertificates>,
+    ) -> Result<Client, RedisError> {
+        sentinel_client(nodes, primary, &self.settings, certificates)?
             .async_get_client()
             .await
     }
@@ -269,22 +299,69 @@ impl Link {
             Connection::Node(..) => {
                 error.is_unrecoverable_error()
                     || error.is_connection_dropped()
-                    || matches!(
-                        Failure::from_driver(error, super::Effect::Read),
-                        Failure::Unavailable { .. } | Failure::Refused(_)
-                    )
+                    || error.is_io_error()
+                    // What a server cannot do for now, it cannot do on a new connection either.
+                    || Refusal::of(error).is_some_and(|refusal| {
+                        matches!(refusal.meaning, Meaning::Elsewhere | Meaning::NotAdmitted)
+                    })
             }
             Connection::Cluster(_) => error.is_unrecoverable_error(),
         }
     }
 }
 
-fn node_client(node: &RedisNode, settings: &RedisSettings) -> Result<Client, RedisError> {
+/// The longest time for what a server says without being asked.
+const UNASKED: Duration = Duration::from_millis(200);
+/// More than a refusal at the door has.
+const LONGEST_REFUSAL: u64 = 1024;
+
+/// Finds out why a server hung up. One that has no place for a client, or takes none from here, says so and closes, and
+/// the driver, which was sending, learns no more than that. So whoever failed listens once more without a word.
+async fn at_the_door<T>(made: Result<T, RedisError>, host: &str, port: u16) -> Result<T, RedisError> {
+    let error = match made {
+        Err(error) if error.is_io_error() => error,
+        outcome => return outcome,
+    };
+    let listening = async {
+        let socket = TcpStream::connect((host, port)).await?;
+        let mut heard = String::new();
+        let mut refusal = BufReader::new(socket).take(LONGEST_REFUSAL);
+        refusal.read_line(&mut heard).await.map(|_| heard)
+    };
+    let heard = timeout(UNASKED, listening).await;
+    let words = heard.ok().and_then(Result::ok);
+    match words
+        .as_deref()
+        .and_then(|line| line.trim_end().strip_prefix('-'))
+    {
+        Some(words) => {
+            let (code, detail) = words.split_once(' ').unwrap_or((words, ""));
+            Err(redis::make_extension_error(
+                code.to_owned(),
+                Some(detail.to_owned()),
+            ))
+        }
+        None => Err(error),
+    }
+}
+
+fn node_client(
+    node: &RedisNode,
+    settings: &RedisSettings,
+    certificates: Option<&TlsCertificates>,
+) -> Result<Client, RedisError> {
     let info: ConnectionInfo = address(node, settings.tls).into_connection_info()?;
-    Client::open(info.set_redis_settings(handshake(settings)))
+    let info = info.set_redis_settings(handshake(settings));
+    match certificates {
+        Some(certificates) => Client::build_with_tls(info, certificates.clone()),
+        None => Client::open(info),
+    }
 }
 
 fn address(node: &RedisNode, tls: bool) -> ConnectionAddr {
+    if let Some(path) = node.socket() {
+        return ConnectionAddr::Unix(path.into());
+    }
     let (host, port) = (node.host.clone(), node.port);
     if tls {
         ConnectionAddr::TcpTls {
@@ -296,6 +373,46 @@ fn address(node: &RedisNode, tls: bool) -> ConnectionAddr {
     } else {
         ConnectionAddr::Tcp(host, port)
     }
+}
+
+/// The files of the settings, if they name any.
+fn certificates(settings: &RedisSettings) -> Result<Option<TlsCertificates>> {
+    if settings.root_certificate.is_none() && settings.client_certificate.is_none() {
+        return Ok(None);
+    }
+    let read = |option: &str, path: &Path| {
+        fs::read(path).map_err(|error| {
+            let message = format!("{option} cannot be read: {}: {error}", path.display());
+            Error::field_invalid(codes::SETTINGS_INVALID, "REDIS_URL", message)
+        })
+    };
+    let root = settings.root_certificate.as_deref();
+    let root_cert = root.map(|path| read("ssl_ca_certs", path)).transpose()?;
+    if root_cert.as_ref().is_some_and(|text| !holds_certificate(text)) {
+        let message = "ssl_ca_certs must name a file with a certificate in PEM form";
+        return Err(Error::field_invalid(
+            codes::SETTINGS_INVALID,
+            "REDIS_URL",
+            message,
+        ));
+    }
+    let client = settings.client_certificate.as_ref();
+    let client_tls = client.map(|client| {
+        Ok::<_, Error>(ClientTlsConfig {
+            client_cert: read("ssl_certfile", &client.certificate)?,
+            client_key: read("ssl_keyfile", &client.key)?,
+        })
+    });
+    Ok(Some(TlsCertificates {
+        client_tls: client_tls.transpose()?,
+        root_cert,
+    }))
+}
+
+/// The driver takes an empty file for no roots at all, and blames the server's certificate later.
+fn holds_certificate(text: &[u8]) -> bool {
+    let beginning = b"-----BEGIN CERTIFICATE-----";
+    text.windows(beginning.len()).any(|part| part == beginning)
 }
 
 /// RESP3, because only there does the driver tell us at once that an idle connection was closed.
@@ -312,7 +429,11 @@ fn handshake(settings: &RedisSettings) -> RedisConnectionInfo {
     info
 }
 
-fn cluster_client(nodes: &[RedisNode], settings: &RedisSettings) -> Result<ClusterClient, RedisError> {
+fn cluster_client(
+    nodes: &[RedisNode],
+    settings: &RedisSettings,
+    certificates: Option<TlsCertificates>,
+) -> Result<ClusterClient, RedisError> {
     let addresses: Vec<ConnectionInfo> = nodes
         .iter()
         .map(|node| address(node, settings.tls).into_connection_info())
@@ -327,6 +448,9 @@ fn cluster_client(nodes: &[RedisNode], settings: &RedisSettings) -> Result<Clust
     if settings.tls {
         builder = builder.tls(TlsMode::Secure);
     }
+    if let Some(certificates) = certificates {
+        builder = builder.certs(certificates);
+    }
     if let Some(username) = &settings.username {
         builder = builder.username(username);
     }
@@ -340,6 +464,7 @@ fn sentinel_client(
     nodes: &[RedisNode],
     primary: &str,
     settings: &RedisSettings,
+    certificates: Option<&TlsCertificates>,
 ) -> Result<SentinelClient, RedisError> {
     let sentinels = nodes.iter().map(|node| address(node, settings.tls));
     let mut builder = SentinelClientBuilder::new(sentinels, primary, SentinelServerType::Master)?
@@ -349,6 +474,17 @@ fn sentinel_client(
         builder = builder
             .set_client_to_redis_tls_mode(TlsMode::Secure)
             .set_client_to_sentinel_tls_mode(TlsMode::Secure);
+    }
+    if let Some(certificates) = certificates {
+        builder = builder
+            .set_client_to_redis_certificates(certificates.clone())
+            .set_client_to_sentinel_certificates(certificates.clone());
+    }
+    if let Some(username) = &settings.sentinel_username {
+        builder = builder.set_client_to_sentinel_username(username);
+    }
+    if let Some(password) = &settings.sentinel_password {
+        builder = builder.set_client_to_sentinel_password(password.expose());
     }
     if let Some(username) = &settings.username {
         builder = builder.set_client_to_redis_username(username);

@@ -15,6 +15,7 @@ mod failure;
 pub(crate) mod keys;
 mod link;
 mod pubsub;
+mod refusal;
 mod replicated;
 mod rights;
 mod script;
@@ -26,6 +27,7 @@ mod wire;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use redis::cluster_routing::Slot;
 use redis::{Cmd, FromRedisValue, Pipeline, Value};
 use tokio::time::{Instant, timeout_at};
@@ -112,6 +114,22 @@ impl Redis {
     /// Asks the server for a sign of life.
     pub(crate) async fn ping(&self) -> Result<(), Failure> {
         self.read::<Value>(&redis::cmd("PING")).await.map(drop)
+    }
+
+    /// Whether the server takes writes. Asks by a write that changes nothing, and meets every reason for which Redis
+    /// refuses writes: no memory, no replicas, a snapshot that failed, a replica. Every part of a cluster is asked.
+    /// Cancel-safe.
+    pub(crate) async fn may_write(&self) -> Result<(), Failure> {
+        let write = async |key: &str| {
+            // An empty text at the beginning of nothing makes no key.
+            let command = redis::cmd("SETRANGE").arg(key).arg(0).arg("").to_owned();
+            self.read::<Value>(&command).await.map(drop)
+        };
+        if self.0.is_cluster {
+            try_join_all(keys::HEALTH_OF_PARTS.map(write)).await.map(drop)
+        } else {
+            write(keys::HEALTH).await
+        }
     }
 
     /// Runs a command that changes nothing. Repeated once when the connection broke. Cancel-safe.
@@ -227,12 +245,9 @@ mod tests {
                 host: "127.0.0.1".to_owned(),
                 port,
             }),
-            tls: false,
-            username: None,
-            password: None,
-            database: 0,
             connect_timeout: Duration::from_millis(200),
             command_timeout: Duration::from_millis(200),
+            ..RedisSettings::default()
         }
     }
 
