@@ -88,6 +88,9 @@ pub enum Retry {
 /// ```
 pub struct Error(Box<Inner>);
 
+/// The most characters of a message about a request, which may hold words of the request.
+const LONGEST_MESSAGE: usize = 1000;
+
 struct Inner {
     code: Code,
     retry: Retry,
@@ -108,9 +111,14 @@ impl Error {
         }))
     }
 
-    /// An error of this code that blames one field of the request.
+    /// An error of this code that blames one field of the request. A message that repeats the request is cut.
     pub(crate) fn field_invalid(code: Code, field: &'static str, message: impl fmt::Display) -> Self {
-        Self::new(code, format!("{field}: {message}")).with("field", field)
+        let mut message = format!("{field}: {message}");
+        if let Some((end, _)) = message.char_indices().nth(LONGEST_MESSAGE) {
+            message.truncate(end);
+            message.push('…');
+        }
+        Self::new(code, message).with("field", field)
     }
 
     /// Adds a fact. Facts are shown to people and in logs, so they never hold secrets.
@@ -232,6 +240,12 @@ mod tests {
     fn an_error_is_one_word_wide() {
         assert_eq!(size_of::<Error>(), size_of::<usize>());
         assert_eq!(size_of::<Result<(), Error>>(), size_of::<usize>());
+    }
+
+    #[test]
+    fn a_message_about_a_request_has_an_end() {
+        let error = Error::field_invalid(codes::LIMITS_INVALID, "limit", "ñ".repeat(1_000_000));
+        assert_eq!(error.message().chars().count(), LONGEST_MESSAGE + 1);
     }
 
     #[test]

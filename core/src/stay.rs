@@ -5,6 +5,7 @@ use std::fmt;
 use chrono::{Days, NaiveDate};
 
 use crate::error::{Error, Result, codes};
+use crate::text::Shown;
 
 /// Nights `[check_in, check_out)`: a guest who leaves on the 12th does not need the night of the 12th, so
 /// back-to-back stays do not collide. At least one night and at most [`Stay::MAX_NIGHTS`]. Dates are those of
@@ -111,7 +112,12 @@ pub(crate) fn parse_date(field: &'static str, text: &str) -> Result<NaiveDate> {
     } else {
         None
     };
-    date.ok_or_else(|| invalid(field, &format_args!("must be a date YYYY-MM-DD, is {text:?}")))
+    date.ok_or_else(|| {
+        invalid(
+            field,
+            &format_args!("must be a date YYYY-MM-DD, is {}", Shown(text)),
+        )
+    })
 }
 
 fn invalid(field: &'static str, message: &dyn fmt::Display) -> Error {

@@ -42,6 +42,24 @@ pub(crate) fn check(text: &str, limit: usize) -> Result<(), Fault> {
         .map_or(Ok(()), |found| Err(Fault::Control(found)))
 }
 
+/// The most characters of a caller's text that a message repeats.
+const SHOWN: usize = 60;
+
+/// A caller's text as messages repeat it: in quotes, and no longer than a line.
+pub(crate) struct Shown<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.char_indices().nth(SHOWN) {
+            None => write!(f, "{:?}", self.0),
+            Some((end, _)) => {
+                let beginning = self.0.get(..end).unwrap_or_default();
+                write!(f, "{beginning:?}… ({} bytes)", self.0.len())
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,5 +71,16 @@ mod tests {
         assert_eq!(check("a\0b", 5), Err(Fault::Control('\0')));
         assert_eq!(check("a\u{85}", 5), Err(Fault::Control('\u{85}')));
         assert_eq!(check("ñandú", 7), Ok(()));
+    }
+
+    #[test]
+    fn a_text_is_repeated_in_part_when_it_is_long() {
+        assert_eq!(Shown("30/minuto").to_string(), "\"30/minuto\"");
+        assert_eq!(
+            Shown(&"ñ".repeat(60)).to_string(),
+            format!("{:?}", "ñ".repeat(60))
+        );
+        let long = Shown(&"ñ".repeat(1_000_000)).to_string();
+        assert_eq!(long, format!("{:?}… (2000000 bytes)", "ñ".repeat(60)));
     }
 }

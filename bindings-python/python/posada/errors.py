@@ -16,7 +16,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 __all__ = [
     "KINDS",
@@ -33,6 +33,10 @@ __all__ = [
     "UnauthenticatedError",
     "UnavailableError",
 ]
+
+
+_LONGEST_MESSAGE: Final = 1001
+"""What the crate keeps of a message."""
 
 
 class PosadaError(Exception):
@@ -68,6 +72,8 @@ class PosadaError(Exception):
         retry_after: float | None = None,
         context: Mapping[str, str] | None = None,
     ) -> None:
+        if len(message) > _LONGEST_MESSAGE:  # it repeats what was given
+            message = message[:_LONGEST_MESSAGE] + "…"
         super().__init__(message)
         self.code = code
         self.message = message

@@ -33,7 +33,10 @@ class Decision:
     reset_after: dt.timedelta
     """Time until the window gives something back."""
     retry_after: dt.timedelta
-    """Time after which the refused request may be repeated; zero if it was allowed."""
+    """Time after which the refused request may be repeated; never zero then. Zero if it was allowed.
+
+    For a request that costs more than the limit's amount it is the whole window.
+    """
     degraded: bool
     """Whether Redis was down and the failure policy decided."""
 
@@ -113,6 +116,8 @@ class RateLimiter:
 
     async def check(self, limit: str | RateLimit, *identifiers: str, cost: int = 1) -> Decision:
         """Takes ``cost`` requests from the quota of these identifiers (such as an address and a path).
+
+        While Redis is down, or refuses to work, the failure policy decides; by default this process counts.
 
         A refused request still counts in a fixed window, as in ``limits``. A cancelled call may have counted.
 

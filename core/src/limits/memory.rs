@@ -1,7 +1,7 @@
 //! Counters in this process: the specification of the script, and the fallback while Redis is down.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,16 +11,26 @@ use super::store::{Charge, LimitStore, Mode, Window};
 use crate::clock::SharedClock;
 use crate::error::Result;
 
-/// Counters beyond this number make room by forgetting those whose window has passed.
-const TIDY_ABOVE: usize = 10_000;
+/// Counters that each check looks at to see whether their window has passed: more than it may add, so that they do not
+/// pile up, and so few that a check costs the same however many there are.
+const LOOKED_AT: usize = 2;
 
 /// Milliseconds of the coarse clock.
 type Millis = u64;
 
+type Key = (String, Strategy);
+
 #[derive(Debug)]
 pub(crate) struct MemoryLimits {
     clock: SharedClock,
-    counters: Mutex<HashMap<(String, Strategy), Counter>>,
+    counters: Mutex<Counters>,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    by_key: HashMap<Arc<Key>, Counter>,
+    /// Every counter once, in the order in which they are looked at.
+    queue: VecDeque<Arc<Key>>,
 }
 
 /// What one limit has counted. `ends` is when the counter may be forgotten.
@@ -31,7 +41,7 @@ struct Counter {
     previous: u32,
     previous_ends: Millis,
     /// Times of the moving window, oldest first.
-    times: Vec<Millis>,
+    times: VecDeque<Millis>,
 }
 
 impl MemoryLimits {
@@ -48,13 +58,9 @@ impl LimitStore for MemoryLimits {
     async fn take(&self, mode: Mode, charges: &[Charge]) -> Result<Vec<Window>> {
         let now = self.clock.coarse_millis();
         let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
-        if counters.len() > TIDY_ABOVE {
-            counters.retain(|_, counter| counter.ends.max(counter.previous_ends) > now);
-        }
         let mut look = |charge: &Charge| {
-            let counter = counters
-                .entry((charge.item.clone(), charge.limit.strategy()))
-                .or_default();
+            counters.forget_some(now);
+            let counter = counters.of(charge);
             counter.roll(charge, now);
             counter.window(charge, now)
         };
@@ -67,43 +73,71 @@ impl LimitStore for MemoryLimits {
                 Mode::HitAll => everything,
                 Mode::Hit => window.allowed || counts_refused,
             };
-            if takes && let Some(counter) = counters.get_mut(&(charge.item.clone(), charge.limit.strategy()))
-            {
+            if takes {
+                let counter = counters.of(charge);
                 counter.take(charge, now);
                 let after = counter.window(charge, now);
                 window.remaining = after.remaining;
                 window.reset_after = after.reset_after;
-                window.retry_after = if window.allowed {
-                    Duration::ZERO
-                } else {
-                    after.reset_after
-                };
+                if !window.allowed {
+                    window.retry_after = after.retry_after;
+                }
             }
         }
         Ok(windows)
     }
 
     async fn reset(&self, charge: &Charge) -> Result<()> {
-        let key = (charge.item.clone(), charge.limit.strategy());
-        self.counters
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&key);
+        let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        // It stays in the queue, so it is forgotten from there.
+        if let Some(counter) = counters.by_key.get_mut(&key(charge)) {
+            *counter = Counter::default();
+        }
         Ok(())
+    }
+}
+
+fn key(charge: &Charge) -> Key {
+    (charge.item.clone(), charge.limit.strategy())
+}
+
+impl Counters {
+    fn of(&mut self, charge: &Charge) -> &mut Counter {
+        let key = Arc::new(key(charge));
+        if !self.by_key.contains_key(&key) {
+            self.queue.push_back(key.clone());
+        }
+        self.by_key.entry(key).or_default()
+    }
+
+    fn forget_some(&mut self, now: Millis) {
+        for _ in 0..LOOKED_AT {
+            let Some(key) = self.queue.pop_front() else { return };
+            match self.by_key.get(&key) {
+                Some(counter) if counter.ends.max(counter.previous_ends) > now => self.queue.push_back(key),
+                _ => {
+                    self.by_key.remove(&key);
+                }
+            }
+        }
     }
 }
 
 impl Counter {
     /// Forgets what has passed.
     fn roll(&mut self, charge: &Charge, now: Millis) {
-        let window = charge.limit.seconds() * 1000;
+        let window = length(charge);
         match charge.limit.strategy() {
             Strategy::FixedWindow => {
                 if self.ends <= now {
                     *self = Self::default();
                 }
             }
-            Strategy::MovingWindow => self.times.retain(|time| time + window >= now),
+            Strategy::MovingWindow => {
+                while self.times.front().is_some_and(|time| time + window <= now) {
+                    self.times.pop_front();
+                }
+            }
             Strategy::SlidingWindowCounter => {
                 if self.ends <= now {
                     *self = Self {
@@ -124,20 +158,17 @@ impl Counter {
 
     fn window(&self, charge: &Charge, now: Millis) -> Window {
         let (amount, cost) = (charge.limit.amount(), charge.cost);
-        let length = charge.limit.seconds() * 1000;
+        let length = length(charge);
         match charge.limit.strategy() {
             Strategy::FixedWindow => {
                 let allowed = self.count.saturating_add(cost) <= amount;
-                answer(
-                    allowed,
-                    amount.saturating_sub(self.count),
-                    self.ends.saturating_sub(now),
-                    None,
-                )
+                let left = self.ends.saturating_sub(now);
+                answer(allowed, amount.saturating_sub(self.count), left, left)
             }
             Strategy::MovingWindow => {
                 let count = u32::try_from(self.times.len()).unwrap_or(u32::MAX);
-                let reset = self.times.first().copied().unwrap_or(now) + length - now;
+                let until_gone = |time: &Millis| (time + length).saturating_sub(now);
+                let reset = self.times.front().map_or(length, until_gone);
                 let allowed = count.saturating_add(cost) <= amount;
                 // The request fits when so many of the oldest have left that its cost finds room.
                 let leaving = count
@@ -145,15 +176,13 @@ impl Counter {
                     .saturating_sub(amount)
                     .saturating_sub(1);
                 let blocking = self.times.get(usize::try_from(leaving).unwrap_or(usize::MAX));
-                let retry = blocking
-                    .map(|time| time + length - now)
-                    .filter(|_| cost <= amount);
+                let retry = blocking.map_or(length, until_gone);
                 answer(allowed, amount.saturating_sub(count), reset, retry)
             }
             Strategy::SlidingWindowCounter => {
                 let previous_left = self.previous_ends.saturating_sub(now);
                 let left = self.ends.saturating_sub(now);
-                let faded = u64::from(self.previous) * previous_left / length;
+                let faded = u128::from(self.previous) * u128::from(previous_left) / u128::from(length);
                 let weighted = u32::try_from(faded)
                     .unwrap_or(u32::MAX)
                     .saturating_add(self.count);
@@ -170,13 +199,20 @@ impl Counter {
                     reset = reset.min(left % length);
                 }
                 let allowed = weighted.saturating_add(cost) <= amount;
-                answer(allowed, amount.saturating_sub(weighted), reset, None)
+                let room = amount.saturating_sub(cost);
+                let retry = match room.checked_sub(self.count) {
+                    // It fits when the previous window has faded …
+                    Some(room) => previous_left.saturating_sub(fitting(self.previous, room, length)),
+                    // … or when this one has become the previous one, and has.
+                    None => left.saturating_sub(fitting(self.count, room, length)),
+                };
+                answer(allowed, amount.saturating_sub(weighted), reset, retry)
             }
         }
     }
 
     fn take(&mut self, charge: &Charge, now: Millis) {
-        let length = charge.limit.seconds() * 1000;
+        let length = length(charge);
         match charge.limit.strategy() {
             Strategy::FixedWindow => {
                 if self.count == 0 {
@@ -198,13 +234,27 @@ impl Counter {
     }
 }
 
-fn answer(allowed: bool, remaining: u32, reset: Millis, retry: Option<Millis>) -> Window {
-    let retry = if allowed { 0 } else { retry.unwrap_or(reset) };
+/// The window, in milliseconds. Limits have at most a hundred years.
+fn length(charge: &Charge) -> Millis {
+    charge.limit.seconds() * 1000
+}
+
+/// The most of its life that a previous window may have left so that no more of its count is weighed than there is room.
+fn fitting(count: u32, room: u32, length: Millis) -> Millis {
+    let longest = (u128::from(room) + 1) * u128::from(length);
+    let fits = longest.div_ceil(u128::from(count.max(1)));
+    u64::try_from(fits)
+        .unwrap_or(length)
+        .min(length)
+        .saturating_sub(1)
+}
+
+fn answer(allowed: bool, remaining: u32, reset: Millis, retry: Millis) -> Window {
     Window {
         allowed,
         remaining,
         reset_after: Duration::from_millis(reset),
-        retry_after: Duration::from_millis(retry),
+        retry_after: Duration::from_millis(if allowed { 0 } else { retry }),
     }
 }
 
@@ -279,5 +329,87 @@ mod tests {
             limits.check(&limit, &["a"]).await.unwrap().allowed,
             "now 1 of 4, and the one since"
         );
+    }
+
+    #[tokio::test]
+    async fn a_refused_request_fits_at_the_time_it_was_told_and_not_before() {
+        for strategy in [
+            Strategy::FixedWindow,
+            Strategy::MovingWindow,
+            Strategy::SlidingWindowCounter,
+        ] {
+            for amount in [1_u32, 2, 3, 5, 7, 30, 100] {
+                let (clock, limits) = limiter();
+                let limit = RateLimit::parse(&format!("{amount}/minute"))
+                    .unwrap()
+                    .with_strategy(strategy);
+                clock.advance(Duration::from_secs(1000));
+                for round in 0..6 {
+                    // A peek does not count, so that a fixed window is not asked for more by asking.
+                    while limits.peek(&limit, &["a"]).await.unwrap().allowed {
+                        limits.check(&limit, &["a"]).await.unwrap();
+                        clock.advance(Duration::from_millis(137));
+                    }
+                    let refused = limits.peek(&limit, &["a"]).await.unwrap();
+                    let wait = refused.retry_after;
+                    let case = format!("{strategy:?} {amount} {round} {refused:?}");
+                    assert!(wait > Duration::ZERO && wait <= 2 * limit.window(), "{case}");
+                    clock.advance(wait.saturating_sub(Duration::from_millis(1)));
+                    assert!(!limits.peek(&limit, &["a"]).await.unwrap().allowed, "{case}");
+                    clock.advance(Duration::from_millis(1));
+                    assert!(limits.peek(&limit, &["a"]).await.unwrap().allowed, "{case}");
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn the_longest_windows_and_largest_amounts_are_counted() {
+        let (clock, limits) = limiter();
+        for strategy in [
+            Strategy::FixedWindow,
+            Strategy::MovingWindow,
+            Strategy::SlidingWindowCounter,
+        ] {
+            let limit = RateLimit::parse("4294967295/100 years")
+                .unwrap()
+                .with_strategy(strategy);
+            for _ in 0..4 {
+                assert!(limits.check_cost(&limit, &["a"], 10_000).await.unwrap().allowed);
+                clock.advance(limit.window() / 2 + Duration::from_secs(1));
+            }
+            if strategy != Strategy::MovingWindow {
+                let most = limits.check_cost(&limit, &["b"], u32::MAX).await.unwrap();
+                assert!(most.allowed, "{strategy:?}");
+                clock.advance(limit.window() + Duration::from_secs(1));
+                let after = limits.check_cost(&limit, &["b"], u32::MAX).await.unwrap();
+                assert!(after.allowed || after.retry_after > Duration::ZERO, "{after:?}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn counters_that_have_ended_do_not_pile_up() {
+        let clock = ManualClock::at(DateTime::UNIX_EPOCH);
+        let store = Arc::new(MemoryLimits::new(clock.shared()));
+        let limits = RateLimiter::new(store.clone(), clock.shared());
+        let limit = RateLimit::parse("5/minute").unwrap();
+        for number in 0..1000 {
+            let who = format!("203.0.113.{number}");
+            limits.check(&limit, &[&who]).await.unwrap();
+            limits.reset(&limit, &[&who]).await.unwrap();
+            limits.check(&limit, &[&who]).await.unwrap();
+        }
+        let kept = || {
+            let counters = store.counters.lock().unwrap();
+            assert_eq!(counters.by_key.len(), counters.queue.len());
+            counters.queue.len()
+        };
+        assert_eq!(kept(), 1000);
+        clock.advance(Duration::from_secs(61));
+        for _ in 0..500 {
+            limits.check(&limit, &["203.0.113.9"]).await.unwrap();
+        }
+        assert!(kept() <= 2, "{}", kept());
     }
 }

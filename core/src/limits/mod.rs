@@ -5,7 +5,7 @@
 //! * One check is one round trip and one indivisible step; [`check_many`](RateLimiter::check_many) takes from all
 //!   its limits or from none.
 //! * A key that lost its time to live, which would deny for ever, is mended by the next check.
-//! * When Redis is down, the [`FailurePolicy`] decides, within the deadline, and the answer says so.
+//! * When Redis is down, or refuses to work, the [`FailurePolicy`] decides, within the deadline, and the answer says so.
 //!
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -83,7 +83,8 @@ impl RateLimiter {
     /// As [`check`](Self::check), for a request that costs more than one.
     ///
     /// # Errors
-    /// As [`check`](Self::check), and `limits.invalid` (field `cost`) for a cost of zero.
+    /// As [`check`](Self::check), and `limits.invalid` (field `cost`) for a cost of zero, or above 10,000 in a moving
+    /// window.
     pub async fn check_cost(&self, limit: &RateLimit, identifiers: &[&str], cost: u32) -> Result<Decision> {
         let charge = Charge::new(limit, identifiers, cost)?;
         first(self.ask(Mode::Hit, std::slice::from_ref(&charge)).await?)
@@ -134,10 +135,11 @@ impl RateLimiter {
             Ok(windows) => return Ok(decisions(charges, &windows, false)),
             Err(error) => error,
         };
+        // Whatever is wrong with the server or its settings: only a defect is none of the policy's business.
         let outage = matches!(
             error.kind(),
             Kind::Unavailable | Kind::Timeout | Kind::Ambiguous | Kind::Exhausted
-        );
+        ) || error.is(codes::SETTINGS_INVALID);
         match self.policy {
             FailurePolicy::Closed => Err(error),
             _ if !outage => Err(error),
@@ -157,7 +159,7 @@ fn decisions(charges: &[Charge], windows: &[Window], degraded: bool) -> Vec<Deci
     charges
         .iter()
         .zip(windows)
-        .map(|(charge, window)| window.decision(charge.limit.amount(), degraded))
+        .map(|(charge, window)| window.decision(charge, degraded))
         .collect()
 }
 

@@ -80,7 +80,8 @@ pub struct Decision {
     pub remaining: u32,
     /// Time until the window gives something back: the whole quota in a fixed window, the oldest request otherwise.
     pub reset_after: Duration,
-    /// Time after which the refused request may be repeated; zero if it was allowed.
+    /// Time after which the refused request may be repeated: never zero then, and the whole window for a request that
+    /// costs more than the limit's amount. Zero if it was allowed.
     pub retry_after: Duration,
     /// Whether Redis was down and the failure policy decided.
     pub degraded: bool,

@@ -2,6 +2,10 @@
 
 use super::model::{Granularity, RateLimit, Strategy};
 use crate::error::{Error, Result, codes};
+use crate::text::Shown;
+
+/// The longest window, in seconds: a hundred of `limits`' years. Servers and arithmetic bear every time within it.
+const LONGEST_WINDOW: u64 = 100 * 360 * 24 * 60 * 60;
 
 impl RateLimit {
     /// Reads one limit, counted in a fixed window.
@@ -42,12 +46,16 @@ fn one(text: &str) -> Result<RateLimit, &'static str> {
     }
     let granularity =
         granularity(unit.trim()).ok_or("must end with second, minute, hour, day, month or year")?;
-    Ok(RateLimit {
+    let limit = RateLimit {
         amount,
         multiples,
         granularity,
         strategy: Strategy::FixedWindow,
-    })
+    };
+    if limit.seconds() > LONGEST_WINDOW {
+        return Err("must have a window of at most 100 years");
+    }
+    Ok(limit)
 }
 
 /// The number at the beginning and the rest.
@@ -72,7 +80,11 @@ fn granularity(unit: &str) -> Option<Granularity> {
 }
 
 fn invalid(text: &str, reason: &str) -> Error {
-    Error::field_invalid(codes::LIMITS_INVALID, "limit", format!("{text:?} {reason}"))
+    Error::field_invalid(
+        codes::LIMITS_INVALID,
+        "limit",
+        format_args!("{} {reason}", Shown(text)),
+    )
 }
 
 #[cfg(test)]
@@ -122,6 +134,11 @@ mod tests {
             "99999999999/minute",
             "5 pro minute",
             "5/minutess",
+            "5/4294967295year",
+            "5/4294967295 months",
+            "5/4294967295second",
+            "5/101 years",
+            "1/second; 5/101year",
         ] {
             let error = RateLimit::parse(text).unwrap_err();
             assert_eq!(
@@ -130,6 +147,16 @@ mod tests {
                 "{text}"
             );
         }
+        let (longest, shown) = (
+            RateLimit::parse("4294967295/100 years").unwrap(),
+            "4294967295 per 100 year",
+        );
+        assert_eq!(
+            (longest.to_string().as_str(), longest.seconds()),
+            (shown, LONGEST_WINDOW)
+        );
+        let error = RateLimit::parse(&"5/".repeat(1_000_000)).unwrap_err();
+        assert!(error.message().len() < 300, "{error}");
         assert!(
             RateLimit::parse("1/second;2/second")
                 .unwrap_err()

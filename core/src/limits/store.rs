@@ -5,9 +5,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::MOST_BYTES;
-use super::model::{Decision, RateLimit};
+use super::model::{Decision, RateLimit, Strategy};
 use crate::error::{Error, Result, codes};
 use crate::text;
+
+/// The most that one request may cost in a moving window.
+const MOST_ENTRIES: u32 = 10_000;
 
 /// One limit and whose quota it is.
 #[derive(Debug, Clone)]
@@ -59,6 +62,11 @@ impl Charge {
                 "must be at least 1",
             ));
         }
+        // There every unit is an entry of its own.
+        if limit.strategy == Strategy::MovingWindow && cost > MOST_ENTRIES {
+            let message = format!("must be at most {MOST_ENTRIES} in a moving window");
+            return Err(Error::field_invalid(codes::LIMITS_INVALID, "cost", message));
+        }
         if identifiers.is_empty() {
             return Err(invalid("must name whose quota it is".to_owned()));
         }
@@ -90,13 +98,20 @@ impl Charge {
 }
 
 impl Window {
-    pub(crate) fn decision(&self, limit: u32, degraded: bool) -> Decision {
+    pub(crate) fn decision(&self, charge: &Charge, degraded: bool) -> Decision {
+        let is_impossible = charge.cost > charge.limit.amount;
         Decision {
             allowed: self.allowed,
-            limit,
+            limit: charge.limit.amount,
             remaining: self.remaining,
             reset_after: self.reset_after,
-            retry_after: self.retry_after,
+            retry_after: match self.retry_after {
+                _ if self.allowed => Duration::ZERO,
+                // No time is long enough; callers who wait at all should not come back at once.
+                _ if is_impossible => charge.limit.window(),
+                // A counter that ends within this millisecond.
+                retry => retry.max(Duration::from_millis(1)),
+            },
             degraded,
         }
     }

@@ -19,7 +19,9 @@ function fixed.look(key, _, limit)
   local count = tonumber(redis.call('GET', key)) or 0
   local left = math.max(0, redis.call('PTTL', key))
   local allowed = count + limit.cost <= limit.amount
-  return allowed, math.max(0, limit.amount - count), left, allowed and 0 or left
+  -- Without an end it is mended by the next request that counts.
+  local retry = left > 0 and left or limit.seconds * 1000
+  return allowed, math.max(0, limit.amount - count), left, allowed and 0 or retry
 end
 
 function fixed.take(key, _, limit)
@@ -77,6 +79,12 @@ end
 
 local sliding = {}
 
+-- The most of its life that a previous window may have left so that no more of its count is weighed than there is room.
+local function fitting(count, room, window)
+  if room < 0 or count == 0 then return 0 end
+  return math.min(window, math.ceil((room + 1) * window / count)) - 1
+end
+
 function sliding.look(key, previous, limit)
   local window = limit.seconds * 1000
   local left = redis.call('PTTL', key)
@@ -97,8 +105,13 @@ function sliding.look(key, previous, limit)
     if count > 0 then reset = math.min(reset, left % window) end
   end
   local allowed = limit.cost <= limit.amount and weighted + limit.cost <= limit.amount
-  reset = math.ceil(reset)
-  return allowed, math.max(0, limit.amount - weighted), reset, allowed and 0 or reset
+  local retry = 0
+  if not allowed and count + limit.cost <= limit.amount then
+    retry = before_left - fitting(before, limit.amount - limit.cost - count, window)
+  elseif not allowed then
+    retry = left - fitting(count, limit.amount - limit.cost, window)
+  end
+  return allowed, math.max(0, limit.amount - weighted), math.ceil(reset), math.max(0, math.ceil(retry))
 end
 
 function sliding.take(key, _, limit)
@@ -131,9 +144,9 @@ for index, limit in ipairs(limits) do
   local counts_refused = mode == 'hit' and limit.strategy == fixed
   if mode ~= 'peek' and (counts_refused or (mode == 'hit' and allowed) or everything) then
     limit.strategy.take(key, previous, limit)
-    local _, remaining, reset = limit.strategy.look(key, previous, limit)
+    local _, remaining, reset, after = limit.strategy.look(key, previous, limit)
     limit.window[2], limit.window[3] = remaining, reset
-    if not allowed then retry = reset end
+    if not allowed then retry = after end
   end
   answer[#answer + 1] = allowed and 1 or 0
   answer[#answer + 1] = limit.window[2]

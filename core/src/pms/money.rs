@@ -7,6 +7,7 @@ use std::str::FromStr;
 use rust_decimal::{Decimal, RoundingStrategy};
 
 use crate::error::{Error, Result, codes};
+use crate::text::Shown;
 
 /// An ISO 4217 code: three letters, kept in upper case. Codes are not checked against a list, because a hotel may
 /// sell in any currency that its own system knows.
@@ -31,7 +32,7 @@ impl Currency {
             }
             _ => Err(invalid(
                 "currency",
-                &format_args!("must be three letters such as USD, is {text:?}"),
+                &format_args!("must be three letters such as USD, is {}", Shown(text)),
             )),
         }
     }
@@ -121,7 +122,7 @@ impl Money {
         let refused = || {
             invalid(
                 "amount",
-                &format_args!("must be a plain decimal such as 2080.00, is {amount:?}"),
+                &format_args!("must be a plain decimal such as 2080.00, is {}", Shown(amount)),
             )
         };
         if !is_plain_decimal(amount) {

@@ -3,6 +3,7 @@
 use super::TenantId;
 use super::model::{BusinessHours, TenantStatus, check_hour, check_name, check_timezone};
 use crate::error::{Error, Result, codes};
+use crate::text::Shown;
 
 /// A tenant to create. Checked when it is made.
 ///
@@ -33,7 +34,10 @@ impl NewTenant {
             return Err(Error::field_invalid(
                 codes::TENANTS_INVALID_ID,
                 "tenant",
-                format_args!("must have 2 to 50 characters of a-z, 0-9, _ and -, is {id:?}"),
+                format_args!(
+                    "must have 2 to 50 characters of a-z, 0-9, _ and -, is {}",
+                    Shown(id)
+                ),
             ));
         }
         Ok(Self {

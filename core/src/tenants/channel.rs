@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::error::{Error, Result, codes};
+use crate::text::Shown;
 
 /// The way on which a guest reached the hotel.
 ///
@@ -63,7 +64,7 @@ impl Channel {
                 Error::field_invalid(
                     codes::TENANTS_INVALID_CHANNEL,
                     "channel",
-                    format_args!("must be one of {known}, is {text:?}"),
+                    format_args!("must be one of {known}, is {}", Shown(text)),
                 )
             })
     }

@@ -82,7 +82,7 @@ impl TenantStatus {
             "inactive" => Ok(Self::Inactive),
             _ => Err(invalid(
                 "status",
-                format_args!("must be active or inactive, is {text:?}"),
+                format_args!("must be active or inactive, is {}", text::Shown(text)),
             )),
         }
     }
@@ -142,7 +142,10 @@ pub(super) fn check_timezone(name: &str) -> Result<String> {
         let field = "business_hours_timezone";
         return Err(invalid(
             field,
-            format_args!("must be an IANA name of at most 50 letters, is {name:?}"),
+            format_args!(
+                "must be an IANA name of at most 50 letters, is {}",
+                text::Shown(name)
+            ),
         ));
     }
     Ok(name.to_owned())

@@ -21,6 +21,7 @@ pub async fn suite(limits: &RateLimiter, prefix: &str) {
         simultaneous_checks_never_exceed_the_amount(limits, &format!("{prefix}-race"), strategy).await;
         several_limits_are_taken_together_or_not_at_all(limits, &format!("{prefix}-many"), strategy).await;
         a_cost_above_the_amount_never_passes(limits, &format!("{prefix}-cost"), strategy).await;
+        a_limit_of_zero_refuses_and_says_so(limits, &format!("{prefix}-zero"), strategy).await;
     }
     bad_requests_name_their_field(limits).await;
 }
@@ -48,7 +49,11 @@ async fn the_amount_passes_and_not_one_more(limits: &RateLimiter, who: &str, str
         !refused.allowed && refused.remaining == 0,
         "{strategy:?}: {refused:?}"
     );
-    assert!(refused.retry_after <= limit.window(), "{strategy:?}: {refused:?}");
+    // The counter of a sliding window goes on to be weighed when its window has passed.
+    assert!(
+        !refused.retry_after.is_zero() && refused.retry_after <= 2 * limit.window(),
+        "{strategy:?}: {refused:?}"
+    );
     let error = refused.into_result().unwrap_err();
     assert!(error.is(codes::LIMITS_EXCEEDED) && error.is_retryable());
 }
@@ -118,15 +123,31 @@ async fn several_limits_are_taken_together_or_not_at_all(
 
 async fn a_cost_above_the_amount_never_passes(limits: &RateLimiter, who: &str, strategy: Strategy) {
     let limit = limit("3/minute", strategy);
-    assert!(
-        !limits.check_cost(&limit, &[who], 4).await.unwrap().allowed,
-        "{strategy:?}"
-    );
+    let refused = limits.check_cost(&limit, &[who], 4).await.unwrap();
+    assert!(!refused.allowed, "{strategy:?}: {refused:?}");
+    assert_eq!(refused.retry_after, limit.window(), "{strategy:?}: {refused:?}");
     limits.reset(&limit, &[who]).await.unwrap();
     assert!(
         limits.check_cost(&limit, &[who], 3).await.unwrap().allowed,
         "{strategy:?}"
     );
+}
+
+async fn a_limit_of_zero_refuses_and_says_so(limits: &RateLimiter, who: &str, strategy: Strategy) {
+    let (zero, wide) = (limit("0/minute", strategy), limit("9/minute", strategy));
+    let both: [(&RateLimit, &[&str]); 2] = [(&zero, &[who]), (&wide, &[who])];
+    for refused in [
+        limits.peek(&zero, &[who]).await.unwrap(),
+        limits.check_many(&both).await.unwrap().remove(0),
+        limits.check(&zero, &[who]).await.unwrap(),
+        limits.check(&zero, &[who]).await.unwrap(),
+    ] {
+        assert!(
+            !refused.allowed && refused.remaining == 0,
+            "{strategy:?}: {refused:?}"
+        );
+        assert_eq!(refused.retry_after, zero.window(), "{strategy:?}: {refused:?}");
+    }
 }
 
 async fn bad_requests_name_their_field(limits: &RateLimiter) {
@@ -137,6 +158,15 @@ async fn bad_requests_name_their_field(limits: &RateLimiter) {
     }
     assert_eq!(
         limits.check_cost(&limit, &["a"], 0).await.unwrap_err().field(),
+        Some("cost")
+    );
+    let moving = limit.with_strategy(Strategy::MovingWindow);
+    assert_eq!(
+        limits
+            .check_cost(&moving, &["a"], 10_001)
+            .await
+            .unwrap_err()
+            .field(),
         Some("cost")
     );
     assert_eq!(limits.check_many(&[]).await.unwrap_err().field(), Some("limits"));

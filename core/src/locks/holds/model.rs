@@ -11,6 +11,7 @@ use crate::locks::audit::fit_key;
 use crate::locks::model::{AcquireOptions, check_duration, check_owner, check_text};
 use crate::stay::Stay;
 use crate::tenants::TenantId;
+use crate::text::Shown;
 
 /// What nights are held of: one room, or the units of a room type.
 ///
@@ -53,7 +54,8 @@ impl Resource {
     /// `locks.invalid_resource` (field `resource`).
     pub fn parse(text: &str) -> Result<Self> {
         let invalid = || {
-            let wanted = format_args!("must look like room:101 or room_type:3, is {text:?}").to_string();
+            let wanted =
+                format_args!("must look like room:101 or room_type:3, is {}", Shown(text)).to_string();
             Error::field_invalid(codes::LOCKS_INVALID_RESOURCE, "resource", wanted)
         };
         match text.split_once(':').ok_or_else(invalid)? {

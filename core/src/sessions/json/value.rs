@@ -9,6 +9,7 @@ use super::read;
 use super::text::JsonText;
 use super::write;
 use crate::error::{Error, Result, codes};
+use crate::text::Shown;
 
 /// A JSON value that is written back as it was read. Conversations are made of it.
 ///
@@ -123,7 +124,8 @@ impl Json {
                 _ => None,
             };
             place = next.ok_or_else(|| {
-                let what = format_args!("there is nothing that can have a member {step:?}").to_string();
+                let what =
+                    format_args!("there is nothing that can have a member {}", Shown(step)).to_string();
                 Error::field_invalid(codes::SESSIONS_INVALID_DOCUMENT, "path", what)
             })?;
         }
