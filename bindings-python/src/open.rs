@@ -100,8 +100,8 @@ impl Handle {
         Ok(Settings(self.posada.get()?.settings().clone()))
     }
 
-    /// Answers (postgres, redis, timestamp, health, readiness): the codes of the errors or `None`, and the two shapes
-    /// as JSON.
+    /// Answers (postgres, redis, knows_hotels, timestamp, health, readiness): the codes of the errors or `None`, and the
+    /// two shapes as JSON.
     fn health(&self, py: Python<'_>) -> PyResult<Operation> {
         self.posada.read(py, async |posada: Posada| {
             let health = posada.health().await;
@@ -111,7 +111,8 @@ impl Handle {
             };
             let shapes = (health.to_json(), health.to_readiness_json());
             let (postgres, redis) = (code(health.postgres), code(health.redis));
-            Ok((postgres, redis, health.timestamp, shapes.0, shapes.1))
+            let known = health.knows_hotels;
+            Ok((postgres, redis, known, health.timestamp, shapes.0, shapes.1))
         })
     }
 

@@ -14,7 +14,7 @@ use crate::clock::{SharedClock, SystemClock};
 use crate::doctor::{self, Diagnosis, Patient};
 use crate::error::{Error, Result, codes};
 use crate::flags::{FeatureFlags, FlagOptions, FlagStore, MemoryFlags, RedisFlags};
-use crate::health::Health;
+use crate::health::{DEADLINE, Health, Pulse};
 use crate::limits::{LimitStore, MemoryLimits, RateLimiter, RedisLimits};
 use crate::locks::{
     AuditStore, FenceStore, HoldRules, HoldStore, LockManager, LockStore, MemoryAudit, MemoryFences,
@@ -46,6 +46,8 @@ struct Inner {
     tasks: Tasks,
     postgres: Option<Postgres>,
     redis: Option<Redis>,
+    postgres_pulse: Pulse,
+    redis_pulse: Pulse,
     tenants: TenantResolver,
     sessions: SessionManager,
     flags: FeatureFlags,
@@ -154,6 +156,8 @@ impl PosadaBuilder {
             tasks,
             postgres,
             redis,
+            postgres_pulse: Pulse::default(),
+            redis_pulse: Pulse::default(),
         })))
     }
 
@@ -277,13 +281,30 @@ impl Posada {
         &self.0.auth
     }
 
-    /// Asks every server for a sign of life, each within its own deadline. Never fails; cancel-safe.
+    /// Asks every server for a sign of life, and Redis whether it takes writes, without writing anything. The answer
+    /// comes within a second, also from servers that are silent; whoever asks while a question is under way shares it.
+    /// [`Health::is_ready`] says whether guests can be served. Never fails; cancel-safe.
     pub async fn health(&self) -> Health {
-        let (postgres, redis) = tokio::join!(self.ping_postgres(), self.ping_redis());
+        let inner = &self.0;
+        let (postgres, redis) = (self.clone(), self.clone());
+        let (postgres, redis, knows_hotels) = tokio::join!(
+            inner
+                .postgres_pulse
+                .feel(&inner.tasks, DEADLINE, codes::POSTGRES_TIMEOUT, || async move {
+                    postgres.ping_postgres().await
+                }),
+            inner
+                .redis_pulse
+                .feel(&inner.tasks, DEADLINE, codes::REDIS_TIMEOUT, || async move {
+                    redis.may_write_redis().await
+                }),
+            inner.tenants.knows_some(),
+        );
         let health = Health {
-            postgres: postgres.into(),
-            redis: redis.into(),
-            timestamp: self.0.clock.now(),
+            postgres,
+            redis,
+            knows_hotels,
+            timestamp: inner.clock.now(),
         };
         health.show();
         health
@@ -332,6 +353,13 @@ impl Posada {
     async fn ping_postgres(&self) -> Result<()> {
         match &self.0.postgres {
             Some(postgres) => Ok(postgres.ping().await?),
+            None => Ok(()),
+        }
+    }
+
+    async fn may_write_redis(&self) -> Result<()> {
+        match &self.0.redis {
+            Some(redis) => Ok(redis.may_write().await?),
             None => Ok(()),
         }
     }

@@ -7,12 +7,13 @@
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -33,6 +34,8 @@ pub(crate) struct Tasks {
     stopping: CancellationToken,
     /// Where the handle was made; `None` outside a runtime.
     runtime: Option<Handle>,
+    /// When the first [`close`](Self::close) stops waiting.
+    patience_ends: Arc<OnceLock<Instant>>,
 }
 
 impl Tasks {
@@ -41,6 +44,7 @@ impl Tasks {
             tracker: TaskTracker::new(),
             stopping: CancellationToken::new(),
             runtime: Handle::try_current().ok(),
+            patience_ends: Arc::default(),
         }
     }
 
@@ -179,12 +183,19 @@ impl Tasks {
     /// Stops the loops and waits for detached work, at most `deadline` long. Answers how many tasks are still
     /// running then. Cancel-safe; may be called again.
     pub(crate) async fn close(&self, deadline: Duration) -> usize {
+        self.patience_ends.get_or_init(|| now() + deadline);
         self.stopping.cancel();
         self.tracker.close();
         match tokio::time::timeout(deadline, self.tracker.wait()).await {
             Ok(()) => 0,
             Err(_) => self.tracker.len(),
         }
+    }
+
+    /// Whether work that may take so long would still be waited for by [`close`](Self::close), if that has begun.
+    pub(crate) fn has_time_for(&self, work: Duration) -> bool {
+        let ends = self.patience_ends.get();
+        ends.is_none_or(|ends| now() + work <= *ends)
     }
 
     fn runtime(&self) -> Option<Handle> {
@@ -309,6 +320,12 @@ fn outside() -> Error {
         codes::POSADA_INTERNAL,
         "posada must be used inside a tokio runtime",
     )
+}
+
+/// What tokio's timers go by.
+#[allow(clippy::disallowed_methods, reason = "it is compared with tokio's timers")]
+fn now() -> Instant {
+    Instant::now()
 }
 
 /// The error of every operation on a closed handle.

@@ -5,6 +5,7 @@ Annotations say ``posada.TenantResolver``, so that ``typing.get_type_hints`` fin
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
@@ -15,7 +16,10 @@ import posada
 from posada import _native
 from posada._checks import instance, mapping, switch
 from posada.errors import ClosedError
+from posada.errors import TimeoutError as LateError
 from posada.settings import Settings
+
+_log = logging.getLogger("posada")
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +157,11 @@ class Posada:
         return RateLimiter(self._handle())
 
     async def health(self) -> posada.Health:
-        """Asks every server for a sign of life, each within its own deadline. Never raises ``postgres.*``."""
+        """Asks every server for a sign of life, and Redis whether it takes writes, without writing anything.
+
+        The answer comes within a second, also from servers that are silent. ``Health.is_ready`` says whether guests can
+        be served. Never raises ``postgres.*`` or ``redis.*``; cancel-safe read.
+        """
         from posada.health import Health
 
         return Health(*await self._handle().health())
@@ -194,7 +202,11 @@ class Posada:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.close()
+        try:
+            await self.close()
+        except LateError as late:
+            # Everything is closed; what was under way ends by itself. A program that ends has nobody to tell.
+            _log.warning("closed with work under way: %s", late)
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "unused" if self._native is None else "open"

@@ -346,10 +346,12 @@ async def _answer(request: Request, error: Exception) -> Response:
 
 
 def health_router() -> APIRouter:
-    """``/health`` and ``/health/live``: the process answers. ``/health/ready``: its servers do, or 503.
+    """``/health`` and ``/health/live``: the process answers. ``/health/ready``: guests can be served, or 503.
 
-    The last one has the members of the app (``ready``, ``checks``) and of the setup guide (``status``, ``postgres``,
-    ``redis``).
+    The last one answers within a second. It is 503 while Redis is down or takes no writes, and 200 while Postgres is
+    down as long as hotels are known, because then guests are served; ``serves`` says what is, and ``status`` is
+    ``degraded``. It has the members of the app (``ready``, ``checks``) and of the setup guide (``status``,
+    ``postgres``, ``redis``).
     """
     router = APIRouter(tags=["health"])
 
@@ -364,7 +366,7 @@ def health_router() -> APIRouter:
     @router.get("/health/ready")
     async def ready(p: CurrentPosada) -> JSONResponse:
         health = await p.health()
-        return JSONResponse({**health.to_dict(), **health.to_readiness()}, 200 if health else 503)
+        return JSONResponse({**health.to_dict(), **health.to_readiness()}, 200 if health.is_ready else 503)
 
     return router
 

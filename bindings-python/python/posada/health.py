@@ -1,4 +1,4 @@
-"""Whether the servers answer."""
+"""Whether the servers answer, and what can be served without those that do not."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ __all__ = ["Health"]
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """The answer of ``Posada.health``. It is true when everything answered."""
+    """The answer of ``Posada.health``. It is true when everything answered; ``is_ready`` when guests can be served."""
 
     postgres_error: str | None
     """The code of the error of Postgres, if it did not answer."""
     redis_error: str | None
-    """The code of the error of Redis, if it did not answer."""
+    """The code of the error of Redis, if it did not answer or does not take writes."""
+    knows_hotels: bool
+    """Whether there are hotels whose guests resolve without Postgres."""
     timestamp: dt.datetime
     """When the servers were asked (UTC)."""
     _shape: str = field(repr=False)
@@ -29,9 +31,19 @@ class Health:
         return self.postgres_error is None and self.redis_error is None
 
     @property
-    def status(self) -> Literal["healthy", "unhealthy"]:
-        """The same as a word."""
-        return "healthy" if self.is_healthy else "unhealthy"
+    def is_ready(self) -> bool:
+        """Whether guests can be served: Redis takes writes, and hotels are found, in Postgres or without it.
+
+        Nobody can sign in meanwhile if Postgres is down.
+        """
+        return self.redis_error is None and (self.postgres_error is None or self.knows_hotels)
+
+    @property
+    def status(self) -> Literal["healthy", "degraded", "unhealthy"]:
+        """``degraded`` when something did not answer and guests are served all the same."""
+        if self.is_healthy:
+            return "healthy"
+        return "degraded" if self.is_ready else "unhealthy"
 
     @property
     def postgres(self) -> Literal["ok", "error"]:
@@ -49,7 +61,10 @@ class Health:
         return shape
 
     def to_readiness(self) -> dict[str, Any]:
-        """``{"ready": true, "checks": {…}, "timestamp": "…"}``, as the app serves it at ``/health/ready``."""
+        """``{"ready": true, "checks": {…}, "serves": {…}, "timestamp": "…"}``, as the app serves it at ``/health/ready``.
+
+        ``serves`` is ``{"guests": true, "sign_in": true}``.
+        """
         readiness: dict[str, Any] = json.loads(self._readiness)
         return readiness
 

@@ -267,6 +267,13 @@ impl TenantResolver {
         self.0.warm(limit).await
     }
 
+    /// Whether there are hotels whose guests resolve without the store. Reads the snapshot, if that was not done yet.
+    pub(crate) async fn knows_some(&self) -> bool {
+        // A closed resolver knows what it knew.
+        let _ = self.0.start().await;
+        self.stats().cached > 0
+    }
+
     /// What the resolver holds and did.
     pub fn stats(&self) -> TenantStats {
         let (cached, unknown) = self.0.cache.sizes();

@@ -39,6 +39,8 @@ const BATCH: usize = 500;
 const GATHER: Duration = Duration::from_millis(50);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+/// How long an attempt to write may take when the database is silent: the default time for a connection and a statement.
+const LONGEST_ATTEMPT: Duration = Duration::from_secs(8);
 /// How long the writer waits, at close, for releases that are still under way.
 const LINGER: Duration = Duration::from_millis(100);
 
@@ -200,7 +202,7 @@ impl Inner {
         let stopping = self.tasks.stopping();
         let mut pause = SHORTEST_PAUSE;
         loop {
-            let last_attempt = stopping.is_cancelled();
+            let begun_at_close = stopping.is_cancelled();
             let error = match self.store.append(&batch).await {
                 Ok(()) => return self.settle(batch.len()),
                 Err(error) => error,
@@ -208,7 +210,9 @@ impl Inner {
             if is_about_the_rows(&error) {
                 return self.write_one_by_one(&batch).await;
             }
-            if last_attempt {
+            // An attempt that ended after close() had begun was the last, unless there is time for a whole other one.
+            let is_closing = stopping.is_cancelled();
+            if begun_at_close || is_closing && !self.tasks.has_time_for(LONGEST_ATTEMPT) {
                 let lost = batch.len() + self.queue().rows.drain(..).count();
                 tracing::error!(%error, lost, "the lock audit could not be written before the end");
                 return self.dropped(lost);
