@@ -75,7 +75,7 @@ BUSY_MACHINE = """
 import logging
 logging.getLogger("asyncio").addFilter(lambda record: not record.getMessage().startswith("Executing "))
 """
-"""Keeps asyncio's debug mode from reporting callbacks that took longer than 0.1 s: that says how busy the machine is."""
+"""Keeps asyncio's debug mode from reporting callbacks of more than 0.1 s: that says how busy the machine is."""
 
 
 def python(program: str, *options: str) -> subprocess.CompletedProcess[str]:

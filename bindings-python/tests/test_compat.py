@@ -19,13 +19,14 @@ import redis.asyncio
 import redis.exceptions
 from fastapi import Depends, FastAPI
 from posada import compat
-from posada.compat import _handles, security
+from posada.compat import _address, _handles, security
 from posada.compat._raised import RedisUnavailableError
 from posada.compat.dynamic_tenant_service import DynamicTenantService
 from posada.compat.feature_flag_service import DEFAULT_FLAGS, FeatureFlagService, get_feature_flag_service
 from posada.compat.lock_service import get_lock_service
 from posada.compat.password_policy import PasswordPolicy, PasswordPolicyViolation, password_policy, pwd_context
 from posada.compat.session_manager import SessionManager, get_session_manager
+from redis.asyncio.sentinel import Sentinel
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 from support import metric, run, unique, with_client
@@ -269,7 +270,17 @@ def test_after_a_close_the_shells_of_the_settings_begin_anew() -> None:
     ],
 )
 def test_the_address_of_a_client(options: dict[str, Any], url: str) -> None:
-    assert _handles._address(redis.asyncio.Redis(**options)) == url
+    assert _address.of_client(redis.asyncio.Redis(**options)) == url
+
+
+def test_the_addresses_of_groups() -> None:
+    sentinel = Sentinel([("one.example", 26379), ("::1", 26380)], password="s3cret", db=2)
+    assert _address.of_client(sentinel.master_for("mymaster")) == (
+        "redis+sentinel://:s3cret@one.example:26379,[::1]:26380/mymaster/2"
+    )
+    assert _address.of_client(sentinel.slave_for("mymaster")) is None, "a replica takes no writes"
+    cluster = redis.asyncio.RedisCluster.from_url("rediss://:s3cret@one.example:7000")
+    assert _address.of_client(cluster) == "rediss+cluster://:s3cret@one.example:7000"
 
 
 def test_flags_are_read_and_written_as_the_app_does() -> None:

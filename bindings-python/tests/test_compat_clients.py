@@ -16,7 +16,7 @@ import redis
 import redis.asyncio
 import redis.exceptions
 from posada import compat
-from posada.compat import _handles
+from posada.compat import _address
 from posada.compat.feature_flag_service import FeatureFlagService
 from posada.compat.lock_service import LockService
 from posada.compat.session_manager import SessionManager
@@ -281,8 +281,30 @@ def test_only_connections_of_redis_itself_are_followed_to_their_server() -> None
         ),
     }
     for name, pool in pools.items():
-        assert _handles._address(redis.asyncio.Redis(connection_pool=pool)) is None, name
-    assert _handles._address(redis.Redis(host="cache.example")) == "redis://cache.example:6379/0"
+        assert _address.of_client(redis.asyncio.Redis(connection_pool=pool)) is None, name
+    assert _address.of_client(AsyncMock(spec=redis.asyncio.RedisCluster)) is None
+    assert _address.of_client(redis.Redis(host="cache.example")) == "redis://cache.example:6379/0"
+
+
+def test_a_client_of_a_cluster_is_followed_to_it() -> None:
+    """Nothing is overwritten there by who asks at once."""
+
+    async def job() -> None:
+        # Any of its servers leads to the others.
+        first = os.environ["POSADA_TEST_CLUSTER_URL"].replace("+cluster", "").split(",")[0]
+        async with redis.asyncio.RedisCluster.from_url(first) as cluster:
+            manager, user = SessionManager(cluster), unique("549")
+            begun = await asyncio.gather(
+                *(manager.get_or_create_session(user, "whatsapp", "hotel-a") for _ in range(9))
+            )
+            assert len({session["created_at"] for session in begun}) == 1
+            assert json.loads(await cluster.get(f"session:hotel-a:{user}")) == begun[0]
+            locks, room = LockService(cluster), unique("101")
+            asked = (locks.acquire_lock(room, "2027-03-10", "2027-03-12", f"s{n}", user) for n in range(9))
+            assert sum(key is not None for key in await asyncio.gather(*asked)) == 1
+        await compat.close()
+
+    run(job())
 
 
 def test_a_client_over_a_socket_is_used(tmp_path: Any) -> None:

@@ -12,7 +12,7 @@ import pytest
 import redis.asyncio
 import redis.exceptions
 from posada import compat
-from posada.compat import _app_locks, _handles
+from posada.compat import _address, _app_locks
 from posada.compat.lock_service import LockService, get_lock_service
 from posada.compat.tenant_context import get_tenant_id, reset_tenant_id, set_tenant_id
 from support import Gate, metric, run, server_settings, unique, with_client
@@ -181,7 +181,7 @@ def test_the_apps_locks_are_where_its_settings_say(variables: dict[str, str], ur
         assert opens is None
     else:
         assert opens is not None
-        assert _handles._address(opens()) == url
+        assert _address.of_client(opens()) == url
 
 
 def test_without_the_app_nobody_looks_at_its_locks() -> None:

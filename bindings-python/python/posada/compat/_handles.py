@@ -8,12 +8,9 @@ import os
 from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any, TypeAlias
-from urllib.parse import quote
-
-import redis
-from redis.asyncio import Connection, SSLConnection
 
 from posada._posada import Posada
+from posada.compat import _address
 from posada.compat._plain import PlainClient, has_methods
 from posada.errors import InvalidError
 from posada.settings import VARIABLES, Settings
@@ -24,9 +21,6 @@ Server: TypeAlias = object
 """Where a shell keeps its things: the Redis of a ``redis.asyncio.Redis``, the servers of a ``posada.Posada``, memory
 for ``None``, or any other client that has the few methods which the shell needs.
 """
-
-_TCP = (Connection, redis.Connection)
-_TLS = (SSLConnection, redis.SSLConnection)
 
 _ADDRESS = frozenset({"REDIS_URL", "REDIS_HOST", "REDIS_PORT", "REDIS_DB", "REDIS_PASSWORD"})
 """The variables that a client replaces."""
@@ -184,7 +178,7 @@ def handle(server: Server, **lengths: float) -> Posada:
         return server
     if server is None:
         return _Shared(Settings.build(**_options(lengths)))
-    return _shared(_address(server), **lengths)
+    return _shared(_address.of_client(server), **lengths)
 
 
 def plain(shell: object, server: Server, *methods: str) -> PlainClient | None:
@@ -192,7 +186,7 @@ def plain(shell: object, server: Server, *methods: str) -> PlainClient | None:
 
     Raises ``TypeError`` when it lacks one of the methods; ``a|b`` means one of both.
     """
-    if server is None or isinstance(server, Posada) or _address(server) is not None:
+    if server is None or isinstance(server, Posada) or _address.of_client(server) is not None:
         return None
     if not all(any(has_methods(server, name) for name in either.split("|")) for either in methods):
         wanted = ", ".join(either.replace("|", " or ") for either in methods)
@@ -226,27 +220,3 @@ def _shared(address: str | None, **lengths: float) -> Posada:
 
 def _options(lengths: Mapping[str, float]) -> dict[str, Any]:
     return dict(lengths)
-
-
-def _address(client: object) -> str | None:
-    """The URL of the server that a client is for, if it is one of redis-py over TCP.
-
-    Other classes of connections may lead anywhere, as those of fakes do.
-    """
-    pool = getattr(client, "connection_pool", None)
-    place = getattr(pool, "connection_kwargs", None)
-    kind = getattr(pool, "connection_class", None)
-    if not isinstance(place, dict) or "host" not in place or place.get("credential_provider") is not None:
-        return None
-    if kind not in _TCP and kind not in _TLS:
-        return None
-    scheme = "rediss" if kind in _TLS else "redis"
-    user, password = (quote(_spelled(place.get(part)), safe="") for part in ("username", "password"))
-    who = f"{user}:{password}@" if user or password else ""
-    host = str(place["host"])
-    shown = f"[{host}]" if ":" in host else host
-    return f"{scheme}://{who}{shown}:{place.get('port', 6379)}/{place.get('db', 0)}"
-
-
-def _spelled(part: Any) -> str:
-    return part.decode() if isinstance(part, bytes) else str(part or "")
