@@ -7,7 +7,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,6 +16,7 @@ import pydantic
 import pytest
 from posada import compat
 from posada.compat import _handles
+from posada.compat.tenant_context import get_tenant_id, reset_tenant_id, set_tenant_id
 from prometheus_client import REGISTRY
 from sqlalchemy.engine import make_url
 from support import assert_quiet, python
@@ -284,6 +285,21 @@ def test_a_name_that_the_app_uses_otherwise_is_left_to_it(caplog: pytest.LogCapt
     assert said.count("metrics.name_taken: lock_conflicts_total") == 1
     assert said.count("metrics.name_taken: session_active_total") == 1
     assert caplog.records == []
+
+
+def test_a_tenant_that_was_set_through_the_apps_own_module_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    apps = ModuleType("app.core.tenant_context")
+    apps.get_tenant_id = lambda: "hotel-a"  # type: ignore[attr-defined]
+    assert get_tenant_id() is None
+    monkeypatch.setitem(sys.modules, apps.__name__, apps)
+    assert get_tenant_id() == "hotel-a"
+    token = set_tenant_id("hotel-b")
+    assert get_tenant_id() == "hotel-b"
+    reset_tenant_id(token)
+    token = set_tenant_id(None)
+    assert get_tenant_id() is None, "this was said here"
+    reset_tenant_id(token)
+    assert get_tenant_id() == "hotel-a"
 
 
 def test_a_module_that_is_loaded_again_shows_its_numbers_once() -> None:
