@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::auth::{
-    AuditSink, AuthOptions, AuthParts, AuthStore, Authenticator, KeyRing, MemoryAuth, MemoryThrottle,
+    AuditSink, AuthOptions, AuthParts, AuthStore, Authenticator, Hotels, KeyRing, MemoryAuth, MemoryThrottle,
     NoCache, PostgresAuth, RedisSessionCache, RedisThrottle, SessionCache, Throttle,
 };
 use crate::backends::postgres::Postgres;
@@ -29,8 +29,8 @@ use crate::sessions::{MemorySessions, RedisSessions, SessionManager, SessionOpti
 use crate::settings::{PmsSettings, Secret, Settings, Store};
 use crate::task::Tasks;
 use crate::tenants::{
-    Invalidation, LocalInvalidation, MemoryTenants, PostgresTenants, RedisInvalidation, TenantOptions,
-    TenantResolver, TenantStore, read_numbering_plans,
+    Invalidation, LocalInvalidation, MemoryTenants, PostgresTenants, RedisInvalidation, TenantId,
+    TenantOptions, TenantResolver, TenantStore, read_numbering_plans,
 };
 
 /// Every service of posada, built from [`Settings`]. Cloning is cheap and shares everything.
@@ -141,6 +141,7 @@ impl PosadaBuilder {
             redis: redis.as_ref(),
             clock: &clock,
             tasks: &tasks,
+            hotels: Arc::new(MemoryTenants::new()),
         };
         let locks = parts.locks();
         Ok(Posada(Arc::new(Inner {
@@ -387,13 +388,22 @@ struct Parts<'a> {
     redis: Option<&'a Redis>,
     clock: &'a SharedClock,
     tasks: &'a Tasks,
+    /// The tenants of a process that has no database.
+    hotels: Arc<MemoryTenants>,
+}
+
+/// Sign-in in memory asks the tenants in memory.
+impl Hotels for MemoryTenants {
+    fn is_active(&self, tenant: &TenantId) -> Option<bool> {
+        self.is_active(tenant)
+    }
 }
 
 impl Parts<'_> {
     fn tenants(&self) -> TenantResolver {
         let store: Arc<dyn TenantStore> = match self.postgres {
             Some(postgres) => Arc::new(PostgresTenants::new(postgres.clone())),
-            None => Arc::new(MemoryTenants::new()),
+            None => self.hotels.clone(),
         };
         let invalidation: Arc<dyn Invalidation> = match self.redis {
             Some(redis) => Arc::new(RedisInvalidation::new(redis.clone())),
@@ -474,7 +484,7 @@ impl Parts<'_> {
     fn auth(&self, options: Option<AuthOptions>, sink: Option<AuditSink>) -> Authenticator {
         let store: Arc<dyn AuthStore> = match self.postgres {
             Some(postgres) => Arc::new(PostgresAuth::new(postgres.clone())),
-            None => Arc::new(MemoryAuth::default()),
+            None => Arc::new(MemoryAuth::new(self.hotels.clone())),
         };
         let (cache, throttle): (Arc<dyn SessionCache>, Arc<dyn Throttle>) = match self.redis {
             Some(redis) => (

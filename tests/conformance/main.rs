@@ -10,6 +10,7 @@
 #![allow(clippy::disallowed_methods, reason = "real servers run on real time")]
 
 mod auth;
+mod auth_hotels;
 mod auth_python;
 mod auth_races;
 mod doctor;

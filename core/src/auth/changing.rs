@@ -57,7 +57,7 @@ impl Authenticator {
             }
         }
         let stored = self.replace(stored, new, false).await?;
-        self.begin(&stored.user, None, None).await?.ok_or_else(conflict)
+        self.begin(&stored.user, None).await?.ok_or_else(conflict)
     }
 
     /// Sets somebody's password, for administrators; `must_change` makes the user set another one at the next
@@ -77,7 +77,8 @@ impl Authenticator {
     }
 
     /// A token that lets its holder do one thing for a user, for a quarter of an hour: set a new password
-    /// ([`TokenKind::ResetPassword`]) or prove that an e-mail arrived ([`TokenKind::VerifyEmail`]). Cancel-safe read.
+    /// ([`TokenKind::ResetPassword`]) or prove that an e-mail arrived ([`TokenKind::VerifyEmail`]). It opens nothing while
+    /// the user may not sign in. Cancel-safe read.
     ///
     /// # Errors
     /// `auth.user_not_found`; `auth.invalid_token` for the other kinds, which only a sign-in gives; `postgres.*`.
@@ -98,7 +99,20 @@ impl Authenticator {
             role: None,
             mark: Some(&mark),
         };
-        token::mint(self.keys()?, &self.0.rules, &new)
+        let token = token::mint(self.keys()?, &self.0.rules, &new)?;
+        let what = if kind == TokenKind::ResetPassword {
+            "reset_password"
+        } else {
+            "verify_email"
+        };
+        let stored = &stored.user;
+        self.raise(
+            AuthEventKind::TokenCreated,
+            Some(&stored.id),
+            stored.tenant.as_ref(),
+            what,
+        );
+        Ok(token)
     }
 
     /// Sets the password of whoever holds a token of [`issue`](Self::issue). Works once, because it dies with the old
@@ -121,7 +135,7 @@ impl Authenticator {
         };
         let stored = self.0.store.user(&owner).await?.ok_or_else(ended)?;
         let mark = self.password_mark(stored.user.password_changed_at)?;
-        if read.mark != Some(mark) || !stored.user.is_active {
+        if read.mark != Some(mark) || !stored.may_sign_in(self.now()) {
             return Err(ended());
         }
         self.replace(stored, new, false).await.map(drop)
@@ -143,8 +157,11 @@ impl Authenticator {
         let password = Password::new(new)?;
         let tenant = stored.user.tenant.as_ref().map_or("", TenantId::as_str);
         let context = [stored.user.username.as_str(), stored.user.email.as_str(), tenant];
-        if let Err(error) = self.0.options.password_policy.check(new, &context) {
-            self.refuse_change(&stored, "weak");
+        let policy = self.0.options.password_policy;
+        if let Err(error) = password::judge(&self.0.pool, policy, new, context).await {
+            if error.is(codes::AUTH_WEAK_PASSWORD) {
+                self.refuse_change(&stored, "weak");
+            }
             return Err(error);
         }
         let owner = stored.owner();

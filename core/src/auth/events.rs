@@ -1,8 +1,11 @@
 //! What happened, in the words of the OWASP logging vocabulary: through `tracing` (targets below `posada::auth`), and to a
-//! sink of the program. No event holds a secret, a token or a name; users and sessions show as short keyed marks, so
-//! that events of one user can be put together and nothing else.
+//! sink of the program. No event holds a secret, a token or a name; users and the names that were typed show as short
+//! keyed marks, so that events of one user can be put together and nothing else. A user's mark is that of the user's id,
+//! in all events. Events of a sign-in also have the mark of the name that was typed, which may be nobody's, and the
+//! address.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::TenantId;
@@ -19,7 +22,8 @@ pub enum AuthEventKind {
     LoginThrottled,
     /// A user was made.
     UserCreated,
-    /// A pair of tokens was given.
+    /// A session began and its first pair of tokens was given, or a token that opens one thing: a new password, the
+    /// proof of an e-mail address, a device's quota.
     TokenCreated,
     /// A refresh token was used twice; its session is revoked.
     TokenReuse,
@@ -35,7 +39,9 @@ pub enum AuthEventKind {
     PasswordChanged,
     /// A password was not changed: wrong, weak, used before, or somebody was faster.
     PasswordChangeFail,
-    /// Somebody lacked a permission, or asked for another hotel.
+    /// Somebody lacked a permission, or asked for another hotel: refused by [`Claims::require_for`](super::Claims::require_for),
+    /// [`Claims::narrow`](super::Claims::narrow) or
+    /// [`act_across_tenants`](super::Authenticator::act_across_tenants).
     AuthorizationFail,
     /// A superuser acts for another hotel.
     ActedAcrossTenants,
@@ -44,6 +50,25 @@ pub enum AuthEventKind {
 }
 
 impl AuthEventKind {
+    /// All kinds.
+    pub const ALL: [Self; 15] = [
+        Self::LoginSuccess,
+        Self::LoginFail,
+        Self::LoginThrottled,
+        Self::UserCreated,
+        Self::TokenCreated,
+        Self::TokenReuse,
+        Self::TokenRevoked,
+        Self::SessionRenewed,
+        Self::SessionUsedAfterEnd,
+        Self::SessionsExceeded,
+        Self::PasswordChanged,
+        Self::PasswordChangeFail,
+        Self::AuthorizationFail,
+        Self::ActedAcrossTenants,
+        Self::Degraded,
+    ];
+
     /// The name in the vocabulary.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -83,12 +108,18 @@ impl AuthEventKind {
 
 /// One event.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct AuthEvent {
     /// What happened.
     pub kind: AuthEventKind,
-    /// A mark of the user, eight characters; the same user has the same mark while the key is the same.
+    /// A mark of the user, eight characters; the same user has the same mark while the key is the same. `None` where
+    /// it is not known whose attempt it is.
     pub user: Option<String>,
-    /// The hotel.
+    /// Of a sign-in: a mark of the name that was typed, eight characters, also when nobody has it.
+    pub account: Option<String>,
+    /// Of a sign-in: the address that the program gave with it.
+    pub address: Option<IpAddr>,
+    /// The hotel: the user's, or the one that was asked for.
     pub tenant: Option<TenantId>,
     /// More about it, from a fixed list of words.
     pub detail: &'static str,
@@ -111,10 +142,26 @@ impl Events {
     pub(super) fn raise(&self, event: &AuthEvent) {
         let tenant = event.tenant.as_ref().map(TenantId::as_str);
         let (name, user) = (event.kind.as_str(), event.user.as_deref());
+        let account = event.account.as_deref();
+        let address = event.address.map(tracing::field::display);
         if event.kind.is_warning() {
-            tracing::warn!(event = name, user, tenant, detail = event.detail);
+            tracing::warn!(
+                event = name,
+                user,
+                account,
+                address,
+                tenant,
+                detail = event.detail
+            );
         } else {
-            tracing::info!(event = name, user, tenant, detail = event.detail);
+            tracing::info!(
+                event = name,
+                user,
+                account,
+                address,
+                tenant,
+                detail = event.detail
+            );
         }
         if let Some(sink) = &self.sink {
             sink(event);

@@ -1,8 +1,8 @@
-//! Sign-in in memory: the embedded default, and the specification that the servers are measured by. It knows nothing
-//! of tenants' states, which live in another room: every hotel counts as active.
+//! Sign-in in memory: the embedded default, and the specification that the servers are measured by. Tenants live in
+//! another room, of which it is told at the start; when it is not, every hotel exists and is active.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,8 +10,8 @@ use chrono::{DateTime, Utc};
 
 use super::model::SignInSession;
 use super::store::{
-    Attempt, AuthStore, NewSession, Owner, PasswordChange, Rotation, SessionState, StoredUser, Throttle,
-    Which, Who, exists,
+    Attempt, AuthStore, Hotels, NewSession, Owner, PasswordChange, Rotation, SessionState, StoredUser,
+    Throttle, Which, Who, exists, no_such_tenant,
 };
 use super::throttle::Quota;
 use crate::TenantId;
@@ -25,6 +25,7 @@ pub(crate) struct MemoryAuth(Mutex<Tables>);
 
 #[derive(Default)]
 struct Tables {
+    hotels: Option<Arc<dyn Hotels>>,
     users: HashMap<String, StoredUser>,
     sessions: HashMap<String, Row>,
     /// Old hashes by user, the newest last.
@@ -40,12 +41,34 @@ struct Row {
 }
 
 impl MemoryAuth {
+    pub(crate) fn new(hotels: Arc<dyn Hotels>) -> Self {
+        Self(Mutex::new(Tables {
+            hotels: Some(hotels),
+            ..Tables::default()
+        }))
+    }
+
     fn with<T>(&self, work: impl FnOnce(&mut Tables) -> T) -> T {
         work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 impl Tables {
+    /// Whether the user's hotel is active; `None` when there is none of that id.
+    fn hotel(&self, user: &StoredUser) -> Option<bool> {
+        let tenant = user.user.tenant.as_ref().zip(self.hotels.as_ref());
+        tenant.map_or(Some(user.tenant_active), |(tenant, hotels)| {
+            hotels.is_active(tenant)
+        })
+    }
+
+    fn seen(&self, user: &StoredUser) -> StoredUser {
+        StoredUser {
+            tenant_active: self.hotel(user).unwrap_or(false),
+            ..user.clone()
+        }
+    }
+
     fn owned(&mut self, owner: &Owner) -> Option<&mut StoredUser> {
         self.users
             .get_mut(&owner.user)
@@ -58,7 +81,7 @@ impl Tables {
             user: stored.user.id.clone(),
             tenant: stored.user.tenant.clone(),
             role: stored.user.role,
-            is_active: stored.user.is_active && stored.tenant_active,
+            is_active: stored.user.is_active && self.hotel(stored).unwrap_or(false),
             is_superuser: stored.user.is_superuser,
             must_change: stored.user.must_change_password,
             is_revoked: row.is_revoked,
@@ -105,10 +128,14 @@ impl AuthStore for MemoryAuth {
     async fn insert(&self, new: &StoredUser, _now: DateTime<Utc>) -> Result<()> {
         self.with(|tables| {
             let taken = |stored: &StoredUser| {
-                stored.user.username == new.user.username || stored.user.email == new.user.email
+                stored.user.username == new.user.username
+                    || stored.user.email.to_lowercase() == new.user.email.to_lowercase()
             };
             if tables.users.values().any(taken) {
                 return Err(exists());
+            }
+            if tables.hotel(new).is_none() {
+                return Err(no_such_tenant());
             }
             tables.users.insert(new.user.id.clone(), new.clone());
             Ok(())
@@ -124,12 +151,19 @@ impl AuthStore for MemoryAuth {
                 };
                 is_named && tenant.is_none_or(|tenant| stored.user.tenant.as_ref() == Some(tenant))
             };
-            tables.users.values().find(is_meant).cloned()
+            tables
+                .users
+                .values()
+                .find(is_meant)
+                .map(|stored| tables.seen(stored))
         }))
     }
 
     async fn user(&self, owner: &Owner) -> Result<Option<StoredUser>> {
-        Ok(self.with(|tables| tables.owned(owner).cloned()))
+        Ok(self.with(|tables| {
+            let stored = tables.owned(owner)?.clone();
+            Some(tables.seen(&stored))
+        }))
     }
 
     async fn rehash(&self, owner: &Owner, old: &str, new: &str) -> Result<bool> {
@@ -155,8 +189,9 @@ impl AuthStore for MemoryAuth {
 
     async fn begin(&self, new: &NewSession) -> Result<Option<Vec<String>>> {
         Ok(self.with(|tables| {
-            let stored = tables.owned(&new.owner)?;
-            if !stored.user.is_active || stored.user.password_changed_at != new.password_changed_at {
+            let stored = tables.owned(&new.owner)?.clone();
+            let may = stored.user.is_active && tables.hotel(&stored).unwrap_or(false);
+            if !may || stored.user.password_changed_at != new.password_changed_at {
                 return None;
             }
             let surplus: Vec<String> = tables
@@ -179,6 +214,15 @@ impl AuthStore for MemoryAuth {
         }))
     }
 
+    async fn dearest_hash(&self) -> Result<Option<String>> {
+        let cost = |hash: &String| hash.split('$').nth(2).map(str::to_owned);
+        let hashes = |tables: &mut Tables| {
+            let users = tables.users.values().map(|stored| stored.hash.clone());
+            users.filter(|hash| hash.starts_with("$2")).max_by_key(cost)
+        };
+        Ok(self.with(hashes))
+    }
+
     async fn session(&self, id: &str, tenant: Option<&TenantId>) -> Result<Option<SessionState>> {
         Ok(self.with(|tables| {
             let state = tables.sessions.get(id).and_then(|row| tables.state(row))?;
@@ -188,7 +232,8 @@ impl AuthStore for MemoryAuth {
 
     async fn rotate(&self, rotation: &Rotation) -> Result<Option<SessionState>> {
         Ok(self.with(|tables| {
-            let is_active = tables.owned(&rotation.owner)?.user.is_active;
+            let stored = tables.owned(&rotation.owner)?.clone();
+            let is_active = stored.user.is_active && tables.hotel(&stored).unwrap_or(false);
             let row = tables.sessions.get_mut(&rotation.session)?;
             let good = row.new.owner == rotation.owner
                 && row.token == rotation.old

@@ -12,6 +12,9 @@
 //!   [`AUTH_FAILURE_POLICY`] is the whole table.
 //! * The token's hotel is the authority. A header may repeat it, every statement binds it, and only
 //!   [`act_across_tenants`](Authenticator::act_across_tenants), which is audited, leaves it.
+//! * A right is always one in a hotel: [`Claims::require_for`] asks for both.
+//! * Nobody signs in, goes on or gets a new password for a hotel that is suspended or gone; a new hotel of the same id
+//!   does not inherit the users of the old one.
 //!
 //! ```
 //! # tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(async {
@@ -29,6 +32,7 @@
 //! # Ok::<(), posada::Error>(()) }).unwrap();
 //! ```
 
+mod audit;
 mod changing;
 mod events;
 mod failure;
@@ -42,6 +46,7 @@ mod redis;
 mod refreshing;
 mod role;
 mod signing_in;
+mod sql;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -53,6 +58,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use chrono::{DateTime, SubsecRound as _, Utc};
+use tokio::sync::OnceCell;
 
 pub use events::{AuditSink, AuthEvent, AuthEventKind};
 pub use failure::{AUTH_FAILURE_POLICY, AuthDependency, AuthFallback, AuthStep};
@@ -63,7 +69,7 @@ pub use password::{PasswordPolicy, legacy_password_hash, password_matches};
 pub(crate) use postgres::PostgresAuth;
 pub(crate) use redis::{RedisSessionCache, RedisThrottle};
 pub use role::{Permission, Role};
-pub(crate) use store::{AuthStore, NoCache, SessionCache, Throttle};
+pub(crate) use store::{AuthStore, Hotels, NoCache, SessionCache, Throttle};
 pub(crate) use token::KeyRing;
 #[cfg(any(test, feature = "testkit"))]
 pub(crate) use token::anything;
@@ -96,6 +102,8 @@ struct Inner {
     options: AuthOptions,
     pool: HashPool,
     floor: Floor,
+    /// Set when the floor knows the dearest hash that is stored.
+    dearest: OnceCell<()>,
     events: Events,
     clock: SharedClock,
 }
@@ -126,6 +134,7 @@ impl Authenticator {
             options,
             pool: HashPool::new(tasks),
             floor: Floor::default(),
+            dearest: OnceCell::new(),
             events: parts.sink.map(Events::with_sink).unwrap_or_default(),
             clock,
         }))
@@ -168,17 +177,33 @@ impl Authenticator {
         tenant: Option<&TenantId>,
         detail: &'static str,
     ) {
+        self.raise_for(kind, user, tenant, detail, None);
+    }
+
+    /// Raises an event. `user` is an id; `from` the name that was typed and the attempt.
+    fn raise_for(
+        &self,
+        kind: AuthEventKind,
+        user: Option<&str>,
+        tenant: Option<&TenantId>,
+        detail: &'static str,
+        from: Option<(&str, &SignIn)>,
+    ) {
         if kind == AuthEventKind::LoginFail {
             metrics::counter!(names::FAILED_LOGIN_ATTEMPTS_TOTAL).increment(1);
         }
-        let user = user.zip(self.keys().ok()).map(|(user, keys)| {
-            let mut mark = keys.derive("event", &[user]);
-            mark.truncate(8);
-            mark
-        });
+        let mark = |purpose, text: Option<&str>| {
+            text.zip(self.keys().ok()).map(|(text, keys)| {
+                let mut mark = keys.derive(purpose, &[text]);
+                mark.truncate(8);
+                mark
+            })
+        };
         self.0.events.raise(&AuthEvent {
             kind,
-            user,
+            user: mark("event", user),
+            account: mark("event of a name", from.map(|(name, _)| name)),
+            address: from.and_then(|(_, attempt)| attempt.origin()),
             tenant: tenant.cloned(),
             detail,
         });

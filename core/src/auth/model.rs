@@ -7,6 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use unicode_normalization::UnicodeNormalization as _;
 
+use super::audit::Audit;
 use super::role::{Permission, Role};
 use crate::TenantId;
 use crate::error::{Error, Result, codes};
@@ -25,7 +26,7 @@ pub struct User {
     pub id: String,
     /// Unique in the whole database, case-sensitive, in Unicode's composed form.
     pub username: String,
-    /// Unique in the whole database.
+    /// Unique in the whole database, in whatever case, among the users that were made here.
     pub email: String,
     /// For people.
     pub full_name: Option<String>,
@@ -185,6 +186,11 @@ impl SignIn {
         self
     }
 
+    /// The address as it is written everywhere: one that is mapped into IPv6 is IPv4.
+    pub(super) fn origin(&self) -> Option<IpAddr> {
+        self.address.map(|address| address.to_canonical())
+    }
+
     /// The cookie that [`Authenticator::device_cookie`](super::Authenticator::device_cookie) gave this device. It
     /// has a quota of attempts of its own, so that strangers who guess cannot keep its owner out.
     #[must_use]
@@ -252,20 +258,34 @@ pub struct Claims {
     pub source: ClaimsSource,
     /// How old that answer is at most.
     pub age: Duration,
+    /// Where refusals are told.
+    pub(crate) audit: Audit,
 }
 
 impl Claims {
-    /// Whether the role has a permission.
+    /// Whether the role has a permission: what to show in a menu. It does not say in which hotel; before anything is
+    /// done, ask [`require_for`](Self::require_for).
     pub fn has_permission(&self, permission: &Permission) -> bool {
         self.role.allows(permission)
     }
 
+    /// Whether this user may do that in this hotel: the hotel of what is read or changed, which is often one that the
+    /// request names. Every role is one in the user's own hotel, [`Admin`](Role::Admin) and [`System`](Role::System)
+    /// too. A user without a hotel has rights in none; a superuser gets claims for a hotel by
+    /// [`act_across_tenants`](super::Authenticator::act_across_tenants). A refusal is an event of the audit.
+    ///
     /// # Errors
-    /// `auth.forbidden` (403) when the role lacks the permission.
-    pub fn require(&self, permission: &Permission) -> Result<()> {
+    /// `auth.wrong_tenant` (403) when it is not the hotel of the claims; `auth.forbidden` (403) when the role lacks the
+    /// permission.
+    pub fn require_for(&self, tenant: &TenantId, permission: &Permission) -> Result<()> {
+        if self.tenant.as_ref() != Some(tenant) {
+            self.audit.refused(self, Some(tenant), "another hotel");
+            return Err(wrong_tenant());
+        }
         if self.has_permission(permission) {
             return Ok(());
         }
+        self.audit.refused(self, Some(tenant), "permission");
         Err(
             Error::new(codes::AUTH_FORBIDDEN, "the role does not have this permission")
                 .with("permission", permission)
@@ -284,12 +304,17 @@ impl Claims {
             Some(name) if self.tenant.as_ref().is_some_and(|tenant| tenant.as_str() == name) => {
                 Ok(self.tenant.as_ref())
             }
-            Some(_) => Err(Error::new(
-                codes::AUTH_WRONG_TENANT,
-                "the token is for another hotel",
-            )),
+            Some(name) => {
+                let asked = TenantId::parse(name).ok();
+                self.audit.refused(self, asked.as_ref(), "another hotel");
+                Err(wrong_tenant())
+            }
         }
     }
+}
+
+fn wrong_tenant() -> Error {
+    Error::new(codes::AUTH_WRONG_TENANT, "the token is for another hotel")
 }
 
 /// One place where a user is signed in.

@@ -50,9 +50,6 @@ impl Authenticator {
             longest: self.0.options.absolute_life,
         };
         if let Some(state) = self.0.store.rotate(&rotation).await? {
-            if !state.is_active {
-                return Err(ended());
-            }
             self.raise(
                 AuthEventKind::SessionRenewed,
                 Some(&read.subject),

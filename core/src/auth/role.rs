@@ -71,7 +71,9 @@ impl fmt::Display for Role {
     }
 }
 
-/// Something that a role may do, such as `guest_checkin`.
+/// Something that a role may do in its hotel, such as `guest_checkin`: one of the constants, or the program's
+/// [`own`](Permission::own). A name that is neither cannot be asked for, because a misspelled one would be a right of
+/// every administrator.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Permission(Cow<'static, str>);
 
@@ -120,19 +122,26 @@ impl Permission {
         Self::CANCEL_RESERVATIONS,
     ];
 
-    /// A permission by its name, also one that only administrators have.
+    /// One of the constants, by its name.
+    ///
+    /// # Errors
+    /// `auth.invalid_permission` for every other name.
+    pub fn parse(name: &str) -> Result<Self> {
+        let known = Self::NAMED.into_iter().find(|known| known.as_str() == name);
+        known.ok_or_else(|| {
+            invalid("is not one of the named permissions; declare what only administrators have as one of your own")
+        })
+    }
+
+    /// A permission of the program's own, which [`Admin`](Role::Admin) and [`System`](Role::System) have and nobody
+    /// else. Declare it in one place.
     ///
     /// # Errors
     /// `auth.invalid_permission` for anything but 1 to 64 lower-case letters, digits and `_`.
-    pub fn parse(name: &str) -> Result<Self> {
+    pub fn own(name: &str) -> Result<Self> {
         let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
         if name.is_empty() || name.len() > 64 || !name.bytes().all(is_name) {
-            let message = "must be 1 to 64 lower-case letters, digits and `_`";
-            return Err(Error::field_invalid(
-                codes::AUTH_INVALID_PERMISSION,
-                "permission",
-                message,
-            ));
+            return Err(invalid("must be 1 to 64 lower-case letters, digits and `_`"));
         }
         Ok(Self(Cow::Owned(name.to_owned())))
     }
@@ -149,6 +158,10 @@ impl Permission {
             Cow::Owned(_) => "",
         }
     }
+}
+
+fn invalid(message: &str) -> Error {
+    Error::field_invalid(codes::AUTH_INVALID_PERMISSION, "permission", message)
 }
 
 impl fmt::Display for Permission {
@@ -177,7 +190,7 @@ mod tests {
         assert!(Role::Receptionist.allows(&Permission::GUEST_CHECKOUT));
         assert!(!Role::Receptionist.allows(&Permission::MANAGE_RATES));
         assert!(!Role::Guest.allows(&Permission::VIEW_RESERVATIONS));
-        let unnamed = Permission::parse("rebuild_everything").unwrap();
+        let unnamed = Permission::own("rebuild_everything").unwrap();
         assert!(Role::Admin.allows(&unnamed) && !Role::Manager.allows(&unnamed));
     }
 
@@ -187,13 +200,15 @@ mod tests {
             Permission::parse("guest_checkin").unwrap(),
             Permission::GUEST_CHECKIN
         );
+        let refused = |outcome: Result<Permission>, name: &str| {
+            assert!(outcome.unwrap_err().is(codes::AUTH_INVALID_PERMISSION), "{name}");
+        };
         for name in ["", "Guest", "a b", "ñ", &"x".repeat(65)] {
-            assert!(
-                Permission::parse(name)
-                    .unwrap_err()
-                    .is(codes::AUTH_INVALID_PERMISSION),
-                "{name}"
-            );
+            refused(Permission::own(name), name);
+            refused(Permission::parse(name), name);
+        }
+        for name in ["guest_check_in", "manage_rate", "rebuild_everything"] {
+            refused(Permission::parse(name), name);
         }
     }
 }

@@ -13,9 +13,8 @@ use super::events::AuthEventKind;
 use super::model::{self, Claims, NewUser, SignIn, TokenPair, User};
 use super::password::{self, Password, Verdict};
 use super::store::{Attempt, NewSession, Owner, SessionState, StoredUser, Who};
-use super::throttle::bucket;
+use super::throttle::{DEVICES, bucket};
 use super::token::{self, KeyRing, NewToken, TokenKind};
-use crate::TenantId;
 use crate::error::{Error, Result, Retry, codes};
 use crate::{rng, text};
 
@@ -28,17 +27,21 @@ const LONGEST_NAME: usize = 255;
 impl Authenticator {
     /// Makes a user. Detached.
     ///
+    /// The e-mail address is stored as given and compared without regard to case: nobody gets the address of another
+    /// user in other letters. Users of the app whose addresses differ in case only stay what they are.
+    ///
     /// # Errors
     /// `auth.weak_password` or `auth.invalid_password` as the policy says, `auth.user_exists`, `auth.invalid_user` for
     /// a hotel that does not exist, `auth.hashing_busy` (503), `postgres.*` when Postgres is down.
     pub async fn create_user(&self, new: NewUser) -> Result<User> {
         let typed = new.password.expose();
+        // Its length is known before any work is done.
+        let password = Password::new(typed)?;
         let tenant = new.tenant.as_ref().map_or("", |tenant| tenant.as_str());
-        self.0
-            .options
-            .password_policy
-            .check(typed, &[&new.username, &new.email, tenant])?;
-        let hash = password::hash(&self.0.pool, Password::new(typed)?).await?;
+        let policy = self.0.options.password_policy;
+        let context = [new.username.as_str(), new.email.as_str(), tenant];
+        password::judge(&self.0.pool, policy, typed, context).await?;
+        let hash = password::hash(&self.0.pool, password).await?;
         let now = self.now();
         let stored = StoredUser {
             user: User {
@@ -85,17 +88,23 @@ impl Authenticator {
     async fn count_and_judge(&self, attempt: &SignIn) -> Result<TokenPair> {
         let keys = self.keys()?;
         let username = model::name("username", &attempt.username).unwrap_or_default();
-        let tenant = attempt.tenant.as_ref();
-        let account = match self.known_device(attempt, &username) {
-            Some(device) => keys.derive("device", &[&device, &username]),
-            None => account(keys, tenant, &username),
+        let account = match self.known_device(attempt, &username).await? {
+            Some(device) => keys.derive("device", &[&device.to_string(), &username]),
+            None => account(keys, &username),
         };
         let counted = Attempt {
             account,
             address: attempt.address.map(bucket),
         };
         if let Some(wait) = self.0.throttling.attempt(&counted).await? {
-            self.raise(AuthEventKind::LoginThrottled, Some(&username), tenant, "login");
+            let tenant = attempt.tenant.as_ref();
+            self.raise_for(
+                AuthEventKind::LoginThrottled,
+                None,
+                tenant,
+                "login",
+                Some((&username, attempt)),
+            );
             return Err(
                 Error::new(codes::AUTH_THROTTLED, "too many attempts to sign in; wait")
                     .retry_when(Retry::After(wait)),
@@ -121,19 +130,18 @@ impl Authenticator {
     /// A new password proves enough: whoever guessed at the old one is no reason to keep its owner out.
     pub(super) async fn forget_attempts(&self, user: &User) {
         let Ok(keys) = self.keys() else { return };
-        // An attempt may have named the hotel or not.
-        let forgotten = [None, user.tenant.as_ref()].map(async |tenant| {
-            let counted = Attempt {
-                account: account(keys, tenant, &user.username),
-                address: None,
-            };
-            self.0.throttling.succeeded(&counted).await;
-        });
-        futures_util::future::join_all(forgotten).await;
+        let counted = Attempt {
+            account: account(keys, &user.username),
+            address: None,
+        };
+        self.0.throttling.succeeded(&counted).await;
     }
 
     /// A cookie for the device of somebody who is signed in: with it, attempts from this device count apart. Keep it
     /// for a year, `HttpOnly` and `Secure`; give it to nobody else.
+    ///
+    /// It is good until the password is changed, and all cookies of one user share eight quotas, however many there
+    /// are: who collects them wins no guesses.
     ///
     /// # Errors
     /// `auth.session_ended` for claims without a session or whose user is gone; `postgres.*`.
@@ -154,23 +162,43 @@ impl Authenticator {
             session: None,
             tenant: None,
             role: None,
-            mark: None,
+            mark: Some(&self.password_mark(stored.user.password_changed_at)?),
         };
-        token::mint(self.keys()?, &self.0.rules, &new)
+        let cookie = token::mint(self.keys()?, &self.0.rules, &new)?;
+        self.raise(
+            AuthEventKind::TokenCreated,
+            Some(&claims.user_id),
+            claims.tenant.as_ref(),
+            "device",
+        );
+        Ok(cookie)
     }
 
-    /// The device, if its cookie is good and belongs to that user.
-    fn known_device(&self, attempt: &SignIn, username: &str) -> Option<String> {
-        let cookie = attempt.device.as_ref()?.expose();
-        let read = token::read(
-            self.keys().ok()?,
-            &self.0.rules,
-            TokenKind::Device,
-            cookie,
-            self.now(),
-        )
-        .ok()?;
-        (read.subject == username).then_some(read.id).flatten()
+    /// The quota of a device, if its cookie is good, belongs to that user, and is not older than the password.
+    async fn known_device(&self, attempt: &SignIn, username: &str) -> Result<Option<u8>> {
+        let Some(cookie) = &attempt.device else {
+            return Ok(None);
+        };
+        let keys = self.keys()?;
+        let kind = TokenKind::Device;
+        let Ok(read) = token::read(keys, &self.0.rules, kind, cookie.expose(), self.now()) else {
+            return Ok(None);
+        };
+        let (Some(id), true) = (&read.id, read.subject == username) else {
+            return Ok(None);
+        };
+        // Only who has a signed cookie makes us look.
+        let Some(stored) = self.0.store.find(Who::Username(username), None).await? else {
+            return Ok(None);
+        };
+        let mark = self.password_mark(stored.user.password_changed_at)?;
+        let place = keys
+            .derive("place of a device", &[id])
+            .bytes()
+            .next()
+            .unwrap_or(0)
+            % DEVICES;
+        Ok((read.mark == Some(mark)).then_some(place))
     }
 
     async fn judge(&self, attempt: &SignIn, username: &str) -> Result<TokenPair> {
@@ -181,24 +209,36 @@ impl Authenticator {
         } else {
             None
         };
+        self.learn_floor().await;
         let hash = found.as_ref().map(|stored| stored.hash.clone());
-        let verification = password::verify(&self.0.pool, &self.0.clock, typed, hash).await?;
-        if verification.was_bcrypt {
+        let verification = password::verify(&self.0.pool, &self.0.clock, typed.clone(), hash).await?;
+        if verification.is_unusual {
             self.0.floor.learn(verification.took);
         }
         let now = self.now();
-        let (stored, rehash, must_change) = match (found, verification.verdict) {
-            (Some(stored), Verdict::Right { rehash, must_change }) if may_sign_in(&stored, now) => {
-                (stored, rehash, must_change)
-            }
-            _ => {
-                self.raise(AuthEventKind::LoginFail, Some(username), tenant, "login");
+        let refused = |stored: Option<&StoredUser>, why| {
+            let user = stored.map(|stored| stored.user.id.as_str());
+            let tenant = stored.map_or(tenant, |stored| stored.user.tenant.as_ref());
+            let from = Some((username, attempt));
+            self.raise_for(AuthEventKind::LoginFail, user, tenant, why, from);
+        };
+        let verdict = verification.verdict;
+        let (stored, is_outdated, must_change) = match (found, verdict) {
+            (
+                Some(stored),
+                Verdict::Right {
+                    is_outdated,
+                    must_change,
+                },
+            ) if stored.may_sign_in(now) => (stored, is_outdated, must_change),
+            (found, _) => {
+                refused(found.as_ref(), "login");
                 tokio::time::sleep(self.0.floor.left_after(verification.took)).await;
                 return Err(bad_credentials());
             }
         };
         if stored.needs_second_factor {
-            self.raise(AuthEventKind::LoginFail, Some(username), tenant, "second factor");
+            refused(Some(&stored), "second factor");
             return Err(Error::new(
                 codes::AUTH_SECOND_FACTOR_REQUIRED,
                 "this account needs a second factor",
@@ -206,36 +246,60 @@ impl Authenticator {
         }
         let owner = stored.owner();
         let mut user = stored.user;
-        // Both are improvements: their failure is no reason to keep somebody out.
-        if let Some(better) = rehash {
-            self.note_failed(self.0.store.rehash(&owner, &stored.hash, &better).await.err());
+        // Both are improvements: their failure is no reason to keep somebody out. The better hash is made here and not
+        // with the verdict, so that it takes no time where a right password is refused.
+        if is_outdated {
+            self.note_failed(self.improve(&owner, &stored.hash, typed).await.err());
         }
         if must_change {
             user.must_change_password = true;
             self.note_failed(self.0.store.require_change(&owner).await.err());
         }
-        let pair = self.begin(
-            &user,
-            attempt.user_agent.clone(),
-            attempt.address.map(|address| address.to_canonical().to_string()),
-        );
-        let pair = pair.await?.ok_or_else(bad_credentials)?;
-        self.raise(
+        let pair = self
+            .begin(&user, Some((username, attempt)))
+            .await?
+            .ok_or_else(bad_credentials)?;
+        self.raise_for(
             AuthEventKind::LoginSuccess,
-            Some(username),
+            Some(&user.id),
             user.tenant.as_ref(),
             "login",
+            Some((username, attempt)),
         );
         Ok(pair)
     }
 
-    /// Begins a session; `None` if the user changed in the meantime.
+    /// A better hash of a password that is right.
+    async fn improve(&self, owner: &Owner, old: &str, typed: Password) -> Result<()> {
+        let better = password::hash(&self.0.pool, typed).await?;
+        self.0.store.rehash(owner, old, &better).await.map(drop)
+    }
+
+    /// Before a process refuses anybody it tries the dearest hash that is stored, so that the first user with such a
+    /// hash is not told apart either. What fails here is tried again by the next sign-in.
+    async fn learn_floor(&self) {
+        let learn = async || {
+            if let Some(hash) = self.0.store.dearest_hash().await? {
+                let nothing = Password::typed("")?;
+                let tried = password::verify(&self.0.pool, &self.0.clock, nothing, Some(hash)).await?;
+                self.0.floor.learn(tried.took);
+            }
+            Ok::<(), Error>(())
+        };
+        if let Err(error) = self.0.dearest.get_or_try_init(learn).await {
+            tracing::debug!(%error, "what the dearest hash takes is not known yet");
+        }
+    }
+
+    /// Begins a session; `None` if the user changed in the meantime. `from` is the name that was typed and the attempt,
+    /// where there was one.
     pub(super) async fn begin(
         &self,
         user: &User,
-        user_agent: Option<String>,
-        address: Option<String>,
+        from: Option<(&str, &SignIn)>,
     ) -> Result<Option<TokenPair>> {
+        let attempt = from.map(|(_, attempt)| attempt);
+        let address = attempt.and_then(SignIn::origin);
         let now = self.now();
         let session = NewSession {
             id: rng::token(),
@@ -246,8 +310,8 @@ impl Authenticator {
             token: rng::token(),
             now,
             expires_at: now + self.0.options.idle_life,
-            user_agent,
-            address,
+            user_agent: attempt.and_then(|attempt| attempt.user_agent.clone()),
+            address: address.map(|address| address.to_string()),
             password_changed_at: user.password_changed_at,
             limit: self.0.options.session_limit,
         };
@@ -256,13 +320,21 @@ impl Authenticator {
         };
         if !surplus.is_empty() {
             self.note_ended(&surplus).await;
-            self.raise(
+            self.raise_for(
                 AuthEventKind::SessionsExceeded,
                 Some(&user.id),
                 user.tenant.as_ref(),
                 "login",
+                from,
             );
         }
+        self.raise_for(
+            AuthEventKind::TokenCreated,
+            Some(&user.id),
+            user.tenant.as_ref(),
+            "session",
+            from,
+        );
         let state = SessionState {
             user: user.id.clone(),
             tenant: user.tenant.clone(),
@@ -331,9 +403,10 @@ impl Authenticator {
     }
 }
 
-/// What stands for an account where attempts are counted: no name.
-fn account(keys: &KeyRing, tenant: Option<&TenantId>, username: &str) -> String {
-    keys.derive("account", &[tenant.map_or("", TenantId::as_str), username])
+/// What stands for an account where attempts are counted: no name. The same whichever hotel an attempt names, and
+/// however the name is written, so that neither gives more guesses.
+fn account(keys: &KeyRing, username: &str) -> String {
+    keys.derive("account", &["", &username.to_lowercase()])
 }
 
 /// Whose claims they are.
@@ -342,10 +415,6 @@ pub(super) fn owner_of(claims: &Claims) -> Owner {
         user: claims.user_id.clone(),
         tenant: claims.tenant.clone(),
     }
-}
-
-fn may_sign_in(stored: &StoredUser, now: DateTime<Utc>) -> bool {
-    stored.user.is_active && stored.tenant_active && stored.locked_until.is_none_or(|until| until <= now)
 }
 
 pub(super) fn bad_credentials() -> Error {

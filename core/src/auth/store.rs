@@ -29,6 +29,7 @@ pub(crate) enum Who<'a> {
 pub(crate) struct StoredUser {
     pub(crate) user: User,
     pub(crate) hash: String,
+    /// Whether the user has no hotel, or one that exists, is active, and is the one that it was.
     pub(crate) tenant_active: bool,
     pub(crate) needs_second_factor: bool,
     pub(crate) locked_until: Option<DateTime<Utc>>,
@@ -40,6 +41,11 @@ impl StoredUser {
             user: self.user.id.clone(),
             tenant: self.user.tenant.clone(),
         }
+    }
+
+    /// Whether the right password, or a token for it, opens anything at all.
+    pub(crate) fn may_sign_in(&self, now: DateTime<Utc>) -> bool {
+        self.user.is_active && self.tenant_active && self.locked_until.is_none_or(|until| until <= now)
     }
 }
 
@@ -112,7 +118,8 @@ pub(crate) enum Which {
 /// Users, sessions and old passwords. Every write is one statement or one transaction.
 #[async_trait]
 pub(crate) trait AuthStore: Send + Sync {
-    /// `auth.user_exists` if the username or the e-mail is taken.
+    /// `auth.user_exists` if the username is taken, or the e-mail in whatever case; `auth.invalid_user` if there is no
+    /// such hotel.
     async fn insert(&self, user: &StoredUser, now: DateTime<Utc>) -> Result<()>;
 
     /// The user of that name or id, in that hotel if one is given.
@@ -125,8 +132,11 @@ pub(crate) trait AuthStore: Send + Sync {
 
     async fn require_change(&self, owner: &Owner) -> Result<()>;
 
+    /// The stored hash that takes longest to compute, of all hotels, if it takes longer than those of today.
+    async fn dearest_hash(&self) -> Result<Option<String>>;
+
     /// Begins a session and ends the oldest ones beyond the limit; answers their ids. `None` if the password was
-    /// changed, or the user is not active any more. A hotel has no say here: the caller has just read it.
+    /// changed, or user or hotel are not active any more.
     async fn begin(&self, session: &NewSession) -> Result<Option<Vec<String>>>;
 
     async fn session(&self, id: &str, tenant: Option<&TenantId>) -> Result<Option<SessionState>>;
@@ -192,6 +202,16 @@ pub(crate) trait Throttle: Send + Sync {
 
     /// The attempt could not be judged, through no fault of the caller: it does not count.
     async fn undo(&self, attempt: &Attempt) -> Result<()>;
+}
+
+/// What the embedded store knows of hotels.
+pub(crate) trait Hotels: Send + Sync {
+    /// Whether the hotel is active; `None` when there is none.
+    fn is_active(&self, tenant: &TenantId) -> Option<bool>;
+}
+
+pub(crate) fn no_such_tenant() -> Error {
+    Error::field_invalid(codes::AUTH_INVALID_USER, "tenant", "there is no such tenant")
 }
 
 pub(crate) fn exists() -> Error {

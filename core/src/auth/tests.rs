@@ -1,5 +1,6 @@
 //! The promises on the memory store, and the failure table row by row.
 
+mod accounts;
 mod cases;
 mod counted;
 mod races;
@@ -114,6 +115,10 @@ impl AuthStore for Postgres {
     async fn require_change(&self, owner: &Owner) -> Result<()> {
         self.check("require_change").await?;
         self.0.require_change(owner).await
+    }
+    async fn dearest_hash(&self) -> Result<Option<String>> {
+        self.check("dearest_hash").await?;
+        self.0.dearest_hash().await
     }
     async fn begin(&self, session: &NewSession) -> Result<Option<Vec<String>>> {
         self.check("begin").await?;

@@ -2,6 +2,8 @@
 //!
 //! * An account has five attempts; then the next must wait 1, 2, 4, … seconds, at most fifteen minutes, and a quarter
 //!   of an hour of silence gives the five back. Nobody is ever locked out for good, and a success forgets everything.
+//! * An account is a username, in whatever case, and whichever hotel is named with it. Devices that a user has signed in
+//!   from have quotas of their own, of which a user has eight.
 //! * After a hundred attempts without a success in between, however slow, an account is tried once a day. Its owner
 //!   comes in from a known device, whose quota is its own, or with a new password, which forgets everything too.
 //! * An address has ten attempts a minute and a burst of twenty; addresses of IPv6 count by their /64.
@@ -13,6 +15,9 @@ use std::time::Duration;
 
 use super::store::{Attempt, Throttle};
 use crate::error::Result;
+
+/// Known devices of one user share so many quotas.
+pub(super) const DEVICES: u8 = 8;
 
 /// The numbers.
 #[derive(Debug, Clone, Copy)]

@@ -9,6 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::Authenticator;
+use super::audit::Audit;
 use super::events::AuthEventKind;
 use super::live::Known;
 use super::model::{Claims, ClaimsSource};
@@ -42,7 +43,8 @@ impl Authenticator {
         self.verify_within(access, Duration::ZERO, false).await
     }
 
-    /// Whether the role of the claims has a permission.
+    /// Whether the role of the claims has a permission; in which hotel is another question, which
+    /// [`Claims::require_for`] asks too.
     pub fn has_permission(&self, claims: &Claims, permission: &Permission) -> bool {
         claims.has_permission(permission)
     }
@@ -121,6 +123,7 @@ impl Authenticator {
             expires_at: DateTime::from_timestamp(read.expires_at, 0).unwrap_or(now),
             source: known.source,
             age,
+            audit: Audit::of(self),
         })
     }
 

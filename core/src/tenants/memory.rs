@@ -29,6 +29,11 @@ impl MemoryTenants {
         Self::default()
     }
 
+    /// Whether the tenant is active; `None` when there is none.
+    pub(crate) fn is_active(&self, id: &TenantId) -> Option<bool> {
+        self.with(|tables| tables.tenants.get(id).map(Tenant::is_active))
+    }
+
     fn with<T>(&self, work: impl FnOnce(&mut Tables) -> T) -> T {
         work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -102,12 +102,15 @@ async fn a_sign_in_gives_claims(run: &Run<'_>) {
             "a database without roles gives the least one"
         );
     }
-    assert!(
+    let refused = |tenant, permission| claims.require_for(tenant, permission).unwrap_err().code();
+    assert_eq!(refused(run.tenant, &Permission::MANAGE_RATES), "auth.forbidden");
+    let other = TenantId::parse("another-hotel").unwrap();
+    assert_eq!(refused(&other, &Permission::GUEST_CHECKIN), "auth.wrong_tenant");
+    if run.has_roles {
         claims
-            .require(&Permission::MANAGE_RATES)
-            .unwrap_err()
-            .is(codes::AUTH_FORBIDDEN)
-    );
+            .require_for(run.tenant, &Permission::GUEST_CHECKIN)
+            .unwrap();
+    }
     let privileged = run.auth.verify_privileged(&pair.access).await.unwrap();
     assert_eq!(privileged.user_id, id);
     let error = run.auth.verify(&pair.refresh).await.unwrap_err();
@@ -145,6 +148,10 @@ async fn names_and_addresses_are_taken_once(run: &Run<'_>) {
     run.user("cid").await;
     let error = run.auth.create_user(run.new_user("cid")).await.unwrap_err();
     assert!(error.is(codes::AUTH_USER_EXISTS), "{error}");
+    let address = format!("{}@EXAMPLE.com", run.name("Cid"));
+    let same = NewUser::new(&run.name("cida"), &address, PASSWORD).unwrap();
+    let error = run.auth.create_user(same.tenant(run.tenant)).await.unwrap_err();
+    assert!(error.is(codes::AUTH_USER_EXISTS), "in whatever case: {error}");
     let weak = NewUser::new(&run.name("weak"), "weak@example.com", "Verano2025!!").unwrap();
     assert!(
         run.auth
@@ -442,10 +449,32 @@ async fn case_107_guesses_are_throttled_and_a_known_device_is_not(run: &Run<'_>)
             .is(codes::AUTH_THROTTLED),
         "the account waits"
     );
+    let named = run.auth.login(&owner.clone().tenant(run.tenant)).await;
+    assert!(
+        named.unwrap_err().is(codes::AUTH_THROTTLED),
+        "naming the hotel gives no more guesses"
+    );
+    let known = owner.clone().device_cookie(cookie.as_str());
     run.auth
-        .login(&owner.clone().device_cookie(cookie.as_str()))
+        .login(&known)
         .await
         .expect("case 108: the known device goes on");
+    run.auth
+        .change_password(&pair.access, PASSWORD, SECOND)
+        .await
+        .unwrap();
+    while run
+        .auth
+        .login(&guess)
+        .await
+        .unwrap_err()
+        .is(codes::AUTH_BAD_CREDENTIALS)
+    {}
+    let old = SignIn::new(&run.name("pepa"), SECOND).device_cookie(cookie.as_str());
+    assert!(
+        run.auth.login(&old).await.unwrap_err().is(codes::AUTH_THROTTLED),
+        "a cookie dies with the password"
+    );
     let stranger = SignIn::new(&run.name("pepa"), PASSWORD).device_cookie("forged");
     assert!(
         run.auth

@@ -1,13 +1,14 @@
 //! How long every refusal takes at least.
 //!
 //! Users of the app have bcrypt hashes, which take several times as long as the dummy work for nobody: time would
-//! tell who they are. So while this process meets bcrypt hashes, every refusal is held back as long as the slowest of
-//! them took lately. The wait is off the pool, so it costs no core.
+//! tell who they are. So while there are such hashes, every refusal is held back as long as the slowest of them took
+//! lately; the first sign-in of a process tries the dearest that is stored. The wait is off the pool, so it costs no
+//! core.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Microseconds; zero until a bcrypt hash is met.
+/// Microseconds; zero until a hash that takes longer is met.
 #[derive(Debug, Default)]
 pub(crate) struct Floor(AtomicU64);
 
@@ -15,7 +16,7 @@ impl Floor {
     /// A refusal never waits longer, whatever a busy machine measured.
     const HIGHEST: Duration = Duration::from_secs(2);
 
-    /// A verification of bcrypt took that long. The floor rises at once and sinks slowly.
+    /// A verification of a hash unlike those of today took that long. The floor rises at once and sinks slowly.
     pub(crate) fn learn(&self, took: Duration) {
         let took = u64::try_from(took.min(Self::HIGHEST).as_micros()).unwrap_or(u64::MAX);
         let _always_some = self

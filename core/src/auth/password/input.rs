@@ -12,6 +12,7 @@ const LONGEST_INPUT: usize = 4096;
 const LONGEST_NEW: usize = 1024;
 
 /// A password. Never shown.
+#[derive(Clone)]
 pub(crate) struct Password {
     /// One form for what looks the same: `ñ` may be typed as one character or as two.
     pub(super) normal: String,
@@ -38,6 +39,11 @@ impl Password {
             normal: input.nfc().collect(),
             typed: Some(input.to_owned()),
         })
+    }
+
+    /// Every form in which the password may have been hashed. How many there are depends on what was typed only.
+    pub(super) fn spellings(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.normal.as_str()).chain(self.typed.as_deref())
     }
 
     /// A password to be set.

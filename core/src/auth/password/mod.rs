@@ -1,5 +1,7 @@
 //! Passwords: made into argon2id hashes, verified against those and the app's bcrypt ones, judged by a policy.
 
+mod bcrypt_hash;
+mod estimate;
 mod floor;
 mod input;
 mod policy;
@@ -15,7 +17,8 @@ pub use shared::{legacy_password_hash, password_matches};
 
 use std::time::Duration;
 
-use self::stored::{BCRYPT_READS, Scratch, Stored};
+use self::bcrypt_hash::BCRYPT_READS;
+use self::stored::{Scratch, Stored};
 use crate::clock::SharedClock;
 use crate::error::{Error, Result, codes};
 
@@ -24,8 +27,8 @@ use crate::error::{Error, Result, codes};
 pub(crate) enum Verdict {
     Wrong,
     Right {
-        /// A better hash, for a stored one that is weaker than today's.
-        rehash: Option<String>,
+        /// The stored hash is weaker than those that are made today.
+        is_outdated: bool,
         /// bcrypt saw only the first 72 bytes, so any ending would have been right: a new one must be set.
         must_change: bool,
     },
@@ -35,11 +38,12 @@ pub(crate) enum Verdict {
 pub(crate) struct Verification {
     pub(crate) verdict: Verdict,
     pub(crate) took: Duration,
-    pub(crate) was_bcrypt: bool,
+    /// Whether this stored hash takes another time than those that are made today.
+    pub(crate) is_unusual: bool,
 }
 
-/// Verifies. Without a hash, or with one that cannot be computed, the same work is done for nothing, so that time
-/// does not tell who exists.
+/// Verifies. How much is computed depends on the password that was typed and on the stored hash alone, never on the
+/// verdict; and where there is no hash, or one that cannot be computed, as much as for one of today.
 ///
 /// # Errors
 /// `auth.hashing_busy`.
@@ -53,13 +57,11 @@ pub(crate) async fn verify(
     pool.run(move |scratch| {
         let begun = clock.instant();
         let verdict = verify_now(&password, hash.as_deref(), scratch);
+        let stored = hash.as_deref().and_then(Stored::read);
         Verification {
             verdict,
             took: clock.instant().saturating_duration_since(begun),
-            was_bcrypt: hash
-                .as_deref()
-                .and_then(Stored::read)
-                .is_some_and(|stored| stored.is_bcrypt()),
+            is_unusual: stored.is_some_and(|stored| !stored.costs_as_today()),
         }
     })
     .await
@@ -75,6 +77,21 @@ pub(crate) async fn hash(pool: &HashPool, password: Password) -> Result<String> 
         .ok_or_else(|| Error::new(codes::POSADA_INTERNAL, "there is no memory for a password hash"))
 }
 
+/// Judges a new password by a policy: in the pool, because an estimate takes a core too.
+///
+/// # Errors
+/// `auth.weak_password`, with the violations in its facts; `auth.hashing_busy`.
+pub(crate) async fn judge(
+    pool: &HashPool,
+    policy: PasswordPolicy,
+    password: &str,
+    context: [&str; 3],
+) -> Result<()> {
+    let (password, context) = (password.to_owned(), context.map(str::to_owned));
+    pool.run(move |_| policy.check(&password, &context.each_ref().map(String::as_str)))
+        .await?
+}
+
 /// Whether the password is one of those behind these hashes. One hash at a time, so that others get their turn.
 ///
 /// # Errors
@@ -83,9 +100,7 @@ pub(crate) async fn is_any_of(pool: &HashPool, password: &str, hashes: Vec<Strin
     for hash in hashes {
         let password = Password::typed(password)?;
         let same = pool
-            .run(move |scratch| {
-                Stored::read(&hash).is_some_and(|stored| stored.verify(&password.normal, scratch))
-            })
+            .run(move |scratch| Stored::read(&hash).is_some_and(|stored| stored.is_of(&password, scratch)))
             .await?;
         if same {
             return Ok(true);
@@ -99,18 +114,28 @@ fn verify_now(password: &Password, hash: Option<&str>, scratch: &mut Scratch) ->
         if hash.is_some() {
             tracing::warn!(event = "hash_params_out_of_bounds", "a stored hash is not usable");
         }
-        let _same_work = stored::hash(&password.normal, scratch);
+        same_work(password, scratch);
         return Verdict::Wrong;
     };
+    if !stored.costs_as_today() {
+        // A hash that is cheaper than those of today would tell by its haste that it exists. For one that is dearer,
+        // refusals are held back; see `Floor`.
+        same_work(password, scratch);
+    }
     if !stored.is_of(password, scratch) {
         return Verdict::Wrong;
     }
     let is_cut = stored.is_bcrypt() && password.normal.len() > BCRYPT_READS;
     Verdict::Right {
-        rehash: (stored.is_outdated() && !is_cut)
-            .then(|| stored::hash(&password.normal, scratch))
-            .flatten(),
+        is_outdated: stored.is_outdated() && !is_cut,
         must_change: is_cut,
+    }
+}
+
+/// What the verification against a hash of today takes.
+fn same_work(password: &Password, scratch: &mut Scratch) {
+    for spelling in password.spellings() {
+        let _for_nothing = stored::hash(spelling, scratch);
     }
 }
 
@@ -130,39 +155,70 @@ mod tests {
     fn case_92_beyond_72_bytes_bcrypt_is_not_rehashed_and_must_be_changed() {
         let hash = bcrypt::hash("x".repeat(72), 4).unwrap();
         for (length, must_change) in [(72, false), (73, true), (80, true)] {
-            let Verdict::Right {
-                rehash,
-                must_change: flag,
-            } = verdict(&"x".repeat(length), &hash)
-            else {
-                panic!("{length} bytes begin with the right ones")
+            let expected = Verdict::Right {
+                is_outdated: !must_change,
+                must_change,
             };
-            assert_eq!((rehash.is_none(), flag), (must_change, must_change), "{length}");
+            assert_eq!(verdict(&"x".repeat(length), &hash), expected, "{length}");
         }
     }
 
     #[test]
     fn a_current_hash_is_kept_and_an_old_one_is_replaced() {
-        let current = stored::hash("Verano", &mut Scratch::default()).unwrap();
-        assert_eq!(
-            verdict("Verano", &current),
-            Verdict::Right {
-                rehash: None,
-                must_change: false
-            }
-        );
-        let Verdict::Right {
-            rehash: Some(new), ..
-        } = verdict("Verano", &bcrypt::hash("Verano", 4).unwrap())
-        else {
-            panic!("bcrypt is outdated")
+        let right = |is_outdated| Verdict::Right {
+            is_outdated,
+            must_change: false,
         };
-        assert!(
-            Stored::read(&new)
-                .unwrap()
-                .verify("Verano", &mut Scratch::default())
-        );
+        let current = stored::hash("Verano", &mut Scratch::default()).unwrap();
+        assert_eq!(verdict("Verano", &current), right(false));
         assert_eq!(verdict("verano", &current), Verdict::Wrong);
+        let old = bcrypt::hash("Verano", 4).unwrap();
+        assert_eq!(verdict("Verano", &old), right(true), "bcrypt is outdated");
+    }
+
+    #[test]
+    fn case_103_the_work_depends_on_what_was_typed_and_not_on_what_is_right() {
+        let scratch = &mut Scratch::default();
+        let (composed, decomposed) = ("contrase\u{f1}a", "contrasen\u{303}a");
+        let current = stored::hash(composed, scratch).unwrap();
+        let current_as_typed = stored::hash(decomposed, scratch).unwrap();
+        let (old, old_as_typed) = (
+            bcrypt::hash(composed, 4).unwrap(),
+            bcrypt::hash(decomposed, 4).unwrap(),
+        );
+        let weak =
+            "$argon2id$v=19$m=64,t=1,p=2$gRAi5LwXojQGoLQWIuQcgw$hQwXsl66cApCTb+O9aKB2xQSDqfttTb8nHheOT2daTg";
+        let long = "x".repeat(4096);
+        for (typed, spellings) in [
+            (composed, 1),
+            (decomposed, 2),
+            ("other", 1),
+            ("n\u{303}o", 2),
+            ("", 1),
+            ("a\0b", 1),
+            ("n\u{303}\0", 2),
+            (&long, 1),
+        ] {
+            let password = Password::typed(typed).unwrap();
+            let mut work = |hash: Option<&str>| {
+                let before = scratch.computed;
+                let _verdict = verify_now(&password, hash, scratch);
+                scratch.computed - before
+            };
+            for hash in [
+                None,
+                Some("unreadable"),
+                Some("$2x$12$"),
+                Some(&current),
+                Some(&current_as_typed),
+            ] {
+                assert_eq!(work(hash), spellings, "{typed:?} {hash:?}");
+            }
+            // The work for a hash of today, and that for this one.
+            for hash in [&old, &old_as_typed, weak] {
+                assert_eq!(work(Some(hash)), spellings * 2, "{typed:?} {hash}");
+            }
+        }
     }
 
     #[test]

@@ -56,6 +56,12 @@ impl HashPool {
             && self.permits.available_permits() * WAITING_PER_PERMIT == self.most_waiting
     }
 
+    /// How many hashes were computed so far.
+    #[cfg(test)]
+    pub(crate) fn computed(&self) -> usize {
+        self.spares.computed()
+    }
+
     /// Runs work that takes a core. When the caller goes away the work still ends, and its answer is lost.
     ///
     /// # Errors

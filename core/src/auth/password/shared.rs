@@ -1,7 +1,8 @@
 //! Passwords of programs that share their users with the app, and hash on their own.
 
+use super::bcrypt_hash::BCRYPT_READS;
 use super::input::Password;
-use super::stored::{BCRYPT_READS, Spares, Stored};
+use super::stored::{Spares, Stored};
 use crate::error::{Error, Result, codes};
 
 /// The cost of the app's hashes.
@@ -10,8 +11,8 @@ const COST: u32 = 12;
 /// Of many at once, all but one compute with new memory.
 static SPARE: Spares = Spares::new(1);
 
-/// Whether a password is the one behind a stored hash: argon2id as posada makes it, or bcrypt as the app does. False
-/// for anything else. Takes tens to hundreds of milliseconds of the calling thread; no I/O.
+/// Whether a password is the one behind a stored hash: argon2 as posada or passlib makes it, or bcrypt as the app does.
+/// False for anything else. Takes tens to hundreds of milliseconds of the calling thread; no I/O.
 ///
 /// A sign-in is [`Authenticator::login`](crate::Authenticator::login), which also counts attempts.
 pub fn password_matches(password: &str, hash: &str) -> bool {

@@ -19,7 +19,7 @@ async fn cases_73_and_74_in_a_thousand_random_races_the_end_of_a_session_wins() 
     let (mut in_time, mut too_late) = (0, 0);
     for run in 0..1000_u32 {
         let stored = lab.auth.0.store.user(&owner).await.unwrap().unwrap();
-        let pair = lab.auth.begin(&stored.user, None, None).await.unwrap().unwrap();
+        let pair = lab.auth.begin(&stored.user, None).await.unwrap().unwrap();
         let claims = lab.auth.verify(&pair.access).await.unwrap();
         lab.postgres.shuffle(&mut dice);
         let end = async {
@@ -81,7 +81,7 @@ async fn case_73_on_several_threads_a_logout_always_wins() {
     let ana = without_a_password(&lab).await;
     let (mut early, mut late) = (0, 0);
     for run in 0..300_u32 {
-        let pair = lab.auth.begin(&ana, None, None).await.unwrap().unwrap();
+        let pair = lab.auth.begin(&ana, None).await.unwrap().unwrap();
         let spawn = |work: std::pin::Pin<Box<dyn Future<Output = bool> + Send>>| {
             #[allow(clippy::disallowed_methods, reason = "a race needs tasks")]
             tokio::spawn(work)

@@ -15,6 +15,12 @@ const COLUMNS: &str = "SELECT relname::text, attname::text, format_type(atttypid
 const LABELS: &str = "SELECT enumlabel::text FROM pg_enum JOIN pg_type ON pg_type.oid = enumtypid \
      WHERE typname = 'userrole' AND pg_type_is_visible(pg_type.oid) ORDER BY enumsortorder";
 
+// Of the catalogue too: asking for the table by its name fails where the role may not enter the schema.
+const MEMORY: &str = "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+     WHERE n.nspname = 'posada' AND c.relname = 'user_hotel' AND has_schema_privilege(n.oid, 'USAGE') \
+     AND has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT') \
+     AND has_table_privilege(c.oid, 'UPDATE'))";
+
 /// The tables that belong to posada and to the app.
 pub(crate) const TABLES: [&str; 6] = [
     "lock_audit",
@@ -30,6 +36,7 @@ pub(crate) const TABLES: [&str; 6] = [
 pub(crate) struct Schema {
     columns: HashMap<(String, String), String>,
     roles: Vec<String>,
+    remembers_hotels: bool,
 }
 
 impl Schema {
@@ -49,6 +56,11 @@ impl Schema {
         self.columns
             .get(&(table.to_owned(), column.to_owned()))
             .map(String::as_str)
+    }
+
+    /// Whether the table `posada.user_hotel` is there and this role may use it: it came with a migration.
+    pub(crate) fn remembers_hotels(&self) -> bool {
+        self.remembers_hotels
     }
 
     /// The labels of the type `userrole` in their order and spelling; empty when there is no such type.
@@ -91,6 +103,9 @@ async fn probe(postgres: &Postgres) -> Result<Schema, Failure> {
     }
     for row in postgres.fetch(Statement::read("postgres.roles", LABELS)).await? {
         schema.roles.push(row.try_get(0)?);
+    }
+    for row in postgres.fetch(Statement::read("postgres.memory", MEMORY)).await? {
+        schema.remembers_hotels = row.try_get(0)?;
     }
     Ok(schema)
 }

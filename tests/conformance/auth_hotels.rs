@@ -1,0 +1,185 @@
+//! Whose users are those of a hotel that is gone, suspended, half written, or back under its old id?
+
+use std::time::Duration;
+
+use posada::testkit::postgres::schema_sql;
+use posada::{ManualClock, NewTenant, NewUser, Posada, Settings, SignIn, TenantId, TokenKind, codes};
+use posada_tests::{servers, unique};
+
+const L2: &str = include_str!("../vectors/schema/l2.sql");
+const L3: &str = include_str!("../vectors/schema/l3.sql");
+const KEY: &str = "c0ffee5ecret0123456789abcdef0123456789abcdef";
+const PASSWORD: &str = "el loro pinta mapas de cobre";
+const SECOND: &str = "una llama silba en do menor";
+
+struct Hotel {
+    database: String,
+    posada: Posada,
+    clock: ManualClock,
+    id: TenantId,
+}
+
+impl Hotel {
+    /// A hotel with the user `ana`, on a database of this layout.
+    async fn open(layout: &str) -> Self {
+        let database = unique("gone");
+        servers::postgres().create_database(&database);
+        servers::postgres().execute_in(&database, layout);
+        let settings = Settings::builder()
+            .postgres_url(servers::postgres().url_of(&database))
+            .secret_key(KEY)
+            .build()
+            .unwrap();
+        let clock = ManualClock::at(std::time::SystemTime::now().into());
+        let posada = Posada::builder()
+            .settings(settings)
+            .clock(clock.shared())
+            .build()
+            .unwrap();
+        let hotel = Self {
+            database,
+            posada,
+            clock,
+            id: TenantId::parse("hotel-costanera").unwrap(),
+        };
+        hotel.create().await;
+        hotel.posada.auth().create_user(hotel.user("ana")).await.unwrap();
+        hotel
+    }
+
+    async fn create(&self) {
+        let new = NewTenant::new(self.id.as_str(), "Hotel Costanera").unwrap();
+        self.posada.tenants().create(new).await.unwrap();
+    }
+
+    fn user(&self, name: &str) -> NewUser {
+        NewUser::new(name, &format!("{name}@example.com"), PASSWORD)
+            .unwrap()
+            .tenant(&self.id)
+    }
+
+    fn sql(&self, sql: &str) -> String {
+        servers::postgres().execute_in(&self.database, sql)
+    }
+
+    async fn login(&self, password: &str) -> posada::Result<posada::TokenPair> {
+        self.posada.auth().login(&SignIn::new("ana", password)).await
+    }
+
+    async fn reset_token(&self) -> String {
+        let ana = self.sql("SELECT id FROM users WHERE username = 'ana'");
+        let kind = TokenKind::ResetPassword;
+        self.posada
+            .auth()
+            .issue(&ana, Some(&self.id), kind)
+            .await
+            .unwrap()
+    }
+
+    /// Nothing that `ana` has opens anything.
+    async fn is_closed(&self, pair: &posada::TokenPair, reset: &str, why: &str) {
+        let auth = self.posada.auth();
+        self.clock.advance(Duration::from_secs(6));
+        let error = self.login(PASSWORD).await.unwrap_err();
+        assert!(error.is(codes::AUTH_BAD_CREDENTIALS), "{why}: {error}");
+        let named = SignIn::new("ana", PASSWORD).tenant(&self.id);
+        let error = auth.login(&named).await.unwrap_err();
+        assert!(error.is(codes::AUTH_BAD_CREDENTIALS), "{why}: {error}");
+        for outcome in [
+            auth.verify(&pair.access).await.map(drop),
+            auth.verify_privileged(&pair.access).await.map(drop),
+            auth.refresh(&pair.refresh).await.map(drop),
+            auth.change_password(&pair.access, PASSWORD, SECOND)
+                .await
+                .map(drop),
+            auth.reset_password(reset, SECOND).await,
+        ] {
+            let error = outcome.expect_err(why);
+            assert!(error.is(codes::AUTH_SESSION_ENDED), "{why}: {error}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hotel_that_is_gone_suspended_or_without_a_status_lets_nobody_in_and_uses_nothing_up() {
+    for layout in [&schema_sql(), L2, L3] {
+        let hotel = Hotel::open(layout).await;
+        let (pair, reset) = (hotel.login(PASSWORD).await.unwrap(), hotel.reset_token().await);
+        hotel.sql("ALTER TABLE tenants ALTER COLUMN status DROP NOT NULL");
+        for status in ["'suspended'", "'inactive'", "'Active'", "''", "NULL"] {
+            hotel.sql(&format!("UPDATE tenants SET status = {status}"));
+            hotel.is_closed(&pair, &reset, status).await;
+            hotel.sql("UPDATE tenants SET status = 'active'");
+            hotel.login(PASSWORD).await.expect(status);
+        }
+        let next = hotel.posada.auth().refresh(&pair.refresh).await.unwrap();
+        let reset = hotel.reset_token().await;
+        hotel.sql("DELETE FROM tenants");
+        hotel.is_closed(&next, &reset, "deleted").await;
+        let error = hotel
+            .posada
+            .auth()
+            .create_user(hotel.user("bea"))
+            .await
+            .unwrap_err();
+        assert_eq!(
+            (error.code(), error.field()),
+            ("auth.invalid_user", Some("tenant"))
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_of_an_impossible_hotel_is_nobodys() {
+    let hotel = Hotel::open(&schema_sql()).await;
+    for tenant in ["''", "'Hotel!'", "' '"] {
+        hotel.sql(&format!("UPDATE users SET tenant_id = {tenant}"));
+        let error = hotel.login(PASSWORD).await.unwrap_err();
+        assert!(error.is(codes::AUTH_BAD_CREDENTIALS), "{tenant}: {error}");
+        hotel.clock.advance(Duration::from_hours(1));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_ten_users_with_one_address_in_ten_cases_one_is_made() {
+    let hotel = Hotel::open(&schema_sql()).await;
+    let auth = hotel.posada.auth();
+    let attempts = (0..10).map(|number| {
+        let address: String = "bea.luz@example.com"
+            .chars()
+            .enumerate()
+            .map(|(place, letter)| {
+                if place == number {
+                    letter.to_ascii_uppercase()
+                } else {
+                    letter
+                }
+            })
+            .collect();
+        let new = NewUser::new(&format!("bea{number}"), &address, PASSWORD).unwrap();
+        async move {
+            loop {
+                match auth.create_user(new.clone().tenant(&hotel.id)).await {
+                    Err(error) if error.is(codes::AUTH_HASHING_BUSY) => {}
+                    outcome => return outcome,
+                }
+            }
+        }
+    });
+    let outcomes = futures_util::future::join_all(attempts).await;
+    let made = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+    assert_eq!(made, 1);
+    for error in outcomes.into_iter().filter_map(Result::err) {
+        assert!(error.is(codes::AUTH_USER_EXISTS), "{error}");
+    }
+    // Users of the app whose addresses differ in case only stay what they are.
+    let made = hotel.sql("SELECT count(*) FROM users WHERE lower(email) = 'bea.luz@example.com'");
+    assert_eq!(made, "1");
+    hotel.sql(
+        "INSERT INTO users (id, username, email, hashed_password, tenant_id) \
+         SELECT 'twin', 'twin', upper(email), hashed_password, tenant_id FROM users WHERE username = 'ana'",
+    );
+    for name in ["ana", "twin"] {
+        auth.login(&SignIn::new(name, PASSWORD)).await.unwrap();
+    }
+}
