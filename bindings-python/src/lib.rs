@@ -40,8 +40,8 @@ mod _native {
     use crate::arguments::seconds;
     #[pymodule_export]
     use crate::auth::{
-        Auth, AuthWatch, Claims, legacy_password_hash, password_matches, password_violations, permission,
-        role_permissions,
+        Auth, AuthWatch, Claims, legacy_password_hash, own_permission, password_matches, password_violations,
+        permission, role_permissions,
     };
     #[pymodule_export]
     use crate::bridge::{Operation, Port, forked, set_workers, shutdown, workers};

@@ -152,14 +152,14 @@ def of_auth(auth: posada.Authenticator, claims: posada.Claims) -> list[Call]:
         (auth.logout_everywhere, {"claims": claims, "keep_current": True}),
         (auth.sessions, {"claims": claims}),
         (auth.device_cookie, {"claims": claims}),
-        (auth.has_permission, {"claims": claims, "permission": "x"}),
+        (auth.has_permission, {"claims": claims, "permission": "view_reports"}),
         (auth.act_across_tenants, {"claims": claims, "tenant": "hotel-test", "reason": "audit"}),
         (auth.change_password, {"access": "x", "current": "x", **new}),
         (auth.set_password, {"user": "eva", "tenant": "hotel-test", "must_change": True, **new}),
         (auth.issue, {"user": "eva", "kind": "access", "tenant": "hotel-test"}),
         (auth.reset_password, {"reset": "x", **new}),
-        (claims.has_permission, {"permission": "x"}),
-        (claims.require, {"permission": "x"}),
+        (claims.has_permission, {"permission": "view_reports"}),
+        (claims.require_for, {"tenant": "hotel-test", "permission": "view_reports"}),
         (claims.narrow, {"header": "x"}),
     ]
 

@@ -62,6 +62,18 @@ def errors_app() -> FastAPI:
     async def rates() -> str:
         return "welcome"
 
+    @app.get("/hotels/{hotel_id}/rates", dependencies=[Depends(require(posada.Permission.MANAGE_RATES))])
+    async def rates_of(hotel_id: str) -> str:
+        return hotel_id
+
+    @app.get("/places/{place}/rates", dependencies=[Depends(require("manage_rates", tenant="place"))])
+    async def rates_at(place: str) -> str:
+        return place
+
+    @app.get("/nowhere/rates", dependencies=[Depends(require("manage_rates", tenant="place"))])
+    async def rates_nowhere() -> str:
+        return "never"
+
     @app.get("/all", dependencies=[Depends(superuser)])
     async def everything() -> str:
         return "welcome"
@@ -150,6 +162,25 @@ def test_a_permission_opens_a_route(client: httpx.Client, posada_sign_in: SignIn
     assert client.get("/rates", headers=manager).status_code == 200
 
 
+def test_a_permission_is_one_in_the_hotel_that_the_request_names(
+    client: httpx.Client, posada_hotel: posada.Tenant, posada_sign_in: SignIn
+) -> None:
+    admin, own = posada_sign_in("admin"), posada_hotel.id
+    for path in ("/hotels", "/places"):
+        assert client.get(f"{path}/{own}/rates", headers=admin).json() == own
+        for other in ("another-hotel", own.upper(), f"{own}%20", "%C3%B1"):
+            refused = client.get(f"{path}/{other}/rates", headers=admin)
+            assert (refused.status_code, refused.json()["code"]) == (403, "auth.wrong_tenant"), (path, other)
+        lacks = client.get(f"{path}/{own}/rates", headers=posada_sign_in("receptionist"))
+        assert (lacks.status_code, lacks.json()["code"]) == (403, "auth.forbidden")
+        nowhere = client.get(f"{path}/{own}/rates", headers=posada_sign_in("admin", superuser=True))
+        assert (nowhere.status_code, nowhere.json()["code"]) == (403, "auth.wrong_tenant")
+    header = {**admin, "X-Tenant-ID": "another-hotel"}
+    assert client.get("/rates", headers=header).json()["code"] == "auth.wrong_tenant"
+    with pytest.raises(RuntimeError, match="no parameter of that name"):
+        client.get("/nowhere/rates", headers=admin)
+
+
 def test_the_administrator_of_a_hotel_is_no_superuser(client: httpx.Client, posada_sign_in: SignIn) -> None:
     assert client.get("/all", headers=posada_sign_in("admin")).status_code == 403
     assert client.get("/all", headers=posada_sign_in("admin", superuser=True)).status_code == 200
@@ -158,6 +189,9 @@ def test_the_administrator_of_a_hotel_is_no_superuser(client: httpx.Client, posa
 def test_what_is_written_wrong_is_refused_before_the_first_request() -> None:
     with pytest.raises(posada.InvalidError, match=r"auth\.invalid_permission"):
         require("Guest Checkin!")
+    with pytest.raises(posada.InvalidError, match=r"auth\.invalid_permission"):
+        require("manage_rate")
+    assert callable(require(posada.own_permission("manage_numbers")))
     with pytest.raises(posada.InvalidError, match=r"limits\.invalid"):
         rate_limit("often")
 

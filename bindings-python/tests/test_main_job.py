@@ -97,8 +97,16 @@ def test_a_user_signs_in_and_out(opened: Open) -> None:
             claims = await p.auth.verify(tokens.access)
             assert claims.has_permission("guest_checkin")
             assert claims.narrow(None) == hotel
-            with pytest.raises(posada.DeniedError):
-                claims.require("manage_rates")
+            claims.require_for(hotel, posada.Permission.GUEST_CHECKIN)
+            with pytest.raises(posada.DeniedError, match=r"auth\.forbidden"):
+                claims.require_for(hotel, "manage_rates")
+            with pytest.raises(posada.DeniedError, match=r"auth\.wrong_tenant"):
+                claims.require_for("another-hotel", "guest_checkin")
+            with pytest.raises(posada.InvalidError, match=r"auth\.invalid_permission"):
+                claims.require_for(hotel, "guest_check_in")
+            own = posada.own_permission("rebuild_everything")
+            with pytest.raises(posada.DeniedError, match=r"auth\.forbidden"):
+                claims.require_for(hotel, own)
             with pytest.raises(PermissionError, match=r"auth\.wrong_tenant"):
                 claims.narrow("another-hotel")
 

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         Claims,
         ClaimsSource,
         PasswordPolicy,
+        Permission,
         Profile,
         Role,
         SignInSession,
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
         TokenPair,
         User,
         legacy_password_hash,
+        own_permission,
         password_matches,
         password_violations,
         role_permissions,
@@ -135,9 +137,9 @@ else:
     # of its names is first used.
     _ROOMS = {
         "auth": (
-            "Authenticator AuthEvent AuthEvents AuthOptions Claims ClaimsSource PasswordPolicy Profile Role "
-            "SignInSession TokenKind TokenPair User legacy_password_hash password_matches password_violations "
-            "role_permissions"
+            "Authenticator AuthEvent AuthEvents AuthOptions Claims ClaimsSource PasswordPolicy Permission Profile Role "
+            "SignInSession TokenKind TokenPair User legacy_password_hash own_permission password_matches "
+            "password_violations role_permissions"
         ),
         "doctor": "FINDING_CODES Diagnosis Finding Severity",
         "flags": (
@@ -249,6 +251,7 @@ __all__ = [
     "OccupancyLimits",
     "Offer",
     "PasswordPolicy",
+    "Permission",
     "Payment",
     "PmsClient",
     "PmsEvent",
@@ -293,6 +296,7 @@ __all__ = [
     "correlation",
     "correlation_headers",
     "legacy_password_hash",
+    "own_permission",
     "password_matches",
     "password_violations",
     "role_permissions",

@@ -558,9 +558,19 @@ class Claims:
     def age(self) -> dt.timedelta:
         """How old that answer is at most."""
     def has_permission(self, permission: str) -> bool:
-        """Whether the role has a permission. Raises ``auth.invalid_permission`` for what cannot be the name of one."""
-    def require(self, permission: str) -> None:
-        """Raises ``DeniedError`` (``auth.forbidden``) when the role lacks the permission."""
+        """Whether the role has a permission: what to show in a menu. Before anything is done, ask ``require_for``.
+
+        Raises ``auth.invalid_permission`` for what is none.
+        """
+    def require_for(self, tenant: Whose, permission: str) -> None:
+        """Whether this user may do that in this hotel: the hotel of what is read or changed, by its id or as an object.
+
+        Every role is one in the user's own hotel, also that of an administrator; a user without a hotel has rights in
+        none. A superuser gets claims for another hotel by ``act_across_tenants``. A refusal is an event of the audit.
+
+        Raises ``DeniedError``: ``auth.wrong_tenant`` when it is not the hotel of the claims, ``auth.forbidden`` when
+        the role lacks the permission. Raises ``auth.invalid_permission`` for what is none.
+        """
     def narrow(self, header: str | None = None) -> str | None:
         """The hotel that a request is for; a header such as ``X-Tenant-ID`` may repeat what the token says.
 
@@ -593,9 +603,12 @@ class Auth:
 
 @final
 class AuthWatch:
-    def next(self) -> Operation[tuple[str, str | None, str | None, str, bool] | None]: ...
+    def next(
+        self,
+    ) -> Operation[tuple[str, str | None, str | None, str | None, str | None, str, bool] | None]: ...
 
 def permission(name: str) -> str: ...
+def own_permission(name: str) -> str: ...
 def role_permissions(role: str) -> list[str]: ...
 def password_matches(password: str, hash: str) -> bool: ...
 def legacy_password_hash(password: str) -> str: ...

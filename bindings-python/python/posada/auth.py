@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Literal
 
 from posada import _native
@@ -31,6 +32,7 @@ __all__ = [
     "Claims",
     "ClaimsSource",
     "PasswordPolicy",
+    "Permission",
     "Profile",
     "Role",
     "SignInSession",
@@ -38,6 +40,7 @@ __all__ = [
     "TokenPair",
     "User",
     "legacy_password_hash",
+    "own_permission",
     "password_matches",
     "password_violations",
     "role_permissions",
@@ -45,6 +48,30 @@ __all__ = [
 
 Role = Literal["guest", "receptionist", "manager", "admin", "system"]
 """What a user may do."""
+
+
+class Permission(str, Enum):
+    """What a role may do in its hotel. A name that is not among these, nor declared by ``own_permission``, is refused:
+    a misspelled one would be a right of every administrator.
+    """
+
+    VIEW_OWN_RESERVATIONS = "view_own_reservations"
+    MODIFY_OWN_RESERVATIONS = "modify_own_reservations"
+    VIEW_RESERVATIONS = "view_reservations"
+    CREATE_RESERVATIONS = "create_reservations"
+    MODIFY_RESERVATIONS = "modify_reservations"
+    CHECK_AVAILABILITY = "check_availability"
+    GUEST_CHECKIN = "guest_checkin"
+    GUEST_CHECKOUT = "guest_checkout"
+    VIEW_REPORTS = "view_reports"
+    MANAGE_RATES = "manage_rates"
+    MANAGE_INVENTORY = "manage_inventory"
+    VIEW_ANALYTICS = "view_analytics"
+    CANCEL_RESERVATIONS = "cancel_reservations"
+
+    def __str__(self) -> str:
+        return self.value
+
 
 Profile = Literal["legacy", "strict"]
 """What new tokens look like. Tokens of both profiles are accepted."""
@@ -175,9 +202,16 @@ class AuthEvent:
     kind: str
     """What happened, such as ``authn_login_fail``."""
     user: str | None
-    """A mark of the user, eight characters; the same user has the same mark while the key is the same."""
+    """A mark of the user, eight characters; the same user has the same mark while the key is the same.
+
+    ``None`` where it is not known whose attempt it is.
+    """
+    account: str | None
+    """Of a sign-in: a mark of the name that was typed, eight characters, also when nobody has it."""
+    address: str | None
+    """Of a sign-in: the address that the program gave with it."""
     tenant: str | None
-    """The hotel's id."""
+    """The hotel's id: the user's, or the one that was asked for."""
     detail: str
     """More about it, from a fixed list of words."""
     is_warning: bool
@@ -235,10 +269,10 @@ class Authenticator:
         superuser: bool = False,
         must_change_password: bool = False,
     ) -> User:
-        """Makes a user. Detached.
+        """Makes a user. Detached. The address is compared with those of others without regard to case.
 
         Raises ``auth.weak_password`` or ``auth.invalid_password`` as the policy says, ``auth.user_exists``,
-        ``auth.invalid_user``, ``auth.hashing_busy``; ``postgres.*``.
+        ``auth.invalid_user``, also for a hotel that does not exist, ``auth.hashing_busy``; ``postgres.*``.
         """
         new = (
             text("username", username),
@@ -278,7 +312,10 @@ class Authenticator:
         return TokenPair(*await self._native.login(attempt))
 
     async def device_cookie(self, claims: Claims) -> str:
-        """A cookie for the device of somebody who is signed in: with it, attempts from this device count apart."""
+        """A cookie for the device of somebody who is signed in: with it, attempts from this device count apart.
+
+        It is good until the password is changed. All cookies of one user share eight quotas.
+        """
         return await self._native.device_cookie(instance("claims", claims, Claims))
 
     async def refresh(self, refresh: str) -> TokenPair:
@@ -358,7 +395,10 @@ class Authenticator:
         return await self._native.verify_privileged(text("access", access))
 
     def has_permission(self, claims: Claims, permission: str) -> bool:
-        """Whether the role of the claims has a permission. Raises ``auth.invalid_permission``."""
+        """Whether the role of the claims has a permission; in which hotel is asked by ``Claims.require_for``.
+
+        Raises ``auth.invalid_permission``.
+        """
         return instance("claims", claims, Claims).has_permission(permission)
 
     def act_across_tenants(self, claims: Claims, tenant: Whose, reason: str) -> Claims:
@@ -374,13 +414,22 @@ class Authenticator:
         return AuthEvents(self._native.events())
 
 
+def own_permission(name: str) -> str:
+    """Declares a permission of the program's own, which administrators have and nobody else; answers its name.
+
+    Declare it in one place, as a constant. Raises ``auth.invalid_permission`` for anything but 1 to 64 lower-case
+    letters, digits and ``_``; ``ValueError`` for the 257th of a process.
+    """
+    return _native.own_permission(text("name", name))
+
+
 def role_permissions(role: Role) -> list[str]:
     """The permissions of a role. Raises ``InvalidError`` for what is none."""
     return _native.role_permissions(text("role", role))
 
 
 def password_matches(password: str, hash: str) -> bool:
-    """Whether a password is the one behind a stored hash: argon2id as posada makes it, or bcrypt as the app does.
+    """Whether a password is the one behind a stored hash: argon2 as posada or passlib makes it, or bcrypt as the app does.
 
     Takes tens to hundreds of milliseconds of this thread, without the interpreter's lock; in a coroutine use
     ``asyncio.to_thread``. A sign-in is ``Authenticator.login``, which also counts attempts.
@@ -405,7 +454,8 @@ def password_violations(
 ) -> list[str]:
     """What a policy has against a password, in its words; empty when it is good enough.
 
-    ``context`` are words that the password must not be made of, such as the username.
+    ``context`` are words that the password must not be made of, such as the username. Takes up to tens of milliseconds
+    of this thread, without the interpreter's lock; in a coroutine use ``asyncio.to_thread``.
     """
     shortest = optional_whole("min_length", min_length)
     return _native.password_violations(

@@ -28,6 +28,7 @@ from typing import Annotated, Any, Final, TypeAlias
 
 try:
     from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Request, Response
+    from fastapi.requests import HTTPConnection
     from fastapi.responses import JSONResponse
     from fastapi.security import OAuth2PasswordBearer
     from starlette.datastructures import Headers, MutableHeaders
@@ -208,15 +209,42 @@ async def superuser(user: Annotated[Claims, Depends(privileged_user)]) -> Claims
     return user
 
 
-def require(permission: str, *, privileged: bool = False) -> Callable[..., Coroutine[Any, Any, Claims]]:
-    """A dependency: a user with a permission; 403 for everybody else. ``privileged`` asks the store now.
+_HOTELS: Final = ("tenant", "tenant_id", "hotel", "hotel_id")
+"""Parameters of a path that name a hotel."""
 
-    Raises ``InvalidError`` (``auth.invalid_permission``) here and not with the first request.
+
+def require(
+    permission: str, *, tenant: str | None = None, privileged: bool = False
+) -> Callable[..., Coroutine[Any, Any, Claims]]:
+    """A dependency: a user with a permission in the hotel of the request; 403 for everybody else.
+
+    The hotel of the request is what the parameter ``tenant`` of the path says. Without that argument it is the user's
+    own, and everything in the request that names a hotel must name that one: the header ``X-Tenant-ID``, and the
+    parameters ``tenant``, ``tenant_id``, ``hotel`` and ``hotel_id`` of the path. Where a hotel comes in another way, as
+    in a body, ask ``Claims.require_for`` in the route. Users without a hotel have permissions in none: see
+    ``superuser``, and ``Authenticator.act_across_tenants``.
+
+    ``privileged`` asks the store now. Raises ``InvalidError`` (``auth.invalid_permission``) here and not with the first
+    request; a path without its parameter ``tenant`` is a ``RuntimeError`` with the first one.
     """
     wanted = _native.permission(text("permission", permission))
+    names = _HOTELS if tenant is None else (text("tenant", tenant),)
 
-    async def allowed(user: Annotated[Claims, Depends(privileged_user if privileged else current_user)]) -> Claims:
-        user.require(wanted)
+    async def allowed(
+        request: HTTPConnection,
+        user: Annotated[Claims, Depends(privileged_user if privileged else current_user)],
+        x_tenant_id: Annotated[str | None, Header()] = None,
+    ) -> Claims:
+        path = request.path_params
+        if tenant is not None and tenant not in path:
+            raise RuntimeError(f"require(tenant={tenant!r}): the path of the route has no parameter of that name")
+        hotels = [str(path[name]) for name in names if name in path]
+        own = user.narrow(x_tenant_id)
+        if own is None:
+            raise DeniedError("the user belongs to no hotel", code="auth.wrong_tenant")
+        for hotel in hotels:
+            user.narrow(hotel)
+        user.require_for(own, wanted)
         return user
 
     return allowed

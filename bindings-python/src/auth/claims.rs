@@ -1,18 +1,51 @@
 //! What a token proves.
 
+use std::collections::HashSet;
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+
 use chrono::{DateTime, Utc};
 use posada::{Claims as CoreClaims, ClaimsSource, Permission, TenantId};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::arguments::{Given, optional_text, text};
+use crate::arguments::{Given, Whose, optional_text, text};
 use crate::errors::Refusal;
 
 /// Who is asking, for which hotel, with which rights. Made by `verify` only.
 #[pyclass(frozen, module = "posada")]
 pub(crate) struct Claims(pub(super) CoreClaims);
 
+/// Most permissions of its own that a program may declare.
+const MOST_OWN: usize = 256;
+
+/// The permissions that the program has declared.
+fn own() -> MutexGuard<'static, HashSet<String>> {
+    static OWN: LazyLock<Mutex<HashSet<String>>> = LazyLock::new(Mutex::default);
+    OWN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A named permission, or one that the program has declared.
 fn wanted(name: &str) -> Result<Permission, Refusal> {
-    Ok(Permission::parse(name)?)
+    let is_own = own().contains(name);
+    Ok(if is_own {
+        Permission::own(name)?
+    } else {
+        Permission::parse(name)?
+    })
+}
+
+/// Declares a permission of the program's own, and answers its name.
+#[pyfunction]
+pub(crate) fn own_permission(name: &str) -> PyResult<String> {
+    let permission = Permission::own(name).map_err(Refusal::from)?;
+    let mut own = own();
+    if own.len() == MOST_OWN && !own.contains(name) {
+        return Err(PyValueError::new_err(
+            "name: expected a constant: this process has declared 256 permissions already",
+        ));
+    }
+    own.insert(name.to_owned());
+    Ok(permission.to_string())
 }
 
 /// Checks the name of a permission and answers it as the crate spells it.
@@ -82,18 +115,23 @@ impl Claims {
         self.0.age
     }
 
-    /// Whether the role has a permission.
+    /// Whether the role has a permission: what to show in a menu. Before anything is done, ask `require_for`.
     ///
-    /// Raises `InvalidError` (`auth.invalid_permission`) for what cannot be the name of one.
+    /// Raises `InvalidError` (`auth.invalid_permission`) for what is none.
     fn has_permission(&self, permission: Given<'_, '_>) -> PyResult<bool> {
         let permission = text("permission", permission)?;
         Ok(self.0.has_permission(&wanted(permission)?))
     }
 
-    /// Raises `DeniedError` (`auth.forbidden`) when the role lacks the permission.
-    fn require(&self, permission: Given<'_, '_>) -> PyResult<()> {
-        let permission = text("permission", permission)?;
-        Ok(self.0.require(&wanted(permission)?).map_err(Refusal::from)?)
+    /// Whether this user may do that in this hotel: the hotel of what is read or changed. A refusal is an event of the
+    /// audit.
+    ///
+    /// Raises `DeniedError`: `auth.wrong_tenant` when it is not the hotel of the claims, `auth.forbidden` when the role
+    /// lacks the permission.
+    fn require_for(&self, tenant: Given<'_, '_>, permission: Given<'_, '_>) -> PyResult<()> {
+        let tenant = Whose::read("tenant", tenant)?;
+        let permission = wanted(text("permission", permission)?)?;
+        Ok(self.0.require_for(&tenant, &permission).map_err(Refusal::from)?)
     }
 
     /// The hotel that a request is for. The token decides; a header such as `X-Tenant-ID` may repeat it.

@@ -43,7 +43,7 @@ pub(crate) struct AuthWatch(Kept<Events>);
 
 #[pymethods]
 impl AuthWatch {
-    /// (kind, user, tenant, detail, is_warning); `None` when the handle is gone.
+    /// (kind, user, account, address, tenant, detail, is_warning); `None` when the handle is gone.
     fn next(&self, py: Python<'_>) -> PyResult<Operation> {
         self.0.read(py, async |events: Events| {
             let mut events = events.lock().await;
@@ -57,11 +57,24 @@ impl AuthWatch {
             let AuthEvent {
                 kind,
                 user,
+                account,
+                address,
                 tenant,
                 detail,
+                ..
             } = event;
+            let address = address.map(|address| address.to_string());
             let tenant = tenant.map(|tenant| tenant.to_string());
-            Ok(Some((kind.as_str(), user, tenant, detail, kind.is_warning())))
+            let is_warning = kind.is_warning();
+            Ok(Some((
+                kind.as_str(),
+                user,
+                account,
+                address,
+                tenant,
+                detail,
+                is_warning,
+            )))
         })
     }
 }

@@ -17,7 +17,7 @@ use crate::arguments::{Whose, id_of};
 use crate::bridge::{Kept, Manner, Operation};
 use crate::errors::Refusal;
 use crate::open::Handle;
-pub(crate) use claims::{Claims, permission, role_permissions};
+pub(crate) use claims::{Claims, own_permission, permission, role_permissions};
 pub(crate) use events::{AuthEvents, AuthWatch};
 pub(crate) use options::{Options, legacy_password_hash, password_matches, password_violations};
 

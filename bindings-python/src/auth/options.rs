@@ -108,13 +108,15 @@ fn invalid(field: &str, message: String) -> Refusal {
 #[pyfunction]
 #[pyo3(signature = (policy, min_length, password, context))]
 pub(crate) fn password_violations(
+    py: Python<'_>,
     policy: &str,
     min_length: Option<usize>,
     password: &str,
     context: Vec<String>,
 ) -> PyResult<Vec<String>> {
+    let policy = read_policy(policy, min_length)?;
     let words: Vec<&str> = context.iter().map(String::as_str).collect();
-    Ok(read_policy(policy, min_length)?.violations(password, &words))
+    Ok(py.detach(|| policy.violations(password, &words)))
 }
 
 /// Whether a password is the one behind a stored hash.

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException
 from fastapi.security import OAuth2PasswordRequestForm
-from posada import Claims, Tenant
+from posada import Claims, Permission, Tenant
 from posada.fastapi import TOKEN_URL, CurrentPosada, peer, privileged_user, rate_limit, superuser
 from posada.tenants import Channel, TenantStatus
 from pydantic import BaseModel
@@ -79,9 +79,9 @@ async def conversation(
 
     The audit of sign-in has who looked where, and who tried.
     """
-    user.require("view_reports")
     if user.tenant != tenant_id:
         user = p.auth.act_across_tenants(user, tenant_id, "support reads a conversation")
+    user.require_for(tenant_id, Permission.VIEW_REPORTS)
     session = await p.sessions.get(guest, user.tenant)
     if session is None:
         raise HTTPException(404, "there is no such conversation")
