@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use posada::testkit::postgres::schema_sql;
-use posada::{ManualClock, NewTenant, NewUser, Posada, Settings, SignIn, TenantId, TokenKind, codes};
+use posada::{
+    ManualClock, NewTenant, NewUser, Posada, Settings, SignIn, TenantId, TenantStatus, TenantUpdate,
+    TokenKind, codes,
+};
 use posada_tests::{servers, unique};
 
 const L2: &str = include_str!("../vectors/schema/l2.sql");
@@ -114,7 +117,8 @@ async fn a_hotel_that_is_gone_suspended_or_without_a_status_lets_nobody_in_and_u
         }
         let next = hotel.posada.auth().refresh(&pair.refresh).await.unwrap();
         let reset = hotel.reset_token().await;
-        hotel.sql("DELETE FROM tenants");
+        // Where there is a foreign key, the hotel of a user cannot be deleted in the first place.
+        hotel.sql("ALTER TABLE users DROP CONSTRAINT IF EXISTS fk_users_tenant; DELETE FROM tenants");
         hotel.is_closed(&next, &reset, "deleted").await;
         let error = hotel
             .posada
@@ -143,7 +147,7 @@ async fn a_user_of_an_impossible_hotel_is_nobodys() {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_ten_users_with_one_address_in_ten_cases_one_is_made() {
     let hotel = Hotel::open(&schema_sql()).await;
-    let auth = hotel.posada.auth();
+    let (auth, id) = (hotel.posada.auth(), &hotel.id);
     let attempts = (0..10).map(|number| {
         let address: String = "bea.luz@example.com"
             .chars()
@@ -159,8 +163,8 @@ async fn of_ten_users_with_one_address_in_ten_cases_one_is_made() {
         let new = NewUser::new(&format!("bea{number}"), &address, PASSWORD).unwrap();
         async move {
             loop {
-                match auth.create_user(new.clone().tenant(&hotel.id)).await {
-                    Err(error) if error.is(codes::AUTH_HASHING_BUSY) => {}
+                match auth.create_user(new.clone().tenant(id)).await {
+                    Err(error) if error.is(codes::AUTH_HASHING_BUSY) => tokio::task::yield_now().await,
                     outcome => return outcome,
                 }
             }
@@ -182,4 +186,60 @@ async fn of_ten_users_with_one_address_in_ten_cases_one_is_made() {
     for name in ["ana", "twin"] {
         auth.login(&SignIn::new(name, PASSWORD)).await.unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn embedded_hotels_that_do_not_exist_or_are_suspended_have_no_users() {
+    let posada = Posada::embedded();
+    let hotel = TenantId::parse("hotel-a").unwrap();
+    let ana = || {
+        NewUser::new("ana", "ana@example.com", PASSWORD)
+            .unwrap()
+            .tenant(&hotel)
+    };
+    let error = posada.auth().create_user(ana()).await.unwrap_err();
+    assert_eq!(
+        (error.code(), error.field()),
+        ("auth.invalid_user", Some("tenant"))
+    );
+    posada
+        .tenants()
+        .create(NewTenant::new(hotel.as_str(), "Hotel A").unwrap())
+        .await
+        .unwrap();
+    posada.auth().create_user(ana()).await.unwrap();
+    let attempt = SignIn::new("ana", PASSWORD);
+    let pair = posada.auth().login(&attempt).await.unwrap();
+    posada.tenants().suspend(&hotel).await.unwrap();
+    assert!(
+        posada
+            .auth()
+            .login(&attempt)
+            .await
+            .unwrap_err()
+            .is(codes::AUTH_BAD_CREDENTIALS)
+    );
+    assert!(
+        posada
+            .auth()
+            .refresh(&pair.refresh)
+            .await
+            .unwrap_err()
+            .is(codes::AUTH_SESSION_ENDED)
+    );
+    assert!(
+        posada
+            .auth()
+            .verify_privileged(&pair.access)
+            .await
+            .unwrap_err()
+            .is(codes::AUTH_SESSION_ENDED)
+    );
+    let active = TenantUpdate::new().status(TenantStatus::Active);
+    posada.tenants().update(&hotel, active).await.unwrap();
+    posada
+        .auth()
+        .refresh(&pair.refresh)
+        .await
+        .expect("nothing was used up");
 }

@@ -84,11 +84,11 @@ pub(crate) async fn hash(pool: &HashPool, password: Password) -> Result<String> 
 pub(crate) async fn judge(
     pool: &HashPool,
     policy: PasswordPolicy,
-    password: &str,
+    typed: &str,
     context: [&str; 3],
 ) -> Result<()> {
-    let (password, context) = (password.to_owned(), context.map(str::to_owned));
-    pool.run(move |_| policy.check(&password, &context.each_ref().map(String::as_str)))
+    let (typed, context) = (typed.to_owned(), context.map(str::to_owned));
+    pool.run(move |_| policy.check(&typed, &context.each_ref().map(String::as_str)))
         .await?
 }
 

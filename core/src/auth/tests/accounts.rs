@@ -3,8 +3,6 @@
 use std::net::IpAddr;
 
 use super::*;
-use crate::Posada;
-use crate::tenants::{NewTenant, TenantUpdate};
 
 /// How many hashes are computed for one attempt.
 async fn work(lab: &Lab, attempt: &SignIn) -> usize {
@@ -300,60 +298,4 @@ async fn a_right_is_one_in_a_hotel() {
             assert!(acting.require_for(&hotel, permission).is_err(), "{name}");
         }
     }
-}
-
-#[tokio::test]
-async fn embedded_hotels_that_do_not_exist_or_are_suspended_have_no_users() {
-    let posada = Posada::embedded();
-    let hotel = TenantId::parse("hotel-a").unwrap();
-    let ana = || {
-        NewUser::new("ana", "ana@example.com", PASSWORD)
-            .unwrap()
-            .tenant(&hotel)
-    };
-    let error = posada.auth().create_user(ana()).await.unwrap_err();
-    assert_eq!(
-        (error.code(), error.field()),
-        ("auth.invalid_user", Some("tenant"))
-    );
-    posada
-        .tenants()
-        .create(NewTenant::new(hotel.as_str(), "Hotel A").unwrap())
-        .await
-        .unwrap();
-    posada.auth().create_user(ana()).await.unwrap();
-    let attempt = SignIn::new("ana", PASSWORD);
-    let pair = posada.auth().login(&attempt).await.unwrap();
-    posada.tenants().suspend(&hotel).await.unwrap();
-    assert!(
-        posada
-            .auth()
-            .login(&attempt)
-            .await
-            .unwrap_err()
-            .is(codes::AUTH_BAD_CREDENTIALS)
-    );
-    assert!(
-        posada
-            .auth()
-            .refresh(&pair.refresh)
-            .await
-            .unwrap_err()
-            .is(codes::AUTH_SESSION_ENDED)
-    );
-    assert!(
-        posada
-            .auth()
-            .verify_privileged(&pair.access)
-            .await
-            .unwrap_err()
-            .is(codes::AUTH_SESSION_ENDED)
-    );
-    let active = TenantUpdate::new().status(crate::tenants::TenantStatus::Active);
-    posada.tenants().update(&hotel, active).await.unwrap();
-    posada
-        .auth()
-        .refresh(&pair.refresh)
-        .await
-        .expect("nothing was used up");
 }
