@@ -23,7 +23,7 @@ struct Hotel {
 }
 
 impl Hotel {
-    /// A hotel with the user `ana`, on a database of this layout.
+    /// A hotel with the user `anabel`, on a database of this layout.
     async fn open(layout: &str) -> Self {
         let database = unique("gone");
         servers::postgres().create_database(&database);
@@ -46,7 +46,12 @@ impl Hotel {
             id: TenantId::parse("hotel-costanera").unwrap(),
         };
         hotel.create().await;
-        hotel.posada.auth().create_user(hotel.user("ana")).await.unwrap();
+        hotel
+            .posada
+            .auth()
+            .create_user(hotel.user("anabel"))
+            .await
+            .unwrap();
         hotel
     }
 
@@ -66,11 +71,11 @@ impl Hotel {
     }
 
     async fn login(&self, password: &str) -> posada::Result<posada::TokenPair> {
-        self.posada.auth().login(&SignIn::new("ana", password)).await
+        self.posada.auth().login(&SignIn::new("anabel", password)).await
     }
 
     async fn reset_token(&self) -> String {
-        let ana = self.sql("SELECT id FROM users WHERE username = 'ana'");
+        let ana = self.sql("SELECT id FROM users WHERE username = 'anabel'");
         let kind = TokenKind::ResetPassword;
         self.posada
             .auth()
@@ -79,13 +84,13 @@ impl Hotel {
             .unwrap()
     }
 
-    /// Nothing that `ana` has opens anything.
+    /// Nothing that `anabel` has opens anything.
     async fn is_closed(&self, pair: &posada::TokenPair, reset: &str, why: &str) {
         let auth = self.posada.auth();
         self.clock.advance(Duration::from_secs(6));
         let error = self.login(PASSWORD).await.unwrap_err();
         assert!(error.is(codes::AUTH_BAD_CREDENTIALS), "{why}: {error}");
-        let named = SignIn::new("ana", PASSWORD).tenant(&self.id);
+        let named = SignIn::new("anabel", PASSWORD).tenant(&self.id);
         let error = auth.login(&named).await.unwrap_err();
         assert!(error.is(codes::AUTH_BAD_CREDENTIALS), "{why}: {error}");
         for outcome in [
@@ -181,9 +186,9 @@ async fn of_ten_users_with_one_address_in_ten_cases_one_is_made() {
     assert_eq!(made, "1");
     hotel.sql(
         "INSERT INTO users (id, username, email, hashed_password, tenant_id) \
-         SELECT 'twin', 'twin', upper(email), hashed_password, tenant_id FROM users WHERE username = 'ana'",
+         SELECT 'twin', 'twin', upper(email), hashed_password, tenant_id FROM users WHERE username = 'anabel'",
     );
-    for name in ["ana", "twin"] {
+    for name in ["anabel", "twin"] {
         auth.login(&SignIn::new(name, PASSWORD)).await.unwrap();
     }
 }
