@@ -61,9 +61,9 @@ class Health:
         return shape
 
     def to_readiness(self) -> dict[str, Any]:
-        """``{"ready": true, "checks": {…}, "serves": {…}, "timestamp": "…"}``, as the app serves it at ``/health/ready``.
+        """``{"ready": true, "checks": {…}, "serves": {…}, "timestamp": "…"}``, as at ``/health/ready``.
 
-        ``serves`` is ``{"guests": true, "sign_in": true}``.
+        ``checks`` are those of the app; ``serves`` is ``{"guests": true, "sign_in": true}``.
         """
         readiness: dict[str, Any] = json.loads(self._readiness)
         return readiness

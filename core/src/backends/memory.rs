@@ -3,6 +3,7 @@
 use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,12 @@ use crate::clock::SharedClock;
 pub(crate) struct ExpiringMap<K, V> {
     clock: SharedClock,
     entries: Mutex<HashMap<K, Entry<V>>>,
+    /// From when the entries may be counted again, by the coarse clock.
+    count_again: AtomicU64,
 }
+
+/// The shortest time between two counts of the live entries, in milliseconds: a count looks at all of them.
+const BETWEEN_COUNTS: u64 = 1000;
 
 #[derive(Debug)]
 struct Entry<V> {
@@ -37,6 +43,7 @@ impl<K: Eq + Hash + Clone, V: Clone> ExpiringMap<K, V> {
         Self {
             clock,
             entries: Mutex::default(),
+            count_again: AtomicU64::new(0),
         }
     }
 
@@ -107,12 +114,14 @@ impl<K: Eq + Hash + Clone, V: Clone> ExpiringMap<K, V> {
             .collect()
     }
 
-    /// Whether there are more live entries than that. Drops the dead ones only when it must count.
+    /// Whether there are more live entries than that. Drops the dead ones only when it must count, at most once a
+    /// second; in between, the answer may be a yes that is a second old.
     pub(crate) fn is_beyond(&self, most: usize) -> bool {
-        let now = self.clock.instant();
+        let (now, millis) = (self.clock.instant(), self.clock.coarse_millis());
         let mut entries = self.lock();
-        if entries.len() > most {
+        if entries.len() > most && millis >= self.count_again.load(Ordering::Relaxed) {
             entries.retain(|_, entry| entry.is_live(now));
+            self.count_again.store(millis + BETWEEN_COUNTS, Ordering::Relaxed);
         }
         entries.len() > most
     }
@@ -191,5 +200,17 @@ mod tests {
         map.insert("b", 2, None);
         assert_eq!(map.retain(|_, value| *value == 2), 1);
         assert_eq!(map.remove("b"), Some(2));
+    }
+
+    #[test]
+    fn the_live_entries_are_counted_at_most_once_a_second() {
+        let (clock, map) = map();
+        map.insert("a", 1, None);
+        map.insert("b", 2, Some(SECOND / 2));
+        assert!(map.is_beyond(1));
+        clock.advance(SECOND / 2);
+        assert!(map.is_beyond(1), "the count is half a second old");
+        clock.advance(SECOND / 2);
+        assert!(!map.is_beyond(1));
     }
 }
