@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import time
+from contextlib import suppress
 
 import posada
 import pytest
@@ -18,6 +19,7 @@ class Refusing:
 
     def __init__(self, words: str) -> None:
         self._reply = f"-{words}\r\n".encode()
+        self._clients: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def __aenter__(self) -> Refusing:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -26,16 +28,25 @@ class Refusing:
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
+        for writer in self._clients.values():
+            writer.close()
+        await asyncio.gather(*self._clients, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._clients[task] = writer
         greeting = {b"HELLO": b"%1\r\n$6\r\nserver\r\n$5\r\nredis\r\n", b"CLIENT": b"+OK\r\n"}
-        while head := await reader.readline():
-            words = []
-            for _ in range(int(head[1:])):
-                size = int((await reader.readline())[1:])
-                words.append((await reader.readexactly(size + 2))[:size])
-            writer.write(greeting.get(words[0], self._reply))
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            while head := await reader.readline():
+                words = []
+                for _ in range(int(head[1:])):
+                    size = int((await reader.readline())[1:])
+                    words.append((await reader.readexactly(size + 2))[:size])
+                writer.write(greeting.get(words[0], self._reply))
         writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
 
 
 def app_on(settings: posada.Settings) -> FastAPI:
