@@ -267,6 +267,14 @@ def test_after_a_close_the_shells_of_the_settings_begin_anew() -> None:
         ({"host": "cache.example", "port": 6380, "db": 3}, "redis://cache.example:6380/3"),
         ({"host": "::1", "password": "p@ss/w:rd"}, "redis://:p%40ss%2Fw%3Ard@[::1]:6379/0"),
         ({"host": "h", "username": "app", "password": "x", "ssl": True}, "rediss://app:x@h:6379/0"),
+        (
+            {"host": "h", "ssl": True, "ssl_ca_certs": "/etc/own root.pem"},
+            "rediss://h:6379/0?ssl_ca_certs=%2Fetc%2Fown%20root.pem",
+        ),
+        (
+            {"unix_socket_path": "/run/redis one/redis.sock", "db": 3, "password": "s3/cret"},
+            "unix://:s3%2Fcret@/run/redis%20one/redis.sock?db=3",
+        ),
     ],
 )
 def test_the_address_of_a_client(options: dict[str, Any], url: str) -> None:
@@ -274,9 +282,11 @@ def test_the_address_of_a_client(options: dict[str, Any], url: str) -> None:
 
 
 def test_the_addresses_of_groups() -> None:
-    sentinel = Sentinel([("one.example", 26379), ("::1", 26380)], password="s3cret", db=2)
+    sentinel = Sentinel(
+        [("one.example", 26379), ("::1", 26380)], sentinel_kwargs={"password": "ow/n"}, password="s3cret", db=2
+    )
     assert _address.of_client(sentinel.master_for("mymaster")) == (
-        "redis+sentinel://:s3cret@one.example:26379,[::1]:26380/mymaster/2"
+        "redis+sentinel://:s3cret@one.example:26379,[::1]:26380/mymaster/2?sentinel_password=ow%2Fn"
     )
     assert _address.of_client(sentinel.slave_for("mymaster")) is None, "a replica takes no writes"
     cluster = redis.asyncio.RedisCluster.from_url("rediss://:s3cret@one.example:7000")
