@@ -7,7 +7,7 @@ use std::time::Duration;
 use sha1::{Digest as _, Sha1};
 use sqlx::Row as _;
 
-use super::{Failure, Postgres, Statement, Tx};
+use super::{Failure, Postgres, Refusal, Statement, Tx};
 use crate::hex::hex;
 
 /// Longest time for a whole run, the wait for other runs included.
@@ -37,11 +37,16 @@ const MIGRATIONS: &[Migration] = migrations![
     4 "0004_missing_indexes",
     5 "0005_lock_fences",
     6 "0006_identifier_spellings",
+    7 "0007_no_data_api",
 ];
 
+/// Ends every run, whatever was missing: what it revokes may have been granted since, on later tables too.
+const LAST_WORD: &str = include_str!("../../../migrations/0007_no_data_api.sql");
+
 /// One run at a time ("posada" as a number). Other runs wait as long as they may; tables are waited for only
-/// shortly, because everybody else queues up behind a waiting `ALTER TABLE`.
-const TAKE_TURN: &str = "SET LOCAL lock_timeout = 0;\n\
+/// shortly, because everybody else queues up behind a waiting `ALTER TABLE`. That something exists already is no news.
+const TAKE_TURN: &str = "SET LOCAL client_min_messages = warning;\n\
+     SET LOCAL lock_timeout = 0;\n\
      SELECT pg_advisory_xact_lock(123623979443297);\n\
      SET LOCAL lock_timeout = 2000;\n";
 
@@ -95,7 +100,8 @@ pub(crate) async fn apply(postgres: &Postgres) -> Result<Applied, Failure> {
         .transaction_within(LIMIT, "postgres.migrate", |tx: &mut Tx| {
             Box::pin(bring_up_to_date(tx))
         })
-        .await?;
+        .await
+        .map_err(name_the_rights)?;
     postgres.forget_schema();
     Ok(applied)
 }
@@ -127,8 +133,29 @@ pub(crate) fn schema_sql() -> String {
              VALUES ({version}, '{name}', '{checksum}') ON CONFLICT (version) DO NOTHING;\n"
         );
     }
+    if MIGRATIONS.last().is_none_or(|last| last.sql != LAST_WORD) {
+        text.push('\n');
+        text.push_str(LAST_WORD);
+    }
     text.push_str("\nCOMMIT;\n");
     text
+}
+
+/// Says what a role that lacks a right needs: the server's words name only the first thing that it was denied.
+fn name_the_rights(failure: Failure) -> Failure {
+    match failure {
+        Failure::Refused {
+            what: what @ Refusal::Right,
+            reason,
+        } => Failure::Refused {
+            what,
+            reason: format!(
+                "{reason}; the role that migrates owns the tables and has CREATE on their schema and on the database \
+                 (the doctor names the GRANT)"
+            ),
+        },
+        other => other,
+    }
 }
 
 async fn bring_up_to_date(tx: &mut Tx) -> Result<Applied, Failure> {
@@ -147,6 +174,9 @@ async fn bring_up_to_date(tx: &mut Tx) -> Result<Applied, Failure> {
             .bind(migration.name)
             .bind(migration.checksum());
         tx.execute(record).await?;
+    }
+    if missing.last().is_none_or(|last| last.sql != LAST_WORD) {
+        tx.script(LAST_WORD.to_owned()).await?;
     }
     Ok(Applied {
         migrations: missing
