@@ -31,6 +31,8 @@ mod migrations;
 mod pms;
 mod pms_live;
 mod postgres;
+mod postgres_passwords;
+mod postgres_rights;
 mod postgres_tls;
 mod redis_urls;
 mod servers;

@@ -99,7 +99,7 @@ async fn a_second_run_changes_nothing() {
         let second = probe.migrate().await.unwrap();
         assert_eq!(
             (first.migrations.len(), second.migrations.len()),
-            (6, 0),
+            (7, 0),
             "{layout}"
         );
         assert_eq!(first.version, second.version);
@@ -280,4 +280,23 @@ async fn migrations_run_through_a_transaction_pooler() {
             .as_deref(),
         Some("character varying")
     );
+}
+
+#[test]
+fn on_an_empty_database_the_server_has_nothing_to_remark() {
+    let name = unique("quiet");
+    let url = servers::postgres().create_database(&name);
+    let ran = std::process::Command::new("psql")
+        .args([
+            "--no-psqlrc",
+            "--quiet",
+            "--set=ON_ERROR_STOP=1",
+            "--output=/dev/null",
+        ])
+        .arg(format!("--command={}", schema_sql()))
+        .arg(&url)
+        .output()
+        .unwrap();
+    assert!(ran.status.success());
+    assert_eq!(String::from_utf8_lossy(&ran.stderr), "");
 }

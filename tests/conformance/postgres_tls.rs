@@ -4,10 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use posada::settings::{Pooling, PostgresSettings, TlsMode};
+use posada::settings::{Pooling, PostgresSettings, Secret, TlsMode};
 use posada::testkit::postgres::Probe;
-use posada::{Error, codes};
+use posada::{Error, Posada, Settings, codes};
 use posada_tests::{PostgresServer, wait_until};
+
+use crate::postgres_passwords::child;
 
 /// A server with a certificate for `localhost`, the certificate of its authority, and that of another one.
 struct Encrypted {
@@ -62,7 +64,17 @@ impl Encrypted {
 
     /// Whether a connection in this mode is encrypted.
     async fn connect(&self, host: &str, tls: TlsMode, authority: Option<&str>) -> Result<bool, Error> {
-        let mut settings = PostgresSettings::parse(self.server.url()).unwrap();
+        let settings = PostgresSettings::parse(self.server.url()).unwrap();
+        self.connect_with(settings, host, tls, authority).await
+    }
+
+    async fn connect_with(
+        &self,
+        mut settings: PostgresSettings,
+        host: &str,
+        tls: TlsMode,
+        authority: Option<&str>,
+    ) -> Result<bool, Error> {
         settings.pooling = Pooling::Session;
         host.clone_into(&mut settings.host);
         settings.tls = tls;
@@ -83,6 +95,9 @@ fn openssl(folder: &Path, arguments: &str) {
 #[tokio::test]
 async fn each_mode_encrypts_and_verifies_as_libpq_does() {
     let encrypted = Encrypted::start();
+    encrypted
+        .server
+        .execute("CREATE ROLE clerk LOGIN PASSWORD 'llave🔑'");
     let address = "127.0.0.1";
     for (host, tls, authority, expected) in [
         (address, TlsMode::Disable, None, Some(false)),
@@ -98,15 +113,83 @@ async fn each_mode_encrypts_and_verifies_as_libpq_does() {
         ("localhost", TlsMode::VerifyFull, Some("ours"), Some(true)),
         ("localhost", TlsMode::VerifyFull, Some("other"), None),
     ] {
-        let outcome = encrypted.connect(host, tls, authority).await;
-        let found = outcome.as_ref().ok().copied();
-        assert_eq!(
-            found, expected,
-            "{tls:?} with {authority:?} at {host}: {outcome:?}"
-        );
-        if let Err(error) = outcome {
-            assert!(error.is(codes::POSTGRES_REFUSED), "{error}");
+        // A password that the driver cannot send goes another way, by the same rules.
+        let mut other_way = PostgresSettings::parse(encrypted.server.url()).unwrap();
+        "clerk".clone_into(&mut other_way.user);
+        other_way.password = Some(Secret::new("llave🔑"));
+        for outcome in [
+            encrypted.connect(host, tls, authority).await,
+            encrypted.connect_with(other_way, host, tls, authority).await,
+        ] {
+            let found = outcome.as_ref().ok().copied();
+            assert_eq!(
+                found, expected,
+                "{tls:?} with {authority:?} at {host}: {outcome:?}"
+            );
+            if let Err(error) = outcome {
+                assert!(error.is(codes::POSTGRES_REFUSED), "{error}");
+            }
         }
+    }
+}
+
+#[tokio::test]
+async fn libpqs_certificates_are_neither_trusted_nor_shown() {
+    let encrypted = Encrypted::start();
+    encrypted.server.execute("CREATE TABLE probe (id text)");
+    let ours = encrypted.certificate("ours");
+    let (ours, url) = (ours.to_str().unwrap(), encrypted.server.url());
+    let trusted = child(&format!("{url}?sslmode=verify-ca"), &[("PGSSLROOTCERT", ours)]);
+    assert!(trusted.is_err_and(|printed| printed.contains("UnknownIssuer")));
+    for (name, value) in [
+        ("PGSSLROOTCERT", "/no/such/ca.crt"),
+        ("PGSSLCERT", "/no/such/client.crt"),
+        ("PGSSLKEY", "/no/such/client.key"),
+        ("PGOPTIONS", "-c search_path=elsewhere"),
+    ] {
+        for options in [
+            "sslmode=require".to_owned(),
+            format!("sslmode=verify-ca&sslrootcert={ours}"),
+        ] {
+            let outcome = child(&format!("{url}?{options}"), &[(name, value)]);
+            assert_eq!(outcome, Ok(()), "{name} {options}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_doctor_speaks_of_authorities_where_the_issuer_is_unknown_and_of_names_where_the_name_is_wrong() {
+    let encrypted = Encrypted::start();
+    let (ours, other) = (encrypted.certificate("ours"), encrypted.certificate("other"));
+    for (options, remedy) in [
+        ("sslmode=verify-full&sslrootcert=system".to_owned(), "sslrootcert"),
+        (
+            format!("sslmode=verify-ca&sslrootcert={}", other.display()),
+            "root certificate",
+        ),
+        (
+            format!("sslmode=verify-full&sslrootcert={}", ours.display()),
+            "another name",
+        ),
+    ] {
+        let settings = Settings::builder().postgres_url(format!("{}?{options}", encrypted.server.url()));
+        let posada = Posada::builder()
+            .settings(settings.build().unwrap())
+            .build()
+            .unwrap();
+        let diagnosis = posada.doctor().await;
+        let finding = diagnosis
+            .finding("postgres.tls")
+            .unwrap_or_else(|| panic!("{diagnosis}"));
+        assert!(
+            finding
+                .remedy
+                .as_deref()
+                .is_some_and(|text| text.contains(remedy)),
+            "{finding}"
+        );
+        assert!(!finding.to_string().contains("firewall"), "{finding}");
+        posada.close().await.unwrap();
     }
 }
 

@@ -23,6 +23,7 @@ mod lock_chaos;
 mod lock_clock;
 mod pms;
 mod postgres;
+mod postgres_words;
 mod readiness;
 mod redis;
 mod redis_refusals;

@@ -174,7 +174,7 @@ async fn migrations_that_are_dropped_midway_are_finished_once() {
     let probe = patient_probe(&servers::postgres().url_of(&name), Pooling::Session);
     assert!(!dropped_after(1, probe.migrate()).await);
     assert_eq!(probe.close().await, 0);
-    assert_eq!(run(&name, "SELECT count(*) FROM posada.migrations"), "6");
+    assert_eq!(run(&name, "SELECT count(*) FROM posada.migrations"), "7");
     assert_eq!(backends(&name, "state LIKE 'idle in transaction%'"), "0");
 }
 

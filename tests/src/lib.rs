@@ -30,6 +30,7 @@ mod redis;
 mod scripted_redis;
 mod sentinel;
 pub mod servers;
+mod spokesman;
 
 pub use certificates::Certificates;
 pub use cluster::RedisCluster;
@@ -41,6 +42,7 @@ pub use python::PythonPeer;
 pub use redis::RedisServer;
 pub use scripted_redis::ScriptedRedis;
 pub use sentinel::RedisSentinel;
+pub use spokesman::Spokesman;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -24,6 +24,11 @@ struct Own {
 impl PgBouncer {
     /// Starts one with at most `pool_size` server connections per database.
     pub fn start(server: &PostgresServer, pool_size: u32) -> Self {
+        Self::start_with(server, pool_size, "")
+    }
+
+    /// The same with further lines for its configuration.
+    pub fn start_with(server: &PostgresServer, pool_size: u32, lines: &str) -> Self {
         let scratch = Scratch::unprivileged("pgbouncer");
         let port = Port::free();
         let url = server
@@ -38,7 +43,7 @@ impl PgBouncer {
                 "[databases]\n* = host={host} port={server_port}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
                  listen_port = {}\nunix_socket_dir =\nauth_type = scram-sha-256\nauth_file = users.txt\n\
                  admin_users = {USER}\npool_mode = transaction\ndefault_pool_size = {pool_size}\n\
-                 max_client_conn = 1000\nserver_lifetime = 3600\nserver_idle_timeout = 600\n",
+                 max_client_conn = 1000\nserver_lifetime = 3600\nserver_idle_timeout = 600\n{lines}\n",
                 port.number()
             ),
         );

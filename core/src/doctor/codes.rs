@@ -40,6 +40,8 @@ codes! {
     TABLES = "postgres.tables", "The six tables, and the schema in which they are.";
     SEARCH_PATH = "postgres.search_path", "Tables that exist, in a schema where the bare name does not find them.";
     PERMISSIONS = "postgres.permissions", "What this role may not do with the tables.";
+    DATA_API = "postgres.data_api", "What a data API (Supabase, Neon) lets everybody do with our tables.";
+    ROW_SECURITY = "postgres.row_security", "Whether row-level security hides rows from this role.";
     MIGRATIONS = "postgres.migrations", "Whether `migrate` has something to do.";
 
     REDIS_PLAIN_TEXT = "redis.plain_text", "Whether passwords and conversations travel to Redis in plain text.";

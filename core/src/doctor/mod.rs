@@ -9,6 +9,8 @@ mod codes;
 mod model;
 mod pms;
 mod postgres;
+mod postgres_refusals;
+mod postgres_rights;
 mod redis;
 mod redis_settings;
 mod refusal;

@@ -3,8 +3,9 @@
 use super::clocks;
 use super::codes;
 use super::model::Finding;
-use crate::backends::postgres::{Checkup, Failure, FoundTable, Ledger, Outage, Postgres, Refusal, TABLES};
-use crate::error::Error;
+use super::postgres_refusals::not_connected;
+use super::postgres_rights;
+use crate::backends::postgres::{Checkup, FoundTable, Ledger, Postgres, TABLES};
 use crate::settings::{Pooling, PostgresSettings};
 
 /// The oldest version that the tests run on.
@@ -40,134 +41,19 @@ fn judge(checkup: &Checkup, settings: &PostgresSettings) -> Vec<Finding> {
     findings.push(connections(checkup.in_use, checkup.available));
     findings.push(pool_size(checkup, settings));
     findings.extend(tables(checkup));
-    findings.push(migrations(&checkup.ledger));
+    findings.push(postgres_rights::data_api(&checkup.rights.published));
+    findings.push(postgres_rights::row_security(checkup));
+    findings.push(migrations(checkup));
     findings.push(clocks::judge("Postgres", checkup.clock));
     findings
 }
 
-fn place(settings: &PostgresSettings) -> String {
+pub(super) fn place(settings: &PostgresSettings) -> String {
     if settings.is_socket() {
         format!("{}/{}", settings.host, settings.database)
     } else {
         format!("{}/{}", settings.place(), settings.database)
     }
-}
-
-/// Names the cause of a failed connection.
-fn not_connected(failure: Failure, settings: &PostgresSettings) -> Finding {
-    let place = place(settings);
-    match failure {
-        Failure::Refused { what, reason } => refused(what, &reason, settings),
-        Failure::Tls { reason } => Finding::error(
-            codes::POSTGRES_TLS,
-            format!("TLS with {place} failed, sslmode {}: {reason}.", settings.tls),
-            "If the certificate is not trusted, give sslrootcert the provider's root certificate; if the server has \
-             no TLS, switch it on there.",
-        ),
-        Failure::TooManyConnections { reason } => Finding::error(
-            codes::TOO_MANY_CONNECTIONS,
-            format!("{place} has no connection left: {reason}."),
-            "Lower POSTGRES_POOL_SIZE and POSTGRES_MAX_OVERFLOW in every process (5 and 5 on a small plan), use \
-             Supabase's port 6543, or raise the limit of the server.",
-        ),
-        Failure::Unreachable {
-            how: Outage::UnknownHost,
-            ..
-        } => Finding::error(
-            codes::POSTGRES_HOST,
-            format!("Nobody knows the host {}.", settings.host),
-            "Correct the host in DATABASE_URL. Supabase pauses projects of the free plan and takes their names away: \
-             wake the project up in its dashboard.",
-        ),
-        Failure::Unreachable { how, reason } => unreachable_server(how, &reason, settings),
-        Failure::DeadlinePassed | Failure::StatementTimeout => Finding::error(
-            codes::POSTGRES_UNREACHABLE,
-            format!("{place} took the connection and then did not answer in time."),
-            "Look at the server's load and at the network between; a server that is overloaded or paused behaves so.",
-        ),
-        Failure::ShuttingDown => Finding::error(
-            codes::POSTGRES_STARTING,
-            format!("{place} is starting, stopping or failing over."),
-            "Wait, and look again; if it stays so, read the server's log.",
-        ),
-        other => {
-            let error = Error::from(other);
-            if error.is(crate::codes::POSADA_CLOSED) {
-                return Finding::closed();
-            }
-            Finding::error(
-                codes::POSTGRES_CONNECTION,
-                format!("{place} could not be examined: {}.", error.message()),
-                format!(
-                    "Look up {} in the documentation of the error codes.",
-                    error.code()
-                ),
-            )
-        }
-    }
-}
-
-fn refused(what: Refusal, reason: &str, settings: &PostgresSettings) -> Finding {
-    let (place, user) = (place(settings), &settings.user);
-    match what {
-        Refusal::Password if settings.password.is_none() => Finding::error(
-            codes::POSTGRES_PASSWORD,
-            format!("{place} wants a password for {user}, and none is set."),
-            "Set it in DATABASE_URL, or in POSTGRES_PASSWORD with the other parts.",
-        ),
-        Refusal::Password => Finding::error(
-            codes::POSTGRES_PASSWORD,
-            format!("{place} refused the password of {user}, or does not know the user: {reason}."),
-            "Set the password anew (Supabase: Project Settings, Database). In a URL write @ / ? # % in it as %40 %2F \
-             %3F %23 %25.",
-        ),
-        Refusal::User => Finding::error(
-            codes::POSTGRES_USER,
-            format!("{place} does not know the user {user}: {reason}."),
-            "Correct the user; behind Supabase's pooler it is postgres.<project-ref>, and the host must be of the \
-             project's region.",
-        ),
-        Refusal::Database => Finding::error(
-            codes::POSTGRES_DATABASE,
-            format!(
-                "There is no database {} at {}:{}.",
-                settings.database, settings.host, settings.port
-            ),
-            "Correct the name after the last slash of DATABASE_URL (postgres on Supabase), or create the database.",
-        ),
-        Refusal::Entry => Finding::error(
-            codes::POSTGRES_ENTRY,
-            format!("{place} takes no such connection: {reason}."),
-            "Admit this machine's address and user in pg_hba.conf or in the provider's network restrictions; if the \
-             server insists on TLS, write sslmode=require.",
-        ),
-        Refusal::Right => Finding::error(
-            codes::PERMISSIONS,
-            format!("{user} may not do what was asked: {reason}."),
-            format!("Grant the right to {user}, or use the role that owns the tables."),
-        ),
-        Refusal::Options => Finding::error(
-            codes::POOLER,
-            format!("{place} is a pooler that takes no start-up options: {reason}."),
-            "Unset the variable PGOPTIONS.",
-        ),
-    }
-}
-
-fn unreachable_server(how: Outage, reason: &str, settings: &PostgresSettings) -> Finding {
-    let place = place(settings);
-    let seen = match how {
-        Outage::Refused => format!("Nothing listens at {place}."),
-        Outage::Silent => format!("{place} does not answer: {reason}."),
-        Outage::Broken | Outage::UnknownHost => format!("The connection to {place} broke: {reason}."),
-    };
-    let remedy = if settings.is_supabase() && settings.port == 5432 {
-        "Use the pooler: host …pooler.supabase.com, port 6543, user postgres.<project-ref>. Supabase's own port 5432 \
-         is reached by IPv6 only."
-    } else {
-        "Check that the server runs, that host and port are right, and that firewalls let this machine through."
-    };
-    Finding::error(codes::POSTGRES_UNREACHABLE, seen, remedy)
 }
 
 fn version(checkup: &Checkup) -> Finding {
@@ -338,14 +224,34 @@ fn not_found(missing: &[&str], checkup: &Checkup) -> Option<Finding> {
     Some(Finding::error(
         codes::TABLES,
         format!("There is no table {} ({looked}).", nowhere.join(", ")),
-        "Run `Posada::migrate()`, or paste migrations/schema.sql into the SQL editor; and check that DATABASE_URL names \
-         the right database.",
+        format!(
+            "{}Run the migrations (`posada.migrate()`), or paste migrations/schema.sql into the SQL editor. Check that \
+             DATABASE_URL names the right database.",
+            permission(checkup)
+        ),
     ))
 }
 
-fn migrations(ledger: &Ledger) -> Finding {
-    let remedy = "Run `Posada::migrate()` as the owner of the tables, or paste migrations/schema.sql into the SQL editor.";
-    match ledger {
+/// What an administrator has to grant before this role can run the migrations; empty when it can.
+fn permission(checkup: &Checkup) -> String {
+    if checkup.grants.is_empty() {
+        String::new()
+    } else {
+        format!(
+            "{} may not make tables here yet; as an administrator: {} ",
+            checkup.user,
+            checkup.grants.join(" ")
+        )
+    }
+}
+
+fn migrations(checkup: &Checkup) -> Finding {
+    let remedy = format!(
+        "{}Run the migrations (`posada.migrate()`) as the owner of the tables, or paste migrations/schema.sql into the \
+         SQL editor.",
+        permission(checkup)
+    );
+    match &checkup.ledger {
         Ledger::Absent => Finding::warning(
             codes::MIGRATIONS,
             "The migrations of posada were never run here; on the app's own tables some things are slower or missing.",

@@ -54,6 +54,8 @@ codes! {
     POSTGRES_CONTENDED = "postgres.contended", Conflict, Backoff;
     /// A table or column that posada needs does not exist; run the migrations.
     POSTGRES_SCHEMA = "postgres.schema", Internal, Never;
+    /// Row-level security would hide rows from the role, so nothing was read or written; the doctor has the remedy.
+    POSTGRES_ROW_SECURITY = "postgres.row_security", Unavailable, Never;
     /// A migration that was applied differs from the one that this version carries, or a newer one is there.
     POSTGRES_MIGRATION = "postgres.migration", Internal, Never;
     /// A constraint of the database refused a write; the facts name it.

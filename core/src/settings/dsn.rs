@@ -38,11 +38,12 @@ pub(super) struct Dsn<'a> {
 /// Splits a URL into its scheme and the rest behind `://`. The scheme is only returned when it looks like one.
 pub(super) fn scheme(text: &str) -> Option<(&str, &str)> {
     let (scheme, rest) = text.split_once("://")?;
-    let looks_right = scheme.len() <= 24
+    let looks_right = scheme.len() <= 40
         && scheme.starts_with(|c: char| c.is_ascii_alphabetic())
         && scheme
             .chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'));
+            // No scheme of the standard has `_`; SQLAlchemy's drivers do, as in `postgresql+psycopg_async`.
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.' | '_'));
     looks_right.then_some((scheme, rest))
 }
 
@@ -331,6 +332,7 @@ mod tests {
     fn a_url_is_shown_by_its_scheme_alone() {
         for (text, shown) in [
             ("postgresql+asyncpg://ana:s3cret@h/db", "postgresql://***"),
+            ("postgresql+psycopg_async://ana:s3cret@h/db", "postgresql://***"),
             ("rediss://:s3cret@h", "rediss://***"),
             ("s3cret://h", "***"),
             ("s3cret", "***"),

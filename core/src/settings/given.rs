@@ -33,6 +33,14 @@ impl Fault {
         }
     }
 
+    /// The same fault of a part of the setting.
+    pub(super) fn about(self, what: &str) -> Self {
+        Self {
+            message: format!("{what} {}", self.message).into(),
+            ..self
+        }
+    }
+
     /// The error that blames a setting.
     pub(super) fn blame(self, field: &'static str) -> Error {
         Error::field_invalid(self.code, field, self.message)

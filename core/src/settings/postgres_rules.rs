@@ -20,7 +20,8 @@ impl Parts {
         let user = named("the user", self.user)?.unwrap_or(defaults.user);
         // As in libpq, a user's own database has the user's name.
         let database = named("the database", self.database)?.unwrap_or_else(|| user.clone());
-        let (tls, root_certificate) = protection(&host, self.tls, self.root_certificate, behind_supabase)?;
+        let asked = checking_the_name(self.tls, self.checks_hostname)?;
+        let (tls, root_certificate) = protection(&host, asked, self.root_certificate, behind_supabase)?;
         Ok(PostgresSettings {
             pooling: pooling(port, self.says_pgbouncer),
             host,
@@ -34,6 +35,23 @@ impl Parts {
             connect_timeout: self.connect_timeout.unwrap_or(defaults.connect_timeout),
             ..PostgresSettings::default()
         })
+    }
+}
+
+/// The mode that is asked for, when an option of its own says whether the certificate must name the host.
+fn checking_the_name(asked: Option<TlsMode>, checks: Option<bool>) -> Result<Option<TlsMode>, Fault> {
+    match (checks, asked) {
+        (Some(true), None | Some(TlsMode::VerifyFull)) => Ok(Some(TlsMode::VerifyFull)),
+        (Some(true), Some(other)) => Err(format!(
+            "asks that the certificate names the host, which sslmode={other} does not check; write \
+             sslmode=verify-full"
+        )
+        .into()),
+        (Some(false), Some(TlsMode::VerifyFull)) => Err(
+            "has sslmode=verify-full and yet asks that the name is not checked; write sslmode=verify-ca if that is meant"
+                .into(),
+        ),
+        _ => Ok(asked),
     }
 }
 
@@ -103,7 +121,7 @@ fn protection(
 }
 
 /// A host name, an address or the directory of a socket, and nothing that belongs into another part.
-fn check_host(host: &str) -> Result<(), Fault> {
+pub(super) fn check_host(host: &str) -> Result<(), Fault> {
     if host.chars().any(|c| c.is_control() || c.is_whitespace()) || host.is_empty() {
         return Err("must have a host without white space and control characters".into());
     }
@@ -120,10 +138,24 @@ fn check_host(host: &str) -> Result<(), Fault> {
 fn named(what: &str, name: Option<String>) -> Result<Option<String>, Fault> {
     match name {
         Some(name) if name.is_empty() => Ok(None),
-        Some(name) if name.chars().any(char::is_control) => {
-            Err(format!("{what} must not hold control characters").into())
-        }
-        name => Ok(name),
+        Some(name) => check_name(&name)
+            .map(|()| Some(name))
+            .map_err(|fault| fault.about(what)),
+        None => Ok(None),
+    }
+}
+
+/// What a name must not hold: most often it is the newline at the end of a mounted secret.
+pub(super) fn check_name(name: &str) -> Result<(), Fault> {
+    if name.trim_end_matches(['\r', '\n']).chars().any(char::is_control) {
+        Err("must not hold control characters".into())
+    } else if name.chars().any(char::is_control) {
+        Err(
+            "ends with a line break, as files of secrets do; write it without one (`echo -n`, `printf`)"
+                .into(),
+        )
+    } else {
+        Ok(())
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::dsn::redacted;
 use super::given::{Fault, Given, Slot};
+use super::postgres_rules::{check_host, check_name};
 use super::postgres_url::{self, Parts, root_certificate};
 use super::{Pooling, PostgresSettings, Secret, Store, TlsMode};
 use crate::error::{Error, Result, codes};
@@ -125,6 +126,11 @@ impl PostgresSource {
             return read_url(url).map(Some);
         }
         if let Some(host) = self.host.get() {
+            // Each part blames its own variable; what concerns several blames the host's.
+            check_host(&host.value).map_err(|fault| fault.blame(host.field))?;
+            for name in [&self.user, &self.database].into_iter().filter_map(Slot::get) {
+                check_name(&name.value).map_err(|fault| fault.blame(name.field))?;
+            }
             let parts = Parts {
                 host: Some(host.value.clone()),
                 port: self.port.value().copied(),
@@ -292,6 +298,27 @@ mod tests {
         }
         assert_eq!(server(&[("POSTGRES_HOST", "::1")]).host, "::1");
         assert!(server(&[("POSTGRES_HOST", "/run/postgresql")]).is_socket());
+    }
+
+    #[test]
+    fn a_name_with_a_line_break_blames_its_own_variable() {
+        for field in ["POSTGRES_USER", "POSTGRES_DB"] {
+            for (value, says) in [
+                ("hotel\n", "line break"),
+                ("hotel\r\n", "line break"),
+                ("ho\ttel", "control characters"),
+            ] {
+                let error = from(&[("POSTGRES_HOST", "db.example.com"), (field, value)]).unwrap_err();
+                assert_eq!(error.field(), Some(field), "{error}");
+                assert!(error.message().contains(says), "{error}");
+            }
+        }
+        let error = from(&[("DATABASE_URL", "postgres://ana%0A@h/db")]).unwrap_err();
+        assert_eq!(error.field(), Some("DATABASE_URL"));
+        assert!(
+            error.message().contains("the user ends with a line break"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -16,7 +16,7 @@ const FORMS: &str = "must begin with postgresql:// or postgres:// (a driver as i
                      over) and have no quotes around it, or be memory:";
 
 /// The options that mean something here.
-const OPTIONS: [&str; 12] = [
+const OPTIONS: [&str; 15] = [
     "sslmode",
     "sslrootcert",
     "application_name",
@@ -28,12 +28,15 @@ const OPTIONS: [&str; 12] = [
     "password",
     "dbname",
     "ssl",
+    "ssl_check_hostname",
+    "sslaccept",
     "channel_binding",
+    "target_session_attrs",
 ];
 
 /// Options of other programs that share the URL. They tune those programs' own pools, caches and timers, and change
 /// neither where a connection goes nor how it is protected, so they are read over.
-const FOREIGN: [&str; 30] = [
+const FOREIGN: [&str; 59] = [
     // SQLAlchemy and asyncpg
     "async_fallback",
     "command_timeout",
@@ -43,7 +46,9 @@ const FOREIGN: [&str; 30] = [
     "max_overflow",
     "pool_pre_ping",
     "pool_recycle",
+    "pool_reset_on_return",
     "pool_size",
+    "pool_use_lifo",
     "prepare_threshold",
     "prepared_statement_cache_size",
     "prepared_statement_name_func",
@@ -57,6 +62,35 @@ const FOREIGN: [&str; 30] = [
     "socket_timeout",
     "supa",
     "workaround",
+    // Django, Rails and pgx
+    "advisory_locks",
+    "checkout_timeout",
+    "conn_health_checks",
+    "conn_max_age",
+    "default_query_exec_mode",
+    "description_cache_capacity",
+    "disable_server_side_cursors",
+    "idle_timeout",
+    "pool",
+    "pool_health_check_period",
+    "pool_max_conn_idle_time",
+    "pool_max_conn_lifetime",
+    "pool_max_conns",
+    "pool_min_conns",
+    "prepared_statements",
+    "reaping_frequency",
+    "uselibpqcompat",
+    // JDBC
+    "connectTimeout",
+    "defaultRowFetchSize",
+    "loginTimeout",
+    "preparedStatementCacheQueries",
+    "preparedStatementCacheSizeMiB",
+    "prepareThreshold",
+    "reWriteBatchedInserts",
+    "socketTimeout",
+    "stringtype",
+    "tcpKeepAlive",
     // libpq and its relatives: the network layer underneath, and texts that we always send as UTF-8
     "client_encoding",
     "encoding",
@@ -82,6 +116,8 @@ pub(super) struct Parts {
     pub(super) application_name: Option<String>,
     pub(super) connect_timeout: Option<Duration>,
     pub(super) says_pgbouncer: bool,
+    /// Whether the certificate must name the host, if that is said apart from `sslmode`.
+    pub(super) checks_hostname: Option<bool>,
 }
 
 /// What `sslrootcert` names.
@@ -137,13 +173,47 @@ impl Parts {
             "port" => once("the port", &mut self.port, parse_port(value)?),
             "user" => once("the user", &mut self.user, value.to_owned()),
             "password" => once("the password", &mut self.password, Secret::new(value)),
-            "dbname" => once("the database", &mut self.database, value.to_owned()),
+            "dbname" | "database" => once("the database", &mut self.database, value.to_owned()),
+            "ApplicationName" => once("application_name", &mut self.application_name, application_name(value)?),
+            "ssl_check_hostname" => {
+                let checks = yes_or_no(value).map_err(|_| "ssl_check_hostname must be true or false")?;
+                once(name, &mut self.checks_hostname, checks)
+            }
+            "sslaccept" if value == "accept_invalid_certs" => Ok(()),
+            "sslaccept" if value == "strict" => once("ssl_check_hostname", &mut self.checks_hostname, true),
+            "sslaccept" => Err("sslaccept must be strict or accept_invalid_certs".into()),
+            // posada writes to the one server of the URL, and says so when that takes no writes.
+            "target_session_attrs" | "targetServerType"
+                if matches!(value, "any" | "read-write" | "primary" | "master") => Ok(()),
+            "target_session_attrs" | "targetServerType" => {
+                Err(format!("{name} must be any, read-write or primary: posada writes").into())
+            }
+            // With one server there is nothing to balance.
+            "load_balance_hosts" | "loadBalanceHosts" => Ok(()),
+            "sslnegotiation" if value == "postgres" => Ok(()),
+            "sslnegotiation" => Err("sslnegotiation must be postgres, which every server understands".into()),
+            // TLS 1.2 is the oldest that there is here.
+            "ssl_min_protocol_version" if matches!(value, "TLSv1" | "TLSv1.1" | "TLSv1.2") => Ok(()),
+            "ssl_min_protocol_version" => {
+                Err("ssl_min_protocol_version must be TLSv1.2 or older; newer ones are agreed on where both can".into())
+            }
+            "sslcert" | "sslkey" | "sslpassword" | "sslidentity" => Err(format!(
+                "{name} is not supported: posada shows no certificate of its own; name the authority of the server in \
+                 sslrootcert, and use a password"
+            )
+            .into()),
+            "passfile" | "service" => Err(format!(
+                "{name} is not supported; give the password in the URL or in POSTGRES_PASSWORD"
+            )
+            .into()),
             "channel_binding" if matches!(value, "disable" | "prefer") => Ok(()),
             "channel_binding" => Err(
                 "channel_binding must be disable or prefer: posada cannot promise it; \
                                       to authenticate the server use sslmode=verify-full"
                     .into(),
             ),
+            // Neon's way around clients without SNI, which is always sent here.
+            "options" if value.starts_with("endpoint=") => Ok(()),
             "options" => Err(
                 "options are refused by PgBouncer and dropped by Supavisor; use ALTER ROLE … SET \
                               instead"
@@ -151,8 +221,10 @@ impl Parts {
             ),
             "gssencmode" if matches!(value, "disable" | "prefer") => Ok(()),
             "gssencmode" => Err("gssencmode must be disable or prefer; posada encrypts with TLS".into()),
-            "schema" if value == "public" => Ok(()),
-            "schema" => Err("schema must be public, where the app's tables are".into()),
+            "schema" | "currentSchema" if value == "public" => Ok(()),
+            "schema" | "currentSchema" => {
+                Err(format!("{name} must be public, where the app's tables are").into())
+            }
             _ if FOREIGN.contains(&name) => Ok(()),
             _ => Err(unknown_option(name, &OPTIONS)),
         }
@@ -276,6 +348,10 @@ mod tests {
             "postgresql+asyncpg",
             "postgresql+psycopg2",
             "postgresql+psycopg",
+            "postgresql+psycopg_async",
+            "postgresql+psycopg2cffi",
+            "postgresql+pg8000",
+            "postgresql+pygresql",
             "postgres+pg8000",
             "POSTGRESQL",
         ] {
@@ -373,6 +449,35 @@ mod tests {
             );
         }
         read("postgres://h/db?schema=public&channel_binding=prefer&gssencmode=disable");
+        read("postgres://h/db?target_session_attrs=any&load_balance_hosts=disable&sslnegotiation=postgres");
+        read("postgres://h/db?target_session_attrs=read-write&ssl_min_protocol_version=TLSv1.2");
+        read("postgres://h/db?options=endpoint%3Dep-cool-darkness-123456");
+        let jdbc = read("postgresql://h/db?currentSchema=public&ApplicationName=hotel&prepareThreshold=0");
+        assert_eq!(jdbc.application_name, "hotel");
+    }
+
+    #[test]
+    fn whether_the_certificate_names_the_host_may_be_said_by_an_option_of_its_own() {
+        for (options, mode) in [
+            ("ssl_check_hostname=true", TlsMode::VerifyFull),
+            ("ssl_check_hostname=true&sslmode=verify-full", TlsMode::VerifyFull),
+            ("ssl_check_hostname=false", TlsMode::Prefer),
+            ("ssl_check_hostname=false&sslmode=verify-ca", TlsMode::VerifyCa),
+            ("ssl_check_hostname=false&sslmode=require", TlsMode::Require),
+            ("sslaccept=strict", TlsMode::VerifyFull),
+            ("sslaccept=accept_invalid_certs&sslmode=require", TlsMode::Require),
+        ] {
+            assert_eq!(read(&format!("postgres://h/db?{options}")).tls, mode, "{options}");
+        }
+        for options in [
+            "ssl_check_hostname=true&sslmode=require",
+            "ssl_check_hostname=true&sslmode=verify-ca",
+            "ssl_check_hostname=false&sslmode=verify-full",
+            "sslaccept=strict&sslmode=prefer",
+        ] {
+            let error = refused(&format!("postgres://h/db?{options}"));
+            assert!(error.message().contains("verify-full"), "{error}");
+        }
     }
 
     #[test]
@@ -382,6 +487,16 @@ mod tests {
             ("channel_binding=require", "verify-full"),
             ("gssencmode=require", "TLS"),
             ("schema=hotels", "public"),
+            ("currentSchema=hotels", "public"),
+            ("target_session_attrs=standby", "read-write"),
+            ("target_session_attrs=prefer-standby", "read-write"),
+            ("targetServerType=secondary", "primary"),
+            ("sslnegotiation=direct", "postgres"),
+            ("ssl_min_protocol_version=TLSv1.3", "TLSv1.2"),
+            ("sslcert=%2Fcerts%2Fclient.crt", "sslrootcert"),
+            ("passfile=%2Froot%2F.pgpass", "POSTGRES_PASSWORD"),
+            ("ssl_check_hostname=perhaps", "true or false"),
+            ("sslaccept=no", "strict"),
         ] {
             assert!(
                 refused(&format!("postgres://h/db?{option}"))

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use super::connect::{Found, connect, connect_through_pooler, in_time};
 use super::failure::Failure;
+use super::rights::{self, Rights};
 use super::{migrations, schema};
 use crate::clock::SharedClock;
 use crate::settings::{Pooling, PostgresSettings};
@@ -26,7 +27,12 @@ const SERVER: &str = "SELECT current_setting('server_version'), current_setting(
      (SELECT coalesce(sum(numbackends), 0)::text FROM pg_stat_database), \
      current_setting('search_path'), coalesce(current_schema()::text, ''), current_user::text, \
      (SELECT coalesce(bool_or(ssl), false)::text FROM pg_stat_ssl WHERE pid = pg_backend_pid()), \
-     current_setting('transaction_read_only')";
+     current_setting('transaction_read_only'), \
+     has_database_privilege(current_database(), 'CREATE')::text, \
+     coalesce((SELECT has_schema_privilege(oid, 'CREATE') FROM pg_namespace \
+     WHERE nspname = coalesce(nullif(current_schema()::text, 'posada'), 'public')), false)::text, \
+     current_database()::text, \
+     (to_regnamespace('posada') IS NOT NULL)::text";
 const CLOCK: &str = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint::text";
 /// Before the names of the tables.
 const TABLES: &str = "SELECT nspname::text, relname::text, pg_table_is_visible(pg_class.oid)::text, \
@@ -35,7 +41,7 @@ const TABLES: &str = "SELECT nspname::text, relname::text, pg_table_is_visible(p
      FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace \
      WHERE relkind IN ('r', 'p', 'v', 'f') AND nspname NOT LIKE 'pg\\_%' AND relname IN ";
 const LEDGER: &str = "SELECT (has_schema_privilege(pg_namespace.oid, 'USAGE') \
-     AND has_table_privilege(pg_class.oid, 'SELECT'))::text \
+     AND has_table_privilege(pg_class.oid, 'SELECT') AND NOT row_security_active(pg_class.oid))::text \
      FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace \
      WHERE nspname = 'posada' AND relname = 'migrations'";
 
@@ -67,6 +73,9 @@ pub(crate) struct Checkup {
     /// Every table with one of our names, in any schema.
     pub(crate) tables: Vec<FoundTable>,
     pub(crate) ledger: Ledger,
+    /// The statements that permit this role to run the migrations, if it may not yet make what is missing.
+    pub(crate) grants: Vec<String>,
+    pub(crate) rights: Rights,
 }
 
 /// The time at the other end, and here before and after it was told.
@@ -138,6 +147,7 @@ async fn ask(
     let names = schema::TABLES.join("', '");
     let tables = AssertSqlSafe(format!("{TABLES} ('{names}') ORDER BY nspname, relname"));
     let tables = sqlx::raw_sql(tables).fetch_all(&mut *connection).await?;
+    let rights = rights::look(connection).await?;
     let ledger = ledger(connection).await?;
 
     let usable = number(&server, 2)?;
@@ -163,7 +173,35 @@ async fn ask(
         },
         tables: tables.iter().map(found_table).collect::<Result<_, _>>()?,
         ledger,
+        grants: missing_grants(&server)?,
+        rights,
     })
+}
+
+/// What an administrator has to grant before this role can make tables: in the first schema of its search path, and
+/// the schema `posada` in the database.
+fn missing_grants(server: &PgRow) -> Result<Vec<String>, Failure> {
+    let role = rights::quoted(&text(server, 8)?);
+    let schema = text(server, 7)?;
+    let mut grants = Vec::new();
+    if !is_true(server, 12)? {
+        // Where the migrations put tables; see there.
+        let schema = match schema.as_str() {
+            "" | "posada" => "public",
+            schema => schema,
+        };
+        grants.push(format!(
+            "GRANT USAGE, CREATE ON SCHEMA {} TO {role};",
+            rights::quoted(schema)
+        ));
+    }
+    if !is_true(server, 11)? && !is_true(server, 14)? {
+        grants.push(format!(
+            "GRANT CREATE ON DATABASE {} TO {role};",
+            rights::quoted(&text(server, 13)?)
+        ));
+    }
+    Ok(grants)
 }
 
 async fn ledger(connection: &mut PgConnection) -> Result<Ledger, Failure> {

@@ -3,9 +3,11 @@
 use std::io;
 use std::sync::Arc;
 
-use sqlx::postgres::{PgDatabaseError, PgSeverity};
+use sqlx::postgres::PgDatabaseError;
 
+use super::words::{Answer, in_one_line};
 use crate::error::{Code, Error, codes};
+use crate::settings::Secret;
 
 /// Why a call to Postgres failed. Adapters match what they care about; the rest becomes an [`Error`].
 #[derive(Debug)]
@@ -32,12 +34,14 @@ pub(crate) enum Failure {
     MissingSchema { what: String },
     /// User, password, database or network address are not accepted (28xxx, 3D000), or the role lacks a right (42501).
     Refused { what: Refusal, reason: String },
+    /// Row-level security would hide rows of a table from this role, so the server refused the statement (42501).
+    RowSecurity { reason: String },
     /// The server or the pooler has no connection left for us (53300 and the poolers' own words for it).
     TooManyConnections { reason: String },
     /// All connections of our pool stayed busy.
     PoolTimeout,
-    /// The server is stopping, starting or failing over (57P01, 57P02, 57P03).
-    ShuttingDown,
+    /// The server is stopping, starting or failing over (57P01 to 57P05), or a pooler says that it is not there.
+    ShuttingDown { reason: String },
     /// The server gave up on the statement at its time limit (57014).
     StatementTimeout,
     /// The deadline passed without an answer, and nothing was changed.
@@ -50,7 +54,7 @@ pub(crate) enum Failure {
     StalePlan,
     /// A write or `COMMIT` was sent and its answer never came.
     OutcomeUnknown,
-    /// What stands between us and the server gave us another session's state (26000, 42P05, 08P01).
+    /// What stands between us and the server gave us another session's state: 26000, 42P05, or messages out of turn.
     PoolerContract { state: String, reason: String },
     /// A migration cannot be applied.
     Migration { reason: String },
@@ -77,6 +81,10 @@ pub(crate) enum Refusal {
     Right,
     /// What we ask of the connection itself.
     Options,
+    /// Something that is said in words that we do not know.
+    Words,
+    /// What listens there does not speak the protocol of Postgres as we do.
+    Protocol,
 }
 
 /// How a server was out of reach.
@@ -90,28 +98,31 @@ pub(crate) enum Outage {
     Silent,
     /// The connection broke.
     Broken,
+    /// New connections are blocked for a while, because of earlier ones that failed.
+    Blocked,
 }
 
 impl Failure {
     /// Whether the whole transaction may be run again at once: nothing was changed, and the cause passes.
     pub(super) fn is_transient(&self) -> bool {
-        matches!(
-            self,
+        match self {
+            // It passes by itself, but not at once.
+            Self::Unreachable { how, .. } => *how != Outage::Blocked,
             Self::Serialization
-                | Self::Deadlock
-                | Self::LockTimeout
-                | Self::ReadOnly
-                | Self::TooManyConnections { .. }
-                | Self::ShuttingDown
-                | Self::StalePlan
-                | Self::Unreachable { .. }
-        )
+            | Self::Deadlock
+            | Self::LockTimeout
+            | Self::ReadOnly
+            | Self::TooManyConnections { .. }
+            | Self::ShuttingDown { .. }
+            | Self::StalePlan => true,
+            _ => false,
+        }
     }
 
     /// The same failure, with the place of a server that is not there for us.
     pub(super) fn at(self, server: &Arc<str>) -> Self {
         match self {
-            Self::ReadOnly | Self::ShuttingDown | Self::Unreachable { .. } => Self::Unavailable {
+            Self::ReadOnly | Self::ShuttingDown { .. } | Self::Unreachable { .. } => Self::Unavailable {
                 place: server.clone(),
                 failure: Box::new(self),
             },
@@ -124,7 +135,7 @@ impl Failure {
         match self {
             Self::Unreachable { .. }
             | Self::DeadlinePassed
-            | Self::ShuttingDown
+            | Self::ShuttingDown { .. }
             | Self::PoolerContract { .. }
             | Self::TooManyConnections { .. } => Self::OutcomeUnknown,
             other => other,
@@ -140,10 +151,12 @@ impl Failure {
             | Self::NotNullViolation { .. } => codes::POSTGRES_CONSTRAINT,
             Self::InvalidText => codes::POSTGRES_INVALID_TEXT,
             Self::Serialization | Self::Deadlock | Self::LockTimeout => codes::POSTGRES_CONTENDED,
-            Self::ReadOnly | Self::ShuttingDown | Self::Unreachable { .. } | Self::Unavailable { .. } => {
-                codes::POSTGRES_UNAVAILABLE
-            }
+            Self::ReadOnly
+            | Self::ShuttingDown { .. }
+            | Self::Unreachable { .. }
+            | Self::Unavailable { .. } => codes::POSTGRES_UNAVAILABLE,
             Self::Refused { .. } | Self::Tls { .. } => codes::POSTGRES_REFUSED,
+            Self::RowSecurity { .. } => codes::POSTGRES_ROW_SECURITY,
             Self::TooManyConnections { .. } | Self::PoolTimeout => codes::POSTGRES_EXHAUSTED,
             Self::MissingSchema { .. } => codes::POSTGRES_SCHEMA,
             Self::StatementTimeout | Self::DeadlinePassed => codes::POSTGRES_TIMEOUT,
@@ -192,17 +205,27 @@ fn tell(failure: Failure, server: &str) -> Error {
         Failure::MissingSchema { what } => Error::new(
             code,
             format!(
-                "{what}; run `Posada::migrate()` or paste migrations/schema.sql into the SQL editor, \
-                 and check the role's search_path"
+                "{what}; run the migrations (`posada.migrate()`) or paste migrations/schema.sql into the SQL \
+                 editor, and check the role's search_path"
             ),
         ),
         Failure::Refused { reason, .. } => Error::new(code, format!("Postgres refused us: {reason}")),
+        Failure::RowSecurity { reason } => Error::new(
+            code,
+            format!(
+                "row-level security would hide rows from this role, so nothing was read or written: {reason}; \
+                 give the role BYPASSRLS or make it the owner of the tables"
+            ),
+        ),
         Failure::Tls { reason } => Error::new(code, format!("TLS with Postgres failed: {reason}")),
         Failure::TooManyConnections { reason } => {
             Error::new(code, format!("Postgres has no connection left: {reason}"))
         }
         Failure::PoolTimeout => Error::new(code, "every connection of the pool stayed busy"),
-        Failure::ShuttingDown => Error::new(code, format!("{server} is stopping, starting or failing over")),
+        Failure::ShuttingDown { reason } => Error::new(
+            code,
+            format!("{server} is stopping, starting or failing over: {reason}"),
+        ),
         Failure::Unreachable { reason, .. } => {
             Error::new(code, format!("{server} cannot be reached: {reason}"))
         }
@@ -237,7 +260,7 @@ impl From<sqlx::Error> for Failure {
     fn from(error: sqlx::Error) -> Self {
         match error {
             sqlx::Error::Database(answer) => match answer.try_downcast_ref::<PgDatabaseError>() {
-                Some(answer) => from_answer(answer),
+                Some(answer) => Answer::from(answer).to_a_statement(),
                 None => unexpected(&answer),
             },
             sqlx::Error::Io(broken) => from_network(&broken),
@@ -255,15 +278,72 @@ impl From<sqlx::Error> for Failure {
     }
 }
 
+impl Failure {
+    /// What a failed attempt to connect means.
+    pub(super) fn of_connecting(error: sqlx::Error, password: Option<&Secret>) -> Self {
+        let refused = |what, reason| Self::Refused { what, reason };
+        let failure = match error {
+            sqlx::Error::Database(answer) => match answer.try_downcast_ref::<PgDatabaseError>() {
+                Some(answer) => Answer::from(answer).while_connecting(),
+                None => refused(Refusal::Words, answer.to_string()),
+            },
+            sqlx::Error::Protocol(reason) => refused(Refusal::Protocol, in_one_line(&reason)),
+            // The driver repeats the character that it stumbled over.
+            sqlx::Error::Configuration(reason) if reason.to_string().contains("saslprep password") => {
+                refused(
+                    Refusal::Password,
+                    "the password holds characters that the driver cannot send".to_owned(),
+                )
+            }
+            sqlx::Error::Configuration(reason) => refused(Refusal::Options, in_one_line(&reason.to_string())),
+            other => Self::from(other),
+        };
+        failure.without(password).hinting_at_a_line_break(password)
+    }
+
+    /// Says so if a refused password ends with a line break: psql sends it too, but most often nobody meant it.
+    pub(super) fn hinting_at_a_line_break(mut self, password: Option<&Secret>) -> Self {
+        if let Self::Refused {
+            what: Refusal::Password,
+            reason,
+        } = &mut self
+            && password.is_some_and(|password| password.expose().ends_with('\n'))
+        {
+            reason.push_str("; the password ends with a line break, as files of secrets do");
+        }
+        self
+    }
+
+    /// The same failure, should its words repeat the password.
+    pub(super) fn without(mut self, password: Option<&Secret>) -> Self {
+        if let (
+            Some(password),
+            Self::Refused { reason, .. }
+            | Self::Unreachable { reason, .. }
+            | Self::ShuttingDown { reason }
+            | Self::TooManyConnections { reason }
+            | Self::Tls { reason }
+            | Self::Unexpected { reason, .. },
+        ) = (password, &mut self)
+            // A shorter one is a word that stands in every text.
+            && password.expose().len() > 3
+        {
+            *reason = reason.replace(password.expose(), "***");
+        }
+        self
+    }
+}
+
+/// The server's answer in an error, if it is one.
+pub(super) fn answer(error: &sqlx::Error) -> Option<Answer<'_>> {
+    let answer = error.as_database_error()?;
+    answer.try_downcast_ref::<PgDatabaseError>().map(Answer::from)
+}
+
 /// Whether a connection can be used again after this error: the server answered in order and keeps the session.
 pub(super) fn leaves_connection_usable(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Database(answer) => answer
-            .try_downcast_ref::<PgDatabaseError>()
-            .is_some_and(|answer| {
-                answer.severity() == PgSeverity::Error
-                    && !matches!(answer.code(), "26000" | "42P05" | "08P01" | "25006" | "0A000")
-            }),
+        sqlx::Error::Database(_) => answer(error).is_some_and(|answer| answer.leaves_session_usable()),
         // A value could not be encoded: nothing was sent.
         sqlx::Error::Encode(_) => true,
         _ => false,
@@ -298,178 +378,9 @@ fn unexpected(error: &dyn std::fmt::Display) -> Failure {
     }
 }
 
-fn from_answer(answer: &PgDatabaseError) -> Failure {
-    let named = |name: Option<&str>| name.unwrap_or("unnamed").to_owned();
-    classify(Answer {
-        state: answer.code(),
-        message: answer.message(),
-        constraint: named(answer.constraint()),
-        column: named(answer.column()),
-    })
-}
-
-struct Answer<'a> {
-    state: &'a str,
-    message: &'a str,
-    constraint: String,
-    column: String,
-}
-
-fn classify(answer: Answer<'_>) -> Failure {
-    let reason = || answer.message.to_owned();
-    let refused = |what| Failure::Refused {
-        what,
-        reason: answer.message.to_owned(),
-    };
-    let from_pooler = answer.state.starts_with("08") || answer.state.starts_with("XX");
-    if let Some(failure) = from_pooler_words(answer.message).filter(|_| from_pooler) {
-        return failure;
-    }
-    match answer.state {
-        "23505" => Failure::UniqueViolation {
-            constraint: answer.constraint,
-        },
-        "23503" => Failure::ForeignKeyViolation {
-            constraint: answer.constraint,
-        },
-        "23514" | "23P01" => Failure::CheckViolation {
-            constraint: answer.constraint,
-        },
-        "23502" => Failure::NotNullViolation {
-            column: answer.column,
-        },
-        "22021" | "22P05" => Failure::InvalidText,
-        "40001" => Failure::Serialization,
-        "40P01" => Failure::Deadlock,
-        "55P03" => Failure::LockTimeout,
-        "25006" => Failure::ReadOnly,
-        "42P01" | "42703" | "3F000" | "42704" | "42883" => Failure::MissingSchema { what: reason() },
-        "28P01" => refused(Refusal::Password),
-        "28000" if answer.message.starts_with("role ") => refused(Refusal::User),
-        "28000" => refused(Refusal::Entry),
-        "3D000" => refused(Refusal::Database),
-        "42501" => refused(Refusal::Right),
-        "53300" => Failure::TooManyConnections { reason: reason() },
-        "57P01" | "57P02" | "57P03" => Failure::ShuttingDown,
-        "57014" => Failure::StatementTimeout,
-        "08000" | "08001" | "08003" | "08004" | "08006" => Failure::Unreachable {
-            how: Outage::Broken,
-            reason: reason(),
-        },
-        "0A000" if answer.message.contains("cached plan") => Failure::StalePlan,
-        "26000" | "42P05" | "08P01" => Failure::PoolerContract {
-            state: answer.state.to_owned(),
-            reason: reason(),
-        },
-        // The messages of class 22 (bad data) quote the value; values never leave this module.
-        state if state.starts_with("22") => Failure::Unexpected {
-            state: state.to_owned(),
-            reason: "a value does not fit its type".into(),
-        },
-        state => Failure::Unexpected {
-            state: state.to_owned(),
-            reason: reason(),
-        },
-    }
-}
-
-/// Poolers speak in words where Postgres has a code: PgBouncer says 08P01 for everything, Supavisor XX000.
-fn from_pooler_words(message: &str) -> Option<Failure> {
-    const FULL: [&str; 6] = [
-        "ECHECKOUTTIMEOUT",
-        "EMAXCONN",
-        "Max client connections",
-        "no more connections allowed",
-        "query_wait_timeout",
-        "unable to check out connection from the pool",
-    ];
-    const AWAY: [&str; 7] = [
-        "server conn crashed",
-        "server_login_retry",
-        "server login has been failing",
-        "pgbouncer cannot connect to server",
-        "the database system is",
-        "terminating connection",
-        "server closed the connection",
-    ];
-    const REFUSED: [(&str, Refusal); 5] = [
-        ("Tenant or user not found", Refusal::User),
-        ("no such database", Refusal::Database),
-        ("password authentication failed", Refusal::Password),
-        ("SASL authentication failed", Refusal::Password),
-        ("no such user", Refusal::User),
-    ];
-    let says = |phrases: &[&str]| phrases.iter().any(|phrase| message.contains(phrase));
-    let reason = || message.to_owned();
-    if says(&FULL) {
-        return Some(Failure::TooManyConnections { reason: reason() });
-    }
-    if let Some((_, what)) = REFUSED.iter().find(|(phrase, _)| message.contains(phrase)) {
-        return Some(Failure::Refused {
-            what: *what,
-            reason: reason(),
-        });
-    }
-    says(&AWAY).then_some(Failure::ShuttingDown)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn of(state: &str, message: &str) -> Failure {
-        classify(Answer {
-            state,
-            message,
-            constraint: "uq_identifier".into(),
-            column: "role".into(),
-        })
-    }
-
-    #[test]
-    fn a_missing_table_names_itself_and_the_remedy() {
-        let error = Error::from(of("42P01", "relation \"tenants\" does not exist"));
-        assert!(error.is(codes::POSTGRES_SCHEMA));
-        assert!(error.message().contains("tenants") && error.message().contains("migrate"));
-    }
-
-    #[test]
-    fn constraints_are_named() {
-        assert!(
-            matches!(of("23505", ""), Failure::UniqueViolation { constraint } if constraint == "uq_identifier")
-        );
-        assert!(matches!(of("23502", ""), Failure::NotNullViolation { column } if column == "role"));
-    }
-
-    #[test]
-    fn poolers_are_understood_by_their_words() {
-        for words in [
-            "(ECHECKOUTTIMEOUT) unable to check out connection from the pool after 60000ms",
-            "Max client connections reached",
-            "no more connections allowed (max_client_conn)",
-        ] {
-            assert!(of("XX000", words).code() == codes::POSTGRES_EXHAUSTED, "{words}");
-        }
-        assert!(of("08P01", "server conn crashed?").is_transient());
-        assert!(of("XX000", "Tenant or user not found").code() == codes::POSTGRES_REFUSED);
-        assert!(of("08P01", "SASL authentication failed").code() == codes::POSTGRES_REFUSED);
-    }
-
-    #[test]
-    fn a_mixed_up_session_is_never_repeated_blindly() {
-        for state in ["26000", "42P05", "08P01"] {
-            assert!(
-                !of(state, "bind message supplies 1 parameters").is_transient(),
-                "{state}"
-            );
-        }
-    }
-
-    #[test]
-    fn values_in_messages_of_bad_data_are_not_passed_on() {
-        let error = Error::from(of("22P02", "invalid input syntax for type integer: \"hunter2\""));
-        assert!(!format!("{error} {error:?}").contains("hunter2"));
-    }
 
     #[test]
     fn an_error_of_the_work_itself_comes_out_unchanged() {
@@ -484,7 +395,10 @@ mod tests {
             how: Outage::Refused,
             reason: "Connection refused".into(),
         };
-        for failure in [refused, Failure::ShuttingDown, Failure::ReadOnly] {
+        let stopping = Failure::ShuttingDown {
+            reason: "the database system is shutting down (SQLSTATE 57P03)".into(),
+        };
+        for failure in [refused, stopping, Failure::ReadOnly] {
             let error = Error::from(failure.at(&place));
             assert!(error.is(codes::POSTGRES_UNAVAILABLE), "{error}");
             assert!(
@@ -495,13 +409,26 @@ mod tests {
     }
 
     #[test]
+    fn what_was_said_while_connecting_never_repeats_the_password() {
+        let secret = Secret::new("hunter2");
+        let refused = Failure::Refused {
+            what: Refusal::Words,
+            reason: "no entry for ana:hunter2".into(),
+        };
+        let error = Error::from(refused.without(Some(&secret)));
+        assert!(error.message().contains("ana:***"), "{error}");
+    }
+
+    #[test]
     fn only_what_could_have_happened_is_unknown() {
         let lost = Failure::Unreachable {
             how: Outage::Broken,
             reason: "reset".into(),
         };
         assert!(matches!(lost.of_lost_write(), Failure::OutcomeUnknown));
-        let refused = of("23505", "").of_lost_write();
-        assert!(matches!(refused, Failure::UniqueViolation { .. }));
+        let refused = Failure::UniqueViolation {
+            constraint: "uq_identifier".into(),
+        };
+        assert!(matches!(refused.of_lost_write(), Failure::UniqueViolation { .. }));
     }
 }

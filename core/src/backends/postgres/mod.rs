@@ -11,11 +11,15 @@ mod checkup;
 mod connect;
 mod deadline;
 mod failure;
+mod handshake;
 pub(crate) mod migrations;
 mod pool;
+mod relay;
+mod rights;
 mod schema;
 mod statement;
 mod transaction;
+mod words;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -36,6 +40,7 @@ pub(crate) use self::checkup::{Checkup, FoundTable, Ledger, Reading};
 pub(crate) use self::failure::{Failure, Outage, Refusal};
 #[cfg(any(test, feature = "testkit"))]
 pub(crate) use self::pool::PoolUsage;
+pub(crate) use self::rights::{Guarded, Published};
 pub(crate) use self::schema::{Schema, TABLES};
 pub(crate) use self::statement::Statement;
 pub(crate) use self::transaction::Tx;
@@ -257,7 +262,11 @@ impl Inner {
                 return Err(error.into());
             }
             // The server ended the session before it did anything: its last word is an answer.
-            Some(Err(error @ sqlx::Error::Database(_))) => return Err(error.into()),
+            Some(Err(error))
+                if failure::answer(&error).is_some_and(|answer| answer.proves_that_nothing_happened()) =>
+            {
+                return Err(error.into());
+            }
             Some(Err(error)) => error.into(),
             None => Failure::DeadlinePassed,
         };
@@ -309,7 +318,9 @@ impl Inner {
     /// What one failure says about the other connections.
     fn distrust_after(&self, failure: &Failure) {
         match failure {
-            Failure::ReadOnly | Failure::ShuttingDown | Failure::StalePlan => self.pool.distrust_all(),
+            Failure::ReadOnly | Failure::ShuttingDown { .. } | Failure::StalePlan => {
+                self.pool.distrust_all();
+            }
             Failure::Unreachable { .. } | Failure::DeadlinePassed | Failure::OutcomeUnknown => {
                 self.pool.distrust_idle();
             }

@@ -287,15 +287,16 @@ impl Shared {
         if !self.pooled.load(Ordering::Relaxed) {
             match connect(&self.settings, Pooling::Session).await? {
                 Found::Ready(connection) => return Ok((connection, Pooling::Session)),
-                Found::Pooler => {
-                    self.pooled.store(true, Ordering::Relaxed);
-                    tracing::warn!(
-                        "a pooler stands between posada and Postgres: every statement runs in a transaction of its own"
-                    );
-                }
+                Found::Pooler => {}
             }
         }
         let connection = connect_through_pooler(&self.settings).await?;
+        // Only now: what refused the first attempt may have had another reason.
+        if !self.pooled.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "a pooler stands between posada and Postgres: every statement runs in a transaction of its own"
+            );
+        }
         Ok((connection, Pooling::Transaction))
     }
 

@@ -67,8 +67,8 @@ impl Tx {
     /// `BEGIN` and the limits of this transaction, in one round trip.
     pub(super) async fn begin(mut lease: Lease, deadline: &Deadline) -> Result<Self, Failure> {
         let text = format!(
-            "BEGIN; SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = {LOCK_TIMEOUT_MILLIS}; \
-             SET LOCAL idle_in_transaction_session_timeout = {IDLE_TIMEOUT_MILLIS}",
+            "BEGIN; SET LOCAL row_security = off; SET LOCAL statement_timeout = {}; \
+             SET LOCAL lock_timeout = {LOCK_TIMEOUT_MILLIS}; SET LOCAL idle_in_transaction_session_timeout = {IDLE_TIMEOUT_MILLIS}",
             deadline.server_share().as_millis()
         );
         match deadline.bound(simple(lease.connection(), text)).await {
