@@ -225,7 +225,7 @@ fn not_found(missing: &[&str], checkup: &Checkup) -> Option<Finding> {
         codes::TABLES,
         format!("There is no table {} ({looked}).", nowhere.join(", ")),
         format!(
-            "{}Run the migrations (`posada.migrate()`), or paste migrations/schema.sql into the SQL editor. Check that \
+            "{}Run the migrations (`posada.migrate()` or `python -m posada migrate`), or paste migrations/schema.sql into the SQL editor. Check that \
              DATABASE_URL names the right database.",
             permission(checkup)
         ),
@@ -247,7 +247,7 @@ fn permission(checkup: &Checkup) -> String {
 
 fn migrations(checkup: &Checkup) -> Finding {
     let remedy = format!(
-        "{}Run the migrations (`posada.migrate()`) as the owner of the tables, or paste migrations/schema.sql into the \
+        "{}Run the migrations (`posada.migrate()` or `python -m posada migrate`) as the owner of the tables, or paste migrations/schema.sql into the \
          SQL editor.",
         permission(checkup)
     );
