@@ -40,7 +40,6 @@ mod auth;
 mod backends;
 mod clock;
 mod correlation;
-mod disk;
 mod doctor;
 pub mod error;
 mod flags;

@@ -116,7 +116,8 @@ impl PosadaBuilder {
     /// Builds the services. Nothing connects: the first call of a service does, within its deadline.
     ///
     /// # Errors
-    /// `settings.*` when the settings name something that cannot be used, such as an unreadable certificate.
+    /// `settings.*` when the settings name something that cannot be used, such as an unreadable certificate, and for
+    /// previous keys that production refuses or that are more than two.
     pub fn build(self) -> Result<Posada> {
         let Self {
             settings,
@@ -149,7 +150,7 @@ impl PosadaBuilder {
             sessions: parts.sessions(),
             flags: parts.flags(flags),
             limits: parts.limits(),
-            auth: parts.auth(auth, audit),
+            auth: parts.auth(auth, audit)?,
             pms: parts.pms(pms, &locks)?,
             locks,
             settings,
@@ -481,53 +482,69 @@ impl Parts<'_> {
         )
     }
 
-    fn auth(&self, options: Option<AuthOptions>, sink: Option<AuditSink>) -> Authenticator {
+    fn auth(&self, options: Option<AuthOptions>, sink: Option<AuditSink>) -> Result<Authenticator> {
         let store: Arc<dyn AuthStore> = match self.postgres {
             Some(postgres) => Arc::new(PostgresAuth::new(postgres.clone())),
             None => Arc::new(MemoryAuth::new(self.hotels.clone())),
-        };
-        let (cache, throttle): (Arc<dyn SessionCache>, Arc<dyn Throttle>) = match self.redis {
-            Some(redis) => (
-                Arc::new(RedisSessionCache::new(redis.clone())),
-                Arc::new(RedisThrottle::new(redis.clone())),
-            ),
-            None => (
-                Arc::new(NoCache),
-                Arc::new(MemoryThrottle::new(self.clock.clone())),
-            ),
         };
         let options = options.unwrap_or_else(|| AuthOptions {
             access_life: self.settings.jwt_expiry(),
             ..AuthOptions::default()
         });
-        let previous = options.previous_keys.iter();
+        let keys = self.keys(&options)?;
+        let throttle: Arc<dyn Throttle> = match self.redis {
+            Some(redis) => Arc::new(RedisThrottle::new(redis.clone())),
+            None => Arc::new(MemoryThrottle::new(self.clock.clone())),
+        };
+        // Without a key nobody signs in, and nothing could be trusted that is shared.
+        let cache: Arc<dyn SessionCache> = match (self.redis, &keys) {
+            (Some(redis), Ok(keys)) => Arc::new(RedisSessionCache::new(
+                redis.clone(),
+                keys.clone(),
+                self.clock.clone(),
+            )),
+            _ => Arc::new(NoCache),
+        };
         let parts = AuthParts {
             store,
             cache,
             throttle,
             alone: Arc::new(MemoryThrottle::alone(self.clock.clone())),
-            keys: previous.fold(self.key(), |keys, (secret, until)| {
-                keys?.with_previous(secret, *until)
-            }),
+            own: Arc::new(MemoryThrottle::own(self.clock.clone())),
+            keys,
             options,
+            app_life: self.settings.jwt_expiry(),
             sink,
         };
-        Authenticator::new(parts, self.clock.clone(), self.tasks.clone())
+        Ok(Authenticator::new(parts, self.clock.clone(), self.tasks.clone()))
     }
 
-    /// The key of tokens. Where everything lives in this process, so may the key.
-    fn key(&self) -> Result<KeyRing> {
-        match self.settings.secret_key() {
-            Some(secret) => KeyRing::new(secret),
+    /// The keys of tokens, or why nobody can sign in: everything else works without. Where everything lives in this
+    /// process, so may the key.
+    ///
+    /// # Errors
+    /// For keys that are there and cannot be used: such a program must not start.
+    fn keys(&self, options: &AuthOptions) -> Result<Result<KeyRing>> {
+        let current = match self.settings.secret_key() {
+            Some(secret) => KeyRing::new(secret)?,
             None if self.postgres.is_none() && self.redis.is_none() => {
-                KeyRing::new(&Secret::new(format!("{}{}", rng::token(), rng::token())))
+                KeyRing::new(&Secret::new(format!("{}{}", rng::token(), rng::token())))?
             }
-            None => Err(Error::field_invalid(
-                codes::SETTINGS_MISSING,
-                "SECRET_KEY",
-                "sign-in needs the key that signs tokens; make one with `openssl rand -hex 32`",
-            )),
-        }
+            None => {
+                tracing::warn!("SECRET_KEY is not set, so nobody can sign in");
+                return Ok(Err(Error::field_invalid(
+                    codes::SETTINGS_MISSING,
+                    "SECRET_KEY",
+                    "sign-in needs the key that signs tokens; make one with `openssl rand -hex 32`",
+                )));
+            }
+        };
+        let mut previous = options.previous_keys.iter();
+        let keys = previous.try_fold(current, |keys, (secret, until)| {
+            self.settings.check_signing_key("previous_keys", secret)?;
+            keys.with_previous(secret, *until)
+        });
+        keys.map(Ok)
     }
 
     fn limits(&self) -> RateLimiter {

@@ -11,8 +11,10 @@
 
 mod auth;
 mod auth_hotels;
+mod auth_keys;
 mod auth_python;
 mod auth_races;
+mod auth_trust;
 mod doctor;
 mod flags;
 mod hold_rules;

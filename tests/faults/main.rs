@@ -16,8 +16,6 @@ mod booking_changes;
 mod booking_races;
 mod doctor;
 mod flags;
-mod flags_going_back;
-mod idle_writes;
 mod lanes;
 mod lock_chaos;
 mod lock_clock;

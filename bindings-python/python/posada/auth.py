@@ -153,7 +153,11 @@ class AuthOptions:
     profile: Profile | None = None
     """What new tokens look like. Default: ``legacy``."""
     previous_keys: Sequence[tuple[str, dt.datetime]] = field(default=(), repr=False)
-    """Keys that signed before, and until when they still verify: at most two."""
+    """Keys that only verify, and until when: at most two.
+
+    The key that signed before and, while programs with the old key still run, the one that signs next. SETTINGS.md says
+    in which order a change of the key loses nobody.
+    """
     accept_sessionless: bool | None = None
     """Whether tokens that the app made without a session are accepted. Default: yes."""
     issuer: str | None = None

@@ -11,6 +11,7 @@ use super::model::TokenPair;
 use super::password::{self, Password, Verdict};
 use super::signing_in::{bad_credentials, owner_of};
 use super::store::{Owner, PasswordChange, StoredUser};
+use super::throttle::Counters;
 use super::token::{self, NewToken, TokenKind};
 use super::verifying::ended;
 use crate::TenantId;
@@ -33,8 +34,8 @@ impl Authenticator {
     pub async fn change_password(&self, access: &str, current: &str, new: &str) -> Result<TokenPair> {
         let claims = self.verify_within(access, Duration::ZERO, true).await?;
         let stored = self.0.store.user(&owner_of(&claims)).await?.ok_or_else(ended)?;
-        let counted = super::store::Attempt {
-            account: self.keys()?.derive("change", &[&stored.user.id]),
+        let counted = Counters {
+            accounts: self.keys()?.derive_each("change", &[&stored.user.id], self.now()),
             address: None,
         };
         if let Some(wait) = self.0.throttling.attempt(&counted).await? {
@@ -134,8 +135,8 @@ impl Authenticator {
             tenant: read.tenant,
         };
         let stored = self.0.store.user(&owner).await?.ok_or_else(ended)?;
-        let mark = self.password_mark(stored.user.password_changed_at)?;
-        if read.mark != Some(mark) || !stored.may_sign_in(self.now()) {
+        let marks = self.password_marks(stored.user.password_changed_at)?;
+        if read.mark.as_ref() != read.signer.of(&marks) || !stored.may_sign_in(self.now()) {
             return Err(ended());
         }
         self.replace(stored, new, false).await.map(drop)

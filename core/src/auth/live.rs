@@ -19,8 +19,8 @@ const MOST: usize = 50_000;
 #[derive(Clone)]
 pub(super) struct Known {
     pub(super) state: Arc<SessionState>,
-    /// The mark of its password, which costs as much as a signature.
-    pub(super) mark: Arc<str>,
+    /// The marks of its password, one for each key, because each costs as much as a signature.
+    pub(super) marks: Arc<[String]>,
     pub(super) source: ClaimsSource,
     pub(super) read_at: u64,
     pub(super) until: u64,

@@ -1,8 +1,4 @@
--- The server's time in milliseconds, what is known of a session, and for how many milliseconds it may be believed.
+-- The server's time in milliseconds, and what is known of a session.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local state = redis.call('GET', KEYS[1])
-if not state then
-    return {now, '', 0}
-end
-return {now, state, redis.call('PTTL', KEYS[1])}
+return {now, redis.call('GET', KEYS[1]) or ''}

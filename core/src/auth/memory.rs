@@ -335,6 +335,11 @@ impl MemoryThrottle {
         Self::with_quota(clock, Quota::ALONE)
     }
 
+    /// For what one process admits, whatever is counted for all.
+    pub(crate) fn own(clock: SharedClock) -> Self {
+        Self::with_quota(clock, Quota::OWN)
+    }
+
     fn with_quota(clock: SharedClock, quota: Quota) -> Self {
         Self {
             quota,

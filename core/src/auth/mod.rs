@@ -56,6 +56,7 @@ mod verifying;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound as _, Utc};
 use tokio::sync::OnceCell;
@@ -115,8 +116,12 @@ pub(crate) struct AuthParts {
     pub(crate) throttle: Arc<dyn Throttle>,
     /// Counts attempts while `throttle` is silent.
     pub(crate) alone: Arc<dyn Throttle>,
+    /// Counts what this process admits, whatever `throttle` says.
+    pub(crate) own: Arc<dyn Throttle>,
     pub(crate) keys: Result<KeyRing>,
     pub(crate) options: AuthOptions,
+    /// The life of the app's own tokens, which have no session and do not say when they were made.
+    pub(crate) app_life: Duration,
     pub(crate) sink: Option<AuditSink>,
 }
 
@@ -126,11 +131,11 @@ impl Authenticator {
         Self(Arc::new(Inner {
             store: parts.store,
             cache: parts.cache,
-            throttling: Throttling::new(parts.throttle, parts.alone),
+            throttling: Throttling::new(parts.throttle, parts.alone, parts.own),
             live: LiveSessions::default(),
             verified: VerifiedTokens::default(),
             keys: parts.keys,
-            rules: options.rules(),
+            rules: options.rules(parts.app_life),
             options,
             pool: HashPool::new(tasks),
             floor: Floor::default(),
@@ -161,13 +166,18 @@ impl Authenticator {
         self.0.keys.as_ref().map_err(Error::repeat)
     }
 
-    /// A mark of the password's moment: a token that holds another one is older than the password.
+    /// A mark of the password's moment for tokens that are signed now.
     fn password_mark(&self, changed_at: DateTime<Utc>) -> Result<String> {
-        let mut mark = self
-            .keys()?
-            .derive("password", &[&changed_at.timestamp_micros().to_string()]);
-        mark.truncate(8);
-        Ok(mark)
+        let moment = changed_at.timestamp_micros().to_string();
+        Ok(short(self.keys()?.derive(MARK, &[&moment])))
+    }
+
+    /// The marks of the password's moment, one for each key: a token that holds another one than that of its own key
+    /// is older than the password.
+    fn password_marks(&self, changed_at: DateTime<Utc>) -> Result<Arc<[String]>> {
+        let moment = changed_at.timestamp_micros().to_string();
+        let marks = self.keys()?.derive_all(MARK, &[&moment]);
+        Ok(marks.into_iter().map(short).collect())
     }
 
     fn raise(
@@ -208,6 +218,15 @@ impl Authenticator {
             detail,
         });
     }
+}
+
+/// What marks of a password's moment are derived for.
+const MARK: &str = "password";
+
+/// As much of a derived text as a mark needs.
+fn short(mut derived: String) -> String {
+    derived.truncate(8);
+    derived
 }
 
 impl fmt::Debug for Authenticator {

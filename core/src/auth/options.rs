@@ -13,8 +13,9 @@ use crate::settings::Secret;
 pub struct AuthOptions {
     /// What new tokens look like. Tokens of both profiles are accepted.
     pub profile: Profile,
-    /// Keys that signed before, and until when they still verify (UTC): at most two. The key that signs is the one of
-    /// the settings.
+    /// Keys that only verify, and until when (UTC): at most two. The key that signs is the one of the settings. Here
+    /// stand the key that signed before and, while programs with the old key still run, the key that signs next:
+    /// SETTINGS.md says in which order a change of the key loses nobody.
     pub previous_keys: Vec<(Secret, DateTime<Utc>)>,
     /// Whether tokens that the app made without a session are accepted. They hold no rights of their own: the user
     /// must exist, be active, and has the role that the database says.
@@ -83,11 +84,14 @@ impl AuthOptions {
         self
     }
 
-    pub(super) fn rules(&self) -> TokenRules {
+    /// The rules for tokens, when those that the app makes without a session live for `app_life`.
+    pub(super) fn rules(&self, app_life: Duration) -> TokenRules {
         TokenRules {
             issues: self.profile,
             issuer: self.issuer.clone(),
             audience: self.audience.clone(),
+            app_life,
+            longest_access: Self::LONGEST_ACCESS.max(app_life),
             ..TokenRules::default()
         }
     }

@@ -2,6 +2,12 @@
 //!
 //! Nothing here is the truth: a Redis that lost everything makes sign-in slower, or forgets a wait, and never lets
 //! anybody in. Keys hold no names: accounts are known by a keyed hash.
+//!
+//! Nor does whoever can write to Redis let anybody in. The state of a live session is signed with the key ring, for
+//! this session and this moment: what was changed, made up, copied from another session or kept from before is not
+//! believed, and the database is asked. Only the end of a session is believed as it stands, because it can only make
+//! us stricter. How old a state is follows from what is signed, not from the life of its key, which anybody can put
+//! off.
 
 use std::time::Duration;
 
@@ -10,10 +16,12 @@ use chrono::DateTime;
 use serde::{Deserialize, Serialize};
 
 use super::role::Role;
-use super::store::{Attempt, SessionCache, SessionState, Shared, Throttle};
+use super::store::{Asked, Attempt, SessionCache, SessionState, Shared, Throttle};
 use super::throttle::Quota;
+use super::token::KeyRing;
 use crate::TenantId;
 use crate::backends::redis::{Redis, Script, keys};
+use crate::clock::SharedClock;
 use crate::error::Result;
 
 static LOOK: Script = Script::new("auth.look", include_str!("look.lua"));
@@ -23,6 +31,13 @@ static ADDRESS: Script = Script::new("auth.address", include_str!("address.lua")
 
 /// What stands for a session that has ended.
 const ENDED: &str = "ended";
+/// What states are signed for.
+const SIGNED: &str = "session state";
+/// The longest state with its signature, in bytes; ids have at most 255.
+const LONGEST: usize = 4096;
+/// How far the clocks of two machines may be apart before they stop sharing. It also bounds for how long a Redis that
+/// lies about the time can keep a state alive.
+const CLOCKS_APART: Duration = Duration::from_secs(30);
 
 /// A session's state as it is shared.
 #[derive(Serialize, Deserialize)]
@@ -36,10 +51,13 @@ struct Wire {
     /// Microseconds since 1970.
     expires: i64,
     changed: i64,
+    /// When the state was not yet read: milliseconds of the clock of Redis, and of the process's own.
+    asked_there: u64,
+    asked_here: i64,
 }
 
 impl Wire {
-    fn of(state: &SessionState) -> Self {
+    fn of(state: &SessionState, asked: Asked) -> Self {
         Self {
             user: state.user.clone(),
             tenant: state.tenant.as_ref().map(|tenant| tenant.as_str().to_owned()),
@@ -49,7 +67,17 @@ impl Wire {
             must_change: state.must_change,
             expires: state.expires_at.timestamp_micros(),
             changed: state.password_changed_at.timestamp_micros(),
+            asked_there: asked.there,
+            asked_here: asked.here,
         }
+    }
+
+    /// How old it is by both clocks, if they agree.
+    fn age(&self, now: Asked) -> Option<Duration> {
+        let there = Duration::from_millis(now.there.checked_sub(self.asked_there)?);
+        let here = i128::from(now.here) - i128::from(self.asked_here);
+        let apart = here.abs_diff(i128::try_from(there.as_millis()).ok()?);
+        (apart <= CLOCKS_APART.as_millis()).then_some(there)
     }
 
     /// `None` for what no process of ours wrote.
@@ -70,35 +98,59 @@ impl Wire {
     }
 }
 
-/// Session states with a life of seconds.
+/// Session states with a life of seconds, each `<signature>.<JSON>`.
 pub(crate) struct RedisSessionCache {
     redis: Redis,
+    keys: KeyRing,
+    clock: SharedClock,
 }
 
 impl RedisSessionCache {
-    pub(crate) fn new(redis: Redis) -> Self {
-        Self { redis }
+    pub(crate) fn new(redis: Redis, keys: KeyRing, clock: SharedClock) -> Self {
+        Self { redis, keys, clock }
+    }
+
+    fn signed(&self, id: &str, wire: &Wire) -> String {
+        let text = serde_json::to_string(wire).unwrap_or_default();
+        format!("{}.{text}", self.keys.derive(SIGNED, &[id, &text]))
+    }
+
+    /// A state that a process with one of our keys shared for this session, and its age.
+    fn read(&self, id: &str, stored: &str, now: Asked) -> Option<(SessionState, Duration)> {
+        if stored.len() > LONGEST {
+            return None;
+        }
+        let (signature, text) = stored.split_once('.')?;
+        if !self
+            .keys
+            .is_derived(signature, SIGNED, &[id, text], self.clock.now())
+        {
+            return None;
+        }
+        let wire: Wire = serde_json::from_str(text).ok()?;
+        let age = wire.age(now)?;
+        wire.state().map(|state| (state, age))
     }
 }
 
 #[async_trait]
 impl SessionCache for RedisSessionCache {
     async fn get(&self, id: &str) -> Result<Shared> {
-        let (asked_at, text, life): (u64, String, i64) =
-            self.redis.script(&LOOK).key(keys::sign_in(id)).read().await?;
-        let life = Duration::from_millis(u64::try_from(life).unwrap_or(0));
-        let state = if text == ENDED {
-            Some((ended(), life))
+        // The own clock is read before the answer comes, so that no state looks younger than it is.
+        let here = self.clock.now().timestamp_millis();
+        let (there, stored): (u64, String) = self.redis.script(&LOOK).key(keys::sign_in(id)).read().await?;
+        let asked = Asked { there, here };
+        let state = if stored == ENDED {
+            Some((ended(), Duration::ZERO))
         } else {
-            let known = serde_json::from_str::<Wire>(&text).ok().and_then(Wire::state);
-            known.map(|state| (state, life))
+            self.read(id, &stored, asked)
         };
-        Ok(Shared { state, asked_at })
+        Ok(Shared { state, asked })
     }
 
-    async fn put(&self, id: &str, state: &SessionState, asked_at: u64, life: Duration) -> Result<()> {
-        let text = serde_json::to_string(&Wire::of(state)).unwrap_or_default();
-        let until = asked_at.saturating_add(millis(life));
+    async fn put(&self, id: &str, state: &SessionState, asked: Asked, life: Duration) -> Result<()> {
+        let text = self.signed(id, &Wire::of(state, asked));
+        let until = asked.there.saturating_add(millis(life));
         let call = self.redis.script(&SHARE).key(keys::sign_in(id));
         // Sharing twice does no harm.
         let _: i64 = call.arg(text).arg(until).arg(ENDED).read().await?;

@@ -1,10 +1,12 @@
 //! The next pair for the last one, once; and the end of sessions.
 //!
 //! A refresh is one compare-and-set on `user_sessions.token_jti`. The next id is not random but computed from the old
-//! one with the key, and carries the moment of the exchange: `<43 characters>.<milliseconds>`. So whoever comes
-//! second with the same token, because an answer was lost or fifty requests ran at once, can tell from the row alone
-//! that it was the token before the present one, and how long ago: within the grace it gets the very same pair, and
-//! there is one lineage. Everything else is a stolen token, and ends the session.
+//! one with the key that signed it, and carries the moment of the exchange: `<43 characters>.<milliseconds>`. So
+//! whoever comes second with the same token, because an answer was lost or fifty requests ran at once, can tell from
+//! the row alone that it was the token before the present one, and how long ago: within the grace it gets the very same
+//! pair, and there is one lineage. Everything else is a stolen token, and ends the session. While the key is changed,
+//! the process that comes second may sign with another key; it can verify the token, so it has the key of its mark, and
+//! the pair is the same but for the signature.
 
 use chrono::{DateTime, Utc};
 
@@ -17,6 +19,9 @@ use super::token::{self, TokenClaims, TokenKind};
 use super::verifying::ended;
 use crate::error::{Error, Result, codes};
 use crate::metrics as names;
+
+/// What the mark in the id of the next refresh token is derived for.
+const NEXT: &str = "refresh";
 
 /// Sessions.
 impl Authenticator {
@@ -36,7 +41,7 @@ impl Authenticator {
         let (Some(session), Some(old)) = (read.session.clone(), read.id.clone()) else {
             return Err(token::invalid("has no session"));
         };
-        let mark = self.next_mark(&session, &old)?;
+        let mark = self.keys()?.derive_with(read.signer, NEXT, &[&session, &old]);
         let rotation = Rotation {
             session: session.clone(),
             owner: Owner {
@@ -58,7 +63,7 @@ impl Authenticator {
             );
             return self.pair(&session, &state, now);
         }
-        self.second_use(&read, &session, &rotation, &mark).await
+        self.second_use(&read, &session, &rotation).await
     }
 
     /// Ends the session of an access or refresh token. Detached.
@@ -150,21 +155,17 @@ impl Authenticator {
     }
 
     /// The compare-and-set failed: the session is over, or somebody was here with this token before.
-    async fn second_use(
-        &self,
-        read: &TokenClaims,
-        session: &str,
-        rotation: &Rotation,
-        mark: &str,
-    ) -> Result<TokenPair> {
+    async fn second_use(&self, read: &TokenClaims, session: &str, rotation: &Rotation) -> Result<TokenPair> {
         let state = self.0.store.session(session, read.tenant.as_ref()).await?;
         let Some(state) = state.filter(|state| is_alive(state, read, rotation.now)) else {
             return Err(self.used_after_end(read));
         };
+        // A pair that was given twice can be signed with either key, and either may have been exchanged first.
+        let marks = self.keys()?.derive_all(NEXT, &[session, &rotation.old]);
         let exchanged = state
             .token
             .split_once('.')
-            .filter(|(present, _)| *present == mark);
+            .filter(|(present, _)| marks.iter().any(|mark| mark == present));
         let at = exchanged
             .and_then(|(_, millis)| millis.parse().ok())
             .and_then(DateTime::<Utc>::from_timestamp_millis);
@@ -209,10 +210,6 @@ impl Authenticator {
             "refresh",
         );
         ended()
-    }
-
-    fn next_mark(&self, session: &str, old: &str) -> Result<String> {
-        Ok(self.keys()?.derive("refresh", &[session, old]))
     }
 }
 

@@ -12,8 +12,8 @@ use super::Authenticator;
 use super::events::AuthEventKind;
 use super::model::{self, Claims, NewUser, SignIn, TokenPair, User};
 use super::password::{self, Password, Verdict};
-use super::store::{Attempt, NewSession, Owner, SessionState, StoredUser, Who};
-use super::throttle::{DEVICES, bucket};
+use super::store::{NewSession, Owner, SessionState, StoredUser, Who};
+use super::throttle::{Counters, DEVICES, bucket};
 use super::token::{self, KeyRing, NewToken, TokenKind};
 use crate::error::{Error, Result, Retry, codes};
 use crate::{rng, text};
@@ -88,12 +88,12 @@ impl Authenticator {
     async fn count_and_judge(&self, attempt: &SignIn) -> Result<TokenPair> {
         let keys = self.keys()?;
         let username = model::name("username", &attempt.username).unwrap_or_default();
-        let account = match self.known_device(attempt, &username).await? {
-            Some(device) => keys.derive("device", &[&device.to_string(), &username]),
-            None => account(keys, &username),
+        let accounts = match self.known_device(attempt, &username).await? {
+            Some(device) => keys.derive_each("device", &[&device.to_string(), &username], self.now()),
+            None => accounts(keys, &username, self.now()),
         };
-        let counted = Attempt {
-            account,
+        let counted = Counters {
+            accounts,
             address: attempt.address.map(bucket),
         };
         if let Some(wait) = self.0.throttling.attempt(&counted).await? {
@@ -130,8 +130,8 @@ impl Authenticator {
     /// A new password proves enough: whoever guessed at the old one is no reason to keep its owner out.
     pub(super) async fn forget_attempts(&self, user: &User) {
         let Ok(keys) = self.keys() else { return };
-        let counted = Attempt {
-            account: account(keys, &user.username),
+        let counted = Counters {
+            accounts: accounts(keys, &user.username, self.now()),
             address: None,
         };
         self.0.throttling.succeeded(&counted).await;
@@ -191,14 +191,15 @@ impl Authenticator {
         let Some(stored) = self.0.store.find(Who::Username(username), None).await? else {
             return Ok(None);
         };
-        let mark = self.password_mark(stored.user.password_changed_at)?;
+        let marks = self.password_marks(stored.user.password_changed_at)?;
         let place = keys
-            .derive("place of a device", &[id])
+            .derive_with(read.signer, "place of a device", &[id])
             .bytes()
             .next()
             .unwrap_or(0)
             % DEVICES;
-        Ok((read.mark == Some(mark)).then_some(place))
+        let is_current = read.mark.as_ref() == read.signer.of(&marks);
+        Ok(is_current.then_some(place))
     }
 
     async fn judge(&self, attempt: &SignIn, username: &str) -> Result<TokenPair> {
@@ -403,10 +404,10 @@ impl Authenticator {
     }
 }
 
-/// What stands for an account where attempts are counted: no name. The same whichever hotel an attempt names, and
-/// however the name is written, so that neither gives more guesses.
-fn account(keys: &KeyRing, username: &str) -> String {
-    keys.derive("account", &["", &username.to_lowercase()])
+/// What stands for an account where attempts are counted, one mark for each key: no name. The same whichever hotel an
+/// attempt names, and however the name is written, so that neither gives more guesses.
+fn accounts(keys: &KeyRing, username: &str, now: DateTime<Utc>) -> Vec<String> {
+    keys.derive_each("account", &["", &username.to_lowercase()], now)
 }
 
 /// Whose claims they are.

@@ -164,10 +164,19 @@ pub(crate) trait AuthStore: Send + Sync {
 /// What the others know of a session.
 #[derive(Debug, Clone)]
 pub(crate) struct Shared {
-    /// A state and for how long it may still be believed.
+    /// A state and how old it is.
     pub(crate) state: Option<(SessionState, Duration)>,
-    /// The moment of the answer, in milliseconds of the cache's own clock.
-    pub(crate) asked_at: u64,
+    /// The moment of the answer.
+    pub(crate) asked: Asked,
+}
+
+/// A moment by two clocks, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Asked {
+    /// By the cache's own clock, which all processes share.
+    pub(crate) there: u64,
+    /// By the clock of this process.
+    pub(crate) here: i64,
 }
 
 /// What processes tell each other about sessions. Only an accelerator: it may forget everything at any time.
@@ -175,9 +184,9 @@ pub(crate) struct Shared {
 pub(crate) trait SessionCache: Send + Sync {
     async fn get(&self, id: &str) -> Result<Shared>;
 
-    /// Shares a live state until `life` after `asked_at`, which [`get`](Self::get) answered before the store was
+    /// Shares a live state until `life` after `asked`, which [`get`](Self::get) answered before the store was
     /// read. So a write that is late, by however much, shares nothing old. Never replaces a revocation.
-    async fn put(&self, id: &str, state: &SessionState, asked_at: u64, life: Duration) -> Result<()>;
+    async fn put(&self, id: &str, state: &SessionState, asked: Asked, life: Duration) -> Result<()>;
 
     /// Tells everybody that the session has ended.
     async fn revoke(&self, id: &str, life: Duration) -> Result<()>;
@@ -229,11 +238,11 @@ impl SessionCache for NoCache {
     async fn get(&self, _: &str) -> Result<Shared> {
         Ok(Shared {
             state: None,
-            asked_at: 0,
+            asked: Asked { there: 0, here: 0 },
         })
     }
 
-    async fn put(&self, _: &str, _: &SessionState, _: u64, _: Duration) -> Result<()> {
+    async fn put(&self, _: &str, _: &SessionState, _: Asked, _: Duration) -> Result<()> {
         Ok(())
     }
 

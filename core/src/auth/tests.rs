@@ -4,6 +4,7 @@ mod accounts;
 mod cases;
 mod counted;
 mod races;
+mod sessionless;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, mpsc};
@@ -13,7 +14,7 @@ use async_trait::async_trait;
 use chrono::TimeZone as _;
 
 use super::store::{
-    Attempt, NewSession, Owner, PasswordChange, Rotation, SessionState, StoredUser, Which, Who,
+    Asked, Attempt, NewSession, Owner, PasswordChange, Rotation, SessionState, StoredUser, Which, Who,
 };
 use super::*;
 use crate::clock::ManualClock;
@@ -176,7 +177,7 @@ impl SessionCache for Redis {
         self.1.check(codes::REDIS_UNAVAILABLE)?;
         NoCache.get(id).await
     }
-    async fn put(&self, _: &str, _: &SessionState, _: u64, _: Duration) -> Result<()> {
+    async fn put(&self, _: &str, _: &SessionState, _: Asked, _: Duration) -> Result<()> {
         self.1.check(codes::REDIS_UNAVAILABLE)
     }
     async fn revoke(&self, id: &str, _: Duration) -> Result<()> {
@@ -220,8 +221,10 @@ impl Lab {
             cache: shared.clone(),
             throttle: shared,
             alone: Arc::new(MemoryThrottle::alone(read.clone())),
+            own: Arc::new(MemoryThrottle::own(read.clone())),
             keys: KeyRing::new(&Secret::new(KEY)),
             options,
+            app_life: Duration::from_hours(1),
             sink: Some(Arc::new(move |event| kept.lock().unwrap().push(event.clone()))),
         };
         Self {
@@ -449,8 +452,10 @@ fn two_processes() -> (Lab, Lab) {
         cache: Arc::new(NoCache),
         throttle: Arc::new(MemoryThrottle::new(one.clock.shared())),
         alone: Arc::new(MemoryThrottle::alone(one.clock.shared())),
+        own: Arc::new(MemoryThrottle::own(one.clock.shared())),
         keys: KeyRing::new(&Secret::new(KEY)),
         options: AuthOptions::default(),
+        app_life: Duration::from_hours(1),
         sink: None,
     };
     let other = Lab {
@@ -461,49 +466,6 @@ fn two_processes() -> (Lab, Lab) {
         events: one.events.clone(),
     };
     (one, other)
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn case_64_the_apps_own_tokens_need_a_living_user_and_have_the_role_of_the_database() {
-    let lab = Lab::new();
-    lab.ana().await;
-    let simple = |subject: &str| {
-        use base64::Engine as _;
-        let encode = |text: &str| base64::prelude::BASE64_URL_SAFE_NO_PAD.encode(text);
-        let end = lab.clock.shared().now().timestamp() + 600;
-        let signed = format!(
-            "{}.{}",
-            encode(r#"{"alg":"HS256","typ":"JWT"}"#),
-            encode(&format!(r#"{{"sub":"{subject}","exp":{end},"role":"admin"}}"#))
-        );
-        let key = jsonwebtoken::EncodingKey::from_secret(KEY.as_bytes());
-        let signature = jsonwebtoken::crypto::sign(signed.as_bytes(), &key, jsonwebtoken::Algorithm::HS256);
-        format!("{signed}.{}", signature.unwrap())
-    };
-    // The token was made after the password: it is as old as its end allows, and the life of tokens is an hour.
-    lab.clock.advance(Duration::from_hours(1));
-    let claims = lab.auth.verify(&simple("ana")).await.unwrap();
-    assert_eq!((claims.role, claims.session), (Role::Guest, None));
-    assert!(
-        lab.auth
-            .verify(&simple("nobody"))
-            .await
-            .unwrap_err()
-            .is(codes::AUTH_SESSION_ENDED)
-    );
-    let strict = Lab::with(AuthOptions {
-        accept_sessionless: false,
-        ..AuthOptions::default()
-    });
-    strict.ana().await;
-    assert!(
-        strict
-            .auth
-            .verify(&simple("ana"))
-            .await
-            .unwrap_err()
-            .is(codes::AUTH_INVALID_TOKEN)
-    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

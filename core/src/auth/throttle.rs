@@ -8,6 +8,10 @@
 //!   comes in from a known device, whose quota is its own, or with a new password, which forgets everything too.
 //! * An address has ten attempts a minute and a burst of twenty; addresses of IPv6 count by their /64.
 //! * An attempt counts before its password is looked at, in one step, so that a hundred at once are no way around.
+//! * Whatever Redis says, each process also counts what it admits itself, a little more generously: whoever can write to
+//!   Redis, and so forget attempts there, still has no free guesses.
+//! * While the key is changed, an attempt counts under the marks that all keys make of the account, so that processes
+//!   with another ring see it.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -53,6 +57,15 @@ impl Quota {
         burst: 5,
         ..Self::NORMAL
     };
+    /// What one process admits at most, whatever the shared store says. More generous than that store, because a success
+    /// or a new password elsewhere is not heard of here, and must not keep anybody out for longer than a minute.
+    pub(super) const OWN: Self = Self {
+        free: 10,
+        longest_wait: Duration::from_mins(1),
+        most: u32::MAX,
+        burst: 40,
+        ..Self::NORMAL
+    };
 
     /// How long the account waits after its `recent`th attempt of late, which is the `row`th without a success.
     pub(super) fn wait_after(&self, recent: u32, row: u32) -> Duration {
@@ -77,37 +90,94 @@ pub(super) fn bucket(address: IpAddr) -> String {
     }
 }
 
-/// Counts in the shared store, and alone and stricter while that is silent.
+/// Where one attempt counts.
+#[derive(Debug, Clone)]
+pub(super) struct Counters {
+    /// The account, or the device, as each key marks it: not the name itself.
+    pub(super) accounts: Vec<String>,
+    pub(super) address: Option<String>,
+}
+
+impl Counters {
+    /// One attempt for each mark; the address counts once.
+    fn attempts(&self) -> Vec<Attempt> {
+        let mut address = self.address.clone();
+        let accounts = self.accounts.iter().cloned();
+        accounts
+            .map(|account| Attempt {
+                account,
+                address: address.take(),
+            })
+            .collect()
+    }
+}
+
+/// Counts in the shared store, alone and stricter while that is silent, and for this process in any case.
 pub(super) struct Throttling {
     shared: Arc<dyn Throttle>,
     alone: Arc<dyn Throttle>,
+    own: Arc<dyn Throttle>,
 }
 
 impl Throttling {
-    pub(super) fn new(shared: Arc<dyn Throttle>, alone: Arc<dyn Throttle>) -> Self {
-        Self { shared, alone }
+    pub(super) fn new(shared: Arc<dyn Throttle>, alone: Arc<dyn Throttle>, own: Arc<dyn Throttle>) -> Self {
+        Self { shared, alone, own }
     }
 
-    pub(super) async fn attempt(&self, attempt: &Attempt) -> Result<Option<Duration>> {
-        match self.shared.attempt(attempt).await {
-            Ok(wait) => Ok(wait),
+    pub(super) async fn attempt(&self, counters: &Counters) -> Result<Option<Duration>> {
+        let attempts = counters.attempts();
+        if let Some(wait) = count(&*self.own, &attempts).await? {
+            return Ok(Some(wait));
+        }
+        let wait = match count(&*self.shared, &attempts).await {
+            Ok(wait) => wait,
             Err(error) => {
                 tracing::warn!(%error, "attempts to sign in are counted by this process alone");
-                self.alone.attempt(attempt).await
+                count(&*self.alone, &attempts).await?
+            }
+        };
+        if wait.is_some() {
+            for attempt in &attempts {
+                let _never_fails = self.own.undo(attempt).await;
             }
         }
+        Ok(wait)
     }
 
     /// Failing to forget an attempt only makes us stricter, so it is no reason to refuse.
-    pub(super) async fn succeeded(&self, attempt: &Attempt) {
-        let _stricter = self.shared.succeeded(attempt).await;
-        let _never_fails = self.alone.succeeded(attempt).await;
+    pub(super) async fn succeeded(&self, counters: &Counters) {
+        for attempt in counters.attempts() {
+            let _stricter = self.shared.succeeded(&attempt).await;
+            let _never_fails = self.alone.succeeded(&attempt).await;
+            let _never_fails = self.own.succeeded(&attempt).await;
+        }
     }
 
-    pub(super) async fn undo(&self, attempt: &Attempt) {
-        let _stricter = self.shared.undo(attempt).await;
-        let _never_fails = self.alone.undo(attempt).await;
+    pub(super) async fn undo(&self, counters: &Counters) {
+        for attempt in counters.attempts() {
+            let _stricter = self.shared.undo(&attempt).await;
+            let _never_fails = self.alone.undo(&attempt).await;
+            let _never_fails = self.own.undo(&attempt).await;
+        }
     }
+}
+
+/// Counts under every mark, or under none if one of them has to wait.
+async fn count(throttle: &dyn Throttle, attempts: &[Attempt]) -> Result<Option<Duration>> {
+    for (counted, attempt) in attempts.iter().enumerate() {
+        let Some(wait) = throttle.attempt(attempt).await? else {
+            continue;
+        };
+        for attempt in attempts.iter().take(counted) {
+            let account = Attempt {
+                address: None,
+                ..attempt.clone()
+            };
+            let _stricter = throttle.undo(&account).await;
+        }
+        return Ok(Some(wait));
+    }
+    Ok(None)
 }
 
 #[cfg(test)]

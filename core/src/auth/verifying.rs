@@ -154,7 +154,7 @@ impl Authenticator {
             });
             let known = Known {
                 state,
-                mark: "".into(),
+                marks: Arc::default(),
                 source: ClaimsSource::Local,
                 read_at: now,
                 until: now + millis(REMEMBER_END),
@@ -204,20 +204,20 @@ impl Authenticator {
         // Every age counts from before its question.
         let now = self.0.clock.coarse_millis();
         let longest = self.0.options.max_staleness;
-        let asked_at = match self.0.cache.get(id).await {
+        let asked = match self.0.cache.get(id).await {
             Ok(shared) => match shared.state {
-                Some((state, life)) if state.is_revoked || state.tenant.as_ref() == tenant => {
-                    let life = life.min(longest);
+                Some((state, age))
+                    if state.is_revoked || state.tenant.as_ref() == tenant && age < longest =>
+                {
                     return Ok(Some(Known {
-                        mark: self.password_mark(state.password_changed_at)?.into(),
+                        marks: self.password_marks(state.password_changed_at)?,
                         state: Arc::new(state),
                         source: ClaimsSource::Redis,
-                        // What Redis has not let go yet was read this long ago.
-                        read_at: now.saturating_sub(millis(longest.saturating_sub(life))),
-                        until: now + millis(life),
+                        read_at: now.saturating_sub(millis(age)),
+                        until: now + millis(longest.saturating_sub(age)),
                     }));
                 }
-                _ => Some(shared.asked_at),
+                _ => Some(shared.asked),
             },
             Err(error) => {
                 tracing::debug!(%error, "Redis is silent; the store is asked");
@@ -225,10 +225,10 @@ impl Authenticator {
             }
         };
         let found = self.ask_store(id, tenant).await?;
-        if let (Some(known), Some(asked_at)) = (&found, asked_at)
+        if let (Some(known), Some(asked)) = (&found, asked)
             && !known.state.is_revoked
         {
-            let _slower_for_others = self.0.cache.put(id, &known.state, asked_at, longest).await;
+            let _slower_for_others = self.0.cache.put(id, &known.state, asked, longest).await;
         }
         Ok(found)
     }
@@ -240,7 +240,7 @@ impl Authenticator {
             return Ok(None);
         };
         Ok(Some(Known {
-            mark: self.password_mark(state.password_changed_at)?.into(),
+            marks: self.password_marks(state.password_changed_at)?,
             state: Arc::new(state),
             source: ClaimsSource::Store,
             read_at,
@@ -262,7 +262,7 @@ impl Authenticator {
         let stored = found.ok_or_else(ended)?;
         let (state, now) = (state_of(&stored, read.expires_at), self.0.clock.coarse_millis());
         let known = Known {
-            mark: self.password_mark(state.password_changed_at)?.into(),
+            marks: self.password_marks(state.password_changed_at)?,
             state: Arc::new(state),
             source: ClaimsSource::Store,
             read_at: now,
@@ -284,13 +284,9 @@ impl Authenticator {
             );
             return Err(ended());
         }
-        let is_current = if let Some(mark) = &read.mark {
-            **mark == *known.mark
-        } else {
-            // A token without the time of its issue is as old as its end allows.
-            let life = i64::try_from(self.0.options.access_life.as_secs()).unwrap_or(0);
-            let issued_at = read.issued_at.unwrap_or(read.expires_at - life);
-            issued_at >= state.password_changed_at.timestamp()
+        let is_current = match &read.mark {
+            Some(mark) => read.signer.of(&known.marks) == Some(mark),
+            None => read.earliest_issue >= state.password_changed_at.timestamp(),
         };
         if is_current { Ok(()) } else { Err(ended()) }
     }

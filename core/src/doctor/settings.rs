@@ -4,12 +4,11 @@ use super::codes;
 use super::model::{Finding, Severity};
 use super::redis_settings;
 use crate::settings::{
-    ADVICE, Environment, PostgresSettings, QloAppsSettings, Secret, Settings, Store, Variable,
-    is_this_machine,
+    ADVICE, Environment, PostgresSettings, QloAppsSettings, SHORTEST_SECRET_KEY, Secret, Settings, Store,
+    Variable, is_this_machine,
 };
 
-/// What production asks of the keys, in bytes; the settings refuse less there.
-const SIGNING_KEY_BYTES: usize = 32;
+/// What production asks of the key of the PMS, in bytes; the settings refuse less there.
 const PMS_KEY_BYTES: usize = 16;
 /// The port of Supabase's pooler on which a client keeps a server connection, and the one on which it does not.
 const SESSION_PORT: u16 = 5432;
@@ -85,7 +84,7 @@ fn signing_key(settings: &Settings) -> Finding {
             codes::SIGNING_KEY,
             "SECRET_KEY",
             secret,
-            SIGNING_KEY_BYTES,
+            SHORTEST_SECRET_KEY,
             settings.environment(),
         ),
     }

@@ -1,14 +1,13 @@
 //! Flags in this process: the default of an embedded posada, and the specification of the other adapter.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use tokio::sync::broadcast;
 
-use super::store::{FlagNotices, FlagStore, LOG, LoggedWrite, Notice, RawFlags, RawLayer, Written};
+use super::store::{FlagNotices, FlagStore, Notice, RawFlags, RawLayer};
 use crate::error::Result;
-use crate::rng;
 use crate::tenants::TenantId;
 
 /// Notices that a slow subscriber may be behind before it is told that it missed some.
@@ -21,10 +20,9 @@ pub(crate) struct MemoryFlags {
     notices: broadcast::Sender<Notice>,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 struct State {
     version: u64,
-    log: VecDeque<LoggedWrite>,
     global: RawLayer,
     tenants: BTreeMap<TenantId, RawLayer>,
 }
@@ -49,44 +47,21 @@ impl MemoryFlags {
         self.with(|state| *state = State::default());
     }
 
-    /// What is there now, to be restored as a server does that starts from an older snapshot.
-    #[cfg(test)]
-    pub(crate) fn keep(&self) -> impl Fn(&Self) + use<> {
-        let kept = self.with(|state| state.clone());
-        move |memory| memory.with(|state| *state = kept.clone())
-    }
-
     fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
         work(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn write(&self, tenant: Option<&TenantId>, flag: &str, value: Option<&str>) -> Written {
-        let id = rng::token();
-        let written = self.with(|state| {
+    fn write<T>(&self, tenant: Option<&TenantId>, flag: &str, work: impl FnOnce(&mut RawLayer) -> T) -> T {
+        let outcome = self.with(|state| {
             state.version += 1;
-            state.log.push_front(LoggedWrite {
-                id: id.clone(),
-                tenant: tenant.cloned(),
-                flag: flag.to_owned(),
-            });
-            state.log.truncate(LOG);
-            let layer = state.layer(tenant);
-            let before = match value {
-                Some(value) => layer.insert(flag.to_owned(), value.to_owned()),
-                None => layer.remove(flag),
-            };
-            Written {
-                was_set: before.is_some(),
-                version: state.version,
-                id,
-            }
+            work(state.layer(tenant))
         });
         // Nobody listening is no error.
         let _ = self.notices.send(Notice::Written {
             tenant: tenant.cloned(),
             flag: flag.to_owned(),
         });
-        written
+        outcome
     }
 }
 
@@ -104,7 +79,6 @@ impl FlagStore for MemoryFlags {
     async fn load(&self, tenants: &[TenantId]) -> Result<RawFlags> {
         Ok(self.with(|state| RawFlags {
             version: state.version,
-            log: state.log.iter().cloned().collect(),
             global: state.global.clone(),
             tenants: tenants
                 .iter()
@@ -120,12 +94,15 @@ impl FlagStore for MemoryFlags {
         Ok(self.with(|state| state.tenants.keys().cloned().collect()))
     }
 
-    async fn set(&self, tenant: Option<&TenantId>, flag: &str, value: &str) -> Result<Written> {
-        Ok(self.write(tenant, flag, Some(value)))
+    async fn set(&self, tenant: Option<&TenantId>, flag: &str, value: &str) -> Result<()> {
+        self.write(tenant, flag, |layer| {
+            layer.insert(flag.to_owned(), value.to_owned());
+        });
+        Ok(())
     }
 
-    async fn unset(&self, tenant: Option<&TenantId>, flag: &str) -> Result<Written> {
-        Ok(self.write(tenant, flag, None))
+    async fn unset(&self, tenant: Option<&TenantId>, flag: &str) -> Result<bool> {
+        Ok(self.write(tenant, flag, |layer| layer.remove(flag).is_some()))
     }
 
     fn changes(&self) -> Box<dyn FlagNotices> {

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::given::Slot;
+use super::given::{Fault, Slot};
 use super::pms::{PmsSource, PmsType};
 use super::postgres_source::{Pooler, PostgresSource};
 use super::redis_source::RedisSource;
-use super::{Environment, Pooling, Secret, Settings, Store, TlsMode, variables};
+use super::{ADVICE, Environment, Pooling, Secret, Settings, Store, TlsMode, variables};
 use crate::TenantId;
 use crate::error::{Error, Result, codes};
 
@@ -268,17 +268,31 @@ impl SettingsBuilder {
         let Some(key) = self.secret_key.get() else {
             return Ok(None);
         };
-        if environment.is_production() {
-            key.value
-                .check_strength(SHORTEST_SECRET_KEY)
-                .map_err(|fault| fault.blame(key.field))?;
-        }
+        check_signing_key(environment, key.field, &key.value)?;
         Ok(Some(key.value.clone()))
     }
 }
 
 /// The shortest key that signs tokens in production, in bytes: as long as what HS256 makes of it.
-const SHORTEST_SECRET_KEY: usize = 32;
+pub(crate) const SHORTEST_SECRET_KEY: usize = 32;
+
+/// Whether a key may sign or verify tokens. Development takes any but an empty one, as the app does, and says in the
+/// log what production would refuse.
+pub(super) fn check_signing_key(environment: Environment, field: &'static str, key: &Secret) -> Result<()> {
+    if key.expose().is_empty() {
+        let fault = Fault::dummy_secret(format!("must not be empty; {ADVICE}"));
+        return Err(fault.blame(field));
+    }
+    if environment.is_production() {
+        return key
+            .check_strength(SHORTEST_SECRET_KEY)
+            .map_err(|fault| fault.blame(field));
+    }
+    if let Some(weakness) = key.weakness(SHORTEST_SECRET_KEY) {
+        tracing::warn!("{field} {weakness}; {ADVICE}");
+    }
+    Ok(())
+}
 
 /// The store, or memory if nobody said anything. Production wants to be told, because there a forgotten variable
 /// would be noticed only when every conversation is gone.
@@ -415,6 +429,18 @@ mod tests {
         }
         let good = "Qm2xL0vRk9ZpW4sNbYc8dHfJ1gTeUa3i";
         assert!(production().secret_key(good).build().is_ok());
+    }
+
+    #[test]
+    fn development_takes_any_signing_key_but_an_empty_one() {
+        for key in ["k", "generate_secure_key_here", "aB3dE5fG7hJ9kL2mN4pQ6rS8"] {
+            assert!(Settings::builder().secret_key(key).build().is_ok(), "{key}");
+        }
+        for builder in [Settings::builder(), production()] {
+            let error = builder.secret_key("").build().unwrap_err();
+            assert!(error.is(codes::SETTINGS_DUMMY_SECRET), "{error}");
+            assert_eq!(error.field(), Some("secret_key"));
+        }
     }
 
     #[test]

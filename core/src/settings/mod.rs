@@ -35,6 +35,7 @@ mod variables;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub(crate) use builder::SHORTEST_SECRET_KEY;
 pub use builder::SettingsBuilder;
 pub use environment::Environment;
 pub use pms::{PmsLimits, PmsSettings, QloAppsSettings};
@@ -187,7 +188,13 @@ impl Settings {
         self.secret_key.as_ref()
     }
 
-    /// Life of an access token. Tokens are signed with HS256; there is no other choice.
+    /// Whether another key may verify tokens, by the rules for the one that signs them.
+    pub(crate) fn check_signing_key(&self, field: &'static str, key: &Secret) -> Result<()> {
+        builder::check_signing_key(self.environment, field, key)
+    }
+
+    /// Life of an access token. Tokens are signed with HS256; there is no other choice. It is also how old a token of
+    /// the app can be that does not say when it was made.
     pub fn jwt_expiry(&self) -> Duration {
         self.jwt_expiry
     }

@@ -247,7 +247,8 @@ table! {
         |b, name, text| { b.secret_key.set_by_variable(name, Secret::new(text)); Ok(()) };
     "JWT_ALGORITHM", "`HS256`; nothing else exists.", "HS256",
         |_, _, text| algorithm(text);
-    "JWT_EXPIRATION_MINUTES", "Life of an access token, in minutes.", "60",
+    "JWT_EXPIRATION_MINUTES", "Life of an access token, in minutes; of posada's own at most 1440. The app's own tokens \
+        are taken to be made so long before they end: give the app and posada the same value.", "60",
         |b, name, text| {
             let minutes = whole_number::<u32>(text.trim())?;
             b.jwt_expiry.set_by_variable(name, Duration::from_secs(60 * u64::from(minutes)));

@@ -5,7 +5,8 @@
 //! owner may read it.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::fs;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -23,8 +24,8 @@ use super::lookup::Inner;
 use super::model::{BusinessHours, Tenant, TenantStatus};
 use super::question::Target;
 use super::resolution::Verdict;
-use crate::disk;
 use crate::hex::hex;
+use crate::rng;
 use crate::task::Tasks;
 
 /// How long changes gather before they are written.
@@ -230,7 +231,7 @@ fn read_target(kind: &str, text: &str) -> Option<Target> {
 }
 
 fn read_file(path: &Path) -> io::Result<Body> {
-    let envelope: Envelope = serde_json::from_slice(&disk::read(path)?)?;
+    let envelope: Envelope = serde_json::from_slice(&fs::read(path)?)?;
     if envelope.format != FORMAT || envelope.checksum != checksum(&envelope.body) {
         return Err(io::Error::new(
             io::ErrorKind::InvalidData,
@@ -247,7 +248,26 @@ fn write_file(path: &Path, body: &Body) -> io::Result<()> {
         checksum: checksum(&body),
         body,
     };
-    disk::replace(path, &serde_json::to_vec(&envelope)?)
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let beside = path.with_extension(format!("{}.new", rng::token()));
+    let written =
+        write_privately(&beside, &serde_json::to_vec(&envelope)?).and_then(|()| fs::rename(&beside, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+    written
+}
+
+fn write_privately(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    file.write_all(content)?;
+    file.sync_all()
 }
 
 fn checksum(body: &RawValue) -> String {

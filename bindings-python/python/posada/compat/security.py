@@ -12,6 +12,8 @@ import hmac
 import json
 import math
 import time
+from calendar import timegm
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import Depends, HTTPException
@@ -29,9 +31,13 @@ oauth2_scheme: OAuth2PasswordBearer = OAuth2PasswordBearer(tokenUrl="/admin/toke
 def create_access_token(data: dict[str, Any]) -> str:
     """A token with these claims and an ``exp``, signed with ``SECRET_KEY``, that the app's own code reads too.
 
-    For sign-ins use ``Authenticator.login``: its tokens have a session that can be ended.
+    ``iat`` and ``nbf`` may be a ``datetime``, in UTC if it names no zone, as in python-jose. The token lives for
+    ``JWT_EXPIRATION_MINUTES``. For sign-ins use ``Authenticator.login``: its tokens have a session that can be ended.
     """
     claims = {**data, "exp": int(time.time() + environment().settings.jwt_expiry.total_seconds())}
+    for name in ("iat", "nbf"):
+        if isinstance(moment := claims.get(name), datetime):
+            claims[name] = timegm(moment.utctimetuple())
     key = variables().get("SECRET_KEY") or variables().get("secret_key")
     if not key:
         raise InvalidError("SECRET_KEY is not set", code="settings.missing", context={"field": "SECRET_KEY"})
@@ -43,11 +49,14 @@ async def get_current_user(token: Annotated[str, Depends(oauth2_scheme)]) -> dic
     """``{"username": …}`` of the request's token: a dependency of FastAPI.
 
     401 without a token, 403 for one that is not accepted, 503 with ``Retry-After`` when that cannot be found out.
+    Settings that cannot be used, such as a missing ``SECRET_KEY``, are no fault of a server: they are raised as they are.
     """
     try:
         await environment().auth.verify(token)
     except (UnauthenticatedError, DeniedError):
         raise HTTPException(403, "Could not validate credentials", {"WWW-Authenticate": "Bearer"}) from None
+    except InvalidError:
+        raise
     except PosadaError as error:
         seconds = max(1, math.ceil(error.retry_after or 1))
         raise HTTPException(503, "Service unavailable", {"Retry-After": str(seconds)}) from error

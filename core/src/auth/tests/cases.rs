@@ -268,8 +268,8 @@ async fn case_108_after_a_hundred_guesses_a_known_device_or_a_new_password_comes
     let claims = lab.auth.verify(&pair.access).await.unwrap();
     let cookie = lab.auth.device_cookie(&claims).await.unwrap();
     let keys = lab.auth.keys().unwrap();
-    let counted = Attempt {
-        account: keys.derive("account", &["", "ana"]),
+    let counted = throttle::Counters {
+        accounts: vec![keys.derive("account", &["", "ana"])],
         address: None,
     };
     for _ in 0..100 {

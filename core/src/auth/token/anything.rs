@@ -110,9 +110,15 @@ fn as_signed_parts(header: &[u8], claims: &[u8], now: DateTime<Utc>) {
     assert_eq!(header["alg"], "HS256");
     assert_eq!(claims["sub"], accepted.subject);
     assert!(!accepted.subject.is_empty() && accepted.subject.len() <= 255);
-    let end = claims["exp"]
-        .as_f64()
-        .expect("accepted, and its end is no number");
+    let end = claims["exp"].as_str().map_or(claims["exp"].as_f64(), |text| {
+        assert!(
+            header["typ"]
+                .as_str()
+                .is_none_or(|typ| typ.eq_ignore_ascii_case("JWT"))
+        );
+        text.parse().ok()
+    });
+    let end = end.expect("accepted, and its end is no number");
     #[allow(clippy::cast_possible_truncation, reason = "what was accepted is below 2^53")]
     let second = end.floor() as i64;
     assert!(second == accepted.expires_at && second >= NOW - 5, "{end}");

@@ -1,6 +1,7 @@
 //! The rules that every claim obeys, for both profiles.
 
 use super::json::{Object, Value};
+use super::keys::KeyIndex;
 use super::{Profile, TokenKind, TokenRules};
 use crate::TenantId;
 use crate::auth::role::Role;
@@ -10,6 +11,10 @@ use crate::text;
 const LONGEST: usize = 255;
 /// Times beyond this many seconds cannot be told apart as floats, and mean nothing.
 const LATEST: i64 = 1 << 53;
+/// The most digits of a time that is written as a text: those of [`LATEST`].
+const MOST_DIGITS: usize = 16;
+/// How far the clock of another machine may be ahead and still say something, in seconds: less than what Kerberos allows.
+const CLOCKS_APART: i64 = 300;
 
 /// What a good token says. Secrets are not among it: an id without a signature opens nothing.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,7 +24,8 @@ pub(crate) struct TokenClaims {
     pub(crate) subject: String,
     /// Seconds since 1970.
     pub(crate) expires_at: i64,
-    pub(crate) issued_at: Option<i64>,
+    /// The earliest second in which it can have been issued, as far as it is known.
+    pub(crate) earliest_issue: i64,
     pub(crate) id: Option<String>,
     pub(crate) session: Option<String>,
     pub(crate) tenant: Option<TenantId>,
@@ -28,6 +34,8 @@ pub(crate) struct TokenClaims {
     pub(crate) mark: Option<String>,
     /// Whether the token names its kind: the app's simple tokens do not.
     pub(crate) is_typed: bool,
+    /// The key that signed it.
+    pub(crate) signer: KeyIndex,
 }
 
 /// Why claims are refused.
@@ -45,6 +53,7 @@ impl From<&'static str> for Fault {
 pub(super) fn check(
     claims: &Object,
     typ: Option<&str>,
+    signer: KeyIndex,
     rules: &TokenRules,
     now: i64,
 ) -> Result<TokenClaims, Fault> {
@@ -53,10 +62,11 @@ pub(super) fn check(
         return Err("is of a profile that is not accepted".into());
     }
     let strict = profile == Profile::Strict;
-    let expires_at = time(claims, "exp")?.ok_or("has no `exp`")?;
-    let issued_at = time(claims, "iat")?;
+    let time = |name| time(claims, name, strict);
+    let expires_at = time("exp")?.ok_or("has no `exp`")?;
+    let issued_at = time("iat")?;
     let leeway = if strict { rules.leeway_seconds() } else { 0 };
-    if time(claims, "nbf")?.is_some_and(|not_before| not_before > now + leeway) {
+    if time("nbf")?.is_some_and(|not_before| not_before > now + leeway) {
         return Err("is not valid yet".into());
     }
     // python-jose takes a token in the very second in which it ends; the strict profile does not.
@@ -71,7 +81,9 @@ pub(super) fn check(
     if strict && issued_at.ok_or("has no `iat`")? > now + leeway {
         return Err("was issued in the future".into());
     }
-    if expires_at.saturating_sub(issued_at.unwrap_or(now)) > rules.longest_seconds(kind) {
+    // A token that is there was issued by now, whatever it says and however far clocks are apart.
+    let begin = issued_at.unwrap_or(now).min(now + CLOCKS_APART);
+    if expires_at.saturating_sub(begin) > rules.longest_seconds(kind) {
         return Err("lives longer than tokens may".into());
     }
     issuer_and_audience(claims, strict, rules)?;
@@ -80,13 +92,14 @@ pub(super) fn check(
         kind,
         subject: id(claims, "sub")?.ok_or("has no `sub`")?,
         expires_at,
-        issued_at,
+        earliest_issue: earliest_issue(issued_at, expires_at, kind, rules, now),
         id: id(claims, "jti")?,
         session: id(claims, "sid")?,
         tenant: tenant(claims)?,
         role: role(claims, strict)?,
         mark: id(claims, "pwv")?,
         is_typed,
+        signer,
     };
     permissions(claims)?;
     let needs_session = strict && matches!(kind, TokenKind::Access | TokenKind::Refresh);
@@ -111,11 +124,36 @@ fn kind_of(claims: &Object, typ: Option<&str>) -> Result<(Profile, TokenKind, bo
     }
 }
 
-/// A whole number of seconds since 1970; never a text, a truth value or null.
-fn time(claims: &Object, name: &str) -> Result<Option<i64>, &'static str> {
+/// The earliest second in which a token can have been issued, by what it says and by the clock at its first sight.
+///
+/// A token without `iat` is one of the app's `create_access_token`, which all live equally long. A moment in the future
+/// is not believed: either the clock that wrote it is ahead, by minutes at most, or it says nothing, and the token may
+/// be as old as its end allows.
+fn earliest_issue(
+    issued_at: Option<i64>,
+    expires_at: i64,
+    kind: TokenKind,
+    rules: &TokenRules,
+    now: i64,
+) -> i64 {
+    let claimed = issued_at.unwrap_or(expires_at.saturating_sub(rules.app_life_seconds()));
+    match claimed.saturating_sub(now) {
+        ..=0 => claimed,
+        1..CLOCKS_APART => claimed - CLOCKS_APART,
+        _ => expires_at.saturating_sub(rules.longest_seconds(kind)),
+    }
+}
+
+/// A whole number of seconds since 1970. The legacy profile takes it as a text of digits too, as the app's libraries
+/// do; a truth value or null is never one.
+fn time(claims: &Object, name: &str, strict: bool) -> Result<Option<i64>, &'static str> {
+    let is_number = |text: &str| {
+        (1..=MOST_DIGITS).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+    };
     let seconds = match claims.get(name) {
         None => return Ok(None),
         Some(Value::Integer(seconds)) => *seconds,
+        Some(Value::Text(text)) if !strict && is_number(text) => text.parse().unwrap_or(LATEST),
         #[allow(
             clippy::cast_possible_truncation,
             clippy::cast_precision_loss,

@@ -109,6 +109,8 @@ pub(crate) struct TokenRules {
     pub(crate) audience: String,
     /// How far clocks may be apart, for the strict profile; at most 30 seconds.
     pub(crate) leeway: Duration,
+    /// The life of every token that the app's `create_access_token` makes.
+    pub(crate) app_life: Duration,
     /// The longest life that an access token may claim.
     pub(crate) longest_access: Duration,
     /// The longest life of any other token.
@@ -123,6 +125,7 @@ impl Default for TokenRules {
             issuer: "posada".to_owned(),
             audience: "posada".to_owned(),
             leeway: Duration::from_secs(5),
+            app_life: Duration::from_hours(1),
             longest_access: Duration::from_hours(24),
             longest_other: Duration::from_hours(24 * 400),
         }
@@ -143,6 +146,10 @@ impl TokenRules {
             Profile::Legacy => claims.expires_at + 1,
             Profile::Strict => claims.expires_at + self.leeway_seconds(),
         }
+    }
+
+    fn app_life_seconds(&self) -> i64 {
+        seconds(self.app_life)
     }
 
     fn longest_seconds(&self, kind: TokenKind) -> i64 {
@@ -287,11 +294,12 @@ fn read_in_full(
     now: DateTime<Utc>,
 ) -> Result<(TokenClaims, DateTime<Utc>)> {
     let unverified = Unverified::read(token).map_err(invalid)?;
-    let key_until = keys
+    let (signer, key_until) = keys
         .verifies(&unverified, now)
         .ok_or_else(|| invalid("is not signed with a key of ours"))?;
     let members = unverified.claims().map_err(invalid)?;
-    match claims::check(&members, unverified.typ.as_deref(), rules, now.timestamp()) {
+    let typ = unverified.typ.as_deref();
+    match claims::check(&members, typ, signer, rules, now.timestamp()) {
         Ok(claims) if claims.kind == kind => Ok((claims, key_until)),
         Ok(_) => Err(invalid("is for another purpose")),
         Err(Fault::Bad(reason)) => Err(invalid(reason)),
@@ -299,9 +307,11 @@ fn read_in_full(
     }
 }
 
-/// The error of a token that was never good. The reason is for the log of the program; it never repeats the token.
+/// The error of a token that was never good. It is the same for every reason, because errors are shown to clients, and
+/// a reason would tell a forger what to try next; the reason is for the log. Neither repeats the token.
 pub(crate) fn invalid(reason: &'static str) -> Error {
-    Error::new(codes::AUTH_INVALID_TOKEN, "the token is not valid").with("reason", reason)
+    tracing::debug!(reason, "a token was refused");
+    Error::new(codes::AUTH_INVALID_TOKEN, "the token is not valid")
 }
 
 fn seconds(duration: Duration) -> i64 {

@@ -6,6 +6,8 @@
 //!   byte is another digest, and is read in full.
 //! * What depends on the time is looked at again on every hit: an entry holds from the second in which it was
 //!   checked until the token ends or its key retires, whichever is first. A clock that went back does not hit.
+//! * How old a token can be at most is settled when it is first seen, so one that was seen before the moment at which
+//!   it says it was made stays older than that moment.
 //! * It says nothing about sessions. Whether the session is alive is asked after a hit exactly as after a miss, so a
 //!   revocation keeps its promise.
 //! * Refusals are not kept, so whoever has no key cannot fill it. It is bounded, and holds no token that could be
@@ -129,13 +131,36 @@ mod tests {
                 let now = at(NOW + seconds);
                 let fresh = read(&keys, &rules(profile), TokenKind::Access, &token, now);
                 let hit = read_known(&keys, &rules(profile), &known, &token, now);
+                // What was seen before its time stays as old as it was taken to be then.
+                let hit = hit.map(|claims| TokenClaims {
+                    earliest_issue: NOW,
+                    ..(*claims).clone()
+                });
+                let fresh = fresh.map(|claims| TokenClaims {
+                    earliest_issue: NOW,
+                    ..claims
+                });
                 assert_eq!(
-                    hit.map(|claims| (*claims).clone()).map_err(|error| error.code()),
+                    hit.map_err(|error| error.code()),
                     fresh.map_err(|error| error.code()),
                     "{profile:?}, {seconds} seconds"
                 );
             }
         }
+    }
+
+    #[test]
+    fn a_token_that_was_seen_before_its_time_stays_older_than_it_says() {
+        let (keys, known) = (ring(KEY), VerifiedTokens::default());
+        let token = token(&keys, Profile::Legacy, 1);
+        let issue = |seconds| {
+            let read = read_known(&keys, &rules(Profile::Legacy), &known, &token, at(NOW + seconds));
+            read.unwrap().earliest_issue
+        };
+        assert_eq!(
+            (issue(-60), issue(-1), issue(0), issue(60)),
+            (NOW - 300, NOW - 300, NOW - 300, NOW - 300)
+        );
     }
 
     #[test]
