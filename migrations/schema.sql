@@ -357,4 +357,77 @@ $$;
 INSERT INTO posada.migrations (version, name, checksum)
     VALUES (7, '0007_no_data_api', '2670f0e25837f1093480104c0ba6bdcb67522395') ON CONFLICT (version) DO NOTHING;
 
+-- 0008_hotels_of_users
+
+-- Which row of `tenants` each user belongs to, beside the id that `users.tenant_id` has: a new hotel of the same id must
+-- not inherit the users of one that was deleted. posada notes it when it makes a user and with every sign-in; here,
+-- for the users that there are. A user who is not noted so far belongs to the hotel of the id.
+
+CREATE TABLE IF NOT EXISTS posada.user_hotel (
+    user_id text PRIMARY KEY,
+    tenant_id text NOT NULL,
+    hotel bigint NOT NULL
+);
+
+INSERT INTO posada.user_hotel (user_id, tenant_id, hotel)
+SELECT u.id, u.tenant_id, t.id FROM users u JOIN tenants t ON t.tenant_id = u.tenant_id
+ON CONFLICT (user_id) DO NOTHING;
+
+INSERT INTO posada.migrations (version, name, checksum)
+    VALUES (8, '0008_hotels_of_users', 'afe2106b9252d4fe012f4f6cf04f57dcbcc6d8c0') ON CONFLICT (version) DO NOTHING;
+
+-- Supabase and Neon publish the tables of `public` over HTTP to the roles `anon` and `authenticated` (`anonymous` on
+-- Neon), and default privileges give those roles all rights on every new table: password hashes and guests could be
+-- read and changed with a key that stands in every web page. Nothing of posada is meant for them. Where such roles
+-- exist, they lose their rights on our tables, columns and sequences and on the schema `posada`; other roles and
+-- other people's tables keep theirs. Every run of the migrations ends with this text, so that later tables are
+-- closed too.
+
+DO $$
+DECLARE
+    ours oid[] := ARRAY[
+        to_regclass('lock_audit'), to_regclass('password_history'), to_regclass('tenant_user_identifiers'),
+        to_regclass('tenants'), to_regclass('user_sessions'), to_regclass('users')
+    ]::oid[];
+    given record;
+BEGIN
+    -- CASCADE takes back what the role passed on; without it one such grant would stop the run.
+    FOR given IN
+        SELECT pg_class.oid::regclass AS name, rolname, relkind = 'S' AS is_sequence
+        FROM pg_class
+            JOIN pg_namespace ON pg_namespace.oid = relnamespace
+            JOIN pg_roles ON rolname IN ('anon', 'anonymous', 'authenticated') AND rolname <> current_user
+        WHERE relkind IN ('r', 'p', 'v', 'S')
+            AND (
+                nspname = 'posada' OR pg_class.oid = ANY (ours) OR EXISTS (
+                    SELECT FROM pg_depend
+                    WHERE classid = 'pg_class'::regclass AND objid = pg_class.oid
+                        AND refclassid = 'pg_class'::regclass AND refobjid = ANY (ours) AND deptype IN ('a', 'i')
+                        AND relkind = 'S'
+                )
+            )
+            AND pg_has_role(relowner, 'USAGE')
+            AND (
+                EXISTS (SELECT FROM aclexplode(relacl) WHERE grantee = pg_roles.oid)
+                OR EXISTS (
+                    SELECT FROM pg_attribute, aclexplode(attacl)
+                    WHERE attrelid = pg_class.oid AND grantee = pg_roles.oid
+                )
+            )
+    LOOP
+        EXECUTE format(
+            'REVOKE ALL ON %s %s FROM %I CASCADE',
+            CASE WHEN given.is_sequence THEN 'SEQUENCE' ELSE 'TABLE' END, given.name, given.rolname);
+    END LOOP;
+    FOR given IN
+        SELECT rolname
+        FROM pg_namespace, aclexplode(nspacl) JOIN pg_roles ON pg_roles.oid = grantee
+        WHERE nspname = 'posada' AND rolname IN ('anon', 'anonymous', 'authenticated') AND rolname <> current_user
+            AND pg_has_role(nspowner, 'USAGE')
+    LOOP
+        EXECUTE format('REVOKE ALL ON SCHEMA posada FROM %I CASCADE', given.rolname);
+    END LOOP;
+END
+$$;
+
 COMMIT;

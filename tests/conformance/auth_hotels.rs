@@ -139,6 +139,42 @@ async fn a_hotel_that_is_gone_suspended_or_without_a_status_lets_nobody_in_and_u
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_new_hotel_of_the_same_id_does_not_inherit_the_users_of_the_old_one() {
+    let hotel = Hotel::open(&schema_sql()).await;
+    let (pair, reset) = (hotel.login(PASSWORD).await.unwrap(), hotel.reset_token().await);
+    hotel.sql("DELETE FROM tenants");
+    hotel.create().await;
+    hotel.is_closed(&pair, &reset, "another hotel").await;
+    hotel.posada.auth().create_user(hotel.user("bea")).await.unwrap();
+    hotel
+        .posada
+        .auth()
+        .login(&SignIn::new("bea", PASSWORD))
+        .await
+        .unwrap();
+    // Who was moved is a user of the hotel of that id, as somebody decided.
+    hotel.sql(
+        "INSERT INTO tenants (tenant_id, name, status) VALUES ('hotel-b', 'B', 'active');
+         UPDATE users SET tenant_id = 'hotel-b' WHERE username = 'anabel'",
+    );
+    hotel.login(PASSWORD).await.unwrap();
+    hotel.sql("UPDATE users SET tenant_id = 'hotel-costanera' WHERE username = 'anabel'");
+    hotel.login(PASSWORD).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_from_before_the_migration_belong_to_the_hotels_that_it_found() {
+    let hotel = Hotel::open(L2).await;
+    let pair = hotel.login(PASSWORD).await.unwrap();
+    hotel.posada.migrate().await.unwrap();
+    hotel.posada.auth().refresh(&pair.refresh).await.unwrap();
+    hotel.sql("DELETE FROM tenants");
+    hotel.create().await;
+    let error = hotel.login(PASSWORD).await.unwrap_err();
+    assert!(error.is(codes::AUTH_BAD_CREDENTIALS), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_user_of_an_impossible_hotel_is_nobodys() {
     let hotel = Hotel::open(&schema_sql()).await;
     for tenant in ["''", "'Hotel!'", "' '"] {

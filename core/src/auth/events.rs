@@ -16,7 +16,8 @@ use crate::TenantId;
 pub enum AuthEventKind {
     /// Somebody signed in.
     LoginSuccess,
-    /// Wrong name or password, or a user who may not sign in.
+    /// Wrong name or password (`login`), or the right password of a user who may not sign in: `inactive`, `locked` by the
+    /// app, of a `hotel` that is suspended or gone, without a `second factor`.
     LoginFail,
     /// An attempt came too early.
     LoginThrottled,

@@ -232,8 +232,11 @@ impl Authenticator {
                     must_change,
                 },
             ) if stored.may_sign_in(now) => (stored, is_outdated, must_change),
-            (found, _) => {
-                refused(found.as_ref(), "login");
+            (found, verdict) => {
+                // The audit may know what the answer does not say.
+                let closed = found.as_ref().filter(|_| verdict != Verdict::Wrong);
+                let why = closed.and_then(|stored| stored.closed_by(now));
+                refused(found.as_ref(), why.unwrap_or("login"));
                 tokio::time::sleep(self.0.floor.left_after(verification.took)).await;
                 return Err(bad_credentials());
             }

@@ -45,7 +45,20 @@ impl StoredUser {
 
     /// Whether the right password, or a token for it, opens anything at all.
     pub(crate) fn may_sign_in(&self, now: DateTime<Utc>) -> bool {
-        self.user.is_active && self.tenant_active && self.locked_until.is_none_or(|until| until <= now)
+        self.closed_by(now).is_none()
+    }
+
+    /// What keeps the user out, in one word for the audit.
+    pub(crate) fn closed_by(&self, now: DateTime<Utc>) -> Option<&'static str> {
+        if !self.user.is_active {
+            Some("inactive")
+        } else if !self.tenant_active {
+            Some("hotel")
+        } else if self.locked_until.is_some_and(|until| until > now) {
+            Some("locked")
+        } else {
+            None
+        }
     }
 }
 

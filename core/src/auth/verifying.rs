@@ -276,9 +276,11 @@ impl Authenticator {
         let is_theirs = read.session.is_none() || state.user == read.subject && state.tenant == read.tenant;
         let is_alive = !state.is_revoked && state.is_active && now < state.expires_at;
         if !is_alive || !is_theirs {
+            // The app's own tokens may name the user otherwise; the mark in the audit is that of the id.
+            let user = read.session.as_ref().map_or(&state.user, |_| &read.subject);
             self.raise(
                 AuthEventKind::SessionUsedAfterEnd,
-                Some(&read.subject),
+                Some(user),
                 read.tenant.as_ref(),
                 "verify",
             );

@@ -58,6 +58,15 @@ async fn case_103_a_refused_sign_in_computes_as_much_whoever_it_is_for() {
                     attempt = attempt.tenant(&TenantId::parse("another-hotel").unwrap());
                 }
                 assert_eq!(work(&lab, &attempt).await, nobody, "{typed:?} {name}");
+                if typed == composed && hash == &argon {
+                    let told = lab.events.lock().unwrap().last().unwrap().detail;
+                    let expected = match name {
+                        "suspended" => "hotel",
+                        "inactive" | "locked" => name,
+                        _ => "login",
+                    };
+                    assert_eq!(told, expected, "the audit knows why");
+                }
             }
         }
         // A hash that is not as those of today: the right password of somebody who may not sign in is no better than a

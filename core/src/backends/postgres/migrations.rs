@@ -38,6 +38,7 @@ const MIGRATIONS: &[Migration] = migrations![
     5 "0005_lock_fences",
     6 "0006_identifier_spellings",
     7 "0007_no_data_api",
+    8 "0008_hotels_of_users",
 ];
 
 /// Ends every run, whatever was missing: what it revokes may have been granted since, on later tables too.
