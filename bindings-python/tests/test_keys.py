@@ -77,13 +77,14 @@ def test_a_key_of_any_length_signs_in_development() -> None:
 def test_production_does_not_start_with_a_key_that_can_be_guessed(key: str, previous: str | None, field: str) -> None:
     until = dt.datetime.now(dt.timezone.utc) + dt.timedelta(days=7)
 
+    async def started() -> None:
+        settings = server_settings(secret_key=key, environment="production", variables={"PMS_TYPE": "mock"})
+        options = posada.AuthOptions(previous_keys=[(previous, until)] if previous else [])
+        await posada.Posada.connect(settings, auth_options=options)
+
     async def job() -> None:
         with pytest.raises(posada.InvalidError, match="openssl rand -hex 32") as refused:
-            settings = server_settings(
-                secret_key=key, environment="production", variables={"PMS_TYPE": "mock"}
-            )
-            options = posada.AuthOptions(previous_keys=[(previous, until)] if previous else [])
-            await posada.Posada.connect(settings, auth_options=options)
+            await started()
         assert (refused.value.code, refused.value.field) == ("settings.dummy_secret", field)
         assert key not in str(refused.value)
 
@@ -147,7 +148,8 @@ def test_the_apps_tokens_end_with_the_password_whatever_the_life_of_our_own(acce
     run(job())
 
 
-def test_the_apps_function_takes_moments_as_python_jose_does(app_environment: None) -> None:
+@pytest.mark.usefixtures("app_environment")
+def test_the_apps_function_takes_moments_as_python_jose_does() -> None:
     moment = dt.datetime(2027, 3, 10, 12, 0, 0, 900_000)
     buenos_aires = dt.timezone(dt.timedelta(hours=-3))
     for given in (moment, moment.replace(tzinfo=dt.timezone.utc), moment.replace(hour=9, tzinfo=buenos_aires)):

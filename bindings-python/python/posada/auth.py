@@ -433,7 +433,7 @@ def role_permissions(role: Role) -> list[str]:
 
 
 def password_matches(password: str, hash: str) -> bool:
-    """Whether a password is the one behind a stored hash: argon2 as posada or passlib makes it, or bcrypt as the app does.
+    """Whether a password is the one behind a stored hash: argon2 as posada or passlib makes it, bcrypt as the app does.
 
     Takes tens to hundreds of milliseconds of this thread, without the interpreter's lock; in a coroutine use
     ``asyncio.to_thread``. A sign-in is ``Authenticator.login``, which also counts attempts.

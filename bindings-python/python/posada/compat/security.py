@@ -49,7 +49,7 @@ async def get_current_user(token: Annotated[str, Depends(oauth2_scheme)]) -> dic
     """``{"username": …}`` of the request's token: a dependency of FastAPI.
 
     401 without a token, 403 for one that is not accepted, 503 with ``Retry-After`` when that cannot be found out.
-    Settings that cannot be used, such as a missing ``SECRET_KEY``, are no fault of a server: they are raised as they are.
+    Settings that cannot be used, such as a missing ``SECRET_KEY``, are no fault of a server, and raised as they are.
     """
     try:
         await environment().auth.verify(token)
