@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use tokio::sync::Mutex;
 
 use crate::arguments::{Given, Switch, Whose, id_of, optional_text, text, words};
-use crate::bridge::{Kept, Operation};
+use crate::bridge::{Kept, Operation, Unread};
 use crate::errors::Refusal;
 use crate::open::Handle;
 
@@ -35,7 +35,12 @@ pub(crate) struct Flags(pub(crate) Kept<FeatureFlags>);
 pub(crate) struct Snapshot(Kept<FlagSnapshot>);
 
 #[pyclass(frozen, module = "posada._native")]
-pub(crate) struct Watch(Kept<Arc<Mutex<FlagWatch>>>);
+pub(crate) struct Watch(Kept<Changes>);
+
+type Changes = (Arc<Mutex<FlagWatch>>, Unread<Option<Told>>);
+
+/// (what, flag, tenant, missed)
+type Told = (&'static str, Option<String>, Option<String>, u64);
 
 /// For whom a flag is asked, as Python hands it in.
 #[derive(FromPyObject)]
@@ -211,7 +216,7 @@ reading!(Flags {
 
     fn _watch(&self) -> PyResult<Watch> {
         let watch = Arc::new(Mutex::new(self.0.get()?.watch()));
-        Ok(Watch(Kept::new(watch, self.0.home().clone())))
+        Ok(Watch(Kept::new((watch, Unread::new()), self.0.home().clone())))
     }
 
     #[pyo3(signature = (flag, value, tenant=None))]
@@ -271,20 +276,24 @@ reading!(Flags {
 impl Watch {
     /// (what, flag, tenant, missed); `None` when the handle was closed.
     fn next(&self, py: Python<'_>) -> PyResult<Operation> {
-        self.0.read(py, async |watch: Arc<Mutex<FlagWatch>>| {
-            let change = watch.lock().await.next().await;
-            Ok(change.map(|change| match change {
-                FlagChange::Changed { flag, tenant } => (
-                    "changed",
-                    Some(flag.to_string()),
-                    tenant.map(|tenant| tenant.to_string()),
-                    0,
-                ),
-                FlagChange::Stale => ("stale", None, None, 0),
-                FlagChange::Fresh => ("fresh", None, None, 0),
-                FlagChange::Missed(count) => ("missed", None, None, count),
-            }))
+        self.0.read(py, async |(watch, unread): Changes| {
+            let next = async { Ok(watch.lock().await.next().await.map(told)) };
+            unread.or_next(next).await
         })
+    }
+}
+
+fn told(change: FlagChange) -> Told {
+    match change {
+        FlagChange::Changed { flag, tenant } => (
+            "changed",
+            Some(flag.to_string()),
+            tenant.map(|tenant| tenant.to_string()),
+            0,
+        ),
+        FlagChange::Stale => ("stale", None, None, 0),
+        FlagChange::Fresh => ("fresh", None, None, 0),
+        FlagChange::Missed(count) => ("missed", None, None, count),
     }
 }
 

@@ -25,7 +25,7 @@ def test_what_memory_answers_at_once_needs_no_port() -> None:
     async def job() -> None:
         async with posada.Posada.embedded() as p:
             assert await p.sessions.get("nobody") is None
-            assert asyncio.get_running_loop() not in ports
+            assert ports.get(asyncio.get_running_loop()) is None
 
     run(job())
 
@@ -296,7 +296,8 @@ def test_one_ring_calls_the_loop_for_all_that_finished_since_it_last_looked() ->
                 watches = [p.flags.watch() for _ in range(100)]
                 told = [asyncio.create_task(watch.next()) for watch in watches]
                 await until(lambda: waiting() == 100)
-                port = ports[asyncio.get_running_loop()]
+                port = ports.get(asyncio.get_running_loop())
+                assert port is not None
                 assert port.finished == 0
                 before = port.rings
                 # The loop stands still meanwhile, so nothing of it is looked at before all of it is there.

@@ -90,8 +90,11 @@ def test_a_write_that_a_loop_leaves_behind_is_done() -> None:
     p = posada.Posada.build(server_settings())
     loop = asyncio.new_event_loop()
     loop.run_until_complete(leave(p))
+    port = ports.get(loop)
+    assert port is not None
+    gone = weakref.ref(port)
+    del port
     loop.close()
-    gone = weakref.ref(ports[loop])
     del loop
     gc.collect()
     assert gone() is None, "the port of a loop outlives it"

@@ -68,12 +68,20 @@ struct Carried {
     marked: Vec<Arc<dyn Carry>>,
 }
 
+/// The watch of a lane over a socket. It ends when this is dropped, which must be before the socket is closed: its number
+/// may be another's then.
+pub(crate) struct Watch {
+    lane: Weak<Inner>,
+    socket: RawFd,
+    token: Token,
+}
+
 /// A connection that a lane carries on.
 pub(crate) trait Carry: Send + Sync {
     /// Does what can be done without waiting; `is_readable` when the socket has something.
     fn carry_on(self: Arc<Self>, is_readable: bool);
 
-    /// The lane is gone: from now on tokio must watch the socket.
+    /// The lane is gone: from now on tokio must watch the socket, until nobody waits for an answer any more.
     fn on_its_own(self: Arc<Self>);
 }
 
@@ -227,7 +235,7 @@ impl Lane {
 
 impl Inner {
     /// Watches the socket of a connection.
-    pub(crate) fn carry(&self, socket: RawFd, connection: Weak<dyn Carry>) -> io::Result<Token> {
+    pub(crate) fn carry(self: &Arc<Self>, socket: RawFd, connection: Weak<dyn Carry>) -> io::Result<Watch> {
         let mut carried = self.carried();
         carried.latest += 1;
         let token = Token(carried.latest);
@@ -237,14 +245,11 @@ impl Inner {
             Interest::READABLE | Interest::WRITABLE,
         )?;
         carried.by_token.insert(token, connection);
-        Ok(token)
-    }
-
-    /// Watches it no longer. Before the socket is closed.
-    pub(crate) fn let_go(&self, socket: RawFd, token: Token) {
-        self.carried().by_token.remove(&token);
-        // It fails when the socket is not there any more.
-        let _ = self.registry.deregister(&mut SourceFd(&socket));
+        Ok(Watch {
+            lane: Arc::downgrade(self),
+            socket,
+            token,
+        })
     }
 
     /// Has the connection carried on in the next turn, or at the end of this one.
@@ -307,6 +312,21 @@ impl AsRawFd for Lane {
     }
 }
 
+impl Drop for Watch {
+    fn drop(&mut self) {
+        // After a fork the lane is the parent's, and so is what it watches.
+        if let Some(lane) = self
+            .lane
+            .upgrade()
+            .filter(|lane| lane.process == std::process::id())
+        {
+            lane.carried().by_token.remove(&self.token);
+            // It fails when the socket is not there any more.
+            let _ = lane.registry.deregister(&mut SourceFd(&self.socket));
+        }
+    }
+}
+
 impl Drop for Inner {
     fn drop(&mut self) {
         if std::process::id() != self.process {
@@ -362,14 +382,14 @@ mod tests {
         }
     }
 
-    fn carried(lane: &Lane, socket: &UnixStream) -> (Arc<Counter>, Token) {
+    fn carried(lane: &Lane, socket: &UnixStream) -> (Arc<Counter>, Watch) {
         let counter = Arc::new(Counter::default());
         let connection: Arc<dyn Carry> = counter.clone();
-        let token = lane
+        let watch = lane
             .0
             .carry(socket.as_raw_fd(), Arc::downgrade(&connection))
             .unwrap();
-        (counter, token)
+        (counter, watch)
     }
 
     const SOON: Duration = Duration::from_secs(10);
@@ -400,7 +420,7 @@ mod tests {
     fn a_turn_carries_on_what_is_readable_and_what_was_marked_once() {
         let lane = Lane::new().unwrap();
         let (mut far, near) = UnixStream::pair().unwrap();
-        let (counter, token) = carried(&lane, &near);
+        let (counter, watch) = carried(&lane, &near);
         lane.turn(|| {});
         let before = counter.readable.load(Ordering::Relaxed);
         assert!(!lane.wait(NOW));
@@ -416,7 +436,7 @@ mod tests {
         assert!(!lane.is_here() && !Lane::is_turning());
         assert!(!lane.wait(NOW), "nothing is left");
 
-        lane.0.let_go(near.as_raw_fd(), token);
+        drop(watch);
         far.write_all(b"x").unwrap();
         assert!(!lane.wait(NOW));
     }
@@ -452,7 +472,7 @@ mod tests {
     fn connections_go_on_by_themselves_when_the_lane_is_gone() {
         let lane = Lane::new().unwrap();
         let (_far, near) = UnixStream::pair().unwrap();
-        let (counter, _) = carried(&lane, &near);
+        let (counter, _watch) = carried(&lane, &near);
         drop(lane.clone());
         assert_eq!(counter.left.load(Ordering::Relaxed), 0);
         drop(lane);

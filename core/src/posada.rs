@@ -342,6 +342,9 @@ impl Posada {
         if let Some(postgres) = &self.0.postgres {
             postgres.close().await;
         }
+        if let Some(redis) = &self.0.redis {
+            redis.close();
+        }
         match left {
             0 => Ok(()),
             left => Err(Error::new(

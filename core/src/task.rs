@@ -4,6 +4,8 @@
 //! can use and an effect that nobody knows. So writes run as tasks of their own: the caller awaits the answer,
 //! and when it stops waiting the work still ends, within its own deadline.
 
+mod repeat;
+
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -17,6 +19,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
+
+pub(crate) use repeat::Need;
 
 use crate::correlation::Correlation;
 use crate::error::{Error, Result, codes};
@@ -36,6 +40,7 @@ pub(crate) struct Tasks {
     runtime: Option<Handle>,
     /// When the first [`close`](Self::close) stops waiting.
     patience_ends: Arc<OnceLock<Instant>>,
+    repeats: Arc<repeat::Queue>,
 }
 
 impl Tasks {
@@ -43,6 +48,7 @@ impl Tasks {
         Self {
             tracker: TaskTracker::new(),
             stopping: CancellationToken::new(),
+            repeats: Arc::default(),
             runtime: Handle::try_current().ok(),
             patience_ends: Arc::default(),
         }
@@ -67,10 +73,10 @@ impl Tasks {
             return Err(outside());
         }
         answer.await.unwrap_or_else(|_| {
-            Err(Error::new(
-                codes::POSADA_INTERNAL,
-                "a detached task did not finish",
-            ))
+            // A runtime that ends drops its tasks; the handle was closed before, if there was time for it.
+            self.ensure_open()?;
+            let what = "a detached task did not finish";
+            Err(Error::new(codes::POSADA_INTERNAL, what))
         })
     }
 
@@ -159,7 +165,7 @@ impl Tasks {
 
     /// # Errors
     /// `posada.closed` once [`close`](Self::close) has begun, except in a task of ours, which may still end well.
-    fn ensure_admitted(&self) -> Result<()> {
+    pub(crate) fn ensure_admitted(&self) -> Result<()> {
         if IN_A_TASK.try_get().is_ok() {
             return Ok(());
         }

@@ -18,6 +18,7 @@ mod doctor;
 mod flags;
 mod lanes;
 mod lock_chaos;
+mod lock_cleanup;
 mod lock_clock;
 mod pms;
 mod postgres;

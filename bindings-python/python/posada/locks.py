@@ -196,7 +196,7 @@ class LockGuard:
     async def release(self) -> Release:
         """Gives the lock back. May be repeated; a lock that was lost is no error, the answer says so. Detached.
 
-        Raises ``redis.*``; the lock ends by its time to live then.
+        Raises ``redis.*``: then the release goes on in the background, until Redis is back or the lock has ended.
         """
         return await self._native.release()
 
@@ -320,7 +320,11 @@ class Hold:
         await self._native.confirm(_native.seconds("at_least", at_least))
 
     async def release(self) -> Release:
-        """Gives the nights back. May be repeated. Detached. Raises ``locks.not_owner``; ``redis.*``."""
+        """Gives the nights back. May be repeated. Detached.
+
+        Raises ``locks.not_owner``; ``redis.*``: then the release goes on in the background, until Redis is back or the
+        hold has ended, and in this process the hold counts as given back.
+        """
         return await self._native.release()
 
     async def __aenter__(self) -> Hold:
@@ -483,7 +487,8 @@ class LockManager:
         A repeated request of the same conversation for the same resource and nights answers the hold that is there,
         with its end unchanged. Cancel-safe: asking again in the same conversation finds it, otherwise it expires.
 
-        Raises ``locks.nights_taken`` with the facts ``nights`` and ``frees_at``; ``stay.invalid``;
+        Raises ``locks.nights_taken`` with the facts ``nights`` and ``frees_at``, or, when nobody but the same conversation
+        is in the way, ``own_hold`` and ``own_stay`` instead: ``move_to`` is the way then; ``stay.invalid``;
         ``locks.too_many_holds``; ``locks.invalid_resource``, ``locks.invalid_quantity``, ``locks.invalid_duration``,
         ``locks.invalid_owner``; ``redis.*``.
         """

@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use tokio::sync::Mutex;
 use tokio::sync::broadcast::{self, error::RecvError};
 
-use crate::bridge::{Home, Kept, Operation};
+use crate::bridge::{Home, Kept, Operation, Unread};
 
 /// How far a listener may fall behind before it misses the oldest events.
 const BACKLOG: usize = 1024;
@@ -31,12 +31,26 @@ impl AuthEvents {
     }
 
     pub(super) fn listen(&self, home: &Home) -> AuthWatch {
-        let events = Arc::new(Mutex::new(self.0.subscribe()));
+        let events = (Arc::new(Mutex::new(self.0.subscribe())), Unread::new());
         AuthWatch(Kept::new(events, home.clone()))
     }
 }
 
-type Events = Arc<Mutex<broadcast::Receiver<AuthEvent>>>;
+type Events = (
+    Arc<Mutex<broadcast::Receiver<AuthEvent>>>,
+    Unread<Option<EventParts>>,
+);
+
+/// (kind, user, account, address, tenant, detail, is_warning)
+type EventParts = (
+    &'static str,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    &'static str,
+    bool,
+);
 
 #[pyclass(frozen, module = "posada._native")]
 pub(crate) struct AuthWatch(Kept<Events>);
@@ -45,36 +59,32 @@ pub(crate) struct AuthWatch(Kept<Events>);
 impl AuthWatch {
     /// (kind, user, account, address, tenant, detail, is_warning); `None` when the handle is gone.
     fn next(&self, py: Python<'_>) -> PyResult<Operation> {
-        self.0.read(py, async |events: Events| {
-            let mut events = events.lock().await;
-            let event = loop {
-                match events.recv().await {
-                    Ok(event) => break event,
-                    Err(RecvError::Lagged(_)) => {}
-                    Err(RecvError::Closed) => return Ok(None),
-                }
-            };
-            let AuthEvent {
-                kind,
-                user,
-                account,
-                address,
-                tenant,
-                detail,
-                ..
-            } = event;
-            let address = address.map(|address| address.to_string());
-            let tenant = tenant.map(|tenant| tenant.to_string());
-            let is_warning = kind.is_warning();
-            Ok(Some((
-                kind.as_str(),
-                user,
-                account,
-                address,
-                tenant,
-                detail,
-                is_warning,
-            )))
+        self.0.read(py, async |(events, unread): Events| {
+            unread.or_next(async { Ok(next(&events).await) }).await
         })
     }
+}
+
+async fn next(events: &Mutex<broadcast::Receiver<AuthEvent>>) -> Option<EventParts> {
+    let mut events = events.lock().await;
+    let event = loop {
+        match events.recv().await {
+            Ok(event) => break event,
+            Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return None,
+        }
+    };
+    let AuthEvent {
+        kind,
+        user,
+        account,
+        address,
+        tenant,
+        detail,
+        ..
+    } = event;
+    let address = address.map(|address| address.to_string());
+    let tenant = tenant.map(|tenant| tenant.to_string());
+    let is_warning = kind.is_warning();
+    Some((kind.as_str(), user, account, address, tenant, detail, is_warning))
 }

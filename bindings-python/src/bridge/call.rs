@@ -5,6 +5,7 @@
 //! answer in hand. If that is the event loop's own, which reads the answers of its [lane](posada::Lane), the call
 //! never changes threads; otherwise it becomes a task of the runtime there, and changes threads on its way back.
 
+use std::any::Any;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -52,6 +53,8 @@ pub(super) enum Begun {
     Answered(Outcome),
     /// There is more to do: see [`Call::go_on`].
     Unfinished(Arc<Call>, Work),
+    /// It panicked: a defect, or the runtime is ending.
+    Panicked(Box<dyn Any + Send>),
 }
 
 /// How far a call is, for whoever waits for it.
@@ -73,8 +76,10 @@ impl Call {
         });
         if !is_heavy {
             let _here = port.map(|port| port.inbox().enter(port.is_quiet()));
-            if let Poll::Ready(answer) = call.poll(&mut work) {
-                return Begun::Answered(answer);
+            match catch_unwind(AssertUnwindSafe(|| call.poll(&mut work))) {
+                Ok(Poll::Ready(answer)) => return Begun::Answered(answer),
+                Ok(Poll::Pending) => {}
+                Err(panic) => return Begun::Panicked(panic),
             }
         }
         Begun::Unfinished(call, work)

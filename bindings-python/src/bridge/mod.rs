@@ -5,7 +5,9 @@
 //!   [inbox](inbox) of an event loop and ring its bell once per batch; whatever Python objects an answer needs are
 //!   made on the loop's own thread.
 //! * The first step of a call is taken on the calling thread. What answers at once, from memory, never meets tokio.
-//! * An operation that Python no longer wants is aborted if it is a read and finished if it is a write.
+//! * An operation that Python no longer wants is aborted if it is a read and finished if it is a write: when the wait is
+//!   cancelled, not when the object is collected. What a stream had handed out for it is the next caller's.
+//! * No code of users runs in the callback that the loop calls: it may run a loop inside the loop.
 //! * Nothing starts at import. The runtime is made by the first use, anew after a fork, and ended at exit.
 
 mod call;
@@ -16,8 +18,10 @@ mod operation;
 mod port;
 mod pulse;
 mod runtime;
+mod unread;
 
 pub(crate) use kept::Kept;
 pub(crate) use operation::{Manner, Operation, start};
 pub(crate) use port::Port;
 pub(crate) use runtime::{Home, forked, set_workers, shutdown, workers};
+pub(crate) use unread::Unread;

@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_util::FutureExt as _;
 use posada::codes;
 use pyo3::IntoPyObjectExt;
-use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
+use pyo3::exceptions::{PyBaseException, PyRuntimeError, PyStopIteration};
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
 use super::call::{Begun, Call, Outcome, Progress};
-use super::port::{Port, Waiter};
-use super::runtime::Home;
+use super::port::{Port, Waiter, running};
+use super::runtime::{Home, ending};
 use crate::errors::Refusal;
 
 /// A call on its way. Await it once, in the event loop in which it was made.
@@ -31,6 +32,8 @@ enum State {
     /// It was answered at once.
     Answered(Outcome),
     Running(Running),
+    /// The wait was cancelled, with this message.
+    Cancelled(Option<Py<PyAny>>),
     Over,
 }
 
@@ -42,16 +45,8 @@ struct Running {
     call: Arc<Call>,
     /// Whether the work ends when nobody wants its answer any more.
     is_read: bool,
-    wait: Wait,
-}
-
-/// Where a task stands that awaits an operation.
-enum Wait {
-    Unasked,
-    /// It was told to wait.
-    Asked,
-    /// It was told that its wait was cancelled, with this message.
-    Cancelled(Option<Py<PyAny>>),
+    /// Whether a task was told to wait.
+    is_asked: bool,
 }
 
 /// How a call is run.
@@ -75,18 +70,20 @@ pub(crate) fn start<Answer>(
 where
     Answer: for<'py> IntoPyObject<'py> + Send + 'static,
 {
-    let runtime = home.handle()?;
+    let (runtime, running) = (home.handle()?, running(py)?);
     // Not an `async` block: that would hold the work twice, once for before it begins.
     let work = Box::pin(work.map(outcome));
-    let (known, is_heavy) = (Port::known(py), manner == Manner::Heavy);
+    let (known, is_heavy) = (Port::known(&running), manner == Manner::Heavy);
     let (call, work) = match Call::begin(runtime, known.as_ref().map(Py::get), work, is_heavy) {
         Begun::Answered(answer) => return Ok(Operation::new(State::Answered(answer))),
         Begun::Unfinished(call, work) => (call, work),
+        Begun::Panicked(_) if !home.is_alive() => return Err(ending().into()),
+        Begun::Panicked(panic) => std::panic::resume_unwind(panic),
     };
     home.keep_beating();
     let port = match known {
         Some(port) => port,
-        None => home.port(py)?,
+        None => home.port(&running)?,
     };
     let number = port.get().number();
     call.go_on(work, port.get().inbox().clone(), number, is_heavy);
@@ -97,7 +94,7 @@ where
         number,
         call,
         is_read: manner == Manner::Read,
-        wait: Wait::Unasked,
+        is_asked: false,
     })))
 }
 
@@ -119,12 +116,22 @@ impl Operation {
     /// The answer if there is one, the end of the wait in any case.
     fn finish(&self, py: Python<'_>, answer: Option<Outcome>) -> PyErr {
         let ended = std::mem::replace(&mut *lock(&self.state), State::Over);
+        let is_ending = matches!(&ended, State::Running(running) if !running.home.is_alive());
         ended.leave();
         match answer.unwrap_or_else(lost)(py) {
             // In a tuple, because the exception would unpack an answer that is one.
             Ok(answer) => PyStopIteration::new_err((answer,)),
+            // The work lost its threads and sockets, and how it noticed says nothing.
+            Err(_) if is_ending => ending().into(),
             Err(error) => error,
         }
+    }
+
+    /// Ends the wait with an exception that its task is about to see. A read is given up now, not when this object is
+    /// collected, which a traceback may put off.
+    fn give_up(&self) {
+        let left = std::mem::replace(&mut *lock(&self.state), State::Over);
+        left.leave();
     }
 }
 
@@ -146,8 +153,8 @@ impl Operation {
             State::Running(running) => match running.call.take() {
                 Progress::Ended(answer) => Some(answer),
                 Progress::Lost => None,
-                Progress::Pending if matches!(running.wait, Wait::Unasked) => {
-                    running.wait = Wait::Asked;
+                Progress::Pending if !running.is_asked => {
+                    running.is_asked = true;
                     this.is_blocking.store(true, Ordering::Relaxed);
                     drop(state);
                     return Ok(slf);
@@ -160,14 +167,41 @@ impl Operation {
             },
             State::Answered(_) => match std::mem::replace(&mut *state, State::Over) {
                 State::Answered(answer) => Some(answer),
-                State::Running(_) | State::Over => None,
+                State::Running(_) | State::Cancelled(_) | State::Over => None,
             },
+            State::Cancelled(message) => return Err(cancelled(py, message.take())?),
             State::Over => {
                 return Err(PyRuntimeError::new_err("an operation can be awaited only once"));
             }
         };
         drop(state);
         Err(this.finish(py, answer))
+    }
+
+    /// Whoever awaits it is thrown an exception into the await.
+    #[pyo3(signature = (kind, value=None, traceback=None, /))]
+    fn throw(
+        &self,
+        kind: &Bound<'_, PyAny>,
+        value: Option<Bound<'_, PyAny>>,
+        traceback: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        self.give_up();
+        let error = match value {
+            _ if kind.is_instance_of::<PyBaseException>() => kind.clone(),
+            Some(value) if value.is_instance_of::<PyBaseException>() => value,
+            Some(value) if !value.is_none() => kind.call1((value,))?,
+            _ => kind.call0()?,
+        };
+        if let Some(traceback) = traceback {
+            error.setattr("__traceback__", traceback)?;
+        }
+        Err(PyErr::from_value(error))
+    }
+
+    /// Whoever awaits it is closed.
+    fn close(&self) {
+        self.give_up();
     }
 
     #[getter]
@@ -185,7 +219,7 @@ impl Operation {
     fn get_loop<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         match &*lock(&self.state) {
             State::Running(running) => running.port.get().event_loop(py),
-            State::Answered(_) | State::Over => Err(not_waiting()),
+            State::Answered(_) | State::Cancelled(_) | State::Over => Err(not_waiting()),
         }
     }
 
@@ -219,40 +253,59 @@ impl Operation {
         }
     }
 
-    /// Ends the wait, not the work. Tasks call this when they are cancelled.
+    /// Ends the wait: a read is given up, anything else ends without us. Tasks call this when they are cancelled.
     #[pyo3(signature = (msg=None))]
     fn cancel(&self, py: Python<'_>, msg: Option<Py<PyAny>>) -> PyResult<bool> {
         let mut state = lock(&self.state);
-        let State::Running(running) = &mut *state else {
+        let State::Running(running) = &*state else {
             return Ok(false);
         };
-        // Whoever was woken already gets the answer, and the cancellation with the next await.
+        // Whoever was woken already is thrown the cancellation in her next step.
         let Some(waiter) = running.port.get().forget(running.number) else {
             return Ok(false);
         };
-        running.wait = Wait::Cancelled(msg);
         let port = running.port.clone_ref(py);
+        let left = std::mem::replace(&mut *state, State::Cancelled(msg));
         drop(state);
+        left.leave();
         port.get().wake_soon(py, waiter)?;
         Ok(true)
     }
 
     /// Whether the wait was cancelled: raises then. The answer comes out of the `await`.
     fn result(&self, py: Python<'_>) -> PyResult<()> {
-        static CANCELLED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-        let message = match &mut *lock(&self.state) {
-            State::Running(Running {
-                wait: Wait::Cancelled(message),
-                ..
-            }) => message.take(),
-            _ => return Ok(()),
-        };
-        let kind = CANCELLED.import(py, "asyncio", "CancelledError")?;
-        Err(PyErr::from_value(match message {
-            Some(message) => kind.call1((message,))?,
-            None => kind.call0()?,
-        }))
+        match &mut *lock(&self.state) {
+            State::Cancelled(message) => Err(cancelled(py, message.take())?),
+            _ => Ok(()),
+        }
     }
+
+    /// Tasks that nobody can wake any more are collected with what they wait for.
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        // Who holds the lock keeps this object alive by herself.
+        let Ok(state) = self.state.try_lock() else {
+            return Ok(());
+        };
+        match &*state {
+            State::Running(running) => visit.call(&running.port),
+            State::Cancelled(message) => visit.call(message),
+            State::Answered(_) | State::Over => Ok(()),
+        }
+    }
+
+    fn __clear__(&self) {
+        self.give_up();
+    }
+}
+
+/// The error of a wait that was cancelled.
+fn cancelled(py: Python<'_>, message: Option<Py<PyAny>>) -> PyResult<PyErr> {
+    static CANCELLED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let kind = CANCELLED.import(py, "asyncio", "CancelledError")?;
+    Ok(PyErr::from_value(match message {
+        Some(message) => kind.call1((message,))?,
+        None => kind.call0()?,
+    }))
 }
 
 fn not_waiting() -> PyErr {

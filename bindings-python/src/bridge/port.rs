@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use pyo3::exceptions::PyNotImplementedError;
+use pyo3::exceptions::{PyNotImplementedError, PyRuntimeError};
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -44,23 +45,19 @@ pub(super) struct Waiter {
 
 impl Port {
     /// The port of the running event loop, made and registered on first use.
-    pub(super) fn current(py: Python<'_>) -> PyResult<Py<Self>> {
-        let running = running(py)?;
-        if let Some(port) = Self::latest(&running) {
+    pub(super) fn current(running: &Bound<'_, PyAny>) -> PyResult<Py<Self>> {
+        let py = running.py();
+        if let Some(port) = Self::known(running) {
             return Ok(port);
         }
-        let port = Self::of(&running)?;
+        let port = Self::of(running)?;
         let weak = PyWeakrefReference::new(port.bind(py))?.unbind();
         LATEST.replace(Some([port.get().event_loop.clone_ref(py), weak]));
         Ok(port)
     }
 
     /// The port of the running event loop, if it was the latest to want one here.
-    pub(super) fn known(py: Python<'_>) -> Option<Py<Self>> {
-        Self::latest(&running(py).ok()?)
-    }
-
-    fn latest(running: &Bound<'_, PyAny>) -> Option<Py<Self>> {
+    pub(super) fn known(running: &Bound<'_, PyAny>) -> Option<Py<Self>> {
         let py = running.py();
         LATEST.with_borrow(|latest| {
             let [event_loop, port] = latest.as_ref()?;
@@ -76,7 +73,8 @@ impl Port {
         static PORTS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         let py = running.py();
         let ports = PORTS.import(py, "posada._ports", "ports")?;
-        if let Ok(known) = ports.get_item(running) {
+        let known = ports.call_method1(intern!(py, "get"), (running,))?;
+        if !known.is_none() {
             return Ok(known.cast_into::<Self>()?.unbind());
         }
         let port = Bound::new(
@@ -89,8 +87,8 @@ impl Port {
                 event_loop: PyWeakrefReference::new(running)?.unbind(),
             },
         )?;
+        ports.call_method1(intern!(py, "add"), (running, &port))?;
         watch(running, &port)?;
-        ports.set_item(running, &port)?;
         Ok(port.unbind())
     }
 
@@ -135,7 +133,7 @@ impl Port {
         self.event_loop
             .bind(py)
             .upgrade()
-            .ok_or_else(|| pyo3::exceptions::PyRuntimeError::new_err("the event loop is gone"))
+            .ok_or_else(|| PyRuntimeError::new_err("the event loop is gone"))
     }
 
     /// Notes whom to wake when the operation has finished; says no when somebody is noted already.
@@ -177,36 +175,19 @@ impl Waiter {
             context,
         }
     }
-
-    /// Calls back at once.
-    fn wake(self, py: Python<'_>) -> PyResult<()> {
-        match self.context {
-            Some(context) => {
-                context.call_method1(py, intern!(py, "run"), (self.callback, self.operation))?;
-            }
-            None => {
-                self.callback.call1(py, (self.operation,))?;
-            }
-        }
-        Ok(())
-    }
 }
 
 #[pymethods]
 impl Port {
     /// Wakes whoever waits for what has finished. Called by the event loop, on its thread.
     ///
-    /// One waiter goes on at once. Several are handed to the loop, so that one that fails, or that runs a loop inside
-    /// the loop, keeps nobody from being woken.
+    /// Nobody goes on in here. Who is woken may run a loop inside the loop, as `nest_asyncio` allows, and that one must
+    /// be able to call this again, which it cannot while this runs: a callback of a loop has one context, and a context
+    /// is entered once.
     fn drain(slf: &Bound<'_, Self>) -> PyResult<()> {
         let (py, this) = (slf.py(), slf.get());
         this.crowd.note(this.waiting().len());
-        let finished = this.inbox.turn();
-        if let [operation] = finished[..] {
-            let waiter = this.forget(operation);
-            return waiter.map_or(Ok(()), |waiter| waiter.wake(py));
-        }
-        for operation in finished {
+        for operation in this.inbox.turn() {
             if let Some(waiter) = this.forget(operation) {
                 this.wake_soon(py, waiter)?;
             }
@@ -230,6 +211,30 @@ impl Port {
         py.detach(|| self.inbox.wait(limit))
     }
 
+    /// Lets go whoever waits, because the loop was closed and calls nobody any more.
+    fn abandon(&self) {
+        // Outside of the lock: what Python does when an object goes is not known.
+        drop(std::mem::take(&mut *self.waiting()));
+    }
+
+    /// Tasks that nobody can wake any more are collected with what they wait for.
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        // Who holds the lock keeps this object alive by herself.
+        let Ok(waiting) = self.waiting.try_lock() else {
+            return Ok(());
+        };
+        for waiter in waiting.values() {
+            visit.call(&waiter.operation)?;
+            visit.call(&waiter.callback)?;
+            visit.call(&waiter.context)?;
+        }
+        visit.call(&self.event_loop)
+    }
+
+    fn __clear__(&self) {
+        self.abandon();
+    }
+
     /// How many operations are waited for: for tests.
     #[getter(waiting)]
     fn count(&self) -> usize {
@@ -249,9 +254,21 @@ impl Port {
     }
 }
 
-fn running(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+/// The running event loop.
+///
+/// # Errors
+/// `RuntimeError` when there is none, which says what is missing.
+pub(super) fn running(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     static RUNNING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    RUNNING.import(py, "asyncio", "get_running_loop")?.call0()
+    let running = RUNNING.import(py, "asyncio", "get_running_loop")?.call0();
+    running.map_err(|cause| {
+        let error = PyRuntimeError::new_err(
+            "posada needs asyncio: no event loop of asyncio is running in this thread (trio's does not count; under \
+             trio, run what calls posada with trio-asyncio, or run the program with asyncio)",
+        );
+        error.set_cause(py, Some(cause));
+        error
+    })
 }
 
 /// Has the loop call `drain` whenever the bell rings.

@@ -65,7 +65,7 @@ impl Home {
         }
         let (mine, now) = (self.process, std::process::id());
         Err(if mine == now {
-            Refusal::own(codes::POSADA_CLOSED, "the interpreter is ending".to_owned())
+            ending()
         } else {
             Refusal::own(
                 codes::POSADA_CLOSED,
@@ -78,8 +78,8 @@ impl Home {
     }
 
     /// The port of the running event loop, looked after from now on.
-    pub(super) fn port(&self, py: Python<'_>) -> PyResult<Py<Port>> {
-        let port = Port::current(py)?;
+    pub(super) fn port(&self, running: &Bound<'_, PyAny>) -> PyResult<Py<Port>> {
+        let port = Port::current(running)?;
         self.pulse.look_after(port.get().inbox());
         Ok(port)
     }
@@ -93,6 +93,11 @@ impl Home {
     pub(crate) fn is_alive(&self) -> bool {
         self.generation == GENERATION.load(Ordering::Relaxed)
     }
+}
+
+/// The error of every call once the runtime has ended with the interpreter.
+pub(super) fn ending() -> Refusal {
+    Refusal::own(codes::POSADA_CLOSED, "the interpreter is ending".to_owned())
 }
 
 /// Forgets the parent's runtime in a forked child: its threads do not exist here. What it holds is leaked, because

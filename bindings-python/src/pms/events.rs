@@ -7,9 +7,9 @@ use pyo3::prelude::*;
 use tokio::sync::Mutex;
 
 use super::values::{BookingParts, booking};
-use crate::bridge::{Home, Kept, Operation};
+use crate::bridge::{Home, Kept, Operation, Unread};
 
-type Events = Arc<Mutex<PmsEvents>>;
+type Events = (Arc<Mutex<PmsEvents>>, Unread<Option<EventParts>>);
 
 /// (kind, key, booking id, other booking id, booking, code)
 type EventParts = (
@@ -26,7 +26,8 @@ pub(crate) struct PmsWatch(Kept<Events>);
 
 impl PmsWatch {
     pub(super) fn new(events: PmsEvents, home: &Home) -> Self {
-        Self(Kept::new(Arc::new(Mutex::new(events)), home.clone()))
+        let events = (Arc::new(Mutex::new(events)), Unread::new());
+        Self(Kept::new(events, home.clone()))
     }
 }
 
@@ -72,9 +73,9 @@ fn parts(event: PmsEvent) -> EventParts {
 impl PmsWatch {
     /// `None` when the client is gone.
     fn next(&self, py: Python<'_>) -> PyResult<Operation> {
-        self.0.read(py, async |events: Events| {
-            let event = events.lock().await.next().await;
-            Ok(event.map(parts))
+        self.0.read(py, async |(events, unread): Events| {
+            let next = async { Ok(events.lock().await.next().await.map(parts)) };
+            unread.or_next(next).await
         })
     }
 }

@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use tokio::sync::Mutex;
 
 use super::values::{BookingParts, booking};
-use crate::bridge::{Home, Kept, Operation};
+use crate::bridge::{Home, Kept, Operation, Unread};
 use crate::correlation;
 use crate::errors::Refusal;
 
@@ -16,11 +16,14 @@ use crate::errors::Refusal;
 type ChangeParts = (u64, DateTime<Utc>, Option<BookingParts>);
 
 #[pyclass(frozen, module = "posada._native")]
-pub(crate) struct Feed(Kept<Arc<Mutex<Changes>>>);
+pub(crate) struct Feed(Kept<Source>);
+
+type Source = (Arc<Mutex<Changes>>, Unread<(Option<ChangeParts>, String)>);
 
 impl Feed {
     pub(super) fn new(changes: Changes, home: &Home) -> Self {
-        Self(Kept::new(Arc::new(Mutex::new(changes)), home.clone()))
+        let changes = (Arc::new(Mutex::new(changes)), Unread::new());
+        Self(Kept::new(changes, home.clone()))
     }
 }
 
@@ -29,12 +32,15 @@ impl Feed {
     /// The next change, if there is one, and the cursor.
     fn next(&self, py: Python<'_>) -> PyResult<Operation> {
         let ids = correlation::current(py)?;
-        let next = async |changes: Arc<Mutex<Changes>>| {
-            let mut changes = changes.lock().await;
-            let change = changes.next().await?.map(|change| -> ChangeParts {
-                (change.id.get(), change.changed_at, change.booking.map(booking))
-            });
-            Ok((change, changes.cursor().to_string()))
+        let next = async |(changes, unread): Source| {
+            let next = async {
+                let mut changes = changes.lock().await;
+                let change = changes.next().await?.map(|change| -> ChangeParts {
+                    (change.id.get(), change.changed_at, change.booking.map(booking))
+                });
+                Ok((change, changes.cursor().to_string()))
+            };
+            unread.or_next(next).await
         };
         self.0.read(py, |changes| correlation::within(ids, next(changes)))
     }

@@ -137,7 +137,8 @@ codes! {
     LOCKS_STALE_FENCE = "locks.stale_fence", Conflict, Never;
     /// Somebody else holds the lock.
     LOCKS_CONTENDED = "locks.contended", Conflict, Backoff;
-    /// The stay collides with holds of others; the facts name the nights and when the first of them frees.
+    /// The stay collides with holds of others, or with one of the same conversation (fact `own_hold`); the facts name the
+    /// nights and when the first of them frees.
     LOCKS_NIGHTS_TAKEN = "locks.nights_taken", Conflict, Never;
     /// The lock or hold is not the caller's any more.
     LOCKS_NOT_OWNER = "locks.not_owner", Conflict, Never;

@@ -8,6 +8,7 @@ use super::model::{AcquireOptions, Release};
 use super::named::Named;
 use super::store::{Attempt, Grant, Lease, LockKey, MAX_ENTRIES, Released};
 use crate::error::{Error, Kind, Result, Retry, codes};
+use crate::task::Need;
 use crate::{metrics as names, rng, task};
 
 /// How long after a lost request its clean-up looks a second time, in case the clean-up overtook the request.
@@ -213,26 +214,23 @@ impl Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        let (named, key, token, traces) = (
+        let (named, key, token, ttl) = (
             self.named.clone(),
             self.key.clone(),
             std::mem::take(&mut self.token),
-            self.traces,
+            self.ttl,
         );
-        if traces == Traces::Nothing {
-            return;
+        match self.traces {
+            Traces::Nothing => {}
+            Traces::Queued => named.withdraw(key, token, Need::Sure, ttl),
+            Traces::Unknown => self.named.tasks().in_background(async move {
+                let first = named.let_go(&key, &token).await;
+                if !matches!(first, Ok(Released::Done(Release::Released | Release::Expired, _))) {
+                    named.tasks().pause(SECOND_LOOK).await;
+                    named.withdraw(key, token, Need::Perhaps, ttl);
+                }
+            }),
         }
-        self.named.tasks().in_background(async move {
-            let first = named.let_go(&key, &token).await;
-            let found = matches!(first, Ok(Released::Done(Release::Released | Release::Expired, _)));
-            if found || traces == Traces::Queued && first.is_ok() {
-                return;
-            }
-            named.tasks().pause(SECOND_LOOK).await;
-            if let Err(error) = named.let_go(&key, &token).await {
-                tracing::warn!(%error, lock = %key.name, "a given-up claim could not be withdrawn; it will expire");
-            }
-        });
     }
 }
 

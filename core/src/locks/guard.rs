@@ -11,15 +11,17 @@ use tokio::sync::Notify;
 use super::model::{AcquireOptions, LossCause, Release, check_duration};
 use super::named::Named;
 use super::store::{Extension, Lease, LockKey};
+use crate::clock::LOOK_AGAIN;
 use crate::error::{Error, Result, codes};
 use crate::metrics as names;
+use crate::task::Need;
 
-/// A lock that is held. Dropping the guard releases the lock in the background; [`release`](Self::release) waits
-/// for it.
+/// A lock that is held. Dropping the guard releases the lock in the background, and repeats that while Redis is away;
+/// [`release`](Self::release) waits for it.
 ///
 /// A lock of Redis can be lost while its holder works: the process was paused, Redis lost its data, an extension did
 /// not arrive. So the guard knows its own deadline on the monotonic clock and reports the loss even when Redis says
-/// nothing. Before a step that must not be done twice, call [`ensure_held`](Self::ensure_held), or hand the
+/// nothing; the time that the machine sleeps counts. Before a step that must not be done twice, call [`ensure_held`](Self::ensure_held), or hand the
 /// [`fence`](Self::fence) to the thing that is protected, so that it can refuse a latecomer.
 pub struct LockGuard {
     held: Arc<Held>,
@@ -106,7 +108,7 @@ impl LockGuard {
             }
             tokio::select! {
                 () = changed => {}
-                () = tokio::time::sleep(held.remaining().max(Duration::from_millis(1))) => {}
+                () = tokio::time::sleep(held.remaining().clamp(Duration::from_millis(1), LOOK_AGAIN)) => {}
             }
         }
     }
@@ -126,11 +128,11 @@ impl LockGuard {
     /// Gives the lock back and waits for the answer. A lock that was lost is no error: the answer says so, and does
     /// not hide the result of the work that was done under it.
     ///
-    /// When Redis is down the lock ends by its time to live; the release is tried once more in the background.
-    /// Cancel-safe: a dropped future releases in the background.
+    /// When Redis is down this fails, and the release goes on in the background: it is repeated until Redis is back, or
+    /// until the lock has ended by its time to live. Cancel-safe: a dropped future releases in the background, too.
     ///
     /// # Errors
-    /// `redis.*`.
+    /// `redis.*`: the lock may still be held, and is given back as soon as Redis can be asked.
     pub async fn release(mut self) -> Result<Release> {
         self.give_back().await
     }
@@ -148,11 +150,12 @@ impl Drop for LockGuard {
         self.held.named.forget(&self.held.token);
         if !self.released {
             let held = self.held.clone();
+            // An extension whose answer was lost may have given it as much again.
+            let within = held.ttl.max(held.remaining());
             let tasks = held.named.tasks().clone();
-            tasks.in_background(async move {
-                if let Err(error) = held.named.release_held(&held).await {
-                    tracing::warn!(%error, lock = %held.key.name, "a lock could not be released; it will expire");
-                }
+            tasks.until_done("the release of a lock", Need::Sure, within, move || {
+                let held = held.clone();
+                async move { held.named.release_held(&held).await.map(drop) }
             });
         }
     }

@@ -64,6 +64,16 @@ impl Holding {
             .collect()
     }
 
+    /// The index did not learn of these; the next time it shall.
+    pub(super) fn not_noted(&self, held: &[Arc<Held>]) {
+        let mut all = self.held();
+        for held in held {
+            if let Some(entry) = all.get_mut(&held.token) {
+                entry.noted = None;
+            }
+        }
+    }
+
     fn held(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

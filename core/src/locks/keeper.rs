@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 
 use super::guard::Held;
 use super::named::Named;
+use crate::clock::LOOK_AGAIN;
 
 /// The locks that extend themselves. Clones share them.
 #[derive(Clone, Default)]
@@ -79,16 +80,22 @@ impl Keeper {
                     .tasks()
                     .in_background(async move { keeper.extend(&named, due).await });
             }
+            let pause = async {
+                match pause {
+                    Some(pause) => tokio::time::sleep(pause.min(LOOK_AGAIN)).await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 () = self.0.earlier.notified() => {}
-                () = tokio::time::sleep(pause) => {}
+                () = pause => {}
             }
         }
     }
 
     /// Takes what is due off the agenda, and what soon will be, so that one call serves many; answers also how long
-    /// nothing else is.
-    fn due(&self, now: Instant) -> (Vec<Kept>, Duration) {
+    /// nothing else is; `None` when nothing is left.
+    fn due(&self, now: Instant) -> (Vec<Kept>, Option<Duration>) {
         let mut agenda = self.agenda();
         let mut due = Vec::new();
         while let Some(entry) = agenda.kept.first_entry() {
@@ -99,11 +106,11 @@ impl Keeper {
                 entry.get().held.ttl / 12
             };
             if at > now + early {
-                return (due, at - now);
+                return (due, Some(at - now));
             }
             due.push(entry.remove());
         }
-        (due, Duration::from_hours(1))
+        (due, None)
     }
 
     async fn extend(&self, named: &Named, due: Vec<Kept>) {

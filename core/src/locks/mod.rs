@@ -212,8 +212,8 @@ impl LockManager {
 
     /// Releases a lock by its token, for programs that do not keep the guard. May be repeated.
     ///
-    /// When Redis is down the lock ends by its time to live. Cancel-safe: dropping the future may or may not have
-    /// released the lock.
+    /// When Redis is down this fails, and the release goes on in the background for at most ten minutes. Cancel-safe:
+    /// dropping the future may or may not have released the lock.
     ///
     /// # Errors
     /// `locks.not_owner` when somebody else holds the lock; `locks.invalid_name`; `redis.*`.
@@ -249,7 +249,8 @@ impl LockManager {
     ///
     /// # Errors
     /// `locks.nights_taken` with the facts `nights` (comma-separated dates) and `frees_at` (the earliest moment at
-    /// which one of them gets a unit back); `locks.too_many_holds`; `locks.invalid_quantity`,
+    /// which one of them gets a unit back), or, when nobody but the same conversation is in the way, `own_hold` and
+    /// `own_stay` instead: [move](Hold::move_to) that hold, or release it first; `locks.too_many_holds`; `locks.invalid_quantity`,
     /// `locks.invalid_duration`, `locks.invalid_owner` with the field; `redis.*`; `posada.closed`.
     pub async fn hold_stay(&self, request: &StayHold) -> Result<Hold> {
         self.holds.hold(request).await
@@ -369,6 +370,36 @@ mod tests {
     #[tokio::test]
     async fn locks_in_memory_keep_the_promises() {
         testkit::locks::suite(&in_memory(&SystemClock::shared()), "memory").await;
+    }
+
+    #[tokio::test]
+    async fn a_lock_is_lost_when_its_time_passed_in_the_machines_sleep_although_no_timer_ran() {
+        let clock = ManualClock::at(DateTime::UNIX_EPOCH);
+        let locks = in_memory(&clock.shared());
+        let minutes = AcquireOptions::new().ttl(std::time::Duration::from_mins(10));
+        for (name, options) in [("plain", minutes.clone()), ("kept", minutes.auto_extend(true))] {
+            let guard = locks.acquire(name, &options).await.unwrap();
+            let mut lost = Box::pin(guard.lost());
+            assert!(futures_util::poll!(&mut lost).is_pending());
+            clock.advance(std::time::Duration::from_mins(11));
+            assert!(guard.ensure_held().unwrap_err().is(codes::LOCKS_LOST));
+            assert!(guard.remaining().is_zero());
+            assert_eq!(lost.await, LossCause::Expired);
+            assert!(locks.acquire(name, &AcquireOptions::new()).await.is_ok());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_lock_is_noticed_as_lost_within_moments_of_the_machines_waking() {
+        let clock = ManualClock::at(DateTime::UNIX_EPOCH);
+        let locks = in_memory(&clock.shared());
+        let options = AcquireOptions::new().ttl(std::time::Duration::from_mins(10));
+        let guard = locks.acquire("night-audit", &options).await.unwrap();
+        let mut lost = Box::pin(guard.lost());
+        assert!(futures_util::poll!(&mut lost).is_pending());
+        clock.advance(std::time::Duration::from_mins(11));
+        // Nobody but the clock says so; a timer of ten minutes would outlast the patience of every test.
+        assert_eq!(lost.await, LossCause::Expired);
     }
 
     #[tokio::test]

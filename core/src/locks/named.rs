@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::future::try_join_all;
+use futures_util::future::{BoxFuture, try_join_all};
 
 use super::audit::{Audit, AuditEvent, Facts, Note, shown_token};
 use super::claim::Claim;
@@ -19,12 +19,15 @@ use super::together;
 use super::waiting::Waiting;
 use crate::clock::SharedClock;
 use crate::error::{Error, Result, codes};
-use crate::task::Tasks;
+use crate::task::{Need, Tasks};
 use crate::tenants::TenantId;
 use crate::{metrics as names, rng};
 
 /// Locks that a listing asks for at the same time.
 const INSPECTED_TOGETHER: usize = 100;
+
+/// How long the release of a lock is repeated whose time to live is not known here.
+const LEFT_BEHIND: Duration = Duration::from_mins(10);
 
 /// The named locks of one process. Clones share everything.
 #[derive(Clone)]
@@ -128,7 +131,10 @@ impl Named {
             by_tenant.entry(&held.key.tenant).or_default().push(noted);
         }
         for (tenant, names) in by_tenant {
-            self.0.store.note_held(tenant.as_ref(), &names).await?;
+            if let Err(error) = self.0.store.note_held(tenant.as_ref(), &names).await {
+                self.0.holding.not_noted(&held);
+                return Err(error);
+            }
         }
         Ok(())
     }
@@ -198,10 +204,25 @@ impl Named {
         }
         let found = outcome?;
         self.note_expired(key, found.expired.as_ref());
-        if let Some(lease) = found.answer.next {
-            self.0.waiting.give((lease, sent));
+        if let Some(lease) = found.answer.next
+            && let Err((lease, _)) = self.0.waiting.give((lease, sent))
+        {
+            // Its waiter is gone, and may have been unable to withdraw.
+            self.withdraw(key.clone(), lease.token, Need::Sure, LEFT_BEHIND);
         }
         Ok(found.answer.released)
+    }
+
+    /// Ends whatever this token has on the server, behind the caller's back, and repeats that while it fails.
+    pub(super) fn withdraw(&self, key: LockKey, token: String, need: Need, within: Duration) {
+        let (named, claim) = (self.clone(), Arc::new((key, token)));
+        self.tasks()
+            .until_done("the withdrawal of a claim on a lock", need, within, move || {
+                let (named, claim) = (named.clone(), claim.clone());
+                let let_go: BoxFuture<'static, _> =
+                    Box::pin(async move { named.let_go(&claim.0, &claim.1).await.map(drop) });
+                let_go
+            });
     }
 
     /// Locks of ours were ended by somebody else.
@@ -305,7 +326,11 @@ impl Named {
             tenant: tenant.cloned(),
             name: LockName::parse(name)?,
         };
-        match self.release(&key, token).await? {
+        let outcome = self.release(&key, token).await;
+        if outcome.is_err() {
+            self.withdraw(key.clone(), token.to_owned(), Need::Sure, LEFT_BEHIND);
+        }
+        match outcome? {
             Released::Done(release, _) => Ok(release),
             Released::Left => Ok(Release::Released),
             Released::NotOwner => {

@@ -121,12 +121,18 @@ impl Waiting {
         }
     }
 
-    /// Hands a grant to its waiter. One that has just gone away gives it back by itself, when it withdraws.
-    pub(super) fn give(&self, handed: Handed) {
-        if let Some(turn) = self.waiters().by_token.get(&handed.0.token) {
-            *turn.given() = Some(handed);
-            turn.came.notify_one();
-        }
+    /// Hands a grant to its waiter.
+    ///
+    /// # Errors
+    /// The grant, when its waiter has gone away.
+    pub(super) fn give(&self, handed: Handed) -> Result<(), Handed> {
+        let waiters = self.waiters();
+        let Some(turn) = waiters.by_token.get(&handed.0.token) else {
+            return Err(handed);
+        };
+        *turn.given() = Some(handed);
+        turn.came.notify_one();
+        Ok(())
     }
 
     /// Asks the server about this lock by then, if somebody waits for it.

@@ -21,7 +21,7 @@ use crate::backends::redis::{Failure, Redis, Script, keys};
 use crate::clock::SharedClock;
 use crate::error::{Error, Result};
 use crate::metrics::SESSION_EXPIRATIONS_TOTAL;
-use crate::task::Tasks;
+use crate::task::{Need, Tasks};
 
 static CREATE: Script = Script::new("sessions.create", include_str!("create.lua"));
 static REPLACE: Script = Script::new("sessions.replace", include_str!("replace.lua"));
@@ -37,6 +37,8 @@ const SLACK: Duration = Duration::from_secs(2);
 const TENANT_NOTED: Duration = Duration::from_mins(10);
 /// How long a conversation that another program stored without an end is listed after it was last met.
 const ENDLESS: Duration = Duration::from_hours(24);
+/// How long a change of an index is repeated that fails.
+const REPEATED: Duration = Duration::from_mins(10);
 /// How many conversations are removed at a time, and how many of them at once.
 const PURGE: (usize, usize) = (500, 32);
 
@@ -64,8 +66,8 @@ impl RedisSessions {
         self.recent.covers(at, self.clock.instant() + ttl, SLACK)
     }
 
-    /// Notes in the index that the conversation lives for `ttl`. A failure is logged only: the next call tries again.
-    async fn note(&self, at: &Address, ttl: Duration, only_known: bool) {
+    /// Notes in the index that the conversation lives for `ttl`.
+    async fn note(&self, at: &Address, ttl: Duration, only_known: bool) -> Result<(), Failure> {
         let tenant = at.tenant.as_ref();
         let now = self.clock.instant();
         let (outcome, ()) = tokio::join!(
@@ -78,15 +80,32 @@ impl RedisSessions {
                 .read::<u64>(),
             self.note_tenant(tenant),
         );
-        match outcome {
-            Ok(ended) => {
-                if !only_known {
-                    self.recent.note(at, now + ttl, now);
-                }
-                metrics::counter!(SESSION_EXPIRATIONS_TOTAL, "reason" => "ttl").increment(ended);
-            }
-            Err(failure) => tracing::warn!(%failure, "a conversation is not in the index of its tenant yet"),
+        let ended = outcome?;
+        if !only_known {
+            self.recent.note(at, now + ttl, now);
         }
+        metrics::counter!(SESSION_EXPIRATIONS_TOTAL, "reason" => "ttl").increment(ended);
+        Ok(())
+    }
+
+    /// Notes it behind the caller's back, and repeats that while it fails.
+    fn note_later(&self, at: &Address, ttl: Duration, only_known: bool) {
+        let (this, at) = (self.clone(), at.clone());
+        let what = "the entry of a conversation in the index of its tenant";
+        self.tasks.until_done(what, Need::Sure, REPEATED, move || {
+            let (this, at) = (this.clone(), at.clone());
+            async move { Ok(this.note(&at, ttl, only_known).await?) }
+        });
+    }
+
+    /// Takes it out of the index behind the caller's back, and repeats that while it fails.
+    fn forget_later(&self, at: &Address) {
+        let (this, at) = (self.clone(), at.clone());
+        let what = "the end of a conversation in the index of its tenant";
+        self.tasks.until_done(what, Need::Sure, REPEATED, move || {
+            let (this, at) = (this.clone(), at.clone());
+            async move { Ok(this.forget(&at).await?) }
+        });
     }
 
     async fn note_tenant(&self, tenant: Option<&TenantId>) {
@@ -105,9 +124,7 @@ impl RedisSessions {
     fn correct(&self, at: &Address, stored: &Stored) {
         let ttl = stored.time_to_live.unwrap_or(ENDLESS);
         if !self.is_noted(at, ttl) {
-            let (this, at) = (self.clone(), at.clone());
-            self.tasks
-                .in_background(async move { this.note(&at, ttl, false).await });
+            self.note_later(at, ttl, false);
         }
     }
 
@@ -200,16 +217,16 @@ impl SessionStore for RedisSessions {
             .read::<(Vec<u8>, i64, bool)>();
         // An unknown conversation will exist after this call, so the index learns of it in the same round trip.
         let is_noted = self.is_noted(at, Duration::ZERO);
-        let reply = if is_noted {
-            create.await
+        let (reply, noted) = if is_noted {
+            (create.await, Ok(()))
         } else {
-            tokio::join!(create, self.note(at, ttl, false)).0
+            tokio::join!(create, self.note(at, ttl, false))
         };
         let (body, left, is_new) = named(at.key(), reply)?;
         let stored = stored((body, left));
-        if is_noted && is_new {
-            // Somebody else deleted what we had noted, and its entry with it.
-            self.note(at, ttl, false).await;
+        if noted.is_err() || is_noted && is_new && self.note(at, ttl, false).await.is_err() {
+            // In the second case somebody else had deleted what we had noted, and its entry with it.
+            self.note_later(at, ttl, false);
         } else {
             self.correct(at, &stored);
         }
@@ -237,19 +254,21 @@ impl SessionStore for RedisSessions {
             .arg(repeated)
             .arg(millis(ttl))
             .write::<Reply>();
-        let reply = if self.is_noted(at, ttl) {
-            replace.await
+        let (reply, noted) = if self.is_noted(at, ttl) {
+            (replace.await, Ok(()))
         } else {
-            tokio::join!(replace, self.note(at, ttl, false)).0
+            tokio::join!(replace, self.note(at, ttl, false))
         };
         Ok(match named(at.key(), reply)? {
-            Reply::Done => Replaced::Done,
+            Reply::Done => {
+                if noted.is_err() {
+                    self.note_later(at, ttl, false);
+                }
+                Replaced::Done
+            }
             Reply::Other(body, left) => Replaced::Occupied(stored((body, left))),
             Reply::Missing => {
-                let (this, at) = (self.clone(), at.clone());
-                self.tasks.in_background(async move {
-                    let _next_note_corrects_it = this.forget(&at).await;
-                });
+                self.forget_later(at);
                 Replaced::Missing
             }
         })
@@ -258,16 +277,23 @@ impl SessionStore for RedisSessions {
     async fn touch(&self, at: &Address, ttl: Duration) -> Result<bool> {
         let mut command = cmd("PEXPIRE");
         command.arg(at.key()).arg(millis(ttl));
-        let (reply, ()) = tokio::join!(self.redis.read::<bool>(&command), self.note(at, ttl, true));
-        named(at.key(), reply)
+        let (reply, noted) = tokio::join!(self.redis.read::<bool>(&command), self.note(at, ttl, true));
+        let is_there = named(at.key(), reply)?;
+        if is_there && noted.is_err() {
+            self.note_later(at, ttl, true);
+        }
+        Ok(is_there)
     }
 
     async fn delete(&self, at: &Address) -> Result<bool> {
         let mut command = cmd("GETDEL");
         command.arg(at.key());
-        let (reply, _next_note_corrects_it) =
-            tokio::join!(self.redis.write::<Option<Vec<u8>>>(&command), self.forget(at));
-        Ok(named(at.key(), reply)?.is_some())
+        let (reply, forgotten) = tokio::join!(self.redis.write::<Option<Vec<u8>>>(&command), self.forget(at));
+        let was_there = named(at.key(), reply)?.is_some();
+        if forgotten.is_err() {
+            self.forget_later(at);
+        }
+        Ok(was_there)
     }
 
     async fn list(&self, tenant: Option<&TenantId>) -> Result<Vec<ActiveSession>> {

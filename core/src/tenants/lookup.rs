@@ -23,10 +23,12 @@ use super::{TenantId, snapshot};
 use crate::clock::SharedClock;
 use crate::error::{Error, Result, codes};
 use crate::rng;
-use crate::task::Tasks;
+use crate::task::{Need, Tasks};
 
 /// How long a question waits for the answer of another before it is asked beside it.
 const PATIENCE: Duration = Duration::from_millis(10);
+/// How long the announcement of a change is repeated that fails. Then the caches of other processes have asked anew.
+const ANNOUNCED: Duration = Duration::from_mins(10);
 
 /// Everything behind a [`TenantResolver`](super::TenantResolver).
 pub(super) struct Inner {
@@ -283,13 +285,15 @@ impl Inner {
                 inner.cache.forget(&change.tenant, &change.identifiers);
                 inner.note_size();
                 // Nobody waits for the announcement: a Redis that is down must not slow down a change.
-                inner.tasks.clone().in_background(async move {
-                    if let Ok(message) = serde_json::to_vec(&change)
-                        && let Err(error) = inner.invalidation.announce(message).await
-                    {
-                        tracing::warn!(%error, "other processes see a change only when their cache expires");
-                    }
-                });
+                if let Ok(message) = serde_json::to_vec(&change) {
+                    let what = "the announcement that a tenant changed";
+                    let announcing = inner.clone();
+                    let announce = move || {
+                        let (inner, message) = (announcing.clone(), message.clone());
+                        async move { inner.invalidation.announce(message).await }
+                    };
+                    inner.tasks.until_done(what, Need::Sure, ANNOUNCED, announce);
+                }
                 outcome
             })
             .await

@@ -18,6 +18,7 @@ pub async fn suite(locks: &LockManager, prefix: &str) {
     let tenant = |name: &str| TenantId::parse(&format!("{prefix}-{name}")).unwrap();
     back_to_back_stays_do_not_collide(locks, &tenant("adjacent")).await;
     one_common_night_is_refused_and_named(locks, &tenant("overlap")).await;
+    a_conversation_in_its_own_way_is_told_so(locks, &tenant("own")).await;
     resources_and_tenants_do_not_meet(locks, &tenant("apart")).await;
     units_are_counted_for_every_night(locks, &tenant("count")).await;
     a_thousand_guests_get_the_last_unit_once(locks, &tenant("race")).await;
@@ -93,6 +94,79 @@ async fn one_common_night_is_refused_and_named(locks: &LockManager, tenant: &Ten
     assert_eq!(error.fact("nights"), Some("2027-03-10,2027-03-11"));
     first.release().await.unwrap();
     locks.hold_stay(&around).await.unwrap();
+}
+
+async fn a_conversation_in_its_own_way_is_told_so(locks: &LockManager, tenant: &TenantId) {
+    let longer = wish(tenant, "ana", stay("2027-03-10", "2027-03-13"));
+    let mut own = locks
+        .hold_stay(&wish(tenant, "ana", stay("2027-03-10", "2027-03-12")))
+        .await
+        .unwrap();
+    let error = locks.hold_stay(&longer).await.unwrap_err();
+    assert!(
+        error.is(codes::LOCKS_NIGHTS_TAKEN) && !error.is_retryable(),
+        "{error}"
+    );
+    assert_eq!(error.fact("own_hold"), Some(own.id()));
+    assert_eq!(error.fact("own_stay"), Some(own.stay().to_string().as_str()));
+    assert_eq!(error.fact("nights"), Some("2027-03-10,2027-03-11"));
+    assert!(error.message().contains("move_to"), "{error}");
+    // A conversation whose name ends alike is another one, and so are two requests without any.
+    let other = wish(tenant, "=ana", stay("2027-03-11", "2027-03-12"));
+    let anonymous = StayHold::new(room("101"), stay("2027-03-11", "2027-03-12")).tenant(tenant);
+    for others in [other, anonymous] {
+        let error = locks.hold_stay(&others).await.unwrap_err();
+        assert_eq!(
+            (error.fact("own_hold"), error.is_retryable()),
+            (None, true),
+            "{error}"
+        );
+    }
+    own.move_to(stay("2027-03-10", "2027-03-13"), 1).await.unwrap();
+    // Where others would be in the way alone, it is they.
+    locks
+        .hold_stay(&wish(tenant, "bea", stay("2027-03-13", "2027-03-14")))
+        .await
+        .unwrap();
+    let error = locks
+        .hold_stay(&wish(tenant, "ana", stay("2027-03-12", "2027-03-15")))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.fact("own_hold"), error.fact("nights")),
+        (None, Some("2027-03-12,2027-03-13"))
+    );
+    // Also when a hold is moved to where another of the same conversation is.
+    let mut second = locks
+        .hold_stay(&wish(tenant, "ana", stay("2027-03-15", "2027-03-16")))
+        .await
+        .unwrap();
+    let error = second
+        .move_to(stay("2027-03-12", "2027-03-13"), 1)
+        .await
+        .unwrap_err();
+    assert_eq!(error.fact("own_hold"), Some(own.id()));
+    // With more units, what counts is whether there were room without its own.
+    let three = |session: &str, quantity| {
+        StayHold::new(room("102"), stay("2027-03-10", "2027-03-12"))
+            .session_id(session)
+            .tenant(tenant)
+            .capacity(3)
+            .quantity(quantity)
+    };
+    locks.hold_stay(&three("bea", 1)).await.unwrap();
+    let two = locks.hold_stay(&three("ana", 2)).await.unwrap();
+    let longer = |quantity| {
+        StayHold::new(room("102"), stay("2027-03-11", "2027-03-13"))
+            .session_id("ana")
+            .tenant(tenant)
+            .capacity(3)
+            .quantity(quantity)
+    };
+    let error = locks.hold_stay(&longer(2)).await.unwrap_err();
+    assert_eq!(error.fact("own_hold"), Some(two.id()));
+    let error = locks.hold_stay(&longer(3)).await.unwrap_err();
+    assert_eq!(error.fact("own_hold"), None, "one of the three is another's");
 }
 
 async fn resources_and_tenants_do_not_meet(locks: &LockManager, tenant: &TenantId) {

@@ -1,46 +1,40 @@
 //! A connection's place in a lane.
 
 use std::io;
-use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
-use mio::Token;
-
-use super::socket::Socket;
+use super::socket::WeakSocket;
 use super::wire::{Host, Shared, Wire};
 use crate::lane::{Carry, Inner as LaneInner};
 
-/// Watches the socket of a connection for its lane, until it is dropped.
+/// Has a lane carry on the work of a connection.
 pub(super) struct Berth {
     lane: Weak<LaneInner>,
-    token: Token,
-    descriptor: RawFd,
     connection: Arc<Connection>,
 }
 
 struct Connection {
-    socket: Socket,
+    socket: WeakSocket,
     work: Weak<Shared>,
     is_marked: AtomicBool,
 }
 
 impl Berth {
     /// Gives the work of a connection to a lane.
-    pub(super) fn give(wire: &Wire, socket: Socket, lane: &Arc<LaneInner>) -> io::Result<()> {
-        socket.go_into_lane()?;
-        let descriptor = socket.descriptor();
+    pub(super) fn give(wire: &Wire, socket: WeakSocket, lane: &Arc<LaneInner>) -> io::Result<()> {
         let connection = Arc::new(Connection {
             socket,
             work: wire.work(),
             is_marked: AtomicBool::new(false),
         });
         let carried: Arc<dyn Carry> = connection.clone();
-        let token = lane.carry(descriptor, Arc::downgrade(&carried))?;
+        let carried = Arc::downgrade(&carried);
+        connection
+            .socket
+            .go_into_lane(|descriptor| lane.carry(descriptor, carried))?;
         wire.give_to(Box::new(Self {
             lane: Arc::downgrade(lane),
-            token,
-            descriptor,
             connection,
         }));
         Ok(())
@@ -75,20 +69,16 @@ impl Carry for Connection {
     }
 
     fn on_its_own(self: Arc<Self>) {
+        let Some(work) = self.work.upgrade() else {
+            return;
+        };
+        if work.is_left_when_idle() {
+            return;
+        }
         // Without tokio's watch the socket reads and writes nothing any more, and the connection ends with an error.
         if let Err(error) = self.socket.leave_lane() {
             tracing::warn!(%error, "a connection to Redis ends with its lane");
         }
-        if let Some(work) = self.work.upgrade() {
-            work.rouse_task();
-        }
-    }
-}
-
-impl Drop for Berth {
-    fn drop(&mut self) {
-        if let Some(lane) = self.lane.upgrade() {
-            lane.let_go(self.descriptor, self.token);
-        }
+        work.rouse_task();
     }
 }

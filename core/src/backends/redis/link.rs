@@ -180,10 +180,11 @@ impl Connector {
         #[cfg(unix)]
         if let Some(lane) = lane.and_then(OfLane::upgrade) {
             let socket = Socket::new(socket);
-            let made = MultiplexedConnection::new_with_config(settings, socket.clone(), config).await;
+            let watched = socket.downgrade();
+            let made = MultiplexedConnection::new_with_config(settings, socket, config).await;
             let (node, work) = at_the_door(made, host, *port).await?;
             let wire = Wire::new(work);
-            Berth::give(&wire, socket, &lane)?;
+            Berth::give(&wire, watched, &lane)?;
             return Ok(Connection::Node(node, Some(wire)));
         }
         let made = MultiplexedConnection::new_with_config(settings, socket, config).await;
@@ -291,6 +292,7 @@ impl Link {
     /// Whether the socket is known to be closed.
     pub(super) fn is_gone(&self) -> bool {
         self.gone.load(Ordering::Acquire)
+            || matches!(&self.connection, Connection::Node(_, Some(wire)) if wire.is_left())
     }
 
     /// Whether this error means that the connection is of no more use. A cluster handle mends itself.

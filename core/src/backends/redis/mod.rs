@@ -24,7 +24,7 @@ mod seat;
 mod socket;
 mod wire;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
@@ -165,6 +165,17 @@ impl Redis {
             .map(drop)
     }
 
+    /// Closes every connection; one that a call uses, after that. For the end: then only work in the background that comes
+    /// even later makes another one, which is closed with the handle.
+    pub(crate) fn close(&self) {
+        #[cfg(unix)]
+        for seat in self.lanes().drain(..) {
+            seat.leave();
+        }
+        self.0.seat.leave();
+        self.0.replicated.leave();
+    }
+
     async fn call<T: FromRedisValue>(&self, request: Request<'_>, effect: Effect) -> Result<T, Failure> {
         let value = self.exchange(request, effect).await;
         T::from_redis_value(value.map_err(|failure| failure.at(&self.0.place))?)
@@ -218,7 +229,7 @@ impl Redis {
 
     #[cfg(unix)]
     fn seat_in(&self, lane: &crate::lane::Lane) -> Arc<Seat> {
-        let mut seats = self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seats = self.lanes();
         let known = seats
             .iter()
             .find(|seat| seat.lane.as_ref().is_some_and(|of| lane.is(of)));
@@ -229,6 +240,11 @@ impl Redis {
         let seat = Seat::new(self.0.seats.clone(), Some(lane.downgrade()));
         seats.push(seat.clone());
         seat
+    }
+
+    #[cfg(unix)]
+    fn lanes(&self) -> MutexGuard<'_, Vec<Arc<Seat>>> {
+        self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

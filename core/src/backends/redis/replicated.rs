@@ -104,6 +104,11 @@ impl Replicated {
         Ok(read(answers))
     }
 
+    /// Closes what is kept.
+    pub(super) fn leave(&self) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     fn kept(&self) -> Option<Link> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some(link) = idle.pop() {

@@ -45,9 +45,9 @@ impl Seat {
         self.live.load().as_ref().filter(|link| !link.is_gone()).cloned()
     }
 
-    /// A new connection. Cancel-safe.
+    /// A new connection. After the end only for work in the background: a lock may be given back that late. Cancel-safe.
     pub(super) async fn connect(self: &Arc<Self>) -> Result<Arc<Link>, Failure> {
-        if self.shared.tasks.is_closed() {
+        if self.shared.tasks.ensure_admitted().is_err() {
             return Err(Failure::Closed);
         }
         let mut attempt = self.attempt();
@@ -83,6 +83,11 @@ impl Seat {
             done.send_replace(Some(outcome));
         });
         attempt
+    }
+
+    /// Forgets the connection: it is closed as soon as no call uses it.
+    pub(super) fn leave(&self) {
+        self.live.store(None);
     }
 
     /// Forgets a connection, unless somebody has replaced it already.

@@ -1,20 +1,31 @@
 //! A socket that tokio watches until a lane does.
+//!
+//! It belongs to the work of its connection alone, and is closed with it. Whoever watches has it by a [`WeakSocket`]:
+//! the waker of the work must not keep alive what keeps the waker.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream as Plain};
 use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 
-/// A connected socket. Clones are one.
-#[derive(Clone)]
+use crate::lane::Watch;
+
+/// A connected socket.
 pub(super) struct Socket {
     watched: Arc<Mutex<Watched>>,
+    descriptor: RawFd,
+    runtime: Handle,
+}
+
+/// A socket as long as its connection works.
+pub(super) struct WeakSocket {
+    watched: Weak<Mutex<Watched>>,
     descriptor: RawFd,
     runtime: Handle,
 }
@@ -23,6 +34,8 @@ pub(super) struct Socket {
 enum Watched {
     Tokio(TcpStream),
     Lane {
+        /// Goes before the stream.
+        watch: Option<Watch>,
         stream: Plain,
         /// Whether all was read that there was when the lane last looked.
         is_dry: bool,
@@ -41,16 +54,31 @@ impl Socket {
         }
     }
 
-    pub(super) fn descriptor(&self) -> RawFd {
-        self.descriptor
+    pub(super) fn downgrade(&self) -> WeakSocket {
+        WeakSocket {
+            watched: Arc::downgrade(&self.watched),
+            descriptor: self.descriptor,
+            runtime: self.runtime.clone(),
+        }
     }
 
-    /// From now on a lane watches. Whoever waits must look once more.
-    pub(super) fn go_into_lane(&self) -> io::Result<()> {
-        let mut watched = self.watched();
+    fn watched(&self) -> MutexGuard<'_, Watched> {
+        lock(&self.watched)
+    }
+}
+
+impl WeakSocket {
+    /// From now on a lane watches, which `watch` makes it do. Whoever waits must look once more.
+    pub(super) fn go_into_lane(&self, watch: impl FnOnce(RawFd) -> io::Result<Watch>) -> io::Result<()> {
+        let Some(socket) = self.watched.upgrade() else {
+            return Err(nobody());
+        };
+        let mut watched = lock(&socket);
         if let Watched::Tokio(stream) = std::mem::replace(&mut *watched, Watched::Nobody) {
+            let stream = stream.into_std()?;
             *watched = Watched::Lane {
-                stream: stream.into_std()?,
+                watch: Some(watch(self.descriptor)?),
+                stream,
                 is_dry: false,
             };
         }
@@ -59,8 +87,12 @@ impl Socket {
 
     /// From now on tokio watches again. Whoever waits must look once more.
     pub(super) fn leave_lane(&self) -> io::Result<()> {
-        let mut watched = self.watched();
-        if let Watched::Lane { stream, .. } = std::mem::replace(&mut *watched, Watched::Nobody) {
+        let Some(socket) = self.watched.upgrade() else {
+            return Ok(());
+        };
+        let mut watched = lock(&socket);
+        if let Watched::Lane { watch, stream, .. } = std::mem::replace(&mut *watched, Watched::Nobody) {
+            drop(watch);
             let _inside = self.runtime.enter();
             *watched = Watched::Tokio(TcpStream::from_std(stream)?);
         }
@@ -69,13 +101,11 @@ impl Socket {
 
     /// Something may have come.
     pub(super) fn has_become_readable(&self) {
-        if let Watched::Lane { is_dry, .. } = &mut *self.watched() {
+        if let Some(socket) = self.watched.upgrade()
+            && let Watched::Lane { is_dry, .. } = &mut *lock(&socket)
+        {
             *is_dry = false;
         }
-    }
-
-    fn watched(&self) -> MutexGuard<'_, Watched> {
-        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -88,7 +118,7 @@ impl AsyncRead for Socket {
         match &mut *self.watched() {
             Watched::Tokio(stream) => Pin::new(stream).poll_read(context, buffer),
             Watched::Lane { is_dry: true, .. } => Poll::Pending,
-            Watched::Lane { stream, is_dry } => {
+            Watched::Lane { stream, is_dry, .. } => {
                 let room = buffer.initialize_unfilled();
                 let size = room.len();
                 let outcome = attempt(|| stream.read(room));
@@ -123,6 +153,10 @@ impl AsyncWrite for Socket {
             Watched::Nobody => Poll::Ready(Ok(())),
         }
     }
+}
+
+fn lock(watched: &Mutex<Watched>) -> MutexGuard<'_, Watched> {
+    watched.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What would block is pending: the lane has the connection carried on when it would not any more.

@@ -36,6 +36,8 @@ pub(super) struct Shared {
     task: AtomicWaker,
     under_way: AtomicUsize,
     is_left: AtomicBool,
+    /// Whether nobody will send a command any more.
+    is_last: AtomicBool,
     /// Who carries the work on in place of the task.
     host: OnceLock<Box<dyn Host>>,
 }
@@ -57,6 +59,7 @@ impl Wire {
             task: AtomicWaker::new(),
             under_way: AtomicUsize::new(0),
             is_left: AtomicBool::new(false),
+            is_last: AtomicBool::new(false),
             host: OnceLock::new(),
         });
         // The guard is the task's: when a runtime ends, it drops its tasks, and the connection is closed.
@@ -79,6 +82,11 @@ impl Wire {
         Arc::downgrade(&self.0)
     }
 
+    /// Whether the connection is closed, or about to be.
+    pub(super) fn is_left(&self) -> bool {
+        self.0.is_left.load(Ordering::Acquire)
+    }
+
     /// Looks whether an answer has come that the host was too busy to see.
     pub(super) fn look_again(&self) {
         if let Some(host) = self.0.host.get() {
@@ -90,7 +98,7 @@ impl Wire {
     /// Awaits a command. `exchange` hands it over in its first step.
     pub(super) async fn exchange<T>(&self, exchange: impl Future<Output = T>) -> T {
         let shared = &self.0;
-        let _counted = UnderWay::new(&shared.under_way);
+        let _counted = UnderWay::new(shared);
         let mut exchange = std::pin::pin!(exchange);
         let mut is_alone = shared.under_way.load(Ordering::Relaxed) == 1 && !gather::is_on();
         std::future::poll_fn(|context| {
@@ -144,6 +152,17 @@ impl Shared {
     /// Has the task carry the work on.
     pub(super) fn rouse_task(&self) {
         self.task.wake();
+    }
+
+    /// Nobody will send a command any more: closes the connection when the last answer has come. Says whether that is
+    /// now.
+    pub(super) fn is_left_when_idle(&self) -> bool {
+        self.is_last.store(true, Ordering::SeqCst);
+        let is_idle = self.under_way.load(Ordering::SeqCst) == 0;
+        if is_idle {
+            self.leave();
+        }
+        is_idle
     }
 
     fn carry_on_in_task(self: &Arc<Self>) -> Poll<()> {
@@ -244,18 +263,21 @@ impl Drop for Leaving {
 }
 
 /// Counts a command for as long as somebody awaits it.
-struct UnderWay<'a>(&'a AtomicUsize);
+struct UnderWay<'a>(&'a Shared);
 
 impl<'a> UnderWay<'a> {
-    fn new(counter: &'a AtomicUsize) -> Self {
-        counter.fetch_add(1, Ordering::Relaxed);
-        Self(counter)
+    fn new(shared: &'a Shared) -> Self {
+        shared.under_way.fetch_add(1, Ordering::SeqCst);
+        Self(shared)
     }
 }
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        let is_last = self.0.under_way.fetch_sub(1, Ordering::SeqCst) == 1;
+        if is_last && self.0.is_last.load(Ordering::SeqCst) {
+            self.0.leave();
+        }
     }
 }
 

@@ -38,7 +38,7 @@ const BATCH: usize = 500;
 /// as few commits.
 const GATHER: Duration = Duration::from_millis(50);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(200);
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// How long an attempt to write may take when the database is silent: the default time for a connection and a statement.
 const LONGEST_ATTEMPT: Duration = Duration::from_secs(8);
 /// How long the writer waits, at close, for releases that are still under way.

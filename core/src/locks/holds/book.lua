@@ -172,3 +172,32 @@ local function frees_at(taken, slot)
     from = from + 256
   end
 end
+
+-- Which hold of the same conversation is in the way, if nobody else is: without such holds there were room in all of
+-- these nights, of which missing[day] says how many units lack. Answers its slot and its record, parted by a tab, or ''.
+-- Only a refusal looks, at the newest holds, so that a resource with thousands does not keep the server.
+local function own_in_the_way(taken, missing, slot)
+  local holder = string.match(slot, '^-?%d+:-?%d+:(=.*)$')
+  if not holder then return '' end
+  local first, last, found = taken[1], taken[#taken] + 1, ''
+  for _, other in ipairs(redis.call('ZREVRANGE', KEYS[2], 0, 2047)) do
+    if other ~= slot and string.sub(other, -#holder) == holder then
+      local begins, ends = read_slot(other)
+      local text = begins < last and first < ends and string.match(other, '^-?%d+:-?%d+:(.*)$') == holder
+        and redis.call('HGET', KEYS[1], 'h' .. other)
+      if text then
+        local quantity, touches = read_record(text).quantity, false
+        for day = math.max(begins, first), math.min(ends, last) - 1 do
+          if missing[day] then
+            missing[day], touches = missing[day] - quantity, true
+          end
+        end
+        if touches and found == '' then found = other .. '\t' .. text end
+      end
+    end
+  end
+  for _, units in pairs(missing) do
+    if units > 0 then return '' end
+  end
+  return found
+end

@@ -20,17 +20,21 @@ if not record and live >= most then
 end
 
 local need = quantity - own
-local changes, taken = {}, {}
+local changes, taken, missing = {}, {}, {}
 for index = 4, #fields do
   local units = (tonumber(known[index]) or 0) + need
-  if need > 0 and units > capacity then taken[#taken + 1] = first + index - 4 end
+  if need > 0 and units > capacity then
+    taken[#taken + 1] = first + index - 4
+    missing[first + index - 4] = units - capacity
+  end
   changes[#changes + 1] = fields[index]
   changes[#changes + 1] = units
 end
 
 if #taken > 0 then
   local frees = frees_at(taken, slot)
-  return { 'taken', '', table.concat(taken, ','), frees or '', tostring(now), expired }
+  local own = own_in_the_way(taken, missing, slot)
+  return { 'taken', own, table.concat(taken, ','), frees or '', tostring(now), expired }
 end
 
 local answer = 'same'

@@ -1,5 +1,6 @@
 -- ARGV: slot, id, token, user, quantity, capacity, ttl (ms), most live holds
--- Answers {'new' | 'same', record, nights, end, now, expired}, {'taken', '', nights, earliest end, …} or {'full', …}.
+-- Answers {'new' | 'same', record, nights, end, now, expired}, {'taken', own, nights, earliest end, …} or {'full', …}.
+-- own: slot and record, parted by a tab, of the holder's own hold if nobody else is in the way.
 --
 -- The common case, before the functions that the others need are made: no hold has ended by itself, the holder has
 -- none on these nights, and all of them are free. Answers now (ms) and the record, parted by a tab.

@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
 use super::store::{
-    Changed, Ended, Held, HoldStore, MAX_HOLDS, Moved, Prolong, Record, ResourceKey, Slot, Step, Wish,
+    Changed, Ended, Held, HoldStore, Holder, MAX_HOLDS, Moved, Prolong, Record, ResourceKey, Shortage, Slot,
+    Step, Wish,
 };
 use crate::clock::SharedClock;
 use crate::error::Result;
@@ -99,15 +100,13 @@ impl Book {
             return Held::Full;
         }
         let is_full = |night: &NaiveDate| {
-            let others = self.nights.get(night).copied().unwrap_or(0) - own;
+            let others = self.units(*night) - own;
             wish.quantity > own && others + wish.quantity > wish.capacity
         };
         let full: Vec<_> = wish.slot.stay.each_night().filter(is_full).collect();
         if !full.is_empty() {
-            return Held::Taken {
-                frees_at: self.frees_at(&full, wish.slot),
-                nights: full,
-            };
+            let units = |night: &NaiveDate| self.units(*night) - own + wish.quantity;
+            return Held::Taken(self.shortage(full, wish.slot, wish.capacity, units));
         }
         if let Some(mut record) = self.remove(wish.slot) {
             record.quantity = wish.quantity;
@@ -150,21 +149,60 @@ impl Book {
             return Moved::Occupied;
         }
         let is_full = |night: &NaiveDate| {
-            let others = self.nights.get(night).copied().unwrap_or(0);
+            let others = self.units(*night);
             !(slot.stay.check_in()..slot.stay.check_out()).contains(night)
                 && others + record.quantity > capacity
         };
         let full: Vec<_> = stay.each_night().filter(is_full).collect();
         if !full.is_empty() {
-            return Moved::Taken {
-                frees_at: self.frees_at(&full, slot),
-                nights: full,
-            };
+            let units = |night: &NaiveDate| self.units(*night) + record.quantity;
+            return Moved::Taken(self.shortage(full, slot, capacity, units));
         }
         self.remove(slot);
         record.slot = target;
         self.insert(record.clone());
         Moved::Done(record)
+    }
+
+    fn units(&self, night: NaiveDate) -> u32 {
+        self.nights.get(&night).copied().unwrap_or(0)
+    }
+
+    /// Why these nights are refused at this place; `units` would be needed in them.
+    fn shortage(
+        &self,
+        nights: Vec<NaiveDate>,
+        slot: &Slot,
+        capacity: u32,
+        units: impl Fn(&NaiveDate) -> u32,
+    ) -> Shortage {
+        let is_own = |other: &Slot| {
+            matches!(other.holder, Holder::Session(_)) && other.holder == slot.holder && other != slot
+        };
+        let has = |other: &Slot, night: &NaiveDate| {
+            other.stay.check_in() <= *night && *night < other.stay.check_out()
+        };
+        let own: Vec<_> = self
+            .holds
+            .values()
+            .filter(|record| is_own(&record.slot))
+            .collect();
+        let without = |night: &NaiveDate| {
+            let own = own.iter().filter(|record| has(&record.slot, night));
+            units(night) - own.map(|record| record.quantity).sum::<u32>()
+        };
+        let newest = own
+            .iter()
+            .filter(|record| nights.iter().any(|night| has(&record.slot, night)))
+            .max_by_key(|record| (record.expires_at, &record.slot));
+        let is_ours = nights.iter().all(|night| without(night) <= capacity);
+        Shortage {
+            frees_at: self.frees_at(&nights, slot),
+            own: newest
+                .filter(|_| is_ours)
+                .map(|record| Box::new((*record).clone())),
+            nights,
+        }
     }
 
     /// When the first hold of others on one of these nights ends.

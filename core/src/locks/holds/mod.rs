@@ -1,6 +1,7 @@
 //! Stay holds: nights that are kept for a guest while she decides.
 
 mod hold;
+mod leaving;
 mod memory;
 mod model;
 mod redis;
@@ -15,12 +16,15 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 
 pub use hold::Hold;
+use leaving::Leaving;
 pub(crate) use memory::MemoryHolds;
 use model::audit_key;
 pub use model::{HoldState, Resource, StayHold};
 pub(crate) use redis::RedisHolds;
 pub(crate) use store::HoldStore;
-use store::{Changed, Ended, Held, Holder, MAX_HOLDS, Moved, Prolong, Record, ResourceKey, Slot, Step, Wish};
+use store::{
+    Changed, Ended, Held, Holder, MAX_HOLDS, Moved, Prolong, Record, ResourceKey, Shortage, Slot, Step, Wish,
+};
 use sweeper::Sweeper;
 use ticket::Ticket;
 
@@ -76,6 +80,7 @@ struct Inner {
     tasks: Tasks,
     audit: Audit,
     sweeper: Sweeper,
+    leaving: Leaving,
 }
 
 impl Holds {
@@ -93,6 +98,7 @@ impl Holds {
             tasks,
             audit,
             sweeper: Sweeper::default(),
+            leaving: Leaving::default(),
         }))
     }
 
@@ -116,6 +122,7 @@ impl Holds {
     /// Finds a hold by its ticket.
     pub(super) async fn resume(&self, ticket: &str) -> Result<Hold> {
         let Ticket { key, slot, token } = Ticket::parse(ticket)?;
+        self.settle(&key, &slot).await?;
         let asked = self.instant();
         let step = self.0.store.confirm(&key, &slot, &token, Duration::ZERO).await?;
         let (answer, now) = self.open(&key, step);
@@ -136,9 +143,10 @@ impl Holds {
     async fn hold_or_find(&self, request: &StayHold) -> Result<(Hold, bool)> {
         request.check()?;
         self.0.tasks.ensure_open()?;
-        let wanted = Wanted::of(request);
+        let wanted = Wanted::of(request, self);
+        self.settle(&wanted.key, &wanted.slot).await?;
         let asked = self.instant();
-        let step = self.0.store.hold(wanted.wish(request, self)).await?;
+        let step = self.0.store.hold(wanted.wish(request)).await?;
         self.made(request, &wanted, step, asked)
     }
 
@@ -168,9 +176,7 @@ impl Holds {
                 count("acquire", "already_exists");
                 record
             }
-            Held::Taken { nights, frees_at } => {
-                return Err(self.taken(request, key, slot, &nights, frees_at, now));
-            }
+            Held::Taken(shortage) => return Err(self.taken(request, key, slot, &shortage, now)),
             Held::Full => {
                 count("acquire", "full");
                 return Err(Error::new(
@@ -240,6 +246,7 @@ impl Holds {
     }
 
     async fn extend(&self, hold: &Hold, extra: Duration, seen: u32) -> Result<(Record, DateTime<Utc>)> {
+        self.ensure_kept(hold)?;
         let prolong = Prolong {
             extra,
             limit: self.0.rules.max_extensions,
@@ -279,6 +286,7 @@ impl Holds {
     }
 
     async fn confirm(&self, hold: &Hold, at_least: Duration) -> Result<(Record, DateTime<Utc>)> {
+        self.ensure_kept(hold)?;
         let step = self
             .0
             .store
@@ -295,6 +303,9 @@ impl Holds {
     }
 
     async fn move_to(&self, hold: &Hold, stay: Stay, capacity: u32) -> Result<(Record, DateTime<Utc>)> {
+        self.ensure_kept(hold)?;
+        let holder = hold.slot().holder.clone();
+        self.settle(hold.key(), &Slot { stay, holder }).await?;
         let step = self
             .0
             .store
@@ -311,7 +322,7 @@ impl Holds {
                 }
                 Ok((record, now))
             }
-            Moved::Taken { nights, frees_at } => {
+            Moved::Taken(shortage) => {
                 let request = StayHold {
                     session_id: hold.session_id().map(str::to_owned),
                     ..StayHold::new(hold.resource().clone(), stay)
@@ -320,7 +331,7 @@ impl Holds {
                     stay,
                     holder: hold.slot().holder.clone(),
                 };
-                Err(self.taken(&request, hold.key(), &slot, &nights, frees_at, now))
+                Err(self.taken(&request, hold.key(), &slot, &shortage, now))
             }
             Moved::Occupied => {
                 let message = "the same conversation holds these nights already";
@@ -333,11 +344,12 @@ impl Holds {
         }
     }
 
-    async fn release(&self, hold: &Hold) -> Result<Release> {
-        match self.end(hold.key(), hold.slot(), hold.token()).await? {
-            Ended::Done(release, _) => Ok(release),
-            Ended::NotOwner => Err(not_owner(hold)),
+    /// Refuses a hold that was given back, although the server may not have heard of it.
+    fn ensure_kept(&self, hold: &Hold) -> Result<()> {
+        if self.is_leaving(hold.key(), hold.slot(), hold.token()) {
+            return Err(hold.gone());
         }
+        Ok(())
     }
 
     async fn end(&self, key: &ResourceKey, slot: &Slot, token: &str) -> Result<Ended> {
@@ -369,27 +381,34 @@ impl Holds {
         request: &StayHold,
         key: &ResourceKey,
         slot: &Slot,
-        nights: &[NaiveDate],
-        frees_at: Option<DateTime<Utc>>,
+        shortage: &Shortage,
         now: DateTime<Utc>,
     ) -> Error {
         count("acquire", "conflict");
         metrics::counter!(names::LOCK_CONFLICTS_TOTAL, "room_id" => self.0.sweeper.label(key)).increment(1);
-        let nights: Vec<_> = nights.iter().map(NaiveDate::to_string).collect();
+        let nights: Vec<_> = shortage.nights.iter().map(NaiveDate::to_string).collect();
         let facts = Facts::new()
             .with("session_id", request.session_id.as_deref())
             .with("user_id", request.user_id.as_deref())
             .with("reason", "date_overlap")
             .with("nights", nights.clone());
         self.note(key, slot, AuditEvent::Conflict, facts);
-        let error = Error::new(
-            codes::LOCKS_NIGHTS_TAKEN,
-            "some nights of the stay are held by others",
-        )
-        .with("resource", &key.resource)
-        .with("stay", slot.stay)
-        .with("nights", nights.join(","));
-        match frees_at {
+        let refused = |message| {
+            Error::new(codes::LOCKS_NIGHTS_TAKEN, message)
+                .with("resource", &key.resource)
+                .with("stay", slot.stay)
+                .with("nights", nights.join(","))
+        };
+        if let Some(own) = &shortage.own {
+            // Waiting for the end of one's own hold is no advice.
+            let message = "the same conversation holds some nights of the stay already, and nobody else is in the way: \
+                           change that hold with `move_to`, or release it first";
+            return refused(message)
+                .with("own_hold", &own.id)
+                .with("own_stay", own.slot.stay);
+        }
+        let error = refused("some nights of the stay are held by others");
+        match shortage.frees_at {
             Some(at) => error
                 .with("frees_at", at.to_rfc3339_opts(SecondsFormat::Millis, true))
                 .retry_when(Retry::After((at - now).to_std().unwrap_or_default())),
@@ -414,10 +433,11 @@ struct Wanted {
     slot: Slot,
     id: String,
     token: String,
+    ttl: Duration,
 }
 
 impl Wanted {
-    fn of(request: &StayHold) -> Self {
+    fn of(request: &StayHold, holds: &Holds) -> Self {
         let id = rng::token();
         let session = request.session_id.clone();
         Self {
@@ -431,10 +451,11 @@ impl Wanted {
             },
             id,
             token: rng::token(),
+            ttl: request.ttl.unwrap_or(holds.0.rules.ttl),
         }
     }
 
-    fn wish<'a>(&'a self, request: &'a StayHold, holds: &Holds) -> Wish<'a> {
+    fn wish<'a>(&'a self, request: &'a StayHold) -> Wish<'a> {
         Wish {
             key: &self.key,
             slot: &self.slot,
@@ -443,7 +464,7 @@ impl Wanted {
             user_id: request.user_id.as_deref(),
             quantity: request.quantity,
             capacity: request.capacity,
-            ttl: request.ttl.unwrap_or(holds.0.rules.ttl),
+            ttl: self.ttl,
         }
     }
 }

@@ -1,5 +1,5 @@
 -- ARGV: slot, token, new slot, capacity
--- Answers {'done', record, '', '', now, expired}, {'taken', '', nights, earliest end, …}, {'occupied', …} when the same
+-- Answers {'done', record, '', '', now, expired}, {'taken', own, nights, earliest end, …}, {'occupied', …} when the same
 -- holder has a hold on exactly the new nights, or {'gone' | 'not_owner', …}.
 local slot, token, target, capacity = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 
@@ -28,14 +28,19 @@ for day = begins, ends - 1 do
     added[#added + 1] = day
   end
 end
-local fields, taken = {}, {}
+local fields, taken, missing = {}, {}, {}
 for index, day in ipairs(added) do fields[index] = 'n' .. day end
 local counts = in_chunks('HMGET', KEYS[1], fields)
 for index, day in ipairs(added) do
-  if (tonumber(counts[index]) or 0) + record.quantity > capacity then taken[#taken + 1] = day end
+  local lacking = (tonumber(counts[index]) or 0) + record.quantity - capacity
+  if lacking > 0 then
+    taken[#taken + 1] = day
+    missing[day] = lacking
+  end
 end
 if #taken > 0 then
-  return { 'taken', '', table.concat(taken, ','), frees_at(taken, slot) or '', tostring(now), expired }
+  local own = own_in_the_way(taken, missing, slot)
+  return { 'taken', own, table.concat(taken, ','), frees_at(taken, slot) or '', tostring(now), expired }
 end
 
 change_nights(change)

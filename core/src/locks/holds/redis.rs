@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, Days, NaiveDate, Utc};
 
 use super::store::{
-    Changed, Ended, Held, HoldStore, Holder, MAX_HOLDS, Moved, Prolong, Record, ResourceKey, Slot, Step, Wish,
+    Changed, Ended, Held, HoldStore, Holder, MAX_HOLDS, Moved, Prolong, Record, ResourceKey, Shortage, Slot,
+    Step, Wish,
 };
 use crate::backends::redis::keys::{self, HoldKeys};
 use crate::backends::redis::{Call, Failure, Redis, Script, script};
@@ -213,10 +214,7 @@ impl HoldStore for RedisHolds {
         ) = call.read().await?;
         let answer = match outcome.as_str() {
             "done" => Moved::Done(read_record(target, &record)?),
-            "taken" => Moved::Taken {
-                nights: read_nights(&nights)?,
-                frees_at: read_optional_moment(&frees_at)?,
-            },
+            "taken" => Moved::Taken(read_shortage(&record, &nights, &frees_at)?),
             "occupied" => Moved::Occupied,
             "gone" => Moved::Gone,
             "not_owner" => Moved::NotOwner,
@@ -287,13 +285,21 @@ fn read_held(
         "new" => Held::New(read_record(wish.slot.clone(), &record)?),
         "same" => Held::Same(read_record(wish.slot.clone(), &record)?),
         "full" => Held::Full,
-        "taken" => Held::Taken {
-            nights: read_nights(&nights)?,
-            frees_at: read_optional_moment(&frees_at)?,
-        },
+        "taken" => Held::Taken(read_shortage(&record, &nights, &frees_at)?),
         _ => return Err(unexpected("answer")),
     };
     step(answer, &now, &expired)
+}
+
+fn read_shortage(own: &str, nights: &str, frees_at: &str) -> Result<Shortage> {
+    let own = own
+        .split_once('\t')
+        .map(|(slot, record)| read_record(read_slot(slot)?, record));
+    Ok(Shortage {
+        nights: read_nights(nights)?,
+        frees_at: read_optional_moment(frees_at)?,
+        own: own.transpose()?.map(Box::new),
+    })
 }
 
 /// The answer of the common case: now, and the record of this slot.

@@ -73,14 +73,20 @@ pub(crate) enum Held {
     /// They were held already for the same conversation; with another quantity, that was changed.
     Same(Record),
     /// Some nights have too few units left.
-    Taken {
-        nights: Vec<NaiveDate>,
-        /// The earliest moment at which a hold on one of these nights ends; none if none does (the capacity itself
-        /// became too small).
-        frees_at: Option<DateTime<Utc>>,
-    },
+    Taken(Shortage),
     /// The resource has [`MAX_HOLDS`] live holds.
     Full,
+}
+
+/// Nights with too few units left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Shortage {
+    pub(crate) nights: Vec<NaiveDate>,
+    /// The earliest moment at which a hold on one of these nights ends; none if none does (the capacity itself became
+    /// too small).
+    pub(crate) frees_at: Option<DateTime<Utc>>,
+    /// A hold of the same conversation, if nobody else is in the way: without its own holds there were room.
+    pub(crate) own: Option<Box<Record>>,
 }
 
 /// The answer to a change of a hold.
@@ -104,11 +110,7 @@ pub(crate) enum Moved {
     /// The hold is on the other nights now, with the same id, token, fence and end.
     Done(Record),
     /// Some nights have too few units left; nothing was changed.
-    Taken {
-        nights: Vec<NaiveDate>,
-        /// As in [`Held::Taken`].
-        frees_at: Option<DateTime<Utc>>,
-    },
+    Taken(Shortage),
     /// The same conversation has a hold on exactly these nights.
     Occupied,
     /// It has ended.

@@ -1,12 +1,12 @@
 //! Several holds at once: all of them or none.
 
 use super::model::StayHold;
-use super::store::{Ended, Held};
+use super::store::Held;
 use super::{Hold, Holds, Wanted};
 use crate::error::{Error, Result, codes};
 use crate::locks::claim::SECOND_LOOK;
 use crate::locks::in_place;
-use crate::locks::model::Release;
+use crate::task::Need;
 
 /// Most holds of one request; a script must not keep the server for long.
 const MOST: usize = 100;
@@ -26,13 +26,16 @@ pub(super) async fn hold_all(holds: &Holds, requests: &[StayHold]) -> Result<Vec
     let mut sorted: Vec<_> = requests.iter().enumerate().collect();
     sorted.sort_by_key(|(_, request)| (&request.tenant, &request.resource, request.stay));
     let parts = sorted.iter().map(|(_, request)| Part {
-        wanted: Wanted::of(request),
+        wanted: Wanted::of(request, holds),
         traces: Traces::Nothing,
     });
     let mut set = Set {
         holds: holds.clone(),
         parts: parts.collect(),
     };
+    for Part { wanted, .. } in &set.parts {
+        holds.settle(&wanted.key, &wanted.slot).await?;
+    }
     let in_order: Vec<_> = sorted.iter().map(|(_, request)| *request).collect();
     let made = match set.make(&in_order).await {
         Ok(made) => made,
@@ -83,9 +86,7 @@ impl Set {
         }
         let asked = holds.instant();
         let each = self.parts.iter().zip(requests);
-        let wishes: Vec<_> = each
-            .map(|(part, request)| part.wanted.wish(request, &holds))
-            .collect();
+        let wishes: Vec<_> = each.map(|(part, request)| part.wanted.wish(request)).collect();
         let mut steps = holds.0.store.hold_together(&wishes).await?;
         drop(wishes);
         let refused = steps.pop_if(|last| !matches!(last.answer, Held::New(_) | Held::Same(_)));
@@ -121,7 +122,7 @@ impl Set {
         for (part, request) in self.parts.iter_mut().zip(requests) {
             part.traces = Traces::Unknown;
             let asked = holds.instant();
-            let step = holds.0.store.hold(part.wanted.wish(request, &holds)).await?;
+            let step = holds.0.store.hold(part.wanted.wish(request)).await?;
             part.traces = Traces::Nothing;
             let (hold, is_new) = holds.made(request, &part.wanted, step, asked)?;
             if is_new {
@@ -132,10 +133,11 @@ impl Set {
         Ok(made)
     }
 
-    /// Releases what is known to be made.
+    /// Releases what is known to be made. What cannot be released now is released when this is dropped.
     async fn give_back(&mut self) {
         for part in &mut self.parts {
-            if part.traces == Traces::Made && take_back(&self.holds, &part.wanted).await.is_some() {
+            let Wanted { key, slot, token, .. } = &part.wanted;
+            if part.traces == Traces::Made && self.holds.end(key, slot, token).await.is_ok() {
                 part.traces = Traces::Nothing;
             }
         }
@@ -144,39 +146,34 @@ impl Set {
 
 impl Drop for Set {
     fn drop(&mut self) {
-        let parts = std::mem::take(&mut self.parts).into_iter();
-        let mut left: Vec<_> = parts.filter(|part| part.traces != Traces::Nothing).collect();
-        if left.is_empty() {
+        let mut unknown = Vec::new();
+        for Part { wanted, traces } in std::mem::take(&mut self.parts) {
+            match traces {
+                Traces::Nothing => {}
+                Traces::Made => wanted.release_later(&self.holds, Need::Sure),
+                Traces::Unknown => unknown.push(wanted),
+            }
+        }
+        if unknown.is_empty() {
             return;
         }
         let holds = self.holds.clone();
         self.holds.0.tasks.in_background(async move {
-            let mut again = Vec::new();
-            for part in left.drain(..) {
-                let ended = take_back(&holds, &part.wanted).await;
-                if ended != Some(Release::Released) && part.traces == Traces::Unknown || ended.is_none() {
-                    again.push(part.wanted);
-                }
+            for wanted in &unknown {
+                wanted.release_later(&holds, Need::Perhaps);
             }
-            if again.is_empty() {
-                return;
-            }
+            // This may have overtaken the request.
             holds.0.tasks.pause(SECOND_LOOK).await;
-            for wanted in again {
-                take_back(&holds, &wanted).await;
+            for wanted in &unknown {
+                wanted.release_later(&holds, Need::Perhaps);
             }
         });
     }
 }
 
-/// Releases a hold of our token, if there is one; `None` when nobody knows.
-async fn take_back(holds: &Holds, wanted: &Wanted) -> Option<Release> {
-    match holds.end(&wanted.key, &wanted.slot, &wanted.token).await {
-        Ok(Ended::Done(release, _)) => Some(release),
-        Ok(Ended::NotOwner) => Some(Release::AlreadyReleased),
-        Err(failure) => {
-            tracing::warn!(%failure, resource = %wanted.key.resource, "a hold of a given-up set will expire");
-            None
-        }
+impl Wanted {
+    /// Releases what was made for it, in the background.
+    fn release_later(&self, holds: &Holds, need: Need) {
+        holds.release_later(&self.key, &self.slot, &self.token, need, self.ttl);
     }
 }

@@ -22,7 +22,7 @@ use tokio::sync::watch;
 use crate::clock::SharedClock;
 use crate::error::{Error, Result, codes};
 use crate::metrics::{PMS_CACHE_HITS_TOTAL, PMS_CACHE_MISSES_TOTAL};
-use crate::task::Tasks;
+use crate::task::{Need, Tasks};
 pub(crate) use memory::MemoryAnswers;
 pub(super) use offers::{KeptOffer, question};
 pub(crate) use redis::RedisAnswers;
@@ -30,6 +30,9 @@ pub(crate) use store::{AnswerStore, Place};
 
 /// How long an answer is kept for the day on which the system is down.
 const KEPT: Duration = Duration::from_hours(24);
+
+/// How long it is tried to note a change: longer than answers count as fresh unless somebody wants that.
+const NOTED: Duration = Duration::from_hours(1);
 
 /// An answer and how old it is.
 #[derive(Debug)]
@@ -133,10 +136,20 @@ impl Cache {
     pub(super) async fn changed(&self, part: &str) {
         // Who asks from now on must not get an answer that was asked for before.
         self.flights().retain(|place, _| place.part != part);
-        let now = self.clock.now().timestamp_millis();
-        if let Err(error) = self.store.change(&self.system, part, now, KEPT).await {
-            tracing::warn!(%error, "that something changed in the PMS could not be noted");
+        if self.note_change(part).await.is_err() {
+            let (this, part) = (self.clone(), part.to_owned());
+            let what = "the note that something changed in the PMS";
+            self.tasks.until_done(what, Need::Sure, NOTED, move || {
+                let (this, part) = (this.clone(), part.clone());
+                async move { this.note_change(&part).await }
+            });
         }
+    }
+
+    /// Notes that whatever was asked for until now is not fresh any more.
+    async fn note_change(&self, part: &str) -> Result<()> {
+        let now = self.clock.now().timestamp_millis();
+        self.store.change(&self.system, part, now, KEPT).await
     }
 
     fn flights(&self) -> MutexGuard<'_, HashMap<Place, watch::Receiver<Outcome>>> {
