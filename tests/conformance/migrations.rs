@@ -99,7 +99,7 @@ async fn a_second_run_changes_nothing() {
         let second = probe.migrate().await.unwrap();
         assert_eq!(
             (first.migrations.len(), second.migrations.len()),
-            (7, 0),
+            (8, 0),
             "{layout}"
         );
         assert_eq!(first.version, second.version);
