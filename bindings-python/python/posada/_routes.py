@@ -1,4 +1,8 @@
-"""Under which name a request is counted: the path of its route with the names of its parameters, never their values."""
+"""Under which name a request is counted: the path of its route with the names of its parameters, never their values.
+
+Nothing here reads a header or ``request.url``: Starlette below 1.0.1 makes that of the ``Host`` header, so that whoever
+asks can choose its path (CVE-2026-48710).
+"""
 
 from __future__ import annotations
 
@@ -25,8 +29,26 @@ def endpoint(asked: Scope, served: Scope) -> str:
             return str(getattr(route, "path", OTHER))
     if "endpoint" not in served:
         return OTHER
-    app = asked.get("app") or served.get("app")
-    return _path(getattr(app, "routes", ()), asked) or OTHER
+    # The router that saw the request first; ``app`` becomes the mounted app.
+    router = served.get("router") or asked.get("app") or served.get("app")
+    return _path(getattr(router, "routes", ()), asked) or OTHER
+
+
+def of_route(served: Scope) -> str:
+    """The name of a request or websocket, from the scope that its route was given."""
+    asked = {**served, "root_path": served.get("app_root_path", served.get("root_path", "")), "path_params": {}}
+    name = endpoint(asked, served)
+    # Of a router of another make, at least what the route says about itself.
+    return name if name != OTHER else str(getattr(served.get("route"), "path", OTHER))
+
+
+def path_of(served: Scope) -> str:
+    """The decoded path of a request or websocket below the root of the app, however the root was spelled."""
+    path = str(served["path"])
+    root = str(served.get("app_root_path", served.get("root_path", ""))).rstrip("/")
+    if root and (path == root or path.startswith(root + "/")):
+        path = path[len(root) :]
+    return path or "/"
 
 
 def _path(routes: Iterable[Any], asked: Scope) -> str | None:

@@ -18,13 +18,11 @@ Needs the extra ``posada[fastapi]``. A fault of the servers is answered 503 or 5
 # No `from __future__ import annotations`: FastAPI reads the annotations of the functions that are made in functions.
 
 import datetime as dt
-import logging
-import math
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 try:
     from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Request, Response
@@ -37,16 +35,19 @@ except ImportError as _missing:
     raise ImportError("posada.fastapi needs FastAPI: pip install 'posada[fastapi]'") from _missing
 
 from posada import _native, metrics
+from posada._answers import add_error_handlers, status_of
 from posada._checks import switch, text
 from posada._correlation import within
+from posada._peers import LOOPBACK, Networks, peer_of, together
 from posada._posada import Posada
-from posada._routes import endpoint
+from posada._routes import endpoint, of_route, path_of
 from posada.auth import Claims
-from posada.errors import DeniedError, InvalidError, NotFoundError, PosadaError
+from posada.errors import DeniedError, InvalidError, NotFoundError
 from posada.limits import Decision, RateLimit
 from posada.tenants import Tenant
 
 __all__ = [
+    "LOOPBACK",
     "TOKEN_URL",
     "CorrelationMiddleware",
     "CurrentPosada",
@@ -72,30 +73,39 @@ __all__ = [
 TOKEN_URL: Final = "/admin/token"
 """Where the pages of the API's documentation sign in. An app that signs in elsewhere only loses that button."""
 
-_log: Final = logging.getLogger("posada.fastapi")
+_Lifespan: TypeAlias = Callable[[FastAPI], AbstractAsyncContextManager[dict[str, Posada]]]
 
-_bearer: Final = OAuth2PasswordBearer(tokenUrl=TOKEN_URL, auto_error=False)
 
-_Lifespan: TypeAlias = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+class _Bearer(OAuth2PasswordBearer):
+    """The token of a request or of a websocket's handshake."""
+
+    async def __call__(self, connection: HTTPConnection) -> str | None:
+        scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+        return token if scheme.lower() == "bearer" else None
+
+
+_bearer: Final = _Bearer(tokenUrl=TOKEN_URL, scheme_name=OAuth2PasswordBearer.__name__, auto_error=False)
 
 
 def lifespan(
     opens: Callable[[], AbstractAsyncContextManager[Posada]] = Posada.from_env, *, migrate: bool = False
 ) -> _Lifespan:
-    """Opens a handle when the app starts, as ``app.state.posada``, and closes it when the app ends.
+    """Opens a handle when the app starts, and closes it when the app ends.
 
+    It is ``app.state.posada``, and ``posada`` in the lifespan's state: ``request.state.posada``, also in mounted apps.
     With ``Posada.from_env`` the app starts only when its servers answer; with
     ``lambda: Posada.build(Settings.from_env())`` it starts anyway, and ``/health/ready`` says what is missing.
-    ``migrate`` brings the database up to date first. A lifespan of your own can enter this one.
+    ``migrate`` brings the database up to date first. A lifespan of your own can enter this one, and yields the state
+    that it gives: ``async with lifespan()(app) as state: yield state``.
     """
 
     @asynccontextmanager
-    async def living(app: FastAPI) -> AsyncIterator[None]:
+    async def living(app: FastAPI) -> AsyncIterator[dict[str, Posada]]:
         async with opens() as p:
             if migrate:
                 await p.migrate()
             app.state.posada = p
-            yield
+            yield {"posada": p}
 
     return living
 
@@ -171,11 +181,27 @@ def _ids(request_id: str | None, traceparent: str | None = None) -> _native.Ids 
         return None
 
 
-async def current_posada(request: Request) -> Posada:
-    """The handle of the app."""
-    p: Posada | None = getattr(request.app.state, "posada", None)
+_NO_HANDLE: Final = """\
+this app has no handle of posada: neither app.state.posada nor one in the state of the lifespan.
+- The app was made without it: FastAPI(lifespan=posada.fastapi.lifespan()), or enter that in a lifespan of your own.
+- The lifespan has not run: in tests, enter it (`with TestClient(app)`, `async with app.router.lifespan_context(app)`;
+  httpx.ASGITransport does not run it), or set app.state.posada to a handle.
+- This is a mounted app, whose own lifespan never runs: give the lifespan to the outermost app, and let a lifespan of
+  your own yield the state that posada's gives."""
+
+
+async def current_posada(connection: HTTPConnection) -> Posada:
+    """The handle of the app, of the state of the lifespan, or of the app in which this one is mounted."""
+    scope = connection.scope
+    # The router that saw the request first knows the outermost app, where FastAPI made it.
+    outermost = getattr(scope.get("router"), "dependency_overrides_provider", None)
+    for app in (scope.get("app"), outermost):
+        p: Posada | None = getattr(getattr(app, "state", None), "posada", None)
+        if p is not None:
+            return p
+    p = scope.get("state", {}).get("posada")
     if p is None:
-        raise RuntimeError("app.state.posada is missing: make the app with lifespan=posada.fastapi.lifespan()")
+        raise RuntimeError(_NO_HANDLE)
     return p
 
 
@@ -286,91 +312,41 @@ def flag(name: str, *, default: bool = False) -> Callable[..., Coroutine[Any, An
     return value
 
 
-def peer(request: Request) -> str:
-    """The address at the other end of the socket. Behind a proxy let the server read its headers, as uvicorn does."""
-    return request.client.host if request.client else "127.0.0.1"
+def peer(connection: HTTPConnection) -> str | None:
+    """The IP address at the other end of the socket; ``None`` where there is none, as behind a Unix socket.
+
+    Behind a proxy let the server read its headers: uvicorn does with ``--proxy-headers``, and trusts those proxies that
+    ``--forwarded-allow-ips`` names; behind a Unix socket that is ``'*'``.
+    """
+    return peer_of(connection.scope)
 
 
 def rate_limit(
-    limit: str | RateLimit, *, key: Callable[[Request], str] = peer
+    limit: str | RateLimit,
+    *,
+    key: Callable[[Any], str | None] = peer,
+    per: Literal["route", "path"] = "route",
 ) -> Callable[..., Coroutine[Any, Any, Decision]]:
-    """A dependency: so many requests in so much time, for each ``key`` and path; 429 for more.
+    """A dependency: so many requests in so much time, for each ``key`` and route; 429 for more.
 
-    They are counted where the app's limiter counts. While Redis is down, each process counts for itself.
+    A route is its path with the names of its parameters, such as ``/guests/{guest}``, whoever is asked about; with
+    ``per="path"`` each path that is asked for has a quota of its own. The ``key`` is given the request or websocket. A
+    key that is an IPv6 address counts by its /64, as in sign-in; requests without an address count together. They are
+    counted where the app's limiter counts. While Redis is down, each process counts for itself.
 
     Raises ``InvalidError`` (``limits.invalid``) here and not with the first request.
     """
     parsed = limit if isinstance(limit, RateLimit) else RateLimit(text("limit", limit))
+    if per not in {"route", "path"}:
+        raise ValueError(f"per: expected route or path, not {per!r}")
+    name = of_route if per == "route" else path_of
 
-    async def allowed(request: Request, p: CurrentPosada) -> Decision:
-        decision = await p.limits.check(parsed, key(request), request.url.path)
-        return decision.ensure_allowed()
+    async def allowed(connection: HTTPConnection, p: CurrentPosada) -> Decision:
+        whose = key(connection)
+        counted = "local" if whose is None else together(whose)
+        return (await p.limits.check(parsed, counted, name(connection.scope))).ensure_allowed()
 
     return allowed
-
-
-_STATUS: Final[Mapping[str, int]] = {
-    "invalid": 422,
-    "unauthenticated": 401,
-    "denied": 403,
-    "not_found": 404,
-    "conflict": 409,
-    "exhausted": 429,
-    "unavailable": 503,
-    "timeout": 504,
-    "ambiguous": 503,
-    "closed": 503,
-    "internal": 500,
-}
-"""What each kind of error is over HTTP."""
-
-_REFUSED_TOKENS: Final = frozenset({"auth.invalid_token", "auth.session_ended", "auth.token_expired"})
-"""The app answers 403 to a token that it does not accept, and 401 only where there is none."""
-
-_OTHERWISE: Final[Mapping[str, int]] = {
-    **dict.fromkeys(_REFUSED_TOKENS, 403),
-    # It is the server that is exhausted, not the caller.
-    "auth.hashing_busy": 503,
-    "postgres.contended": 503,
-    "postgres.exhausted": 503,
-    "redis.out_of_memory": 503,
-    # Waiting does not help.
-    "locks.max_extensions": 409,
-}
-
-
-def status_of(error: PosadaError) -> int:
-    """The HTTP status of an error, by its kind."""
-    if error.code.startswith("settings."):  # the operator's mistake, not the caller's
-        return 500
-    return _OTHERWISE.get(error.code, _STATUS.get(error.kind, 500))
-
-
-def add_error_handlers(app: FastAPI) -> None:
-    """Answers every error of posada with its status and ``{"detail", "code", "message", "facts"}``.
-
-    Answers of 500 and above keep message and facts to the log ``posada.fastapi``. 429, 503 and 504 say in
-    ``Retry-After`` how many seconds to wait.
-    """
-    app.add_exception_handler(PosadaError, _answer)
-
-
-async def _answer(request: Request, error: Exception) -> Response:
-    if not isinstance(error, PosadaError):
-        raise error
-    status, message, facts = status_of(error), error.message, dict(error.context)
-    if status >= 500:
-        _log.error("%s was answered %d: %s", request.method, status, error, exc_info=error if status == 500 else None)
-        message = "the server failed" if status == 500 else "a server does not answer; try again later"
-        facts = {}
-    headers = {}
-    if status in {429, 503, 504}:
-        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after or 0)))
-    if status == 401 or error.code in _REFUSED_TOKENS:
-        headers["WWW-Authenticate"] = "Bearer"
-    detail = "Could not validate credentials" if error.code in _REFUSED_TOKENS else message
-    body = {"detail": detail, "code": error.code, "message": message, "facts": facts}
-    return JSONResponse(body, status, headers)
 
 
 def health_router() -> APIRouter:
@@ -399,17 +375,22 @@ def health_router() -> APIRouter:
     return router
 
 
-def metrics_router(allowed: Collection[str] | None = None) -> APIRouter:
-    """``/metrics`` for Prometheus; with ``allowed``, only for these addresses at the other end of the socket.
+def metrics_router(allowed: Collection[str] | None = LOOPBACK) -> APIRouter:
+    """``/metrics`` for Prometheus, for these addresses and networks at the other end of the socket.
 
-    Make it before the app starts: counting begins with it.
+    Without ``allowed`` only this machine may see it: name the network of Prometheus, such as ``{"10.0.0.0/8"}``.
+    ``None`` is everybody, where something in front keeps the public out. See ``peer`` for proxies.
+
+    Make it before the app starts: counting begins with it. A process counts for itself: of several workers behind one
+    port Prometheus sees now this one and now that one. Give each a page of its own with ``posada.metrics.serve``.
     """
     metrics.record()
+    networks = None if allowed is None else Networks("allowed", allowed)
     router = APIRouter(tags=["metrics"])
 
     @router.get("/metrics")
     async def page(request: Request) -> Response:
-        if allowed is not None and peer(request) not in allowed:
+        if networks is not None and peer(request) not in networks:
             raise HTTPException(403, "Forbidden")
         return Response(metrics.render(), media_type=metrics.CONTENT_TYPE)
 

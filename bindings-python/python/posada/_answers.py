@@ -1,0 +1,161 @@
+"""How errors of posada are answered over HTTP, and what of them is told to whom."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from fastapi import FastAPI
+from fastapi.requests import HTTPConnection
+from fastapi.responses import JSONResponse
+from starlette.responses import Response
+from starlette.websockets import WebSocket, WebSocketState
+
+from posada._routes import of_route
+from posada.errors import PosadaError
+
+_log: Final = logging.getLogger("posada.fastapi")
+
+_STATUS: Final[Mapping[str, int]] = {
+    "invalid": 422,
+    "unauthenticated": 401,
+    "denied": 403,
+    "not_found": 404,
+    "conflict": 409,
+    "exhausted": 429,
+    "unavailable": 503,
+    "timeout": 504,
+    "ambiguous": 503,
+    "closed": 503,
+    "internal": 500,
+}
+"""What each kind of error is over HTTP."""
+
+_REFUSED_TOKENS: Final = frozenset({"auth.invalid_token", "auth.session_ended", "auth.token_expired"})
+"""The app answers 403 to a token that it does not accept, and 401 only where there is none."""
+
+_OTHERWISE: Final[Mapping[str, int]] = {
+    **dict.fromkeys(_REFUSED_TOKENS, 403),
+    # It is the server that is exhausted, not the caller.
+    "auth.hashing_busy": 503,
+    "postgres.contended": 503,
+    "postgres.exhausted": 503,
+    "redis.out_of_memory": 503,
+    # Waiting does not help.
+    "locks.max_extensions": 409,
+}
+
+_PUBLIC_FACTS: Final = frozenset(
+    {
+        "allowed",
+        "asked",
+        "bytes",
+        "current",
+        "differs",
+        "field",
+        "frees_at",
+        "limit",
+        "nights",
+        "permission",
+        "quoted",
+        "retry_after_seconds",
+        "role",
+        "room_type",
+        "service",
+        "stay",
+        "violation",
+        "wanted",
+    }
+)
+"""What callers are told: their own request, and numbers. No name of a lock, a guest, a booking or another hotel."""
+
+_NO_TOKEN: Final = "Could not validate credentials"
+"""All that is said about a token, so that nobody learns from it how to make one."""
+
+_QUIET_FOR: Final = 10.0
+"""Seconds in which one kind of failure is one line of the log."""
+
+_CLOSED: Final[Mapping[int, int]] = {500: 1011, 503: 1013, 504: 1013, 429: 1013}
+"""With which code a websocket is closed; 1008, a violation of the policy, for everything else."""
+
+
+def status_of(error: PosadaError) -> int:
+    """The HTTP status of an error, by its kind."""
+    if error.code.startswith("settings."):  # the operator's mistake, not the caller's
+        return 500
+    return _OTHERWISE.get(error.code, _STATUS.get(error.kind, 500))
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Answers every error of posada with its status and ``{"detail", "code", "message", "facts"}``.
+
+    ``facts`` are of a fixed list, none of which names a guest, a key or another hotel. Answers of 500 and above keep
+    message and facts to the log ``posada.fastapi``, where an outage is a line in ten seconds and not one for each
+    request. 429, 503 and 504 say in ``Retry-After`` how many seconds to wait. A websocket is closed with the error's
+    code as its reason, or refused with the same answer before it was accepted.
+    """
+    failures = _Failures()
+
+    async def answer(connection: HTTPConnection, error: Exception) -> Response | None:
+        if not isinstance(error, PosadaError):
+            raise error
+        status = status_of(error)
+        if status >= 500:
+            failures.note(connection, status, error)
+        if isinstance(connection, WebSocket) and not _can_answer(connection):
+            await connection.close(_CLOSED.get(status, 1008), error.code)
+            return None
+        return _response(status, error)
+
+    app.add_exception_handler(PosadaError, answer)  # type: ignore[arg-type]
+
+
+def _can_answer(websocket: WebSocket) -> bool:
+    """Whether the handshake is still open, and the server can refuse it with a whole answer."""
+    extensions = websocket.scope.get("extensions") or {}
+    return websocket.application_state == WebSocketState.CONNECTING and "websocket.http.response" in extensions
+
+
+def _response(status: int, error: PosadaError) -> Response:
+    message, facts = error.message, {name: fact for name, fact in error.context.items() if name in _PUBLIC_FACTS}
+    if error.code in _REFUSED_TOKENS:
+        message, facts = _NO_TOKEN, {}
+    elif status >= 500:
+        message = "the server failed" if status == 500 else "a server does not answer; try again later"
+        facts = {}
+    headers = {}
+    if status in {429, 503, 504}:
+        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after or 0)))
+    if status == 401 or error.code in _REFUSED_TOKENS:
+        headers["WWW-Authenticate"] = "Bearer"
+    body = {"detail": message, "code": error.code, "message": message, "facts": facts}
+    return JSONResponse(body, status, headers)
+
+
+class _Failures:
+    """The log of what failed: one line of each code in ten seconds, which says how many there were before it."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._last: dict[tuple[str, str], float] = {}
+        self._unsaid: dict[tuple[str, str], int] = {}
+
+    def note(self, connection: HTTPConnection, status: int, error: PosadaError) -> None:
+        what, now = (error.code, error.kind), self._clock()
+        if now - self._last.get(what, -math.inf) < _QUIET_FOR:
+            self._unsaid[what] = self._unsaid.get(what, 0) + 1
+            return
+        self._last[what] = now
+        unsaid = self._unsaid.pop(what, 0)
+        _log.error(
+            "%s %s was answered %d: %s%s",
+            connection.scope.get("method", "WEBSOCKET"),
+            of_route(connection.scope),
+            status,
+            error,
+            f" (and {unsaid} more before it)" if unsaid else "",
+            exc_info=error if status == 500 else None,
+        )
