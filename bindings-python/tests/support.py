@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import os
 import socket
 import subprocess
@@ -65,6 +66,12 @@ def server_settings(**options: Any) -> posada.Settings:
     """The servers that were started for the tests."""
     servers = {"postgres_url": os.environ["DATABASE_URL"], "redis_url": os.environ["REDIS_URL"]}
     return posada.Settings.build(**{**servers, "secret_key": "the key of the tests, long enough for HS256", **options})
+
+
+def wamid(sender: str) -> str:
+    """The id of a message of WhatsApp that no other test has: 80 characters and more, the sender's number in base64."""
+    told = f"\x1c\x18{chr(len(sender))}{sender}\x15\x02\0\x12\x18\x20{uuid.uuid4().hex.upper()}\0"
+    return "wamid." + base64.b64encode(told.encode()).decode()
 
 
 Open = Callable[[], Any]

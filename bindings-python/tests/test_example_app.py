@@ -18,7 +18,7 @@ import pytest
 import uvicorn
 from fastapi_app import receptionist
 from fastapi_app.app import make_app
-from support import ROOT, Gate, asking, in_process, listening, number, run, server_settings, unique
+from support import ROOT, Gate, asking, in_process, listening, number, run, server_settings, unique, wamid
 
 PASSWORD = "el loro pinta mapas de cobre"
 SECRET = "the secret of the account"
@@ -64,7 +64,7 @@ def notification(id: str, sender: str, to: str, text: str) -> dict[str, Any]:
 
 def write(client: httpx.Client, sender: str, to: str, text: str, *, id: str | None = None) -> str:
     """Sends a signed message and answers the reply."""
-    body = json.dumps(notification(id or unique("wamid"), sender, to, text)).encode()
+    body = json.dumps(notification(id or wamid(sender), sender, to, text)).encode()
     signature = "sha256=" + hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
     headers = {"Content-Type": "application/json", "X-Hub-Signature-256": signature}
     answer = client.post("/webhooks/whatsapp", content=body, headers=headers)
@@ -91,13 +91,15 @@ def test_from_the_first_sign_in_to_a_booking(client: httpx.Client) -> None:
 
     assert write(client, guest, number(), "hello") == receptionist.NO_HOTEL
     assert write(client, guest, to, "hello") == receptionist.HOW_TO_ASK
+    assert write(client, guest, to, "half of an emoji \ud83d") == receptionist.HOW_TO_ASK
     wish = "book 2027-03-10 2027-03-12 for 2"
     assert write(client, guest, to, wish) == receptionist.A_COLLEAGUE
     switch = f"/api/admin/tenants/{hotel}/flags/{receptionist.BOOKING_FLAG}"
     assert client.put(switch, params={"enabled": True}, headers=headers).status_code == 204
-    booked = write(client, guest, to, wish, id="wamid.once" + hotel)
+    once = wamid(guest)
+    booked = write(client, guest, to, wish, id=once)
     assert booked.startswith("Booked: ")
-    assert write(client, guest, to, wish, id="wamid.once" + hotel) == booked
+    assert write(client, guest, to, wish, id=once) == booked
     assert write(client, guest, to, "book 2027-03-12 2027-03-10 for 2") == receptionist.NO_SUCH_NIGHTS
 
     forged = client.post("/webhooks/whatsapp", json=notification("x", guest, to, wish))
@@ -108,7 +110,7 @@ def test_from_the_first_sign_in_to_a_booking(client: httpx.Client) -> None:
     page = client.get("/metrics").text
     route = "/api/admin/tenants/{tenant_id}/identifiers"
     assert f'http_requests_total{{method="POST",endpoint="{route}",status_code="201"}} 1\n' in page
-    assert 'tenant_resolution_total{result="hit"} 5\n' in page
+    assert 'tenant_resolution_total{result="hit"} 6\n' in page
     assert 'lock_operations_total{operation="acquire",result="success"} 2\n' in page
 
 
@@ -119,7 +121,7 @@ def test_support_reads_what_guests_of_any_hotel_wrote_and_hotels_only_their_own(
     settings = posada.Settings.embedded() if store == "memory" else server_settings()
     handles: list[posada.Posada] = []
     hotel, other, to, guest = unique("hotel"), unique("hotel"), number(), number()
-    path = f"/api/support/tenants/{hotel}/conversations/{guest}"
+    path, who = f"/api/support/tenants/{hotel}/conversations", {"guest": guest}
 
     def opens() -> posada.Posada:
         handles.append(posada.Posada.build(settings))
@@ -147,7 +149,7 @@ def test_support_reads_what_guests_of_any_hotel_wrote_and_hotels_only_their_own(
         for each in (hotel, other):
             run(p.tenants.create(each, name="Hotel Test"))
         run(p.tenants.add_identifier(hotel, f"+{to}", "whatsapp"))
-        posted = client.post("/webhooks/whatsapp", json=notification(unique("wamid"), guest, to, "is there a pool?"))
+        posted = client.post("/webhooks/whatsapp", json=notification(wamid(guest), guest, to, "is there a pool?"))
         assert posted.status_code == 200
         support = signed_in("admin", None, superuser=True)
         own, stranger, guests = (
@@ -157,19 +159,19 @@ def test_support_reads_what_guests_of_any_hotel_wrote_and_hotels_only_their_own(
         )
 
         # As the app answers: 401 without a token, 403 for one that is not accepted.
-        nobody = client.get(path)
+        nobody = client.post(path, json=who)
         assert (nobody.status_code, nobody.json()) == (401, {"detail": "Not authenticated"})
         assert nobody.headers["www-authenticate"] == "Bearer"
-        forged = client.get(path, headers={"Authorization": "Bearer garbage"})
+        forged = client.post(path, json=who, headers={"Authorization": "Bearer garbage"})
         assert (forged.status_code, forged.json()["detail"]) == (403, "Could not validate credentials")
         assert forged.headers["www-authenticate"] == "Bearer"
 
         events = p.auth.events()
-        read = client.get(path, headers=support)
+        read = client.post(path, json=who, headers=support)
         assert read.status_code == 200, read.text
         assert [turn["content"] for turn in read.json()["history"]] == ["is there a pool?", receptionist.HOW_TO_ASK]
-        assert client.get(path, headers=own).json() == read.json()
-        refused = client.get(path, headers=stranger)
+        assert client.post(path, json=who, headers=own).json() == read.json()
+        refused = client.post(path, json=who, headers=stranger)
         assert (refused.status_code, refused.json()["code"]) == (403, "auth.forbidden")
         assert "www-authenticate" not in refused.headers
         told = [run(heard()) for _ in range(2)]
@@ -178,8 +180,8 @@ def test_support_reads_what_guests_of_any_hotel_wrote_and_hotels_only_their_own(
             ("authz_fail", "not a superuser"),
         ]
         assert all(event.tenant == hotel and event.is_warning for event in told)
-        assert client.get(f"{path}0", headers=support).status_code == 404
-        assert client.get(path, headers=guests).status_code == 403
+        assert client.post(path, json={"guest": guest + "0"}, headers=support).status_code == 404
+        assert client.post(path, json=who, headers=guests).status_code == 403
 
 
 def test_two_hundred_guests_at_once_lose_nothing(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,16 +199,21 @@ def test_two_hundred_guests_at_once_lose_nothing(store: str, monkeypatch: pytest
     def asking(address: str) -> httpx.AsyncClient:
         return httpx.AsyncClient(base_url=address, timeout=60, verify=False)  # plain HTTP: no certificates to load
 
+    messages: dict[tuple[str, int], str] = {}
+
+    def message(sender: str, turn: int) -> str:
+        return messages.setdefault((sender, turn), wamid(sender))
+
     async def guest(address: str, place: int) -> list[str]:
         """Greets, books one of three weeks, asking again while others are faster, and thanks. Answers all replies."""
         sender, week = f"54911{place:08d}", place % 3
         wish = f"book 2027-0{week + 3}-10 2027-0{week + 3}-12 for 2"
-        replies = []
+        replies: list[str] = []
         async with asking(address) as client:
             for text in ("hello", wish, "thank you"):
                 reply = receptionist.JUST_TAKEN
                 while reply == receptionist.JUST_TAKEN:
-                    body = notification(f"wamid.{sender}.{len(replies)}", sender, to, text)
+                    body = notification(message(sender, len(replies)), sender, to, text)
                     answer = await client.post("/webhooks/whatsapp", json=body)
                     assert answer.status_code == 200, answer.text
                     (reply,) = answer.json()["replies"]
@@ -231,7 +238,7 @@ def test_two_hundred_guests_at_once_lose_nothing(store: str, monkeypatch: pytest
                 session = await p.sessions.get(sender, hotel)
                 assert session is not None
                 turns = [(turn["id"], turn["content"]) for turn in session.document["history"]]
-                asked = [f"wamid.{sender}.{turn}" for turn in range(len(replies))]
+                asked = [message(sender, turn) for turn in range(len(replies))]
                 # A conversation keeps its last fifty turns: a message, its reply, and so on.
                 assert [name for name, _ in turns] == [name for each in asked for name in (each, f"{each}:reply")][-50:]
                 assert [content for _, content in turns][1::2] == replies[-25:]
@@ -255,7 +262,8 @@ def test_a_message_during_an_outage_is_sent_again_and_kept_once(monkeypatch: pyt
             p: posada.Posada = app.state.posada
             await p.tenants.create(hotel, name="Hotel Test")
             await p.tenants.add_identifier(hotel, f"+{to}", "whatsapp")
-            body = notification("wamid.outage", sender, to, "hello")
+            message = wamid(sender)
+            body = notification(message, sender, to, "hello")
             gate.shut()
             refused = await client.post("/webhooks/whatsapp", json=body)
             assert refused.status_code in {503, 504}, refused.text
@@ -267,7 +275,7 @@ def test_a_message_during_an_outage_is_sent_again_and_kept_once(monkeypatch: pyt
             assert (await client.post("/webhooks/whatsapp", json=body)).status_code == 200
             session = await p.sessions.get(sender, hotel)
             assert session is not None
-            assert [turn["id"] for turn in session.document["history"]] == ["wamid.outage", "wamid.outage:reply"]
+            assert [turn["id"] for turn in session.document["history"]] == [message, f"{message}:reply"]
 
     with Gate("REDIS_URL") as gate:
         run(job(gate))

@@ -135,7 +135,7 @@ impl Desk {
     /// booking.
     pub(super) async fn remember(&self, key: &IdempotencyKey, known: &KeyRecord) {
         if let Err(error) = self.keys.write(self.provider.name(), key, known).await {
-            tracing::warn!(%key, %error, "the state of a booking could not be remembered");
+            tracing::warn!(key = key.mark(), %error, "the state of a booking could not be remembered");
         }
     }
 
@@ -366,7 +366,7 @@ fn outcome_unknown(key: &IdempotencyKey, made: Option<BookingId>) -> Error {
         codes::PMS_OUTCOME_UNKNOWN,
         "the booking was sent and does not show yet; ask again with the same key",
     )
-    .with("key", key);
+    .with("key", key.mark());
     match made {
         Some(id) => error.with("booking", id),
         None => error,

@@ -8,7 +8,8 @@ use crate::backends::memory::{Change, ExpiringMap};
 use crate::clock::SharedClock;
 use crate::error::Result;
 
-pub(crate) struct MemoryKeys(ExpiringMap<(String, IdempotencyKey), KeyRecord>);
+/// By the name of the system and the key as it is stored.
+pub(crate) struct MemoryKeys(ExpiringMap<(String, String), KeyRecord>);
 
 impl MemoryKeys {
     pub(crate) fn new(clock: SharedClock) -> Self {
@@ -19,13 +20,14 @@ impl MemoryKeys {
 #[async_trait]
 impl KeyStore for MemoryKeys {
     async fn read(&self, system: &str, key: &IdempotencyKey) -> Result<KeyRecord> {
-        let known = self.0.get(&(system.to_owned(), key.clone()));
+        let known = self.0.get(&(system.to_owned(), key.stored().into_owned()));
         Ok(known.unwrap_or_default())
     }
 
     async fn write(&self, system: &str, key: &IdempotencyKey, record: &KeyRecord) -> Result<()> {
         let put = Change::Put(record.clone(), Some(KEPT));
-        self.0.update((system.to_owned(), key.clone()), |_| (put, ()));
+        self.0
+            .update((system.to_owned(), key.stored().into_owned()), |_| (put, ()));
         Ok(())
     }
 }

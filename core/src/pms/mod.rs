@@ -22,7 +22,8 @@
 //! assert_eq!(quote.total.to_string(), "2600.00 USD");
 //!
 //! let guest = Guest::new("Ana", "Gómez", "ana@example.com", "+5491112345678")?;
-//! let key = IdempotencyKey::parse("wa-wamid.HBgL")?;
+//! let message = "wamid.HBgNNTQ5MTE4NzY1NDMyMRUCABIYIDNFQjBDMEE4RDc0RjRBQjJDOUU2RjAxQjJEM0M0RTVGAA==";
+//! let key = IdempotencyKey::of("whatsapp", message)?;
 //! let request = BookingRequest::new(hotel, cheapest, stay, couple, guest, key).with_quote(quote)?;
 //! let booking = posada.pms().book(&request, None).await?;
 //! let again = posada.pms().book(&request, None).await?;

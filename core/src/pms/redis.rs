@@ -21,7 +21,9 @@ impl RedisKeys {
 #[async_trait]
 impl KeyStore for RedisKeys {
     async fn read(&self, system: &str, key: &IdempotencyKey) -> Result<KeyRecord> {
-        let question = cmd("GET").arg(keys::booking_key(system, key.as_str())).to_owned();
+        let question = cmd("GET")
+            .arg(keys::booking_key(system, &key.stored()))
+            .to_owned();
         let text: Option<Vec<u8>> = self.redis.read(&question).await?;
         match text {
             // What cannot be read was not written by us; the system itself still tells what is booked.
@@ -36,7 +38,7 @@ impl KeyStore for RedisKeys {
         })?;
         let mut command = cmd("SET");
         command
-            .arg(keys::booking_key(system, key.as_str()))
+            .arg(keys::booking_key(system, &key.stored()))
             .arg(text)
             .arg("EX")
             .arg(KEPT.as_secs());

@@ -215,8 +215,9 @@ pub async fn concurrent_turns_are_all_kept_up_to_the_cap(sessions: &SessionManag
 pub async fn a_turn_that_is_delivered_twice_is_kept_once(sessions: &SessionManager, word: &str) {
     let hotel = tenant(word, "twice");
     begin(sessions, "549", &hotel).await;
+    let id = "wamid.HBgNNTQ5MTE4NzY1NDMyMRUCABIYIDNFQjBDMEE4RDc0RjRBQjJDOUU2RjAxQjJEM0M0RTVGAA==";
     for _ in 0..2 {
-        let turn = Turn::new("user", "hola").id("wamid.1");
+        let turn = Turn::new("user", "hola").id(id);
         let session = sessions.append_turn("549", Some(&hotel), turn).await.unwrap();
         assert_eq!(session.document.history().unwrap().len(), 1);
     }

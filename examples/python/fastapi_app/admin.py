@@ -30,6 +30,12 @@ class TenantAnswer(NewTenant):
         return cls(tenant_id=tenant.id, name=tenant.name, status=tenant.status)
 
 
+class WhoWrote(BaseModel):
+    """A guest, as a channel knows them."""
+
+    guest: str
+
+
 class NewIdentifier(BaseModel):
     """A number, address or host name by which guests reach a hotel."""
 
@@ -39,7 +45,9 @@ class NewIdentifier(BaseModel):
 
 @router.post(TOKEN_URL)
 async def sign_in(
-    p: CurrentPosada, form: Annotated[OAuth2PasswordRequestForm, Depends()], address: Annotated[str, Depends(peer)]
+    p: CurrentPosada,
+    form: Annotated[OAuth2PasswordRequestForm, Depends()],
+    address: Annotated[str | None, Depends(peer)],
 ) -> dict[str, str]:
     """Signs in. posada slows down whoever guesses: 429 with ``Retry-After``."""
     tokens = await p.auth.login(form.username, form.password, address=address)
@@ -71,18 +79,19 @@ async def set_flag(p: CurrentPosada, tenant_id: str, flag: str, enabled: bool) -
     await p.flags.set(flag, enabled, tenant_id)
 
 
-@support.get("/tenants/{tenant_id}/conversations/{guest}")
+@support.post("/tenants/{tenant_id}/conversations")
 async def conversation(
-    p: CurrentPosada, user: Annotated[Claims, Depends(privileged_user)], tenant_id: str, guest: str
+    p: CurrentPosada, user: Annotated[Claims, Depends(privileged_user)], tenant_id: str, who: WhoWrote
 ) -> dict[str, Any]:
     """What a guest and a hotel said to each other: of one's own hotel, or of any for who stands above them.
 
-    The audit of sign-in has who looked where, and who tried.
+    The audit of sign-in has who looked where, and who tried. The guest's number stands in the body, because paths are
+    logged.
     """
     if user.tenant != tenant_id:
         user = p.auth.act_across_tenants(user, tenant_id, "support reads a conversation")
     user.require_for(tenant_id, Permission.VIEW_REPORTS)
-    session = await p.sessions.get(guest, user.tenant)
+    session = await p.sessions.get(who.guest, user.tenant)
     if session is None:
         raise HTTPException(404, "there is no such conversation")
     return session.document

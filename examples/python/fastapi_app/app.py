@@ -3,12 +3,13 @@
 import logging
 import os
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import Depends, FastAPI
 from posada import ConflictError, Posada
 from posada.fastapi import (
+    LOOPBACK,
     CorrelationMiddleware,
     MetricsMiddleware,
     add_error_handlers,
@@ -29,21 +30,24 @@ def opens() -> AbstractAsyncContextManager[Posada]:
 
 
 def make_app(
-    opens: Callable[[], AbstractAsyncContextManager[Posada]] = opens, *, webhook_limit: str = "120/minute"
+    opens: Callable[[], AbstractAsyncContextManager[Posada]] = opens,
+    *,
+    webhook_limit: str = "120/minute",
+    metrics_allowed: Collection[str] = LOOPBACK,
 ) -> FastAPI:
     """The app on a handle, which it opens when it starts."""
 
     @asynccontextmanager
-    async def living(app: FastAPI) -> AsyncIterator[None]:
-        async with lifespan(opens, migrate=True)(app):
-            await seed_administrator(app.state.posada)
-            yield
+    async def living(app: FastAPI) -> AsyncIterator[dict[str, Posada]]:
+        async with lifespan(opens, migrate=True)(app) as state:
+            await seed_administrator(state["posada"])
+            yield state
 
     app = FastAPI(title="Receptionist", lifespan=living)
     add_error_handlers(app)
     app.add_middleware(CorrelationMiddleware)
     app.add_middleware(MetricsMiddleware)
-    for router in (health_router(), metrics_router(), admin.router):
+    for router in (health_router(), metrics_router(metrics_allowed), admin.router):
         app.include_router(router)
     app.include_router(whatsapp.router, dependencies=[Depends(rate_limit(webhook_limit))])
     return app
@@ -63,4 +67,7 @@ async def seed_administrator(p: Posada) -> None:
         log.info("the user admin exists already")
 
 
-app = make_app(webhook_limit=os.environ.get("WEBHOOK_LIMIT", "120/minute"))
+app = make_app(
+    webhook_limit=os.environ.get("WEBHOOK_LIMIT", "120/minute"),
+    metrics_allowed=os.environ.get("METRICS_ALLOWED", ",".join(LOOPBACK)).split(","),
+)

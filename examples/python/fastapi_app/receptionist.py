@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from posada import Booking, BookingRequest, Guest, Posada, PosadaError, Session, Stay, Tenant
+from posada import Booking, BookingRequest, Guest, IdempotencyKey, Posada, PosadaError, Session, Stay, Tenant
 
 BOOKING_FLAG = "booking.enabled"
 """Whether the receptionist of a hotel may book."""
@@ -88,8 +88,8 @@ async def _book(p: Posada, hotel: Tenant, session: Session, message: Message, st
         return _confirmed(await p.pms.book(request, hold=hold))
 
 
-def _key(message: Message) -> str:
-    return f"whatsapp-{message.id}"
+def _key(message: Message) -> IdempotencyKey:
+    return IdempotencyKey.of("whatsapp", message.id)
 
 
 def _confirmed(booking: Booking) -> str:

@@ -273,7 +273,11 @@ impl PmsProvider for QloApps {
             .records(Query::full().equal("source", key::source(key)))
             .await?;
         // The shop's database takes upper and lower case for the same.
-        records.retain(|record| record.key.as_ref() == Some(key));
+        let is_it = |found: &IdempotencyKey| found.stored() == key.stored();
+        records.retain(|record| record.key.as_ref().is_some_and(is_it));
+        for record in &mut records {
+            record.key = Some(key.clone());
+        }
         Ok(records)
     }
 

@@ -300,6 +300,29 @@ async fn keys_that_mean_something_in_a_filter_are_keys_like_others() {
 }
 
 #[tokio::test]
+async fn keys_may_be_as_long_as_the_ids_of_messages_and_longer() {
+    const WAMID: &str = "wamid.HBgNNTQ5MTE4NzY1NDMyMRUCABIYIDNFQjBDMEE4RDc0RjRBQjJDOUU2RjAxQjJEM0M0RTVGAA==";
+    let world = World::new().await;
+    for key in [
+        WAMID.to_owned(),
+        WAMID.to_lowercase(),
+        "k".repeat(255),
+        "|".repeat(255),
+    ] {
+        let process = world.process();
+        let made = book(&process, &key).await.unwrap();
+        assert_eq!(made.created, Created::Created, "{key}");
+        let again = book(&world.process(), &key).await.unwrap();
+        assert_eq!((again.id, again.created), (made.id, Created::FoundAgain), "{key}");
+        let key = IdempotencyKey::parse(&key).unwrap();
+        let found = process.find_booking(&key).await.unwrap().unwrap();
+        assert_eq!((found.id, found.key), (made.id, Some(key)));
+        // Whoever knows the booking alone finds out what is remembered of its key.
+        assert!(!process.0.desk.is_stranger(made.id).await.unwrap());
+    }
+}
+
+#[tokio::test]
 async fn what_a_shop_can_answer_instead_has_its_own_error_and_remedy() {
     let json = |code: u64| format!("{{\"errors\":[{{\"code\":{code},\"message\":\"no\"}}]}}");
     for (status, body, code, remedy) in [

@@ -13,6 +13,8 @@ use posada::{
 
 const HOTEL_NUMBER: &str = "+5491112345678";
 const GUEST: &str = "5491187654321";
+/// The id of her message, as WhatsApp makes them: it holds her number in base64.
+const MESSAGE: &str = "wamid.HBgNNTQ5MTE4NzY1NDMyMRUCABIYIDNFQjBDMEE4RDc0RjRBQjJDOUU2RjAxQjJEM0M0RTVGAA==";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -224,7 +226,7 @@ async fn book(posada: &Posada, hold: &Hold, offer: &Offer, stay: Stay) -> Result
         stay,
         Occupancy::new(2, &[])?,
         Guest::new("Ana", "Pérez", "ana@example.com", "+5491187654321")?,
-        IdempotencyKey::parse("wa-wamid.QUICKSTART")?,
+        IdempotencyKey::of("whatsapp", MESSAGE)?,
     );
     let proof = HoldProof::from(hold);
     let booking = posada.pms().book(&request, Some(&proof)).await?;
