@@ -6,11 +6,16 @@
 
 pub mod codes;
 
+use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
+use crate::redact::redacted;
 pub use codes::Code;
+
+/// Facts in words of others.
+const NAMED_BY_OTHERS: &[&str] = &["holder", "location", "lock", "reason", "resource"];
 
 /// The result of every fallible operation of posada.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -121,10 +126,17 @@ impl Error {
         Self::new(code, message).with("field", field)
     }
 
-    /// Adds a fact. Facts are shown to people and in logs, so they never hold secrets.
+    /// Adds a fact. Facts are shown to people and in logs, so they never hold secrets, nor the phone number or e-mail
+    /// address of a guest whom somebody put into the name of a lock.
     #[must_use]
     pub(crate) fn with(mut self, name: &'static str, value: impl fmt::Display) -> Self {
-        self.0.context.push((name, value.to_string()));
+        let mut value = value.to_string();
+        if NAMED_BY_OTHERS.contains(&name)
+            && let Cow::Owned(shown) = redacted(&value)
+        {
+            value = shown;
+        }
+        self.0.context.push((name, value));
         self
     }
 
@@ -252,6 +264,18 @@ mod tests {
     fn display_shows_message_code_and_facts() {
         let error = Error::new(codes::LOCKS_CONTENDED, "the lock is held").with("holder", "ana");
         assert_eq!(error.to_string(), "the lock is held [locks.contended] holder=ana");
+    }
+
+    #[test]
+    fn a_fact_in_words_of_others_names_no_guest() {
+        let error = Error::new(codes::LOCKS_CONTENDED, "the lock is held")
+            .with("lock", "guest:5491187654321")
+            .with("holder", "ana@example.com")
+            .with("fence", 5_491_187_654_321_u64);
+        assert_eq!(
+            error.to_string(),
+            "the lock is held [locks.contended] lock=guest:***21 holder=*** fence=5491187654321"
+        );
     }
 
     #[test]

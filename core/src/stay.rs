@@ -107,12 +107,13 @@ impl fmt::Debug for Stay {
 
 /// Reads `YYYY-MM-DD`, ten characters exactly: a lenient date is a wrong night.
 pub(crate) fn parse_date(field: &'static str, text: &str) -> Result<NaiveDate> {
-    let date = if text.len() == 10 {
-        NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()
-    } else {
-        None
-    };
-    date.ok_or_else(|| {
+    let has_form = text.len() == 10
+        && text.bytes().enumerate().all(|(place, byte)| match place {
+            4 | 7 => byte == b'-',
+            _ => byte.is_ascii_digit(),
+        });
+    let date = has_form.then(|| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok());
+    date.flatten().ok_or_else(|| {
         invalid(
             field,
             &format_args!("must be a date YYYY-MM-DD, is {}", Shown(text)),

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::redact::redacted;
+
 /// Why a text cannot be an identifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -45,15 +47,16 @@ pub(crate) fn check(text: &str, limit: usize) -> Result<(), Fault> {
 /// The most characters of a caller's text that a message repeats.
 const SHOWN: usize = 60;
 
-/// A caller's text as messages repeat it: in quotes, and no longer than a line.
+/// A caller's text as messages repeat it: in quotes, no longer than a line, and without guests.
 pub(crate) struct Shown<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.char_indices().nth(SHOWN) {
-            None => write!(f, "{:?}", self.0),
+        let shown = redacted(self.0);
+        match shown.char_indices().nth(SHOWN) {
+            None => write!(f, "{shown:?}"),
             Some((end, _)) => {
-                let beginning = self.0.get(..end).unwrap_or_default();
+                let beginning = shown.get(..end).unwrap_or_default();
                 write!(f, "{beginning:?}… ({} bytes)", self.0.len())
             }
         }
@@ -76,6 +79,7 @@ mod tests {
     #[test]
     fn a_text_is_repeated_in_part_when_it_is_long() {
         assert_eq!(Shown("30/minuto").to_string(), "\"30/minuto\"");
+        assert_eq!(Shown("call 5491187654321").to_string(), "\"call ***21\"");
         assert_eq!(
             Shown(&"ñ".repeat(60)).to_string(),
             format!("{:?}", "ñ".repeat(60))

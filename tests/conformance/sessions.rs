@@ -157,11 +157,16 @@ async fn what_is_no_conversation_is_reported_and_left_as_it_is() {
                 .unwrap_err(),
             sessions.get("549", Some(&tenant)).await.unwrap_err(),
             sessions.update("549", Some(&tenant), &patch).await.unwrap_err(),
+            sessions.touch("549", Some(&tenant)).await.unwrap_err(),
         ] {
             assert!(error.is(codes::SESSIONS_CORRUPT), "{error}");
             assert_eq!(error.fact("key"), Some(key.as_str()));
         }
         assert_eq!(server.command::<String>(&["GET", &key]), text);
+        assert!(
+            server.command::<i64>(&["TTL", &key]) <= 60,
+            "its life was renewed"
+        );
     }
     assert!(sessions.delete("549", Some(&tenant)).await.unwrap());
 }
@@ -185,6 +190,7 @@ async fn a_key_of_another_type_is_reported_and_left_as_it_is() {
             .unwrap_err(),
         sessions.get("549", Some(&tenant)).await.unwrap_err(),
         sessions.save(&mut session).await.unwrap_err(),
+        sessions.touch("549", Some(&tenant)).await.unwrap_err(),
         sessions.delete("549", Some(&tenant)).await.unwrap_err(),
     ] {
         assert!(error.is(codes::REDIS_WRONG_TYPE), "{error}");

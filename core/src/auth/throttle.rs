@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use super::store::{Attempt, Throttle};
 use crate::error::Result;
+use crate::seldom::Seldom;
 
 /// Known devices of one user share so many quotas.
 pub(super) const DEVICES: u8 = 8;
@@ -132,7 +133,10 @@ impl Throttling {
         let wait = match count(&*self.shared, &attempts).await {
             Ok(wait) => wait,
             Err(error) => {
-                tracing::warn!(%error, "attempts to sign in are counted by this process alone");
+                static SELDOM: Seldom = Seldom::new();
+                if let Some(before) = SELDOM.turn() {
+                    tracing::warn!(%error, before, "attempts to sign in are counted by this process alone");
+                }
                 count(&*self.alone, &attempts).await?
             }
         };

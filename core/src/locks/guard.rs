@@ -14,6 +14,7 @@ use super::store::{Extension, Lease, LockKey};
 use crate::clock::LOOK_AGAIN;
 use crate::error::{Error, Result, codes};
 use crate::metrics as names;
+use crate::redact::Quiet;
 use crate::task::Need;
 
 /// A lock that is held. Dropping the guard releases the lock in the background, and repeats that while Redis is away;
@@ -252,7 +253,7 @@ impl Held {
         term.lost = Some(cause);
         drop(term);
         metrics::counter!(names::LOCK_LOST_TOTAL, "cause" => cause.as_str()).increment(1);
-        tracing::warn!(lock = %self.key.name, cause = cause.as_str(), "a lock was lost while it was held");
+        tracing::warn!(lock = %Quiet(&self.key.name), cause = cause.as_str(), "a lock was lost while it was held");
         self.changed.notify_waiters();
         cause
     }

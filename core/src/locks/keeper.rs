@@ -1,5 +1,6 @@
 //! Automatic extension: one task per process keeps every lock that asked for it, with one call for all that are due.
 
+use crate::redact::Quiet;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -135,7 +136,7 @@ impl Keeper {
                 }
                 Ok(()) => now + ttl / 3,
                 Err(error) => {
-                    tracing::warn!(%error, lock = %kept.held.key.name, "a lock could not be extended");
+                    tracing::warn!(%error, lock = %Quiet(&kept.held.key.name), "a lock could not be extended");
                     // The local deadline ends this: `wanted` looks at it.
                     named.instant()
                         + (kept.held.ttl / 10).clamp(Duration::from_millis(5), Duration::from_secs(1))

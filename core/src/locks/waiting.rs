@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 
 use super::named::Named;
 use super::store::{BEAT, Lease, LockKey, Wake};
+use crate::redact::Quiet;
 use crate::rng;
 
 /// The pause after a failed sign of life.
@@ -210,7 +211,7 @@ async fn keep_alive(named: &Named, key: &LockKey) {
                 }
             }
             Err(error) => {
-                tracing::debug!(%error, lock = %key.name, "no sign of life for the waiters of a lock");
+                tracing::debug!(%error, lock = %Quiet(&key.name), "no sign of life for the waiters of a lock");
                 PAUSE_AFTER_FAILURE / 2 + rng::jitter(PAUSE_AFTER_FAILURE / 2)
             }
         };

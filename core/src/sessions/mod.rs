@@ -209,7 +209,8 @@ impl SessionManager {
     /// Renews the life of a conversation without writing it; answers whether there is one. Detached.
     ///
     /// # Errors
-    /// Only those of every call; a repeat does no harm.
+    /// Those of every call, after which a repeat does no harm; `sessions.corrupt` or `redis.wrong_type` when something
+    /// else is stored there, which stays as it is.
     pub async fn touch(&self, user: &str, tenant: Option<&TenantId>) -> Result<bool> {
         let at = self.address(user, tenant)?;
         let (store, ttl) = (self.store.clone(), self.writer.options().ttl);

@@ -1,5 +1,6 @@
 //! Conversations as callers hold them, and where each is kept.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use super::store::SessionStore;
 use super::version::{Seen, Version};
 use crate::TenantId;
 use crate::error::{Error, Result, codes};
+use crate::redact::redacted;
 use crate::text;
 
 /// Longest user id and channel, in bytes.
@@ -36,14 +38,7 @@ impl Session {
     /// # Errors
     /// `sessions.corrupt`, naming the key, when it is not a JSON object.
     pub(crate) fn read(at: &Address, body: &[u8], expires: Option<DateTime<Utc>>) -> Result<Self> {
-        let document = Document::parse(body).map_err(|fault| {
-            Error::new(
-                codes::SESSIONS_CORRUPT,
-                "what is stored is not a conversation and was left as it is; delete it to begin anew",
-            )
-            .with("key", at.key())
-            .caused_by(fault)
-        })?;
+        let document = Document::parse(body).map_err(|fault| corrupt(at).caused_by(fault))?;
         let seen = match document.source() {
             Some(text) => Seen::Text(text.clone()),
             None => Seen::Version(Version::of(body)),
@@ -155,11 +150,20 @@ impl Address {
     pub(crate) fn key(&self) -> &str {
         &self.key
     }
+
+    /// The key as errors and the log show it: nobody's phone number or e-mail address.
+    pub(crate) fn shown(&self) -> String {
+        match (redacted(&self.user), self.key.rsplit_once(':')) {
+            // The user is the last part, in which a colon would be escaped.
+            (Cow::Owned(user), Some((before, _))) => format!("{before}:{user}"),
+            _ => self.key.to_string(),
+        }
+    }
 }
 
 impl fmt::Debug for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Address({})", self.key)
+        write!(f, "Address({})", self.shown())
     }
 }
 
@@ -167,6 +171,15 @@ impl fmt::Debug for Address {
 ///
 /// # Errors
 /// `sessions.invalid_channel` when it is empty, longer than 255 bytes or holds control characters.
+/// Something else is stored where the conversation should be.
+pub(crate) fn corrupt(at: &Address) -> Error {
+    Error::new(
+        codes::SESSIONS_CORRUPT,
+        "what is stored is not a conversation and was left as it is; delete it to begin anew",
+    )
+    .with("key", at.shown())
+}
+
 pub(crate) fn check_channel(channel: &str) -> Result<()> {
     text::check(channel, MAX_ID_BYTES)
         .map_err(|fault| Error::field_invalid(codes::SESSIONS_INVALID_CHANNEL, "channel", fault))
@@ -190,6 +203,25 @@ mod tests {
             let error = Session::read(&at, body, None).unwrap_err();
             assert!(error.is(codes::SESSIONS_CORRUPT));
             assert_eq!(error.fact("key"), Some("session:hotel-test:549"));
+        }
+    }
+
+    #[test]
+    fn a_key_is_shown_without_the_guest() {
+        let tenant = TenantId::parse("hotel-test").unwrap();
+        for (user, tenant, shown) in [
+            ("5491187654321", Some(&tenant), "session:hotel-test:***21"),
+            (
+                "ana:perez@hotel.example",
+                Some(&tenant),
+                "session:hotel-test:ana:***",
+            ),
+            ("+5491187654321", None, "session:***21"),
+        ] {
+            let at = address(user, tenant).unwrap();
+            let error = Session::read(&at, b"[]", None).unwrap_err();
+            assert_eq!(error.fact("key"), Some(shown));
+            assert_eq!(format!("{at:?}"), format!("Address({shown})"));
         }
     }
 

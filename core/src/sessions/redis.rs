@@ -12,7 +12,7 @@ use chrono::TimeDelta;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::document::Document;
-use super::model::{ActiveSession, Address};
+use super::model::{ActiveSession, Address, corrupt};
 use super::recent::Recent;
 use super::store::{Replaced, Replacement, SessionStore, Stored};
 use super::version::Version;
@@ -26,6 +26,7 @@ use crate::task::{Need, Tasks};
 static CREATE: Script = Script::new("sessions.create", include_str!("create.lua"));
 static REPLACE: Script = Script::new("sessions.replace", include_str!("replace.lua"));
 static NOTE: Script = Script::new("sessions.note", include_str!("note.lua"));
+static TOUCH: Script = Script::new("sessions.touch", include_str!("touch.lua"));
 static LIST: Script = Script::new("sessions.list", include_str!("list.lua"));
 static COUNT: Script = Script::new("sessions.count", include_str!("count.lua"));
 
@@ -198,7 +199,8 @@ impl SessionStore for RedisSessions {
     async fn read(&self, at: &Address) -> Result<Option<Stored>> {
         let mut commands = Pipeline::with_capacity(2);
         commands.cmd("GET").arg(at.key()).cmd("PTTL").arg(at.key());
-        let (body, left): (Option<Vec<u8>>, i64) = named(at.key(), self.redis.read_all(&commands).await)?;
+        let (body, left): (Option<Vec<u8>>, i64) =
+            named(|| at.shown(), self.redis.read_all(&commands).await)?;
         // Between the two it may have ended.
         let stored = body.filter(|_| left != ABSENT).map(|body| stored((body, left)));
         if let Some(stored) = &stored {
@@ -222,7 +224,7 @@ impl SessionStore for RedisSessions {
         } else {
             tokio::join!(create, self.note(at, ttl, false))
         };
-        let (body, left, is_new) = named(at.key(), reply)?;
+        let (body, left, is_new) = named(|| at.shown(), reply)?;
         let stored = stored((body, left));
         if noted.is_err() || is_noted && is_new && self.note(at, ttl, false).await.is_err() {
             // In the second case somebody else had deleted what we had noted, and its entry with it.
@@ -259,7 +261,7 @@ impl SessionStore for RedisSessions {
         } else {
             tokio::join!(replace, self.note(at, ttl, false))
         };
-        Ok(match named(at.key(), reply)? {
+        Ok(match named(|| at.shown(), reply)? {
             Reply::Done => {
                 if noted.is_err() {
                     self.note_later(at, ttl, false);
@@ -275,21 +277,30 @@ impl SessionStore for RedisSessions {
     }
 
     async fn touch(&self, at: &Address, ttl: Duration) -> Result<bool> {
-        let mut command = cmd("PEXPIRE");
-        command.arg(at.key()).arg(millis(ttl));
-        let (reply, noted) = tokio::join!(self.redis.read::<bool>(&command), self.note(at, ttl, true));
-        let is_there = named(at.key(), reply)?;
-        if is_there && noted.is_err() {
-            self.note_later(at, ttl, true);
+        let renew = self
+            .redis
+            .script(&TOUCH)
+            .key(at.key())
+            .arg(millis(ttl))
+            .read::<i64>();
+        let (reply, noted) = tokio::join!(renew, self.note(at, ttl, true));
+        match named(|| at.shown(), reply)? {
+            0 => Ok(false),
+            1 => {
+                if noted.is_err() {
+                    self.note_later(at, ttl, true);
+                }
+                Ok(true)
+            }
+            _ => Err(corrupt(at)),
         }
-        Ok(is_there)
     }
 
     async fn delete(&self, at: &Address) -> Result<bool> {
         let mut command = cmd("GETDEL");
         command.arg(at.key());
         let (reply, forgotten) = tokio::join!(self.redis.write::<Option<Vec<u8>>>(&command), self.forget(at));
-        let was_there = named(at.key(), reply)?.is_some();
+        let was_there = named(|| at.shown(), reply)?.is_some();
         if forgotten.is_err() {
             self.forget_later(at);
         }
@@ -298,7 +309,10 @@ impl SessionStore for RedisSessions {
 
     async fn list(&self, tenant: Option<&TenantId>) -> Result<Vec<ActiveSession>> {
         let index = keys::session_index(tenant);
-        let reply: Vec<(String, i64)> = named(&index, self.redis.script(&LIST).key(&index).read().await)?;
+        let reply: Vec<(String, i64)> = named(
+            || index.clone(),
+            self.redis.script(&LIST).key(&index).read().await,
+        )?;
         let now = self.clock.now();
         Ok(reply
             .into_iter()
@@ -311,7 +325,10 @@ impl SessionStore for RedisSessions {
 
     async fn count(&self, tenant: Option<&TenantId>) -> Result<u64> {
         let index = keys::session_index(tenant);
-        named(&index, self.redis.script(&COUNT).key(&index).read().await)
+        named(
+            || index.clone(),
+            self.redis.script(&COUNT).key(&index).read().await,
+        )
     }
 
     async fn purge_tenant(&self, tenant: &TenantId) -> Result<u64> {
@@ -411,6 +428,6 @@ fn millis(ttl: Duration) -> u64 {
 }
 
 /// A failure names the key that it is about.
-fn named<T>(key: &str, reply: Result<T, Failure>) -> Result<T> {
-    reply.map_err(|failure| Error::from(failure).with("key", key))
+fn named<T>(key: impl FnOnce() -> String, reply: Result<T, Failure>) -> Result<T> {
+    reply.map_err(|failure| Error::from(failure).with("key", key()))
 }

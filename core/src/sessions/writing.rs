@@ -176,7 +176,7 @@ pub(crate) fn conflict(at: &Address) -> Error {
         codes::SESSIONS_CONFLICT,
         "somebody else wrote the conversation since it was read",
     )
-    .with("key", at.key())
+    .with("key", at.shown())
 }
 
 /// There is nothing to write to.
@@ -185,7 +185,7 @@ pub(crate) fn gone(at: &Address) -> Error {
         codes::SESSIONS_GONE,
         "there is no such conversation: it ended, was deleted or never began",
     )
-    .with("key", at.key())
+    .with("key", at.shown())
 }
 
 #[cfg(test)]

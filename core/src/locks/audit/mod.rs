@@ -26,6 +26,7 @@ pub(crate) use postgres::PostgresAudit;
 pub(crate) use store::AuditStore;
 
 use crate::error::{Error, Kind, Result, codes};
+use crate::redact::Quiet;
 use crate::task::Tasks;
 use crate::{metrics as names, rng};
 
@@ -229,7 +230,7 @@ impl Inner {
             match self.store.append(std::slice::from_ref(row)).await {
                 Ok(()) => self.settle(1),
                 Err(error) => {
-                    tracing::error!(%error, lock_key = %row.lock_key, "a row of the lock audit was refused");
+                    tracing::error!(%error, lock_key = %Quiet(&row.lock_key), "a row of the lock audit was refused");
                     self.dropped(1);
                 }
             }

@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use crate::clock::SharedClock;
 use crate::error::{Error, Result, codes};
 use crate::metrics::{PMS_CACHE_HITS_TOTAL, PMS_CACHE_MISSES_TOTAL};
+use crate::seldom::Seldom;
 use crate::task::{Need, Tasks};
 pub(crate) use memory::MemoryAnswers;
 pub(super) use offers::{KeptOffer, question};
@@ -100,7 +101,10 @@ impl Cache {
         let kept = match self.store.read(&place).await {
             Ok(kept) => kept,
             Err(error) => {
-                tracing::warn!(%error, "what is kept of the PMS could not be read");
+                static SELDOM: Seldom = Seldom::new();
+                if let Some(before) = SELDOM.turn() {
+                    tracing::warn!(%error, before, "what is kept of the PMS could not be read");
+                }
                 store::Kept::default()
             }
         };
@@ -123,7 +127,10 @@ impl Cache {
             }),
             Err(error) if error.is_retryable() => match entry {
                 Some(entry) => {
-                    tracing::warn!(%error, "the PMS is not to be had; an old answer serves");
+                    static SELDOM: Seldom = Seldom::new();
+                    if let Some(before) = SELDOM.turn() {
+                        tracing::warn!(%error, before, "the PMS is not to be had; an old answer serves");
+                    }
                     Ok(self.aged(entry, true))
                 }
                 None => Err(error),
@@ -213,7 +220,10 @@ impl Cache {
         if let Ok(text) = &text
             && let Err(error) = self.store.write(&landing.place, text.clone(), KEPT).await
         {
-            tracing::warn!(%error, "an answer of the PMS could not be kept");
+            static SELDOM: Seldom = Seldom::new();
+            if let Some(before) = SELDOM.turn() {
+                tracing::warn!(%error, before, "an answer of the PMS could not be kept");
+            }
         }
         landing.tell.send_replace(Some(Arc::new(text)));
     }

@@ -111,7 +111,7 @@ impl Answer {
                     "the server redirects; the base URL must name the shop's own domain, with its port and scheme",
                 );
                 match &self.location {
-                    Some(location) => error.with("location", redactor.shorten(location, REASON_CHARS)),
+                    Some(location) => error.with("location", redactor.address(location, REASON_CHARS)),
                     None => error,
                 }
             }

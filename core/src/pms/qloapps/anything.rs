@@ -92,7 +92,7 @@ static LINES: LazyLock<Value> = LazyLock::new(|| {
     json!([{"id": 1, "id_order": 1, "product_id": 1, "product_name": "General Rooms", "product_quantity": 2,
         "is_booking_product": 1, "total_price_tax_excl": "2000.000000", "total_price_tax_incl": "2080.000000"}])
 });
-static REDACTOR: LazyLock<Redactor> = LazyLock::new(|| Redactor::new(Secret::new(KEY)));
+static REDACTOR: LazyLock<Redactor> = LazyLock::new(|| Redactor::new(&Secret::new(KEY)));
 
 #[allow(
     clippy::disallowed_methods,

@@ -51,7 +51,7 @@ impl Recording {
             location: self.location.clone(),
             retry_after: None,
         };
-        answer.read(&self.root, self.effect(), &Redactor::new(Secret::new(KEY)))
+        answer.read(&self.root, self.effect(), &Redactor::new(&Secret::new(KEY)))
     }
 }
 

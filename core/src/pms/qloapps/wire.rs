@@ -74,7 +74,7 @@ impl Wire {
             client,
             base: settings.base_url.clone(),
             key: settings.api_key.clone(),
-            redactor: Redactor::new(settings.api_key.clone()),
+            redactor: Redactor::new(&settings.api_key),
             guard: Guard::new(&settings.limits, settings.timeout, clock),
         })
     }
