@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::NaiveDate;
-use posada::{Channel, Stay, TenantId};
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use posada::{Channel, JsonText, Stay, TenantId};
+use pyo3::exceptions::{PyOverflowError, PyTypeError, PyUnicodeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDelta, PyFloat, PyInt, PyMapping, PyString, PyType};
@@ -46,6 +46,26 @@ pub(crate) fn text<'a>(name: &str, given: Given<'a, '_>) -> PyResult<&'a str> {
 #[cold]
 fn unreadable(name: &str, refusal: &PyErr, py: Python<'_>) -> PyErr {
     PyValueError::new_err(format!("{name}: {}", refusal.value(py)))
+}
+
+/// Reads what a person has written, which may be anything that Python takes for a text: half of an emoji is kept.
+///
+/// # Errors
+/// `TypeError`, which names the argument.
+pub(crate) fn any_text(name: &str, given: Given<'_, '_>) -> PyResult<JsonText> {
+    let Ok(text) = given.cast::<PyString>() else {
+        return Err(unexpected(name, "str", &given.get_type()));
+    };
+    if let Ok(text) = text.to_str() {
+        return Ok(text.into());
+    }
+    let units: Vec<u8> = text
+        .call_method1("encode", ("utf-16-le", "surrogatepass"))?
+        .extract()?;
+    let (pairs, _) = units.as_chunks::<2>();
+    Ok(JsonText::from_utf16(
+        pairs.iter().map(|pair| u16::from_le_bytes(*pair)).collect(),
+    ))
 }
 
 /// Reads a text that may be left out.
@@ -124,6 +144,47 @@ impl<'py> FromPyObject<'_, 'py> for Switch {
     fn extract(given: Borrowed<'_, 'py, PyAny>) -> Result<Self, Infallible> {
         let value = given.cast::<PyBool>().map(|value| value.is_true());
         Ok(Self(value.map_err(|_| given.get_type().unbind())))
+    }
+}
+
+/// What PyO3 reads part by part. A part that cannot be is refused in its own words, behind its name: PyO3 would only say
+/// which part it is, in a `TypeError` of its own that hides the refusal.
+pub(crate) struct Parts<T>(pub(crate) T);
+
+impl<'a, 'py, T: FromPyObject<'a, 'py>> FromPyObject<'a, 'py> for Parts<T> {
+    type Error = PyErr;
+
+    fn extract(given: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        given
+            .extract::<T>()
+            .map(Self)
+            .map_err(|refusal| innermost(refusal.into(), given.py()))
+    }
+}
+
+#[cold]
+fn innermost(mut refusal: PyErr, py: Python<'_>) -> PyErr {
+    let mut name = None;
+    while refusal.is_instance_of::<PyTypeError>(py)
+        && let Some(cause) = refusal.cause(py)
+    {
+        let wrapped = refusal.value(py).to_string();
+        let Some(part) = wrapped.strip_prefix("failed to extract field ") else {
+            break;
+        };
+        name = part.rsplit('.').next().map(str::to_owned);
+        refusal = cause;
+    }
+    let message = refusal.value(py).to_string();
+    let Some(name) = name.filter(|name| !message.starts_with(&format!("{name}:"))) else {
+        return refusal;
+    };
+    if refusal.is_instance_of::<PyTypeError>(py) {
+        PyTypeError::new_err(format!("{name}: {message}"))
+    } else if refusal.is_instance_of::<PyUnicodeError>(py) || refusal.is_instance_of::<PyOverflowError>(py) {
+        PyValueError::new_err(format!("{name}: {message}"))
+    } else {
+        refusal
     }
 }
 

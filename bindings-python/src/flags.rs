@@ -8,7 +8,7 @@ use posada::{Context, Evaluation, FeatureFlags, FlagChange, FlagSnapshot, FlagVa
 use pyo3::prelude::*;
 use tokio::sync::Mutex;
 
-use crate::arguments::{Given, Switch, Whose, id_of, optional_text, text, words};
+use crate::arguments::{Given, Parts, Switch, Whose, id_of, optional_text, text, words};
 use crate::bridge::{Kept, Operation, Unread};
 use crate::errors::Refusal;
 use crate::open::Handle;
@@ -176,12 +176,12 @@ macro_rules! reading {
                 Ok(self.0.get()?.is_enabled_or(flag, &context, default))
             }
 
-            fn _evaluate(&self, flag: &str, default: bool, asker: Asker) -> PyResult<Evaluated> {
-                Ok(evaluated(self.0.get()?.evaluate_or(flag, &asker.context(), default)))
+            fn _evaluate(&self, flag: &str, default: bool, asker: Parts<Asker>) -> PyResult<Evaluated> {
+                Ok(evaluated(self.0.get()?.evaluate_or(flag, &asker.0.context(), default)))
             }
 
-            fn _evaluate_all(&self, asker: Asker) -> PyResult<Vec<(String, Evaluated)>> {
-                Ok(all(self.0.get()?.evaluate_all(&asker.context())))
+            fn _evaluate_all(&self, asker: Parts<Asker>) -> PyResult<Vec<(String, Evaluated)>> {
+                Ok(all(self.0.get()?.evaluate_all(&asker.0.context())))
             }
 
             $($own)*

@@ -60,7 +60,7 @@ mod _native {
     #[pymodule_export]
     use crate::open::{Handle, diagnose_environment, finding_codes};
     #[pymodule_export]
-    use crate::pms::{Feed, Mock, Pms, PmsWatch, Quoted};
+    use crate::pms::{Feed, Mock, Pms, PmsWatch, Quoted, idempotency_key};
     #[pymodule_export]
     use crate::sessions::{SessionState, Sessions};
     #[pymodule_export]

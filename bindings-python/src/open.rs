@@ -11,6 +11,7 @@ use posada::{Diagnosis, Posada, PosadaBuilder};
 use pyo3::prelude::*;
 use tokio::runtime::Runtime;
 
+use crate::arguments::Parts;
 use crate::auth::{AuthEvents, Options};
 use crate::bridge::{Home, Kept, Manner, Operation, start};
 use crate::errors::Refusal;
@@ -65,7 +66,7 @@ impl Handle {
     fn build(
         settings: &Settings,
         default_flags: Option<Vec<(String, bool)>>,
-        auth_options: Option<Options>,
+        auth_options: Option<Parts<Options>>,
         mock_pms: Option<&Mock>,
     ) -> PyResult<Self> {
         let (home, events) = (Home::current()?, AuthEvents::new());
@@ -84,7 +85,7 @@ impl Handle {
         py: Python<'_>,
         settings: &Settings,
         default_flags: Option<Vec<(String, bool)>>,
-        auth_options: Option<Options>,
+        auth_options: Option<Parts<Options>>,
         mock_pms: Option<&Mock>,
     ) -> PyResult<Operation> {
         let (home, events) = (Home::current()?, AuthEvents::new());
@@ -180,7 +181,7 @@ fn builder(
     settings: &Settings,
     events: &AuthEvents,
     default_flags: Option<Vec<(String, bool)>>,
-    auth_options: Option<Options>,
+    auth_options: Option<Parts<Options>>,
     mock_pms: Option<&Mock>,
 ) -> Result<PosadaBuilder, Refusal> {
     let mut builder = Posada::builder()
@@ -190,7 +191,7 @@ fn builder(
         builder = builder.default_flags(flags.iter().map(|(flag, on)| (flag.as_str(), *on)));
     }
     if let Some(options) = auth_options {
-        builder = builder.auth_options(options.into_core(settings.0.jwt_expiry())?);
+        builder = builder.auth_options(options.0.into_core(settings.0.jwt_expiry())?);
     }
     if let Some(mock) = mock_pms {
         builder = builder.mock_pms(mock.client()?.clone());

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use posada::{Json, Session, SessionManager, Turn};
 use pyo3::prelude::*;
 
-use crate::arguments::{Given, Whose, id_of, text};
+use crate::arguments::{Given, Whose, any_text, id_of, text};
 use crate::bridge::{Kept, Operation};
 use crate::errors::Refusal;
 use crate::json;
@@ -90,8 +90,8 @@ impl SessionState {
         self.text.get_or_init(|| self.session.document.to_text())
     }
 
-    /// The document as Python's own objects, made anew by every call.
-    fn document<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+    /// The document as Python's own objects, made anew by every call, and its numbers that keep their digits.
+    fn document<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Option<Bound<'py, PyAny>>)> {
         json::read(py, self.text())
     }
 }
@@ -133,14 +133,17 @@ impl Sessions {
         })
     }
 
-    /// Answers the state after the write.
+    /// Answers the state after the write. `spelled` are the numbers that `document` of this conversation told of.
+    #[pyo3(signature = (session, document, spelled=None))]
     fn save(
         &self,
         py: Python<'_>,
         session: &SessionState,
         document: &Bound<'_, PyAny>,
+        spelled: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Operation> {
-        let document = json::write_document(document)?;
+        let spelled = spelled.map(json::Spelled::new).transpose()?;
+        let document = json::write_document(document, spelled.as_ref())?;
         let mut session = session.session.clone();
         session.document = document;
         self.0.finish(py, async move |sessions: SessionManager| {
@@ -173,14 +176,14 @@ impl Sessions {
         py: Python<'_>,
         user: Given<'_, '_>,
         role: String,
-        content: String,
+        content: Given<'_, '_>,
         id: Option<String>,
         at: Option<DateTime<Utc>>,
         more: Option<&Bound<'_, PyAny>>,
         tenant: Option<Whose>,
     ) -> PyResult<Operation> {
         let (user, tenant) = (text("user", user)?.to_owned(), id_of(tenant));
-        let mut turn = Turn::new(role, content);
+        let mut turn = Turn::new(role, any_text("content", content)?);
         if let Some(id) = id {
             turn = turn.id(id);
         }
@@ -190,7 +193,7 @@ impl Sessions {
         if let Some(more) = more {
             let more = Json::parse(json::write("more", more)?).map_err(Refusal::from)?;
             for (key, value) in more.as_object().into_iter().flat_map(posada::JsonObject::iter) {
-                turn = turn.with(&key.to_lossy(), value.clone());
+                turn = turn.with(key.clone(), value.clone());
             }
         }
         self.0.finish(py, async move |sessions: SessionManager| {

@@ -14,6 +14,9 @@ from typing import Any
 
 import posada
 
+RIGHT = [("SessionManager.append_turn", "content", "\ud800")]
+"""What people write is kept as it is, half of an emoji too."""
+
 Call = tuple[Callable[..., Any], dict[str, Any]]
 
 STAY = posada.Stay(dt.date(2031, 3, 1), dt.date(2031, 3, 3))
@@ -287,6 +290,8 @@ async def unnamed(calls: list[Call]) -> list[str]:
     for call, arguments in calls:
         for name, right in arguments.items():
             for wrong in wrongs(right):
+                if (call.__qualname__, name, wrong) in RIGHT:
+                    continue
                 raised = await refused(call, {**arguments, name: wrong})
                 # In the message, not in a note: Python 3.10 has none.
                 if not isinstance(raised, (TypeError, ValueError)) or name not in str(raised):
@@ -333,3 +338,77 @@ def test_every_wrong_argument_is_refused_by_its_name() -> None:
             assert await unnamed(calls) == []
 
     asyncio.run(job())
+
+
+def test_a_wrong_tenant_or_stay_is_refused_in_its_own_words_wherever_it_is_given() -> None:
+    nights = {"check_in": STAY.check_in, "check_out": STAY.check_out}
+
+    async def job() -> None:
+        async with posada.Posada.connect(posada.Settings.build(secret_key=KEY)) as p:
+            await p.auth.create_user("ana", "ana@hotel.example", PASSWORD, role="admin", superuser=True)
+            claims = await p.auth.verify((await p.auth.login("ana", PASSWORD)).access)
+            for wrong in ("", "a\n", "x" * 256):
+                calls: list[Call] = [
+                    (p.locks.hold_stay, {"resource": "room:1", **nights, "tenant": wrong}),
+                    (p.locks.hold_stays, {"requests": [posada.StayHold("room:1", STAY, tenant=wrong)]}),
+                    (p.locks.acquire, {"name": "x", "tenant": wrong}),
+                    (p.auth.login, {"username": "ana", "password": PASSWORD, "tenant": wrong}),
+                    (
+                        p.auth.create_user,
+                        {"username": "b", "email": "b@hotel.example", "password": PASSWORD, "tenant": wrong},
+                    ),
+                    (p.auth.act_across_tenants, {"claims": claims, "tenant": wrong, "reason": "tests"}),
+                    (p.flags.evaluate, {"flag": "x", "tenant": wrong}),
+                    (p.flags.evaluate_all, {"tenant": wrong}),
+                    (p.flags.snapshot().evaluate, {"flag": "x", "tenant": wrong}),
+                    (p.flags.is_enabled, {"flag": "x", "tenant": wrong}),
+                    (p.flags.set, {"flag": "x", "value": True, "tenant": wrong}),
+                    (p.sessions.get, {"user": "ana", "tenant": wrong}),
+                ]
+                for call, arguments in calls:
+                    raised = await refused(call, arguments)
+                    assert isinstance(raised, posada.InvalidError), (call.__qualname__, raised)
+                    assert (raised.code, raised.field) == ("tenants.invalid_id", "tenant"), call.__qualname__
+            # The same of everything else that the native half reads part by part.
+            stay = posada.Stay(STAY.check_in, STAY.check_out)
+            object.__setattr__(stay, "check_out", STAY.check_in)
+            booking = posada.BookingRequest(
+                hotel=1, room_type=1, stay=stay, adults=2, guest=GUEST, idempotency_key="k", settle="wait"
+            )
+            for call, arguments in (
+                (p.pms.book, {"request": booking}),
+                (p.pms.modify, {"id": 1, "change": posada.BookingChange(stay=stay)}),
+                (p.locks.hold_stays, {"requests": [posada.StayHold("room:1", stay)]}),
+            ):
+                raised = await refused(call, arguments)
+                assert isinstance(raised, posada.InvalidError), (call.__qualname__, raised)
+                assert raised.code == "stay.invalid", call.__qualname__
+
+    asyncio.run(job())
+
+
+def test_the_key_of_a_message_is_the_same_in_every_language() -> None:
+    message = "wamid.HBgNNTQ5MTE4NzY1NDMyMRUCABEYEjdEQTQ0QjlDRTUzNzFERDk4QQA="
+    key = posada.IdempotencyKey.of("whatsapp", message)
+    assert key == "c47e3a4c8fc0c5532ac0419379b68bf45df213cb945e30c11ddcb294c6461b83"
+    assert posada.IdempotencyKey.of("telegram", message) != key
+    for namespace, message_id, field in (("", message, "namespace"), ("whatsapp", "", "message_id")):
+        wrong = {"namespace": namespace, "message_id": message_id}
+        assert told(posada.IdempotencyKey.of, wrong) == ("pms.invalid_request", field)
+
+
+def told(call: Callable[..., Any], arguments: Mapping[str, Any]) -> tuple[str, str | None]:
+    """The code and the field of a refusal."""
+    raised = asyncio.run(refused(call, arguments))
+    assert isinstance(raised, posada.InvalidError), raised
+    return raised.code, raised.field
+
+
+def test_only_dates_and_numbers_are_dates_and_numbers() -> None:
+    for wrong in ("2027-W10-3", "2027-069-1", "20270310  ", "+027-03-10", "2027-03-1٠", "2027_03_10", "54911876543210"):
+        dates = {"check_in": "2027-03-01", "check_out": "2027-03-12"}
+        for name in dates:
+            assert told(posada.Stay.parse, {**dates, name: wrong}) == ("stay.invalid", name)
+    for amount in ("NaN", "sNaN", "Infinity", "-Infinity"):
+        wrong_money = {"amount": Decimal(amount), "currency": "USD"}
+        assert told(posada.Money, wrong_money) == ("money.invalid", "amount")

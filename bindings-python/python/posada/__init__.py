@@ -112,6 +112,7 @@ if TYPE_CHECKING:
         Guest,
         GuestProfile,
         Hotel,
+        IdempotencyKey,
         Invoice,
         MissingPermission,
         MockPms,
@@ -153,8 +154,9 @@ else:
         ),
         "pms": (
             "Availability BookedRoom BookedService Booking BookingChange BookingRequest BookingStatus Change "
-            "Changes ChosenService Collision Created Folio FolioLine Guest GuestProfile Hotel Invoice "
-            "MissingPermission MockPms Money Occupancy OccupancyLimits Offer Payment PmsClient PmsEvent PmsEvents "
+            "Changes ChosenService Collision Created Folio FolioLine Guest GuestProfile Hotel "
+            "IdempotencyKey Invoice MissingPermission MockPms Money Occupancy OccupancyLimits Offer Payment PmsClient "
+            "PmsEvent PmsEvents "
             "Quote QuotedService RoomType Service Settle"
         ),
         "sessions": "ActiveSession Session SessionManager",
@@ -235,6 +237,7 @@ __all__ = [
     "Hold",
     "HoldState",
     "Hotel",
+    "IdempotencyKey",
     "Identifier",
     "InternalError",
     "InvalidError",

@@ -10,6 +10,7 @@ from typing import Literal, overload
 
 from posada import _native
 from posada._checks import instance, optional_instance, optional_text, several, text, whole
+from posada.errors import InvalidError
 from posada.stay import Stay
 
 BookingStatus = Literal["pending", "confirmed", "checked_in", "checked_out", "back_ordered", "cancelled"]
@@ -27,7 +28,7 @@ Collision = Literal["yield", "keep"]
 
 @dataclass(frozen=True, slots=True)
 class Money:
-    """An amount of a currency. Never a float."""
+    """An amount of a currency. Never a float. Raises ``money.invalid`` for NaN and the infinities."""
 
     amount: Decimal
     """How much."""
@@ -37,6 +38,10 @@ class Money:
     def __post_init__(self) -> None:
         if not isinstance(self.amount, Decimal):
             raise TypeError(f"amount: expected Decimal, not {type(self.amount).__name__}")
+        if not self.amount.is_finite():
+            raise InvalidError(
+                f"amount: expected a number, not {self.amount}", code="money.invalid", context={"field": "amount"}
+            )
         text("currency", self.currency)
 
     def __str__(self) -> str:
@@ -295,7 +300,7 @@ class BookingRequest:
     guest: Guest = field(repr=False)
     """Who books."""
     idempotency_key: str
-    """The name of this wish, at most 64 bytes: the same key books once, however often it is sent."""
+    """The name of this wish: the same key books once, however often it is sent. Take ``IdempotencyKey.of``."""
     adults: int | None = None
     """The adults of one room."""
     child_ages: tuple[int, ...] = ()

@@ -9,6 +9,7 @@ from typing import Literal
 from posada import _native
 from posada._checks import day as _day
 from posada._checks import instance, moment, optional_whole, text, whole
+from posada._idempotency import IdempotencyKey
 from posada._native import Mock
 from posada._pms_values import (
     Availability,
@@ -70,6 +71,7 @@ __all__ = [
     "Guest",
     "GuestProfile",
     "Hotel",
+    "IdempotencyKey",
     "Invoice",
     "MissingPermission",
     "MockPms",

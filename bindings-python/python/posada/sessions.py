@@ -16,17 +16,22 @@ __all__ = ["ActiveSession", "Session", "SessionManager"]
 class Session:
     """A conversation as it was read: change ``document`` and ``save`` it."""
 
-    __slots__ = ("_document", "_state")
+    __slots__ = ("_document", "_spelled", "_state")
 
     def __init__(self, state: _native.SessionState) -> None:
         self._state = state
         self._document: dict[str, Any] | None = None
+        self._spelled: list[tuple[float, str]] | None = None
 
     @property
     def document(self) -> dict[str, Any]:
-        """What is known of the conversation, as Python's own objects. Numbers keep their digits."""
+        """What is known of the conversation, as Python's own objects.
+
+        Numbers that nobody touches keep their digits, ``120.50`` and ``1e400`` among them, wherever in the document
+        they are put. (An integer that was stored as ``-0`` is ``0``.)
+        """
         if self._document is None:
-            self._document = self._state.document()
+            self._document, self._spelled = self._state.document()
         return self._document
 
     @document.setter
@@ -114,10 +119,11 @@ class SessionManager:
         ``update``, which does that. Detached: it ends although the caller stops waiting.
 
         Raises ``sessions.conflict`` when somebody else wrote since it was read; ``sessions.gone`` when it expired or
-        was deleted (it is not brought back); ``sessions.too_large`` beyond 256 KiB; ``sessions.invalid_document``.
+        was deleted (it is not brought back); ``sessions.too_large`` beyond 256 KiB; ``sessions.invalid_document`` for
+        what cannot be stored, with its place; ``TypeError`` for what JSON has no word for.
         """
         document = instance("session", session, Session).document
-        state = await self._native.save(session._state, document)
+        state = await self._native.save(session._state, document, session._spelled)
         session._state = state
         stored = state.last_activity
         if stored is not None:
@@ -148,6 +154,7 @@ class SessionManager:
 
         The oldest turns go when there are more than 50 or when they take more than 64 KiB. A turn whose ``id`` is
         there already changes nothing. ``more`` are further members of the turn.
+        ``content`` is kept as it is, half of an emoji too.
 
         Raises as ``update``; ``sessions.too_large`` also for a single turn beyond 64 KiB.
         """
@@ -155,7 +162,7 @@ class SessionManager:
             await self._native.append_turn(
                 user,
                 text("role", role),
-                text("content", content),
+                content,
                 optional_text("id", id),
                 None if at is None else moment("at", at),
                 more,
@@ -164,7 +171,10 @@ class SessionManager:
         )
 
     async def touch(self, user: str, tenant: Whose | None = None) -> bool:
-        """Renews the life of a conversation without writing it; answers whether there is one. Detached."""
+        """Renews the life of a conversation without writing it; answers whether there is one. Detached.
+
+        Raises ``sessions.corrupt`` or ``redis.wrong_type`` when something else is stored there, which stays as it is.
+        """
         return await self._native.touch(user, tenant)
 
     async def delete(self, user: str, tenant: Whose | None = None) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,6 +13,9 @@ from posada.errors import InvalidError
 __all__ = ["Stay"]
 
 _MOST_NIGHTS = 366
+_MOST_SHOWN = 40
+_DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_PHONE = re.compile("[0-9]{8}")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -43,17 +47,17 @@ class Stay:
 
     @classmethod
     def parse(cls, check_in: str, check_out: str) -> Stay:
-        """Reads two dates such as ``2027-03-10``. Raises ``InvalidError`` (``stay.invalid``) for anything else."""
+        """Reads two dates ``YYYY-MM-DD``. Raises ``InvalidError`` (``stay.invalid``) for anything else."""
         dates: list[dt.date] = []
         for name, given in (("check_in", check_in), ("check_out", check_out)):
             try:
-                if len(text(name, given)) != len("2027-03-10"):
+                # Newer versions of Python also read weeks, `2027-W10-3`.
+                if _DATE.fullmatch(text(name, given)) is None:
                     raise ValueError
                 dates.append(dt.date.fromisoformat(given))
             except ValueError:
-                raise InvalidError(
-                    f"expected a date such as 2027-03-10, not {given!r}", code="stay.invalid", context={"field": name}
-                ) from None
+                message = f"{name}: expected a date YYYY-MM-DD such as 2027-03-10, not {_shown(given)}"
+                raise InvalidError(message, code="stay.invalid", context={"field": name}) from None
         return cls(dates[0], dates[1])
 
     @property
@@ -77,3 +81,8 @@ class Stay:
 
     def __str__(self) -> str:
         return f"{self.check_in.isoformat()}/{self.check_out.isoformat()}"
+
+
+def _shown(given: str) -> str:
+    """What was given, unless that is a whole message or a phone number."""
+    return repr(given) if len(given) <= _MOST_SHOWN and _PHONE.search(given) is None else "a text that is none"

@@ -13,7 +13,7 @@ use posada::{Authenticator, NewUser, Role, SignIn, SignInSession, TokenKind, Tok
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::arguments::{Whose, id_of};
+use crate::arguments::{Parts, Whose, id_of};
 use crate::bridge::{Kept, Manner, Operation};
 use crate::errors::Refusal;
 use crate::open::Handle;
@@ -247,16 +247,16 @@ impl Auth {
         self.events.listen(self.service.home())
     }
 
-    fn create_user(&self, py: Python<'_>, new: Newcomer) -> PyResult<Operation> {
-        let new = new.user()?;
+    fn create_user(&self, py: Python<'_>, new: Parts<Newcomer>) -> PyResult<Operation> {
+        let new = new.0.user()?;
         self.service
             .start(py, Manner::Heavy, async move |auth: Authenticator| {
                 Ok(account(auth.create_user(new).await?))
             })
     }
 
-    fn login(&self, py: Python<'_>, attempt: Attempt) -> PyResult<Operation> {
-        let attempt = attempt.sign_in()?;
+    fn login(&self, py: Python<'_>, attempt: Parts<Attempt>) -> PyResult<Operation> {
+        let attempt = attempt.0.sign_in()?;
         self.service
             .start(py, Manner::Heavy, async move |auth: Authenticator| {
                 Ok(pair(auth.login(&attempt).await?))

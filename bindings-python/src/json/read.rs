@@ -9,31 +9,43 @@ use super::MAX_DEPTH;
 use super::keys::Known;
 use super::scan::plain_length;
 
-/// What a text means, by Python's own reader if it is not a usual one.
+/// What the text of a conversation means, by Python's own reader if it is not a usual one, and the numbers whose digits
+/// Python would not write again: pairs of the number and its digits, or `None` when there are none.
 ///
 /// # Errors
-/// As `json.loads`.
-pub(crate) fn read<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
-    static LOADS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let mut reader = Reader {
-        py,
-        text,
-        at: 0,
-        keys: Known::open(),
-        unescaped: String::new(),
-    };
-    if let Some(document) = reader.document() {
-        return Ok(document);
+/// As `json.loads`, which nothing that was stored gives reason for.
+pub(crate) fn read<'py>(
+    py: Python<'py>,
+    text: &str,
+) -> PyResult<(Bound<'py, PyAny>, Option<Bound<'py, PyAny>>)> {
+    static READ: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    match usual(py, text, true) {
+        Some(document) => Ok((document, None)),
+        None => READ.import(py, "posada._json", "read")?.call1((text,))?.extract(),
     }
-    drop(reader);
-    LOADS.import(py, "json", "loads")?.call1((text,))
 }
 
 /// As `json.loads`, of a text that has no surrogates of its own.
 #[pyfunction]
 #[pyo3(name = "_read_json")]
 pub(crate) fn read_json<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
-    read(py, text)
+    static LOADS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    match usual(py, text, false) {
+        Some(document) => Ok(document),
+        None => LOADS.import(py, "json", "loads")?.call1((text,)),
+    }
+}
+
+fn usual<'py>(py: Python<'py>, text: &str, keeps_digits: bool) -> Option<Bound<'py, PyAny>> {
+    let mut reader = Reader {
+        py,
+        text,
+        at: 0,
+        keys: Known::open(),
+        unescaped: String::new(),
+        keeps_digits,
+    };
+    reader.document()
 }
 
 /// Whoever answers `None` has met something that is not usual: the text may be anything then.
@@ -44,6 +56,8 @@ struct Reader<'py, 'text> {
     keys: Known,
     /// The string that is being read, if it has escapes.
     unescaped: String,
+    /// Whether a number is unusual when Python would not write its digits again.
+    keeps_digits: bool,
 }
 
 /// What a string means.
@@ -222,7 +236,11 @@ impl<'py, 'text> Reader<'py, 'text> {
             return integer.into_bound_py_any(self.py).ok();
         }
         let float: f64 = spelling.parse().ok()?;
-        Some(PyFloat::new(self.py, float).into_any())
+        let float = PyFloat::new(self.py, float);
+        if self.keeps_digits && !is_short(spelling) && float.repr().ok()?.to_str().ok()? != spelling {
+            return None;
+        }
+        Some(float.into_any())
     }
 
     /// Steps over at least one digit.
@@ -255,4 +273,19 @@ impl<'py, 'text> Reader<'py, 'text> {
     fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
+}
+
+/// Whether these digits are surely those that Python writes: few of them, not all behind zeros, and no zero at the end
+/// that could be left away. What this does not know is asked of Python.
+fn is_short(spelling: &str) -> bool {
+    let digits = spelling.strip_prefix('-').unwrap_or(spelling);
+    let Some((whole, decimals)) = digits.split_once('.') else {
+        return false;
+    };
+    let is_plain = decimals.bytes().all(|digit| digit.is_ascii_digit());
+    let is_least = decimals == "0" || !decimals.ends_with('0');
+    is_plain
+        && is_least
+        && whole.len() + decimals.len() <= 15
+        && !(whole == "0" && decimals.starts_with("000"))
 }

@@ -10,6 +10,7 @@ use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
 use super::MAX_DEPTH;
 use super::scan::plain_length;
+use super::spelled::Spelled;
 use crate::errors::Refusal;
 
 /// As long a text as most need, and as many members.
@@ -23,24 +24,28 @@ type Member = (Range<usize>, Range<usize>, u8);
 /// The text of a mapping that was given for `name`, by Python's own writer if there is anything unusual in it.
 ///
 /// # Errors
-/// `TypeError` when it is no mapping; as `json.dumps`, with the name before the message.
+/// `TypeError` when it is no mapping, or has what JSON has no word for; `sessions.invalid_document` for what cannot be
+/// stored. The name stands before the message.
 pub(crate) fn write(name: &str, document: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
-    match write_usual(document, |_| {}) {
+    match write_usual(document, None, |_| {}) {
         Some(text) => Ok(text),
-        None => write_by_python(name, document),
+        None => write_by_python(name, document, None),
     }
 }
 
 /// The document of a conversation that is a mapping. What is written here is not read again.
 ///
 /// # Errors
-/// As [`write`]; `sessions.invalid_document`.
-pub(crate) fn write_document(document: &Bound<'_, PyAny>) -> PyResult<Document> {
+/// As [`write`].
+pub(crate) fn write_document(
+    document: &Bound<'_, PyAny>,
+    spelled: Option<&Spelled<'_>>,
+) -> PyResult<Document> {
     let mut members = Vec::with_capacity(MEMBERS);
-    if let Some(text) = write_usual(document, |member| members.push(member)) {
+    if let Some(text) = write_usual(document, spelled, |member| members.push(member)) {
         return Ok(Document::from_written(&String::from_utf8(text)?, members));
     }
-    let text = write_by_python("document", document)?;
+    let text = write_by_python("document", document, spelled)?;
     Ok(Document::parse(text).map_err(Refusal::from)?)
 }
 
@@ -51,42 +56,59 @@ pub(crate) fn write_json(name: &str, document: &Bound<'_, PyAny>) -> PyResult<St
     Ok(String::from_utf8(write(name, document)?)?)
 }
 
-fn write_by_python(name: &str, document: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
-    static DUMPS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let write = DUMPS.import(document.py(), "posada._json", "write")?;
-    let text: String = write.call1((name, document))?.extract()?;
+fn write_by_python(
+    name: &str,
+    document: &Bound<'_, PyAny>,
+    spelled: Option<&Spelled<'_>>,
+) -> PyResult<Vec<u8>> {
+    static WRITE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let write = WRITE.import(document.py(), "posada._json", "write")?;
+    let text: String = write
+        .call1((name, document, spelled.map(Spelled::pairs)))?
+        .extract()?;
     Ok(text.into_bytes())
 }
 
 // Whoever answers `None` has met something that is not usual: the text is worth nothing then. Otherwise it is how many
 // lists and objects stand in each other. No code of Python runs in between, so nothing can change while it is written.
 
-fn write_usual(document: &Bound<'_, PyAny>, visit: impl FnMut(Member)) -> Option<Vec<u8>> {
+fn write_usual(
+    document: &Bound<'_, PyAny>,
+    spelled: Option<&Spelled<'_>>,
+    visit: impl FnMut(Member),
+) -> Option<Vec<u8>> {
     let object = document.cast_exact::<PyDict>().ok()?;
     let mut text = Vec::with_capacity(TYPICAL);
-    write_object(&mut text, object, MAX_DEPTH, visit)?;
+    write_object(&mut text, object, spelled, MAX_DEPTH, visit)?;
     Some(text)
 }
 
-fn write_value(text: &mut Vec<u8>, value: &Bound<'_, PyAny>, depth: usize) -> Option<u8> {
+fn write_value(
+    text: &mut Vec<u8>,
+    value: &Bound<'_, PyAny>,
+    spelled: Option<&Spelled<'_>>,
+    depth: usize,
+) -> Option<u8> {
     if let Ok(string) = value.cast_exact::<PyString>() {
         write_string(text, string.to_str().ok()?);
     } else if let Ok(object) = value.cast_exact::<PyDict>() {
-        return write_object(text, object, depth, |_| {});
+        return write_object(text, object, spelled, depth, |_| {});
     } else if let Ok(list) = value.cast_exact::<PyList>() {
-        return write_items(text, list.iter(), depth);
+        return write_items(text, list.iter(), spelled, depth);
     } else if value.is_none() {
         text.extend_from_slice(b"null");
     } else if let Ok(truth) = value.cast_exact::<PyBool>() {
         let truth: &[u8] = if truth.is_true() { b"true" } else { b"false" };
         text.extend_from_slice(truth);
+    } else if let Some(digits) = spelled.and_then(|spelled| spelled.get(value)) {
+        text.extend_from_slice(digits.as_bytes());
     } else if value.is_exact_instance_of::<PyInt>() {
         let integer: i64 = value.extract().ok()?;
         write!(text, "{integer}").ok()?;
     } else if let Ok(float) = value.cast_exact::<PyFloat>() {
         write_float(text, float)?;
     } else {
-        return write_items(text, value.cast_exact::<PyTuple>().ok()?.iter(), depth);
+        return write_items(text, value.cast_exact::<PyTuple>().ok()?.iter(), spelled, depth);
     }
     Some(0)
 }
@@ -94,6 +116,7 @@ fn write_value(text: &mut Vec<u8>, value: &Bound<'_, PyAny>, depth: usize) -> Op
 fn write_object(
     text: &mut Vec<u8>,
     object: &Bound<'_, PyDict>,
+    spelled: Option<&Spelled<'_>>,
     depth: usize,
     mut visit: impl FnMut(Member),
 ) -> Option<u8> {
@@ -109,7 +132,7 @@ fn write_object(
         let key_ends = text.len() - 1;
         text.extend_from_slice(b": ");
         let begins = text.len();
-        let height = write_value(text, &value, depth)?;
+        let height = write_value(text, &value, spelled, depth)?;
         visit((key_begins..key_ends, begins..text.len(), height));
         deepest = deepest.max(height);
     }
@@ -120,6 +143,7 @@ fn write_object(
 fn write_items<'py>(
     text: &mut Vec<u8>,
     items: impl Iterator<Item = Bound<'py, PyAny>>,
+    spelled: Option<&Spelled<'_>>,
     depth: usize,
 ) -> Option<u8> {
     let depth = depth.checked_sub(1)?;
@@ -129,7 +153,7 @@ fn write_items<'py>(
         if !std::mem::take(&mut is_first) {
             text.extend_from_slice(b", ");
         }
-        deepest = deepest.max(write_value(text, &item, depth)?);
+        deepest = deepest.max(write_value(text, &item, spelled, depth)?);
     }
     text.push(b']');
     Some(deepest + 1)

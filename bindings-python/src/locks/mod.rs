@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use posada::{AcquireOptions, AuditEntry, Hold as CoreHold, LockManager, LockState, Resource, StayHold};
 use pyo3::prelude::*;
 
-use crate::arguments::{Given, Nights, Span, Switch, Whose, id_of, optional_text, whole};
+use crate::arguments::{Given, Nights, Parts, Span, Switch, Whose, id_of, optional_text, whole};
 use crate::bridge::{Kept, Operation};
 use crate::errors::Refusal;
 use crate::open::Handle;
@@ -232,16 +232,17 @@ impl Locks {
         })
     }
 
-    fn hold_stay(&self, py: Python<'_>, wanted: WantedStay) -> PyResult<Operation> {
-        let (request, home) = (wanted.request()?, self.0.home().clone());
+    fn hold_stay(&self, py: Python<'_>, wanted: Parts<WantedStay>) -> PyResult<Operation> {
+        let (request, home) = (wanted.0.request()?, self.0.home().clone());
         self.0.read(py, async move |locks: LockManager| {
             Ok(Granted::new(locks.hold_stay(&request).await?, home))
         })
     }
 
-    fn hold_stays(&self, py: Python<'_>, wanted: Vec<WantedStay>) -> PyResult<Operation> {
+    fn hold_stays(&self, py: Python<'_>, wanted: Parts<Vec<WantedStay>>) -> PyResult<Operation> {
         let home = self.0.home().clone();
         let requests = wanted
+            .0
             .into_iter()
             .map(WantedStay::request)
             .collect::<Result<Vec<_>, _>>()?;

@@ -10,7 +10,7 @@ use chrono::NaiveDate;
 use posada::{BookingId, HotelId, IdempotencyKey, PmsClient, RoomTypeId, ServiceId};
 use pyo3::prelude::*;
 
-use crate::arguments::Nights;
+use crate::arguments::{Nights, Parts};
 use crate::bridge::{Kept, Operation};
 use crate::correlation;
 use crate::errors::Refusal;
@@ -26,6 +26,13 @@ use values::{availability, booking, folio, guest, hotel, missing, room_type, ser
 
 #[pyclass(frozen, module = "posada._native")]
 pub(crate) struct Pms(pub(crate) Kept<PmsClient>);
+
+/// The key of a message.
+#[pyfunction]
+pub(crate) fn idempotency_key(namespace: &str, message_id: &str) -> PyResult<String> {
+    let key = IdempotencyKey::of(namespace, message_id).map_err(Refusal::from)?;
+    Ok(key.as_str().to_owned())
+}
 
 /// Calls, each of which belongs to the request of its caller.
 impl Pms {
@@ -114,10 +121,10 @@ impl Pms {
         py: Python<'_>,
         hotel: u64,
         stay: Nights,
-        party: Rooms,
+        party: Parts<Rooms>,
         room_type: Option<u64>,
     ) -> PyResult<Operation> {
-        let (hotel, party) = (hotel_id(hotel)?, party.party()?);
+        let (hotel, party) = (hotel_id(hotel)?, party.0.party()?);
         let room_type = room_type.map(room_type_id).transpose()?;
         self.read(py, async move |pms: PmsClient| {
             let found = pms.availability(hotel, stay.0, party, room_type).await?;
@@ -131,11 +138,11 @@ impl Pms {
         hotel: u64,
         room_type: u64,
         stay: Nights,
-        party: Rooms,
-        services: Vec<Choice>,
+        party: Parts<Rooms>,
+        services: Parts<Vec<Choice>>,
     ) -> PyResult<Operation> {
-        let (hotel, room_type, party) = (hotel_id(hotel)?, room_type_id(room_type)?, party.party()?);
-        let services = chosen(&services)?;
+        let (hotel, room_type, party) = (hotel_id(hotel)?, room_type_id(room_type)?, party.0.party()?);
+        let services = chosen(&services.0)?;
         self.read(py, async move |pms: PmsClient| {
             let quote = pms.quote_with_services(hotel, room_type, stay.0, party, services);
             Ok(Quoted(quote.await?))
@@ -143,8 +150,8 @@ impl Pms {
     }
 
     #[pyo3(signature = (request, hold=None))]
-    fn book(&self, py: Python<'_>, request: Wish, hold: Option<&Hold>) -> PyResult<Operation> {
-        let request = request.request()?;
+    fn book(&self, py: Python<'_>, request: Parts<Wish>, hold: Option<&Hold>) -> PyResult<Operation> {
+        let request = request.0.request()?;
         let proof = hold.map(|hold| hold.proof(py)).transpose()?;
         self.finish(py, async move |pms: PmsClient| {
             Ok(booking(pms.book(&request, proof.as_ref()).await?))
@@ -177,15 +184,15 @@ impl Pms {
         })
     }
 
-    fn modify(&self, py: Python<'_>, id: u64, change: Wanted) -> PyResult<Operation> {
-        let (id, change) = (booking_id(id)?, change.change()?);
+    fn modify(&self, py: Python<'_>, id: u64, change: Parts<Wanted>) -> PyResult<Operation> {
+        let (id, change) = (booking_id(id)?, change.0.change()?);
         self.finish(py, async move |pms: PmsClient| {
             Ok(booking(pms.modify(id, &change).await?))
         })
     }
 
-    fn quote_change(&self, py: Python<'_>, id: u64, change: Wanted) -> PyResult<Operation> {
-        let (id, change) = (booking_id(id)?, change.change()?);
+    fn quote_change(&self, py: Python<'_>, id: u64, change: Parts<Wanted>) -> PyResult<Operation> {
+        let (id, change) = (booking_id(id)?, change.0.change()?);
         self.read(py, async move |pms: PmsClient| {
             Ok(Quoted(pms.quote_change(id, &change).await?))
         })
@@ -227,8 +234,8 @@ impl Pms {
         })
     }
 
-    fn create_guest(&self, py: Python<'_>, new: Person) -> PyResult<Operation> {
-        let new = new.guest()?;
+    fn create_guest(&self, py: Python<'_>, new: Parts<Person>) -> PyResult<Operation> {
+        let new = new.0.guest()?;
         self.finish(py, async move |pms: PmsClient| {
             Ok(guest(pms.create_guest(&new).await?))
         })

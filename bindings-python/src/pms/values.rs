@@ -12,7 +12,7 @@ use rust_decimal::Decimal;
 
 use super::request::Rooms;
 use super::{hotel_id, room_type_id, service_id};
-use crate::arguments::{Nights, dates};
+use crate::arguments::{Nights, Parts, dates};
 use crate::errors::Refusal;
 
 /// (amount, currency)
@@ -251,7 +251,7 @@ impl Quoted {
         hotel: u64,
         room_type: u64,
         stay: Nights,
-        party: Rooms,
+        party: Parts<Rooms>,
         total: Amount,
         services: Vec<ItemParts>,
         quoted_at: DateTime<Utc>,
@@ -265,7 +265,7 @@ impl Quoted {
             hotel_id(hotel)?,
             room_type_id(room_type)?,
             stay.0,
-            party.party()?,
+            party.0.party()?,
             money(total)?,
             quoted_at,
         );

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::document::{Document, timestamp};
-use super::json::{Json, JsonObject};
+use super::json::{Json, JsonObject, JsonText};
 use super::options::SessionOptions;
 use crate::error::{Error, Result, codes};
 use crate::rng;
@@ -16,15 +16,16 @@ const ID: &str = "id";
 #[derive(Debug, Clone, PartialEq)]
 pub struct Turn {
     role: String,
-    content: String,
+    content: JsonText,
     id: Option<String>,
     at: Option<DateTime<Utc>>,
     more: JsonObject,
 }
 
 impl Turn {
-    /// What `role` (such as `user` or `assistant`) said, now.
-    pub fn new(role: impl Into<String>, content: impl Into<String>) -> Self {
+    /// What `role` (such as `user` or `assistant`) said, now. A text that is not quite Unicode, as an emoji that was cut
+    /// in two, is kept as it is.
+    pub fn new(role: impl Into<String>, content: impl Into<JsonText>) -> Self {
         Self {
             role: role.into(),
             content: content.into(),
@@ -51,7 +52,7 @@ impl Turn {
 
     /// Adds a member, such as an intent or a language.
     #[must_use]
-    pub fn with(mut self, key: &str, value: impl Into<Json>) -> Self {
+    pub fn with(mut self, key: impl Into<JsonText>, value: impl Into<Json>) -> Self {
         self.more.insert(key, value);
         self
     }
@@ -132,6 +133,9 @@ fn superfluous(history: &[Json], options: &SessionOptions) -> usize {
 mod tests {
     use super::*;
 
+    /// As WhatsApp makes them.
+    const WAMID: &str = "wamid.HBgNNTQ5MTE4NzY1NDMyMRUCABIYIDNFQjBDMEE4RDc0RjRBQjJDOUU2RjAxQjJEM0M0RTVGAA==";
+
     fn options(max_turns: usize, max_history_bytes: usize) -> SessionOptions {
         SessionOptions {
             max_turns,
@@ -155,14 +159,26 @@ mod tests {
     #[test]
     fn a_turn_is_written_in_a_fixed_order() {
         let turn = Turn::new("user", "¿Hay lugar?")
-            .id("wamid.1")
+            .id(WAMID)
             .with("intent", "availability");
         assert_eq!(
             turn.written(DateTime::UNIX_EPOCH).json.to_text(),
             concat!(
-                r#"{"id": "wamid.1", "role": "user", "content": "\u00bfHay lugar?", "#,
+                r#"{"id": "wamid.HBgNNTQ5MTE4NzY1NDMyMRUCABIYIDNFQjBDMEE4RDc0RjRBQjJDOUU2RjAxQjJEM0M0RTVGAA==", "#,
+                r#""role": "user", "content": "\u00bfHay lugar?", "#,
                 r#""timestamp": "1970-01-01T00:00:00+00:00", "intent": "availability"}"#
             )
+        );
+    }
+
+    #[test]
+    fn half_of_an_emoji_is_kept() {
+        let half = JsonText::from_utf16(vec![0x68, 0xd83d]);
+        let turn = Turn::new("user", half.clone()).id(WAMID).with(half, 1);
+        let text = turn.written(DateTime::UNIX_EPOCH).json.to_text();
+        assert!(
+            text.contains(r#""content": "h\ud83d""#) && text.contains(r#""h\ud83d": 1"#),
+            "{text}"
         );
     }
 
@@ -201,8 +217,8 @@ mod tests {
     fn a_message_that_is_delivered_twice_is_kept_once() {
         let mut document = Document::parse("{}").unwrap();
         let options = options(50, 10_000);
-        assert!(append(&mut document, Turn::new("user", "hola").id("wamid.1"), &options).unwrap());
-        assert!(!append(&mut document, Turn::new("user", "hola").id("wamid.1"), &options).unwrap());
+        assert!(append(&mut document, Turn::new("user", "hola").id(WAMID), &options).unwrap());
+        assert!(!append(&mut document, Turn::new("user", "hola").id(WAMID), &options).unwrap());
         assert!(append(&mut document, Turn::new("user", "hola"), &options).unwrap());
         assert!(append(&mut document, Turn::new("user", "hola"), &options).unwrap());
         assert_eq!(document.history().unwrap().len(), 3);
