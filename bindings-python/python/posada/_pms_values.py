@@ -299,7 +299,7 @@ class BookingRequest:
     """The nights."""
     guest: Guest = field(repr=False)
     """Who books."""
-    idempotency_key: str
+    idempotency_key: str = field(repr=False)
     """The name of this wish: the same key books once, however often it is sent. Take ``IdempotencyKey.of``."""
     adults: int | None = None
     """The adults of one room."""
@@ -452,7 +452,7 @@ class Booking:
     """Its number in the system."""
     reference: str
     """What the guest is told."""
-    key: str | None
+    key: str | None = field(repr=False)
     """The idempotency key, if posada made it."""
     hotel: int
     """The hotel."""
@@ -490,7 +490,7 @@ class PmsEvent:
 
     kind: Literal["moved", "yielded", "kept", "unsettled", "other"]
     """A stranger was in the room: ours has another one now, or is cancelled, or both stay. Or no look was possible."""
-    key: str | None
+    key: str | None = field(repr=False)
     """The key of our booking."""
     booking_id: int | None
     """Our booking."""

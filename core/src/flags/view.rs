@@ -10,6 +10,7 @@ use super::context::Context;
 use super::definition::Definition;
 use super::model::{FlagSource, FlagVariant, Reason, is_truthy};
 use crate::clock::Clock;
+use crate::redact::Quiet;
 use crate::tenants::TenantId;
 
 /// A map for hot look-ups. The hasher is seeded per process.
@@ -45,7 +46,7 @@ impl Entry {
         let rule = if raw.starts_with('{') {
             Definition::parse(flag, raw).map_or_else(
                 |fault| {
-                    tracing::warn!(flag, %fault, "a flag's definition is unusable");
+                    tracing::warn!(flag, fault = %Quiet(&fault), "a flag's definition is unusable");
                     error = Some(fault.to_string().into());
                     before.map_or(Rule::Broken, |before| before.rule.clone())
                 },
