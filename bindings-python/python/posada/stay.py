@@ -15,7 +15,7 @@ __all__ = ["Stay"]
 _MOST_NIGHTS = 366
 _MOST_SHOWN = 40
 _DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_PHONE = re.compile("[0-9]{8}")
+_GUEST = re.compile("[0-9]{8}|@|wamid")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -84,5 +84,5 @@ class Stay:
 
 
 def _shown(given: str) -> str:
-    """What was given, unless that is a whole message or a phone number."""
-    return repr(given) if len(given) <= _MOST_SHOWN and _PHONE.search(given) is None else "a text that is none"
+    """What was given, unless that is a whole message, or a guest."""
+    return repr(given) if len(given) <= _MOST_SHOWN and _GUEST.search(given) is None else "a text that is none"
