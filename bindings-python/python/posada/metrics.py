@@ -8,9 +8,9 @@ now another's, so that counters seem to jump back: let each have a page of its o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager, suppress
-from typing import Final
+from typing import Final, TypeAlias
 
 from posada import _native
 from posada._checks import several, text, whole
@@ -49,28 +49,41 @@ async def serve(ports: Iterable[int], host: str = "127.0.0.1") -> AsyncIterator[
     free.
     """
     record()
-    server = await _listen(text("host", host), [whole("ports", port, 16) for port in several("ports", ports)])
+    asked: set[asyncio.Task[None] | None] = set()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        asked.add(task)
+        try:
+            # Whatever the scraper does wrong, or does not do, is its own loss.
+            with suppress(OSError, asyncio.TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+                await asyncio.wait_for(_exchange(reader, writer), _PATIENCE)
+        finally:
+            asked.discard(task)
+            writer.close()
+
+    server = await _listen(answer, text("host", host), [whole("ports", port, 16) for port in several("ports", ports)])
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
+        left = [task for task in asked if task is not None]
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
 
-async def _listen(host: str, ports: list[int]) -> asyncio.Server:
+_Answer: TypeAlias = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[None, None, None]]
+
+
+async def _listen(answer: _Answer, host: str, ports: list[int]) -> asyncio.Server:
     taken = OSError("no port was given")
     for port in ports:
         try:
-            return await asyncio.start_server(_answer, host, port)
+            return await asyncio.start_server(answer, host, port)
         except OSError as refusal:
             taken = refusal
     raise taken
-
-
-async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    # Whatever the scraper does wrong, or does not do, is its own loss.
-    with suppress(OSError, asyncio.TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-        await asyncio.wait_for(_exchange(reader, writer), _PATIENCE)
-    writer.close()
 
 
 async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
