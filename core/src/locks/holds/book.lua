@@ -177,13 +177,14 @@ end
 -- these nights, of which missing[day] says how many units lack. Answers its slot and its record, parted by a tab, or ''.
 -- Only a refusal looks, at the newest holds, so that a resource with thousands does not keep the server.
 local function own_in_the_way(taken, missing, slot)
-  local holder = string.match(slot, '^-?%d+:-?%d+:(=.*)$')
+  -- Behind a colon a bare '-' would repeat it.
+  local holder = string.match(slot, '^%-?%d+:%-?%d+:(=.*)$')
   if not holder then return '' end
   local first, last, found = taken[1], taken[#taken] + 1, ''
   for _, other in ipairs(redis.call('ZREVRANGE', KEYS[2], 0, 2047)) do
     if other ~= slot and string.sub(other, -#holder) == holder then
       local begins, ends = read_slot(other)
-      local text = begins < last and first < ends and string.match(other, '^-?%d+:-?%d+:(.*)$') == holder
+      local text = begins < last and first < ends and string.match(other, '^%-?%d+:%-?%d+:(.*)$') == holder
         and redis.call('HGET', KEYS[1], 'h' .. other)
       if text then
         local quantity, touches = read_record(text).quantity, false
