@@ -223,6 +223,11 @@ impl Settings {
     }
 
     #[getter]
+    fn service_variables(&self) -> Vec<String> {
+        self.0.service_variables().to_vec()
+    }
+
+    #[getter]
     fn hold_max_extensions(&self) -> u32 {
         self.0.hold_max_extensions()
     }

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import os
 import time
 from contextlib import suppress
+from urllib.parse import urlsplit
 
 import posada
 import pytest
@@ -97,7 +99,9 @@ def test_without_postgres_a_process_that_knows_its_hotels_stays_ready() -> None:
     hotel, sender = unique("hotel"), f"+54911{time.time_ns() % 10**8:08d}"
 
     async def job(gate: Gate) -> None:
-        app = app_on(server_settings(postgres_url=gate.url))
+        server, way = urlsplit(os.environ["DATABASE_URL"]), urlsplit(gate.url)
+        whom = server.netloc.rpartition("@")[0]
+        app = app_on(server_settings(postgres_url=server._replace(netloc=f"{whom}@{way.netloc}").geturl()))
         async with in_process(app) as client:
             p: posada.Posada = app.state.posada
             await p.tenants.create(hotel, name="Hotel Test")

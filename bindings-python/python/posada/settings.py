@@ -122,6 +122,11 @@ class Settings:
         return self._native.environment
 
     @property
+    def service_variables(self) -> tuple[str, ...]:
+        """Variables with names like posada's that Kubernetes or Docker made for a service; they were not read."""
+        return tuple(self._native.service_variables)
+
+    @property
     def default_tenant(self) -> str | None:
         """The tenant of identifiers that belong to none."""
         return self._native.default_tenant

@@ -38,6 +38,12 @@ pub(super) fn not_connected(failure: Failure, settings: &PostgresSettings) -> Fi
             format!("{place} took the connection and then did not answer in time."),
             "Look at the server's load and at the network between; a server that is overloaded or paused behaves so.",
         ),
+        Failure::ShuttingDown { reason } if reason.contains("server_login_retry") => Finding::error(
+            codes::POSTGRES_STARTING,
+            format!("PgBouncer at {place} has lost Postgres and remembers it: {reason}."),
+            "Look whether Postgres runs. PgBouncer tries again when its server_login_retry has passed, 15 seconds by \
+             default: set server_login_retry = 1, so that its return is noticed soon.",
+        ),
         Failure::ShuttingDown { reason } => Finding::error(
             codes::POSTGRES_STARTING,
             format!("{place} is starting, stopping or failing over: {reason}."),
