@@ -2,7 +2,7 @@
 
 use posada::settings::{Pooling, SettingsBuilder};
 use posada::testkit::postgres::schema_sql;
-use posada::{Diagnosis, Error, Posada, Settings, Severity, SignIn, TenantId, codes};
+use posada::{Check, Diagnosis, Error, Posada, Settings, Severity, SignIn, TenantId, codes};
 use posada_tests::{PgBouncer, PostgresServer};
 
 const L1: &str = include_str!("../vectors/schema/l1.sql");
@@ -224,6 +224,11 @@ async fn no_answer_is_made_of_rows_that_row_level_security_may_hide() {
             server.execute_in("hotel", &format!("ALTER TABLE {table} ENABLE ROW LEVEL SECURITY"));
         }
         assert_blind(&posada, "switched on").await;
+        let health = posada.health().await;
+        assert_eq!(health.postgres, Check::Error("postgres.row_security"));
+        let started = Posada::connect(settings(&clerk).build().unwrap()).await;
+        let refused = started.map(|_| ()).unwrap_err();
+        assert!(refused.is(codes::POSTGRES_ROW_SECURITY), "{refused}");
         server.execute_in(
             "hotel",
             "CREATE POLICY every_row ON tenants TO clerk USING (true)",

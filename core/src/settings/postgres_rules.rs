@@ -22,6 +22,13 @@ impl Parts {
         let database = named("the database", self.database)?.unwrap_or_else(|| user.clone());
         let asked = checking_the_name(self.tls, self.checks_hostname)?;
         let (tls, root_certificate) = protection(&host, asked, self.root_certificate, behind_supabase)?;
+        if self.binds_channel && tls != TlsMode::VerifyFull {
+            return Err(
+                "asks for channel_binding=require, which posada cannot promise; sslmode=verify-full keeps the same \
+                 strangers out, and is taken for it"
+                    .into(),
+            );
+        }
         Ok(PostgresSettings {
             pooling: pooling(port, self.says_pgbouncer),
             host,

@@ -116,6 +116,8 @@ pub(super) struct Parts {
     pub(super) application_name: Option<String>,
     pub(super) connect_timeout: Option<Duration>,
     pub(super) says_pgbouncer: bool,
+    /// Whether the password may only be proven to the server whose certificate was seen.
+    pub(super) binds_channel: bool,
     /// Whether the certificate must name the host, if that is said apart from `sslmode`.
     pub(super) checks_hostname: Option<bool>,
 }
@@ -207,11 +209,11 @@ impl Parts {
             )
             .into()),
             "channel_binding" if matches!(value, "disable" | "prefer") => Ok(()),
-            "channel_binding" => Err(
-                "channel_binding must be disable or prefer: posada cannot promise it; \
-                                      to authenticate the server use sslmode=verify-full"
-                    .into(),
-            ),
+            "channel_binding" if value == "require" => {
+                self.binds_channel = true;
+                Ok(())
+            }
+            "channel_binding" => Err("channel_binding must be disable, prefer or require".into()),
             // Neon's way around clients without SNI, which is always sent here.
             "options" if value.starts_with("endpoint=") => Ok(()),
             "options" => Err(
@@ -449,6 +451,7 @@ mod tests {
             );
         }
         read("postgres://h/db?schema=public&channel_binding=prefer&gssencmode=disable");
+        read("postgres://h/db?sslmode=verify-full&channel_binding=require");
         read("postgres://h/db?target_session_attrs=any&load_balance_hosts=disable&sslnegotiation=postgres");
         read("postgres://h/db?target_session_attrs=read-write&ssl_min_protocol_version=TLSv1.2");
         read("postgres://h/db?options=endpoint%3Dep-cool-darkness-123456");
@@ -485,6 +488,7 @@ mod tests {
         for (option, says) in [
             ("options=-c%20statement_timeout%3D5", "ALTER ROLE"),
             ("channel_binding=require", "verify-full"),
+            ("channel_binding=require&sslmode=require", "verify-full"),
             ("gssencmode=require", "TLS"),
             ("schema=hotels", "public"),
             ("currentSchema=hotels", "public"),

@@ -26,6 +26,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
 use self::deadline::Deadline;
@@ -91,11 +92,18 @@ impl Postgres {
         })))
     }
 
-    /// One round trip through a statement. Detached.
+    /// One round trip through a statement, which proves that this role is shown every row. Detached.
     pub(crate) async fn ping(&self) -> Result<(), Failure> {
-        self.fetch(Statement::read("postgres.ping", "SELECT 1"))
-            .await
-            .map(drop)
+        let rows = self
+            .fetch(Statement::read("postgres.ping", rights::BOUND))
+            .await?;
+        let bound = rows.first().map(|row| row.try_get::<Option<String>, _>(0));
+        match bound.transpose()?.flatten() {
+            None => Ok(()),
+            Some(tables) => Err(Failure::RowSecurity {
+                reason: format!("its policies bind us on {tables}"),
+            }),
+        }
     }
 
     /// Looks at the server over a connection of its own, so that a busy pool hides nothing. Changes nothing.

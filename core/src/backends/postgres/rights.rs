@@ -45,6 +45,11 @@ const GUARDED: &str = "SELECT format('%I.%I', nspname, relname), \
      FROM ours JOIN pg_class USING (oid) JOIN pg_namespace ON pg_namespace.oid = ours.relnamespace \
      WHERE row_security_active(ours.oid) ORDER BY 1";
 
+/// The tables whose policies bind this role, as one text; NULL when there are none, which is found by two indexes.
+pub(super) const BOUND: &str = "SELECT string_agg(relname::text, ', ' ORDER BY relname) FROM pg_class \
+     WHERE (relname IN ('lock_audit', 'password_history', 'tenant_user_identifiers', 'tenants', 'user_sessions', \
+     'users') AND pg_table_is_visible(oid) OR oid = to_regclass('posada.lock_fence')) AND row_security_active(oid)";
+
 /// What was found about rights.
 #[derive(Debug, Default)]
 pub(crate) struct Rights {
@@ -117,4 +122,16 @@ fn of_policies(row: &PgRow) -> Result<Guarded, Failure> {
         is_owner: row.try_get::<String, _>(1)? == "true",
         owner: row.try_get(2)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ping_asks_about_every_table() {
+        for table in schema::TABLES {
+            assert!(BOUND.contains(&format!("'{table}'")), "{table}");
+        }
+    }
 }
