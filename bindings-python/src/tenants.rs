@@ -362,10 +362,10 @@ impl Tenants {
         })
     }
 
-    /// (cached, unknown, lookups)
-    fn _stats(&self) -> PyResult<(usize, usize, u64)> {
+    /// (cached, unknown, lookups, changes)
+    fn _stats(&self) -> PyResult<(usize, usize, u64, u64)> {
         let stats = self.0.get()?.stats();
-        Ok((stats.cached, stats.unknown, stats.lookups))
+        Ok((stats.cached, stats.unknown, stats.lookups, stats.changes))
     }
 }
 

@@ -384,6 +384,34 @@ def test_guests_are_led_to_their_hotel() -> None:
     run(job())
 
 
+def test_a_change_by_another_process_is_seen_at_once_and_costs_no_guest_its_hotel() -> None:
+    async def job() -> None:
+        service = DynamicTenantService()
+        p = _handles.environment()
+        await p.migrate()
+        name, number = unique("hotel"), f"54911{time.time_ns() % 10**8:08}"
+        async with posada.Posada.build(p.settings) as other:
+            await service.start()
+            hotel = await other.tenants.create(name, name="Hotel Nuevo")
+            await other.tenants.add_identifier(hotel, number, "whatsapp")
+            for _ in range(2000):
+                if service.get_tenant_meta(name) is not None and service.resolve_tenant(number) == name:
+                    break
+                await asyncio.sleep(0.005)
+            # From here on the guest is known, and stays so while the hotel is changed and read again.
+            await other.tenants.update(hotel, name="Hotel Renovado")
+            for _ in range(2000):
+                assert service.resolve_tenant(number) == name
+                if service.get_tenant_meta(name)["name"] == "Hotel Renovado":
+                    break
+                await asyncio.sleep(0.001)
+            assert service.get_tenant_meta(name)["name"] == "Hotel Renovado"
+            await service.stop()
+        await compat.close()
+
+    run(job())
+
+
 def test_nobodys_guests_are_those_of_the_default_tenant_and_no_hits() -> None:
     async def job() -> None:
         settings = posada.Settings.build(postgres_url="memory:", redis_url="memory:", default_tenant="reception")

@@ -31,7 +31,7 @@ _HandleParts: TypeAlias = tuple[Settings, Sequence[tuple[str, bool]] | None, Aut
 _Nights: TypeAlias = tuple[dt.date, dt.date]
 _Amount: TypeAlias = tuple[Decimal, str]
 _Guests: TypeAlias = tuple[int, list[int]]
-_IdentifierKind: TypeAlias = Literal["email", "phone", "host"]
+_IdentifierKind: TypeAlias = Literal["email", "phone", "host", "account"]
 _Evaluated: TypeAlias = tuple[
     bool,
     tuple[str, tuple[str, str] | None] | None,
@@ -323,7 +323,7 @@ class Tenants:
     def _remove_identifier(self, tenant: Whose, identifier: str, channel: str | None = None) -> Operation[None]: ...
     def _refresh(self) -> Operation[int]: ...
     def _warm(self, limit: int) -> Operation[int]: ...
-    def _stats(self) -> tuple[int, int, int]: ...
+    def _stats(self) -> tuple[int, int, int, int]: ...
 
 @final
 class SessionState:

@@ -50,7 +50,7 @@ class BusinessHours:
 class Identifier:
     """An e-mail address, phone number or host name, in the spelling that is stored."""
 
-    kind: Literal["email", "phone", "host"]
+    kind: Literal["email", "phone", "host", "account"]
     """What it is."""
     canonical: str
     """The spelling that is stored."""
@@ -79,6 +79,8 @@ class TenantStats:
     """Texts that are remembered as unknown."""
     lookups: int
     """How often the store was asked."""
+    changes: int
+    """Grows with every change of a tenant or identifier that this process made or heard of, and with every refresh."""
 
 
 class _Keep:
@@ -220,6 +222,6 @@ class TenantResolver(Tenants):
         return TenantStats(*self._stats())
 
 
-def _identifier(parts: tuple[Literal["email", "phone", "host"], str, list[str]]) -> Identifier:
+def _identifier(parts: tuple[Literal["email", "phone", "host", "account"], str, list[str]]) -> Identifier:
     kind, canonical, candidates = parts
     return Identifier(kind, canonical, tuple(candidates))

@@ -59,6 +59,8 @@ pub(super) struct Slot {
     pub(super) refresh_at: AtomicI64,
     pub(super) refreshing: AtomicBool,
     pub(super) answer: ArcSwapOption<Answer>,
+    /// What a change made wrong. Only those see it who cannot wait for the store.
+    pub(super) outdated: ArcSwapOption<Answer>,
     pub(super) target: Target,
 }
 
@@ -70,6 +72,7 @@ impl Slot {
             refresh_at: AtomicI64::new(i64::MIN),
             refreshing: AtomicBool::new(false),
             answer: ArcSwapOption::empty(),
+            outdated: ArcSwapOption::empty(),
             target,
         }
     }
@@ -82,7 +85,9 @@ impl Slot {
     /// What it held is wrong.
     pub(super) fn forget(&self) {
         self.expire();
-        self.answer.store(None);
+        if let Some(answer) = self.answer.swap(None) {
+            self.outdated.store(Some(answer));
+        }
     }
 }
 

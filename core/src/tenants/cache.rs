@@ -154,10 +154,14 @@ impl Cache {
         Entry::Lead(Flight { generation, sender }, waiting, old)
     }
 
-    /// The answer for a target, unless it is too old even to be served stale.
+    /// The answer for a target, unless it is too old even to be served stale. What a change made wrong is held until
+    /// something newer is known.
     pub(super) fn held(&self, raw: Raw<'_>, target: &Target, now: i64) -> Option<Answer> {
         let slot = self.lock().slots.get(target.key().as_str()).cloned()?;
-        let held = slot.answer.load_full()?;
+        let Some(held) = slot.answer.load_full() else {
+            let outdated = slot.outdated.load_full()?;
+            return (now - outdated.fetched <= self.limits.stale).then(|| outdated.as_stale());
+        };
         if now < slot.fresh_until.load(Ordering::Acquire) {
             self.remember(raw, &held, Some(slot));
             return Some(Answer::clone(&held));
@@ -202,6 +206,7 @@ impl Cache {
             .is_none_or(|held| held.generation < generation)
         {
             slot.answer.store(Some(answer.clone()));
+            slot.outdated.store(None);
             let early = self.limits.fresh / 10 + jitter(self.limits.fresh / 10);
             slot.refresh_at
                 .store(now + self.limits.fresh - early, Ordering::Relaxed);
@@ -353,6 +358,11 @@ impl Cache {
     /// How many identifiers and tenants are kept, and how many unknown texts.
     pub(super) fn sizes(&self) -> (usize, usize) {
         (self.lock().slots.len(), self.absent.pin().len())
+    }
+
+    /// Grows with every change that was made or heard of.
+    pub(super) fn changes(&self) -> u64 {
+        self.changed.load(Ordering::Acquire)
     }
 
     fn mark_changed(&self, book: &mut Book) {

@@ -21,7 +21,7 @@ pub enum Channel {
     Sms,
     /// Phone calls.
     Voice,
-    /// Telegram, whose senders are account numbers.
+    /// Telegram, whose senders are account numbers: they mean nothing elsewhere.
     Telegram,
     /// Instagram messages, whose senders are account numbers.
     Instagram,
@@ -34,7 +34,13 @@ pub enum Channel {
 pub(crate) enum Hint {
     None,
     Phone,
+    /// A phone number, or an address or id of WhatsApp's own.
+    WhatsApp,
+    /// A phone number, also in an address of SIP.
+    Voice,
     Host,
+    /// An account of a messenger that numbers them.
+    Account(Channel),
 }
 
 impl Channel {
@@ -69,6 +75,17 @@ impl Channel {
             })
     }
 
+    /// What a text with this in front of a colon is: `messenger:565233119996327`, `tel:+34600111222`. A name in front of
+    /// a port looks the same, so the channels of hosts have no scheme.
+    pub(super) fn of_scheme(scheme: &str) -> Option<Self> {
+        match scheme.to_ascii_lowercase().as_str() {
+            "tel" => Some(Self::Sms),
+            "mailto" => Some(Self::Email),
+            "sip" | "sips" => Some(Self::Voice),
+            name => Self::named(name).filter(|channel| *channel != Self::Web),
+        }
+    }
+
     fn named(name: &str) -> Option<Self> {
         Some(match name {
             "whatsapp" => Self::WhatsApp,
@@ -99,9 +116,14 @@ impl Channel {
 
     pub(crate) const fn hint(channel: Option<Self>) -> Hint {
         match channel {
-            Some(Self::WhatsApp | Self::Sms | Self::Voice) => Hint::Phone,
+            Some(Self::WhatsApp) => Hint::WhatsApp,
+            Some(Self::Sms) => Hint::Phone,
+            Some(Self::Voice) => Hint::Voice,
             Some(Self::Web) => Hint::Host,
-            _ => Hint::None,
+            Some(messenger @ (Self::Telegram | Self::Instagram | Self::Messenger)) => {
+                Hint::Account(messenger)
+            }
+            Some(Self::Email) | None => Hint::None,
         }
     }
 }

@@ -12,7 +12,6 @@ pub(super) struct Spellings {
 
 /// Reads an address that contains `@`. Quoted local parts and display names are not addresses here.
 pub(super) fn parse(text: &str) -> Option<Spellings> {
-    let text = strip_scheme(text);
     let (local, domain) = text.rsplit_once('@')?;
     let local = local.nfkc().collect::<String>().to_lowercase();
     let refused = |c: char| c.is_whitespace() || c.is_control() || "@<>\"(),:;\\[]".contains(c);
@@ -24,13 +23,6 @@ pub(super) fn parse(text: &str) -> Option<Spellings> {
         canonical: format!("{local}@{}", domain.canonical),
         unicode: format!("{local}@{}", domain.unicode),
     })
-}
-
-fn strip_scheme(text: &str) -> &str {
-    match text.split_at_checked(7) {
-        Some((scheme, address)) if scheme.eq_ignore_ascii_case("mailto:") => address,
-        _ => text,
-    }
 }
 
 #[cfg(test)]

@@ -11,12 +11,16 @@ pub(super) struct Spellings {
     pub(super) unicode: String,
 }
 
-/// Reads a `Host` header, a host name, or a pattern `*.example.com`.
-pub(super) fn parse(text: &str) -> Option<Spellings> {
+/// Reads a `Host` header, a host name, or a pattern `*.example.com`. `is_host` says that it is one for sure; otherwise
+/// a port is known as one only behind a name with a point, or behind `localhost`.
+pub(super) fn parse(text: &str, is_host: bool) -> Option<Spellings> {
     if let Some(bracketed) = text.strip_prefix('[') {
         return parse_ipv6(bracketed);
     }
-    let name = strip_port(text)?;
+    let (name, has_port) = strip_port(text)?;
+    if has_port && !is_host && !name.contains('.') && !name.eq_ignore_ascii_case("localhost") {
+        return None;
+    }
     match name.strip_prefix("*.") {
         Some(parent) => {
             let parent = parse_name(parent)?;
@@ -41,6 +45,13 @@ pub(super) fn parse_name(text: &str) -> Option<Spellings> {
         return None;
     }
     if canonical.contains(|c: char| c.is_whitespace() || "*\"'(),;&=+$!{}".contains(c)) {
+        return None;
+    }
+    // A name does not end in a number; an address of four numbers does, and so does an account of one.
+    let last_is_number = canonical
+        .rsplit_once('.')
+        .is_some_and(|(_, last)| last.bytes().all(|digit| digit.is_ascii_digit()));
+    if last_is_number && canonical.parse::<Ipv4Addr>().is_err() {
         return None;
     }
     let (unicode, _) = idna::domain_to_unicode(&canonical);
@@ -68,8 +79,7 @@ pub(super) fn wildcards(name: &str) -> impl Iterator<Item = String> {
 
 fn parse_ipv6(bracketed: &str) -> Option<Spellings> {
     let (address, rest) = bracketed.split_once(']')?;
-    let port = rest.strip_prefix(':').unwrap_or(rest);
-    if !port.bytes().all(|digit| digit.is_ascii_digit()) {
+    if !rest.is_empty() && !rest.strip_prefix(':').is_some_and(is_port) {
         return None;
     }
     let canonical = format!("[{}]", address.parse::<Ipv6Addr>().ok()?);
@@ -79,11 +89,20 @@ fn parse_ipv6(bracketed: &str) -> Option<Spellings> {
     })
 }
 
-fn strip_port(text: &str) -> Option<&str> {
+/// The name, and whether a port followed it.
+fn strip_port(text: &str) -> Option<(&str, bool)> {
     match text.split_once(':') {
-        None => Some(text),
-        Some((name, port)) => port.bytes().all(|digit| digit.is_ascii_digit()).then_some(name),
+        None => Some((text, false)),
+        Some((name, port)) => is_port(port).then_some((name, true)),
     }
+}
+
+/// At most five digits, up to 65535; none at all is the usual port.
+fn is_port(text: &str) -> bool {
+    text.is_empty()
+        || (text.bytes().all(|digit| digit.is_ascii_digit())
+            && text.len() <= 5
+            && text.parse::<u16>().is_ok())
 }
 
 #[cfg(test)]
@@ -92,7 +111,7 @@ mod tests {
 
     #[test]
     fn wildcards_stand_from_the_longest_to_the_shortest() {
-        let spellings = parse("Book.Hotel.Example.com:8443").unwrap();
+        let spellings = parse("Book.Hotel.Example.com:8443", false).unwrap();
         assert_eq!(
             candidates(&spellings),
             [
@@ -117,9 +136,17 @@ mod tests {
             "a.*.b",
             "x:80:80",
             "[::1",
+            "[::1]80",
+            "hotel.example:565233119996327",
+            "hotel.example:99999",
+            "5491112345678.0",
+            "hotel.1",
+            "1.2.3.4.5",
             &"a".repeat(64),
         ] {
-            assert!(parse(text).is_none(), "{text:?}");
+            assert!(parse(text, true).is_none(), "{text:?}");
         }
+        assert!(parse("messenger:8080", false).is_none());
+        assert!(parse("web:8080", true).is_some());
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::Ipv4Addr;
 
+use super::account::{self, Account, Address};
 use super::channel::{Channel, Hint};
 use super::{email, host, phone};
 use crate::error::{Error, Result, codes};
@@ -15,8 +16,11 @@ pub enum IdentifierKind {
     Email,
     /// A phone number.
     Phone,
-    /// A host name, a pattern `*.example.com`, or an account name.
+    /// A host name, a pattern `*.example.com`, or a name without a channel.
     Host,
+    /// An account of a messenger, such as `telegram:123456789` or `whatsapp:184069530861739@lid`. It is found under its
+    /// own channel only.
+    Account,
 }
 
 impl IdentifierKind {
@@ -26,26 +30,33 @@ impl IdentifierKind {
             Self::Email => "email",
             Self::Phone => "phone",
             Self::Host => "host",
+            Self::Account => "account",
         }
     }
 
     /// What reads a canonical spelling of this kind as what it is.
     pub(crate) const fn hint(self) -> Hint {
         match self {
-            Self::Email => Hint::None,
+            Self::Email | Self::Account => Hint::None,
             Self::Phone => Hint::Phone,
             Self::Host => Hint::Host,
         }
     }
 }
 
-/// An e-mail address, phone number or host name, in one canonical spelling and with its equivalents.
+/// An e-mail address, phone number, host name or account, in one canonical spelling and with its equivalents.
 ///
 /// * E-mail: trimmed, NFKC, lower-case, the domain in ASCII (IDNA).
-/// * Phone: E.164. `+`, `00` or neither may lead; punctuation does not matter. Numbers of Argentina, Mexico and
-///   Brazil know their other form. WhatsApp's `5491112345678@s.whatsapp.net` is a phone number.
-/// * Host: lower-case, ASCII, without port and trailing dot. Anything else that has the form of a host name,
-///   such as an account name, is read as one.
+/// * Phone: E.164. `+`, `00` or neither may lead; the usual punctuation does not matter, and an extension is left out.
+///   What is no punctuation is refused: `5491112345678.0` of a spreadsheet, the two numbers of `1234-5678/79`. Numbers
+///   of Argentina, Mexico, Brazil, the Ivory Coast and Benin know their other form. WhatsApp's
+///   `5491112345678@s.whatsapp.net`, and on voice `sip:+34600111222@sip.example.com`, are phone numbers.
+/// * Account: what Telegram, Instagram and Messenger call a sender, and what WhatsApp does that is no telephone
+///   (`…@lid`, `…@g.us`, `AR.13491208655302741918`). Kept with its channel in front, and found under it only.
+/// * Host: lower-case, ASCII, without port and trailing dot. Without a channel, anything else that has the form of a
+///   host name is read as one.
+///
+/// A scheme names the channel whatever else is given: `messenger:565233119996327`, `tel:+34600111222`.
 ///
 /// ```
 /// use posada::{Channel, Identifier, IdentifierKind};
@@ -68,7 +79,7 @@ impl Identifier {
     /// Reads an identifier; the channel decides where a text can be two things.
     ///
     /// # Errors
-    /// `tenants.invalid_identifier` when it is none of the three.
+    /// `tenants.invalid_identifier` when it is none of these.
     pub fn parse(text: &str, channel: Option<Channel>) -> Result<Self> {
         Self::parse_hinted(text, Channel::hint(channel))
     }
@@ -78,7 +89,11 @@ impl Identifier {
         text::check(trimmed, Self::MAX_BYTES).map_err(|fault| invalid(&fault))?;
         Self::read(trimmed, hint)
             .filter(|identifier| identifier.canonical().len() <= Self::MAX_BYTES)
-            .ok_or_else(|| invalid(&"must be an e-mail address, a phone number or a host name"))
+            .ok_or_else(|| {
+                invalid(
+                    &"must be an e-mail address, a phone number, a host name, or an account of a messenger",
+                )
+            })
     }
 
     /// What it is.
@@ -109,6 +124,11 @@ impl Identifier {
         if self.is_written_as(stored) {
             return Some(0);
         }
+        if self.kind == IdentifierKind::Account
+            && let Some(rank) = self.candidates.iter().position(|candidate| candidate == stored)
+        {
+            return Some(rank);
+        }
         let stored = Self::read(stored, self.kind.hint()).filter(|stored| stored.kind == self.kind)?;
         self.candidates
             .iter()
@@ -135,17 +155,70 @@ impl Identifier {
     }
 
     fn read(text: &str, hint: Hint) -> Option<Self> {
-        if text.contains('@') {
-            return match messenger_number(text, hint) {
-                Some(number) => Self::read_phone(number),
-                None => Self::read_email(text),
-            };
+        if hint != Hint::Host
+            && let Some((scheme, rest)) = text.split_once(':')
+            && let Some(channel) = Channel::of_scheme(scheme)
+        {
+            let is_address = channel != Channel::Email || rest.contains('@');
+            return is_address
+                .then(|| Self::read_plain(rest, Channel::hint(Some(channel))))
+                .flatten();
+        }
+        Self::read_plain(text, hint)
+    }
+
+    fn read_plain(text: &str, hint: Hint) -> Option<Self> {
+        if text.contains('@') && !(matches!(hint, Hint::Account(_)) && text.starts_with('@')) {
+            return Self::read_address(text, hint);
         }
         match hint {
-            Hint::Phone => Self::read_phone(text),
-            Hint::Host => Self::read_host(text),
-            Hint::None if text.parse::<Ipv4Addr>().is_ok() => Self::read_host(text),
-            Hint::None => Self::read_phone(text).or_else(|| Self::read_host(text)),
+            Hint::Phone | Hint::Voice => Self::read_phone(text),
+            Hint::WhatsApp => match account::scoped(text, false) {
+                Some(account) => Some(Self::of_account(account)),
+                None => Self::read_phone(text),
+            },
+            // What begins with a plus is the telephone of an account.
+            Hint::Account(_) if text.starts_with('+') => Self::read_phone(text),
+            Hint::Account(channel) => account::parse(text, channel).map(Self::of_account),
+            Hint::Host => Self::read_host(text, true),
+            Hint::None if text.parse::<Ipv4Addr>().is_ok() => Self::read_host(text, false),
+            Hint::None => match account::scoped(text, true) {
+                Some(account) => Some(Self::of_account(account)),
+                None => Self::read_phone(text).or_else(|| Self::read_host(text, false)),
+            },
+        }
+    }
+
+    /// Reads a text with an `@`: what stands behind it decides.
+    fn read_address(text: &str, hint: Hint) -> Option<Self> {
+        match account::address(text) {
+            Some(Address::Phone(number)) => return Self::read_phone(number),
+            Some(Address::Account(account)) => return Some(Self::of_account(account)),
+            None => {}
+        }
+        let (user, domain) = text.rsplit_once('@')?;
+        let begins_like_a_number = user
+            .trim_start_matches('+')
+            .starts_with(|c: char| c.is_ascii_digit());
+        match hint {
+            // A gateway or an exchange; the parameters of its address do not matter, nor its port.
+            Hint::Phone | Hint::Voice if begins_like_a_number && !domain.is_empty() => {
+                let user = user.split_once(';').map_or(user, |(user, _)| user);
+                Self::read_phone(user.split_once(':').map_or(user, |(user, _password)| user))
+            }
+            Hint::Voice => None,
+            // Somebody's number in a namespace that we do not know.
+            Hint::WhatsApp if user.bytes().all(|c| c.is_ascii_digit() || c == b':') => None,
+            _ => Self::read_email(text),
+        }
+    }
+
+    fn of_account(account: Account) -> Self {
+        let candidates = distinct(std::iter::once(account.canonical).chain(account.bare));
+        Self {
+            kind: IdentifierKind::Account,
+            keys: distinct(candidates.iter().map(|candidate| loose(candidate))),
+            candidates,
         }
     }
 
@@ -178,8 +251,8 @@ impl Identifier {
         })
     }
 
-    fn read_host(text: &str) -> Option<Self> {
-        let spellings = host::parse(text)?;
+    fn read_host(text: &str, is_host: bool) -> Option<Self> {
+        let spellings = host::parse(text, is_host)?;
         let candidates = host::candidates(&spellings);
         let unicode = std::iter::once(spellings.unicode.clone()).chain(host::wildcards(&spellings.unicode));
         let keys = distinct(candidates.iter().cloned().chain(unicode).map(|name| loose(&name)));
@@ -213,17 +286,6 @@ pub(crate) fn loose(text: &str) -> String {
         .chars()
         .filter(|c| !DROPPED.contains(*c))
         .collect()
-}
-
-/// The number in WhatsApp's own addresses: `number@s.whatsapp.net`, `number:device@c.us`.
-fn messenger_number(text: &str, hint: Hint) -> Option<&str> {
-    let (number, domain) = text.rsplit_once('@')?;
-    let known = ["s.whatsapp.net", "c.us"]
-        .iter()
-        .any(|known| domain.eq_ignore_ascii_case(known));
-    let number = number.split_once(':').map_or(number, |(number, _device)| number);
-    let is_number = !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit());
-    (is_number && (known || hint == Hint::Phone)).then_some(number)
 }
 
 fn distinct(keys: impl IntoIterator<Item = String>) -> Vec<String> {
@@ -325,6 +387,40 @@ mod tests {
                     assert!(read.keys().contains(&loose(other)), "{one:?} {other:?}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn an_account_is_no_telephone_and_none_of_another_messenger() {
+        let telephone = Identifier::parse("+47 90 12 34 56", None).unwrap();
+        let telegram = Identifier::parse("4790123456", Some(Channel::Telegram)).unwrap();
+        let lid = Identifier::parse("4790123456@lid", Some(Channel::WhatsApp)).unwrap();
+        let messenger = Identifier::parse("4790123456", Some(Channel::Messenger)).unwrap();
+        let all = [&telephone, &telegram, &lid, &messenger];
+        for one in all {
+            for other in all {
+                let is_one = one.rank(other.canonical()).is_some();
+                assert_eq!(is_one, one == other, "{one:?} {other:?}");
+            }
+            assert!(one == &telephone || one.rank("4790123456").is_none());
+        }
+    }
+
+    #[test]
+    fn rows_of_accounts_that_were_written_without_a_channel_are_still_found() {
+        for (id, channel, stored) in [
+            ("17841400008460056", Channel::Instagram, "17841400008460056"),
+            ("565233119996327", Channel::Messenger, "+565233119996327"),
+            ("184069530861739@lid", Channel::WhatsApp, "184069530861739@lid"),
+            (
+                "AR.13491208655302741918",
+                Channel::WhatsApp,
+                "ar.13491208655302741918",
+            ),
+        ] {
+            let account = Identifier::parse(id, Some(channel)).unwrap();
+            assert!(account.is_same_address(stored), "{stored}");
+            assert!(account.keys().contains(&loose(stored)), "{stored}");
         }
     }
 

@@ -25,6 +25,7 @@
 //! # }
 //! ```
 
+mod account;
 mod answer;
 mod cache;
 mod change;
@@ -93,6 +94,9 @@ pub struct TenantStats {
     pub unknown: usize,
     /// How often the store was asked.
     pub lookups: u64,
+    /// Grows with every change of a tenant or identifier that this process made or heard of, and with every
+    /// [`refresh`](TenantResolver::refresh): whoever keeps a list of tenants reads it again then.
+    pub changes: u64,
 }
 
 impl TenantResolver {
@@ -135,8 +139,9 @@ impl TenantResolver {
         (!hit.due).then_some(hit.resolution)
     }
 
-    /// What memory holds of an identifier in any of its spellings, however old within the stale limit; `None` when
-    /// nothing is known or the text is no identifier. For callers that cannot wait: begin a
+    /// What memory holds of an identifier in any of its spellings, however old within the stale limit, and also when a
+    /// change has made it wrong: as [`Stale`](ResolutionSource::Stale) then, until something newer is known. `None`
+    /// when nothing is known or the text is no identifier. For callers that cannot wait: begin a
     /// [`resolve`](Self::resolve) beside it to learn more. Never waits; needs no runtime.
     pub fn remembered(&self, identifier: &str, channel: impl Into<Option<Channel>>) -> Option<Resolution> {
         self.0.remembered(Raw::identifier(identifier, channel.into()))
@@ -281,6 +286,7 @@ impl TenantResolver {
             cached,
             unknown,
             lookups: self.0.meters.lookups(),
+            changes: self.0.cache.changes(),
         }
     }
 }

@@ -1,20 +1,29 @@
 //! Phone numbers: E.164, and the other numbers under which the same line is known.
 //!
-//! Three countries changed how mobile numbers are written and messengers did not follow everywhere:
-//! Argentina (`+54 9` or `+54`), Mexico (`+52 1` or `+52`) and Brazil (with or without the ninth digit).
+//! Some countries changed how mobile numbers are written and messengers did not follow everywhere: Argentina (`+54 9`
+//! or `+54`), Mexico (`+52 1` or `+52`) and Brazil (with or without the ninth digit), the Ivory Coast (ten digits
+//! instead of eight, which begin with the operator's 01, 05 or 07) and Benin (01 in front of the old eight).
 //! Which form a message carries cannot be known, so all forms are looked up.
+//!
+//! An extension (`;ext=5`, `x5`, `#5`) is left out: it is the same line, and E.164 has none.
 
 use unicode_normalization::UnicodeNormalization as _;
 
 use super::trunk;
 
 /// Fewest and most digits: a short code, and what E.164 allows.
-const DIGITS: std::ops::RangeInclusive<usize> = 3..=15;
+const DIGITS: std::ops::RangeInclusive<usize> = 3..=MOST_DIGITS;
+pub(super) const MOST_DIGITS: usize = 15;
 
 /// Reads the numbering plans of the world, and those closely in which a line has two numbers: the first number of a
 /// process would take a tenth of a second otherwise, and the first of each of these countries some milliseconds.
 pub(crate) fn read_numbering_plans() {
-    for number in ["+5491112345678", "+5215512345678", "+5531987654321"] {
+    for number in [
+        "+5491112345678",
+        "+5215512345678",
+        "+5531987654321",
+        "+2250708123456",
+    ] {
         let _ = candidates(number);
     }
 }
@@ -51,10 +60,20 @@ pub(super) fn candidates(text: &str) -> Option<Vec<String>> {
     Some(candidates)
 }
 
+/// Whether an international number, without its plus, is one of the numbering plan of its country.
+pub(super) fn is_valid(digits: &str) -> bool {
+    DIGITS.contains(&digits.len()) && e164(&format!("+{digits}")).is_some()
+}
+
 /// The digits of a text that holds nothing but a number and punctuation, and whether a `+` led them.
 fn digits(text: &str) -> Option<(bool, String)> {
+    let folded: String = text.nfkc().collect();
+    let text = strip_extension(&folded);
+    if is_of_a_spreadsheet(text) || has_second_number(text) {
+        return None;
+    }
     let (mut plus, mut digits) = (false, String::with_capacity(16));
-    for c in strip_scheme(text).nfkc() {
+    for c in text.chars() {
         match c {
             '0'..='9' => digits.push(c),
             '+' if digits.is_empty() && !plus => plus = true,
@@ -65,16 +84,47 @@ fn digits(text: &str) -> Option<(bool, String)> {
     (!digits.is_empty()).then_some((plus, digits))
 }
 
-fn strip_scheme(text: &str) -> &str {
-    match text.split_once(':') {
-        Some((scheme, number))
-            if ["tel", "sms", "whatsapp"]
-                .iter()
-                .any(|known| scheme.eq_ignore_ascii_case(known)) =>
-        {
-            number
+/// Takes off `;ext=5`, `ext. 5`, `x5` and `#5`, and what else the URI of a number may carry behind it.
+fn strip_extension(text: &str) -> &str {
+    const MARKS: [&str; 6] = [";ext=", ";isub=", ";user=phone", "ext", "x", "#"];
+    // Lower-casing ASCII moves nothing.
+    let lower = text.to_ascii_lowercase();
+    for mark in MARKS {
+        let Some((number, extension)) = lower.split_once(mark) else {
+            continue;
+        };
+        let extension = extension.trim_start_matches(['.', ':', ' ', 't', 'e', 'n', 's', 'i', 'o', '\u{e9}']);
+        let is_extension = extension.len() <= 20 && extension.bytes().all(|digit| digit.is_ascii_digit());
+        let is_number = number.bytes().filter(u8::is_ascii_digit).count() >= 6;
+        if is_number && is_extension && (!extension.is_empty() || mark == ";user=phone") {
+            return text.get(..number.len()).unwrap_or(text);
         }
-        _ => text,
+    }
+    text
+}
+
+/// A number that a spreadsheet took for one to reckon with: `5491112345678.0`, `5491112345678,00`.
+fn is_of_a_spreadsheet(text: &str) -> bool {
+    let mut parts = text.split(['.', ',']);
+    let (Some(whole), Some(rest), None) = (parts.next(), parts.next(), parts.next()) else {
+        return false;
+    };
+    let whole = whole.trim().trim_start_matches('+');
+    let digits = |text: &str| text.bytes().all(|digit| digit.is_ascii_digit());
+    digits(whole) && whole.len() >= 5 && digits(rest.trim()) && rest.trim().len() <= 2
+}
+
+/// A second number behind a stroke: `1234-5678/79`, where `030/1234567` has one number.
+fn has_second_number(text: &str) -> bool {
+    let mut parts = text.split('/');
+    let (first, second, more) = (parts.next(), parts.next(), parts.next());
+    let count = |text: &str| text.bytes().filter(u8::is_ascii_digit).count();
+    match (first, second) {
+        (Some(first), Some(second)) => {
+            let (first, second) = (count(first), count(second));
+            more.is_some() || second < 4 || first >= 10 || (first >= 7 && second >= 6)
+        }
+        _ => false,
     }
 }
 
@@ -105,8 +155,27 @@ fn other_form(number: &str) -> Option<String> {
         (("52", national), 13) => national.strip_prefix('1').map(|rest| format!("+52{rest}")),
         (("52", national), 12) => Some(format!("+521{national}")),
         (("55", national), 12 | 13) => other_brazilian_form(national),
+        (("22", _), 11 | 13) => other_west_african_form(digits),
         _ => None,
     }
+}
+
+/// Since 2021 the mobile numbers of the Ivory Coast begin with the operator's two digits, which the second of the old
+/// eight told; since 2024 all numbers of Benin begin with 01.
+fn other_west_african_form(digits: &str) -> Option<String> {
+    let (code, national) = digits.split_at_checked(3)?;
+    let operator = |old: &str| match (code, old.as_bytes()) {
+        ("225", [b'2' | b'3', ..]) => None,
+        ("225", [_, b'0'..=b'3', ..]) | ("229", _) => Some("01"),
+        ("225", [_, b'4'..=b'6', ..]) => Some("05"),
+        ("225", [_, b'7'..=b'9', ..]) => Some("07"),
+        _ => None,
+    };
+    if national.len() == 8 {
+        return operator(national).map(|prefix| format!("+{code}{prefix}{national}"));
+    }
+    let (prefix, old) = national.split_at_checked(2)?;
+    (old.len() == 8 && operator(old) == Some(prefix)).then(|| format!("+{code}{old}"))
 }
 
 /// Eight-digit mobile numbers began with 6 to 9 and got a 9 in front; landlines begin with 2 to 5 and did not.
@@ -132,6 +201,10 @@ mod tests {
             ("+5491112345678", "+541112345678"),
             ("+5215512345678", "+525512345678"),
             ("+5531987654321", "+553187654321"),
+            ("+2250708123456", "+22508123456"),
+            ("+2250544123456", "+22544123456"),
+            ("+2250101123456", "+22501123456"),
+            ("+2290197123456", "+22997123456"),
         ] {
             assert!(candidates(one).unwrap().contains(&other.to_owned()), "{one}");
             assert!(candidates(other).unwrap().contains(&one.to_owned()), "{other}");
@@ -156,6 +229,15 @@ mod tests {
             "54+11",
             "0000",
             "+0541112345678",
+            "5491112345678.0",
+            "+5491112345678.00",
+            "5491112345678,0",
+            "5.491E+12",
+            "+54 9 11 1234-5678/79",
+            "+54 9 11 1234-5678/1234-5679",
+            "12/05/2026",
+            "+5491112345678,5",
+            "+5491112345678;phone-context=example.com",
         ] {
             assert_eq!(candidates(text), None, "{text}");
         }
@@ -176,6 +258,28 @@ mod tests {
                 .to_string();
             assert_eq!(e164(number), Some(theirs), "{number}");
         }
+    }
+
+    #[test]
+    fn an_extension_and_usual_punctuation_are_left_out() {
+        for text in [
+            "+12025550143;ext=5",
+            "+1 202 555 0143 x5",
+            "+1 (202) 555-0143 ext. 512",
+            "+1.202.555.0143",
+            "+1-202-555-0143#12",
+            "+1 202/5550143",
+            "+12025550143;user=phone",
+        ] {
+            assert_eq!(candidates(text).unwrap(), ["+12025550143"], "{text}");
+        }
+        assert_eq!(candidates("+33.1.23.45.67.89").unwrap(), ["+33123456789"]);
+    }
+
+    #[test]
+    fn an_old_landline_of_the_ivory_coast_has_no_other_form() {
+        assert_eq!(candidates("+22520123456").unwrap(), ["+22520123456"]);
+        assert_eq!(candidates("+2250544223456").unwrap()[1], "+22544223456");
     }
 
     /// What its numbering plan makes of every number, asked without a look at its prefix.

@@ -80,6 +80,9 @@ impl<'a> Raw<'a> {
             Spelling::Hinted(Hint::Phone) => 1,
             Spelling::Hinted(Hint::Host) => 2,
             Spelling::Id => 3,
+            Spelling::Hinted(Hint::WhatsApp) => 4,
+            Spelling::Hinted(Hint::Voice) => 5,
+            Spelling::Hinted(Hint::Account(_)) => 6,
         }
     }
 

@@ -72,7 +72,7 @@ struct StoredTenant {
 
 #[derive(Serialize, Deserialize)]
 struct StoredAnswer {
-    /// `email`, `phone`, `host`, or `tenant` for a tenant by its id.
+    /// `email`, `phone`, `host`, `account`, or `tenant` for a tenant by its id.
     kind: String,
     text: String,
     tenants: Vec<String>,
@@ -225,6 +225,7 @@ fn read_target(kind: &str, text: &str) -> Option<Target> {
         "phone" => IdentifierKind::Phone.hint(),
         "host" => IdentifierKind::Host.hint(),
         "email" => IdentifierKind::Email.hint(),
+        "account" => IdentifierKind::Account.hint(),
         _ => return None,
     };
     Some(Target::Identifier(Identifier::parse_hinted(text, hint).ok()?))

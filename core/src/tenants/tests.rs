@@ -167,6 +167,36 @@ async fn what_is_remembered_needs_no_wait_in_any_spelling_and_however_stale() {
 }
 
 #[tokio::test]
+async fn what_a_change_made_wrong_is_remembered_until_something_newer_is_known_and_never_resolved() {
+    let house = House::new().await;
+    let (here, there) = (house.resolver(options()), house.resolver(options()));
+    here.resolve(NUMBER, None).await.unwrap();
+    let before = here.stats().changes;
+    let update = TenantUpdate::new().name("Hotel Renovado").unwrap();
+    there
+        .update(&TenantId::parse("hotel").unwrap(), update)
+        .await
+        .unwrap();
+    house.store.set_down(true);
+    while here.stats().changes == before {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..3 {
+        assert!(here.resolve(NUMBER, None).await.is_err());
+        match here.remembered(NUMBER, None).unwrap() {
+            Resolution::Found { tenant, source, .. } => {
+                assert_eq!((tenant.id.as_str(), source), ("hotel", ResolutionSource::Stale));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    house.store.set_down(false);
+    here.resolve(NUMBER, None).await.unwrap();
+    let found = here.remembered(NUMBER, None).unwrap();
+    assert_eq!(found.tenant().unwrap().name, "Hotel Renovado");
+}
+
+#[tokio::test]
 async fn during_an_outage_the_store_is_not_asked_for_every_guest() {
     let house = House::new().await;
     let resolver = house.resolver(options());

@@ -31,6 +31,10 @@ _log = logging.getLogger(__name__)
 
 _DEFAULT = "default"
 _MOST_IDENTIFIERS = 1_000_000
+_LOOK = 0.05
+"""Seconds between two looks, in memory, at whether tenants changed."""
+_PAUSE = 1.0
+"""Seconds until tenants that could not be read are read again."""
 
 
 class DynamicTenantService:
@@ -47,6 +51,7 @@ class DynamicTenantService:
         self._given = posada
         self._tenants_meta: dict[str, dict[str, Any]] = {}
         self._last: dict[str, str] = {}
+        self._read_changes = 0
         self._asking: dict[str, asyncio.Task[None]] = {}
         self._loop_task: asyncio.Task[None] | None = None
 
@@ -69,10 +74,16 @@ class DynamicTenantService:
     async def refresh(self) -> None:
         """Reads all tenants and their identifiers. When Postgres fails, raises, and what was known stays."""
         begun = time.perf_counter()
+        await self._posada.tenants.refresh()
+        await self._read()
+        tenant_refresh_latency_seconds.observe(time.perf_counter() - begun)
+
+    async def _read(self) -> None:
+        """Reads all tenants, and the identifiers that nothing is known of, as after a change."""
         tenants = self._posada.tenants
-        await tenants.refresh()
+        changes = tenants.stats().changes
         await tenants.warm(_MOST_IDENTIFIERS)
-        self._tenants_meta = {
+        read = {
             tenant.id: {
                 "name": tenant.name,
                 "status": tenant.status,
@@ -83,9 +94,9 @@ class DynamicTenantService:
             for tenant in await tenants.list()
             if tenant.is_active
         }
+        self._tenants_meta, self._read_changes = read, changes
         tenants_active_total.set(len(self._tenants_meta))
         tenant_identifiers_cached_total.set(tenants.stats().cached)
-        tenant_refresh_latency_seconds.observe(time.perf_counter() - begun)
 
     def resolve_tenant(self, user_id: str, provided_tenant: str | None = None) -> str | None:
         """The tenant of a user, from memory. A stranger gets the default one, or ``None`` in strict mode.
@@ -114,9 +125,10 @@ class DynamicTenantService:
 
     def _known(self, user_id: str) -> str | None:
         found = self._posada.tenants.remembered(user_id)
-        if found is None:
-            # Perhaps a change made the cache forget; until the answer is here the last one counts.
+        if found is None or found.source in ("stale", "disk"):
+            # Perhaps a change made it wrong; until the answer is here the last one counts.
             self._ask(user_id)
+        if found is None:
             return self._last.get(user_id)
         if found.tenant is None or found.source == "default":
             self._last.pop(user_id, None)
@@ -139,11 +151,20 @@ class DynamicTenantService:
 
     async def _refresh_for_ever(self) -> None:
         fresh = self._posada.settings.tenant_cache_fresh.total_seconds()
+        longest = min(self.refresh_interval, fresh)
+        due, pause = time.monotonic() + longest, _LOOK
         while True:
-            await asyncio.sleep(min(self.refresh_interval, fresh))
+            await asyncio.sleep(min(pause, longest))
+            pause = _LOOK
             try:
-                await self.refresh()
+                if time.monotonic() >= due:
+                    due = time.monotonic() + longest
+                    await self.refresh()
+                elif self._posada.tenants.stats().changes != self._read_changes:
+                    # Another process made or changed one, and this one heard of it.
+                    await self._read()
             except PosadaError as error:
+                pause = _PAUSE
                 _log.warning("Auto refresh tenants failed", extra={"code": error.code})
 
     def _counted(self, result: str, tenant: str | None) -> str | None:
