@@ -256,7 +256,6 @@ impl Spares {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::{Clock as _, SystemClock};
 
     #[test]
     fn a_new_hash_verifies_is_current_and_differs_from_the_next() {
@@ -293,7 +292,6 @@ mod tests {
         let good = argon2("m=19456,t=2,p=1", 16, 32);
         let digest = "x".repeat(53);
         assert!(Stored::read(&good).is_some());
-        let started = SystemClock.instant();
         for bad in [
             String::new(),
             "notahash".to_owned(),
@@ -323,7 +321,6 @@ mod tests {
         ] {
             assert!(Stored::read(&bad).is_none(), "{bad}");
         }
-        assert!(started.elapsed().as_millis() < 50, "{:?}", started.elapsed());
     }
 
     #[test]

@@ -6,7 +6,6 @@ use chrono::TimeZone as _;
 use serde_json::{Value as Json, json};
 
 use super::*;
-use crate::clock::Clock as _;
 use crate::settings::Secret;
 
 const KEY: &str = "c0ffee5ecret0123456789abcdef0123456789abcdef";
@@ -159,16 +158,11 @@ fn cases_1_to_19_the_form() {
 
 #[test]
 fn case_15_a_huge_token_costs_nothing() {
-    let huge = "a".repeat(1_000_000);
-    let started = crate::clock::SystemClock.instant();
-    for _ in 0..1000 {
-        assert!(Unverified::read(&huge).is_err());
+    // Hours of work, if any of it were read before its length is looked at.
+    let huge = "a".repeat(100_000_000);
+    for _ in 0..100_000 {
+        assert_eq!(Unverified::read(&huge).err(), Some("is longer than 8 KiB"));
     }
-    assert!(
-        started.elapsed() < Duration::from_millis(50),
-        "{:?}",
-        started.elapsed()
-    );
 }
 
 #[test]
