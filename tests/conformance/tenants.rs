@@ -247,7 +247,7 @@ async fn two_processes_see_each_others_changes_through_redis_within_a_tenth_of_a
             let changed = Instant::now();
             while other.tenants().cached(what, None).is_some() {
                 assert!(
-                    changed.elapsed() < Duration::from_secs(5),
+                    changed.elapsed() < Duration::from_secs(20),
                     "{what} was never heard of"
                 );
                 tokio::task::yield_now().await;
