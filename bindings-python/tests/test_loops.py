@@ -1,4 +1,4 @@
-"""Event loops that come and go, loops inside loops, and tasks in pure Python: nothing is left behind, and nothing hangs.
+"""Event loops that come and go, loops inside loops, tasks in pure Python: nothing is left behind, and nothing hangs.
 
 What is counted are descriptors of this process, which the servers of the tests do not share.
 """
@@ -300,7 +300,8 @@ seen, begun = set(), threading.Event()
 async def work(p):
     while True:
         for call in (
-            lambda: p.sessions.get_or_create("busy", "web"), lambda: p.tenants.list(), lambda: p.flags.set("busy", True),
+            lambda: p.sessions.get_or_create("busy", "web"), lambda: p.tenants.list(),
+            lambda: p.flags.set("busy", True),
             lambda: _lock(p), lambda: p.limits.check("1000000/minute", "busy"),
         ):
             try:
