@@ -488,7 +488,7 @@ class LockManager:
         with its end unchanged. Cancel-safe: asking again in the same conversation finds it, otherwise it expires.
 
         Raises ``locks.nights_taken`` with the facts ``nights`` and ``frees_at``, or, when only a hold of the same
-        conversation is in the way, ``own_hold`` and ``own_stay`` instead: ``move_to`` is the way then; ``stay.invalid``;
+        conversation is in the way, ``own_hold`` and ``own_stay``: ``move_to`` is the way then; ``stay.invalid``;
         ``locks.too_many_holds``; ``locks.invalid_resource``, ``locks.invalid_quantity``, ``locks.invalid_duration``,
         ``locks.invalid_owner``; ``redis.*``.
         """
