@@ -8,7 +8,10 @@ import queue
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timezone
+from datetime import date, datetime, timezone
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
 
 import posada
 import pytest
@@ -16,7 +19,7 @@ from openfeature import api
 from openfeature.client import OpenFeatureClient
 from openfeature.evaluation_context import EvaluationContext
 from openfeature.event import EventDetails, ProviderEvent
-from openfeature.exception import ErrorCode, ProviderNotReadyError
+from openfeature.exception import ErrorCode, ProviderFatalError, ProviderNotReadyError
 from openfeature.flag_evaluation import Reason
 from openfeature.provider import ProviderStatus
 from posada.openfeature import provider
@@ -88,6 +91,42 @@ def test_a_context_that_cannot_be_is_refused(client: OpenFeatureClient) -> None:
     assert (details.value, details.error_code) == (True, ErrorCode.INVALID_CONTEXT)
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (Decimal("120.50"), "120.50"),
+        (date(2027, 3, 10), "2027-03-10"),
+        (UUID("9b2f0c7e-1d7a-4a53-8c63-0d5a3b6f1e11"), "9b2f0c7e-1d7a-4a53-8c63-0d5a3b6f1e11"),
+        (True, "true"),
+        (3, "3"),
+    ],
+)
+def test_a_fact_of_a_context_arrives_as_it_is_written(
+    client: OpenFeatureClient, posada_handle: posada.Posada, value: Any, text: str
+) -> None:
+    rule = {"contextName": "fact", "operator": "IN", "values": [text]}
+    strategies = [{"name": "default", "constraints": [rule]}]
+    asyncio.run(posada_handle.flags.set("facts", json.dumps({"enabled": True, "strategies": strategies})))
+    details = client.get_boolean_details("facts", False, EvaluationContext("ana", {"fact": value}))
+    assert (details.value, details.reason) == (True, Reason.TARGETING_MATCH)
+
+
+def test_what_is_none_is_not_there_and_what_falls_through_may_not_be_kept(
+    client: OpenFeatureClient, posada_handle: posada.Posada
+) -> None:
+    rule = {"contextName": "plan", "operator": "IN", "values": ["null", "None"]}
+    strategies = [
+        {"name": "default", "constraints": [rule], "variants": [{"name": "vip", "weight": 1000}]},
+        {"name": "default"},
+    ]
+    asyncio.run(posada_handle.flags.set("facts", json.dumps({"enabled": True, "strategies": strategies})))
+    nothing: dict[str, Any] = {"plan": None, "tenant": None, "session": None}
+    details = client.get_boolean_details("facts", False, EvaluationContext("ana", nothing))
+    assert (details.value, details.reason, details.error_code) == (True, Reason.DEFAULT, None)
+    with pytest.raises(TypeError):
+        details.flag_metadata["source"] = "mine"
+
+
 def test_other_types_are_what_the_variant_carries(client: OpenFeatureClient, posada_handle: posada.Posada) -> None:
     for name, payload in (("word", ("string", "hola")), ("number", ("number", "3")), ("thing", ("json", '{"a": [1]}'))):
         asyncio.run(posada_handle.flags.set(name, variants(payload)))
@@ -119,7 +158,7 @@ def test_a_change_is_told(posada_handle: posada.Posada) -> None:
 def test_the_end_of_the_handle_is_told(posada_handle: posada.Posada) -> None:
     heard = told(ProviderEvent.PROVIDER_ERROR)
     asyncio.run(posada_handle.close())
-    assert heard.get(timeout=30).error_code == ErrorCode.PROVIDER_NOT_READY
+    assert heard.get(timeout=30).error_code == ErrorCode.PROVIDER_FATAL
 
 
 @pytest.mark.usefixtures("client")
@@ -132,7 +171,7 @@ def test_nothing_listens_after_a_shutdown(posada_handle: posada.Posada) -> None:
 
 def test_a_handle_that_was_closed_before_cannot_get_ready(posada_handle: posada.Posada) -> None:
     asyncio.run(posada_handle.close())
-    with pytest.raises(ProviderNotReadyError, match=r"posada\.closed"):
+    with pytest.raises(ProviderFatalError, match=r"posada\.closed"):
         api.set_provider_and_wait(provider(posada_handle))
 
 

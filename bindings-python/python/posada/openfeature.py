@@ -18,8 +18,11 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from datetime import datetime
-from typing import Any, Final, TypeVar
+from datetime import date, time
+from decimal import Decimal
+from enum import Enum
+from types import MappingProxyType
+from typing import Any, Final, TypeVar, cast
 
 try:
     from openfeature.evaluation_context import EvaluationContext
@@ -28,6 +31,7 @@ try:
         ErrorCode,
         FlagNotFoundError,
         InvalidContextError,
+        ProviderFatalError,
         ProviderNotReadyError,
         TypeMismatchError,
     )
@@ -37,7 +41,7 @@ except ImportError as _missing:
     raise ImportError("posada.openfeature needs the SDK: pip install 'posada[openfeature]'") from _missing
 
 from posada._posada import Posada
-from posada.errors import PosadaError
+from posada.errors import ClosedError, PosadaError
 from posada.flags import Evaluation, FlagChange
 
 __all__ = ["provider"]
@@ -72,7 +76,9 @@ class _Provider(AbstractProvider):
         return Metadata(name="posada")
 
     def initialize(self, evaluation_context: EvaluationContext) -> None:
-        """Loads the flags. Raises ``ProviderNotReadyError`` when Redis does not answer, and goes on trying."""
+        """Loads the flags. Raises ``ProviderNotReadyError`` when Redis does not answer, and goes on trying; and
+        ``ProviderFatalError`` when the handle was closed, which nothing mends.
+        """
         del evaluation_context
         if self._listener is not None:
             return
@@ -95,6 +101,8 @@ class _Provider(AbstractProvider):
         self._listener = (thread, *begun.result())
         try:
             loaded.result()
+        except ClosedError as error:
+            raise ProviderFatalError(str(error)) from error
         except PosadaError as error:
             raise ProviderNotReadyError(str(error)) from error
 
@@ -157,7 +165,7 @@ class _Provider(AbstractProvider):
             self._tell(change)
         with suppress(RuntimeError):  # at the end of the process nobody can be told
             self.emit_provider_error(
-                ProviderEventDetails(message="the handle was closed", error_code=ErrorCode.PROVIDER_NOT_READY)
+                ProviderEventDetails(message="the handle was closed", error_code=ErrorCode.PROVIDER_FATAL)
             )
 
     def _tell(self, change: FlagChange) -> None:
@@ -196,7 +204,9 @@ def _details(found: Evaluation, value: _Value) -> FlagResolutionDetails[_Value]:
     if found.error is not None:
         facts["error"] = found.error
     variant = None if found.variant is None else found.variant.name
-    return FlagResolutionDetails(value, reason=found.reason, variant=variant, flag_metadata=facts)
+    # The SDK's type says that it can be changed, and its specification that it must not be.
+    fixed = cast("dict[str, bool | int | float | str]", MappingProxyType(facts))
+    return FlagResolutionDetails(value, reason=found.reason, variant=variant, flag_metadata=fixed)
 
 
 def _asker(context: EvaluationContext) -> dict[str, Any]:
@@ -204,6 +214,8 @@ def _asker(context: EvaluationContext) -> dict[str, Any]:
     own: dict[str, Any] = {"user": context.targeting_key}
     properties: dict[str, str] = {}
     for name, value in context.attributes.items():
+        if value is None:
+            continue  # as if it were not there: no rule is about it, and nothing sticks to it
         if name not in _OWN:
             properties[name] = _text(value)
         elif isinstance(value, str):
@@ -214,9 +226,18 @@ def _asker(context: EvaluationContext) -> dict[str, Any]:
 
 
 def _text(value: object) -> str:
+    """As a rule compares it: numbers, ids and times as they are written, without quotes."""
+    if isinstance(value, Enum):
+        return _text(value.value)
     if isinstance(value, str):
-        return value
-    return value.isoformat() if isinstance(value, datetime) else json.dumps(value, default=str)
+        return str(value)
+    if isinstance(value, (date, time)):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return format(value, "f") if value.is_finite() else str(value)
+    if isinstance(value, (bool, int, float, Mapping, list, tuple)):
+        return json.dumps(value, default=_text)
+    return str(value)
 
 
 def _structure(text: str) -> Sequence[FlagValueType] | Mapping[str, FlagValueType]:

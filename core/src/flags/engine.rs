@@ -212,10 +212,16 @@ impl Definition {
         if !self.dependencies.iter().all(parents) {
             return Verdict::off(Reason::TargetingMatch);
         }
+        // What depends on another flag may depend on the context with it.
+        let unconditional = if self.dependencies.is_empty() {
+            Reason::Static
+        } else {
+            Reason::TargetingMatch
+        };
         if self.strategies.is_empty() {
             return Verdict {
                 enabled: true,
-                reason: Reason::Static,
+                reason: unconditional,
                 strategy: None,
             };
         }
@@ -224,7 +230,7 @@ impl Definition {
             .then(|| clock.now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true));
         let enriched = context.enrich(&self.name, time.as_deref());
         let mut drawn = false;
-        for strategy in &self.strategies {
+        for (index, strategy) in self.strategies.iter().enumerate() {
             let passes = strategy.members.iter().all(|member| member.holds(context))
                 && strategy.gate.as_ref().is_none_or(|gate| gate(&enriched));
             drawn |= strategy.gate_splits;
@@ -236,7 +242,12 @@ impl Definition {
                     let reason = if strategy.gate_splits {
                         Reason::Split
                     } else if strategy.gate.is_none() && strategy.members.is_empty() {
-                        Reason::Static
+                        // Where others were left out before, somebody else may get another answer.
+                        if index == 0 {
+                            unconditional
+                        } else {
+                            Reason::Default
+                        }
                     } else {
                         Reason::TargetingMatch
                     };
