@@ -40,6 +40,7 @@ mod auth;
 mod backends;
 mod clock;
 mod correlation;
+mod disk;
 mod doctor;
 pub mod error;
 mod flags;

@@ -16,6 +16,8 @@ mod booking_changes;
 mod booking_races;
 mod doctor;
 mod flags;
+mod flags_going_back;
+mod idle_writes;
 mod lanes;
 mod lock_chaos;
 mod lock_cleanup;

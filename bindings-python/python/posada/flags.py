@@ -222,7 +222,8 @@ class FeatureFlags(Flags, _Evaluating):
         return FlagWatch(self._watch())
 
     async def set(self, flag: str, value: bool | str, tenant: Whose | None = None) -> None:
-        """Sets a flag for everybody, or for one tenant: a switch, or the JSON of an Unleash feature.
+        """Sets a flag for everybody, or for one tenant: a switch (a bool, or one of ``1``, ``true``, ``on``, ``yes``,
+        ``0``, ``false``, ``off`` and ``no`` in any case), or the JSON of an Unleash feature.
 
         When this returns, this process evaluates the new value; the others follow within milliseconds. Detached.
 

@@ -1,11 +1,19 @@
 //! How what Redis answers becomes the next view, and what is too implausible to believe.
 //!
+//! There are two ways to lose data: to start empty, and to start from an older state.
+//!
 //! A server that lost its data answers "no flags" with the same face as one where somebody unset them all.
 //! Believing it would switch every flag of every hotel to its default in one moment. So a field that is gone is
 //! believed only if somebody says so: a notice names it, or posada's version counter moved far enough since the
 //! last load to account for it, or a minority of a larger hash went (a person editing Redis by hand). Otherwise
 //! the field stays, marked as lost, until it is written again, unset through posada, or adopted by an operator.
-//! Fields that are there are always believed, so that a switch thrown in the middle of an incident works.
+//! Fields that are there are believed, so that a switch thrown in the middle of an incident works.
+//!
+//! A server that went back in time ([`History`](super::history::History) notices it) has fields too, and older ones.
+//! Once, when that is noticed, every field stays as this process knew it, marked as lost where Redis says something
+//! else: also a value that changed since, and a field that was unset since and is there again. Only what the log of
+//! the store shows to have been written after its fall is believed. From then on whatever differs from what Redis had
+//! at that moment was written later and is believed as ever.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -27,6 +35,8 @@ pub(super) struct Judgement<'a> {
     pub(super) explained: &'a HashSet<Place>,
     /// How many removals the version counter can account for.
     pub(super) budget: u64,
+    /// Whether the answer is older than what this process knows.
+    pub(super) is_older: bool,
     /// Believe everything.
     pub(super) trust: bool,
     /// Whether the answer covers every tenant that should be followed.
@@ -52,20 +62,15 @@ pub(super) fn adopt(previous: &View, raw: &RawFlags, judgement: &Judgement<'_>) 
         changed: Vec::new(),
         newly_lost: 0,
     };
-    let global = merge.layer(None, &previous.global, &raw.global);
+    let global = merge.layer(None, Some(&previous.global), &raw.global);
     let mut tenants = if judgement.complete {
         Map::default()
     } else {
         previous.tenants.clone()
     };
-    let nothing = Arc::new(Layer::default());
     for (tenant, layer) in &raw.tenants {
         let before = previous.tenants.get(tenant);
-        let flags = merge.layer(
-            Some(tenant),
-            before.map_or(&nothing, |before| &before.flags),
-            layer,
-        );
+        let flags = merge.layer(Some(tenant), before.map(|before| &before.flags), layer);
         let overrides = match before {
             Some(before) if Arc::ptr_eq(&before.flags, &flags) => before.clone(),
             _ => Arc::new(Overrides {
@@ -101,33 +106,49 @@ struct Merge<'a> {
 }
 
 impl Merge<'_> {
-    fn layer(&mut self, tenant: Option<&TenantId>, before: &Arc<Layer>, raw: &RawLayer) -> Arc<Layer> {
-        if is_same(before, raw) {
-            return before.clone();
+    /// `before` is nothing when the layer was never looked at.
+    fn layer(
+        &mut self,
+        tenant: Option<&TenantId>,
+        before: Option<&Arc<Layer>>,
+        raw: &RawLayer,
+    ) -> Arc<Layer> {
+        let is_older = self.judgement.is_older && before.is_some();
+        let before = before.cloned().unwrap_or_default();
+        if is_same(&before, raw) {
+            return before;
         }
         let mut after = Layer::default();
         for (flag, text) in raw {
             let known = before.get_key_value(flag.as_str());
             let name: Arc<str> = known.map_or_else(|| flag.as_str().into(), |(name, _)| name.clone());
+            let known = known.map(|(_, entry)| entry);
+            let place = (tenant.cloned(), name.clone());
+            let doubtful = !self.is_explained(&place);
             let entry = match known {
-                Some((_, entry)) if *entry.raw == **text => Entry {
+                Some(known) if known.is_text(text) => Entry {
                     lost: false,
-                    ..entry.clone()
+                    instead: None,
+                    ..known.clone()
                 },
-                _ => {
-                    self.changed.push((tenant.cloned(), name.clone()));
-                    Entry::read(flag, text, known.map(|(_, entry)| entry))
+                Some(known) if doubtful && known.instead.as_deref() == Some(text) => known.clone(),
+                known if doubtful && is_older => {
+                    self.newly_lost += usize::from(known.is_none_or(|known| !known.lost));
+                    known.map_or_else(|| Entry::unset(text), |known| known.lost_to(Some(text)))
+                }
+                known => {
+                    self.changed.push(place);
+                    Entry::read(flag, text, known)
                 }
             };
             after.insert(name, entry);
         }
-        let trust = self.judgement.trust;
         let unexplained: Vec<(&Arc<str>, &Entry)> = before
             .iter()
-            .filter(|(flag, _)| !raw.contains_key(&***flag))
+            .filter(|(flag, entry)| !raw.contains_key(&***flag) && !entry.is_unset())
             .filter(|(flag, _)| {
                 let place = (tenant.cloned(), (*flag).clone());
-                let gone = trust || self.judgement.explained.contains(&place);
+                let gone = self.is_explained(&place);
                 if gone {
                     self.changed.push(place);
                 }
@@ -135,7 +156,7 @@ impl Merge<'_> {
             })
             .collect();
         let newly_lost = unexplained.iter().filter(|(_, entry)| !entry.lost).count();
-        let implausible = is_implausible(before.len(), newly_lost, raw.is_empty(), self.budget);
+        let implausible = is_older || is_implausible(before.len(), newly_lost, raw.is_empty(), self.budget);
         if implausible {
             self.newly_lost += newly_lost;
         } else {
@@ -144,16 +165,17 @@ impl Merge<'_> {
         for (flag, entry) in unexplained {
             // What was lost before stays lost, however the rest of the hash recovers.
             if implausible || entry.lost {
-                let entry = Entry {
-                    lost: true,
-                    ..entry.clone()
-                };
-                after.insert(flag.clone(), entry);
+                after.insert(flag.clone(), entry.lost_to(None));
             } else {
                 self.changed.push((tenant.cloned(), flag.clone()));
             }
         }
         Arc::new(after)
+    }
+
+    /// Whether somebody says that a flag is as Redis has it.
+    fn is_explained(&self, place: &Place) -> bool {
+        self.judgement.trust || self.judgement.explained.contains(place)
     }
 }
 
@@ -192,6 +214,7 @@ mod tests {
         let judgement = Judgement {
             explained: &explained,
             budget,
+            is_older: false,
             trust: false,
             complete: true,
         };
@@ -239,6 +262,7 @@ mod tests {
         let judgement = Judgement {
             explained: &explained,
             budget: 1,
+            is_older: false,
             trust: false,
             complete: true,
         };
@@ -261,6 +285,7 @@ mod tests {
         let judgement = Judgement {
             explained: &HashSet::new(),
             budget: 0,
+            is_older: false,
             trust: true,
             complete: true,
         };
@@ -285,6 +310,7 @@ mod tests {
         let judgement = Judgement {
             explained: &explained,
             budget: 0,
+            is_older: false,
             trust: false,
             complete: true,
         };
@@ -293,5 +319,92 @@ mod tests {
         let entry = adopt(&good, &answer, &judgement).view.global["rich"].clone();
         assert!(entry.is_switched_on());
         assert!(entry.error.unwrap().contains("not JSON"));
+    }
+    /// An answer of a server that went back in time.
+    fn older(previous: &View, flags: &[(&str, &str)], explained: &[&str]) -> Adopted {
+        answered(previous, flags, explained, true)
+    }
+
+    fn answered(previous: &View, flags: &[(&str, &str)], explained: &[&str], is_older: bool) -> Adopted {
+        let explained = explained.iter().map(|flag| (None, (*flag).into())).collect();
+        let judgement = Judgement {
+            explained: &explained,
+            budget: 0,
+            is_older,
+            trust: false,
+            complete: true,
+        };
+        let flags = flags
+            .iter()
+            .map(|(flag, text)| ((*flag).to_owned(), (*text).to_owned()));
+        let raw = RawFlags {
+            global: flags.collect(),
+            ..RawFlags::default()
+        };
+        adopt(previous, &raw, &judgement)
+    }
+
+    fn is_on(adopted: &Adopted, flag: &str) -> bool {
+        adopted.view.global[flag].is_switched_on()
+    }
+
+    #[test]
+    fn in_a_store_that_went_back_one_missing_field_is_a_lost_one() {
+        let adopted = older(&view(&["booking.stop", "a", "b"]), &[("a", "1"), ("b", "1")], &[]);
+        assert_eq!((adopted.lost, adopted.newly_lost), (1, 1));
+        assert!(is_on(&adopted, "booking.stop") && adopted.changed.is_empty());
+    }
+
+    #[test]
+    fn in_a_store_that_went_back_an_older_value_is_not_believed_until_it_is_written() {
+        let lost = older(
+            &view(&["booking.stop", "a"]),
+            &[("booking.stop", "0"), ("a", "1")],
+            &[],
+        );
+        assert_eq!((lost.lost, is_on(&lost, "booking.stop")), (1, true));
+        let again = answered(&lost.view, &[("booking.stop", "0"), ("a", "0")], &[], false);
+        assert_eq!(
+            (again.lost, is_on(&again, "booking.stop"), is_on(&again, "a")),
+            (1, true, false)
+        );
+        for (text, explained) in [("0", &["booking.stop"][..]), ("off", &[])] {
+            let written = answered(
+                &again.view,
+                &[("booking.stop", text), ("a", "0")],
+                explained,
+                false,
+            );
+            assert_eq!(
+                (written.lost, is_on(&written, "booking.stop")),
+                (0, false),
+                "{text}"
+            );
+        }
+        let healed = answered(&again.view, &[("booking.stop", "1"), ("a", "0")], &[], false);
+        assert_eq!((healed.lost, is_on(&healed, "booking.stop")), (0, true));
+    }
+
+    #[test]
+    fn in_a_store_that_went_back_a_field_that_was_unset_does_not_return() {
+        let lost = older(&view(&["a"]), &[("a", "1"), ("booking.stop", "1")], &[]);
+        assert_eq!((lost.lost, is_on(&lost, "booking.stop")), (1, false));
+        assert!(!lost.view.all(None).contains_key("booking.stop"));
+        let written = answered(&lost.view, &[("a", "1"), ("booking.stop", "on")], &[], false);
+        assert_eq!((written.lost, is_on(&written, "booking.stop")), (0, true));
+        let gone = answered(&lost.view, &[("a", "1")], &[], false);
+        assert_eq!((gone.lost, kept(&gone)), (0, 1));
+    }
+
+    #[test]
+    fn in_a_store_that_went_back_what_was_written_afterwards_is_believed() {
+        let before = view(&["booking.stop", "a", "b"]);
+        let adopted = older(
+            &before,
+            &[("booking.stop", "0"), ("new", "1")],
+            &["booking.stop", "new"],
+        );
+        assert_eq!(adopted.lost, 2);
+        assert!(!is_on(&adopted, "booking.stop") && is_on(&adopted, "new"));
     }
 }

@@ -1,7 +1,6 @@
 //! The snapshot file: the last good flags, for a start while Redis is down.
 
 use std::collections::{BTreeMap, HashSet};
-use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
@@ -9,9 +8,11 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::FeatureFlags;
-use super::adopt::{Judgement, adopt};
+use super::adopt::{Adopted, Judgement, adopt};
+use super::history::History;
 use super::store::{RawFlags, RawLayer};
 use super::view::{Layer, View};
+use crate::disk;
 use crate::tenants::TenantId;
 
 const NAME: &str = "flags.json";
@@ -20,16 +21,46 @@ const NAME: &str = "flags.json";
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Saved {
     version: u64,
+    /// The ids of the last writes, the newest first.
+    #[serde(default)]
+    writes: Vec<String>,
     /// When Redis confirmed it.
     pub(super) confirmed: DateTime<Utc>,
     global: RawLayer,
     tenants: BTreeMap<String, RawLayer>,
+    /// What Redis had lost.
+    #[serde(default)]
+    lost: Vec<SavedLoss>,
+}
+
+/// A field that differs from what Redis has, because Redis lost it.
+#[derive(Debug, Serialize, Deserialize)]
+struct SavedLoss {
+    tenant: Option<String>,
+    flag: String,
+    /// What Redis has in its place.
+    instead: Option<String>,
 }
 
 impl Saved {
-    pub(super) fn new(view: &View, version: u64, confirmed: DateTime<Utc>) -> Self {
+    pub(super) fn new(view: &View, history: &History, confirmed: DateTime<Utc>) -> Self {
+        let layers = view
+            .tenants
+            .iter()
+            .map(|(tenant, overrides)| (Some(tenant), &overrides.flags));
+        let lost = std::iter::once((None, &view.global))
+            .chain(layers)
+            .flat_map(|(tenant, layer)| layer.iter().map(move |field| (tenant, field)))
+            .filter(|(_, (_, entry))| entry.lost)
+            .map(|(tenant, (flag, entry))| SavedLoss {
+                tenant: tenant.map(ToString::to_string),
+                flag: flag.to_string(),
+                instead: entry.instead.as_deref().map(Into::into),
+            });
         Self {
-            version,
+            version: history.version(),
+            writes: history.ids().cloned().collect(),
+            lost: lost.collect(),
             confirmed,
             global: raw(&view.global),
             tenants: view
@@ -41,42 +72,57 @@ impl Saved {
         }
     }
 
-    /// Writes the file beside its place and renames it, so that a reader sees all of it or the one before.
-    /// Blocks.
+    /// Writes the file. Blocks.
     pub(super) fn write(&self, folder: &Path) -> std::io::Result<()> {
-        std::fs::create_dir_all(folder)?;
-        let draft = folder.join(format!("{NAME}.{}.new", std::process::id()));
-        let mut file = std::fs::File::create(&draft)?;
-        file.write_all(&serde_json::to_vec(self)?)?;
-        file.sync_all()?;
-        std::fs::rename(&draft, folder.join(NAME))
+        disk::replace(&folder.join(NAME), &serde_json::to_vec(self)?)
     }
 
     /// Reads the file, if there is one. Blocks.
     pub(super) fn read(folder: &Path) -> std::io::Result<Option<Self>> {
-        match std::fs::read(folder.join(NAME)) {
+        match disk::read(&folder.join(NAME)) {
             Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    pub(super) fn into_raw(self) -> RawFlags {
-        RawFlags {
-            version: self.version,
+    /// The view of the earlier process, and what it knew of writes.
+    fn restore(self, present: &View) -> (Adopted, History) {
+        let tenants = self.tenants.into_iter();
+        let raw = RawFlags {
             global: self.global,
-            tenants: self
-                .tenants
-                .into_iter()
+            tenants: tenants
                 .filter_map(|(tenant, layer)| Some((TenantId::parse(&tenant).ok()?, layer)))
                 .collect(),
+            ..RawFlags::default()
+        };
+        let judgement = Judgement {
+            explained: &HashSet::new(),
+            budget: 0,
+            is_older: false,
+            trust: true,
+            complete: true,
+        };
+        let mut adopted = adopt(present, &raw, &judgement);
+        for SavedLoss {
+            tenant,
+            flag,
+            instead,
+        } in self.lost
+        {
+            let Ok(tenant) = tenant.as_deref().map(TenantId::parse).transpose() else {
+                continue;
+            };
+            adopted.view.lose((tenant, flag.into()), instead.as_deref());
         }
+        (adopted, History::at(self.version, self.writes))
     }
 }
 
 fn raw(layer: &Layer) -> RawLayer {
     layer
         .iter()
+        .filter(|(_, entry)| !entry.is_unset())
         .map(|(flag, entry)| (flag.to_string(), entry.raw.to_string()))
         .collect()
 }
@@ -103,16 +149,9 @@ impl FeatureFlags {
         let age = (self.0.clock.now() - saved.confirmed)
             .to_std()
             .unwrap_or_default();
-        let raw = saved.into_raw();
         let mut ledger = self.0.follower.ledger();
-        let judgement = Judgement {
-            explained: &HashSet::new(),
-            budget: 0,
-            trust: true,
-            complete: true,
-        };
-        let adopted = adopt(&self.0.view.load(), &raw, &judgement);
-        ledger.version = raw.version;
+        let (adopted, history) = saved.restore(&self.0.view.load());
+        ledger.history = history;
         self.0.follower.health.restore(&*self.0.clock, age);
         self.publish(adopted.view, adopted.changed);
     }
@@ -123,8 +162,11 @@ impl FeatureFlags {
         let Some(folder) = follower.options.snapshot_dir.clone() else {
             return;
         };
-        let version = follower.ledger().version;
-        let saved = Saved::new(&self.0.view.load(), version, self.0.clock.now());
+        let saved = Saved::new(
+            &self.0.view.load(),
+            &follower.ledger().history,
+            self.0.clock.now(),
+        );
         let written = tokio::task::spawn_blocking(move || saved.write(&folder)).await;
         if let Ok(Err(error)) = written {
             tracing::warn!(%error, "the snapshot of the flags cannot be written");

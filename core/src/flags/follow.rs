@@ -9,10 +9,11 @@ use futures_util::FutureExt;
 use tokio::sync::{Notify, broadcast};
 
 use super::adopt::Place;
+use super::history::History;
 use super::load::Scope;
 use super::model::{FlagChange, FlagOptions};
 use super::status::Health;
-use super::store::{FlagNotices, FlagStore, Notice};
+use super::store::{FlagNotices, FlagStore, Notice, Written};
 use super::watch::BACKLOG;
 use super::{FeatureFlags, Inner};
 use crate::metrics::FLAGS_SNAPSHOT_AGE_SECONDS;
@@ -44,14 +45,22 @@ pub(super) struct Follower {
 pub(super) struct Ledger {
     /// Counts the writes of this process.
     pub(super) generation: u64,
-    /// The writes that a running load may not have seen, with their generation.
-    pub(super) recent: HashMap<Place, (u64, Option<Arc<str>>)>,
+    /// The writes that a running load may not have seen.
+    pub(super) recent: HashMap<Place, Recent>,
     /// Removals and writes that notices named since the last load.
     pub(super) explained: HashSet<Place>,
-    /// The version at the last load.
-    pub(super) version: u64,
+    /// The writes that are known from the last load, and ours since.
+    pub(super) history: History,
     /// Whether the last load left values that are stale, or none at all.
     pub(super) unconfirmed: bool,
+}
+
+/// A write of this process.
+pub(super) struct Recent {
+    pub(super) generation: u64,
+    /// Nothing when it unset the flag.
+    pub(super) value: Option<Arc<str>>,
+    pub(super) written: Written,
 }
 
 impl Follower {

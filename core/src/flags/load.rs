@@ -6,7 +6,9 @@ use std::sync::atomic::Ordering;
 
 use super::FeatureFlags;
 use super::adopt::{Judgement, Place, adopt};
+use super::history::History;
 use super::model::FlagChange;
+use super::store::RawFlags;
 use super::view::{Entry, View};
 use crate::error::Result;
 use crate::metrics::{FEATURE_FLAG_ENABLED, FLAGS_LOST_TOTAL, FLAGS_RELOADS_TOTAL};
@@ -30,19 +32,23 @@ impl FeatureFlags {
         let follower = &self.0.follower;
         let _turn = follower.turn.lock().await;
         self.restore().await;
-        let (generation, explained) = {
+        let (generation, history, explained) = {
             let mut ledger = follower.ledger();
-            (ledger.generation, std::mem::take(&mut ledger.explained))
+            let explained = std::mem::take(&mut ledger.explained);
+            (ledger.generation, ledger.history.clone(), explained)
         };
         let scope = self.widen(scope);
-        let complete = matches!(scope, Scope::All);
+        let mut complete = matches!(scope, Scope::All);
         let is_new_tenant = matches!(scope, Scope::Tenants(_));
         let answer = async {
-            let tenants = match scope {
-                Scope::All => self.followed(follower.store.tenants().await?),
-                Scope::Noticed(tenants) | Scope::Tenants(tenants) => tenants,
-            };
-            follower.store.load(&tenants).await
+            let raw = self.ask(&scope).await?;
+            if complete || !history.is_newer_than(&raw) {
+                return Ok(raw);
+            }
+            // A fall concerns every layer, and is judged once.
+            complete = true;
+            self.want(scope);
+            self.ask(&Scope::All).await
         };
         let mut raw = match answer.await {
             Ok(raw) => raw,
@@ -58,8 +64,8 @@ impl FeatureFlags {
         {
             let mut ledger = follower.ledger();
             // What we wrote while the answer was on its way is newer than the answer.
-            ledger.recent.retain(|_, (written, _)| *written > generation);
-            for ((tenant, flag), (_, value)) in &ledger.recent {
+            ledger.recent.retain(|_, recent| recent.generation > generation);
+            for ((tenant, flag), recent) in &ledger.recent {
                 let layer = match tenant {
                     None => Some(&mut raw.global),
                     Some(tenant) => {
@@ -67,31 +73,44 @@ impl FeatureFlags {
                         layers.find(|(known, _)| known == tenant).map(|(_, layer)| layer)
                     }
                 };
-                match (layer, value) {
+                match (layer, &recent.value) {
                     (Some(layer), Some(value)) => drop(layer.insert(flag.to_string(), value.to_string())),
                     (Some(layer), None) => drop(layer.remove(&**flag)),
                     (None, _) => {}
                 }
+            }
+            let is_older = history.is_newer_than(&raw);
+            let mut explained_now = history.places_until(&raw);
+            explained_now.extend(ledger.recent.keys().cloned());
+            if !is_older {
+                explained_now.extend(explained);
             }
             let previous = self.0.view.load();
             let adopted = adopt(
                 &previous,
                 &raw,
                 &Judgement {
-                    explained: &explained,
-                    budget: raw.version.saturating_sub(ledger.version),
+                    explained: &explained_now,
+                    budget: history.writes_until(&raw),
+                    is_older,
                     trust,
                     complete,
                 },
             );
-            if !is_new_tenant {
-                ledger.version = raw.version;
+            if is_older || !is_new_tenant {
+                ledger.history = History::of(&raw);
+                let own = ledger.recent.values().map(|recent| recent.written.clone());
+                for written in own.collect::<Vec<_>>() {
+                    ledger.history.note(&written);
+                }
             }
             if adopted.newly_lost > 0 {
                 let count = adopted.newly_lost;
                 tracing::warn!(
                     count,
-                    "Redis lost flags that nobody unset; the last good values stay"
+                    is_older,
+                    "Redis lost flags or has older ones, and nobody wrote that; the last good values stay until \
+                     they are written again, or adopted"
                 );
                 metrics::counter!(FLAGS_LOST_TOTAL).increment(count as u64);
             }
@@ -106,17 +125,30 @@ impl FeatureFlags {
         Ok(())
     }
 
-    /// After an outage only a complete load makes the values fresh again.
-    fn widen(&self, scope: Scope) -> Scope {
-        if !self.0.follower.health.is_failing() {
-            return scope;
+    async fn ask(&self, scope: &Scope) -> Result<RawFlags> {
+        let store = &self.0.follower.store;
+        match scope {
+            Scope::All => store.load(&self.followed(store.tenants().await?)).await,
+            Scope::Noticed(tenants) | Scope::Tenants(tenants) => store.load(tenants).await,
         }
+    }
+
+    /// Puts the tenants of a scope on the list of those that the next complete load reads.
+    fn want(&self, scope: Scope) {
         if let Scope::Noticed(tenants) | Scope::Tenants(tenants) = scope {
             let wanted = self.0.follower.wanted.pin();
             for tenant in tenants {
                 wanted.insert(tenant, ());
             }
         }
+    }
+
+    /// After an outage only a complete load makes the values fresh again.
+    fn widen(&self, scope: Scope) -> Scope {
+        if !self.0.follower.health.is_failing() {
+            return scope;
+        }
+        self.want(scope);
         Scope::All
     }
 

@@ -1,13 +1,14 @@
 //! Flags in this process: the default of an embedded posada, and the specification of the other adapter.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use tokio::sync::broadcast;
 
-use super::store::{FlagNotices, FlagStore, Notice, RawFlags, RawLayer};
+use super::store::{FlagNotices, FlagStore, LOG, LoggedWrite, Notice, RawFlags, RawLayer, Written};
 use crate::error::Result;
+use crate::rng;
 use crate::tenants::TenantId;
 
 /// Notices that a slow subscriber may be behind before it is told that it missed some.
@@ -20,9 +21,10 @@ pub(crate) struct MemoryFlags {
     notices: broadcast::Sender<Notice>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct State {
     version: u64,
+    log: VecDeque<LoggedWrite>,
     global: RawLayer,
     tenants: BTreeMap<TenantId, RawLayer>,
 }
@@ -47,21 +49,44 @@ impl MemoryFlags {
         self.with(|state| *state = State::default());
     }
 
+    /// What is there now, to be restored as a server does that starts from an older snapshot.
+    #[cfg(test)]
+    pub(crate) fn keep(&self) -> impl Fn(&Self) + use<> {
+        let kept = self.with(|state| state.clone());
+        move |memory| memory.with(|state| *state = kept.clone())
+    }
+
     fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
         work(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn write<T>(&self, tenant: Option<&TenantId>, flag: &str, work: impl FnOnce(&mut RawLayer) -> T) -> T {
-        let outcome = self.with(|state| {
+    fn write(&self, tenant: Option<&TenantId>, flag: &str, value: Option<&str>) -> Written {
+        let id = rng::token();
+        let written = self.with(|state| {
             state.version += 1;
-            work(state.layer(tenant))
+            state.log.push_front(LoggedWrite {
+                id: id.clone(),
+                tenant: tenant.cloned(),
+                flag: flag.to_owned(),
+            });
+            state.log.truncate(LOG);
+            let layer = state.layer(tenant);
+            let before = match value {
+                Some(value) => layer.insert(flag.to_owned(), value.to_owned()),
+                None => layer.remove(flag),
+            };
+            Written {
+                was_set: before.is_some(),
+                version: state.version,
+                id,
+            }
         });
         // Nobody listening is no error.
         let _ = self.notices.send(Notice::Written {
             tenant: tenant.cloned(),
             flag: flag.to_owned(),
         });
-        outcome
+        written
     }
 }
 
@@ -79,6 +104,7 @@ impl FlagStore for MemoryFlags {
     async fn load(&self, tenants: &[TenantId]) -> Result<RawFlags> {
         Ok(self.with(|state| RawFlags {
             version: state.version,
+            log: state.log.iter().cloned().collect(),
             global: state.global.clone(),
             tenants: tenants
                 .iter()
@@ -94,15 +120,12 @@ impl FlagStore for MemoryFlags {
         Ok(self.with(|state| state.tenants.keys().cloned().collect()))
     }
 
-    async fn set(&self, tenant: Option<&TenantId>, flag: &str, value: &str) -> Result<()> {
-        self.write(tenant, flag, |layer| {
-            layer.insert(flag.to_owned(), value.to_owned());
-        });
-        Ok(())
+    async fn set(&self, tenant: Option<&TenantId>, flag: &str, value: &str) -> Result<Written> {
+        Ok(self.write(tenant, flag, Some(value)))
     }
 
-    async fn unset(&self, tenant: Option<&TenantId>, flag: &str) -> Result<bool> {
-        Ok(self.write(tenant, flag, |layer| layer.remove(flag).is_some()))
+    async fn unset(&self, tenant: Option<&TenantId>, flag: &str) -> Result<Written> {
+        Ok(self.write(tenant, flag, None))
     }
 
     fn changes(&self) -> Box<dyn FlagNotices> {

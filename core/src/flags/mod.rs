@@ -10,7 +10,8 @@
 //! * A change is seen by every process: at once through posada's own notice, within the poll (30 seconds) when
 //!   somebody wrote to Redis directly, as the Python app does.
 //! * When Redis fails, the last good values are served, marked [`Reason::Stale`]; a flag never falls back to its
-//!   default because a server is down. When Redis comes back empty, that is not believed either.
+//!   default because a server is down. When Redis comes back empty, or with older flags than this process knows (a
+//!   restart from an older snapshot, the promotion of a replica that was behind), that is not believed either.
 //! * An unusable definition affects its own flag only: the last good one is kept, and the reason is
 //!   [`Reason::Error`].
 //! * A late answer of Redis never undoes a newer [`set`](FeatureFlags::set) of this process.
@@ -40,8 +41,10 @@ mod bucket;
 mod context;
 mod definition;
 mod engine;
+mod fields;
 mod file;
 mod follow;
+mod history;
 mod load;
 mod memory;
 mod model;
@@ -217,8 +220,8 @@ impl FeatureFlags {
         let (flag, value, tenant) = (flag.to_owned(), value.into(), tenant.cloned());
         self.write(move |flags| async move {
             let store = &flags.0.follower.store;
-            store.set(tenant.as_ref(), &flag, value.as_str()).await?;
-            flags.apply(tenant, &flag, Some(value.as_str()));
+            let written = store.set(tenant.as_ref(), &flag, value.as_str()).await?;
+            flags.apply(tenant, &flag, Some(value.as_str()), &written);
             Ok(())
         })
         .await
@@ -233,9 +236,9 @@ impl FeatureFlags {
         check_key(flag)?;
         let (flag, tenant) = (flag.to_owned(), tenant.cloned());
         self.write(move |flags| async move {
-            let was_set = flags.0.follower.store.unset(tenant.as_ref(), &flag).await?;
-            flags.apply(tenant, &flag, None);
-            Ok(was_set)
+            let written = flags.0.follower.store.unset(tenant.as_ref(), &flag).await?;
+            flags.apply(tenant, &flag, None, &written);
+            Ok(written.was_set)
         })
         .await
     }
@@ -318,5 +321,7 @@ impl fmt::Debug for FeatureFlags {
     }
 }
 
+#[cfg(test)]
+mod going_back;
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::definition::Definition;
+use super::fields::check_fields;
 use crate::error::{Error, Result, codes};
 use crate::tenants::TenantId;
 use crate::text;
@@ -44,6 +45,24 @@ pub(super) fn is_truthy(value: &str) -> bool {
         .any(|word| value.eq_ignore_ascii_case(word))
 }
 
+/// What people write who mean that a flag is off.
+const OFF: [&str; 4] = ["0", "false", "off", "no"];
+
+/// What is wrong with a plain value that means neither on nor off; such a flag is off, as in the app.
+pub(super) fn plain_fault(value: &str) -> Option<String> {
+    let is_off = OFF.iter().any(|word| value.eq_ignore_ascii_case(word));
+    if is_off || is_truthy(value) {
+        return None;
+    }
+    let shown: String = value.chars().take(40).collect();
+    let words = "1, true, on, yes, 0, false, off, no, or the JSON of a definition, which begins with {";
+    Some(if value.trim() == value {
+        format!("must be {words}, is {shown:?}")
+    } else {
+        format!("must be {words}, without white space around it, is {shown:?}")
+    })
+}
+
 /// What a flag is set to.
 ///
 /// ```
@@ -74,19 +93,29 @@ impl FlagDefinition {
 }
 
 impl FlagValue {
-    /// Reads a value as it stands in Redis: text that begins with `{` is a definition, anything else a boolean
-    /// by the app's rule (`1`, `true`, `on`, `yes`).
+    /// Reads a value that a flag is to be set to: `1`, `true`, `on` and `yes` in any case are on, `0`, `false`, `off`
+    /// and `no` are off, and text that begins with `{` is a definition.
+    ///
+    /// A value that somebody else wrote into Redis may be anything. The app, and so posada, takes what is none of these
+    /// for off; an evaluation then has the reason [`Reason::Error`] and says what is wrong, as
+    /// [`list`](super::FeatureFlags::list) does.
     ///
     /// # Errors
-    /// `flags.invalid_value` (field `value`) when a definition is longer than 64 KiB or cannot be evaluated; the
-    /// message names what is wrong.
+    /// `flags.invalid_value` (field `value`) for any other text, also with white space around it, and when a definition
+    /// is longer than 64 KiB, cannot be evaluated, or has a field that Unleash does not know; the message names what is
+    /// wrong.
     pub fn parse(text: &str) -> Result<Self> {
+        let invalid =
+            |fault: &dyn fmt::Display| Error::field_invalid(codes::FLAGS_INVALID_VALUE, "value", fault);
         if !text.starts_with('{') {
-            return Ok(Self::Bool(is_truthy(text)));
+            return match plain_fault(text) {
+                Some(fault) => Err(invalid(&fault)),
+                None => Ok(Self::Bool(is_truthy(text))),
+            };
         }
-        Definition::parse("flag", text)
-            .map(|_| Self::Definition(FlagDefinition(text.into())))
-            .map_err(|fault| Error::field_invalid(codes::FLAGS_INVALID_VALUE, "value", fault))
+        Definition::parse("flag", text).map_err(|fault| invalid(&fault))?;
+        check_fields(text).map_err(|fault| invalid(&fault))?;
+        Ok(Self::Definition(FlagDefinition(text.into())))
     }
 
     /// The text that is stored.
@@ -318,6 +347,41 @@ mod tests {
         assert!(error.message().contains("enabled"), "{error}");
         let error = FlagValue::parse(&format!("{{{}}}", " ".repeat(MAX_VALUE_BYTES))).unwrap_err();
         assert!(error.message().contains("65536"), "{error}");
+    }
+
+    #[test]
+    fn a_plain_value_that_is_neither_on_nor_off_is_refused_and_named() {
+        for (text, on) in [
+            ("TRUE", true),
+            ("Yes", true),
+            ("False", false),
+            ("oFF", false),
+            ("no", false),
+        ] {
+            assert_eq!(FlagValue::parse(text).unwrap(), FlagValue::Bool(on), "{text}");
+        }
+        for text in [
+            "ture", "y", "n", "1\n", " true", "", "2", "-1", "1.0", "0x1", "null", "s\u{ed}", "\u{ff11}",
+            "[]", "\"true\"",
+        ] {
+            let error = FlagValue::parse(text).unwrap_err();
+            assert!(error.is(codes::FLAGS_INVALID_VALUE), "{text:?}");
+            assert_eq!(error.field(), Some("value"), "{text:?}");
+            assert!(error.message().contains("1, true, on, yes"), "{error}");
+        }
+        assert!(
+            FlagValue::parse("1\n")
+                .unwrap_err()
+                .message()
+                .contains("white space")
+        );
+        assert!(
+            FlagValue::parse(&"x".repeat(70_000))
+                .unwrap_err()
+                .to_string()
+                .len()
+                < 400
+        );
     }
 
     #[test]

@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 use serde_json::Value;
 use tokio::sync::Notify;
 
-use super::store::{FlagNotices, RawFlags};
+use super::store::{FlagNotices, RawFlags, Written};
 use super::*;
 use crate::clock::{ManualClock, SystemClock};
 use crate::error::{Error, codes};
@@ -85,14 +85,14 @@ impl FlagStore for Fickle {
         self.memory.tenants().await
     }
 
-    async fn set(&self, tenant: Option<&TenantId>, flag: &str, value: &str) -> Result<()> {
+    async fn set(&self, tenant: Option<&TenantId>, flag: &str, value: &str) -> Result<Written> {
         self.check()?;
         // No server answers at once.
         tokio::task::yield_now().await;
         self.memory.set(tenant, flag, value).await
     }
 
-    async fn unset(&self, tenant: Option<&TenantId>, flag: &str) -> Result<bool> {
+    async fn unset(&self, tenant: Option<&TenantId>, flag: &str) -> Result<Written> {
         self.check()?;
         self.memory.unset(tenant, flag).await
     }

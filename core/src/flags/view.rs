@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use unleash_types::client_features::FeatureDependency;
 
+use super::adopt::Place;
 use super::context::Context;
 use super::definition::Definition;
-use super::model::{FlagSource, FlagVariant, Reason, is_truthy};
+use super::model::{FlagSource, FlagVariant, Reason, is_truthy, plain_fault};
 use crate::clock::Clock;
 use crate::redact::Quiet;
 use crate::tenants::TenantId;
@@ -26,8 +27,10 @@ pub(super) struct Entry {
     pub(super) rule: Rule,
     /// What is wrong with `raw`; the rule is then the last good one, if there was one.
     pub(super) error: Option<Arc<str>>,
-    /// Redis lost the field without anybody having unset it.
+    /// Redis lost it, although this process knows of no write that says so.
     pub(super) lost: bool,
+    /// What a Redis that went back in time has in its place, if it has the field.
+    pub(super) instead: Option<Arc<str>>,
 }
 
 /// What a field means.
@@ -37,6 +40,8 @@ pub(super) enum Rule {
     Definition(Arc<Definition>),
     /// Unusable, and there was no good one before.
     Broken,
+    /// The field was unset, and came back in a Redis that went back in time.
+    Unset,
 }
 
 impl Entry {
@@ -48,11 +53,17 @@ impl Entry {
                 |fault| {
                     tracing::warn!(flag, fault = %Quiet(&fault), "a flag's definition is unusable");
                     error = Some(fault.to_string().into());
+                    let before = before.filter(|before| !before.is_unset());
                     before.map_or(Rule::Broken, |before| before.rule.clone())
                 },
                 |definition| Rule::Definition(Arc::new(definition)),
             )
         } else {
+            // An emptied field is how some switch a flag off.
+            error = plain_fault(raw).filter(|_| !raw.is_empty()).map(|fault| {
+                tracing::warn!(flag, %fault, "a flag is off because its value means nothing");
+                fault.into()
+            });
             Rule::Plain(is_truthy(raw))
         };
         Self {
@@ -60,7 +71,38 @@ impl Entry {
             rule,
             error,
             lost: false,
+            instead: None,
         }
+    }
+
+    /// A field that is not there, although Redis has this in its place.
+    pub(super) fn unset(instead: &str) -> Self {
+        Self {
+            raw: "".into(),
+            rule: Rule::Unset,
+            error: None,
+            lost: true,
+            instead: Some(instead.into()),
+        }
+    }
+
+    /// The same, lost to what Redis has instead, if anything.
+    pub(super) fn lost_to(&self, instead: Option<&str>) -> Self {
+        Self {
+            lost: true,
+            instead: instead.map(Into::into),
+            ..self.clone()
+        }
+    }
+
+    /// Whether the last good state is that there is no such field.
+    pub(super) fn is_unset(&self) -> bool {
+        matches!(self.rule, Rule::Unset)
+    }
+
+    /// Whether a text of Redis is what is known here.
+    pub(super) fn is_text(&self, text: &str) -> bool {
+        !self.is_unset() && *self.raw == *text
     }
 
     /// Whether it is switched on, whoever asks.
@@ -68,7 +110,7 @@ impl Entry {
         match &self.rule {
             Rule::Plain(on) => *on,
             Rule::Definition(definition) => definition.enabled,
-            Rule::Broken => false,
+            Rule::Broken | Rule::Unset => false,
         }
     }
 }
@@ -101,6 +143,42 @@ pub(super) struct Found {
 }
 
 impl View {
+    /// The global flags, or what a tenant overrides.
+    pub(super) fn layer(&self, tenant: Option<&TenantId>) -> Arc<Layer> {
+        match tenant {
+            None => self.global.clone(),
+            Some(tenant) => {
+                let overrides = self.tenants.get(tenant);
+                overrides
+                    .map(|overrides| overrides.flags.clone())
+                    .unwrap_or_default()
+            }
+        }
+    }
+
+    /// Puts a layer in the place of the one that is there.
+    pub(super) fn replace(&mut self, tenant: Option<TenantId>, flags: Arc<Layer>) {
+        match tenant {
+            None => self.global = flags,
+            Some(tenant) => {
+                let asked = true.into();
+                self.tenants.insert(tenant, Arc::new(Overrides { flags, asked }));
+            }
+        }
+    }
+
+    /// Marks a flag as lost, as an earlier process found it.
+    pub(super) fn lose(&mut self, (tenant, flag): Place, instead: Option<&str>) {
+        let mut layer = Layer::clone(&self.layer(tenant.as_ref()));
+        let lost = match (layer.get(&flag), instead) {
+            (Some(entry), instead) => entry.lost_to(instead),
+            (None, Some(instead)) => Entry::unset(instead),
+            (None, None) => return,
+        };
+        layer.insert(flag, lost);
+        self.replace(tenant, Arc::new(layer));
+    }
+
     /// The overrides of the context's tenant; `Err` names a tenant that was never looked up.
     #[inline]
     pub(super) fn overrides<'v, 'c>(
@@ -136,7 +214,7 @@ impl View {
                         |wanted: &FeatureDependency| self.permits(wanted, overrides, context, clock);
                     return Some(definition.decide(context, clock, &parents).enabled);
                 }
-                Some(Rule::Broken) | None => {}
+                Some(Rule::Broken | Rule::Unset) | None => {}
             }
         }
         self.defaults.get(flag).copied()
@@ -161,7 +239,7 @@ impl View {
             };
             error = error.or_else(|| entry.error.clone());
             let (value, variant, reason) = match &entry.rule {
-                Rule::Broken => continue,
+                Rule::Broken | Rule::Unset => continue,
                 Rule::Plain(on) => (*on, None, Reason::Static),
                 Rule::Definition(definition) => {
                     let parents =
@@ -210,7 +288,7 @@ impl View {
             match layer.get(wanted.feature.as_str()).map(|entry| &entry.rule) {
                 Some(Rule::Plain(on)) => return *on == wanted.enabled.unwrap_or(true),
                 Some(Rule::Definition(parent)) => return parent.satisfies(wanted, context, clock),
-                Some(Rule::Broken) | None => {}
+                Some(Rule::Broken | Rule::Unset) | None => {}
             }
         }
         self.defaults
@@ -232,7 +310,7 @@ impl View {
             (FlagSource::Tenant, overrides),
         ];
         for (source, layer) in layers {
-            for (flag, entry) in layer.into_iter().flatten() {
+            for (flag, entry) in layer.into_iter().flatten().filter(|(_, entry)| !entry.is_unset()) {
                 all.insert(&**flag, (source, Some(entry)));
             }
         }

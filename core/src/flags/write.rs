@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use super::FeatureFlags;
 use super::adopt::Place;
+use super::follow::Recent;
 use super::load::Scope;
-use super::view::{Entry, Layer, Overrides, View};
+use super::store::Written;
+use super::view::{Entry, Layer, View};
 use crate::error::{Result, codes};
 use crate::tenants::TenantId;
 
@@ -38,39 +40,28 @@ impl FeatureFlags {
     }
 
     /// Shows a write of this process, and keeps a running load from undoing it.
-    pub(super) fn apply(&self, tenant: Option<TenantId>, flag: &str, value: Option<&str>) {
+    pub(super) fn apply(&self, tenant: Option<TenantId>, flag: &str, value: Option<&str>, written: &Written) {
         let mut ledger = self.0.follower.ledger();
         ledger.generation += 1;
+        ledger.history.note(written);
         let place: Place = (tenant, flag.into());
         let generation = ledger.generation;
-        ledger
-            .recent
-            .insert(place.clone(), (generation, value.map(Into::into)));
+        ledger.recent.insert(
+            place.clone(),
+            Recent {
+                generation,
+                value: value.map(Into::into),
+                written: written.clone(),
+            },
+        );
         let mut view = View::clone(&self.0.view.load());
-        let before = match &place.0 {
-            None => view.global.clone(),
-            Some(tenant) => view
-                .tenants
-                .get(tenant)
-                .map(|overrides| overrides.flags.clone())
-                .unwrap_or_default(),
-        };
-        let mut layer = Layer::clone(&before);
-        let removed = layer.remove(flag);
+        let mut layer = Layer::clone(&view.layer(place.0.as_ref()));
+        let removed = layer.remove(flag).filter(|entry| !entry.is_unset());
         let is_change = removed.as_ref().map(|entry| &*entry.raw) != value;
         if let Some(value) = value {
             layer.insert(place.1.clone(), Entry::read(flag, value, removed.as_ref()));
         }
-        match &place.0 {
-            None => view.global = Arc::new(layer),
-            Some(tenant) => {
-                let overrides = Overrides {
-                    flags: Arc::new(layer),
-                    asked: true.into(),
-                };
-                view.tenants.insert(tenant.clone(), Arc::new(overrides));
-            }
-        }
+        view.replace(place.0.clone(), Arc::new(layer));
         self.publish(view, if is_change { vec![place] } else { Vec::new() });
     }
 }

@@ -5,8 +5,7 @@
 //! owner may read it.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -24,8 +23,8 @@ use super::lookup::Inner;
 use super::model::{BusinessHours, Tenant, TenantStatus};
 use super::question::Target;
 use super::resolution::Verdict;
+use crate::disk;
 use crate::hex::hex;
-use crate::rng;
 use crate::task::Tasks;
 
 /// How long changes gather before they are written.
@@ -232,7 +231,7 @@ fn read_target(kind: &str, text: &str) -> Option<Target> {
 }
 
 fn read_file(path: &Path) -> io::Result<Body> {
-    let envelope: Envelope = serde_json::from_slice(&fs::read(path)?)?;
+    let envelope: Envelope = serde_json::from_slice(&disk::read(path)?)?;
     if envelope.format != FORMAT || envelope.checksum != checksum(&envelope.body) {
         return Err(io::Error::new(
             io::ErrorKind::InvalidData,
@@ -249,26 +248,7 @@ fn write_file(path: &Path, body: &Body) -> io::Result<()> {
         checksum: checksum(&body),
         body,
     };
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let beside = path.with_extension(format!("{}.new", rng::token()));
-    let written =
-        write_privately(&beside, &serde_json::to_vec(&envelope)?).and_then(|()| fs::rename(&beside, path));
-    if written.is_err() {
-        let _ = fs::remove_file(&beside);
-    }
-    written
-}
-
-fn write_privately(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
-    file.write_all(content)?;
-    file.sync_all()
+    disk::replace(path, &serde_json::to_vec(&envelope)?)
 }
 
 fn checksum(body: &RawValue) -> String {

@@ -52,6 +52,8 @@ pub(crate) enum Failure {
 pub(crate) enum Effect {
     /// Repeating changes nothing.
     Read,
+    /// The server knows a repetition and does nothing twice; without an answer it may have happened.
+    Once,
     /// Repeating might do it twice.
     Write,
 }
@@ -75,7 +77,7 @@ impl Failure {
             _ if error.is_timeout() => Self::unanswered(effect),
             _ if error.is_io_error() || error.is_connection_dropped() => match effect {
                 Effect::Read => Self::unavailable(error),
-                Effect::Write => Self::OutcomeUnknown,
+                Effect::Once | Effect::Write => Self::OutcomeUnknown,
             },
             _ => Self::Unexpected(error.to_string()),
         }
@@ -131,7 +133,7 @@ impl Failure {
     pub(super) fn unanswered(effect: Effect) -> Self {
         match effect {
             Effect::Read => Self::Timeout,
-            Effect::Write => Self::OutcomeUnknown,
+            Effect::Once | Effect::Write => Self::OutcomeUnknown,
         }
     }
 }

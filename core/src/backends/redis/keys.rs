@@ -15,6 +15,8 @@ const SPECIAL: &AsciiSet = &CONTROLS.add(b':').add(b'%').add(b'{').add(b'}');
 
 /// Counts the writes of flags through posada.
 pub(crate) const FLAGS_VERSION: &str = "posada:flags:version";
+/// List of the last writes of flags through posada, the newest first.
+pub(crate) const FLAGS_LOG: &str = "posada:flags:log";
 /// Set of the tenants that were given overrides of flags through posada.
 pub(crate) const FLAGS_TENANTS: &str = "posada:flags:tenants";
 /// Channel that tells which flag was written.

@@ -3,8 +3,8 @@
 //! Promises:
 //! * Every call ends within the command timeout, reconnection included (redis-rs alone blocks on a reconnect for
 //!   seconds and never leaves a half-open connection).
-//! * A read is repeated once when its connection broke; a write never is. A write without an answer is
-//!   [`Failure::OutcomeUnknown`], because it may have happened.
+//! * A read is repeated once when its connection broke, and so is a script that knows its repetition; a write never
+//!   is. A write without an answer is [`Failure::OutcomeUnknown`], because it may have happened.
 //! * Nothing connects before the first call, and a lost server is found again by the next call.
 //! * The same face over one server, a Sentinel group and a cluster. On a cluster the driver follows redirections
 //!   and repeats what a node refused; our scripts are safe to repeat.
@@ -187,13 +187,20 @@ impl Redis {
         let deadline = Instant::now() + self.0.command_timeout;
         let seat = self.seat();
         let mut repeated = false;
+        // The first attempt may have done it, whatever becomes of the second.
+        let failed = |failure: Failure, repeated: bool| match failure {
+            failure @ (Failure::UnknownScript | Failure::Closed) => failure,
+            _ if repeated && effect == Effect::Once => Failure::OutcomeUnknown,
+            failure => failure,
+        };
         loop {
             let link = match seat.live() {
-                Some(link) => link,
+                Some(link) => Ok(link),
                 None => timeout_at(deadline, seat.connect())
                     .await
-                    .map_err(|_| Failure::unavailable("no connection within the deadline"))??,
+                    .unwrap_or_else(|_| Err(Failure::unavailable("no connection within the deadline"))),
             };
+            let link = link.map_err(|failure| failed(failure, repeated))?;
             let error = match link.send(request, deadline).await {
                 Ok(Ok(value)) => return Ok(value),
                 Ok(Err(error)) => error,
@@ -210,7 +217,7 @@ impl Redis {
                 seat.give_up(&link);
             }
             if !broken || repeated || effect == Effect::Write || !error.is_io_error() {
-                return Err(Failure::from_driver(&error, effect));
+                return Err(failed(Failure::from_driver(&error, effect), repeated));
             }
             repeated = true;
         }

@@ -81,6 +81,12 @@ impl<'a> Call<'a> {
         self.run(Effect::Read).await
     }
 
+    /// Runs a script that does nothing when it runs again. Repeated once when the connection broke; when no answer
+    /// comes then either, it is [`Failure::OutcomeUnknown`].
+    pub(crate) async fn write_once<T: FromRedisValue>(self) -> Result<T, Failure> {
+        self.run(Effect::Once).await
+    }
+
     /// Runs a script that must not run twice. A lost answer is [`Failure::OutcomeUnknown`].
     pub(crate) async fn write<T: FromRedisValue>(self) -> Result<T, Failure> {
         self.run(Effect::Write).await

@@ -1,0 +1,129 @@
+//! Writes on a connection that the server closed while it was idle: every service goes through.
+
+use std::time::Duration;
+
+use posada::{AcquireOptions, Json, Posada, RateLimit, Resource, Settings, Stay, StayHold, TenantId, Turn};
+use posada_tests::{RedisServer, unique};
+
+/// A handle whose connection has just been closed by the server, before anybody noticed.
+struct House {
+    server: RedisServer,
+    posada: Posada,
+}
+
+impl House {
+    async fn new() -> Self {
+        let server = RedisServer::start();
+        let settings = Settings::builder().redis_url(server.url()).build().unwrap();
+        let posada = Posada::builder().settings(settings).build().unwrap();
+        posada.flags().refresh().await.unwrap();
+        Self { server, posada }
+    }
+
+    /// As a server with `timeout`, or a balancer, does. The test's only thread is busy here, so the connection does not
+    /// hear of it.
+    fn close_connections(&self) -> &Posada {
+        self.server
+            .command::<i64>(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+        &self.posada
+    }
+}
+
+#[tokio::test]
+async fn flags_are_set_and_unset() {
+    let house = House::new().await;
+    let hotel = TenantId::parse("hotel-centro").unwrap();
+    for tenant in [None, Some(&hotel)] {
+        for value in [true, false] {
+            let flags = house.close_connections().flags();
+            flags.set("booking.stop", value, tenant).await.unwrap();
+        }
+        let flags = house.close_connections().flags();
+        assert!(flags.unset("booking.stop", tenant).await.unwrap());
+        let flags = house.close_connections().flags();
+        assert!(!flags.unset("booking.stop", tenant).await.unwrap());
+    }
+    let version: i64 = house.server.command(&["GET", "posada:flags:version"]);
+    assert_eq!(version, 8, "each of them once");
+}
+
+#[tokio::test]
+async fn conversations_are_written_and_deleted() {
+    let house = House::new().await;
+    let guest = unique("5491112345678");
+    let sessions = house.close_connections().sessions();
+    let mut session = sessions.get_or_create(&guest, "whatsapp", None).await.unwrap();
+    session.document.set_state("payment");
+    house
+        .close_connections()
+        .sessions()
+        .save(&mut session)
+        .await
+        .unwrap();
+    let patch = Json::parse(r#"{"language": "es"}"#).unwrap();
+    let sessions = house.close_connections().sessions();
+    sessions.update(&guest, None, &patch).await.unwrap();
+    let sessions = house.close_connections().sessions();
+    sessions
+        .append_turn(&guest, None, Turn::new("user", "hola"))
+        .await
+        .unwrap();
+    assert!(
+        house
+            .close_connections()
+            .sessions()
+            .touch(&guest, None)
+            .await
+            .unwrap()
+    );
+    assert!(
+        house
+            .close_connections()
+            .sessions()
+            .delete(&guest, None)
+            .await
+            .unwrap()
+    );
+}
+
+#[tokio::test]
+async fn limits_are_counted_and_reset() {
+    let house = House::new().await;
+    let limit = RateLimit::parse("5/minute").unwrap();
+    for left in [4, 3] {
+        let limits = house.close_connections().limits();
+        let decision = limits.check(&limit, &["login", "203.0.113.7"]).await.unwrap();
+        assert!(decision.allowed);
+        assert!(decision.remaining >= left - 1, "{decision:?}");
+    }
+    let limits = house.close_connections().limits();
+    limits.reset(&limit, &["login", "203.0.113.7"]).await.unwrap();
+}
+
+#[tokio::test]
+async fn locks_and_holds_are_taken_and_given_back() {
+    let house = House::new().await;
+    let options = AcquireOptions::new().ttl(Duration::from_secs(30));
+    let guard = house
+        .close_connections()
+        .locks()
+        .acquire("pms:mock:hotel:1", &options)
+        .await
+        .unwrap();
+    house.close_connections();
+    guard.release().await.unwrap();
+    let stay = Stay::parse("2027-03-10", "2027-03-12").unwrap();
+    let request = StayHold::new(Resource::room("101").unwrap(), stay)
+        .tenant(&TenantId::parse("hotel-centro").unwrap())
+        .user_id("5491112345678");
+    let hold = house
+        .close_connections()
+        .locks()
+        .hold_stay(&request)
+        .await
+        .unwrap();
+    house.close_connections();
+    hold.extend(None).await.unwrap();
+    house.close_connections();
+    hold.release().await.unwrap();
+}
