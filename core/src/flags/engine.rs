@@ -225,10 +225,10 @@ impl Definition {
                 strategy: None,
             };
         }
-        let time = self
-            .needs_time
+        let given = context.find_property("currentTime");
+        let now = (self.needs_time && given.is_none())
             .then(|| clock.now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true));
-        let enriched = context.enrich(&self.name, time.as_deref());
+        let enriched = context.enrich(&self.name, given.or(now.as_deref()));
         let mut drawn = false;
         for (index, strategy) in self.strategies.iter().enumerate() {
             let passes = strategy.members.iter().all(|member| member.holds(context))
