@@ -177,6 +177,10 @@ def test_a_permission_is_one_in_the_hotel_that_the_request_names(
         assert (nowhere.status_code, nowhere.json()["code"]) == (403, "auth.wrong_tenant")
     header = {**admin, "X-Tenant-ID": "another-hotel"}
     assert client.get("/rates", headers=header).json()["code"] == "auth.wrong_tenant"
+    for name in ("tenant_id", "tenantId", "tenant", "Tenant-ID"):
+        assert client.get("/rates", params={name: own}, headers=admin).status_code == 200
+        refused = client.get(f"/rates?{name}={own}&{name}=another-hotel", headers=admin)
+        assert refused.json()["code"] == "auth.wrong_tenant", name
     # A route that cannot say which hotel it is about lets nobody in.
     assert client.get("/nowhere/rates", headers=admin).status_code == 500
 

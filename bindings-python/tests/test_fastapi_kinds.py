@@ -183,6 +183,8 @@ def test_networks_count_apart() -> None:
     assert run(statuses(limited_app(), wanted)) == [200] * 12
     assert together("2001:db8:7:7::1") == "2001.db8.7.7/64"
     assert together("user:17") == "user:17"
+    assert together("203.0.113.9:40001") == together("203.0.113.9:40002") == "203.0.113.9"
+    assert together("[2001:db8:7:7::1]:443") == together("[2001:db8:7:7::2]") == "2001.db8.7.7/64"
 
 
 def test_behind_a_unix_socket_there_is_no_address() -> None:

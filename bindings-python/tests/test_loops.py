@@ -95,6 +95,32 @@ def test_loops_that_are_gone_leave_neither_connections_nor_threads(use: Callable
     run(p.close())
 
 
+def test_a_loop_that_was_closed_with_waits_in_it_stops_no_other_loop() -> None:
+    done = python(
+        """
+        import asyncio, faulthandler, os, posada
+        faulthandler.dump_traceback_later(30, exit=True)
+        p = posada.Posada.embedded()
+        async def lost():
+            guard = await p.locks.acquire("left", wait=20)
+            await guard.lost()
+        async def leave(wait):
+            asyncio.ensure_future(wait())
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        for wait in (lambda: p.flags.watch().next(), lambda: p.auth.events().next(), lost) * 2:
+            loop = asyncio.new_event_loop()
+            loop.run_until_complete(leave(wait))
+            loop.close()
+        print("done", flush=True)
+        os._exit(0)
+        """,
+        "-W",
+        "ignore",
+    )
+    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
+
+
 def test_close_closes_the_connections_of_all_loops() -> None:
     before = _descriptors()
     p = posada.Posada.build(server_settings())

@@ -33,9 +33,9 @@ def _without_port(host: str) -> str:
 def together(key: str) -> str:
     """The name under which requests of a key are counted: addresses of one IPv6 /64 together, as sign-in does.
 
-    Everybody has a /64 of its own, at least.
+    Everybody has a /64 of its own, at least. The port behind an address does not count.
     """
-    address = _address(key) if ":" in key else None
+    address = (_address(key) or _address(_without_port(key))) if ":" in key else None
     if not isinstance(address, ipaddress.IPv6Address):
         return key if address is None else str(address)
     first = address.packed[:8]

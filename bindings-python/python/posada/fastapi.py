@@ -20,7 +20,7 @@ Needs the extra ``posada[fastapi]``. A fault of the servers is answered 503 or 5
 import datetime as dt
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
@@ -235,8 +235,16 @@ async def superuser(user: Annotated[Claims, Depends(privileged_user)]) -> Claims
     return user
 
 
-_HOTELS: Final = ("tenant", "tenant_id", "hotel", "hotel_id")
-"""Parameters of a path that name a hotel."""
+_HOTELS: Final = frozenset({"tenant", "tenantid", "hotel", "hotelid"})
+"""Parameters of a path that name a hotel, in lower case and without ``_`` and ``-``."""
+
+_TENANTS: Final = frozenset({"tenant", "tenantid"})
+"""Parameters of a query that name one. A ``hotel`` there is usually a number of the hotel's system."""
+
+
+def _named(names: frozenset[str], parameters: Iterable[tuple[str, Any]]) -> list[str]:
+    """The values of the parameters of these names, however they are spelled."""
+    return [str(value) for name, value in parameters if name.lower().replace("_", "").replace("-", "") in names]
 
 
 def require(
@@ -245,16 +253,17 @@ def require(
     """A dependency: a user with a permission in the hotel of the request; 403 for everybody else.
 
     The hotel of the request is what the parameter ``tenant`` of the path says. Without that argument it is the user's
-    own, and everything in the request that names a hotel must name that one: the header ``X-Tenant-ID``, and the
-    parameters ``tenant``, ``tenant_id``, ``hotel`` and ``hotel_id`` of the path. Where a hotel comes in another way, as
-    in a body, ask ``Claims.require_for`` in the route. Users without a hotel have permissions in none: see
-    ``superuser``, and ``Authenticator.act_across_tenants``.
+    own, and everything in the request that names a hotel must name that one: the header ``X-Tenant-ID``, the parameters
+    ``tenant``, ``tenant_id``, ``hotel`` and ``hotel_id`` of the path and ``tenant`` and ``tenant_id`` of the query
+    (also as ``hotelId``). Where a hotel comes in another way, as in a body, ask ``Claims.require_for`` in the route.
+    Users without a hotel have permissions in none: see ``superuser``, and ``Authenticator.act_across_tenants``.
 
     ``privileged`` asks the store now. Raises ``InvalidError`` (``auth.invalid_permission``) here and not with the first
     request; a path without its parameter ``tenant`` is a ``RuntimeError`` with the first one.
     """
     wanted = _native.permission(text("permission", permission))
-    names = _HOTELS if tenant is None else (text("tenant", tenant),)
+    if tenant is not None:
+        text("tenant", tenant)
 
     async def allowed(
         request: HTTPConnection,
@@ -264,7 +273,10 @@ def require(
         path = request.path_params
         if tenant is not None and tenant not in path:
             raise RuntimeError(f"require(tenant={tenant!r}): the path of the route has no parameter of that name")
-        hotels = [str(path[name]) for name in names if name in path]
+        if tenant is not None:
+            hotels = [str(path[tenant])]
+        else:
+            hotels = _named(_HOTELS, path.items()) + _named(_TENANTS, request.query_params.multi_items())
         own = user.narrow(x_tenant_id)
         if own is None:
             raise DeniedError("the user belongs to no hotel", code="auth.wrong_tenant")

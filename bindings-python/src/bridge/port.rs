@@ -213,8 +213,10 @@ impl Port {
 
     /// Lets go whoever waits, because the loop was closed and calls nobody any more.
     fn abandon(&self) {
-        // Outside of the lock: what Python does when an object goes is not known.
-        drop(std::mem::take(&mut *self.waiting()));
+        // In a statement of its own, because the lock is held to the end of the statement that takes it: what goes
+        // away here takes the lock, too.
+        let left = std::mem::take(&mut *self.waiting());
+        drop(left);
     }
 
     /// Tasks that nobody can wake any more are collected with what they wait for.

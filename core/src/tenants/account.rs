@@ -37,10 +37,8 @@ pub(super) fn parse(text: &str, channel: Channel) -> Option<Account> {
     let mut bare = Vec::new();
     if at.is_empty() && id.bytes().all(|digit| digit.is_ascii_digit()) && !phone::is_valid(id) {
         // Earlier versions kept it as the number of a telephone, or as a name.
+        // Not with a plus, which would be somebody's telephone.
         bare.push(id.to_owned());
-        if id.len() <= phone::MOST_DIGITS {
-            bare.push(format!("+{id}"));
-        }
     }
     Some(Account {
         canonical: format!("{channel}:{at}{}", id.to_lowercase()),
@@ -117,8 +115,8 @@ mod tests {
             1
         );
         assert_eq!(
-            parse("565233119996327", Channel::Messenger).unwrap().bare.len(),
-            2
+            parse("565233119996327", Channel::Messenger).unwrap().bare,
+            ["565233119996327"]
         );
     }
 

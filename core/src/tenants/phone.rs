@@ -13,7 +13,7 @@ use super::trunk;
 
 /// Fewest and most digits: a short code, and what E.164 allows.
 const DIGITS: std::ops::RangeInclusive<usize> = 3..=MOST_DIGITS;
-pub(super) const MOST_DIGITS: usize = 15;
+const MOST_DIGITS: usize = 15;
 
 /// Reads the numbering plans of the world, and those closely in which a line has two numbers: the first number of a
 /// process would take a tenth of a second otherwise, and the first of each of these countries some milliseconds.
