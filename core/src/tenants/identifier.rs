@@ -410,7 +410,7 @@ mod tests {
     fn rows_of_accounts_that_were_written_without_a_channel_are_still_found() {
         for (id, channel, stored) in [
             ("17841400008460056", Channel::Instagram, "17841400008460056"),
-            ("565233119996327", Channel::Messenger, "+565233119996327"),
+            ("565233119996327", Channel::Messenger, "565233119996327"),
             ("184069530861739@lid", Channel::WhatsApp, "184069530861739@lid"),
             (
                 "AR.13491208655302741918",
