@@ -9,7 +9,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::NaiveDate;
-use posada::{Channel, JsonText, Stay, TenantId};
+use posada::sessions::JsonText;
+use posada::tenants::Channel;
+use posada::{Stay, TenantId};
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyUnicodeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;

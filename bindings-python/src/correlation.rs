@@ -3,7 +3,7 @@
 
 use std::future::Future;
 
-use posada::Correlation;
+use posada::correlation::Correlation;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use posada::{Context, Evaluation, FeatureFlags, FlagChange, FlagSnapshot, FlagValue, FlagWatch, TenantId};
+use posada::flags::{Context, Evaluation, FlagChange, FlagSnapshot, FlagValue, FlagWatch};
+use posada::{FeatureFlags, TenantId};
 use pyo3::prelude::*;
 use tokio::sync::Mutex;
 
@@ -316,5 +317,5 @@ impl Value {
 /// The flags that are known without anybody having set them.
 #[pyfunction]
 pub(crate) fn default_flags() -> Vec<(&'static str, bool)> {
-    posada::DEFAULT_FLAGS.to_vec()
+    posada::flags::DEFAULT_FLAGS.to_vec()
 }

@@ -3,7 +3,9 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use posada::{Decision, FailurePolicy, RateLimit, RateLimiter, Strategy, codes};
+use posada::RateLimiter;
+use posada::error::codes;
+use posada::limits::{Decision, FailurePolicy, RateLimit, Strategy};
 use pyo3::prelude::*;
 
 use crate::bridge::{Kept, Operation};

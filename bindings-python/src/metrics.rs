@@ -1,6 +1,6 @@
 //! The metrics of this process, for a page that Prometheus reads.
 
-use posada::Prometheus;
+use posada::metrics::Prometheus;
 use pyo3::prelude::*;
 
 use crate::arguments::Span;

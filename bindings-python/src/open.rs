@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures_util::future::join_all;
-use posada::{Diagnosis, Posada, PosadaBuilder};
+use posada::doctor::Diagnosis;
+use posada::{Posada, PosadaBuilder};
 use pyo3::prelude::*;
 use tokio::runtime::Runtime;
 
@@ -107,8 +108,8 @@ impl Handle {
         self.posada.read(py, async |posada: Posada| {
             let health = posada.health().await;
             let code = |check| match check {
-                posada::Check::Ok => None,
-                posada::Check::Error(code) => Some(code),
+                posada::health::Check::Ok => None,
+                posada::health::Check::Error(code) => Some(code),
             };
             let shapes = (health.to_json(), health.to_readiness_json());
             let (postgres, redis) = (code(health.postgres), code(health.redis));

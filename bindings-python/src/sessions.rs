@@ -3,7 +3,8 @@
 use std::sync::OnceLock;
 
 use chrono::{DateTime, Utc};
-use posada::{Json, Session, SessionManager, Turn};
+use posada::SessionManager;
+use posada::sessions::{Json, Session, Turn};
 use pyo3::prelude::*;
 
 use crate::arguments::{Given, Whose, any_text, id_of, text};
@@ -192,7 +193,11 @@ impl Sessions {
         }
         if let Some(more) = more {
             let more = Json::parse(json::write("more", more)?).map_err(Refusal::from)?;
-            for (key, value) in more.as_object().into_iter().flat_map(posada::JsonObject::iter) {
+            for (key, value) in more
+                .as_object()
+                .into_iter()
+                .flat_map(posada::sessions::JsonObject::iter)
+            {
                 turn = turn.with(key.clone(), value.clone());
             }
         }

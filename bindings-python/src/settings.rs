@@ -127,7 +127,7 @@ impl Settings {
             Some("transaction") => builder.postgres_pooler(Pooling::Transaction),
             Some(other) => {
                 return Err(Refusal::invalid(
-                    posada::codes::SETTINGS_INVALID,
+                    posada::error::codes::SETTINGS_INVALID,
                     "postgres_pooler",
                     format!("expected session or transaction, not {other:?}"),
                 )

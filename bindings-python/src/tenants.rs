@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use posada::{
+use posada::TenantResolver;
+use posada::tenants::{
     BusinessHours, Channel, Identifier, NewTenant, Resolution as Resolved, Tenant as CoreTenant,
-    TenantResolver, TenantStatus, TenantUpdate,
+    TenantStatus, TenantUpdate,
 };
 use pyo3::prelude::*;
 

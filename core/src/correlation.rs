@@ -16,7 +16,7 @@ tokio::task_local! {
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> posada::Result<()> {
 /// # let posada = posada::Posada::embedded();
-/// let ids = posada::Correlation::new("req-7f3a")?;
+/// let ids = posada::correlation::Correlation::new("req-7f3a")?;
 /// let hotels = ids.scope(posada.pms().hotels()).await?;
 /// # drop(hotels);
 /// # posada.close().await

@@ -255,7 +255,7 @@ mod tests {
         );
         assert_eq!(health.redis, Check::Error("redis.timeout"));
 
-        let prometheus = crate::Prometheus::default();
+        let prometheus = crate::metrics::Prometheus::default();
         metrics::with_local_recorder(&prometheus, || health.show());
         let page = prometheus.render();
         assert!(page.contains("dependency_up{name=\"database\"} 1\ndependency_up{name=\"redis\"} 0\n"));

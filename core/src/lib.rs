@@ -15,7 +15,9 @@
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> posada::Result<()> {
-//! use posada::{Context, NewTenant, Posada, Resolution};
+//! use posada::flags::Context;
+//! use posada::tenants::{NewTenant, Resolution};
+//! use posada::Posada;
 //!
 //! let posada = Posada::embedded();
 //! posada.tenants().create(NewTenant::new("hotel-test", "Hotel Test")?).await?;
@@ -36,77 +38,59 @@
 
 #![forbid(unsafe_code)]
 
-mod auth;
+pub mod auth;
 mod backends;
-mod clock;
-mod correlation;
+#[doc(hidden)]
+pub mod bridge;
+pub mod clock;
+pub mod correlation;
 mod disk;
-mod doctor;
+pub mod doctor;
 pub mod error;
-mod flags;
-mod health;
+pub mod flags;
+pub mod health;
 mod hex;
 #[cfg(unix)]
 mod lane;
-mod limits;
-mod locks;
-mod metrics;
-mod pms;
+pub mod limits;
+pub mod locks;
+pub mod metrics;
+pub mod migrations;
+pub mod pms;
 mod posada;
 mod prometheus;
 mod redact;
 mod rng;
 mod seldom;
-mod sessions;
+pub mod sessions;
 pub mod settings;
 mod stay;
 mod task;
-mod tenants;
+pub mod tenants;
 #[cfg(any(test, feature = "testkit"))]
 pub mod testkit;
 mod text;
 
-pub use auth::{
-    AUTH_FAILURE_POLICY, AuditSink, AuthDependency, AuthEvent, AuthEventKind, AuthFallback, AuthOptions,
-    AuthStep, Authenticator, Claims, ClaimsSource, NewUser, PasswordPolicy, Permission, Profile, Role,
-    SignIn, SignInSession, TokenKind, TokenPair, User, legacy_password_hash, password_matches,
-};
-pub use backends::postgres::migrations::Applied;
-pub use clock::{Clock, ManualClock, SharedClock, SystemClock};
-pub use correlation::Correlation;
-pub use doctor::{Diagnosis, Finding, Severity};
-pub use error::{Code, Error, Kind, Result, Retry, codes};
-pub use flags::{
-    Context, DEFAULT_FLAGS, Evaluation, FeatureFlags, Flag, FlagChange, FlagDefinition, FlagOptions,
-    FlagPayload, FlagSnapshot, FlagSource, FlagStatus, FlagValue, FlagVariant, FlagWatch, Reason,
-};
-pub use health::{Check, Health};
-#[cfg(unix)]
-pub use lane::{InLane, Lane};
-pub use limits::{Decision, FailurePolicy, Granularity, RateLimit, RateLimiter, Strategy};
-pub use locks::{
-    AcquireOptions, AuditEntry, AuditEvent, Hold, HoldState, LockGuard, LockManager, LockName, LockState,
-    LossCause, Release, Resource, StayHold,
-};
-pub use pms::{
-    Availability, BookedRoom, BookedService, Booking, BookingChange, BookingId, BookingRequest,
-    BookingStatus, Change, ChangeCursor, Changes, ChosenService, Collision, Created, Currency, Folio,
-    FolioLine, Guest, GuestId, GuestProfile, HoldProof, Hotel, HotelId, IdempotencyKey, Invoice,
-    MissingPermission, MockCollision, MockFault, MockOperation, MockPms, Money, Occupancy, OccupancyLimits,
-    Offer, Party, Payment, PmsClient, PmsEvent, PmsEvents, Quote, QuotedService, RoomId, RoomType,
-    RoomTypeId, Service, ServiceId, Settle,
-};
+#[doc(inline)]
+pub use auth::{Authenticator, Claims};
+#[doc(inline)]
+pub use error::{Code, Error, Kind, Result, Retry};
+#[doc(inline)]
+pub use flags::FeatureFlags;
+#[doc(inline)]
+pub use limits::RateLimiter;
+#[doc(inline)]
+pub use locks::LockManager;
+#[doc(inline)]
+pub use pms::{IdempotencyKey, Money, PmsClient};
 pub use posada::{Posada, PosadaBuilder};
-pub use prometheus::Prometheus;
-pub use sessions::{
-    ActiveSession, Document, Json, JsonNumber, JsonObject, JsonText, Session, SessionManager, Turn,
-};
+#[doc(inline)]
+pub use sessions::SessionManager;
+#[doc(inline)]
 pub use settings::Settings;
 pub use stay::Stay;
-pub use tenants::{
-    BusinessHours, Channel, Identifier, IdentifierKind, NewTenant, Resolution, ResolutionSource, Tenant,
-    TenantId, TenantResolver, TenantStats, TenantStatus, TenantUpdate,
-};
+#[doc(inline)]
+pub use tenants::{TenantId, TenantResolver};
 
 /// The README's code, compiled and run with the documentation tests.
 #[cfg(doctest)]

@@ -1,4 +1,9 @@
-//! The name of every metric, once. Names are public contract: dashboards and alerts use them.
+//! What posada counts, under the names that dashboards and alerts use, and [`Prometheus`], which shows it.
+//!
+//! posada counts through the facade of the crate `metrics`: install any of its exporters, or
+//! [`Prometheus::install`] for a program that has none. The name of every metric stands here once.
+
+pub use crate::prometheus::Prometheus;
 
 /// Gauge: connections of the pool that are lent out.
 pub(crate) const POSTGRES_CONNECTIONS_ACTIVE: &str = "postgres_connections_active";

@@ -82,7 +82,7 @@ impl PosadaBuilder {
         self
     }
 
-    /// Values of flags that nobody has set, instead of [`DEFAULT_FLAGS`](crate::DEFAULT_FLAGS).
+    /// Values of flags that nobody has set, instead of [`DEFAULT_FLAGS`](crate::flags::DEFAULT_FLAGS).
     #[must_use]
     pub fn default_flags<'a>(mut self, defaults: impl IntoIterator<Item = (&'a str, bool)>) -> Self {
         self.flags = defaults

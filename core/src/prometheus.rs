@@ -31,7 +31,7 @@ static INSTALLED: OnceLock<Prometheus> = OnceLock::new();
 /// Collects what posada counts in this process, and shows it in the text format 0.0.4 of Prometheus.
 ///
 /// ```
-/// let prometheus = posada::Prometheus::install().expect("nobody else listens");
+/// let prometheus = posada::metrics::Prometheus::install().expect("nobody else listens");
 /// // … make a Posada, serve requests, and answer `GET /metrics` with:
 /// let page = prometheus.render();
 /// ```

@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use posada::auth::{ClaimsSource, NewUser, Role, SignIn};
+use posada::clock::ManualClock;
+use posada::error::codes;
 use posada::settings::{Pooling, SettingsBuilder};
 use posada::testkit::auth::{Run, suite};
 use posada::testkit::postgres::schema_sql;
-use posada::{ClaimsSource, ManualClock, NewUser, Posada, Role, Settings, SignIn, TenantId, codes};
+use posada::{Posada, Settings, TenantId};
 use posada_tests::{RedisServer, servers, unique};
 
 const L1: &str = include_str!("../vectors/schema/l1.sql");

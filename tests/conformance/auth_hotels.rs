@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use posada::auth::{NewUser, SignIn, TokenKind};
+use posada::clock::ManualClock;
+use posada::error::codes;
+use posada::tenants::{NewTenant, TenantStatus, TenantUpdate};
 use posada::testkit::postgres::schema_sql;
-use posada::{
-    ManualClock, NewTenant, NewUser, Posada, Settings, SignIn, TenantId, TenantStatus, TenantUpdate,
-    TokenKind, codes,
-};
+use posada::{Posada, Settings, TenantId};
 use posada_tests::{servers, unique};
 
 const L2: &str = include_str!("../vectors/schema/l2.sql");
@@ -70,7 +71,7 @@ impl Hotel {
         servers::postgres().execute_in(&self.database, sql)
     }
 
-    async fn login(&self, password: &str) -> posada::Result<posada::TokenPair> {
+    async fn login(&self, password: &str) -> posada::Result<posada::auth::TokenPair> {
         self.posada.auth().login(&SignIn::new("anabel", password)).await
     }
 
@@ -85,7 +86,7 @@ impl Hotel {
     }
 
     /// Nothing that `anabel` has opens anything.
-    async fn is_closed(&self, pair: &posada::TokenPair, reset: &str, why: &str) {
+    async fn is_closed(&self, pair: &posada::auth::TokenPair, reset: &str, why: &str) {
         let auth = self.posada.auth();
         self.clock.advance(Duration::from_secs(6));
         let error = self.login(PASSWORD).await.unwrap_err();

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound as _, Utc};
+use posada::auth::{AuthOptions, ClaimsSource, NewUser, SignIn, TokenKind, TokenPair};
+use posada::clock::ManualClock;
+use posada::error::codes;
 use posada::testkit::postgres::schema_sql;
-use posada::{
-    AuthOptions, Claims, ClaimsSource, ManualClock, NewUser, Posada, Settings, SignIn, TokenKind, TokenPair,
-    codes,
-};
+use posada::{Claims, Posada, Settings};
 use posada_tests::{RedisServer, servers, unique};
 
 const OLD: &str = "c0ffee5ecret0123456789abcdef0123456789abcdef";

@@ -5,8 +5,9 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use posada::auth::{NewUser, Role, SignIn};
 use posada::testkit::Dice;
-use posada::{NewUser, Posada, Role, Settings, SignIn};
+use posada::{Posada, Settings};
 use posada_tests::PythonPeer;
 use serde_json::{Value, json};
 

@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use posada::auth::{AuthOptions, ClaimsSource, NewUser, SignIn};
+use posada::clock::ManualClock;
+use posada::error::codes;
 use posada::settings::{Pooling, SettingsBuilder};
 use posada::testkit::Dice;
 use posada::testkit::auth_history::race;
 use posada::testkit::postgres::schema_sql;
-use posada::{AuthOptions, ClaimsSource, Kind, ManualClock, NewUser, Posada, Settings, SignIn, codes};
+use posada::{Kind, Posada, Settings};
 use posada_tests::{servers, unique, wait_until};
 
 const KEY: &str = "c0ffee5ecret0123456789abcdef0123456789abcdef";

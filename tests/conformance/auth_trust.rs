@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use posada::auth::{AuthOptions, ClaimsSource, NewUser, SignIn, TokenPair};
+use posada::clock::{ManualClock, SystemClock};
+use posada::error::codes;
 use posada::testkit::postgres::schema_sql;
-use posada::{
-    AuthOptions, Claims, ClaimsSource, Error, ManualClock, NewUser, Posada, PosadaBuilder, Retry, Settings,
-    SignIn, SystemClock, TokenPair, codes,
-};
+use posada::{Claims, Error, Posada, PosadaBuilder, Retry, Settings};
 use posada_tests::{RedisServer, servers, unique, wait_until};
 use serde_json::{Value, json};
 

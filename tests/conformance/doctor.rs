@@ -1,7 +1,10 @@
 //! The doctor at real servers: every mistake of the setup guide is made on purpose, and named.
 
+use posada::clock::SystemClock;
+use posada::doctor::{Diagnosis, Finding, Severity};
+use posada::error::codes;
 use posada::testkit::qloapps::{QloAppsSimulator, SimulatedCall, SimulatedFault};
-use posada::{Diagnosis, Finding, Posada, Settings, Severity, SystemClock, codes};
+use posada::{Posada, Settings};
 use posada_tests::{PostgresServer, RedisCluster, RedisServer, servers, unique};
 
 const SIGNING_KEY: &str = "Qm2xL0vRk9ZpW4sNbYc8dHfJ1gTeUa3X";

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use posada::flags::{Context, FlagSource};
 use posada::testkit::flags::{suite, until};
-use posada::{Context, FlagSource, Posada, Settings, TenantId};
+use posada::{Posada, Settings, TenantId};
 use posada_tests::{servers, unique};
 
 async fn on(url: &str) -> Posada {

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use posada::{Posada, Resource, Settings, Stay, StayHold, TenantId, codes};
+use posada::error::codes;
+use posada::locks::{Resource, StayHold};
+use posada::{Posada, Settings, Stay, TenantId};
 use posada_tests::{servers, unique};
 
 /// The stores in use, by their URLs.

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use posada::{Posada, Resource, Stay, StayHold, TenantId, codes};
+use posada::error::codes;
+use posada::locks::{Resource, StayHold};
+use posada::{Posada, Stay, TenantId};
 use posada_tests::{RedisServer, servers, unique};
 
 use crate::lock_cancelling::dropped_after;

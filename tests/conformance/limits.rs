@@ -2,7 +2,9 @@
 
 use std::num::NonZeroU32;
 
-use posada::{Error, FailurePolicy, Posada, RateLimit, Settings, codes};
+use posada::error::codes;
+use posada::limits::{FailurePolicy, RateLimit};
+use posada::{Error, Posada, Settings};
 use posada_tests::{RedisServer, servers, unique};
 
 fn on(url: &str) -> Posada {

@@ -5,8 +5,9 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use posada::limits::{RateLimit, Strategy};
 use posada::testkit::Dice;
-use posada::{Posada, RateLimit, Settings, Strategy};
+use posada::{Posada, Settings};
 use posada_tests::{PythonPeer, RedisServer, servers, unique};
 use serde_json::{Value, json};
 

@@ -5,7 +5,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use posada::{AcquireOptions, Posada, Release};
+use posada::Posada;
+use posada::locks::{AcquireOptions, Release};
 use posada_tests::{servers, unique};
 
 use crate::locks::on;

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use posada::{AcquireOptions, LockGuard, Posada};
+use posada::Posada;
+use posada::locks::{AcquireOptions, LockGuard};
 use posada_tests::{RedisServer, unique, wait_until};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use posada::{AcquireOptions, AuditEvent, Posada, Resource, Stay, StayHold};
+use posada::locks::{AcquireOptions, AuditEvent, Resource, StayHold};
+use posada::{Posada, Stay};
 use posada_tests::{servers, unique};
 
 use crate::locks::on;

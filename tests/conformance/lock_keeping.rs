@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use posada::{AcquireOptions, LockGuard, Posada};
+use posada::Posada;
+use posada::locks::{AcquireOptions, LockGuard};
 use posada_tests::RedisCluster;
 
 use crate::locks::on;

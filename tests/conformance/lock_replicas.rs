@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use posada::{AcquireOptions, codes};
+use posada::error::codes;
+use posada::locks::AcquireOptions;
 use posada_tests::{RedisSentinel, RedisServer, unique, wait_until};
 
 use crate::lock_cancelling::dropped_after;

@@ -3,8 +3,10 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use posada::Posada;
+use posada::error::codes;
+use posada::locks::AcquireOptions;
 use posada::testkit::Dice;
-use posada::{AcquireOptions, Posada, codes};
 use posada_tests::{RedisServer, servers, unique};
 
 use crate::lock_cancelling::dropped_after;

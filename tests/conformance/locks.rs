@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use posada::error::codes;
+use posada::locks::{AcquireOptions, Release, Resource, StayHold};
 use posada::settings::RedisSettings;
 use posada::testkit::locks_model::redis_agrees_with_memory;
 use posada::testkit::{Proxy, holds, holds_walk, locks};
-use posada::{AcquireOptions, Posada, Release, Resource, Settings, Stay, StayHold, TenantId, codes};
+use posada::{Posada, Settings, Stay, TenantId};
 use posada_tests::{PostgresServer, RedisSentinel, RedisServer, servers, unique};
 
 /// The three schemas that are in use.

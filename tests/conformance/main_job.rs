@@ -1,9 +1,11 @@
 //! The main job, end to end: a guest's message becomes a booked room, with its audit written.
 
-use posada::{
-    BookingRequest, BookingStatus, Channel, Context, Guest, HoldProof, HotelId, IdempotencyKey, NewTenant,
-    Occupancy, Posada, Resolution, Resource, Settings, Stay, StayHold, codes,
-};
+use posada::error::codes;
+use posada::flags::Context;
+use posada::locks::{Resource, StayHold};
+use posada::pms::{BookingRequest, BookingStatus, Guest, HoldProof, HotelId, Occupancy};
+use posada::tenants::{Channel, NewTenant, Resolution};
+use posada::{IdempotencyKey, Posada, Settings, Stay};
 use posada_tests::{PostgresServer, servers, unique};
 
 /// A guest's message on its whole way. Answers the key of the hold's audit.

@@ -1,6 +1,6 @@
 //! Migrations on real databases: from nothing and from each layout in the wild, to the same state, keeping data.
 
-use posada::codes;
+use posada::error::codes;
 use posada::settings::{Pooling, PostgresSettings};
 use posada::testkit::postgres::{Probe, schema_sql};
 use posada_tests::{servers, unique};

@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use posada::clock::SystemClock;
+use posada::error::codes;
+use posada::locks::{Resource, StayHold};
+use posada::pms::{
+    Booking, BookingRequest, BookingStatus, Created, Guest, HoldProof, HotelId, Occupancy, Party, RoomTypeId,
+};
 use posada::settings::Secret;
 use posada::testkit::pms::Suite;
 use posada::testkit::qloapps::{QloAppsSimulator, SimulatedCall, SimulatedCollision, SimulatedFault};
-use posada::{
-    Booking, BookingRequest, BookingStatus, Created, Guest, HoldProof, HotelId, IdempotencyKey, Occupancy,
-    Party, Posada, Resource, Result, RoomTypeId, Settings, Stay, StayHold, SystemClock, TenantId, codes,
-};
+use posada::{IdempotencyKey, Posada, Result, Settings, Stay, TenantId};
 use posada_tests::{servers, unique};
 
 /// A process that books in the shop.

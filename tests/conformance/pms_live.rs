@@ -10,9 +10,11 @@ use std::time::Duration;
 
 use chrono::{Days, NaiveDate};
 use futures_util::FutureExt;
+use posada::clock::SystemClock;
+use posada::pms::Settle;
 use posada::testkit::pms::{Races, Suite};
 use posada::testkit::qloapps::{QloAppsSimulator, SimulatedCollision};
-use posada::{PmsClient, Posada, Settle, SystemClock};
+use posada::{PmsClient, Posada};
 use posada_tests::{RedisServer, servers, unique};
 
 use crate::pms::process_at;

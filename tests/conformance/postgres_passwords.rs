@@ -2,9 +2,11 @@
 
 use std::process::{Command, Stdio};
 
+use posada::doctor::Severity;
+use posada::error::codes;
 use posada::settings::{Pooling, PostgresSettings, Secret};
 use posada::testkit::postgres::Probe;
-use posada::{Error, Posada, Settings, Severity, codes};
+use posada::{Error, Posada, Settings};
 use posada_tests::{PostgresServer, wait_until};
 
 /// What SASLprep refuses, changes or leaves as it is.

@@ -1,8 +1,12 @@
 //! Rights in Postgres: what a data API must not reach, and what this role must not miss.
 
+use posada::auth::SignIn;
+use posada::doctor::{Diagnosis, Severity};
+use posada::error::codes;
+use posada::health::Check;
 use posada::settings::{Pooling, SettingsBuilder};
 use posada::testkit::postgres::schema_sql;
-use posada::{Check, Diagnosis, Error, Posada, Settings, Severity, SignIn, TenantId, codes};
+use posada::{Error, Posada, Settings, TenantId};
 use posada_tests::{PgBouncer, PostgresServer};
 
 const L1: &str = include_str!("../vectors/schema/l1.sql");

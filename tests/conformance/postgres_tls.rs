@@ -4,9 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use posada::error::codes;
 use posada::settings::{Pooling, PostgresSettings, Secret, TlsMode};
 use posada::testkit::postgres::Probe;
-use posada::{Error, Posada, Settings, codes};
+use posada::{Error, Posada, Settings};
 use posada_tests::{PostgresServer, wait_until};
 
 use crate::postgres_passwords::child;

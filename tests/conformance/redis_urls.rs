@@ -2,9 +2,10 @@
 
 use std::net::TcpListener;
 
+use posada::error::codes;
 use posada::settings::RedisSettings;
 use posada::testkit::redis::Probe;
-use posada::{Error, Posada, Settings, codes};
+use posada::{Error, Posada, Settings};
 use posada_tests::{Certificates, RedisSentinel, RedisServer};
 
 async fn increment(url: &str) -> Result<i64, Error> {

@@ -1,7 +1,9 @@
 //! Conversations on real servers.
 
 use futures_util::future::join_all;
-use posada::{Json, Posada, Settings, TenantId, codes};
+use posada::error::codes;
+use posada::sessions::Json;
+use posada::{Posada, Settings, TenantId};
 use posada_tests::{RedisServer, servers, unique, wait_until};
 
 fn on(url: &str) -> Posada {

@@ -1,7 +1,8 @@
 //! Documents of the Python app: they survive posada, and both read the same texts in the same way.
 
+use posada::sessions::{Json, Turn};
 use posada::testkit::Dice;
-use posada::{Json, Posada, Settings, Turn};
+use posada::{Posada, Settings};
 use posada_tests::{PythonPeer, servers, unique};
 
 /// Stored texts, written by Python's `json.dumps`: see `tests/vectors/sessions/generate.py`.

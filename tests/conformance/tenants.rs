@@ -3,10 +3,12 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use posada::error::codes;
 use posada::settings::PostgresSettings;
+use posada::tenants::{BusinessHours, NewTenant, Resolution};
 use posada::testkit::postgres::{Probe, schema_sql};
 use posada::testkit::tenants::{owner, suite};
-use posada::{BusinessHours, NewTenant, Posada, Resolution, Settings, TenantId, codes};
+use posada::{Posada, Settings, TenantId};
 use posada_tests::{servers, unique};
 
 const L1: &str = include_str!("../vectors/schema/l1.sql");

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use posada::auth::{NewUser, SignIn, TokenPair};
+use posada::clock::ManualClock;
+use posada::error::codes;
 use posada::testkit::postgres::schema_sql;
-use posada::{Error, Kind, ManualClock, NewUser, Posada, Settings, SignIn, TokenPair, codes};
+use posada::{Error, Kind, Posada, Settings};
 use posada_tests::{PostgresServer, RedisServer};
 
 const KEY: &str = "c0ffee5ecret0123456789abcdef0123456789abcdef";

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use posada::auth::{NewUser, SignIn, TokenPair};
+use posada::error::codes;
 use posada::testkit::Proxy;
 use posada::testkit::postgres::schema_sql;
-use posada::{Error, Kind, NewUser, Posada, Settings, SignIn, TokenPair, codes};
+use posada::{Error, Kind, Posada, Settings};
 use posada_tests::{servers, unique, wait_until};
 use sqlx::ConnectOptions as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection};

@@ -8,12 +8,14 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use posada::auth::{
+    AUTH_FAILURE_POLICY, AuthDependency, AuthEvent, AuthEventKind, AuthFallback, AuthOptions, AuthStep,
+    NewUser, SignIn, TokenPair,
+};
+use posada::limits::RateLimit;
 use posada::testkit::Proxy;
 use posada::testkit::postgres::schema_sql;
-use posada::{
-    AUTH_FAILURE_POLICY, AuthDependency, AuthEvent, AuthEventKind, AuthFallback, AuthOptions, AuthStep,
-    Error, Kind, NewUser, Posada, RateLimit, Settings, SignIn, TokenPair,
-};
+use posada::{Error, Kind, Posada, Settings};
 use posada_tests::{PostgresServer, RedisServer, unique};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions as _, Connection as _};
@@ -362,7 +364,10 @@ impl House {
                 let error = verdict
                     .err()
                     .unwrap_or_else(|| panic!("{what}: the session goes on"));
-                assert!(error.is(posada::codes::AUTH_SESSION_ENDED), "{what}: {error}");
+                assert!(
+                    error.is(posada::error::codes::AUTH_SESSION_ENDED),
+                    "{what}: {error}"
+                );
             }
         }
         if is_degraded {

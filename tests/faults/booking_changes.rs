@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use chrono::{Days, NaiveDate};
 use futures_util::future::join_all;
+use posada::Stay;
+use posada::clock::SystemClock;
+use posada::pms::{Booking, BookingChange, BookingId, Quote, Settle};
 use posada::testkit::qloapps::{OpenBooking, QloAppsSimulator, SimulatedCall, SimulatedFault};
-use posada::{Booking, BookingChange, BookingId, Quote, Settle, Stay, SystemClock};
 use posada_tests::bookings::{process, request};
 use posada_tests::{RedisServer, wait_until};
 

@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use chrono::{Days, NaiveDate};
 use futures_util::future::join_all;
+use posada::clock::SystemClock;
+use posada::error::codes;
 use posada::testkit::qloapps::{OpenBooking, QloAppsSimulator, SimulatedCollision};
 use posada::testkit::{Dice, Proxy};
-use posada::{SystemClock, codes};
 use posada_tests::RedisServer;
 use posada_tests::bookings::{general, nights, process, request};
 use tokio::sync::{Semaphore, oneshot};

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use posada::doctor::{Diagnosis, Severity};
 use posada::testkit::Proxy;
-use posada::{Diagnosis, Posada, Settings, Severity};
+use posada::{Posada, Settings};
 use posada_tests::{servers, unique};
 
 /// Far more than the deadlines of these tests, and less than what the doctor allows at most.

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use posada::flags::{Context, FlagSource, Reason};
 use posada::testkit::Proxy;
 use posada::testkit::flags::until;
-use posada::{Context, FeatureFlags, FlagSource, Posada, Reason, Settings, TenantId};
+use posada::{FeatureFlags, Posada, Settings, TenantId};
 use posada_tests::RedisServer;
 
 fn built(url: &str, poll: Duration) -> Posada {

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use posada::flags::{Context, Reason};
 use posada::testkit::flags::until;
-use posada::{Context, Posada, Reason, Settings, TenantId};
+use posada::{Posada, Settings, TenantId};
 use posada_tests::RedisServer;
 
 fn on(url: &str) -> Posada {

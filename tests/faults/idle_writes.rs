@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use posada::{AcquireOptions, Json, Posada, RateLimit, Resource, Settings, Stay, StayHold, TenantId, Turn};
+use posada::limits::RateLimit;
+use posada::locks::{AcquireOptions, Resource, StayHold};
+use posada::sessions::{Json, Turn};
+use posada::{Posada, Settings, Stay, TenantId};
 use posada_tests::{RedisServer, unique};
 
 /// A handle whose connection has just been closed by the server, before anybody noticed.

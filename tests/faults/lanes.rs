@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use futures_util::poll;
-use posada::Lane;
+use posada::bridge::Lane;
 use posada::settings::RedisSettings;
 use posada::testkit::Proxy;
 use posada::testkit::redis::Probe;

@@ -9,8 +9,9 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use posada::locks::AcquireOptions;
 use posada::testkit::Proxy;
-use posada::{AcquireOptions, Posada, Settings};
+use posada::{Posada, Settings};
 use posada_tests::{RedisServer, servers, unique};
 use rustix::process::{Pid, Signal, kill_process};
 

@@ -4,8 +4,10 @@
 use std::time::Duration;
 
 use futures_util::poll;
+use posada::error::codes;
+use posada::locks::{AcquireOptions, LockGuard, Resource, StayHold};
 use posada::testkit::Proxy;
-use posada::{AcquireOptions, Error, LockGuard, Posada, Resource, Settings, Stay, StayHold, codes};
+use posada::{Error, Posada, Settings, Stay};
 use posada_tests::RedisServer;
 
 /// Longer than any test: a lock that is free before that was given back.

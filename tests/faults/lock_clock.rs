@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use posada::{AcquireOptions, Posada, Resource, Settings, Stay, StayHold, codes};
+use posada::error::codes;
+use posada::locks::{AcquireOptions, Resource, StayHold};
+use posada::{Posada, Settings, Stay};
 use posada_tests::RedisServer;
 
 const HOUR: i64 = 3600;
@@ -68,7 +70,7 @@ async fn no_fence_goes_back_however_the_clock_of_redis_steps() {
             lock.release().await.unwrap();
             let set = posada.locks().acquire_all(&["a", "b"], &options()).await.unwrap();
             assert!(set.iter().all(|lock| lock.fence() > set_fence), "step {step}");
-            set_fence = set.iter().map(posada::LockGuard::fence).max().unwrap();
+            set_fence = set.iter().map(posada::locks::LockGuard::fence).max().unwrap();
             for lock in set {
                 lock.release().await.unwrap();
             }

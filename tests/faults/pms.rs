@@ -4,14 +4,16 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use posada::clock::{ManualClock, SystemClock};
+use posada::error::codes;
+use posada::pms::{
+    Availability, Booking, BookingId, BookingRequest, BookingStatus, Created, Guest, HotelId, Occupancy,
+    Quote, RoomTypeId,
+};
 use posada::settings::{Secret, SettingsBuilder};
 use posada::testkit::Proxy;
 use posada::testkit::qloapps::{QloAppsSimulator, SimulatedCall, SimulatedFault};
-use posada::{
-    Availability, Booking, BookingId, BookingRequest, BookingStatus, Created, Error, Guest, HotelId,
-    IdempotencyKey, ManualClock, Occupancy, Posada, Quote, Result, Retry, RoomTypeId, Settings, Stay,
-    SystemClock, codes,
-};
+use posada::{Error, IdempotencyKey, Posada, Result, Retry, Settings, Stay};
 use posada_tests::{servers, unique, wait_until};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;

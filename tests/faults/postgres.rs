@@ -6,10 +6,12 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use posada::Error;
+use posada::clock::{Clock, ManualClock, SystemClock};
+use posada::error::codes;
 use posada::settings::{Pooling, PostgresSettings, Secret};
 use posada::testkit::Proxy;
 use posada::testkit::postgres::Probe;
-use posada::{Clock, Error, ManualClock, SystemClock, codes};
 use posada_tests::{PgBouncer, PostgresServer, servers, unique, wait_until};
 
 const DEADLINE: Duration = Duration::from_secs(1);

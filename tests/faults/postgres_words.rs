@@ -3,9 +3,11 @@
 
 use std::time::Duration;
 
+use posada::doctor::Severity;
+use posada::error::codes;
 use posada::settings::{Pooling, PostgresSettings};
 use posada::testkit::postgres::Probe;
-use posada::{Code, Posada, Settings, Severity, codes};
+use posada::{Code, Posada, Settings};
 use posada_tests::{PgBouncer, PostgresServer, Spokesman, servers, unique, wait_until};
 
 const TABLE: &str = "CREATE TABLE probe (id text)";

@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use posada::{AcquireOptions, Check, Health, NewTenant, Posada, Settings};
+use posada::health::{Check, Health};
+use posada::locks::AcquireOptions;
+use posada::tenants::NewTenant;
+use posada::{Posada, Settings};
 use posada_tests::{PostgresServer, RedisServer, servers, unique};
 
 /// More than the second that a probe has, for a busy machine; less than the five that a look without a deadline of its

@@ -3,10 +3,11 @@
 
 use std::time::{Duration, Instant};
 
+use posada::Error;
+use posada::error::codes;
 use posada::settings::RedisSettings;
 use posada::testkit::Proxy;
 use posada::testkit::redis::{Listener, Probe};
-use posada::{Error, codes};
 use posada_tests::{EventLoop, RedisSentinel, RedisServer, servers, unique};
 
 const DEADLINE: Duration = Duration::from_secs(1);

@@ -1,7 +1,11 @@
 //! A Redis that is there and refuses to work: nothing was done, the failure policy of limits decides, the process is not
 //! ready, and the doctor shows the server's words and what to do about them.
 
-use posada::{Check, Error, FailurePolicy, Kind, Posada, RateLimit, Settings, Severity, codes};
+use posada::doctor::Severity;
+use posada::error::codes;
+use posada::health::Check;
+use posada::limits::{FailurePolicy, RateLimit};
+use posada::{Error, Kind, Posada, Settings};
 use posada_tests::{RedisServer, ScriptedRedis, unique, wait_until};
 
 fn on(url: &str) -> Posada {

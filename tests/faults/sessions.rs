@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use posada::error::codes;
+use posada::sessions::{Json, Turn};
 use posada::testkit::Proxy;
-use posada::{Json, Kind, Posada, Settings, Turn, codes};
+use posada::{Kind, Posada, Settings};
 use posada_tests::{RedisServer, unique};
 
 /// Longer than a busy machine stalls, because what the server does answer must come within it.

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use posada::clock::ManualClock;
+use posada::tenants::{NewTenant, Resolution, ResolutionSource};
 use posada::testkit::postgres::schema_sql;
 use posada::testkit::tenants::owner;
-use posada::{
-    Error, ManualClock, NewTenant, Posada, Resolution, ResolutionSource, Settings, TenantId, TenantResolver,
-};
+use posada::{Error, Posada, Settings, TenantId, TenantResolver};
 use posada_tests::{PostgresServer, RedisServer};
 
 const NUMBER: &str = "+5491112345678";

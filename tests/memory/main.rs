@@ -9,8 +9,10 @@
 )]
 
 use futures_util::future::join_all;
+use posada::auth::{NewUser, SignIn};
+use posada::error::codes;
 use posada::testkit::postgres::schema_sql;
-use posada::{Kind, NewUser, Posada, Retry, Settings, SignIn, codes};
+use posada::{Kind, Posada, Retry, Settings};
 use posada_tests::{servers, unique};
 
 const KEY: &str = "c0ffee5ecret0123456789abcdef0123456789abcdef";

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use posada::codes;
+use posada::error::codes;
 
 const FROZEN: &str = include_str!("errors.toml");
 

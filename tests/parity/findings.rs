@@ -1,6 +1,6 @@
 //! The codes of findings are a contract with programs in every language: `findings.toml` is the list that they read.
 
-use posada::Diagnosis;
+use posada::doctor::Diagnosis;
 
 const FROZEN: &str = include_str!("findings.toml");
 

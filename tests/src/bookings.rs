@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use chrono::{Days, NaiveDate};
+use posada::pms::{BookingRequest, Guest, HotelId, Occupancy, RoomTypeId};
 use posada::settings::Secret;
 use posada::testkit::qloapps::QloAppsSimulator;
-use posada::{BookingRequest, Guest, HotelId, IdempotencyKey, Occupancy, Posada, RoomTypeId, Settings, Stay};
+use posada::{IdempotencyKey, Posada, Settings, Stay};
 
 /// A process that books in a simulated shop. It does not look for a lost booking as long as is usual.
 pub fn process(shop: &str, redis: &str) -> Posada {

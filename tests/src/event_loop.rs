@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use posada::Lane;
+use posada::bridge::Lane;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 /// Takes the turns of a [`Lane`] until it is dropped.

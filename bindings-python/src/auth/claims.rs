@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
-use posada::{Claims as CoreClaims, ClaimsSource, Permission, TenantId};
+use posada::auth::{ClaimsSource, Permission};
+use posada::{Claims as CoreClaims, TenantId};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use posada::{AuditSink, AuthEvent};
+use posada::auth::{AuditSink, AuthEvent};
 use pyo3::prelude::*;
 use tokio::sync::Mutex;
 use tokio::sync::broadcast::{self, error::RecvError};

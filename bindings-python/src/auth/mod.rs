@@ -9,7 +9,9 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
-use posada::{Authenticator, NewUser, Role, SignIn, SignInSession, TokenKind, TokenPair, User, codes};
+use posada::Authenticator;
+use posada::auth::{NewUser, Role, SignIn, SignInSession, TokenKind, TokenPair, User};
+use posada::error::codes;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use posada::{AuthOptions, PasswordPolicy, Profile, codes};
+use posada::auth::{AuthOptions, PasswordPolicy, Profile};
+use posada::error::codes;
 use pyo3::prelude::*;
 
 use crate::arguments::Span;
@@ -122,11 +123,11 @@ pub(crate) fn password_violations(
 /// Whether a password is the one behind a stored hash.
 #[pyfunction]
 pub(crate) fn password_matches(py: Python<'_>, password: &str, hash: &str) -> bool {
-    py.detach(|| posada::password_matches(password, hash))
+    py.detach(|| posada::auth::password_matches(password, hash))
 }
 
 /// A hash that the app can verify too.
 #[pyfunction]
 pub(crate) fn legacy_password_hash(py: Python<'_>, password: &str) -> PyResult<String> {
-    py.detach(|| Ok(posada::legacy_password_hash(password).map_err(Refusal::from)?))
+    py.detach(|| Ok(posada::auth::legacy_password_hash(password).map_err(Refusal::from)?))
 }

@@ -2,7 +2,7 @@
 //!
 //! The thread of the event loop takes the first step of the work, which usually is to send a question. Nothing is
 //! spawned for it: the work waits where it is until it is woken, and is carried on by the very thread that has the
-//! answer in hand. If that is the event loop's own, which reads the answers of its [lane](posada::Lane), the call
+//! answer in hand. If that is the event loop's own, which reads the answers of its [lane](posada::bridge::Lane), the call
 //! never changes threads; otherwise it becomes a task of the runtime there, and changes threads on its way back.
 
 use std::any::Any;

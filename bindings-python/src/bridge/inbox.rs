@@ -111,7 +111,7 @@ mod bell {
     use std::os::fd::AsRawFd;
     use std::time::Duration;
 
-    use posada::{InLane, Lane};
+    use posada::bridge::{InLane, Lane};
 
     pub(super) struct Bell(Lane);
 

@@ -30,9 +30,12 @@ impl<T> Kept<T> {
     /// `posada.closed` otherwise.
     pub(crate) fn get(&self) -> Result<&T, Refusal> {
         self.home.handle()?;
-        self.value
-            .as_ref()
-            .ok_or_else(|| Refusal::own(posada::codes::POSADA_CLOSED, "this handle was closed".to_owned()))
+        self.value.as_ref().ok_or_else(|| {
+            Refusal::own(
+                posada::error::codes::POSADA_CLOSED,
+                "this handle was closed".to_owned(),
+            )
+        })
     }
 
     pub(crate) fn home(&self) -> &Home {

@@ -19,4 +19,4 @@ pub(crate) use spelled::Spelled;
 pub(crate) use write::{write, write_document, write_json};
 
 /// How deep lists and objects may stand in each other here: as deep as the crate lets them.
-const MAX_DEPTH: usize = posada::Json::MAX_DEPTH;
+const MAX_DEPTH: usize = posada::sessions::Json::MAX_DEPTH;

@@ -3,7 +3,8 @@
 use std::io::Write as _;
 use std::ops::Range;
 
-use posada::Document;
+use posada::bridge::written_document;
+use posada::sessions::Document;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
@@ -43,7 +44,7 @@ pub(crate) fn write_document(
 ) -> PyResult<Document> {
     let mut members = Vec::with_capacity(MEMBERS);
     if let Some(text) = write_usual(document, spelled, |member| members.push(member)) {
-        return Ok(Document::from_written(&String::from_utf8(text)?, members));
+        return Ok(written_document(&String::from_utf8(text)?, members));
     }
     let text = write_by_python("document", document, spelled)?;
     Ok(Document::parse(text).map_err(Refusal::from)?)

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use posada::{LockGuard, codes};
+use posada::error::codes;
+use posada::locks::LockGuard;
 use pyo3::prelude::*;
 use tokio::sync::{RwLock, RwLockReadGuard};
 use tokio_util::sync::CancellationToken;
@@ -147,7 +148,7 @@ impl Guard {
             let guard = held.guard.write().await.take();
             match guard {
                 Some(guard) => Ok(guard.release().await?.as_str()),
-                None => Ok(posada::Release::AlreadyReleased.as_str()),
+                None => Ok(posada::locks::Release::AlreadyReleased.as_str()),
             }
         })
     }

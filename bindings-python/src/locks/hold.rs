@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use posada::{Hold as CoreHold, HoldProof, HoldState};
+use posada::locks::{Hold as CoreHold, HoldState};
+use posada::pms::HoldProof;
 use pyo3::prelude::*;
 use tokio::sync::RwLock;
 

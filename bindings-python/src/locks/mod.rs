@@ -6,7 +6,8 @@ mod hold;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use posada::{AcquireOptions, AuditEntry, Hold as CoreHold, LockManager, LockState, Resource, StayHold};
+use posada::LockManager;
+use posada::locks::{AcquireOptions, AuditEntry, Hold as CoreHold, LockState, Resource, StayHold};
 use pyo3::prelude::*;
 
 use crate::arguments::{Given, Nights, Parts, Span, Switch, Whose, id_of, optional_text, whole};

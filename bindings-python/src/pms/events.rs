@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use posada::{PmsEvent, PmsEvents};
+use posada::pms::{PmsEvent, PmsEvents};
 use pyo3::prelude::*;
 use tokio::sync::Mutex;
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use posada::{ChangeCursor, Changes};
+use posada::pms::{ChangeCursor, Changes};
 use pyo3::prelude::*;
 use tokio::sync::Mutex;
 

@@ -1,6 +1,8 @@
 //! `posada.MockPms`: the mock hotel with its script of faults in a test's hand.
 
-use posada::{Currency, MockCollision, MockFault, MockOperation, MockPms, Money, SystemClock};
+use posada::Money;
+use posada::clock::SystemClock;
+use posada::pms::{Currency, MockCollision, MockFault, MockOperation, MockPms};
 use pyo3::prelude::*;
 use rust_decimal::Decimal;
 

@@ -7,7 +7,8 @@ mod request;
 mod values;
 
 use chrono::NaiveDate;
-use posada::{BookingId, HotelId, IdempotencyKey, PmsClient, RoomTypeId, ServiceId};
+use posada::pms::{BookingId, HotelId, RoomTypeId, ServiceId};
+use posada::{IdempotencyKey, PmsClient};
 use pyo3::prelude::*;
 
 use crate::arguments::{Nights, Parts};

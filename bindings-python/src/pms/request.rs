@@ -1,9 +1,8 @@
 //! `posada.BookingRequest`, read from the Python class of that name.
 
-use posada::{
-    BookingChange, BookingRequest, ChosenService, Collision, Guest, IdempotencyKey, Occupancy, Party, Settle,
-    codes,
-};
+use posada::IdempotencyKey;
+use posada::error::codes;
+use posada::pms::{BookingChange, BookingRequest, ChosenService, Collision, Guest, Occupancy, Party, Settle};
 use pyo3::prelude::*;
 
 use super::values::Quoted;

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
-use posada::{
+use posada::Money;
+use posada::pms::{
     Availability, BookedRoom, BookedService, Booking, ChosenService, Created, Currency, Folio, GuestProfile,
-    Hotel, MissingPermission, Money, Occupancy, Offer, Party, Quote, QuotedService, RoomType, Service,
+    Hotel, MissingPermission, Occupancy, Offer, Party, Quote, QuotedService, RoomType, Service,
 };
 use pyo3::prelude::*;
 use rust_decimal::Decimal;

@@ -18,7 +18,8 @@
 //!
 //! ```
 //! # tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(async {
-//! use posada::{NewUser, Permission, Posada, Role, SignIn};
+//! use posada::Posada;
+//! use posada::auth::{NewUser, Permission, Role, SignIn};
 //! let posada = Posada::embedded();
 //! let auth = posada.auth();
 //! let ana = NewUser::new("ana", "ana@example.com", "el loro pinta mapas de cobre")?.role(Role::Receptionist);

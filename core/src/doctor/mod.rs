@@ -19,13 +19,13 @@ mod settings;
 use std::future::Future;
 use std::time::Duration;
 
+use crate::Posada;
 use crate::backends::postgres::Postgres;
 use crate::backends::redis::Redis;
-use crate::clock::{SharedClock, SystemClock};
+use crate::clock::{Clock as _, SharedClock, SystemClock};
 use crate::error::{Error, Result};
 use crate::pms::PmsClient;
 use crate::settings::{PmsSettings, QloAppsSettings, Settings, Store};
-use crate::{Clock as _, Posada};
 
 pub use model::{Diagnosis, Finding, Severity};
 

@@ -52,7 +52,7 @@ pub(super) fn not_connected(failure: Failure, settings: &PostgresSettings) -> Fi
         ),
         other => {
             let error = Error::from(other);
-            if error.is(crate::codes::POSADA_CLOSED) {
+            if error.is(crate::error::codes::POSADA_CLOSED) {
                 return Finding::closed();
             }
             Finding::error(

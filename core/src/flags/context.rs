@@ -11,7 +11,8 @@ use crate::tenants::TenantId;
 /// look at. It borrows its texts, so that making one costs nothing.
 ///
 /// ```
-/// use posada::{Context, TenantId};
+/// use posada::TenantId;
+/// use posada::flags::Context;
 /// let tenant = TenantId::parse("hotel-test")?;
 /// let context = Context::tenant(&tenant).user("5491112345678").property("channel", "whatsapp");
 /// # let _ = context;

@@ -17,7 +17,8 @@
 //! * A late answer of Redis never undoes a newer [`set`](FeatureFlags::set) of this process.
 //!
 //! ```
-//! use posada::{Context, FlagValue, Posada, TenantId};
+//! use posada::flags::{Context, FlagValue};
+//! use posada::{Posada, TenantId};
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {
 //! let posada = Posada::embedded();
 //! let (flags, tenant) = (posada.flags(), TenantId::parse("hotel-test")?);

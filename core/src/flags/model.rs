@@ -66,7 +66,7 @@ pub(super) fn plain_fault(value: &str) -> Option<String> {
 /// What a flag is set to.
 ///
 /// ```
-/// use posada::FlagValue;
+/// use posada::flags::FlagValue;
 /// let value = FlagValue::parse(r#"{"enabled": true, "strategies": [
 ///     {"name": "flexibleRollout", "parameters": {"rollout": "25", "stickiness": "userId"}}]}"#)?;
 /// assert!(matches!(value, FlagValue::Definition(_)));

@@ -9,7 +9,8 @@
 //!
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-//! use posada::{Posada, RateLimit};
+//! use posada::Posada;
+//! use posada::limits::RateLimit;
 //! let posada = Posada::embedded();
 //! let limit = RateLimit::parse("2/minute")?;
 //! let who = ["203.0.113.9", "/api/reservations"];

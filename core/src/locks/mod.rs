@@ -21,7 +21,8 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> posada::Result<()> {
 //! use std::time::Duration;
-//! use posada::{AcquireOptions, Posada, Resource, Stay, StayHold};
+//! use posada::locks::{AcquireOptions, Resource, StayHold};
+//! use posada::{Posada, Stay};
 //!
 //! let posada = Posada::embedded();
 //! let locks = posada.locks();

@@ -61,7 +61,7 @@ impl fmt::Debug for LockName {
 ///
 /// ```
 /// use std::time::Duration;
-/// use posada::AcquireOptions;
+/// use posada::locks::AcquireOptions;
 /// let options = AcquireOptions::new().ttl(Duration::from_secs(10)).wait(Duration::from_secs(5)).owner("night audit");
 /// # drop(options);
 /// ```

@@ -8,7 +8,8 @@ use crate::stay::Stay;
 /// Other nights, other guests, or other rooms for a booking. What is not named stays as it is.
 ///
 /// ```
-/// use posada::{BookingChange, Occupancy, Stay};
+/// use posada::Stay;
+/// use posada::pms::{BookingChange, Occupancy};
 /// let longer = BookingChange::new().with_stay(Stay::parse("2027-03-10", "2027-03-14")?);
 /// let baby = BookingChange::new().with_party(Occupancy::new(2, &[0])?);
 /// let quieter = BookingChange::new().with_room("GR-101", "GR-105");
@@ -35,7 +36,7 @@ impl BookingChange {
         self
     }
 
-    /// Other guests in each room, in the order of the booking's rooms; one [`Occupancy`](crate::Occupancy) for a
+    /// Other guests in each room, in the order of the booking's rooms; one [`Occupancy`](crate::pms::Occupancy) for a
     /// booking of one room. The number of rooms stays.
     #[must_use]
     pub fn with_party(mut self, party: impl Into<Party>) -> Self {

@@ -11,7 +11,7 @@ use crate::error::{Error, Result, codes};
 /// `Debug` shows no personal data, and neither does any error.
 ///
 /// ```
-/// use posada::Guest;
+/// use posada::pms::Guest;
 /// let guest = Guest::new("Ana", "Gómez", "ana@example.com", "+5491112345678")?;
 /// assert_eq!(format!("{guest:?}"), "Guest(redacted)");
 /// assert_eq!(Guest::new("Ana 2", "Gómez", "ana@example.com", "1").unwrap_err().field(), Some("first_name"));

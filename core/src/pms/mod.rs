@@ -9,7 +9,9 @@
 //!   on a guess (`booking.rs`). Providers only translate (`provider.rs`).
 //!
 //! ```
-//! use posada::{BookingRequest, Guest, HotelId, IdempotencyKey, ManualClock, Occupancy, Posada, Stay};
+//! use posada::clock::ManualClock;
+//! use posada::pms::{BookingRequest, Guest, HotelId, Occupancy};
+//! use posada::{IdempotencyKey, Posada, Stay};
 //!
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> posada::Result<()> {
 //! # let clock = ManualClock::at("2027-01-01T09:00:00Z".parse().unwrap());
@@ -94,7 +96,7 @@ pub(crate) use patience::Patience;
 pub(crate) use provider::PmsProvider;
 pub(crate) use qloapps::QloApps;
 #[cfg(any(test, feature = "testkit"))]
-pub use qloapps::anything::{read_anything, read_prices};
+pub(crate) use qloapps::anything;
 pub(crate) use redis::RedisKeys;
 pub use request::{BookingRequest, HoldProof};
 use service::Choice;

@@ -13,7 +13,7 @@ use crate::text::Shown;
 /// sell in any currency that its own system knows.
 ///
 /// ```
-/// # use posada::Currency;
+/// # use posada::pms::Currency;
 /// assert_eq!(Currency::parse("usd")?.as_str(), "USD");
 /// # Ok::<(), posada::Error>(())
 /// ```

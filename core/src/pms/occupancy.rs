@@ -5,7 +5,7 @@ use crate::error::{Error, Result, codes};
 /// The guests of one room: adults, and each child by age.
 ///
 /// ```
-/// use posada::Occupancy;
+/// use posada::pms::Occupancy;
 /// let family = Occupancy::new(2, &[7, 4])?;
 /// assert_eq!((family.adults(), family.children(), family.guests()), (2, 2, 4));
 /// # Ok::<(), posada::Error>(())
@@ -66,7 +66,7 @@ impl Occupancy {
 /// One [`Occupancy`] per room wanted: a booking is for one room type and at least one room.
 ///
 /// ```
-/// use posada::{Occupancy, Party};
+/// use posada::pms::{Occupancy, Party};
 /// let one_room = Party::from(Occupancy::new(2, &[])?);
 /// let two_rooms = Party::new(vec![Occupancy::new(2, &[7])?, Occupancy::new(1, &[])?])?;
 /// assert_eq!((one_room.rooms(), two_rooms.rooms()), (1, 2));

@@ -36,7 +36,7 @@ impl BookingRequest {
     /// Longest remark, in characters.
     pub const MAX_REMARK_CHARS: usize = 1000;
 
-    /// A request without remark, services and quote. `party` may be one [`Occupancy`](crate::Occupancy).
+    /// A request without remark, services and quote. `party` may be one [`Occupancy`](crate::pms::Occupancy).
     pub fn new(
         hotel: HotelId,
         room_type: RoomTypeId,

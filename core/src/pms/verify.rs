@@ -164,7 +164,7 @@ mod tests {
     use super::super::provider::PmsProvider;
     use super::super::{BookingStatus, MockCollision, MockFault, MockOperation, Party, RoomId};
     use super::*;
-    use crate::Booking;
+    use crate::pms::Booking;
     use crate::stay::Stay;
 
     /// Enough yields that all bookers choose their rooms before the first writes.

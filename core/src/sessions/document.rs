@@ -20,7 +20,7 @@ const HISTORY: &str = "history";
 /// What is stored of a conversation. Members that posada does not know, and their order, are kept.
 ///
 /// ```
-/// use posada::Document;
+/// use posada::sessions::Document;
 /// let mut document = Document::parse(r#"{"user_id": "549", "canal": "whatsapp", "state": "initial", "fee": 1.0}"#)?;
 /// document.set_state("booking");
 /// document.set(["context", "nights"], 2)?;
@@ -57,14 +57,8 @@ impl Document {
         Self::try_from(Json::parse(text)?)
     }
 
-    /// Takes a document from a writer that knows what it wrote, for programs that bring posada to another language:
-    /// unlike [`parse`](Self::parse) it does not read the text again.
-    ///
-    /// The text must be what `json.dumps` would write of one object, no key of which occurs twice, at most
-    /// [`Json::MAX_DEPTH`] deep. Its members, in their order: where the key stands, without its quotes, where the value
-    /// stands, and how many lists and objects stand in each other there. Whoever says something else stores what nobody
-    /// can read; only debug builds look.
-    pub fn from_written(
+    /// See [`written_document`](crate::bridge::written_document).
+    pub(crate) fn from_written(
         text: &str,
         members: impl IntoIterator<Item = (Range<usize>, Range<usize>, u8)>,
     ) -> Self {

@@ -15,7 +15,8 @@
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> posada::Result<()> {
-//! use posada::{Json, Posada, TenantId, Turn};
+//! use posada::sessions::{Json, Turn};
+//! use posada::{Posada, TenantId};
 //!
 //! let posada = Posada::embedded();
 //! let hotel = TenantId::parse("hotel-test")?;

@@ -11,7 +11,7 @@ use super::question::Target;
 use super::resolution::{Resolution, ResolutionSource, Verdict};
 use crate::error::Error;
 
-/// An answer of the store. Times are milliseconds of [`coarse_millis`](crate::Clock::coarse_millis).
+/// An answer of the store. Times are milliseconds of [`coarse_millis`](crate::clock::Clock::coarse_millis).
 #[derive(Debug, Clone)]
 pub(super) struct Answer {
     pub(super) verdict: Verdict,

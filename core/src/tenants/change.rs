@@ -8,7 +8,7 @@ use crate::text::Shown;
 /// A tenant to create. Checked when it is made.
 ///
 /// ```
-/// use posada::NewTenant;
+/// use posada::tenants::NewTenant;
 /// let tenant = NewTenant::new("hotel-test", "Hotel Test")?;
 /// assert!(NewTenant::new("Hotel Test", "Hotel Test").is_err());
 /// # Ok::<(), posada::Error>(())

@@ -59,7 +59,7 @@ impl IdentifierKind {
 /// A scheme names the channel whatever else is given: `messenger:565233119996327`, `tel:+34600111222`.
 ///
 /// ```
-/// use posada::{Channel, Identifier, IdentifierKind};
+/// use posada::tenants::{Channel, Identifier, IdentifierKind};
 /// let phone = Identifier::parse("5491112345678", Some(Channel::WhatsApp))?;
 /// assert_eq!((phone.kind(), phone.canonical()), (IdentifierKind::Phone, "+5491112345678"));
 /// assert_eq!(phone.candidates(), ["+5491112345678", "+541112345678"]);

@@ -11,7 +11,8 @@
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> posada::Result<()> {
-//! use posada::{Channel, NewTenant, Posada, Resolution};
+//! use posada::Posada;
+//! use posada::tenants::{Channel, NewTenant, Resolution};
 //!
 //! let posada = Posada::embedded();
 //! let tenants = posada.tenants();

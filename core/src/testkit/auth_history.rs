@@ -10,8 +10,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use futures_util::future::join_all;
 
 use super::Dice;
+use crate::Authenticator;
+use crate::auth::TokenPair;
 use crate::error::{Error, codes};
-use crate::{Authenticator, TokenPair};
 
 /// What a client asked.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,8 +3,10 @@
 use std::hint::black_box;
 use std::time::Instant;
 
+use posada::auth::{NewUser, SignIn};
+use posada::error::codes;
 use posada::testkit::postgres::schema_sql;
-use posada::{NewUser, Posada, Settings, SignIn, codes};
+use posada::{Posada, Settings};
 use posada_tests::{servers, unique};
 
 use crate::contest::{self, operation};

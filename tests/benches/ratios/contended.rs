@@ -7,7 +7,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use posada::{AcquireOptions, Posada, Settings};
+use posada::locks::AcquireOptions;
+use posada::{Posada, Settings};
 use posada_tests::{PythonPeer, RedisServer, servers, unique};
 
 const CALLERS: usize = 20;

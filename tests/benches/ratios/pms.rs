@@ -2,8 +2,9 @@
 
 use std::hint::black_box;
 
+use posada::clock::SystemClock;
 use posada::testkit::qloapps::{QloAppsSimulator, read_prices};
-use posada::{Posada, Settings, SystemClock};
+use posada::{Posada, Settings};
 
 use crate::contest::{self, operation};
 

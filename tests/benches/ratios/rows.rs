@@ -4,10 +4,11 @@ use std::hint::black_box;
 use std::process::Command;
 use std::time::Duration;
 
-use posada::{
-    AcquireOptions, Channel, Context, FlagValue, NewTenant, Posada, RateLimit, Resource, Settings, Stay,
-    StayHold, TenantId,
-};
+use posada::flags::{Context, FlagValue};
+use posada::limits::RateLimit;
+use posada::locks::{AcquireOptions, Resource, StayHold};
+use posada::tenants::{Channel, NewTenant};
+use posada::{Posada, Settings, Stay, TenantId};
 use posada_tests::{servers, unique};
 use redis::aio::MultiplexedConnection;
 

@@ -18,7 +18,8 @@
 use std::collections::HashMap;
 use std::io::{BufRead, Write};
 
-use posada::{BookingChange, BookingId, Posada, Settle, Stay};
+use posada::pms::{BookingChange, BookingId, Settle};
+use posada::{Posada, Stay};
 use posada_tests::bookings::{process, request};
 
 fn main() {
@@ -69,7 +70,7 @@ fn main() {
     runtime.block_on(futures_util::future::join_all(wishes));
 }
 
-async fn book(posada: Posada, request: posada::BookingRequest) {
+async fn book(posada: Posada, request: posada::pms::BookingRequest) {
     let key = request.key().clone();
     say(&match posada.pms().book(&request, None).await {
         Ok(booking) => format!("{key} booked {}", booking.id),

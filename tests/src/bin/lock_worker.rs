@@ -22,8 +22,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use posada::locks::{AcquireOptions, LockGuard};
 use posada::testkit::Dice;
-use posada::{AcquireOptions, LockGuard, Posada, Settings};
+use posada::{Posada, Settings};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 

@@ -1,7 +1,7 @@
 //! What dashboards see of sign-in.
 
 use super::*;
-use crate::Prometheus;
+use crate::metrics::Prometheus;
 
 #[test]
 fn sign_ins_are_counted_under_the_names_of_the_app_and_nobody_is_named() {

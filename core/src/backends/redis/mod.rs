@@ -306,7 +306,7 @@ mod tests {
         ] {
             let redis = Redis::new(&RedisSettings::parse(url).unwrap(), Tasks::new()).unwrap();
             let error = crate::Error::from(redis.ping().await.unwrap_err());
-            assert!(error.is(crate::codes::REDIS_UNAVAILABLE), "{error}");
+            assert!(error.is(crate::error::codes::REDIS_UNAVAILABLE), "{error}");
             let named = format!("Redis ({place}) cannot be reached: ");
             assert!(error.message().starts_with(&named), "{error}");
             let shown = format!("{error} {error:?}");

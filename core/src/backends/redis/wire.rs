@@ -5,7 +5,7 @@
 //! wire when it begins to wait for the answer. Several commands at once are left to the task, which sends them in one
 //! piece. The answers come through the task.
 //!
-//! In a [lane](crate::Lane) the event loop takes the place of the task. While a lane gathers, commands wait until it
+//! In a [lane](crate::bridge::Lane) the event loop takes the place of the task. While a lane gathers, commands wait until it
 //! sends, and then who sends carries the work on, with all of them.
 
 use std::cell::Cell;
@@ -362,7 +362,7 @@ mod tests {
     #[cfg(unix)]
     #[tokio::test]
     async fn gathered_commands_are_carried_on_by_who_sends_them() {
-        let lane = crate::Lane::new().unwrap();
+        let lane = crate::bridge::Lane::new().unwrap();
         let (wire, sender) = wire(true);
         // The task waits for questions.
         tokio::task::yield_now().await;

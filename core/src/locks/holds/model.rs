@@ -16,7 +16,7 @@ use crate::text::Shown;
 /// What nights are held of: one room, or the units of a room type.
 ///
 /// ```
-/// use posada::Resource;
+/// use posada::locks::Resource;
 /// assert_eq!(Resource::room("101")?.to_string(), "room:101");
 /// assert_eq!("room_type:3".parse::<Resource>()?, Resource::room_type(3));
 /// # Ok::<(), posada::Error>(())

@@ -92,7 +92,7 @@ pub(in crate::pms) fn question(stay: Stay, party: &Party, room_type: Option<Room
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Occupancy;
+    use crate::pms::Occupancy;
 
     #[test]
     fn an_offer_survives_being_kept() {

@@ -12,14 +12,14 @@ use crate::error::{Error, Result, codes};
 use crate::pms::fixture::{LocalGate, hotel, request, room, room_type, stay};
 use crate::pms::store::KeyStore as _;
 use crate::pms::{
-    BookingRequest, BookingStatus, Collision, Created, MemoryAnswers, MemoryKeys, Party, Patience, PmsClient,
-    PmsEvent, PmsEvents, PmsProvider as _, Settle, Shelf,
+    Booking, BookingId, BookingRequest, BookingStatus, Collision, Created, MemoryAnswers, MemoryKeys,
+    Occupancy, Party, Patience, PmsClient, PmsEvent, PmsEvents, PmsProvider as _, Settle, Shelf,
 };
 use crate::settings::{PmsLimits, QloAppsSettings, Secret};
 use crate::task::Tasks;
 use crate::testkit::pms::Suite;
 use crate::testkit::qloapps::{Dialect, QloAppsSimulator, SimulatedCall, SimulatedCollision, SimulatedFault};
-use crate::{Booking, BookingId, IdempotencyKey, Occupancy, Stay};
+use crate::{IdempotencyKey, Stay};
 
 pub(super) struct World {
     pub(super) shop: QloAppsSimulator,
@@ -376,7 +376,7 @@ async fn what_a_shop_can_answer_instead_has_its_own_error_and_remedy() {
 #[tokio::test]
 async fn every_request_of_a_booking_carries_the_ids_of_whoever_asked() {
     let world = World::new().await;
-    let ids = crate::Correlation::new("req-7f3a").unwrap();
+    let ids = crate::correlation::Correlation::new("req-7f3a").unwrap();
     let ids = ids.with_traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
     let ids = ids.unwrap();
     let process = world.process();

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::simulated::World;
+use crate::Stay;
 use crate::pms::fixture::{request, room, room_type, stay};
-use crate::pms::{BookingChange, ChosenService, PmsClient, ServiceId};
+use crate::pms::{BookingChange, BookingId, ChosenService, PmsClient, ServiceId};
 use crate::testkit::qloapps::{OpenBooking, SimulatedCall, SimulatedFault};
-use crate::{BookingId, Stay};
 
 fn nights(check_in: &str, check_out: &str) -> BookingChange {
     BookingChange::new().with_stay(Stay::parse(check_in, check_out).unwrap())

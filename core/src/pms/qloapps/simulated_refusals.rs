@@ -2,9 +2,9 @@
 //! nothing is written.
 
 use super::simulated::World;
+use crate::Stay;
 use crate::pms::fixture::{hotel, request, room, room_type};
-use crate::pms::{BookingRequest, Guest, HotelId, IdempotencyKey, Occupancy, RoomTypeId};
-use crate::{Party, Stay};
+use crate::pms::{BookingRequest, Guest, HotelId, IdempotencyKey, Occupancy, Party, RoomTypeId};
 
 fn wish(of: (u64, u64), stay: (&str, &str), party: impl Into<Party>) -> BookingRequest {
     let guest = Guest::new("Ana", "Gómez", "ana@example.com", "5551234567").unwrap();

@@ -1,10 +1,10 @@
 //! Changes that the simulated shop cannot make without losing services: they are refused before anything is written.
 
 use super::simulated::World;
+use crate::Stay;
 use crate::error::codes;
 use crate::pms::fixture::{request, room, stay};
-use crate::pms::{BookingChange, ChosenService, Party, PmsClient, ServiceId};
-use crate::{Booking, BookingId, Stay};
+use crate::pms::{Booking, BookingChange, BookingId, ChosenService, Party, PmsClient, ServiceId};
 
 const FEE: u64 = 5;
 const SHUTTLE: u64 = 7;

@@ -14,7 +14,7 @@ use crate::text::Shown;
 /// A JSON value that is written back as it was read. Conversations are made of it.
 ///
 /// ```
-/// use posada::Json;
+/// use posada::sessions::Json;
 /// let mut json = Json::parse(r#"{"price": 1.0, "score": NaN, "context": {"nights": 2}}"#)?;
 /// json.set(["context", "guest", "name"], "Zoë")?;
 /// assert_eq!(json.at(["context", "nights"]).and_then(Json::as_i64), Some(2));

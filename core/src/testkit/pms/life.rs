@@ -3,9 +3,10 @@
 use chrono::{Days, TimeDelta};
 
 use super::{Suite, adults, expect};
-use crate::{
-    Booking, BookingChange, BookingId, BookingStatus, ChangeCursor, Changes, Guest, Money, Occupancy, Party,
-    Quote, codes,
+use crate::Money;
+use crate::error::codes;
+use crate::pms::{
+    Booking, BookingChange, BookingId, BookingStatus, ChangeCursor, Changes, Guest, Occupancy, Party, Quote,
 };
 
 impl Suite {
@@ -98,7 +99,7 @@ impl Suite {
         self.client.cancel(other.id).await.unwrap();
         let arrivals = self.client.arrivals(hotel, first).await.unwrap();
         assert!(!ids(&arrivals).contains(&other.id), "who cancelled is not");
-        let nobody = crate::HotelId::new(987_654).unwrap();
+        let nobody = crate::pms::HotelId::new(987_654).unwrap();
         expect(
             self.client.arrivals(nobody, first).await,
             codes::PMS_UNKNOWN_HOTEL,

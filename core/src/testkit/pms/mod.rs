@@ -14,10 +14,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::{DateTime, Days, NaiveDate};
 use futures_util::future::join_all;
 
-use crate::{
-    BookingId, BookingRequest, BookingStatus, Code, Created, Error, Guest, HoldProof, HotelId,
-    IdempotencyKey, Money, Occupancy, Party, PmsClient, RoomType, RoomTypeId, Stay, codes,
+use crate::error::codes;
+use crate::pms::{
+    BookingId, BookingRequest, BookingStatus, Created, Guest, HoldProof, HotelId, Occupancy, Party, RoomType,
+    RoomTypeId,
 };
+use crate::{Code, Error, IdempotencyKey, Money, PmsClient, Stay};
 pub use races::Races;
 
 /// One run of the suite.
@@ -434,7 +436,7 @@ impl Suite {
         )
     }
 
-    async fn book(&self, stay: Stay, key: &str) -> crate::Result<crate::Booking> {
+    async fn book(&self, stay: Stay, key: &str) -> crate::Result<crate::pms::Booking> {
         self.client.book(&self.request(stay, adults(2), key), None).await
     }
 

@@ -4,10 +4,9 @@ use chrono::{Days, NaiveDate};
 use futures_util::future::join_all;
 
 use super::{adults, end_all};
-use crate::{
-    Booking, BookingRequest, BookingStatus, Guest, IdempotencyKey, Party, PmsClient, RoomType, Settle, Stay,
-    codes,
-};
+use crate::error::codes;
+use crate::pms::{Booking, BookingRequest, BookingStatus, Guest, Party, RoomType, Settle};
+use crate::{IdempotencyKey, PmsClient, Stay};
 
 /// Nights in which one room of a type is left, and clients that want it.
 #[derive(Debug, Clone)]

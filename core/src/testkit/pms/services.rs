@@ -1,9 +1,10 @@
 //! Services that a guest chooses: what must hold from the list of them to a change of the booking.
 
 use super::{Suite, adults, expect};
-use crate::{
+use crate::Stay;
+use crate::error::codes;
+use crate::pms::{
     Booking, BookingChange, ChosenService, Created, HotelId, Party, Quote, RoomTypeId, Service, ServiceId,
-    Stay, codes,
 };
 
 impl Suite {

@@ -15,8 +15,9 @@ use super::http::{Reply, Request};
 use super::list::Query;
 use super::service::Service;
 use super::{Dialect, website_wish};
+use crate::Stay;
 use crate::clock::ManualClock;
-use crate::{RoomTypeId, Stay};
+use crate::pms::RoomTypeId;
 
 /// What the simulator answers otherwise, and why it may.
 const DIFFERS: [(&str, &str); 24] = [

@@ -21,13 +21,14 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::Stay;
 use crate::clock::SharedClock;
+use crate::pms::{BookingId, RoomTypeId, ServiceId};
 use crate::task::Tasks;
-use crate::{BookingId, RoomTypeId, ServiceId, Stay};
 use service::{Service, as_text, booked_id};
 use shop::{Chosen, WEBSITE};
 
-pub use crate::pms::{read_anything, read_prices};
+pub use crate::pms::anything::{read_anything, read_prices};
 
 /// What becomes of a booking whose rooms were taken between its check and its write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -218,7 +219,7 @@ impl QloAppsSimulator {
     }
 
     /// How many requests came with exactly these ids.
-    pub fn requests_of(&self, ids: &crate::Correlation) -> usize {
+    pub fn requests_of(&self, ids: &crate::correlation::Correlation) -> usize {
         let ids = (ids.request_id().to_owned(), ids.traceparent().map(str::to_owned));
         self.service
             .desk()
@@ -278,7 +279,8 @@ impl QloAppsSimulator {
     /// `pms.sold_out`.
     pub fn website_checks(&self, room_type: RoomTypeId, stay: Stay) -> crate::Result<UnwrittenBooking> {
         let chosen = self.service.check(&website_wish(room_type, stay));
-        let chosen = chosen.map_err(|refused| crate::Error::new(crate::codes::PMS_SOLD_OUT, refused.body))?;
+        let chosen =
+            chosen.map_err(|refused| crate::Error::new(crate::error::codes::PMS_SOLD_OUT, refused.body))?;
         Ok(UnwrittenBooking {
             service: self.service.clone(),
             chosen,

@@ -522,6 +522,6 @@ pub(super) fn as_text(value: Value) -> Value {
 pub(super) fn booked_id(answer: Result<Value, Refused>) -> Result<u64, Error> {
     match answer {
         Ok(answer) => Ok(answer["booking"]["id"].as_u64().unwrap()),
-        Err(refused) => Err(Error::new(crate::codes::PMS_SOLD_OUT, refused.body)),
+        Err(refused) => Err(Error::new(crate::error::codes::PMS_SOLD_OUT, refused.body)),
     }
 }

@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 
-use posada::{Diagnosis, Severity};
+use posada::doctor::{Diagnosis, Severity};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {

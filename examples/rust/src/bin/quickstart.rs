@@ -5,11 +5,14 @@
 
 use std::process::ExitCode;
 
-use posada::{
-    BookingRequest, Channel, Clock, Context, Error, Guest, Hold, HoldProof, HotelId, IdempotencyKey, Json,
-    NewTenant, Occupancy, Offer, Posada, Resolution, Resource, Session, Settings, Stay, StayHold,
-    SystemClock, Tenant, TenantId, codes,
-};
+use posada::clock::{Clock, SystemClock};
+use posada::error::codes;
+use posada::flags::Context;
+use posada::locks::{Hold, Resource, StayHold};
+use posada::pms::{BookingRequest, Guest, HoldProof, HotelId, Occupancy, Offer};
+use posada::sessions::{Json, Session};
+use posada::tenants::{Channel, NewTenant, Resolution, Tenant};
+use posada::{Error, IdempotencyKey, Posada, Settings, Stay, TenantId};
 
 const HOTEL_NUMBER: &str = "+5491112345678";
 const GUEST: &str = "5491187654321";
