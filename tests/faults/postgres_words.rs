@@ -13,7 +13,7 @@ use posada_tests::{PgBouncer, PostgresServer, Spokesman, servers, unique, wait_u
 const TABLE: &str = "CREATE TABLE probe (id text)";
 
 /// State, words, and what they are when a connection is made.
-const SAID: [(&str, &str, Code); 16] = [
+const SAID: [(&str, &str, Code); 18] = [
     (
         "XX000",
         "(ENOTFOUND) tenant/user postgres.abcdefghijklmnopqrst not found",
@@ -81,6 +81,12 @@ const SAID: [(&str, &str, Code); 16] = [
         "unrecognized configuration parameter \"row_security\"",
         codes::POSTGRES_REFUSED,
     ),
+    (
+        "53100",
+        "could not write to file \"base/pgsql_tmp/pgsql_tmp4711.0\": No space left on device",
+        codes::POSTGRES_UNAVAILABLE,
+    ),
+    ("53200", "out of memory", codes::POSTGRES_UNAVAILABLE),
     ("P9999", "palabras de otro idioma", codes::POSTGRES_REFUSED),
 ];
 
@@ -179,6 +185,55 @@ async fn a_single_write_that_a_pooler_cuts_off_is_unknown_and_not_made_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_without_disk_space_or_memory_did_nothing_and_is_no_defect_of_posada() {
+    for (state, words) in [
+        (
+            "53100",
+            "could not extend file \"base/16384/24576\": No space left on device",
+        ),
+        ("53200", "out of shared memory"),
+        (
+            "53400",
+            "temporary file size exceeds \"temp_file_limit\" (65536kB)",
+        ),
+        (
+            "58030",
+            "could not read block 7 in file \"base/16384/24576\": Input/output error",
+        ),
+    ] {
+        for pooling in [Pooling::Session, Pooling::Transaction] {
+            let (_spokesman, settings, database) = behind_a_spokesman(pooling);
+            // The server's own words, which it says in a trigger: filling the disk of the machine would hurt others.
+            servers::postgres().execute_in(
+                &database,
+                &format!(
+                    "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+                     RAISE EXCEPTION USING MESSAGE = '{words}', ERRCODE = '{state}'; END $$; \
+                     CREATE TRIGGER refuse BEFORE INSERT ON probe FOR EACH ROW EXECUTE FUNCTION refuse()"
+                ),
+            );
+            let probe = Probe::new(&settings).unwrap();
+            for error in [
+                probe.insert("once").await.unwrap_err(),
+                probe.insert_twice("pair").await.unwrap_err(),
+            ] {
+                assert!(
+                    error.is(codes::POSTGRES_UNAVAILABLE),
+                    "{pooling:?} {state}: {error}"
+                );
+                assert!(error.is_retryable(), "{error}");
+                let message = error.message();
+                assert!(message.contains(words) && message.contains(state), "{message}");
+                assert!(message.contains("changed nothing"), "{message}");
+            }
+            assert_eq!(probe.count().await.unwrap(), 0);
+            servers::postgres().execute_in(&database, "DROP TRIGGER refuse ON probe");
+            probe.insert("once").await.unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_goes_on_and_on_is_an_outage_and_only_proof_is_called_a_mixed_up_session() {
     let (spokesman, settings, _) = behind_a_spokesman(Pooling::Transaction);
     let probe = Probe::new(&settings).unwrap();
@@ -260,6 +315,12 @@ async fn the_doctor_shows_the_words_and_a_remedy_for_their_family() {
             "words of PgBouncer 2",
             "postgres.connection",
             "documentation",
+        ),
+        (
+            "53100",
+            "could not write to file \"pg_wal/xlogtemp.4711\": No space left on device",
+            "postgres.server_fault",
+            "disk space",
         ),
         ("XX000", leak.as_str(), "postgres.connection", "documentation"),
     ] {

@@ -27,6 +27,7 @@ codes! {
     POSTGRES_HOST = "postgres.unknown_host", "The name of the host is not known.";
     POSTGRES_UNREACHABLE = "postgres.unreachable", "Nothing listens there, or nothing answers.";
     POSTGRES_STARTING = "postgres.starting", "The server is starting, stopping or failing over.";
+    POSTGRES_SERVER_FAULT = "postgres.server_fault", "The server runs and has no disk space or memory left, or another fault of its own.";
     POSTGRES_PASSWORD = "postgres.wrong_password", "The server does not accept the password.";
     POSTGRES_USER = "postgres.unknown_user", "The server or its pooler does not know the user.";
     POSTGRES_DATABASE = "postgres.unknown_database", "There is no such database.";

@@ -50,6 +50,13 @@ pub(super) fn not_connected(failure: Failure, settings: &PostgresSettings) -> Fi
             "Wait, and look again; if it stays so, read the log of the server, or of the pooler in front of it, which \
              may have lost it.",
         ),
+        Failure::ServerFault { reason } => Finding::error(
+            codes::POSTGRES_SERVER_FAULT,
+            format!("{place} runs and cannot do what it is asked: {reason}."),
+            "53100 and \"No space left\": give the server disk space, and look for large tables and old files of WAL. \
+             53200 and \"out of memory\": more memory, or a smaller work_mem and fewer connections. Otherwise read the \
+             server's log.",
+        ),
         other => {
             let error = Error::from(other);
             if error.is(crate::error::codes::POSADA_CLOSED) {

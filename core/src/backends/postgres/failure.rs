@@ -42,6 +42,9 @@ pub(crate) enum Failure {
     PoolTimeout,
     /// The server is stopping, starting or failing over (57P01 to 57P05), or a pooler says that it is not there.
     ShuttingDown { reason: String },
+    /// The server refused the statement for a reason of its own, and changed nothing: no disk space or memory left, an
+    /// I/O error, a limit of the server (53xxx, 58xxx and the like).
+    ServerFault { reason: String },
     /// The server gave up on the statement at its time limit (57014).
     StatementTimeout,
     /// The deadline passed without an answer, and nothing was changed.
@@ -122,7 +125,10 @@ impl Failure {
     /// The same failure, with the place of a server that is not there for us.
     pub(super) fn at(self, server: &Arc<str>) -> Self {
         match self {
-            Self::ReadOnly | Self::ShuttingDown { .. } | Self::Unreachable { .. } => Self::Unavailable {
+            Self::ReadOnly
+            | Self::ShuttingDown { .. }
+            | Self::ServerFault { .. }
+            | Self::Unreachable { .. } => Self::Unavailable {
                 place: server.clone(),
                 failure: Box::new(self),
             },
@@ -136,6 +142,7 @@ impl Failure {
             Self::Unreachable { .. }
             | Self::DeadlinePassed
             | Self::ShuttingDown { .. }
+            | Self::ServerFault { .. }
             | Self::PoolerContract { .. }
             | Self::TooManyConnections { .. } => Self::OutcomeUnknown,
             other => other,
@@ -153,6 +160,7 @@ impl Failure {
             Self::Serialization | Self::Deadlock | Self::LockTimeout => codes::POSTGRES_CONTENDED,
             Self::ReadOnly
             | Self::ShuttingDown { .. }
+            | Self::ServerFault { .. }
             | Self::Unreachable { .. }
             | Self::Unavailable { .. } => codes::POSTGRES_UNAVAILABLE,
             Self::Refused { .. } | Self::Tls { .. } => codes::POSTGRES_REFUSED,
@@ -225,6 +233,10 @@ fn tell(failure: Failure, server: &str) -> Error {
         Failure::ShuttingDown { reason } => Error::new(
             code,
             format!("{server} is stopping, starting or failing over: {reason}"),
+        ),
+        Failure::ServerFault { reason } => Error::new(
+            code,
+            format!("{server} cannot carry out the statement, and changed nothing: {reason}"),
         ),
         Failure::Unreachable { reason, .. } => {
             Error::new(code, format!("{server} cannot be reached: {reason}"))
@@ -321,6 +333,7 @@ impl Failure {
             Self::Refused { reason, .. }
             | Self::Unreachable { reason, .. }
             | Self::ShuttingDown { reason }
+            | Self::ServerFault { reason }
             | Self::TooManyConnections { reason }
             | Self::Tls { reason }
             | Self::Unexpected { reason, .. },

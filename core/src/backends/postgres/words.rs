@@ -158,6 +158,18 @@ fn meaning(message: &str) -> Option<Meaning> {
     says(AWAY).then_some(Meaning::Away)
 }
 
+/// The classes of SQLSTATE that say that a statement is wrong: repeating it helps in no server's state. Every other
+/// class, also one that this list does not know, says that the server cannot carry it out now.
+/// (PostgreSQL, appendix A, "PostgreSQL Error Codes".)
+const OUR_MISTAKES: &[&str] = &[
+    "03", "0A", "0B", "0F", "0L", "0P", "0Z", "20", "21", "22", "23", "24", "25", "26", "27", "2B", "2D",
+    "2F", "34", "38", "39", "3B", "3D", "3F", "42", "44", "54", "P0",
+];
+
+fn is_our_mistake(state: &str) -> bool {
+    OUR_MISTAKES.iter().any(|class| state.starts_with(class))
+}
+
 impl Answer<'_> {
     /// Text and code, fit for one line of a log.
     fn words(&self) -> String {
@@ -214,6 +226,11 @@ impl Answer<'_> {
             },
             "22021" | "22P05" => Failure::InvalidText,
             "40001" => Failure::Serialization,
+            // The server itself does not know whether the statement was carried out.
+            "40003" => Failure::Unreachable {
+                how: Outage::Broken,
+                reason: reason(),
+            },
             "40P01" => Failure::Deadlock,
             "55P03" => Failure::LockTimeout,
             "25006" => Failure::ReadOnly,
@@ -234,9 +251,15 @@ impl Answer<'_> {
                 state: state.to_owned(),
                 reason: "a value does not fit its type".into(),
             },
-            state => self.of_a_session().unwrap_or_else(|| Failure::Unexpected {
-                state: state.to_owned(),
-                reason: in_one_line(self.message),
+            state => self.of_a_session().unwrap_or_else(|| {
+                if is_our_mistake(state) {
+                    Failure::Unexpected {
+                        state: state.to_owned(),
+                        reason: in_one_line(self.message),
+                    }
+                } else {
+                    Failure::ServerFault { reason: reason() }
+                }
             }),
         }
     }
@@ -257,8 +280,16 @@ impl Answer<'_> {
             "57P01" | "57P02" | "57P03" | "57P04" | "57P05" => {
                 return Some(Failure::ShuttingDown { reason: reason() });
             }
-            state if state == "53300" || (state.starts_with("53") && self.is_last) => {
+            "53300" => {
                 return Some(Failure::TooManyConnections { reason: reason() });
+            }
+            // No disk space, no memory, a limit: while connecting, too, nothing of us is refused.
+            state if state.starts_with("53") || state.starts_with("58") => {
+                return match meaning(self.message) {
+                    Some(Meaning::Full) => Some(Failure::TooManyConnections { reason: reason() }),
+                    Some(Meaning::Away) => Some(Failure::ShuttingDown { reason: reason() }),
+                    _ => Some(Failure::ServerFault { reason: reason() }),
+                };
             }
             "28000" if self.routine == "InitializeSessionUserId" || self.message.starts_with("role ") => {
                 return refused(Refusal::User);
@@ -301,7 +332,7 @@ impl Answer<'_> {
     /// Whether it says for sure that the statement which it answers changed nothing: the server refused it, or ended
     /// the session between two statements. After a crash, and in the words of a pooler, it may have been done.
     pub(super) fn proves_that_nothing_happened(&self) -> bool {
-        let from_the_server = !self.state.starts_with("08") && self.state != "XX000";
+        let from_the_server = !self.state.starts_with("08") && !matches!(self.state, "XX000" | "40003");
         if self.is_last {
             matches!(self.state, "57P01" | "57P03" | "57P05" | "25P03") || self.state.starts_with("28")
         } else {
@@ -332,7 +363,7 @@ pub(super) fn in_one_line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::{Code, codes};
+    use crate::error::{Code, Error, codes};
 
     fn last<'a>(state: &'a str, message: &'a str) -> Answer<'a> {
         Answer {
@@ -463,6 +494,25 @@ mod tests {
                 AWAY,
                 AWAY,
             ),
+            (
+                "53100",
+                "could not write to file \"pg_wal/xlogtemp.4711\": No space left on device",
+                AWAY,
+                AWAY,
+            ),
+            ("53200", "out of memory", AWAY, AWAY),
+            (
+                "53400",
+                "too many connections for database \"hotels\"",
+                FULL,
+                FULL,
+            ),
+            (
+                "58030",
+                "could not fsync file \"pg_wal/1\": Input/output error",
+                AWAY,
+                AWAY,
+            ),
             ("99999", "no list knows this", REFUSED, AWAY),
         ]
     };
@@ -475,6 +525,67 @@ mod tests {
             assert_eq!(start.code(), *starting, "{message}: {start:?}");
             assert_eq!(live.code(), *living, "{message}: {live:?}");
             assert!(!answer.leaves_session_usable(), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_statement_that_the_server_cannot_carry_out_is_no_mistake_of_ours() {
+        for (state, message, code) in [
+            (
+                "53100",
+                "could not extend file \"base/16384/24576\": No space left on device",
+                codes::POSTGRES_UNAVAILABLE,
+            ),
+            ("53200", "out of shared memory", codes::POSTGRES_UNAVAILABLE),
+            (
+                "53400",
+                "temporary file size exceeds \"temp_file_limit\" (65536kB)",
+                codes::POSTGRES_UNAVAILABLE,
+            ),
+            ("53000", "insufficient resources", codes::POSTGRES_UNAVAILABLE),
+            (
+                "58030",
+                "could not read block 7 in file \"base/16384/24576\": Input/output error",
+                codes::POSTGRES_UNAVAILABLE,
+            ),
+            ("55000", "recovery is in progress", codes::POSTGRES_UNAVAILABLE),
+            ("72000", "snapshot too old", codes::POSTGRES_UNAVAILABLE),
+            (
+                "F0000",
+                "configuration file \"postgresql.conf\" contains errors",
+                codes::POSTGRES_UNAVAILABLE,
+            ),
+            (
+                "XX001",
+                "invalid page in block 7 of relation base/16384/24576",
+                codes::POSTGRES_UNAVAILABLE,
+            ),
+            ("CR000", "the cluster rebalances", codes::POSTGRES_UNAVAILABLE),
+            (
+                "42601",
+                "syntax error at or near \"SELEC\"",
+                codes::POSTGRES_INTERNAL,
+            ),
+            ("54001", "stack depth limit exceeded", codes::POSTGRES_INTERNAL),
+            (
+                "P0001",
+                "a trigger of the database refuses",
+                codes::POSTGRES_INTERNAL,
+            ),
+            (
+                "21000",
+                "more than one row returned by a subquery",
+                codes::POSTGRES_INTERNAL,
+            ),
+        ] {
+            let answer = Answer {
+                is_last: false,
+                ..last(state, message)
+            };
+            let failure = answer.to_a_statement();
+            assert_eq!(failure.code(), code, "{message}: {failure:?}");
+            assert!(answer.proves_that_nothing_happened(), "{state}");
+            assert!(Error::from(failure).message().contains(message), "{message}");
         }
     }
 
@@ -498,6 +609,7 @@ mod tests {
             ("08P01", false),
             ("XX000", false),
             ("26000", false),
+            ("53100", false),
         ] {
             let answer = last(state, "");
             assert_eq!(answer.proves_that_nothing_happened(), proven, "{state}");
@@ -507,6 +619,8 @@ mod tests {
             ("25006", true),
             ("XX000", false),
             ("08P01", false),
+            ("40003", false),
+            ("53100", true),
         ] {
             let answer = Answer {
                 is_last: false,
