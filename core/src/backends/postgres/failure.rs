@@ -117,6 +117,7 @@ impl Failure {
             | Self::ReadOnly
             | Self::TooManyConnections { .. }
             | Self::ShuttingDown { .. }
+            | Self::ServerFault { .. }
             | Self::StalePlan => true,
             _ => false,
         }

@@ -13,6 +13,7 @@ mod deadline;
 mod failure;
 mod handshake;
 pub(crate) mod migrations;
+mod phrases;
 mod pool;
 mod relay;
 mod rights;
