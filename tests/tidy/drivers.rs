@@ -43,13 +43,13 @@ fn expect_crate_only_in(name: &str, places: &[&str], advice: &str) {
 
 #[test]
 fn sqlx_is_named_only_in_the_postgres_backend_and_in_files_named_postgres() {
-    let advice = "put it into the room's postgres.rs, behind its port";
+    let advice = "put it into the module's postgres.rs, behind its port";
     expect_crate_only_in("sqlx", &["core/src/backends/postgres/", "postgres.rs"], advice);
 }
 
 #[test]
 fn the_redis_crate_is_named_only_in_the_redis_backend_and_in_files_named_redis() {
-    let advice = "put it into the room's redis.rs, behind its port";
+    let advice = "put it into the module's redis.rs, behind its port";
     expect_crate_only_in("redis", &["core/src/backends/redis/", "redis.rs"], advice);
 }
 

@@ -29,7 +29,7 @@ const ROUNDS: u8 = 2;
 /// What the token of a second entry ends with.
 const SECOND: &str = "f";
 /// Within so many ticks every live waiter has had its turn: each of the others may let a lease and a life pass first.
-const PATIENCE: u64 = 20;
+const TICKS_UNTIL_SERVED: u64 = 20;
 
 /// A clock whose text is its time alone, so that equal states look equal.
 #[derive(Clone, Default)]
@@ -431,7 +431,7 @@ impl World {
     /// Lets time pass while the holders do nothing and the waiters ask: each gets its turn.
     fn check_that_nobody_waits_for_ever(mut self) {
         let is_waiting = |caller: &Caller| caller.phase == Phase::Waiting;
-        for _ in 0..PATIENCE {
+        for _ in 0..TICKS_UNTIL_SERVED {
             if !self.callers.iter().any(is_waiting) {
                 return;
             }

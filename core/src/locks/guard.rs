@@ -1,4 +1,4 @@
-//! The guard of a named lock.
+//! The guard of a engine lock.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use tokio::sync::Notify;
 
+use super::engine::LockEngine;
 use super::model::{AcquireOptions, LossCause, Release, check_duration};
-use super::named::Named;
 use super::store::{Extension, Lease, LockKey};
 use crate::clock::LOOK_AGAIN;
 use crate::error::{Error, Result, codes};
@@ -25,13 +25,13 @@ use crate::task::Need;
 /// nothing; the time that the machine sleeps counts. Before a step that must not be done twice, call [`ensure_held`](Self::ensure_held), or hand the
 /// [`fence`](Self::fence) to the thing that is protected, so that it can refuse a latecomer.
 pub struct LockGuard {
-    held: Arc<Held>,
+    held: Arc<HeldLock>,
     released: bool,
 }
 
-/// What the guard and the keeper share.
-pub(super) struct Held {
-    pub(super) named: Named,
+/// What the guard and the auto-extender share.
+pub(super) struct HeldLock {
+    pub(super) engine: LockEngine,
     pub(super) key: LockKey,
     pub(super) token: String,
     pub(super) fence: u64,
@@ -54,14 +54,14 @@ struct Term {
 }
 
 impl LockGuard {
-    pub(super) fn new(held: Arc<Held>) -> Self {
+    pub(super) fn new(held: Arc<HeldLock>) -> Self {
         Self {
             held,
             released: false,
         }
     }
 
-    pub(super) fn held(&self) -> &Arc<Held> {
+    pub(super) fn held(&self) -> &Arc<HeldLock> {
         &self.held
     }
 
@@ -139,7 +139,7 @@ impl LockGuard {
     }
 
     pub(super) async fn give_back(&mut self) -> Result<Release> {
-        let outcome = self.held.named.release_held(&self.held).await;
+        let outcome = self.held.engine.release_held(&self.held).await;
         self.released = outcome.is_ok();
         outcome
     }
@@ -148,15 +148,15 @@ impl LockGuard {
 impl Drop for LockGuard {
     fn drop(&mut self) {
         self.held.ended.store(true, Ordering::Release);
-        self.held.named.forget(&self.held.token);
+        self.held.engine.forget(&self.held.token);
         if !self.released {
             let held = self.held.clone();
             // An extension whose answer was lost may have given it as much again.
             let within = held.ttl.max(held.remaining());
-            let tasks = held.named.tasks().clone();
+            let tasks = held.engine.tasks().clone();
             tasks.until_done("the release of a lock", Need::Sure, within, move || {
                 let held = held.clone();
-                async move { held.named.release_held(&held).await.map(drop) }
+                async move { held.engine.release_held(&held).await.map(drop) }
             });
         }
     }
@@ -172,9 +172,9 @@ impl fmt::Debug for LockGuard {
     }
 }
 
-impl Held {
+impl HeldLock {
     /// `sent` is when the request left us: the server's clock started no earlier.
-    pub(super) fn new(named: Named, key: LockKey, lease: Lease, ttl: Duration, sent: Instant) -> Self {
+    pub(super) fn new(engine: LockEngine, key: LockKey, lease: Lease, ttl: Duration, sent: Instant) -> Self {
         Self {
             term: Mutex::new(Term {
                 deadline: sent + reliable(ttl),
@@ -185,7 +185,7 @@ impl Held {
             changed: Notify::new(),
             ended: AtomicBool::new(false),
             granted: sent,
-            named,
+            engine,
             key,
             token: lease.token,
             fence: lease.fence,
@@ -194,8 +194,8 @@ impl Held {
     }
 
     pub(super) async fn extend(&self, ttl: Duration) -> Result<()> {
-        let sent = self.named.instant();
-        let extension = self.named.extend(self, ttl).await?;
+        let sent = self.engine.instant();
+        let extension = self.engine.extend(self, ttl).await?;
         self.extended(extension, ttl, sent)
     }
 
@@ -228,13 +228,13 @@ impl Held {
         if term.lost.is_some() {
             return Duration::ZERO;
         }
-        term.deadline.saturating_duration_since(self.named.instant())
+        term.deadline.saturating_duration_since(self.engine.instant())
     }
 
     /// Why the lock is lost, if it is. The first to notice counts it.
     pub(super) fn lost_cause(&self) -> Option<LossCause> {
         let term = *self.term();
-        if term.lost.is_some() || self.named.instant() < term.deadline {
+        if term.lost.is_some() || self.engine.instant() < term.deadline {
             return term.lost;
         }
         Some(self.lose(if term.last {

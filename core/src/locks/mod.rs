@@ -40,20 +40,20 @@
 //! # }
 //! ```
 
+mod acquire_all;
+mod acquisition;
 mod audit;
-mod claim;
+mod auto_extender;
+mod engine;
 mod fences;
 mod guard;
-mod holding;
+mod held;
 mod holds;
-mod keeper;
 mod memory;
 mod model;
-mod named;
 mod redis;
 mod store;
-mod together;
-mod waiting;
+mod wait_queue;
 
 use std::fmt;
 use std::sync::Arc;
@@ -61,6 +61,7 @@ use std::sync::Arc;
 use audit::Audit;
 pub use audit::{AuditEntry, AuditEvent};
 pub(crate) use audit::{AuditStore, MemoryAudit, PostgresAudit};
+use engine::LockEngine;
 use fences::Fences;
 pub(crate) use fences::{FenceStore, MemoryFences, PostgresFences};
 pub use guard::LockGuard;
@@ -69,7 +70,6 @@ pub use holds::{Hold, HoldState, Resource, StayHold};
 pub(crate) use holds::{HoldRules, HoldStore, MemoryHolds, RedisHolds};
 pub(crate) use memory::MemoryLocks;
 pub use model::{AcquireOptions, LockName, LockState, LossCause, Release};
-use named::Named;
 pub(crate) use redis::RedisLocks;
 pub(crate) use store::LockStore;
 #[cfg(any(test, feature = "testkit"))]
@@ -81,10 +81,10 @@ use crate::stay::Stay;
 use crate::task::Tasks;
 use crate::tenants::TenantId;
 
-/// Named locks and stay holds. Cloning is cheap and shares everything. See the module's page for the promises.
+/// LockEngine locks and stay holds. Cloning is cheap and shares everything. See the module's page for the promises.
 #[derive(Clone)]
 pub struct LockManager {
-    named: Named,
+    engine: LockEngine,
     holds: Holds,
     fences: Fences,
     audit: Audit,
@@ -102,7 +102,7 @@ impl LockManager {
     ) -> Self {
         let audit = Audit::new(audit, tasks.clone());
         Self {
-            named: Named::new(locks, clock.clone(), tasks.clone(), audit.clone()),
+            engine: LockEngine::new(locks, clock.clone(), tasks.clone(), audit.clone()),
             holds: Holds::new(holds, rules, clock, tasks, audit.clone()),
             fences: Fences::new(fences),
             audit,
@@ -120,7 +120,7 @@ impl LockManager {
     /// for an owner who has [entered](AcquireOptions::reentrant) 64 times; `locks.invalid_name`,
     /// `locks.invalid_duration`, `locks.invalid_owner` with the field; `redis.*`; `posada.closed`.
     pub async fn acquire(&self, name: &str, options: &AcquireOptions) -> Result<LockGuard> {
-        self.named.acquire(name, options, true).await
+        self.engine.acquire(name, options, true).await
     }
 
     /// Takes a lock if that is possible at once; `None` when somebody else holds it or waits for it. A `wait` in the
@@ -131,7 +131,7 @@ impl LockManager {
     /// As [`acquire`](Self::acquire), without `locks.contended`.
     pub async fn try_acquire(&self, name: &str, options: &AcquireOptions) -> Result<Option<LockGuard>> {
         let options = options.clone().wait(std::time::Duration::ZERO);
-        match self.named.acquire(name, &options, options.audit_misses).await {
+        match self.engine.acquire(name, &options, options.audit_misses).await {
             Ok(guard) => Ok(Some(guard)),
             Err(error) if error.is(codes::LOCKS_CONTENDED) => Ok(None),
             Err(error) => Err(error),
@@ -156,7 +156,7 @@ impl LockManager {
     /// As [`acquire`](Self::acquire), with the fact `lock` for the name that was refused; `locks.lost` when one was
     /// lost while this call waited for another; `locks.invalid_name` (field `names`).
     pub async fn acquire_all(&self, names: &[&str], options: &AcquireOptions) -> Result<Vec<LockGuard>> {
-        together::acquire_all(&self.named, names, options).await
+        acquire_all::acquire_all(&self.engine, names, options).await
     }
 
     /// The SQL statement that makes a write under a lock safe: run it first in your own transaction, in any language
@@ -196,7 +196,7 @@ impl LockManager {
     /// # Errors
     /// `locks.invalid_name`; `redis.*`.
     pub async fn inspect(&self, tenant: Option<&TenantId>, name: &str) -> Result<Option<LockState>> {
-        self.named.inspect(tenant, name).await
+        self.engine.inspect(tenant, name).await
     }
 
     /// The locks of a tenant (or of none) that are held, by their names. Locks of this process are seen at once, those
@@ -208,7 +208,7 @@ impl LockManager {
     /// # Errors
     /// `redis.*`.
     pub async fn list(&self, tenant: Option<&TenantId>) -> Result<Vec<(LockName, LockState)>> {
-        self.named.list(tenant).await
+        self.engine.list(tenant).await
     }
 
     /// Releases a lock by its token, for programs that do not keep the guard. May be repeated.
@@ -219,7 +219,7 @@ impl LockManager {
     /// # Errors
     /// `locks.not_owner` when somebody else holds the lock; `locks.invalid_name`; `redis.*`.
     pub async fn release(&self, tenant: Option<&TenantId>, name: &str, token: &str) -> Result<Release> {
-        self.named.release_by_token(tenant, name, token).await
+        self.engine.release_by_token(tenant, name, token).await
     }
 
     /// Takes a lock away from whoever holds it, and gives it to the first waiter. Answers the owner who lost it; `None`
@@ -236,7 +236,7 @@ impl LockManager {
         name: &str,
         reason: &str,
     ) -> Result<Option<String>> {
-        self.named.force_release(tenant, name, reason).await
+        self.engine.force_release(tenant, name, reason).await
     }
 
     /// Holds the nights of a stay, all of them or none.

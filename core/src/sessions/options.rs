@@ -14,7 +14,7 @@ pub(crate) struct SessionOptions {
     /// Most bytes that the turns of a history take together.
     pub(crate) max_history_bytes: usize,
     /// Longest time for which an update is re-applied while others keep writing the same conversation.
-    pub(crate) patience: Duration,
+    pub(crate) longest_wait: Duration,
 }
 
 impl Default for SessionOptions {
@@ -24,7 +24,7 @@ impl Default for SessionOptions {
             max_bytes: 256 * 1024,
             max_turns: 50,
             max_history_bytes: 64 * 1024,
-            patience: Duration::from_secs(5),
+            longest_wait: Duration::from_secs(5),
         }
     }
 }

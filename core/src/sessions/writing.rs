@@ -114,7 +114,7 @@ impl Writer {
         at: &Address,
         edit: impl Fn(&mut Document) -> Result<bool> + Send + Sync,
     ) -> Result<Session> {
-        let deadline = self.clock.instant() + self.options.patience;
+        let deadline = self.clock.instant() + self.options.longest_wait;
         let mut stored = self.store.read(at).await?.ok_or_else(|| gone(at))?;
         for attempt in 0..MOST_ATTEMPTS {
             let mut session = self.session(at, &stored)?;
@@ -218,13 +218,13 @@ mod tests {
     }
 
     #[derive(Debug)]
-    struct Treacherous {
+    struct FaultyStore {
         real: MemorySessions,
         fates: Mutex<VecDeque<Fate>>,
         silent: Mutex<bool>,
     }
 
-    impl Treacherous {
+    impl FaultyStore {
         async fn somebody_else_writes(&self, at: &Address) {
             let stored = self.real.read(at).await.unwrap().unwrap();
             let mut document = Document::parse(&stored.body).unwrap();
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[async_trait]
-    impl SessionStore for Treacherous {
+    impl SessionStore for FaultyStore {
         fn key(&self, user: &str, tenant: Option<&TenantId>) -> String {
             self.real.key(user, tenant)
         }
@@ -319,7 +319,7 @@ mod tests {
 
     async fn writer(fates: impl IntoIterator<Item = Fate>) -> (Writer, Address) {
         let clock = ManualClock::at(DateTime::UNIX_EPOCH).shared();
-        let store = Treacherous {
+        let store = FaultyStore {
             real: MemorySessions::new(clock.clone()),
             fates: Mutex::new(fates.into_iter().collect()),
             silent: Mutex::new(false),

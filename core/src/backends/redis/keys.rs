@@ -91,8 +91,9 @@ pub(crate) fn held_locks(tenant: Option<&str>) -> String {
 
 /// The holds of one resource; all of them in one slot.
 pub(crate) struct HoldKeys {
-    /// Records, units per night and the fence: a hash.
-    pub(crate) book: String,
+    /// Records, units per night and the fence: a hash. Its key ends in `:book`, as the versions before wrote it, so
+    /// that a deployment finds the holds that are live.
+    pub(crate) table: String,
     /// The holds by their end: a sorted set.
     pub(crate) ends: String,
 }
@@ -101,7 +102,7 @@ pub(crate) struct HoldKeys {
 pub(crate) fn holds(tenant: Option<&str>, kind: &str, id: &str) -> HoldKeys {
     let tag = format!("posada:{{stay:{}{}:{}}}", owned_by(tenant), part(kind), part(id));
     HoldKeys {
-        book: format!("{tag}:book"),
+        table: format!("{tag}:book"),
         ends: format!("{tag}:ends"),
     }
 }
@@ -316,7 +317,7 @@ mod tests {
         );
         assert_eq!(lock(None, "{a}").lease, "posada:{lock:a}/:lease");
         assert_eq!(lock(None, "{}a").lease, "posada:{lock:%7B%7Da}:lease");
-        assert_eq!(holds(None, "room", "101").book, "posada:{stay:room:101}:book");
+        assert_eq!(holds(None, "room", "101").table, "posada:{stay:room:101}:book");
         assert_eq!(
             holds(Some("t"), "room", "101").ends,
             "posada:{stay:t:room:101}:ends"

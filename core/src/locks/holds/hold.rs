@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 
 use super::Holds;
 use super::model::{Resource, StayHold, audit_key};
-use super::store::{Holder, Record, ResourceKey, Slot};
+use super::store::{HoldSlot, Holder, Record, ResourceKey};
 use super::ticket::Ticket;
 use crate::error::{Error, Result, codes};
 use crate::locks::model::{AcquireOptions, Release, check_duration};
@@ -25,7 +25,7 @@ use crate::tenants::TenantId;
 pub struct Hold {
     holds: Holds,
     key: ResourceKey,
-    slot: Slot,
+    slot: HoldSlot,
     id: String,
     token: String,
     quantity: u32,
@@ -224,7 +224,7 @@ impl Hold {
         &self.key
     }
 
-    pub(super) fn slot(&self) -> &Slot {
+    pub(super) fn slot(&self) -> &HoldSlot {
         &self.slot
     }
 

@@ -1,11 +1,11 @@
 -- Several holds in one step: all of them or none.
--- KEYS: book and ends of each in turn; ARGV: what hold takes, of each in turn.
+-- KEYS: table and ends of each in turn; ARGV: what hold takes, of each in turn.
 -- Answers what hold answers, one by one up to the first refusal, which undoes those before it.
 local FIELDS = 8
 
 local keys = {}
 for index = 1, #KEYS do keys[index] = KEYS[index] end
--- The functions of a book know it by the first two keys.
+-- The functions of a hold table know it by the first two keys.
 local function at(number)
   KEYS[1], KEYS[2] = keys[number * 2 - 1], keys[number * 2]
 end

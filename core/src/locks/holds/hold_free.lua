@@ -4,7 +4,7 @@
 --
 -- The common case, before the functions that the others need are made: no hold has ended by itself, the holder has
 -- none on these nights, and all of them are free. Answers now (ms) and the record, parted by a tab.
--- The book keeps its time to live: 'first_end' is still to come, so a step that set both was less than a hold's life ago.
+-- The table keeps its time to live: 'first_end' is still to come, so a step that set both was less than a hold's life ago.
 do
   local slot, quantity, capacity = ARGV[1], ARGV[5], tonumber(ARGV[6])
   local first, last = string.match(slot, '^(-?%d+):(-?%d+):')

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
 use super::store::{
-    Changed, Ended, Held, HoldStore, Holder, MAX_HOLDS, Moved, Prolong, Record, ResourceKey, Shortage, Slot,
-    Step, Wish,
+    Changed, Ended, HoldOutcome, HoldRequest, HoldSlot, HoldStore, Holder, MAX_HOLDS, Moved, Prolong, Record,
+    ResourceKey, Shortage, Step,
 };
 use crate::clock::SharedClock;
 use crate::error::Result;
@@ -20,14 +20,14 @@ use crate::stay::Stay;
 #[derive(Debug)]
 pub(crate) struct MemoryHolds {
     clock: SharedClock,
-    books: Mutex<HashMap<ResourceKey, Book>>,
+    tables: Mutex<HashMap<ResourceKey, HoldTable>>,
 }
 
 /// The holds of one resource. It is never forgotten, because its fence must not go back.
 #[derive(Debug, Default)]
-struct Book {
-    holds: HashMap<Slot, Record>,
-    by_end: BTreeSet<(DateTime<Utc>, Slot)>,
+struct HoldTable {
+    holds: HashMap<HoldSlot, Record>,
+    by_end: BTreeSet<(DateTime<Utc>, HoldSlot)>,
     /// Units held per night; nights without holds are absent.
     nights: HashMap<NaiveDate, u32>,
     fence: u64,
@@ -37,25 +37,25 @@ impl MemoryHolds {
     pub(crate) fn new(clock: SharedClock) -> Self {
         Self {
             clock,
-            books: Mutex::default(),
+            tables: Mutex::default(),
         }
     }
 
-    /// One indivisible step on the book of a resource.
-    fn step<T>(&self, key: &ResourceKey, decide: impl FnOnce(&mut Book, DateTime<Utc>) -> T) -> Step<T> {
+    /// One indivisible step on the table of a resource.
+    fn step<T>(&self, key: &ResourceKey, decide: impl FnOnce(&mut HoldTable, DateTime<Utc>) -> T) -> Step<T> {
         let now = self.clock.now();
-        let mut books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
-        let book = books.entry(key.clone()).or_default();
-        let expired = book.take_expired(now);
+        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        let table = tables.entry(key.clone()).or_default();
+        let expired = table.take_expired(now);
         Step {
-            answer: decide(book, now),
+            answer: decide(table, now),
             expired,
             now,
         }
     }
 }
 
-impl Book {
+impl HoldTable {
     fn take_expired(&mut self, now: DateTime<Utc>) -> Vec<Record> {
         let mut expired = Vec::new();
         while let Some((end, slot)) = self.by_end.first().cloned() {
@@ -67,7 +67,7 @@ impl Book {
         expired
     }
 
-    fn remove(&mut self, slot: &Slot) -> Option<Record> {
+    fn remove(&mut self, slot: &HoldSlot) -> Option<Record> {
         let record = self.holds.remove(slot)?;
         self.by_end.remove(&(record.expires_at, slot.clone()));
         for night in slot.stay.each_night() {
@@ -88,53 +88,53 @@ impl Book {
         self.holds.insert(record.slot.clone(), record);
     }
 
-    fn hold(&mut self, wish: Wish<'_>, now: DateTime<Utc>) -> Held {
-        let known = self.holds.get(wish.slot).cloned();
+    fn hold(&mut self, request: HoldRequest<'_>, now: DateTime<Utc>) -> HoldOutcome {
+        let known = self.holds.get(request.slot).cloned();
         let own = known.as_ref().map_or(0, |record| record.quantity);
         if let Some(record) = &known
-            && own == wish.quantity
+            && own == request.quantity
         {
-            return Held::Same(record.clone());
+            return HoldOutcome::Same(record.clone());
         }
         if known.is_none() && self.holds.len() >= MAX_HOLDS {
-            return Held::Full;
+            return HoldOutcome::Full;
         }
         let is_full = |night: &NaiveDate| {
             let others = self.units(*night) - own;
-            wish.quantity > own && others + wish.quantity > wish.capacity
+            request.quantity > own && others + request.quantity > request.capacity
         };
-        let full: Vec<_> = wish.slot.stay.each_night().filter(is_full).collect();
+        let full: Vec<_> = request.slot.stay.each_night().filter(is_full).collect();
         if !full.is_empty() {
-            let units = |night: &NaiveDate| self.units(*night) - own + wish.quantity;
-            return Held::Taken(self.shortage(full, wish.slot, wish.capacity, units));
+            let units = |night: &NaiveDate| self.units(*night) - own + request.quantity;
+            return HoldOutcome::Taken(self.shortage(full, request.slot, request.capacity, units));
         }
-        if let Some(mut record) = self.remove(wish.slot) {
-            record.quantity = wish.quantity;
+        if let Some(mut record) = self.remove(request.slot) {
+            record.quantity = request.quantity;
             self.insert(record.clone());
-            return Held::Same(record);
+            return HoldOutcome::Same(record);
         }
         self.fence = (self.fence + 1).max(u64::try_from(now.timestamp_micros()).unwrap_or(0));
         let record = Record {
-            slot: wish.slot.clone(),
-            id: wish.id.to_owned(),
-            token: wish.token.to_owned(),
-            user_id: wish.user_id.map(str::to_owned),
-            quantity: wish.quantity,
+            slot: request.slot.clone(),
+            id: request.id.to_owned(),
+            token: request.token.to_owned(),
+            user_id: request.user_id.map(str::to_owned),
+            quantity: request.quantity,
             fence: self.fence,
             acquired_at: now,
-            expires_at: now + delta(wish.ttl),
+            expires_at: now + delta(request.ttl),
             extensions: 0,
         };
         self.insert(record.clone());
-        Held::New(record)
+        HoldOutcome::New(record)
     }
 
-    fn move_to(&mut self, slot: &Slot, token: &str, stay: Stay, capacity: u32) -> Moved {
-        let target = Slot {
+    fn move_to(&mut self, slot: &HoldSlot, token: &str, stay: Stay, capacity: u32) -> Moved {
+        let target = HoldSlot {
             stay,
             holder: slot.holder.clone(),
         };
-        let owned = |slot: &Slot| self.holds.get(slot).filter(|record| record.token == token);
+        let owned = |slot: &HoldSlot| self.holds.get(slot).filter(|record| record.token == token);
         let Some(mut record) = owned(slot).cloned() else {
             return match (owned(&target), self.holds.contains_key(slot)) {
                 (Some(moved), _) => Moved::Done(moved.clone()),
@@ -172,14 +172,14 @@ impl Book {
     fn shortage(
         &self,
         nights: Vec<NaiveDate>,
-        slot: &Slot,
+        slot: &HoldSlot,
         capacity: u32,
         units: impl Fn(&NaiveDate) -> u32,
     ) -> Shortage {
-        let is_own = |other: &Slot| {
+        let is_own = |other: &HoldSlot| {
             matches!(other.holder, Holder::Session(_)) && other.holder == slot.holder && other != slot
         };
-        let has = |other: &Slot, night: &NaiveDate| {
+        let has = |other: &HoldSlot, night: &NaiveDate| {
             other.stay.check_in() <= *night && *night < other.stay.check_out()
         };
         let own: Vec<_> = self
@@ -206,8 +206,8 @@ impl Book {
     }
 
     /// When the first hold of others on one of these nights ends.
-    fn frees_at(&self, taken: &[NaiveDate], own: &Slot) -> Option<DateTime<Utc>> {
-        let touches = |slot: &Slot| {
+    fn frees_at(&self, taken: &[NaiveDate], own: &HoldSlot) -> Option<DateTime<Utc>> {
+        let touches = |slot: &HoldSlot| {
             taken
                 .iter()
                 .any(|night| slot.stay.check_in() <= *night && *night < slot.stay.check_out())
@@ -221,7 +221,7 @@ impl Book {
     /// Gives a hold another end, if `token` owns it.
     fn change(
         &mut self,
-        slot: &Slot,
+        slot: &HoldSlot,
         token: &str,
         decide: impl FnOnce(&mut Record) -> Option<Changed>,
     ) -> Changed {
@@ -242,38 +242,38 @@ impl Book {
 
 #[async_trait]
 impl HoldStore for MemoryHolds {
-    async fn hold(&self, wish: Wish<'_>) -> Result<Step<Held>> {
-        Ok(self.step(wish.key, |book, now| book.hold(wish, now)))
+    async fn hold(&self, request: HoldRequest<'_>) -> Result<Step<HoldOutcome>> {
+        Ok(self.step(request.key, |table, now| table.hold(request, now)))
     }
 
     fn share_a_step(&self, _: &[&ResourceKey]) -> bool {
         true
     }
 
-    async fn hold_together(&self, wishes: &[Wish<'_>]) -> Result<Vec<Step<Held>>> {
+    async fn hold_together(&self, requests: &[HoldRequest<'_>]) -> Result<Vec<Step<HoldOutcome>>> {
         let now = self.clock.now();
-        let mut books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut steps = Vec::with_capacity(wishes.len());
-        let mut undo: Vec<(&Wish<'_>, Option<Record>)> = Vec::new();
-        for wish in wishes {
-            let book = books.entry(wish.key.clone()).or_default();
-            let expired = book.take_expired(now);
-            let before = book.holds.get(wish.slot).cloned();
-            let answer = book.hold(*wish, now);
-            let is_refused = !matches!(answer, Held::New(_) | Held::Same(_));
+        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut steps = Vec::with_capacity(requests.len());
+        let mut undo: Vec<(&HoldRequest<'_>, Option<Record>)> = Vec::new();
+        for request in requests {
+            let table = tables.entry(request.key.clone()).or_default();
+            let expired = table.take_expired(now);
+            let before = table.holds.get(request.slot).cloned();
+            let answer = table.hold(*request, now);
+            let is_refused = !matches!(answer, HoldOutcome::New(_) | HoldOutcome::Same(_));
             steps.push(Step { answer, expired, now });
             if is_refused {
                 // The last first: two of them may be on the same nights.
-                for (wish, before) in undo.into_iter().rev() {
-                    let book = books.entry(wish.key.clone()).or_default();
-                    book.remove(wish.slot);
+                for (request, before) in undo.into_iter().rev() {
+                    let table = tables.entry(request.key.clone()).or_default();
+                    table.remove(request.slot);
                     if let Some(record) = before {
-                        book.insert(record);
+                        table.insert(record);
                     }
                 }
                 break;
             }
-            undo.push((wish, before));
+            undo.push((request, before));
         }
         Ok(steps)
     }
@@ -281,12 +281,12 @@ impl HoldStore for MemoryHolds {
     async fn extend(
         &self,
         key: &ResourceKey,
-        slot: &Slot,
+        slot: &HoldSlot,
         token: &str,
         prolong: Prolong,
     ) -> Result<Step<Changed>> {
-        Ok(self.step(key, |book, _| {
-            book.change(slot, token, |record| {
+        Ok(self.step(key, |table, _| {
+            table.change(slot, token, |record| {
                 if record.extensions > prolong.seen {
                     return Some(Changed::Already(record.clone()));
                 }
@@ -303,12 +303,12 @@ impl HoldStore for MemoryHolds {
     async fn confirm(
         &self,
         key: &ResourceKey,
-        slot: &Slot,
+        slot: &HoldSlot,
         token: &str,
         at_least: Duration,
     ) -> Result<Step<Changed>> {
-        Ok(self.step(key, |book, now| {
-            book.change(slot, token, |record| {
+        Ok(self.step(key, |table, now| {
+            table.change(slot, token, |record| {
                 record.expires_at = record.expires_at.max(now + delta(at_least));
                 None
             })
@@ -318,17 +318,17 @@ impl HoldStore for MemoryHolds {
     async fn move_to(
         &self,
         key: &ResourceKey,
-        slot: &Slot,
+        slot: &HoldSlot,
         token: &str,
         stay: Stay,
         capacity: u32,
     ) -> Result<Step<Moved>> {
-        Ok(self.step(key, |book, _| book.move_to(slot, token, stay, capacity)))
+        Ok(self.step(key, |table, _| table.move_to(slot, token, stay, capacity)))
     }
 
-    async fn release(&self, key: &ResourceKey, slot: &Slot, token: &str) -> Result<Step<Ended>> {
-        let mut step = self.step(key, |book, _| match book.holds.get(slot) {
-            Some(record) if record.token == token => Ended::Done(Release::Released, book.remove(slot)),
+    async fn release(&self, key: &ResourceKey, slot: &HoldSlot, token: &str) -> Result<Step<Ended>> {
+        let mut step = self.step(key, |table, _| match table.holds.get(slot) {
+            Some(record) if record.token == token => Ended::Done(Release::Released, table.remove(slot)),
             Some(_) => Ended::NotOwner,
             None => Ended::Done(Release::AlreadyReleased, None),
         });
@@ -340,16 +340,17 @@ impl HoldStore for MemoryHolds {
     }
 
     async fn list(&self, key: &ResourceKey) -> Result<Step<Vec<Record>>> {
-        Ok(self.step(key, |book, _| {
-            book.by_end
+        Ok(self.step(key, |table, _| {
+            table
+                .by_end
                 .iter()
-                .filter_map(|(_, slot)| book.holds.get(slot).cloned())
+                .filter_map(|(_, slot)| table.holds.get(slot).cloned())
                 .collect()
         }))
     }
 
     async fn sweep(&self, key: &ResourceKey) -> Result<Step<Option<DateTime<Utc>>>> {
-        Ok(self.step(key, |book, _| book.by_end.first().map(|(end, _)| *end)))
+        Ok(self.step(key, |table, _| table.by_end.first().map(|(end, _)| *end)))
     }
 }
 

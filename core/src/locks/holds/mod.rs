@@ -1,14 +1,14 @@
 //! Stay holds: nights that are kept for a guest while she decides.
 
 mod hold;
-mod leaving;
+mod hold_all;
 mod memory;
 mod model;
+mod pending_releases;
 mod redis;
 mod store;
 mod sweeper;
 mod ticket;
-mod together;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,21 +16,22 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 
 pub use hold::Hold;
-use leaving::Leaving;
 pub(crate) use memory::MemoryHolds;
 use model::audit_key;
 pub use model::{HoldState, Resource, StayHold};
+use pending_releases::PendingReleases;
 pub(crate) use redis::RedisHolds;
 pub(crate) use store::HoldStore;
 use store::{
-    Changed, Ended, Held, Holder, MAX_HOLDS, Moved, Prolong, Record, ResourceKey, Shortage, Slot, Step, Wish,
+    Changed, Ended, HoldOutcome, HoldRequest, HoldSlot, Holder, MAX_HOLDS, Moved, Prolong, Record,
+    ResourceKey, Shortage, Step,
 };
 use sweeper::Sweeper;
 use ticket::Ticket;
 
 use super::audit::{Audit, AuditEvent, Facts, Note, shown_token};
+use super::engine::whole_seconds;
 use super::model::Release;
-use super::named::whole_seconds;
 use crate::clock::SharedClock;
 use crate::error::{Error, Result, Retry, codes};
 use crate::settings::Settings;
@@ -80,7 +81,7 @@ struct Inner {
     tasks: Tasks,
     audit: Audit,
     sweeper: Sweeper,
-    leaving: Leaving,
+    pending_releases: PendingReleases,
 }
 
 impl Holds {
@@ -98,7 +99,7 @@ impl Holds {
             tasks,
             audit,
             sweeper: Sweeper::default(),
-            leaving: Leaving::default(),
+            pending_releases: PendingReleases::default(),
         }))
     }
 
@@ -112,7 +113,7 @@ impl Holds {
     }
 
     pub(super) async fn hold_all(&self, requests: &[StayHold]) -> Result<Vec<Hold>> {
-        together::hold_all(self, requests).await
+        hold_all::hold_all(self, requests).await
     }
 
     pub(super) async fn hold(&self, request: &StayHold) -> Result<Hold> {
@@ -122,7 +123,7 @@ impl Holds {
     /// Finds a hold by its ticket.
     pub(super) async fn resume(&self, ticket: &str) -> Result<Hold> {
         let Ticket { key, slot, token } = Ticket::parse(ticket)?;
-        self.settle(&key, &slot).await?;
+        self.end_pending(&key, &slot).await?;
         let asked = self.instant();
         let step = self.0.store.confirm(&key, &slot, &token, Duration::ZERO).await?;
         let (answer, now) = self.open(&key, step);
@@ -143,26 +144,26 @@ impl Holds {
     async fn hold_or_find(&self, request: &StayHold) -> Result<(Hold, bool)> {
         request.check()?;
         self.0.tasks.ensure_open()?;
-        let wanted = Wanted::of(request, self);
-        self.settle(&wanted.key, &wanted.slot).await?;
+        let planned = PlannedHold::of(request, self);
+        self.end_pending(&planned.key, &planned.slot).await?;
         let asked = self.instant();
-        let step = self.0.store.hold(wanted.wish(request)).await?;
-        self.made(request, &wanted, step, asked)
+        let step = self.0.store.hold(planned.request(request)).await?;
+        self.made(request, &planned, step, asked)
     }
 
     /// Takes the answer to a request that was sent then; answers also whether the hold is new.
     fn made(
         &self,
         request: &StayHold,
-        wanted: &Wanted,
-        step: Step<Held>,
+        planned: &PlannedHold,
+        step: Step<HoldOutcome>,
         asked: Instant,
     ) -> Result<(Hold, bool)> {
-        let Wanted { key, slot, .. } = wanted;
+        let PlannedHold { key, slot, .. } = planned;
         let (answer, now) = self.open(key, step);
-        let is_new = matches!(answer, Held::New(_));
+        let is_new = matches!(answer, HoldOutcome::New(_));
         let record = match answer {
-            Held::New(record) => {
+            HoldOutcome::New(record) => {
                 count("acquire", "success");
                 self.note(
                     key,
@@ -172,12 +173,12 @@ impl Holds {
                 );
                 record
             }
-            Held::Same(record) => {
+            HoldOutcome::Same(record) => {
                 count("acquire", "already_exists");
                 record
             }
-            Held::Taken(shortage) => return Err(self.taken(request, key, slot, &shortage, now)),
-            Held::Full => {
+            HoldOutcome::Taken(shortage) => return Err(self.taken(request, key, slot, &shortage, now)),
+            HoldOutcome::Full => {
                 count("acquire", "full");
                 return Err(Error::new(
                     codes::LOCKS_TOO_MANY_HOLDS,
@@ -305,7 +306,7 @@ impl Holds {
     async fn move_to(&self, hold: &Hold, stay: Stay, capacity: u32) -> Result<(Record, DateTime<Utc>)> {
         self.ensure_kept(hold)?;
         let holder = hold.slot().holder.clone();
-        self.settle(hold.key(), &Slot { stay, holder }).await?;
+        self.end_pending(hold.key(), &HoldSlot { stay, holder }).await?;
         let step = self
             .0
             .store
@@ -327,7 +328,7 @@ impl Holds {
                     session_id: hold.session_id().map(str::to_owned),
                     ..StayHold::new(hold.resource().clone(), stay)
                 };
-                let slot = Slot {
+                let slot = HoldSlot {
                     stay,
                     holder: hold.slot().holder.clone(),
                 };
@@ -346,13 +347,13 @@ impl Holds {
 
     /// Refuses a hold that was given back, although the server may not have heard of it.
     fn ensure_kept(&self, hold: &Hold) -> Result<()> {
-        if self.is_leaving(hold.key(), hold.slot(), hold.token()) {
+        if self.is_pending_release(hold.key(), hold.slot(), hold.token()) {
             return Err(hold.gone());
         }
         Ok(())
     }
 
-    async fn end(&self, key: &ResourceKey, slot: &Slot, token: &str) -> Result<Ended> {
+    async fn end(&self, key: &ResourceKey, slot: &HoldSlot, token: &str) -> Result<Ended> {
         let step = self.0.store.release(key, slot, token).await?;
         let (answer, _) = self.open(key, step);
         let result = match &answer {
@@ -380,7 +381,7 @@ impl Holds {
         &self,
         request: &StayHold,
         key: &ResourceKey,
-        slot: &Slot,
+        slot: &HoldSlot,
         shortage: &Shortage,
         now: DateTime<Utc>,
     ) -> Error {
@@ -400,7 +401,7 @@ impl Holds {
                 .with("nights", nights.join(","))
         };
         if let Some(own) = &shortage.own {
-            // Waiting for the end of one's own hold is no advice.
+            // WaitQueue for the end of one's own hold is no advice.
             let message = "the same conversation holds some nights of the stay already, and nobody else is in the way: \
                            change that hold with `move_to`, or release it first";
             return refused(message)
@@ -416,7 +417,7 @@ impl Holds {
         }
     }
 
-    fn note(&self, key: &ResourceKey, slot: &Slot, event: AuditEvent, facts: Facts) {
+    fn note(&self, key: &ResourceKey, slot: &HoldSlot, event: AuditEvent, facts: Facts) {
         self.0.audit.note(Note {
             lock_key: audit_key(key.tenant.as_ref(), &key.resource, slot.stay).into(),
             event,
@@ -428,15 +429,15 @@ impl Holds {
 }
 
 /// What a request asks for, under names that are chosen before it is sent.
-struct Wanted {
+struct PlannedHold {
     key: ResourceKey,
-    slot: Slot,
+    slot: HoldSlot,
     id: String,
     token: String,
     ttl: Duration,
 }
 
-impl Wanted {
+impl PlannedHold {
     fn of(request: &StayHold, holds: &Holds) -> Self {
         let id = rng::token();
         let session = request.session_id.clone();
@@ -445,7 +446,7 @@ impl Wanted {
                 tenant: request.tenant.clone(),
                 resource: request.resource.clone(),
             },
-            slot: Slot {
+            slot: HoldSlot {
                 stay: request.stay,
                 holder: session.map_or_else(|| Holder::Anonymous(id.clone()), Holder::Session),
             },
@@ -455,8 +456,8 @@ impl Wanted {
         }
     }
 
-    fn wish<'a>(&'a self, request: &'a StayHold) -> Wish<'a> {
-        Wish {
+    fn request<'a>(&'a self, request: &'a StayHold) -> HoldRequest<'a> {
+        HoldRequest {
             key: &self.key,
             slot: &self.slot,
             id: &self.id,

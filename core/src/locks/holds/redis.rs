@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, Days, NaiveDate, Utc};
 
 use super::store::{
-    Changed, Ended, Held, HoldStore, Holder, MAX_HOLDS, Moved, Prolong, Record, ResourceKey, Shortage, Slot,
-    Step, Wish,
+    Changed, Ended, HoldOutcome, HoldRequest, HoldSlot, HoldStore, Holder, MAX_HOLDS, Moved, Prolong, Record,
+    ResourceKey, Shortage, Step,
 };
 use crate::backends::redis::keys::{self, HoldKeys};
 use crate::backends::redis::{Call, Failure, Redis, Script, script};
@@ -22,7 +22,7 @@ static HOLD: Script = script!(
     "../numbers.lua",
     "layout.lua",
     "hold_free.lua",
-    "book.lua",
+    "hold_table.lua",
     "hold.lua"
 );
 /// The script of one hold as a function, whose parameter takes the place of `ARGV`.
@@ -32,7 +32,7 @@ static HOLD_ALL: Script = Script::new(
         include_str!("../clock.lua"),
         include_str!("../numbers.lua"),
         include_str!("layout.lua"),
-        include_str!("book.lua"),
+        include_str!("hold_table.lua"),
         "local function hold(ARGV)\n",
         include_str!("hold.lua"),
         "end\n",
@@ -44,7 +44,7 @@ static EXTEND: Script = script!(
     "../clock.lua",
     "../numbers.lua",
     "layout.lua",
-    "book.lua",
+    "hold_table.lua",
     "extend.lua"
 );
 static CONFIRM: Script = script!(
@@ -52,7 +52,7 @@ static CONFIRM: Script = script!(
     "../clock.lua",
     "../numbers.lua",
     "layout.lua",
-    "book.lua",
+    "hold_table.lua",
     "confirm.lua"
 );
 static MOVE: Script = script!(
@@ -60,7 +60,7 @@ static MOVE: Script = script!(
     "../clock.lua",
     "../numbers.lua",
     "layout.lua",
-    "book.lua",
+    "hold_table.lua",
     "move.lua"
 );
 static RELEASE: Script = script!(
@@ -69,7 +69,7 @@ static RELEASE: Script = script!(
     "../numbers.lua",
     "layout.lua",
     "release_held.lua",
-    "book.lua",
+    "hold_table.lua",
     "release.lua"
 );
 static LIST: Script = script!(
@@ -77,7 +77,7 @@ static LIST: Script = script!(
     "../clock.lua",
     "../numbers.lua",
     "layout.lua",
-    "book.lua",
+    "hold_table.lua",
     "list.lua"
 );
 static SWEEP: Script = script!(
@@ -85,7 +85,7 @@ static SWEEP: Script = script!(
     "../clock.lua",
     "../numbers.lua",
     "layout.lua",
-    "book.lua",
+    "hold_table.lua",
     "sweep.lua"
 );
 
@@ -98,7 +98,7 @@ pub(crate) struct RedisHolds {
 type Records = Vec<String>;
 
 /// Outcome, record, nights, the earliest end, now, expired.
-type HeldAnswer = (String, String, String, String, String, Records);
+type OutcomeParts = (String, String, String, String, String, Records);
 
 impl RedisHolds {
     pub(crate) fn new(redis: Redis) -> Self {
@@ -106,12 +106,12 @@ impl RedisHolds {
     }
 
     fn call(&self, script: &'static Script, key: &ResourceKey) -> Call<'_> {
-        let HoldKeys { book, ends } = keys_of(key);
-        self.redis.script(script).key(book).key(ends)
+        let HoldKeys { table, ends } = keys_of(key);
+        self.redis.script(script).key(table).key(ends)
     }
 
     /// Runs one of the scripts that change a hold.
-    async fn change(call: Call<'_>, slot: &Slot) -> Result<Step<Changed>> {
+    async fn change(call: Call<'_>, slot: &HoldSlot) -> Result<Step<Changed>> {
         let (outcome, record, now, expired): (String, String, String, Records) = call.read().await?;
         let answer = match outcome.as_str() {
             "done" => Changed::Done(read_record(slot.clone(), &record)?),
@@ -128,38 +128,42 @@ impl RedisHolds {
 /// Every script may run twice without harm, so a dropped connection is repeated like a read.
 #[async_trait]
 impl HoldStore for RedisHolds {
-    async fn hold(&self, wish: Wish<'_>) -> Result<Step<Held>> {
-        match with_wish(self.call(&HOLD, wish.key), wish).read().await? {
+    async fn hold(&self, request: HoldRequest<'_>) -> Result<Step<HoldOutcome>> {
+        match with_request(self.call(&HOLD, request.key), request)
+            .read()
+            .await?
+        {
             Answer::Text(text) => {
-                let (now, record) = read_short(wish.slot, &text)?;
-                step(Held::New(record), now, &[])
+                let (now, record) = read_short(request.slot, &text)?;
+                step(HoldOutcome::New(record), now, &[])
             }
-            Answer::Parts(answer) => read_held(wish, answer),
+            Answer::Parts(answer) => read_outcome(request, answer),
         }
     }
 
     fn share_a_step(&self, keys: &[&ResourceKey]) -> bool {
-        self.redis.share_a_part(keys.iter().map(|key| keys_of(key).book))
+        self.redis.share_a_part(keys.iter().map(|key| keys_of(key).table))
     }
 
-    async fn hold_together(&self, wishes: &[Wish<'_>]) -> Result<Vec<Step<Held>>> {
+    async fn hold_together(&self, requests: &[HoldRequest<'_>]) -> Result<Vec<Step<HoldOutcome>>> {
         let mut call = self.redis.script(&HOLD_ALL);
-        for wish in wishes {
-            let HoldKeys { book, ends } = keys_of(wish.key);
-            call = call.key(book).key(ends);
+        for request in requests {
+            let HoldKeys { table, ends } = keys_of(request.key);
+            call = call.key(table).key(ends);
         }
-        for wish in wishes {
-            call = with_wish(call, *wish);
+        for request in requests {
+            call = with_request(call, *request);
         }
-        let answers: Vec<HeldAnswer> = call.read().await?;
-        let each = wishes.iter().zip(answers);
-        each.map(|(wish, answer)| read_held(*wish, answer)).collect()
+        let answers: Vec<OutcomeParts> = call.read().await?;
+        let each = requests.iter().zip(answers);
+        each.map(|(request, answer)| read_outcome(*request, answer))
+            .collect()
     }
 
     async fn extend(
         &self,
         key: &ResourceKey,
-        slot: &Slot,
+        slot: &HoldSlot,
         token: &str,
         prolong: Prolong,
     ) -> Result<Step<Changed>> {
@@ -176,7 +180,7 @@ impl HoldStore for RedisHolds {
     async fn confirm(
         &self,
         key: &ResourceKey,
-        slot: &Slot,
+        slot: &HoldSlot,
         token: &str,
         at_least: Duration,
     ) -> Result<Step<Changed>> {
@@ -191,13 +195,13 @@ impl HoldStore for RedisHolds {
     async fn move_to(
         &self,
         key: &ResourceKey,
-        slot: &Slot,
+        slot: &HoldSlot,
         token: &str,
         stay: Stay,
         capacity: u32,
     ) -> Result<Step<Moved>> {
         let holder = slot.holder.clone();
-        let target = Slot { stay, holder };
+        let target = HoldSlot { stay, holder };
         let call = self
             .call(&MOVE, key)
             .arg(slot_text(slot))
@@ -223,7 +227,7 @@ impl HoldStore for RedisHolds {
         step(answer, &now, &expired)
     }
 
-    async fn release(&self, key: &ResourceKey, slot: &Slot, token: &str) -> Result<Step<Ended>> {
+    async fn release(&self, key: &ResourceKey, slot: &HoldSlot, token: &str) -> Result<Step<Ended>> {
         let call = self.call(&RELEASE, key).arg(slot_text(slot)).arg(token);
         let answer: Answer<(String, String, String, Records)> = call.read().await?;
         let (outcome, record, now, expired) = match answer {
@@ -266,26 +270,26 @@ fn keys_of(key: &ResourceKey) -> HoldKeys {
     keys::holds(tenant, key.resource.kind(), &key.resource.id())
 }
 
-fn with_wish<'a>(call: Call<'a>, wish: Wish<'_>) -> Call<'a> {
-    call.arg(slot_text(wish.slot))
-        .arg(wish.id)
-        .arg(wish.token)
-        .arg(wish.user_id.unwrap_or(""))
-        .arg(wish.quantity)
-        .arg(wish.capacity)
-        .arg(millis(wish.ttl))
+fn with_request<'a>(call: Call<'a>, request: HoldRequest<'_>) -> Call<'a> {
+    call.arg(slot_text(request.slot))
+        .arg(request.id)
+        .arg(request.token)
+        .arg(request.user_id.unwrap_or(""))
+        .arg(request.quantity)
+        .arg(request.capacity)
+        .arg(millis(request.ttl))
         .arg(MAX_HOLDS)
 }
 
-fn read_held(
-    wish: Wish<'_>,
-    (outcome, record, nights, frees_at, now, expired): HeldAnswer,
-) -> Result<Step<Held>> {
+fn read_outcome(
+    request: HoldRequest<'_>,
+    (outcome, record, nights, frees_at, now, expired): OutcomeParts,
+) -> Result<Step<HoldOutcome>> {
     let answer = match outcome.as_str() {
-        "new" => Held::New(read_record(wish.slot.clone(), &record)?),
-        "same" => Held::Same(read_record(wish.slot.clone(), &record)?),
-        "full" => Held::Full,
-        "taken" => Held::Taken(read_shortage(&record, &nights, &frees_at)?),
+        "new" => HoldOutcome::New(read_record(request.slot.clone(), &record)?),
+        "same" => HoldOutcome::Same(read_record(request.slot.clone(), &record)?),
+        "full" => HoldOutcome::Full,
+        "taken" => HoldOutcome::Taken(read_shortage(&record, &nights, &frees_at)?),
         _ => return Err(unexpected("answer")),
     };
     step(answer, &now, &expired)
@@ -303,7 +307,7 @@ fn read_shortage(own: &str, nights: &str, frees_at: &str) -> Result<Shortage> {
 }
 
 /// The answer of the common case: now, and the record of this slot.
-fn read_short<'a>(slot: &Slot, text: &'a str) -> Result<(&'a str, Record)> {
+fn read_short<'a>(slot: &HoldSlot, text: &'a str) -> Result<(&'a str, Record)> {
     let (now, record) = text.split_once('\t').ok_or_else(|| unexpected("answer"))?;
     Ok((now, read_record(slot.clone(), record)?))
 }
@@ -317,7 +321,7 @@ fn step<T>(answer: T, now: &str, expired: &[String]) -> Result<Step<T>> {
 }
 
 /// First night, night after the last, holder: `=` and the conversation, or `#` and the hold's own id.
-fn slot_text(slot: &Slot) -> String {
+fn slot_text(slot: &HoldSlot) -> String {
     let (first, last) = (day(slot.stay.check_in()), day(slot.stay.check_out()));
     match &slot.holder {
         Holder::Session(id) => format!("{first}:{last}:={id}"),
@@ -325,7 +329,7 @@ fn slot_text(slot: &Slot) -> String {
     }
 }
 
-fn read_slot(text: &str) -> Result<Slot> {
+fn read_slot(text: &str) -> Result<HoldSlot> {
     let fields: Vec<_> = text.splitn(3, ':').collect();
     let [first, last, holder] = *fields.as_slice() else {
         return Err(unexpected("slot"));
@@ -335,7 +339,7 @@ fn read_slot(text: &str) -> Result<Slot> {
         (None, Some(id)) => Holder::Anonymous(id.to_owned()),
         (None, None) => return Err(unexpected("holder")),
     };
-    Ok(Slot {
+    Ok(HoldSlot {
         stay: Stay::new(read_day(first)?, read_day(last)?)?,
         holder,
     })
@@ -348,8 +352,8 @@ fn read_records(flat: &[String]) -> Result<Vec<Record>> {
         .collect()
 }
 
-/// Reads a record as `book.lua` writes it.
-fn read_record(slot: Slot, text: &str) -> Result<Record> {
+/// Reads a record as `hold_table.lua` writes it.
+fn read_record(slot: HoldSlot, text: &str) -> Result<Record> {
     let fields: Vec<_> = text.splitn(8, '\t').collect();
     let [id, token, quantity, fence, acquired, expires, extensions, user] = *fields.as_slice() else {
         return Err(unexpected("record"));
@@ -420,7 +424,7 @@ mod tests {
             Holder::Session("=".to_owned()),
             Holder::Anonymous("0f".to_owned()),
         ] {
-            let slot = Slot { stay, holder };
+            let slot = HoldSlot { stay, holder };
             assert_eq!(read_slot(&slot_text(&slot)).unwrap(), slot);
         }
     }

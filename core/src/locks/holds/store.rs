@@ -26,7 +26,7 @@ pub(crate) struct ResourceKey {
 
 /// What makes two requests the same: the nights, and the conversation or, without one, the hold's own id.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Slot {
+pub(crate) struct HoldSlot {
     pub(crate) stay: Stay,
     pub(crate) holder: Holder,
 }
@@ -40,9 +40,9 @@ pub(crate) enum Holder {
 
 /// A request for nights.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Wish<'a> {
+pub(crate) struct HoldRequest<'a> {
     pub(crate) key: &'a ResourceKey,
-    pub(crate) slot: &'a Slot,
+    pub(crate) slot: &'a HoldSlot,
     pub(crate) id: &'a str,
     pub(crate) token: &'a str,
     pub(crate) user_id: Option<&'a str>,
@@ -54,7 +54,7 @@ pub(crate) struct Wish<'a> {
 /// A hold, live or past.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Record {
-    pub(crate) slot: Slot,
+    pub(crate) slot: HoldSlot,
     pub(crate) id: String,
     pub(crate) token: String,
     pub(crate) user_id: Option<String>,
@@ -67,7 +67,7 @@ pub(crate) struct Record {
 
 /// The answer to a request for nights.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Held {
+pub(crate) enum HoldOutcome {
     /// The nights are held now.
     New(Record),
     /// They were held already for the same conversation; with another quantity, that was changed.
@@ -150,20 +150,20 @@ pub(crate) struct Step<T> {
 #[async_trait]
 pub(crate) trait HoldStore: Send + Sync + 'static {
     /// Holds the nights if every one of them has enough units left.
-    async fn hold(&self, wish: Wish<'_>) -> Result<Step<Held>>;
+    async fn hold(&self, request: HoldRequest<'_>) -> Result<Step<HoldOutcome>>;
 
     /// Whether holds of these resources can be made in one step.
     fn share_a_step(&self, keys: &[&ResourceKey]) -> bool;
 
     /// Makes holds in one step, in this order: all of them or none. Answers one by one up to the first that is
     /// refused; then those before it were undone, quantities that had been changed included.
-    async fn hold_together(&self, wishes: &[Wish<'_>]) -> Result<Vec<Step<Held>>>;
+    async fn hold_together(&self, requests: &[HoldRequest<'_>]) -> Result<Vec<Step<HoldOutcome>>>;
 
     /// Prolongs a hold.
     async fn extend(
         &self,
         key: &ResourceKey,
-        slot: &Slot,
+        slot: &HoldSlot,
         token: &str,
         prolong: Prolong,
     ) -> Result<Step<Changed>>;
@@ -172,7 +172,7 @@ pub(crate) trait HoldStore: Send + Sync + 'static {
     async fn confirm(
         &self,
         key: &ResourceKey,
-        slot: &Slot,
+        slot: &HoldSlot,
         token: &str,
         at_least: Duration,
     ) -> Result<Step<Changed>>;
@@ -181,14 +181,14 @@ pub(crate) trait HoldStore: Send + Sync + 'static {
     async fn move_to(
         &self,
         key: &ResourceKey,
-        slot: &Slot,
+        slot: &HoldSlot,
         token: &str,
         stay: Stay,
         capacity: u32,
     ) -> Result<Step<Moved>>;
 
     /// Ends a hold.
-    async fn release(&self, key: &ResourceKey, slot: &Slot, token: &str) -> Result<Step<Ended>>;
+    async fn release(&self, key: &ResourceKey, slot: &HoldSlot, token: &str) -> Result<Step<Ended>>;
 
     /// The live holds, by their end.
     async fn list(&self, key: &ResourceKey) -> Result<Step<Vec<Record>>>;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::model::Resource;
-use super::store::{Holder, ResourceKey, Slot};
+use super::store::{HoldSlot, Holder, ResourceKey};
 use crate::error::{Error, Result, codes};
 use crate::stay::Stay;
 use crate::tenants::TenantId;
@@ -12,12 +12,12 @@ use crate::tenants::TenantId;
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Ticket {
     pub(super) key: ResourceKey,
-    pub(super) slot: Slot,
+    pub(super) slot: HoldSlot,
     pub(super) token: String,
 }
 
 impl Ticket {
-    pub(super) fn of(key: &ResourceKey, slot: &Slot, token: &str) -> Self {
+    pub(super) fn of(key: &ResourceKey, slot: &HoldSlot, token: &str) -> Self {
         Self {
             key: key.clone(),
             slot: slot.clone(),
@@ -60,7 +60,7 @@ impl Ticket {
                 tenant: tenant.map_err(|_| invalid())?,
                 resource: Resource::parse(needed("resource")?).map_err(|_| invalid())?,
             },
-            slot: Slot {
+            slot: HoldSlot {
                 stay: Stay::parse(needed("check_in")?, needed("check_out")?).map_err(|_| invalid())?,
                 holder,
             },
@@ -79,7 +79,7 @@ mod tests {
             Holder::Session("a:b \"c\"".to_owned()),
             Holder::Anonymous("0f".to_owned()),
         ] {
-            let slot = Slot {
+            let slot = HoldSlot {
                 stay: Stay::parse("2027-03-10", "2027-03-12").unwrap(),
                 holder,
             };

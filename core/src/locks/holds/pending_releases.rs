@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::store::{Ended, ResourceKey, Slot};
+use super::store::{Ended, HoldSlot, ResourceKey};
 use super::{Hold, Holds};
 use crate::error::Result;
 use crate::locks::model::Release;
@@ -16,15 +16,15 @@ use crate::task::Need;
 
 /// The tokens that are to be released, by what they hold.
 #[derive(Default)]
-pub(super) struct Leaving {
+pub(super) struct PendingReleases {
     /// As many as there are tokens: a look at it is all that this costs while there are none.
     count: AtomicUsize,
-    tokens: Mutex<HashMap<(ResourceKey, Slot), Vec<String>>>,
+    tokens: Mutex<HashMap<(ResourceKey, HoldSlot), Vec<String>>>,
 }
 
-impl Leaving {
+impl PendingReleases {
     /// Says no when it is there already.
-    fn add(&self, key: &ResourceKey, slot: &Slot, token: &str) -> bool {
+    fn add(&self, key: &ResourceKey, slot: &HoldSlot, token: &str) -> bool {
         let mut all = self.tokens();
         let tokens = all.entry((key.clone(), slot.clone())).or_default();
         let is_new = !tokens.iter().any(|known| known == token);
@@ -35,7 +35,7 @@ impl Leaving {
         is_new
     }
 
-    fn remove(&self, key: &ResourceKey, slot: &Slot, token: &str) {
+    fn remove(&self, key: &ResourceKey, slot: &HoldSlot, token: &str) {
         let (place, mut all) = ((key.clone(), slot.clone()), self.tokens());
         let Some(tokens) = all.get_mut(&place) else { return };
         let before = tokens.len();
@@ -46,7 +46,7 @@ impl Leaving {
         }
     }
 
-    fn at(&self, key: &ResourceKey, slot: &Slot) -> Vec<String> {
+    fn at(&self, key: &ResourceKey, slot: &HoldSlot) -> Vec<String> {
         if self.count.load(Ordering::Acquire) == 0 {
             return Vec::new();
         }
@@ -54,32 +54,35 @@ impl Leaving {
         self.tokens().get(&place).cloned().unwrap_or_default()
     }
 
-    fn tokens(&self) -> MutexGuard<'_, HashMap<(ResourceKey, Slot), Vec<String>>> {
+    fn tokens(&self) -> MutexGuard<'_, HashMap<(ResourceKey, HoldSlot), Vec<String>>> {
         self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// What a release that goes on in the background releases. It is forgotten when that is done or given up.
-struct Left {
+struct PendingRelease {
     holds: Holds,
     key: ResourceKey,
-    slot: Slot,
+    slot: HoldSlot,
     token: String,
 }
 
-impl Left {
+impl PendingRelease {
     /// Nothing is left to do when somebody else has ended it meanwhile.
     async fn end(&self) -> Result<()> {
-        if self.holds.is_leaving(&self.key, &self.slot, &self.token) {
+        if self.holds.is_pending_release(&self.key, &self.slot, &self.token) {
             self.holds.end(&self.key, &self.slot, &self.token).await?;
         }
         Ok(())
     }
 }
 
-impl Drop for Left {
+impl Drop for PendingRelease {
     fn drop(&mut self) {
-        self.holds.0.leaving.remove(&self.key, &self.slot, &self.token);
+        self.holds
+            .0
+            .pending_releases
+            .remove(&self.key, &self.slot, &self.token);
     }
 }
 
@@ -121,15 +124,15 @@ impl Holds {
     pub(super) fn release_later(
         &self,
         key: &ResourceKey,
-        slot: &Slot,
+        slot: &HoldSlot,
         token: &str,
         need: Need,
         within: Duration,
     ) {
-        if !self.0.leaving.add(key, slot, token) {
+        if !self.0.pending_releases.add(key, slot, token) {
             return;
         }
-        let left = Arc::new(Left {
+        let pending = Arc::new(PendingRelease {
             holds: self.clone(),
             key: key.clone(),
             slot: slot.clone(),
@@ -138,25 +141,25 @@ impl Holds {
         self.0
             .tasks
             .until_done("the release of a hold", need, within, move || {
-                let left = left.clone();
-                async move { left.end().await }
+                let pending = pending.clone();
+                async move { pending.end().await }
             });
     }
 
     /// Whether a hold was given back.
-    pub(super) fn is_leaving(&self, key: &ResourceKey, slot: &Slot, token: &str) -> bool {
+    pub(super) fn is_pending_release(&self, key: &ResourceKey, slot: &HoldSlot, token: &str) -> bool {
         self.0
-            .leaving
+            .pending_releases
             .at(key, slot)
             .iter()
-            .any(|leaving| leaving == token)
+            .any(|pending| pending == token)
     }
 
     /// Ends what was given back there, before something is made there or asked about it.
-    pub(super) async fn settle(&self, key: &ResourceKey, slot: &Slot) -> Result<()> {
-        for token in self.0.leaving.at(key, slot) {
+    pub(super) async fn end_pending(&self, key: &ResourceKey, slot: &HoldSlot) -> Result<()> {
+        for token in self.0.pending_releases.at(key, slot) {
             self.end(key, slot, &token).await?;
-            self.0.leaving.remove(key, slot, &token);
+            self.0.pending_releases.remove(key, slot, &token);
         }
         Ok(())
     }

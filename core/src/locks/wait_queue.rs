@@ -1,4 +1,4 @@
-//! Waiting for a lock: what this process is told, told apart by waiter.
+//! WaitQueue for a lock: what this process is told, told apart by waiter.
 //!
 //! One subscription per process serves every waiter and every holder. Each lock with waiters has one task, which
 //! gives a sign of life every [`BEAT`] for all of them and sees then what a lost message would have told. Nothing
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::named::Named;
+use super::engine::LockEngine;
 use super::store::{BEAT, Lease, LockKey, Wake};
 use crate::redact::Quiet;
 use crate::rng;
@@ -20,7 +20,7 @@ const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(200);
 
 /// The waiters of one process. Clones share them.
 #[derive(Clone)]
-pub(super) struct Waiting(Arc<Inner>);
+pub(super) struct WaitQueue(Arc<Inner>);
 
 struct Inner {
     process: String,
@@ -30,19 +30,19 @@ struct Inner {
 #[derive(Default)]
 struct Waiters {
     listening: bool,
-    by_token: HashMap<String, Arc<Turn>>,
-    places: HashMap<LockKey, Place>,
+    by_token: HashMap<String, Arc<WaiterSignal>>,
+    locks: HashMap<LockKey, WaitedLock>,
 }
 
 /// A lock that somebody of this process waits for, or did a moment ago.
-struct Place {
+struct WaitedLock {
     waiters: usize,
     /// When the server is to be asked next.
     due: Instant,
     earlier: Arc<Notify>,
 }
 
-struct Turn {
+struct WaiterSignal {
     key: LockKey,
     came: Notify,
     given: Mutex<Option<Handed>>,
@@ -53,12 +53,12 @@ pub(super) type Handed = (Lease, Instant);
 
 /// One waiter; dropping it ends the wait.
 pub(super) struct Waiter {
-    waiting: Waiting,
+    queue: WaitQueue,
     token: String,
-    turn: Arc<Turn>,
+    signal: Arc<WaiterSignal>,
 }
 
-impl Waiting {
+impl WaitQueue {
     /// `process` names this process among all that share the server.
     pub(super) fn new(process: String) -> Self {
         Self(Arc::new(Inner {
@@ -72,18 +72,18 @@ impl Waiting {
     }
 
     /// Begins to listen, the first time; says whether it was.
-    pub(super) fn listen(&self, named: &Named) -> bool {
+    pub(super) fn listen(&self, engine: &LockEngine) -> bool {
         if std::mem::replace(&mut self.waiters().listening, true) {
             return false;
         }
-        let mut wakes = named.store().listen(self.process());
-        let (waiting, named) = (self.clone(), named.clone());
-        named.clone().tasks().run_until_closed(async move {
+        let mut wakes = engine.store().listen(self.process());
+        let (queue, engine) = (self.clone(), engine.clone());
+        engine.clone().tasks().run_until_closed(async move {
             loop {
                 match wakes.next().await {
-                    Wake::Waiter(token) => waiting.wake(&token),
-                    Wake::Forced(tokens) => named.was_forced(&tokens),
-                    Wake::Everybody => waiting.look_everywhere(named.instant()),
+                    Wake::Waiter(token) => queue.wake(&token),
+                    Wake::Forced(tokens) => engine.was_forced(&tokens),
+                    Wake::Everybody => queue.look_everywhere(engine.instant()),
                 }
             }
         });
@@ -91,34 +91,34 @@ impl Waiting {
     }
 
     /// Registers a waiter under its token; the first one of a lock begins its signs of life.
-    pub(super) fn enter(&self, named: &Named, key: &LockKey, token: &str) -> Waiter {
-        let turn = Arc::new(Turn {
+    pub(super) fn enter(&self, engine: &LockEngine, key: &LockKey, token: &str) -> Waiter {
+        let signal = Arc::new(WaiterSignal {
             key: key.clone(),
             came: Notify::new(),
             given: Mutex::default(),
         });
         let mut waiters = self.waiters();
-        waiters.by_token.insert(token.to_owned(), turn.clone());
-        if let Some(place) = waiters.places.get_mut(key) {
-            place.waiters += 1;
+        waiters.by_token.insert(token.to_owned(), signal.clone());
+        if let Some(lock) = waiters.locks.get_mut(key) {
+            lock.waiters += 1;
         } else {
-            let place = Place {
+            let lock = WaitedLock {
                 waiters: 1,
-                due: named.instant() + BEAT,
+                due: engine.instant() + BEAT,
                 earlier: Arc::default(),
             };
-            let (named, key) = (named.clone(), key.clone());
-            waiters.places.insert(key.clone(), place);
-            named
+            let (engine, key) = (engine.clone(), key.clone());
+            waiters.locks.insert(key.clone(), lock);
+            engine
                 .clone()
                 .tasks()
-                .run_until_closed(async move { keep_alive(&named, &key).await });
+                .run_until_closed(async move { keep_alive(&engine, &key).await });
         }
         drop(waiters);
         Waiter {
-            waiting: self.clone(),
+            queue: self.clone(),
             token: token.to_owned(),
-            turn,
+            signal,
         }
     }
 
@@ -128,53 +128,53 @@ impl Waiting {
     /// The grant, when its waiter has gone away.
     pub(super) fn give(&self, handed: Handed) -> Result<(), Handed> {
         let waiters = self.waiters();
-        let Some(turn) = waiters.by_token.get(&handed.0.token) else {
+        let Some(signal) = waiters.by_token.get(&handed.0.token) else {
             return Err(handed);
         };
-        *turn.given() = Some(handed);
-        turn.came.notify_one();
+        *signal.given() = Some(handed);
+        signal.came.notify_one();
         Ok(())
     }
 
     /// Asks the server about this lock by then, if somebody waits for it.
     pub(super) fn look_by(&self, key: &LockKey, due: Instant) {
-        if let Some(place) = self.waiters().places.get_mut(key) {
-            place.look_by(due);
+        if let Some(lock) = self.waiters().locks.get_mut(key) {
+            lock.look_by(due);
         }
     }
 
     fn look_everywhere(&self, due: Instant) {
-        for place in self.waiters().places.values_mut() {
-            place.look_by(due);
+        for lock in self.waiters().locks.values_mut() {
+            lock.look_by(due);
         }
     }
 
     fn wake(&self, token: &str) {
-        if let Some(turn) = self.waiters().by_token.get(token) {
-            turn.came.notify_one();
+        if let Some(signal) = self.waiters().by_token.get(token) {
+            signal.came.notify_one();
         }
     }
 
     fn wake_all(&self, key: &LockKey) {
         let waiters = self.waiters();
-        let here = waiters.by_token.values().filter(|turn| turn.key == *key);
-        here.for_each(|turn| turn.came.notify_one());
+        let here = waiters.by_token.values().filter(|signal| signal.key == *key);
+        here.for_each(|signal| signal.came.notify_one());
     }
 
     /// When the server is to be asked about this lock; `None`, and it is forgotten, when nobody waits any more.
     fn next_look(&self, key: &LockKey) -> Option<(Instant, Arc<Notify>)> {
         let mut waiters = self.waiters();
-        let place = waiters.places.get(key)?;
-        if place.waiters > 0 {
-            return Some((place.due, place.earlier.clone()));
+        let lock = waiters.locks.get(key)?;
+        if lock.waiters > 0 {
+            return Some((lock.due, lock.earlier.clone()));
         }
-        waiters.places.remove(key);
+        waiters.locks.remove(key);
         None
     }
 
     fn plan(&self, key: &LockKey, due: Instant) {
-        if let Some(place) = self.waiters().places.get_mut(key) {
-            place.due = due;
+        if let Some(lock) = self.waiters().locks.get_mut(key) {
+            lock.due = due;
         }
     }
 
@@ -184,10 +184,10 @@ impl Waiting {
 }
 
 /// Gives signs of life for the waiters of one lock until there are none.
-async fn keep_alive(named: &Named, key: &LockKey) {
-    let waiting = named.waiting();
-    while let Some((due, earlier)) = waiting.next_look(key) {
-        let now = named.instant();
+async fn keep_alive(engine: &LockEngine, key: &LockKey) {
+    let queue = engine.queue();
+    while let Some((due, earlier)) = queue.next_look(key) {
+        let now = engine.instant();
         if due > now {
             tokio::select! {
                 () = earlier.notified() => {}
@@ -196,14 +196,14 @@ async fn keep_alive(named: &Named, key: &LockKey) {
             continue;
         }
         // A look that is wanted while this one is under way must not be forgotten.
-        waiting.plan(key, now + BEAT);
-        let pause = match named.beat(key).await {
+        queue.plan(key, now + BEAT);
+        let pause = match engine.beat(key).await {
             Ok(beat) => {
                 if beat.was_dead {
-                    waiting.wake_all(key);
+                    queue.wake_all(key);
                 }
                 // A message or an answer with this news may have been lost.
-                beat.tokens.split(',').for_each(|token| waiting.wake(token));
+                beat.tokens.split(',').for_each(|token| queue.wake(token));
                 if beat.is_next {
                     beat.remaining + Duration::from_millis(1)
                 } else {
@@ -215,11 +215,11 @@ async fn keep_alive(named: &Named, key: &LockKey) {
                 PAUSE_AFTER_FAILURE / 2 + rng::jitter(PAUSE_AFTER_FAILURE / 2)
             }
         };
-        waiting.look_by(key, named.instant() + pause.min(BEAT));
+        queue.look_by(key, engine.instant() + pause.min(BEAT));
     }
 }
 
-impl Place {
+impl WaitedLock {
     fn look_by(&mut self, due: Instant) {
         if due < self.due {
             self.due = due;
@@ -228,26 +228,26 @@ impl Place {
     }
 }
 
-impl Turn {
+impl WaiterSignal {
     fn given(&self) -> MutexGuard<'_, Option<Handed>> {
         self.given.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Waiter {
-    /// Completes when it is this waiter's turn, with the grant if it came along, or when it should ask. Cancel-safe.
-    pub(super) async fn turn(&self) -> Option<Handed> {
-        self.turn.came.notified().await;
-        self.turn.given().take()
+    /// Completes when it is this waiter's signal, with the grant if it came along, or when it should ask. Cancel-safe.
+    pub(super) async fn signal(&self) -> Option<Handed> {
+        self.signal.came.notified().await;
+        self.signal.given().take()
     }
 }
 
 impl Drop for Waiter {
     fn drop(&mut self) {
-        let mut waiters = self.waiting.waiters();
+        let mut waiters = self.queue.waiters();
         waiters.by_token.remove(&self.token);
-        if let Some(place) = waiters.places.get_mut(&self.turn.key) {
-            place.waiters -= 1;
+        if let Some(lock) = waiters.locks.get_mut(&self.signal.key) {
+            lock.waiters -= 1;
         }
     }
 }

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use super::guard::Held;
-use super::named::Named;
+use super::engine::LockEngine;
+use super::guard::HeldLock;
 
 /// How often the index learns of locks that have been held for as long. Short ones never get there, so that listing
 /// costs the hot path nothing.
@@ -13,16 +13,16 @@ const PERIOD: Duration = Duration::from_secs(1);
 
 /// The locks of the guards that are alive.
 #[derive(Default)]
-pub(super) struct Holding(Mutex<HashMap<String, Entry>>);
+pub(super) struct HeldLocks(Mutex<HashMap<String, Entry>>);
 
 struct Entry {
-    held: Weak<Held>,
+    held: Weak<HeldLock>,
     /// Until when the index says that it is held.
     noted: Option<Instant>,
 }
 
-impl Holding {
-    pub(super) fn add(&self, held: &Arc<Held>) {
+impl HeldLocks {
+    pub(super) fn add(&self, held: &Arc<HeldLock>) {
         let entry = Entry {
             held: Arc::downgrade(held),
             noted: None,
@@ -35,7 +35,7 @@ impl Holding {
     }
 
     /// Those of these tokens, parted by commas.
-    pub(super) fn find(&self, tokens: &str) -> Vec<Arc<Held>> {
+    pub(super) fn find(&self, tokens: &str) -> Vec<Arc<HeldLock>> {
         let held = self.held();
         tokens
             .split(',')
@@ -45,7 +45,7 @@ impl Holding {
 
     /// What the index should learn now: locks that have been held for `least` and that it does not know, or believes
     /// to end soon although they do not.
-    pub(super) fn to_note(&self, now: Instant, least: Duration) -> Vec<Arc<Held>> {
+    pub(super) fn to_note(&self, now: Instant, least: Duration) -> Vec<Arc<HeldLock>> {
         let mut all = self.held();
         let entries = all.values_mut();
         entries
@@ -65,7 +65,7 @@ impl Holding {
     }
 
     /// The index did not learn of these; the next time it shall.
-    pub(super) fn not_noted(&self, held: &[Arc<Held>]) {
+    pub(super) fn not_noted(&self, held: &[Arc<HeldLock>]) {
         let mut all = self.held();
         for held in held {
             if let Some(entry) = all.get_mut(&held.token) {
@@ -80,10 +80,10 @@ impl Holding {
 }
 
 /// Notes held locks in the index for ever.
-pub(super) async fn keep_noting(named: &Named) {
+pub(super) async fn keep_noting(engine: &LockEngine) {
     loop {
         tokio::time::sleep(PERIOD).await;
-        if let Err(error) = named.note_held(PERIOD).await {
+        if let Err(error) = engine.note_held(PERIOD).await {
             tracing::debug!(%error, "the index of held locks could not be written; the next second will");
         }
     }

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::guard::Held;
-use super::named::Named;
+use super::engine::LockEngine;
+use super::guard::HeldLock;
 use crate::clock::LOOK_AGAIN;
 
 /// The locks that extend themselves. Clones share them.
 #[derive(Clone, Default)]
-pub(super) struct Keeper(Arc<Inner>);
+pub(super) struct AutoExtender(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
@@ -25,43 +25,43 @@ struct Inner {
 #[derive(Default)]
 struct Agenda {
     running: bool,
-    kept: BTreeMap<(Instant, String), Kept>,
+    entries: BTreeMap<(Instant, String), Entry>,
 }
 
 #[derive(Clone)]
-struct Kept {
-    held: Arc<Held>,
+struct Entry {
+    held: Arc<HeldLock>,
     until: Instant,
 }
 
-impl Keeper {
+impl AutoExtender {
     pub(super) fn new() -> Self {
         Self::default()
     }
 
     /// Extends this lock from now on, at most until `max_hold` after it was granted.
-    pub(super) fn keep(&self, named: &Named, held: &Arc<Held>, max_hold: Duration) {
-        let kept = Kept {
+    pub(super) fn keep(&self, engine: &LockEngine, held: &Arc<HeldLock>, max_hold: Duration) {
+        let entry = Entry {
             held: held.clone(),
             until: held.granted + max_hold.min(Duration::from_hours(366 * 24)),
         };
-        if self.plan(kept, held.granted + held.ttl / 3) {
-            let (keeper, named) = (self.clone(), named.clone());
-            named
+        if self.plan(entry, held.granted + held.ttl / 3) {
+            let (extender, engine) = (self.clone(), engine.clone());
+            engine
                 .clone()
                 .tasks()
-                .run_until_closed(async move { keeper.run(&named).await });
+                .run_until_closed(async move { extender.run(&engine).await });
         }
     }
 
     /// Puts a lock on the agenda. Says whether the task is still to be started.
-    fn plan(&self, kept: Kept, due: Instant) -> bool {
+    fn plan(&self, entry: Entry, due: Instant) -> bool {
         let mut agenda = self.agenda();
         let first = agenda
-            .kept
+            .entries
             .first_key_value()
             .is_none_or(|((earliest, _), _)| due < *earliest);
-        agenda.kept.insert((due, kept.held.token.clone()), kept);
+        agenda.entries.insert((due, entry.held.token.clone()), entry);
         let start = !std::mem::replace(&mut agenda.running, true);
         drop(agenda);
         if first && !start {
@@ -70,16 +70,16 @@ impl Keeper {
         start
     }
 
-    async fn run(&self, named: &Named) {
+    async fn run(&self, engine: &LockEngine) {
         loop {
-            let (due, pause) = self.due(named.instant());
+            let (due, pause) = self.due(engine.instant());
             if !due.is_empty() {
-                let (keeper, named) = (self.clone(), named.clone());
+                let (extender, engine) = (self.clone(), engine.clone());
                 // A call that hangs must not delay those that become due meanwhile.
-                named
+                engine
                     .clone()
                     .tasks()
-                    .in_background(async move { keeper.extend(&named, due).await });
+                    .in_background(async move { extender.extend(&engine, due).await });
             }
             let pause = async {
                 match pause {
@@ -96,10 +96,10 @@ impl Keeper {
 
     /// Takes what is due off the agenda, and what soon will be, so that one call serves many; answers also how long
     /// nothing else is; `None` when nothing is left.
-    fn due(&self, now: Instant) -> (Vec<Kept>, Option<Duration>) {
+    fn due(&self, now: Instant) -> (Vec<Entry>, Option<Duration>) {
         let mut agenda = self.agenda();
         let mut due = Vec::new();
-        while let Some(entry) = agenda.kept.first_entry() {
+        while let Some(entry) = agenda.entries.first_entry() {
             let at = entry.key().0;
             let early = if due.is_empty() {
                 Duration::ZERO
@@ -114,35 +114,35 @@ impl Keeper {
         (due, None)
     }
 
-    async fn extend(&self, named: &Named, due: Vec<Kept>) {
-        let now = named.instant();
+    async fn extend(&self, engine: &LockEngine, due: Vec<Entry>) {
+        let now = engine.instant();
         let wanted: Vec<_> = due
             .into_iter()
-            .filter_map(|kept| Some((kept.wanted(now)?, kept)))
+            .filter_map(|entry| Some((entry.wanted(now)?, entry)))
             .collect();
-        let locks: Vec<_> = wanted.iter().map(|(ttl, kept)| (&*kept.held, *ttl)).collect();
+        let locks: Vec<_> = wanted.iter().map(|(ttl, entry)| (&*entry.held, *ttl)).collect();
         if locks.is_empty() {
             return;
         }
-        let answers = named.extend_all(&locks).await;
+        let answers = engine.extend_all(&locks).await;
         drop(locks);
-        for ((ttl, kept), answer) in wanted.into_iter().zip(answers) {
-            let outcome = answer.and_then(|extension| kept.held.extended(extension, ttl, now));
+        for ((ttl, entry), answer) in wanted.into_iter().zip(answers) {
+            let outcome = answer.and_then(|extension| entry.held.extended(extension, ttl, now));
             let next = match outcome {
                 // This one reached as far as any may.
-                Ok(()) if kept.until.saturating_duration_since(now) <= kept.held.ttl => {
-                    kept.held.reached_max_hold();
+                Ok(()) if entry.until.saturating_duration_since(now) <= entry.held.ttl => {
+                    entry.held.reached_max_hold();
                     continue;
                 }
                 Ok(()) => now + ttl / 3,
                 Err(error) => {
-                    tracing::warn!(%error, lock = %Quiet(&kept.held.key.name), "a lock could not be extended");
+                    tracing::warn!(%error, lock = %Quiet(&entry.held.key.name), "a lock could not be extended");
                     // The local deadline ends this: `wanted` looks at it.
-                    named.instant()
-                        + (kept.held.ttl / 10).clamp(Duration::from_millis(5), Duration::from_secs(1))
+                    engine.instant()
+                        + (entry.held.ttl / 10).clamp(Duration::from_millis(5), Duration::from_secs(1))
                 }
             };
-            self.plan(kept, next);
+            self.plan(entry, next);
         }
     }
 
@@ -151,7 +151,7 @@ impl Keeper {
     }
 }
 
-impl Kept {
+impl Entry {
     /// How long this lock should live from now; `None` when it is not to be extended.
     fn wanted(&self, now: Instant) -> Option<Duration> {
         if self.held.is_ended() || self.held.lost_cause().is_some() {

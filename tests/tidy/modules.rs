@@ -1,24 +1,24 @@
-//! A room per feature: rooms do not look into each other, and services do not see their adapters.
+//! A module per feature: modules do not look into each other, and services do not see their adapters.
 
 use crate::files::{self, TextFile};
 
-const ROOMS: &[&str] = &["tenants", "sessions", "flags", "locks", "auth", "limits", "pms"];
+const MODULES: &[&str] = &["tenants", "sessions", "flags", "locks", "auth", "limits", "pms"];
 
-/// What a room may use of another one: of tenants the two values that everybody speaks of, and pms locks nights.
-fn is_allowed(room: &str, path: &str) -> bool {
+/// What a module may use of another one: of tenants the two values that everybody speaks of, and pms locks nights.
+fn is_allowed(module: &str, path: &str) -> bool {
     match path.split("::").collect::<Vec<_>>().as_slice() {
         ["crate", "tenants", "TenantId" | "Channel" | "id", ..] => true,
-        ["crate", other, ..] if *other == room || !ROOMS.contains(other) => true,
-        ["crate", "locks", ..] => room == "pms",
+        ["crate", other, ..] if *other == module || !MODULES.contains(other) => true,
+        ["crate", "locks", ..] => module == "pms",
         ["crate", ..] => false,
         _ => true,
     }
 }
 
-/// The room in which a file lies.
-fn room_of(file: &TextFile) -> Option<&str> {
-    let (room, _) = file.path.strip_prefix("core/src/")?.split_once('/')?;
-    ROOMS.contains(&room).then_some(room)
+/// The module in which a file lies.
+fn module_of(file: &TextFile) -> Option<&str> {
+    let (module, _) = file.path.strip_prefix("core/src/")?.split_once('/')?;
+    MODULES.contains(&module).then_some(module)
 }
 
 /// Every path that begins with `crate::`, with its line; `crate::{a, b::c}` counts as two.
@@ -78,7 +78,7 @@ fn expand(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// The names that the crate's root re-exports, with the room that they come from.
+/// The names that the crate's root re-exports, with the module that they come from.
 fn exports() -> Vec<(String, String)> {
     let library = files::core()
         .find(|file| file.path == "core/src/lib.rs")
@@ -88,9 +88,11 @@ fn exports() -> Vec<(String, String)> {
         .filter_map(|statement| statement.trim().strip_prefix("pub use "))
         .flat_map(expand)
         .filter_map(|path| {
-            let (room, name) = path.split_once("::")?;
+            let (module, name) = path.split_once("::")?;
             let name = name.rsplit("::").next()?;
-            ROOMS.contains(&room).then(|| (name.to_owned(), room.to_owned()))
+            MODULES
+                .contains(&module)
+                .then(|| (name.to_owned(), module.to_owned()))
         })
         .collect()
 }
@@ -100,18 +102,18 @@ fn features_do_not_import_each_other() {
     let exports = exports();
     let full = |path: &str| {
         let first = path.split("::").nth(1).unwrap_or_default();
-        let room = exports
+        let module = exports
             .iter()
             .find(|(name, _)| name == first)
-            .map(|(_, room)| room);
-        room.map_or_else(
+            .map(|(_, module)| module);
+        module.map_or_else(
             || path.to_owned(),
-            |room| path.replacen("crate::", &format!("crate::{room}::"), 1),
+            |module| path.replacen("crate::", &format!("crate::{module}::"), 1),
         )
     };
-    files::expect_none(files::core().filter_map(|file| Some((file, room_of(file)?))).flat_map(|(file, room)| {
-        crate_paths(file).into_iter().filter(|(_, path)| !is_allowed(room, &full(path))).map(|(number, _)| {
-            let advice = "a room uses no other room: move the shared value to the crate's root, or let posada.rs \
+    files::expect_none(files::core().filter_map(|file| Some((file, module_of(file)?))).flat_map(|(file, module)| {
+        crate_paths(file).into_iter().filter(|(_, path)| !is_allowed(module, &full(path))).map(|(number, _)| {
+            let advice = "a module uses no other module: move the shared value to the crate's root, or let posada.rs \
                           connect the two";
             file.at(number, advice)
         })
@@ -135,7 +137,7 @@ fn a_service_knows_its_port_and_never_an_adapter() {
             line.contains(&format!("{adapter}::")) || line.contains(&format!("backends::{{{adapter}"))
         })
     };
-    let services = files::core().filter(|file| room_of(file).is_some() && !is_adapter(file));
+    let services = files::core().filter(|file| module_of(file).is_some() && !is_adapter(file));
     files::expect_none(services.flat_map(|file| {
         file.code_without_tests()
             .filter(|(_, line)| names_one(line) && !line.trim_start().starts_with("pub(crate) use "))

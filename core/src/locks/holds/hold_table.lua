@@ -56,7 +56,7 @@ local function change_nights(change)
   in_chunks('HDEL', KEYS[1], gone)
 end
 
--- Takes slots out of the book; answers a flat list of slot and record.
+-- Takes slots out of the table; answers a flat list of slot and record.
 local function take(slots)
   local fields = {}
   for index, slot in ipairs(slots) do fields[index] = 'h' .. slot end
@@ -91,7 +91,7 @@ local function take(slots)
   return taken
 end
 
--- A server that evicts keys may have dropped one of the two. Without the book the holds are lost, like after any
+-- A server that evicts keys may have dropped one of the two. Without the table the holds are lost, like after any
 -- loss of data; without the ends they would never end, so these are written anew from the records, and so are the
 -- units per night.
 local function mend()
@@ -117,7 +117,7 @@ local function mend()
 end
 
 -- Takes out the holds whose time has passed, each once in all scripts together. Every step but the common ones begins
--- with it, so it looks first whether book and ends have the same holds.
+-- with it, so it looks first whether table and ends have the same holds.
 local function take_expired()
   local live = redis.call('HGET', KEYS[1], 'live')
   if redis.call('ZCARD', KEYS[2]) ~= tonumber(live or 0) then mend() end

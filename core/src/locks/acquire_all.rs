@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::claim::{Claim, may_pass};
+use super::acquisition::{Acquisition, may_pass};
+use super::engine::LockEngine;
 use super::guard::LockGuard;
 use super::in_place;
 use super::model::{AcquireOptions, LockName};
-use super::named::Named;
 use super::store::{LockKey, Replicas};
 use crate::error::{Error, Result, codes};
 
@@ -21,7 +21,7 @@ const MOST: usize = 100;
 
 /// Takes the locks of these names, and answers their guards in the same order.
 pub(super) async fn acquire_all(
-    named: &Named,
+    engine: &LockEngine,
     request: &[&str],
     options: &AcquireOptions,
 ) -> Result<Vec<LockGuard>> {
@@ -34,8 +34,8 @@ pub(super) async fn acquire_all(
             name: name.clone(),
         })
         .collect();
-    named.begin();
-    let guards = take(named, keys, options).await?;
+    engine.begin();
+    let guards = take(engine, keys, options).await?;
     Ok(in_place(wanted.iter().map(|(_, place)| *place).zip(guards)))
 }
 
@@ -57,42 +57,48 @@ fn in_order(names: &[&str]) -> Result<Vec<(LockName, usize)>> {
     Ok(wanted)
 }
 
-async fn take(named: &Named, keys: Vec<LockKey>, options: &AcquireOptions) -> Result<Vec<LockGuard>> {
-    let in_one_step = named.store().share_a_step(&keys.iter().collect::<Vec<_>>());
-    let mut claims: VecDeque<_> = keys
+async fn take(engine: &LockEngine, keys: Vec<LockKey>, options: &AcquireOptions) -> Result<Vec<LockGuard>> {
+    let in_one_step = engine.store().share_a_step(&keys.iter().collect::<Vec<_>>());
+    let mut acquisitions: VecDeque<_> = keys
         .into_iter()
-        .map(|key| Claim::new(named, key, options, true))
+        .map(|key| Acquisition::new(engine, key, options, true))
         .collect();
-    let begun = named.instant();
-    let passed = || named.instant().saturating_duration_since(begun);
-    let mut guards = Vec::with_capacity(claims.len());
-    while !claims.is_empty() {
-        if in_one_step && claims.len() > 1 {
-            match Claim::attempt_together(&mut claims, options.wait.is_zero()).await {
-                Ok(granted) => guards.extend(granted.into_iter().map(|one| named.admit(one, options))),
+    let begun = engine.instant();
+    let passed = || engine.instant().saturating_duration_since(begun);
+    let mut guards = Vec::with_capacity(acquisitions.len());
+    while !acquisitions.is_empty() {
+        if in_one_step && acquisitions.len() > 1 {
+            match Acquisition::attempt_together(&mut acquisitions, options.wait.is_zero()).await {
+                Ok(granted) => guards.extend(granted.into_iter().map(|one| engine.admit(one, options))),
                 // The first of them asks again by itself, as long as there is time.
                 Err(error) if passed() < options.wait && may_pass(&error) => {}
                 Err(error) => return Err(error),
             }
         }
-        let Some(claim) = claims.pop_front() else { break };
-        let granted = tokio::select! {
-            outcome = claim.pursue(options.wait.saturating_sub(passed())) => outcome?,
-            error = keep(named, &guards, options.ttl) => return Err(error),
+        let Some(acquisition) = acquisitions.pop_front() else {
+            break;
         };
-        guards.push(named.admit(granted, options));
+        let granted = tokio::select! {
+            outcome = acquisition.until_granted(options.wait.saturating_sub(passed())) => outcome?,
+            error = keep(engine, &guards, options.ttl) => return Err(error),
+        };
+        guards.push(engine.admit(granted, options));
     }
     if passed() > options.ttl / 12 {
-        extend(named, &guards, options.ttl).await?;
+        extend(engine, &guards, options.ttl).await?;
     }
-    finish(named, &mut guards, options).await?;
+    finish(engine, &mut guards, options).await?;
     Ok(guards)
 }
 
 /// What comes after the grants: replicas get them, and they extend themselves, if the options say so.
-pub(super) async fn finish(named: &Named, guards: &mut [LockGuard], options: &AcquireOptions) -> Result<()> {
+pub(super) async fn finish(
+    engine: &LockEngine,
+    guards: &mut [LockGuard],
+    options: &AcquireOptions,
+) -> Result<()> {
     if options.replicas > 0
-        && let Err(error) = replicate(named, guards, options).await
+        && let Err(error) = replicate(engine, guards, options).await
     {
         for released in join_all(guards.iter_mut().map(LockGuard::give_back)).await {
             if let Err(failure) = released {
@@ -102,14 +108,14 @@ pub(super) async fn finish(named: &Named, guards: &mut [LockGuard], options: &Ac
         return Err(error);
     }
     for guard in guards {
-        named.keep(guard, options);
+        engine.keep(guard, options);
     }
     Ok(())
 }
 
 /// Waits until replicas have these grants. The extension is what is waited for: it is written after every grant,
 /// whoever's step made that, and on the connection that waits.
-async fn replicate(named: &Named, guards: &[LockGuard], options: &AcquireOptions) -> Result<()> {
+async fn replicate(engine: &LockEngine, guards: &[LockGuard], options: &AcquireOptions) -> Result<()> {
     let replicas = Replicas {
         count: options.replicas,
         within: options.replicas_within,
@@ -118,8 +124,8 @@ async fn replicate(named: &Named, guards: &[LockGuard], options: &AcquireOptions
         .iter()
         .map(|guard| (&**guard.held(), options.ttl))
         .collect();
-    let sent = named.instant();
-    let (answers, reached) = named.extend_replicated(&locks, replicas).await?;
+    let sent = engine.instant();
+    let (answers, reached) = engine.extend_replicated(&locks, replicas).await?;
     for (guard, extension) in guards.iter().zip(answers) {
         guard.held().extended(extension, options.ttl, sent)?;
         guard.ensure_held()?;
@@ -139,11 +145,11 @@ async fn replicate(named: &Named, guards: &[LockGuard], options: &AcquireOptions
 }
 
 /// Keeps locks alive while another is waited for; ends when one of them is lost.
-async fn keep(named: &Named, guards: &[LockGuard], ttl: Duration) -> Error {
+async fn keep(engine: &LockEngine, guards: &[LockGuard], ttl: Duration) -> Error {
     let mut pause = ttl / 3;
     loop {
         tokio::time::sleep(pause).await;
-        pause = match extend(named, guards, ttl).await {
+        pause = match extend(engine, guards, ttl).await {
             Ok(()) => ttl / 3,
             Err(error) if error.is(codes::LOCKS_LOST) => return error,
             // The local deadlines bound how often this is tried.
@@ -155,10 +161,10 @@ async fn keep(named: &Named, guards: &[LockGuard], ttl: Duration) -> Error {
     }
 }
 
-async fn extend(named: &Named, guards: &[LockGuard], ttl: Duration) -> Result<()> {
+async fn extend(engine: &LockEngine, guards: &[LockGuard], ttl: Duration) -> Result<()> {
     let locks: Vec<_> = guards.iter().map(|guard| (&**guard.held(), ttl)).collect();
-    let sent = named.instant();
-    let answers = named.extend_all(&locks).await;
+    let sent = engine.instant();
+    let answers = engine.extend_all(&locks).await;
     let mut each = guards.iter().zip(answers);
     each.try_for_each(|(guard, answer)| guard.held().extended(answer?, ttl, sent))
 }

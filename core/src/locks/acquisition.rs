@@ -1,18 +1,18 @@
-//! A claim on a lock: from the first request to the grant, and the clean-up when nobody wants it any more.
+//! A acquisition on a lock: from the first request to the grant, and the clean-up when nobody wants it any more.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::audit::shown_token;
+use super::engine::LockEngine;
 use super::model::{AcquireOptions, Release};
-use super::named::Named;
 use super::store::{Attempt, Grant, Lease, LockKey, MAX_ENTRIES, Released};
 use crate::error::{Error, Kind, Result, Retry, codes};
 use crate::task::Need;
 use crate::{metrics as names, rng, task};
 
 /// How long after a lost request its clean-up looks a second time, in case the clean-up overtook the request.
-pub(super) const SECOND_LOOK: Duration = Duration::from_secs(1);
+pub(super) const REPEAT_WITHDRAWAL_AFTER: Duration = Duration::from_secs(1);
 
 /// The pause after a failed attempt, while there is time left to wait.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(200);
@@ -21,10 +21,10 @@ const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(200);
 /// of. Rare, because it is the only thing that every waiter sends.
 const RECHECK: Duration = Duration::from_secs(20);
 
-/// One caller's claim. The token is chosen before anything is sent, so that a claim that was dropped at any await
+/// One caller's acquisition. The token is chosen before anything is sent, so that a acquisition that was dropped at any await
 /// can be ended by it: a cancelled caller leaves no lock and no place in the queue behind.
-pub(super) struct Claim {
-    named: Named,
+pub(super) struct Acquisition {
+    engine: LockEngine,
     key: LockKey,
     token: String,
     owner: String,
@@ -32,12 +32,12 @@ pub(super) struct Claim {
     again: bool,
     /// Whether a refusal is worth a row of the audit.
     audited: bool,
-    traces: Traces,
+    on_server: ServerState,
 }
 
-/// What the server may know of a claim.
+/// What the server may know of a acquisition.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Traces {
+enum ServerState {
     Nothing,
     /// A place in the queue, by a request that was answered.
     Queued,
@@ -45,34 +45,34 @@ enum Traces {
     Unknown,
 }
 
-impl Claim {
-    pub(super) fn new(named: &Named, key: LockKey, options: &AcquireOptions, audited: bool) -> Self {
+impl Acquisition {
+    pub(super) fn new(engine: &LockEngine, key: LockKey, options: &AcquireOptions, audited: bool) -> Self {
         let owner = options.owner.clone();
         Self {
-            named: named.clone(),
+            engine: engine.clone(),
             key,
             token: rng::token(),
-            owner: owner.unwrap_or_else(|| format!("process {}", shown_token(named.process()))),
+            owner: owner.unwrap_or_else(|| format!("process {}", shown_token(engine.process()))),
             ttl: options.ttl,
             again: options.reentrant,
             audited,
-            traces: Traces::Nothing,
+            on_server: ServerState::Nothing,
         }
     }
 
     /// Asks until the lock is granted or `wait` has passed. Answers also when the granted request was sent.
-    pub(super) async fn pursue(mut self, wait: Duration) -> Result<(LockKey, Lease, Instant)> {
-        let named = self.named.clone();
-        let begun = named.instant();
-        let waiter = (!wait.is_zero()).then(|| named.waiting().enter(&named, &self.key, &self.token));
-        let stopping = named.tasks().stopping();
+    pub(super) async fn until_granted(mut self, wait: Duration) -> Result<(LockKey, Lease, Instant)> {
+        let engine = self.engine.clone();
+        let begun = engine.instant();
+        let waiter = (!wait.is_zero()).then(|| engine.queue().enter(&engine, &self.key, &self.token));
+        let stopping = engine.tasks().stopping();
         loop {
             if stopping.is_cancelled() {
                 return Err(task::closed());
             }
-            let sent = named.instant();
+            let sent = engine.instant();
             let outcome = self.attempt(waiter.is_some()).await;
-            let elapsed = named.instant().saturating_duration_since(begun);
+            let elapsed = engine.instant().saturating_duration_since(begun);
             let left = wait.saturating_sub(elapsed);
             let pause = match outcome {
                 Ok(Grant::Granted(lease)) => return Ok(self.granted(lease, sent, begun)),
@@ -83,13 +83,13 @@ impl Claim {
                     ahead,
                 }) => {
                     if left.is_zero() {
-                        named.note_conflict(&self.key, &self.owner, &holder, self.audited);
+                        engine.note_conflict(&self.key, &self.owner, &holder, self.audited);
                         return Err(self.contended(&holder, remaining, ahead));
                     }
                     if ahead == 0 {
                         // Nobody sends a message when the grant ends by itself.
-                        let end = named.instant() + remaining + Duration::from_millis(1);
-                        named.waiting().look_by(&self.key, end);
+                        let end = engine.instant() + remaining + Duration::from_millis(1);
+                        engine.queue().look_by(&self.key, end);
                     }
                     RECHECK / 2 + rng::jitter(RECHECK / 2)
                 }
@@ -98,7 +98,7 @@ impl Claim {
             };
             let Some(waiter) = &waiter else { continue };
             tokio::select! {
-                handed = waiter.turn() => {
+                handed = waiter.signal() => {
                     if let Some((lease, sent)) = handed {
                         return Ok(self.granted(lease, sent, begun));
                     }
@@ -112,28 +112,31 @@ impl Claim {
     /// Asks once for all of these, in one step and without waiting, and takes those that were granted out of the
     /// list; `whole`: all or none. A refusal is an error when it must be all, and when the owner has entered too often.
     pub(super) async fn attempt_together(
-        claims: &mut VecDeque<Self>,
+        acquisitions: &mut VecDeque<Self>,
         whole: bool,
     ) -> Result<Vec<(LockKey, Lease, Instant)>> {
-        let Some(named) = claims.front().map(|first| first.named.clone()) else {
+        let Some(engine) = acquisitions.front().map(|first| first.engine.clone()) else {
             return Ok(Vec::new());
         };
-        for claim in claims.iter_mut() {
-            claim.traces = Traces::Unknown;
+        for acquisition in acquisitions.iter_mut() {
+            acquisition.on_server = ServerState::Unknown;
         }
-        let sent = named.instant();
-        let attempts: Vec<_> = claims.iter().map(|claim| claim.request(false)).collect();
-        let mut grants = named.attempt_together(&attempts, whole).await?;
+        let sent = engine.instant();
+        let attempts: Vec<_> = acquisitions
+            .iter()
+            .map(|acquisition| acquisition.request(false))
+            .collect();
+        let mut grants = engine.attempt_together(&attempts, whole).await?;
         drop(attempts);
-        for claim in claims.iter_mut() {
-            claim.traces = Traces::Nothing;
+        for acquisition in acquisitions.iter_mut() {
+            acquisition.on_server = ServerState::Nothing;
         }
         let refused = grants.pop_if(|last| !matches!(last, Grant::Granted(_)));
-        match (refused, claims.get(grants.len())) {
-            (Some(Grant::Full), Some(claim)) => {
-                let error = claim.entered_too_often();
-                for claim in claims.iter_mut().take(grants.len()) {
-                    claim.traces = Traces::Unknown;
+        match (refused, acquisitions.get(grants.len())) {
+            (Some(Grant::Full), Some(acquisition)) => {
+                let error = acquisition.entered_too_often();
+                for acquisition in acquisitions.iter_mut().take(grants.len()) {
+                    acquisition.on_server = ServerState::Unknown;
                 }
                 return Err(error);
             }
@@ -143,26 +146,28 @@ impl Claim {
                     remaining,
                     ahead,
                 }),
-                Some(claim),
+                Some(acquisition),
             ) if whole => {
-                named.note_conflict(&claim.key, &claim.owner, &holder, claim.audited);
-                return Err(claim.contended(&holder, remaining, ahead));
+                engine.note_conflict(&acquisition.key, &acquisition.owner, &holder, acquisition.audited);
+                return Err(acquisition.contended(&holder, remaining, ahead));
             }
             _ => {}
         }
-        let taken = claims.drain(..grants.len().min(claims.len())).zip(grants);
+        let taken = acquisitions
+            .drain(..grants.len().min(acquisitions.len()))
+            .zip(grants);
         Ok(taken
-            .filter_map(|(mut claim, grant)| match grant {
-                Grant::Granted(lease) => Some(claim.granted(lease, sent, sent)),
+            .filter_map(|(mut acquisition, grant)| match grant {
+                Grant::Granted(lease) => Some(acquisition.granted(lease, sent, sent)),
                 Grant::Busy { .. } | Grant::Full => None,
             })
             .collect())
     }
 
-    /// The claim has become a lock.
+    /// The acquisition has become a lock.
     fn granted(&mut self, lease: Lease, sent: Instant, begun: Instant) -> (LockKey, Lease, Instant) {
-        self.traces = Traces::Nothing;
-        let waited = self.named.instant().saturating_duration_since(begun);
+        self.on_server = ServerState::Nothing;
+        let waited = self.engine.instant().saturating_duration_since(begun);
         metrics::histogram!(names::LOCK_WAIT_SECONDS).record(waited.as_secs_f64());
         // Its owner may be in by other tokens, too; this one is ours.
         let token = self.token.clone();
@@ -170,13 +175,13 @@ impl Claim {
     }
 
     async fn attempt(&mut self, waits: bool) -> Result<Grant> {
-        let before = std::mem::replace(&mut self.traces, Traces::Unknown);
-        let grant = self.named.attempt(self.request(waits)).await?;
+        let before = std::mem::replace(&mut self.on_server, ServerState::Unknown);
+        let grant = self.engine.attempt(self.request(waits)).await?;
         match &grant {
             // Whoever takes the answer is responsible from now on; until then, a drop gives the lock back.
             Grant::Granted(_) => {}
-            Grant::Busy { .. } if waits => self.traces = Traces::Queued,
-            Grant::Busy { .. } | Grant::Full => self.traces = before,
+            Grant::Busy { .. } if waits => self.on_server = ServerState::Queued,
+            Grant::Busy { .. } | Grant::Full => self.on_server = before,
         }
         Ok(grant)
     }
@@ -187,7 +192,7 @@ impl Claim {
             token: &self.token,
             owner: &self.owner,
             ttl: self.ttl,
-            process: self.named.process(),
+            process: self.engine.process(),
             waits,
             again: self.again,
         }
@@ -212,22 +217,22 @@ impl Claim {
     }
 }
 
-impl Drop for Claim {
+impl Drop for Acquisition {
     fn drop(&mut self) {
-        let (named, key, token, ttl) = (
-            self.named.clone(),
+        let (engine, key, token, ttl) = (
+            self.engine.clone(),
             self.key.clone(),
             std::mem::take(&mut self.token),
             self.ttl,
         );
-        match self.traces {
-            Traces::Nothing => {}
-            Traces::Queued => named.withdraw(key, token, Need::Sure, ttl),
-            Traces::Unknown => self.named.tasks().in_background(async move {
-                let first = named.let_go(&key, &token).await;
+        match self.on_server {
+            ServerState::Nothing => {}
+            ServerState::Queued => engine.withdraw_later(key, token, Need::Sure, ttl),
+            ServerState::Unknown => self.engine.tasks().in_background(async move {
+                let first = engine.withdraw(&key, &token).await;
                 if !matches!(first, Ok(Released::Done(Release::Released | Release::Expired, _))) {
-                    named.tasks().pause(SECOND_LOOK).await;
-                    named.withdraw(key, token, Need::Perhaps, ttl);
+                    engine.tasks().pause(REPEAT_WITHDRAWAL_AFTER).await;
+                    engine.withdraw_later(key, token, Need::Perhaps, ttl);
                 }
             }),
         }

@@ -1,10 +1,10 @@
 //! Several holds at once: all of them or none.
 
 use super::model::StayHold;
-use super::store::Held;
-use super::{Hold, Holds, Wanted};
+use super::store::HoldOutcome;
+use super::{Hold, Holds, PlannedHold};
 use crate::error::{Error, Result, codes};
-use crate::locks::claim::SECOND_LOOK;
+use crate::locks::acquisition::REPEAT_WITHDRAWAL_AFTER;
 use crate::locks::in_place;
 use crate::task::Need;
 
@@ -26,15 +26,15 @@ pub(super) async fn hold_all(holds: &Holds, requests: &[StayHold]) -> Result<Vec
     let mut sorted: Vec<_> = requests.iter().enumerate().collect();
     sorted.sort_by_key(|(_, request)| (&request.tenant, &request.resource, request.stay));
     let parts = sorted.iter().map(|(_, request)| Part {
-        wanted: Wanted::of(request, holds),
-        traces: Traces::Nothing,
+        planned: PlannedHold::of(request, holds),
+        on_server: ServerState::Nothing,
     });
     let mut set = Set {
         holds: holds.clone(),
         parts: parts.collect(),
     };
-    for Part { wanted, .. } in &set.parts {
-        holds.settle(&wanted.key, &wanted.slot).await?;
+    for Part { planned, .. } in &set.parts {
+        holds.end_pending(&planned.key, &planned.slot).await?;
     }
     let in_order: Vec<_> = sorted.iter().map(|(_, request)| *request).collect();
     let made = match set.make(&in_order).await {
@@ -56,13 +56,13 @@ struct Set {
 }
 
 struct Part {
-    wanted: Wanted,
-    traces: Traces,
+    planned: PlannedHold,
+    on_server: ServerState,
 }
 
 /// What the server may know of a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Traces {
+enum ServerState {
     Nothing,
     Made,
     /// It was asked for and not answered.
@@ -71,7 +71,7 @@ enum Traces {
 
 impl Set {
     async fn make(&mut self, requests: &[&StayHold]) -> Result<Vec<Hold>> {
-        let keys: Vec<_> = self.parts.iter().map(|part| &part.wanted.key).collect();
+        let keys: Vec<_> = self.parts.iter().map(|part| &part.planned.key).collect();
         if self.holds.0.store.share_a_step(&keys) {
             self.make_in_one_step(requests).await
         } else {
@@ -82,33 +82,35 @@ impl Set {
     async fn make_in_one_step(&mut self, requests: &[&StayHold]) -> Result<Vec<Hold>> {
         let holds = self.holds.clone();
         for part in &mut self.parts {
-            part.traces = Traces::Unknown;
+            part.on_server = ServerState::Unknown;
         }
         let asked = holds.instant();
         let each = self.parts.iter().zip(requests);
-        let wishes: Vec<_> = each.map(|(part, request)| part.wanted.wish(request)).collect();
-        let mut steps = holds.0.store.hold_together(&wishes).await?;
-        drop(wishes);
-        let refused = steps.pop_if(|last| !matches!(last.answer, Held::New(_) | Held::Same(_)));
+        let planned: Vec<_> = each
+            .map(|(part, request)| part.planned.request(request))
+            .collect();
+        let mut steps = holds.0.store.hold_together(&planned).await?;
+        drop(planned);
+        let refused = steps.pop_if(|last| !matches!(last.answer, HoldOutcome::New(_) | HoldOutcome::Same(_)));
         let mut answered = self.parts.iter_mut().zip(requests);
         let Some(refused) = refused else {
             let made = answered.zip(steps).map(|((part, request), step)| {
-                part.traces = Traces::Made;
+                part.on_server = ServerState::Made;
                 holds
-                    .made(request, &part.wanted, step, asked)
+                    .made(request, &part.planned, step, asked)
                     .map(|(hold, _)| hold)
             });
             return made.collect();
         };
         for (step, (part, _)) in steps.into_iter().zip(answered.by_ref()) {
-            holds.open(&part.wanted.key, step);
+            holds.open(&part.planned.key, step);
         }
         let outcome = answered
             .next()
-            .map(|(part, request)| holds.made(request, &part.wanted, refused, asked));
+            .map(|(part, request)| holds.made(request, &part.planned, refused, asked));
         // The step that refused has undone the rest.
         for part in &mut self.parts {
-            part.traces = Traces::Nothing;
+            part.on_server = ServerState::Nothing;
         }
         match outcome {
             Some(Err(error)) => Err(error),
@@ -120,13 +122,13 @@ impl Set {
         let holds = self.holds.clone();
         let mut made = Vec::with_capacity(requests.len());
         for (part, request) in self.parts.iter_mut().zip(requests) {
-            part.traces = Traces::Unknown;
+            part.on_server = ServerState::Unknown;
             let asked = holds.instant();
-            let step = holds.0.store.hold(part.wanted.wish(request)).await?;
-            part.traces = Traces::Nothing;
-            let (hold, is_new) = holds.made(request, &part.wanted, step, asked)?;
+            let step = holds.0.store.hold(part.planned.request(request)).await?;
+            part.on_server = ServerState::Nothing;
+            let (hold, is_new) = holds.made(request, &part.planned, step, asked)?;
             if is_new {
-                part.traces = Traces::Made;
+                part.on_server = ServerState::Made;
             }
             made.push(hold);
         }
@@ -136,9 +138,9 @@ impl Set {
     /// Releases what is known to be made. What cannot be released now is released when this is dropped.
     async fn give_back(&mut self) {
         for part in &mut self.parts {
-            let Wanted { key, slot, token, .. } = &part.wanted;
-            if part.traces == Traces::Made && self.holds.end(key, slot, token).await.is_ok() {
-                part.traces = Traces::Nothing;
+            let PlannedHold { key, slot, token, .. } = &part.planned;
+            if part.on_server == ServerState::Made && self.holds.end(key, slot, token).await.is_ok() {
+                part.on_server = ServerState::Nothing;
             }
         }
     }
@@ -147,11 +149,11 @@ impl Set {
 impl Drop for Set {
     fn drop(&mut self) {
         let mut unknown = Vec::new();
-        for Part { wanted, traces } in std::mem::take(&mut self.parts) {
-            match traces {
-                Traces::Nothing => {}
-                Traces::Made => wanted.release_later(&self.holds, Need::Sure),
-                Traces::Unknown => unknown.push(wanted),
+        for Part { planned, on_server } in std::mem::take(&mut self.parts) {
+            match on_server {
+                ServerState::Nothing => {}
+                ServerState::Made => planned.release_later(&self.holds, Need::Sure),
+                ServerState::Unknown => unknown.push(planned),
             }
         }
         if unknown.is_empty() {
@@ -159,19 +161,19 @@ impl Drop for Set {
         }
         let holds = self.holds.clone();
         self.holds.0.tasks.in_background(async move {
-            for wanted in &unknown {
-                wanted.release_later(&holds, Need::Perhaps);
+            for planned in &unknown {
+                planned.release_later(&holds, Need::Perhaps);
             }
             // This may have overtaken the request.
-            holds.0.tasks.pause(SECOND_LOOK).await;
-            for wanted in &unknown {
-                wanted.release_later(&holds, Need::Perhaps);
+            holds.0.tasks.pause(REPEAT_WITHDRAWAL_AFTER).await;
+            for planned in &unknown {
+                planned.release_later(&holds, Need::Perhaps);
             }
         });
     }
 }
 
-impl Wanted {
+impl PlannedHold {
     /// Releases what was made for it, in the background.
     fn release_later(&self, holds: &Holds, need: Need) {
         holds.release_later(&self.key, &self.slot, &self.token, need, self.ttl);

@@ -1,4 +1,4 @@
-//! Named locks: the acquire loop, its clean-up, and what is counted and audited on the way.
+//! LockEngine locks: the acquire loop, its clean-up, and what is counted and audited on the way.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,17 +6,17 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::{BoxFuture, try_join_all};
 
+use super::acquire_all;
+use super::acquisition::Acquisition;
 use super::audit::{Audit, AuditEvent, Facts, Note, shown_token};
-use super::claim::Claim;
-use super::guard::{Held, LockGuard};
-use super::holding::{Holding, keep_noting};
-use super::keeper::Keeper;
+use super::auto_extender::AutoExtender;
+use super::guard::{HeldLock, LockGuard};
+use super::held::{HeldLocks, keep_noting};
 use super::model::{AcquireOptions, LockName, LockState, LossCause, MAX_REASON_BYTES, Release, check_text};
 use super::store::{
     Attempt, Beat, Extension, Found, Grant, Lease, LockKey, LockStore, Released, Renewal, Replicas,
 };
-use super::together;
-use super::waiting::Waiting;
+use super::wait_queue::WaitQueue;
 use crate::clock::SharedClock;
 use crate::error::{Error, Result, codes};
 use crate::task::{Need, Tasks};
@@ -29,27 +29,27 @@ const INSPECTED_TOGETHER: usize = 100;
 /// How long the release of a lock is repeated whose time to live is not known here.
 const LEFT_BEHIND: Duration = Duration::from_mins(10);
 
-/// The named locks of one process. Clones share everything.
+/// The engine locks of one process. Clones share everything.
 #[derive(Clone)]
-pub(super) struct Named(Arc<Inner>);
+pub(super) struct LockEngine(Arc<Inner>);
 
 struct Inner {
     store: Arc<dyn LockStore>,
     clock: SharedClock,
     tasks: Tasks,
     audit: Audit,
-    waiting: Waiting,
-    holding: Holding,
-    keeper: Keeper,
+    queue: WaitQueue,
+    held: HeldLocks,
+    extender: AutoExtender,
 }
 
-impl Named {
+impl LockEngine {
     pub(super) fn new(store: Arc<dyn LockStore>, clock: SharedClock, tasks: Tasks, audit: Audit) -> Self {
         Self(Arc::new(Inner {
             store,
-            keeper: Keeper::new(),
-            waiting: Waiting::new(rng::token()),
-            holding: Holding::default(),
+            extender: AutoExtender::new(),
+            queue: WaitQueue::new(rng::token()),
+            held: HeldLocks::default(),
             clock,
             tasks,
             audit,
@@ -64,8 +64,8 @@ impl Named {
         &*self.0.store
     }
 
-    pub(super) fn waiting(&self) -> &Waiting {
-        &self.0.waiting
+    pub(super) fn queue(&self) -> &WaitQueue {
+        &self.0.queue
     }
 
     pub(super) fn instant(&self) -> Instant {
@@ -85,20 +85,20 @@ impl Named {
         };
         options.check()?;
         self.begin();
-        let granted = Claim::new(self, key, options, audited)
-            .pursue(options.wait)
+        let granted = Acquisition::new(self, key, options, audited)
+            .until_granted(options.wait)
             .await?;
         let mut guard = self.admit(granted, options);
-        together::finish(self, std::slice::from_mut(&mut guard), options).await?;
+        acquire_all::finish(self, std::slice::from_mut(&mut guard), options).await?;
         Ok(guard)
     }
 
     /// Listens to what this process must be told, and notes what it holds, from the first lock on.
     pub(super) fn begin(&self) {
-        if self.0.waiting.listen(self) {
-            let named = self.clone();
+        if self.0.queue.listen(self) {
+            let engine = self.clone();
             self.tasks()
-                .run_until_closed(async move { keep_noting(&named).await });
+                .run_until_closed(async move { keep_noting(&engine).await });
         }
     }
 
@@ -110,29 +110,29 @@ impl Named {
     ) -> LockGuard {
         count("acquire", "success");
         self.note(&key, AuditEvent::Acquired, acquired_facts(&lease, options.ttl));
-        let held = Arc::new(Held::new(self.clone(), key, lease, options.ttl, sent));
-        self.0.holding.add(&held);
+        let held = Arc::new(HeldLock::new(self.clone(), key, lease, options.ttl, sent));
+        self.0.held.add(&held);
         LockGuard::new(held)
     }
 
     /// Extends a lock automatically, if its options say so.
     pub(super) fn keep(&self, guard: &LockGuard, options: &AcquireOptions) {
         if options.auto_extend {
-            self.0.keeper.keep(self, guard.held(), options.max_hold);
+            self.0.extender.keep(self, guard.held(), options.max_hold);
         }
     }
 
     /// Notes in the index what this process has held for `least`.
     pub(super) async fn note_held(&self, least: Duration) -> Result<()> {
         let mut by_tenant: HashMap<_, Vec<_>> = HashMap::new();
-        let held = self.0.holding.to_note(self.instant(), least);
+        let held = self.0.held.to_note(self.instant(), least);
         for held in &held {
             let noted = (held.key.name.clone(), held.remaining());
             by_tenant.entry(&held.key.tenant).or_default().push(noted);
         }
         for (tenant, names) in by_tenant {
             if let Err(error) = self.0.store.note_held(tenant.as_ref(), &names).await {
-                self.0.holding.not_noted(&held);
+                self.0.held.not_noted(&held);
                 return Err(error);
             }
         }
@@ -167,14 +167,14 @@ impl Named {
         self.0.store.inspect(&key).await
     }
 
-    /// One attempt of a claim.
+    /// One attempt of a request.
     pub(super) async fn attempt(&self, attempt: Attempt<'_>) -> Result<Grant> {
         let found = self.0.store.acquire(attempt).await?;
         self.note_expired(attempt.key, found.expired.as_ref());
         Ok(found.answer)
     }
 
-    /// One attempt of several claims.
+    /// One attempt of several requests.
     pub(super) async fn attempt_together(&self, attempts: &[Attempt<'_>], whole: bool) -> Result<Vec<Grant>> {
         let found = self.0.store.acquire_together(attempts, whole).await?;
         let each = attempts.iter().zip(found);
@@ -194,54 +194,54 @@ impl Named {
     }
 
     /// Ends whatever this token has on the server, and passes on what comes back.
-    pub(super) async fn let_go(&self, key: &LockKey, token: &str) -> Result<Released> {
+    pub(super) async fn withdraw(&self, key: &LockKey, token: &str) -> Result<Released> {
         let sent = self.instant();
         let outcome = self.0.store.release(key, token, self.process()).await;
         if !matches!(&outcome, Ok(found) if matches!(found.answer.released, Released::Done(Release::Released, _)))
         {
             // An earlier answer may be lost, and with it that one of our waiters has the lock.
-            self.0.waiting.look_by(key, sent);
+            self.0.queue.look_by(key, sent);
         }
         let found = outcome?;
         self.note_expired(key, found.expired.as_ref());
         if let Some(lease) = found.answer.next
-            && let Err((lease, _)) = self.0.waiting.give((lease, sent))
+            && let Err((lease, _)) = self.0.queue.give((lease, sent))
         {
-            // Its waiter is gone, and may have been unable to withdraw.
-            self.withdraw(key.clone(), lease.token, Need::Sure, LEFT_BEHIND);
+            // Its waiter is gone, and may have been unable to withdraw_later.
+            self.withdraw_later(key.clone(), lease.token, Need::Sure, LEFT_BEHIND);
         }
         Ok(found.answer.released)
     }
 
     /// Ends whatever this token has on the server, behind the caller's back, and repeats that while it fails.
-    pub(super) fn withdraw(&self, key: LockKey, token: String, need: Need, within: Duration) {
-        let (named, claim) = (self.clone(), Arc::new((key, token)));
+    pub(super) fn withdraw_later(&self, key: LockKey, token: String, need: Need, within: Duration) {
+        let (engine, request) = (self.clone(), Arc::new((key, token)));
         self.tasks()
-            .until_done("the withdrawal of a claim on a lock", need, within, move || {
-                let (named, claim) = (named.clone(), claim.clone());
-                let let_go: BoxFuture<'static, _> =
-                    Box::pin(async move { named.let_go(&claim.0, &claim.1).await.map(drop) });
-                let_go
+            .until_done("the withdrawal of a request on a lock", need, within, move || {
+                let (engine, request) = (engine.clone(), request.clone());
+                let withdraw: BoxFuture<'static, _> =
+                    Box::pin(async move { engine.withdraw(&request.0, &request.1).await.map(drop) });
+                withdraw
             });
     }
 
     /// Locks of ours were ended by somebody else.
     pub(super) fn was_forced(&self, tokens: &str) {
-        for held in self.0.holding.find(tokens) {
+        for held in self.0.held.find(tokens) {
             held.lose(LossCause::Forced);
         }
     }
 
     /// A guard is gone.
     pub(super) fn forget(&self, token: &str) {
-        self.0.holding.remove(token);
+        self.0.held.remove(token);
     }
 
     pub(super) fn process(&self) -> &str {
-        self.0.waiting.process()
+        self.0.queue.process()
     }
 
-    /// Notes that a claim was refused.
+    /// Notes that a request was refused.
     pub(super) fn note_conflict(&self, key: &LockKey, owner: &str, holder: &str, audited: bool) {
         count("acquire", "conflict");
         if !audited {
@@ -256,7 +256,7 @@ impl Named {
     }
 
     /// Extends one lock because its holder says so.
-    pub(super) async fn extend(&self, held: &Held, ttl: Duration) -> Result<Extension> {
+    pub(super) async fn extend(&self, held: &HeldLock, ttl: Duration) -> Result<Extension> {
         let extension = self
             .extend_all(&[(held, ttl)])
             .await
@@ -269,7 +269,7 @@ impl Named {
     }
 
     /// Extends locks in one call. It is not audited: automatic extension would fill the table with nothing new.
-    pub(super) async fn extend_all(&self, locks: &[(&Held, Duration)]) -> Vec<Result<Extension>> {
+    pub(super) async fn extend_all(&self, locks: &[(&HeldLock, Duration)]) -> Vec<Result<Extension>> {
         let renewals = renewals(locks);
         let answers = self.0.store.extend(&renewals).await;
         let each = locks.iter().zip(answers);
@@ -280,7 +280,7 @@ impl Named {
     /// Extends locks, and waits until replicas have them; answers also how many do.
     pub(super) async fn extend_replicated(
         &self,
-        locks: &[(&Held, Duration)],
+        locks: &[(&HeldLock, Duration)],
         replicas: Replicas,
     ) -> Result<(Vec<Extension>, u32)> {
         let renewals = renewals(locks);
@@ -302,7 +302,7 @@ impl Named {
     }
 
     /// Releases what a guard held. That somebody else holds the lock by now means that ours had expired.
-    pub(super) async fn release_held(&self, held: &Held) -> Result<Release> {
+    pub(super) async fn release_held(&self, held: &HeldLock) -> Result<Release> {
         let release = match self.release(&held.key, &held.token).await? {
             Released::Done(release, _) => release,
             Released::Left => Release::Released,
@@ -328,7 +328,7 @@ impl Named {
         };
         let outcome = self.release(&key, token).await;
         if outcome.is_err() {
-            self.withdraw(key.clone(), token.to_owned(), Need::Sure, LEFT_BEHIND);
+            self.withdraw_later(key.clone(), token.to_owned(), Need::Sure, LEFT_BEHIND);
         }
         match outcome? {
             Released::Done(release, _) => Ok(release),
@@ -367,7 +367,7 @@ impl Named {
     }
 
     async fn release(&self, key: &LockKey, token: &str) -> Result<Released> {
-        let released = self.let_go(key, token).await?;
+        let released = self.withdraw(key, token).await?;
         if let Released::Done(Release::Released, lease) = &released {
             let facts = lease.as_ref().map_or_else(Facts::new, released_facts);
             self.note(key, AuditEvent::Released, facts);
@@ -401,8 +401,8 @@ impl Named {
     }
 }
 
-fn renewals<'a>(locks: &[(&'a Held, Duration)]) -> Vec<Renewal<'a>> {
-    let renewal = |(held, ttl): &(&'a Held, Duration)| Renewal {
+fn renewals<'a>(locks: &[(&'a HeldLock, Duration)]) -> Vec<Renewal<'a>> {
+    let renewal = |(held, ttl): &(&'a HeldLock, Duration)| Renewal {
         key: &held.key,
         token: &held.token,
         ttl: *ttl,
