@@ -88,7 +88,7 @@ fn context<'a>(
     environment: Option<&'a str>,
     app_name: Option<&'a str>,
 ) -> Context<'a> {
-    let mut context = tenant.map_or_else(Context::new, Context::tenant);
+    let mut context = Context::new().tenant(tenant);
     if let Some(user) = user {
         context = context.user(user);
     }
@@ -224,7 +224,7 @@ reading!(Flags {
     fn _set(&self, py: Python<'_>, flag: String, value: Value, tenant: Option<Whose>) -> PyResult<Operation> {
         let (value, tenant) = (value.parse()?, id_of(tenant));
         self.0.finish(py, async move |flags: FeatureFlags| {
-            Ok(flags.set(&flag, value, tenant.as_ref()).await?)
+            Ok(flags.set(tenant.as_ref(), &flag, value).await?)
         })
     }
 
@@ -232,7 +232,7 @@ reading!(Flags {
     fn _unset(&self, py: Python<'_>, flag: String, tenant: Option<Whose>) -> PyResult<Operation> {
         let tenant = id_of(tenant);
         self.0.finish(py, async move |flags: FeatureFlags| {
-            Ok(flags.unset(&flag, tenant.as_ref()).await?)
+            Ok(flags.unset(tenant.as_ref(), &flag).await?)
         })
     }
 

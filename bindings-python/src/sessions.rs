@@ -118,7 +118,7 @@ impl Sessions {
         );
         let tenant = id_of(tenant);
         self.0.read(py, async move |sessions: SessionManager| {
-            let session = sessions.get_or_create(&user, &channel, tenant.as_ref()).await?;
+            let session = sessions.get_or_create(tenant.as_ref(), &user, &channel).await?;
             Ok(SessionState::read(session))
         })
     }
@@ -128,7 +128,7 @@ impl Sessions {
         let (user, tenant) = (text("user", user)?.to_owned(), id_of(tenant));
         self.0.read(py, async move |sessions: SessionManager| {
             Ok(sessions
-                .get(&user, tenant.as_ref())
+                .get(tenant.as_ref(), &user)
                 .await?
                 .map(SessionState::read))
         })
@@ -165,7 +165,7 @@ impl Sessions {
         let (user, tenant) = (text("user", user)?.to_owned(), id_of(tenant));
         self.0.finish(py, async move |sessions: SessionManager| {
             Ok(SessionState::read(
-                sessions.update(&user, tenant.as_ref(), &patch).await?,
+                sessions.update(tenant.as_ref(), &user, &patch).await?,
             ))
         })
     }
@@ -203,7 +203,7 @@ impl Sessions {
         }
         self.0.finish(py, async move |sessions: SessionManager| {
             Ok(SessionState::read(
-                sessions.append_turn(&user, tenant.as_ref(), turn).await?,
+                sessions.append_turn(tenant.as_ref(), &user, turn).await?,
             ))
         })
     }
@@ -212,7 +212,7 @@ impl Sessions {
     fn touch(&self, py: Python<'_>, user: Given<'_, '_>, tenant: Option<Whose>) -> PyResult<Operation> {
         let (user, tenant) = (text("user", user)?.to_owned(), id_of(tenant));
         self.0.finish(py, async move |sessions: SessionManager| {
-            Ok(sessions.touch(&user, tenant.as_ref()).await?)
+            Ok(sessions.touch(tenant.as_ref(), &user).await?)
         })
     }
 
@@ -220,7 +220,7 @@ impl Sessions {
     fn delete(&self, py: Python<'_>, user: Given<'_, '_>, tenant: Option<Whose>) -> PyResult<Operation> {
         let (user, tenant) = (text("user", user)?.to_owned(), id_of(tenant));
         self.0.finish(py, async move |sessions: SessionManager| {
-            Ok(sessions.delete(&user, tenant.as_ref()).await?)
+            Ok(sessions.delete(tenant.as_ref(), &user).await?)
         })
     }
 

@@ -26,9 +26,9 @@
 //! let Resolution::Found { tenant, .. } = posada.tenants().resolve("5491112345678", None).await? else {
 //!     unreachable!("it was added above");
 //! };
-//! let session = posada.sessions().get_or_create("5491187654321", "whatsapp", Some(&tenant.id)).await?;
+//! let session = posada.sessions().get_or_create(&tenant.id, "5491187654321", "whatsapp").await?;
 //! assert_eq!(session.document.state(), Some("initial"));
-//! assert!(!posada.flags().is_enabled("canary.enabled", &Context::tenant(&tenant.id)));
+//! assert!(!posada.flags().is_enabled("canary.enabled", &Context::new().tenant(&tenant.id)));
 //! posada.close().await
 //! # }
 //! ```

@@ -78,11 +78,7 @@ impl Hotel {
     async fn reset_token(&self) -> String {
         let ana = self.sql("SELECT id FROM users WHERE username = 'anabel'");
         let kind = TokenKind::ResetPassword;
-        self.posada
-            .auth()
-            .issue(&ana, Some(&self.id), kind)
-            .await
-            .unwrap()
+        self.posada.auth().issue(&self.id, &ana, kind).await.unwrap()
     }
 
     /// Nothing that `anabel` has opens anything.

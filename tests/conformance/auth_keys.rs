@@ -117,7 +117,7 @@ async fn the_other_takes_over(installation: &Installation, one: &Posada, other: 
     let from_a_device = other.auth().login(&known).await.expect("the device is known");
     let reset = one
         .auth()
-        .issue(&claims.user_id, None, TokenKind::ResetPassword)
+        .issue(None, &claims.user_id, TokenKind::ResetPassword)
         .await
         .unwrap();
     other.auth().reset_password(&reset, SECOND).await.unwrap();
@@ -245,12 +245,12 @@ async fn case_257_a_token_of_the_old_password_is_refused_with_either_key() {
     for (issues, changes, new) in [(&before, &after, SECOND), (&after, &before, PASSWORD)] {
         let reset = issues
             .auth()
-            .issue(&claims.user_id, None, TokenKind::ResetPassword)
+            .issue(None, &claims.user_id, TokenKind::ResetPassword)
             .await
             .unwrap();
         changes
             .auth()
-            .set_password(&claims.user_id, None, new, false)
+            .set_password(None, &claims.user_id, new, false)
             .await
             .unwrap();
         for posada in [&before, &after] {

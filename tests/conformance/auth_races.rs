@@ -59,7 +59,7 @@ async fn the_end_wins(handles: &[Posada; 2], seed: u64, runs: u32) {
             match run % 8 {
                 0 | 4 => one.logout_everywhere(&claims, false).await.map(drop),
                 1 | 5 => one.logout_session(&claims, &pair.session).await.map(drop),
-                7 => one.set_password(&claims.user_id, None, passwords[1], false).await,
+                7 => one.set_password(None, &claims.user_id, passwords[1], false).await,
                 _ => one.logout(&pair.access).await,
             }
         };
@@ -240,7 +240,7 @@ async fn case_95_a_sign_in_that_improves_a_hash_never_overwrites_a_new_password(
         let old = SignIn::new("ana", "Verano2025!!");
         let (signed_in, changed) = tokio::join!(
             handles[1].auth().login(&old),
-            auth.set_password(&user, None, &new, false)
+            auth.set_password(None, &user, &new, false)
         );
         let conflict = |error: &posada::Error| error.is(codes::AUTH_PASSWORD_CONFLICT);
         match changed {

@@ -342,12 +342,12 @@ async fn the_access_list_of_the_remedy_is_enough_for_every_service() {
     posada::testkit::holds::suite(one.locks(), &unique("holds")).await;
     let mut session = one
         .sessions()
-        .get_or_create("549", "whatsapp", None)
+        .get_or_create(None, "549", "whatsapp")
         .await
         .unwrap();
     session.document.set(["context", "nights"], 2).unwrap();
     one.sessions().save(&mut session).await.unwrap();
-    assert!(other.sessions().get("549", None).await.unwrap().is_some());
+    assert!(other.sessions().get(None, "549").await.unwrap().is_some());
     one.close().await.unwrap();
     other.close().await.unwrap();
 }
@@ -404,7 +404,7 @@ async fn a_command_that_is_not_permitted_costs_nobody_the_connection() {
     let posada = Posada::builder().settings(settings).build().unwrap();
     let mut connections = Vec::new();
     for _ in 0..10 {
-        let refused = posada.sessions().get("549", None).await.unwrap_err();
+        let refused = posada.sessions().get(None, "549").await.unwrap_err();
         assert!(refused.is(codes::REDIS_REFUSED), "{refused}");
         let clients: String = server.command(&["CLIENT", "LIST"]);
         let mut ids: Vec<String> = clients

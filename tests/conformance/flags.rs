@@ -36,12 +36,12 @@ async fn the_hash_holds_what_the_python_app_writes_and_reads() {
     let posada = on(server.url()).await;
     let (flag, tenant) = (unique("hash"), TenantId::parse(&unique("hotel")).unwrap());
     let field = |key: &str| server.command::<Option<String>>(&["HGET", key, &flag]);
-    posada.flags().set(&flag, true, None).await.unwrap();
-    posada.flags().set(&flag, false, Some(&tenant)).await.unwrap();
+    posada.flags().set(None, &flag, true).await.unwrap();
+    posada.flags().set(&tenant, &flag, false).await.unwrap();
     assert_eq!(field("feature_flags").as_deref(), Some("1"));
     assert_eq!(field(&format!("feature_flags:{tenant}")).as_deref(), Some("0"));
     assert_eq!(server.command::<i64>(&["TTL", "feature_flags"]), -1);
-    posada.flags().unset(&flag, None).await.unwrap();
+    posada.flags().unset(None, &flag).await.unwrap();
     assert_eq!(field("feature_flags"), None);
 }
 
@@ -58,24 +58,19 @@ async fn a_plain_write_by_another_program_is_seen_within_the_poll() {
     // A tenant whose overrides nobody announced is looked up when a context names it.
     server.command::<()>(&["HSET", &format!("feature_flags:{tenant}"), &flag, "0"]);
     until(posada.flags(), "the override is seen", |flags| {
-        flags.evaluate(&flag, &Context::tenant(&tenant)).source == FlagSource::Tenant
+        flags.evaluate(&flag, &Context::new().tenant(&tenant)).source == FlagSource::Tenant
     })
     .await;
-    assert!(!posada.flags().is_enabled(&flag, &Context::tenant(&tenant)));
+    assert!(!posada.flags().is_enabled(&flag, &Context::new().tenant(&tenant)));
 }
 
 #[tokio::test]
 async fn overrides_that_were_set_before_a_start_are_known_at_the_first_request() {
     let url = servers::redis().url();
     let (flag, tenant) = (unique("before"), TenantId::parse(&unique("hotel")).unwrap());
-    on(url)
-        .await
-        .flags()
-        .set(&flag, true, Some(&tenant))
-        .await
-        .unwrap();
+    on(url).await.flags().set(&tenant, &flag, true).await.unwrap();
     let later = on(url).await;
-    assert!(later.flags().is_enabled(&flag, &Context::tenant(&tenant)));
+    assert!(later.flags().is_enabled(&flag, &Context::new().tenant(&tenant)));
 }
 
 #[tokio::test]
@@ -90,8 +85,8 @@ async fn a_foreign_key_of_another_type_costs_its_own_tenant_only() {
         "EX",
         "60",
     ]);
-    posada.flags().set(&flag, true, None).await.unwrap();
+    posada.flags().set(None, &flag, true).await.unwrap();
     posada.flags().warm(std::slice::from_ref(&tenant)).await.unwrap();
-    assert!(posada.flags().is_enabled(&flag, &Context::tenant(&tenant)));
-    assert!(posada.flags().set(&flag, false, Some(&tenant)).await.is_err());
+    assert!(posada.flags().is_enabled(&flag, &Context::new().tenant(&tenant)));
+    assert!(posada.flags().set(&tenant, &flag, false).await.is_err());
 }

@@ -36,7 +36,7 @@ async fn a_guest_books(posada: &Posada) -> String {
 
     let mut session = posada
         .sessions()
-        .get_or_create("5491187654321", "whatsapp", Some(&tenant.id))
+        .get_or_create(&tenant.id, "5491187654321", "whatsapp")
         .await
         .unwrap();
     session.document.set(["context", "last_intent"], "book").unwrap();
@@ -44,13 +44,13 @@ async fn a_guest_books(posada: &Posada) -> String {
 
     posada
         .flags()
-        .set("canary.enabled", true, Some(&tenant.id))
+        .set(&tenant.id, "canary.enabled", true)
         .await
         .unwrap();
     assert!(
         posada
             .flags()
-            .is_enabled("canary.enabled", &Context::tenant(&tenant.id))
+            .is_enabled("canary.enabled", &Context::new().tenant(&tenant.id))
     );
 
     let (hotel, stay) = (
@@ -155,6 +155,6 @@ async fn in_memory() {
     events.reverse();
     assert_eq!(events, ["acquired", "conflict", "extended", "released"]);
     posada.close().await.unwrap();
-    let closed = posada.sessions().get("5491187654321", None).await.unwrap_err();
+    let closed = posada.sessions().get(None, "5491187654321").await.unwrap_err();
     assert!(closed.is(codes::POSADA_CLOSED), "{closed}");
 }

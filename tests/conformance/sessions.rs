@@ -39,7 +39,7 @@ async fn the_key_and_its_life_are_the_apps() {
     let posada = on(server.url());
     let sessions = posada.sessions();
     let mut session = sessions
-        .get_or_create("5491112345678", "whatsapp", Some(&tenant))
+        .get_or_create(&tenant, "5491112345678", "whatsapp")
         .await
         .unwrap();
     let key = key(&tenant, "5491112345678");
@@ -52,16 +52,16 @@ async fn the_key_and_its_life_are_the_apps() {
 
     server.command::<()>(&["EXPIRE", &key, "100"]);
     sessions
-        .get_or_create("5491112345678", "whatsapp", Some(&tenant))
+        .get_or_create(&tenant, "5491112345678", "whatsapp")
         .await
         .unwrap();
-    sessions.get("5491112345678", Some(&tenant)).await.unwrap();
+    sessions.get(&tenant, "5491112345678").await.unwrap();
     assert!(server.command::<i64>(&["TTL", &key]) <= 100);
 
     sessions.save(&mut session).await.unwrap();
     assert!((1795..=1800).contains(&server.command::<i64>(&["TTL", &key])));
     server.command::<()>(&["EXPIRE", &key, "100"]);
-    assert!(sessions.touch("5491112345678", Some(&tenant)).await.unwrap());
+    assert!(sessions.touch(&tenant, "5491112345678").await.unwrap());
     assert!((1795..=1800).contains(&server.command::<i64>(&["TTL", &key])));
 }
 
@@ -70,10 +70,7 @@ async fn a_write_of_the_app_between_load_and_save_is_a_conflict() {
     let (server, tenant) = (servers::redis(), hotel("foreign"));
     let posada = on(server.url());
     let sessions = posada.sessions();
-    let mut session = sessions
-        .get_or_create("549", "whatsapp", Some(&tenant))
-        .await
-        .unwrap();
+    let mut session = sessions.get_or_create(&tenant, "549", "whatsapp").await.unwrap();
     let foreign = session.document.to_text().replace("initial", "escalated");
     server.command::<()>(&["SET", &key(&tenant, "549"), &foreign, "EX", "1800"]);
     session.document.set_state("booking");
@@ -82,7 +79,7 @@ async fn a_write_of_the_app_between_load_and_save_is_a_conflict() {
     assert_eq!(server.command::<String>(&["GET", &key(&tenant, "549")]), foreign);
 
     let patch = Json::parse(r#"{"context": {"nights": 2}}"#).unwrap();
-    let merged = sessions.update("549", Some(&tenant), &patch).await.unwrap();
+    let merged = sessions.update(&tenant, "549", &patch).await.unwrap();
     assert_eq!(merged.document.state(), Some("escalated"));
 }
 
@@ -94,10 +91,7 @@ async fn a_conversation_of_the_app_is_listed_once_posada_has_met_it() {
     let text = r#"{"user_id": "549", "canal": "whatsapp", "state": "initial"}"#;
     server.command::<()>(&["SET", &key(&tenant, "549"), text, "EX", "1800"]);
     assert_eq!(sessions.count(Some(&tenant)).await.unwrap(), 0);
-    sessions
-        .get_or_create("549", "whatsapp", Some(&tenant))
-        .await
-        .unwrap();
+    sessions.get_or_create(&tenant, "549", "whatsapp").await.unwrap();
     assert_eq!(sessions.list(Some(&tenant)).await.unwrap()[0].user, "549");
 }
 
@@ -110,10 +104,7 @@ async fn the_index_forgets_what_has_ended() {
     server.command::<()>(&["ZADD", &index, "1000", "long ago"]);
     assert_eq!(sessions.count(Some(&tenant)).await.unwrap(), 0);
     assert_eq!(sessions.list(Some(&tenant)).await.unwrap(), []);
-    sessions
-        .get_or_create("549", "whatsapp", Some(&tenant))
-        .await
-        .unwrap();
+    sessions.get_or_create(&tenant, "549", "whatsapp").await.unwrap();
     assert_eq!(server.command::<i64>(&["ZCARD", &index]), 1);
     assert!(server.command::<i64>(&["TTL", &index]) > 1700);
 }
@@ -130,10 +121,7 @@ async fn a_broken_index_breaks_no_conversation() {
         "EX",
         "60",
     ]);
-    let mut session = sessions
-        .get_or_create("549", "whatsapp", Some(&tenant))
-        .await
-        .unwrap();
+    let mut session = sessions.get_or_create(&tenant, "549", "whatsapp").await.unwrap();
     sessions.save(&mut session).await.unwrap();
     let error = sessions.count(Some(&tenant)).await.unwrap_err();
     assert!(error.is(codes::REDIS_WRONG_TYPE), "{error}");
@@ -154,12 +142,12 @@ async fn what_is_no_conversation_is_reported_and_left_as_it_is() {
         server.command::<()>(&["SET", &key, text, "EX", "60"]);
         for error in [
             sessions
-                .get_or_create("549", "whatsapp", Some(&tenant))
+                .get_or_create(&tenant, "549", "whatsapp")
                 .await
                 .unwrap_err(),
-            sessions.get("549", Some(&tenant)).await.unwrap_err(),
-            sessions.update("549", Some(&tenant), &patch).await.unwrap_err(),
-            sessions.touch("549", Some(&tenant)).await.unwrap_err(),
+            sessions.get(&tenant, "549").await.unwrap_err(),
+            sessions.update(&tenant, "549", &patch).await.unwrap_err(),
+            sessions.touch(&tenant, "549").await.unwrap_err(),
         ] {
             assert!(error.is(codes::SESSIONS_CORRUPT), "{error}");
             assert_eq!(error.fact("key"), Some(key.as_str()));
@@ -170,7 +158,7 @@ async fn what_is_no_conversation_is_reported_and_left_as_it_is() {
             "its life was renewed"
         );
     }
-    assert!(sessions.delete("549", Some(&tenant)).await.unwrap());
+    assert!(sessions.delete(&tenant, "549").await.unwrap());
 }
 
 #[tokio::test]
@@ -178,22 +166,19 @@ async fn a_key_of_another_type_is_reported_and_left_as_it_is() {
     let (server, tenant) = (servers::redis(), hotel("type"));
     let posada = on(server.url());
     let sessions = posada.sessions();
-    let mut session = sessions
-        .get_or_create("549", "whatsapp", Some(&tenant))
-        .await
-        .unwrap();
+    let mut session = sessions.get_or_create(&tenant, "549", "whatsapp").await.unwrap();
     let key = key(&tenant, "549");
     server.command::<()>(&["DEL", &key]);
     server.command::<()>(&["RPUSH", &key, "a list"]);
     for error in [
         sessions
-            .get_or_create("549", "whatsapp", Some(&tenant))
+            .get_or_create(&tenant, "549", "whatsapp")
             .await
             .unwrap_err(),
-        sessions.get("549", Some(&tenant)).await.unwrap_err(),
+        sessions.get(&tenant, "549").await.unwrap_err(),
         sessions.save(&mut session).await.unwrap_err(),
-        sessions.touch("549", Some(&tenant)).await.unwrap_err(),
-        sessions.delete("549", Some(&tenant)).await.unwrap_err(),
+        sessions.touch(&tenant, "549").await.unwrap_err(),
+        sessions.delete(&tenant, "549").await.unwrap_err(),
     ] {
         assert!(error.is(codes::REDIS_WRONG_TYPE), "{error}");
         assert_eq!(error.fact("key"), Some(key.as_str()));
@@ -206,10 +191,7 @@ async fn a_conversation_that_ended_is_not_brought_back_by_a_save() {
     let (server, tenant) = (servers::redis(), hotel("expired"));
     let posada = on(server.url());
     let sessions = posada.sessions();
-    let mut session = sessions
-        .get_or_create("549", "whatsapp", Some(&tenant))
-        .await
-        .unwrap();
+    let mut session = sessions.get_or_create(&tenant, "549", "whatsapp").await.unwrap();
     server.command::<()>(&["PEXPIRE", &key(&tenant, "549"), "1"]);
     wait_until("the conversation ends", || {
         match server.command::<i64>(&["EXISTS", &key(&tenant, "549")]) {
@@ -229,7 +211,7 @@ async fn concurrent_updates_of_several_processes_lose_none() {
     let created = join_all(
         processes
             .iter()
-            .map(|process| process.sessions().get_or_create("549", "whatsapp", Some(&tenant))),
+            .map(|process| process.sessions().get_or_create(&tenant, "549", "whatsapp")),
     );
     let created: Vec<_> = created.await.into_iter().map(Result::unwrap).collect();
     assert_eq!(created.iter().filter(|session| session.is_new()).count(), 1);
@@ -239,12 +221,12 @@ async fn concurrent_updates_of_several_processes_lose_none() {
             tenant.clone(),
             Json::parse(format!(r#"{{"context": {{"key{number}": {number}}}}}"#)),
         );
-        tokio::spawn(async move { sessions.update("549", Some(&tenant), &patch.unwrap()).await })
+        tokio::spawn(async move { sessions.update(&tenant, "549", &patch.unwrap()).await })
     });
     for update in join_all(updates).await {
         update.unwrap().unwrap();
     }
-    let session = processes[0].sessions().get("549", Some(&tenant)).await;
+    let session = processes[0].sessions().get(&tenant, "549").await;
     let session = session.unwrap().unwrap();
     assert_eq!(session.document.context().unwrap().len(), 50);
 }
@@ -262,30 +244,24 @@ async fn no_call_scans_and_each_is_one_round_trip() {
             .find_map(|line| line.strip_prefix("total_reads_processed:"));
         line.unwrap().trim().parse::<u32>().unwrap()
     };
-    let mut session = sessions
-        .get_or_create("549", "whatsapp", Some(&tenant))
-        .await
-        .unwrap();
+    let mut session = sessions.get_or_create(&tenant, "549", "whatsapp").await.unwrap();
     sessions.save(&mut session).await.unwrap();
     let asking = {
         let first = reads();
         reads() - first
     };
     let before = reads();
-    sessions
-        .get_or_create("549", "whatsapp", Some(&tenant))
-        .await
-        .unwrap();
+    sessions.get_or_create(&tenant, "549", "whatsapp").await.unwrap();
     assert_eq!(reads() - before - asking, 1, "a known conversation is met");
     let before = reads();
-    sessions.get("549", Some(&tenant)).await.unwrap();
+    sessions.get(&tenant, "549").await.unwrap();
     assert_eq!(reads() - before - asking, 1, "a conversation is read");
     let before = reads();
     sessions.save(&mut session).await.unwrap();
     assert_eq!(reads() - before - asking, 1, "the index has just been told");
     sessions.list(Some(&tenant)).await.unwrap();
     sessions.count(Some(&tenant)).await.unwrap();
-    sessions.delete("549", Some(&tenant)).await.unwrap();
+    sessions.delete(&tenant, "549").await.unwrap();
     let statistics = server.command::<String>(&["INFO", "commandstats"]);
     assert!(!statistics.contains("cmdstat_scan:") && !statistics.contains("cmdstat_keys:"));
 }
@@ -296,7 +272,7 @@ async fn a_server_that_forgot_the_scripts_learns_them_again() {
     let posada = on(server.url());
     let mut session = posada
         .sessions()
-        .get_or_create("549", "whatsapp", None)
+        .get_or_create(None, "549", "whatsapp")
         .await
         .unwrap();
     server.command::<()>(&["SCRIPT", "FLUSH"]);
@@ -318,10 +294,7 @@ async fn a_purge_finds_what_only_the_app_has_written_and_nothing_of_others() {
     store("session:inn2:549", &of("549", "inn2"));
     store("session:inn:token", "not a conversation");
     server.command::<()>(&["RPUSH", "session:inn:list", "1"]);
-    sessions
-        .get_or_create("551", "whatsapp", Some(&tenant))
-        .await
-        .unwrap();
+    sessions.get_or_create(&tenant, "551", "whatsapp").await.unwrap();
     assert_eq!(sessions.purge_tenant(&tenant).await.unwrap(), 3);
     assert_eq!(
         server.command::<i64>(&["DBSIZE"]),

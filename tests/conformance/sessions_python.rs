@@ -41,7 +41,7 @@ async fn a_document_of_the_app_is_written_back_byte_for_byte_but_for_its_last_ac
         server.command::<()>(&["SET", &key, text, "EX", "1800"]);
         let mut session = posada
             .sessions()
-            .get_or_create(&user, "whatsapp", None)
+            .get_or_create(None, &user, "whatsapp")
             .await
             .unwrap();
         assert!(!session.is_new());
@@ -69,12 +69,12 @@ async fn what_posada_writes_is_what_the_app_would_write() {
     let sessions = posada.sessions();
     let mut python = PythonPeer::start("json_peer.py", "");
     let user = unique("writes");
-    sessions.get_or_create(&user, "whatsapp", None).await.unwrap();
+    sessions.get_or_create(None, &user, "whatsapp").await.unwrap();
     let patch =
         Json::from(serde_json::json!({"context": {"ñ": [1, 1.5, 1e-7, 1e21, "\u{7f}😀\n"], "deep": {}}}));
-    sessions.update(&user, None, &patch).await.unwrap();
+    sessions.update(None, &user, &patch).await.unwrap();
     let turn = Turn::new("user", "¿Hay lugar?").with("score", 1.0);
-    sessions.append_turn(&user, None, turn).await.unwrap();
+    sessions.append_turn(None, &user, turn).await.unwrap();
     let stored = server.command::<String>(&["GET", &format!("session:{user}")]);
     assert_eq!(python.ask(&hexadecimal(stored.as_bytes())).trim_end(), stored);
 }

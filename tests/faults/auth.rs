@@ -86,7 +86,7 @@ async fn without_postgres_every_step_is_a_503_and_nothing_is_used_up() {
         "change_password",
     );
     is_503(
-        auth.set_password(&claims.user_id, None, SECOND, false).await,
+        auth.set_password(None, &claims.user_id, SECOND, false).await,
         "set_password",
     );
     lab.clock.advance(Duration::from_secs(5));

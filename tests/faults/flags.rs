@@ -33,7 +33,7 @@ fn reason(flags: &FeatureFlags, flag: &str) -> Reason {
 
 async fn set_five(flags: &FeatureFlags) {
     for flag in ["a", "b", "c", "d", "e"] {
-        flags.set(flag, true, None).await.unwrap();
+        flags.set(None, flag, true).await.unwrap();
     }
 }
 
@@ -42,7 +42,7 @@ async fn a_change_is_seen_by_another_process_within_a_tenth_of_a_second() {
     let server = RedisServer::start();
     let (one, other) = (on(server.url(), SLOW).await, on(server.url(), SLOW).await);
     // The first notice proves that the subscription stands.
-    one.flags().set("warm-up", true, None).await.unwrap();
+    one.flags().set(None, "warm-up", true).await.unwrap();
     until(other.flags(), "notices arrive", |flags| {
         flags.is_enabled("warm-up", &Context::new())
     })
@@ -51,7 +51,7 @@ async fn a_change_is_seen_by_another_process_within_a_tenth_of_a_second() {
     for turn in 0..20 {
         let value = turn % 2 == 0;
         let started = Instant::now();
-        one.flags().set("canary.enabled", value, None).await.unwrap();
+        one.flags().set(None, "canary.enabled", value).await.unwrap();
         until(other.flags(), "the change is seen", |flags| {
             flags.is_enabled("canary.enabled", &Context::new()) == value
         })
@@ -67,13 +67,13 @@ async fn a_stopped_redis_leaves_the_last_good_values_stale_and_a_restarted_one_m
     let posada = on(server.url(), QUICK).await;
     let flags = posada.flags();
     // The opposite of the code default, so that a fall-back would show.
-    flags.set("tenancy.dynamic.enabled", false, None).await.unwrap();
+    flags.set(None, "tenancy.dynamic.enabled", false).await.unwrap();
     server.stop();
     until(flags, "the outage is noticed", |flags| flags.status().stale).await;
     let evaluation = flags.evaluate("tenancy.dynamic.enabled", &Context::new());
     assert_eq!((evaluation.value, evaluation.reason), (false, Reason::Stale));
     assert!(evaluation.age.is_some());
-    assert!(flags.set("tenancy.dynamic.enabled", true, None).await.is_err());
+    assert!(flags.set(None, "tenancy.dynamic.enabled", true).await.is_err());
     assert!(!flags.is_enabled("tenancy.dynamic.enabled", &Context::new()));
     server.start_again();
     until(flags, "the values are fresh again", |flags| !flags.status().stale).await;
@@ -142,14 +142,14 @@ async fn what_happened_while_the_connection_was_down_is_seen_when_it_is_back() {
     let server = RedisServer::start();
     let proxy = Proxy::in_front_of(server.url()).await;
     let (one, other) = (on(server.url(), SLOW).await, on(proxy.url(), SLOW).await);
-    one.flags().set("flag", true, None).await.unwrap();
+    one.flags().set(None, "flag", true).await.unwrap();
     until(other.flags(), "notices arrive", |flags| {
         flags.is_enabled("flag", &Context::new())
     })
     .await;
     proxy.refuse();
     proxy.reset();
-    one.flags().set("flag", false, None).await.unwrap();
+    one.flags().set(None, "flag", false).await.unwrap();
     proxy.heal();
     until(other.flags(), "the missed change is seen", |flags| {
         !flags.is_enabled("flag", &Context::new())
@@ -187,11 +187,7 @@ async fn a_start_without_redis_serves_the_snapshot_of_the_run_before() {
         .build()
         .unwrap();
     let before = Posada::connect(settings.clone()).await.unwrap();
-    before
-        .flags()
-        .set("canary.enabled", true, Some(&tenant))
-        .await
-        .unwrap();
+    before.flags().set(&tenant, "canary.enabled", true).await.unwrap();
     before.flags().refresh().await.unwrap();
     before.close().await.unwrap();
     server.stop();
@@ -199,7 +195,7 @@ async fn a_start_without_redis_serves_the_snapshot_of_the_run_before() {
     assert!(after.flags().refresh().await.is_err());
     let evaluation = after
         .flags()
-        .evaluate("canary.enabled", &Context::tenant(&tenant));
+        .evaluate("canary.enabled", &Context::new().tenant(&tenant));
     assert_eq!(
         (evaluation.value, evaluation.reason, evaluation.source),
         (true, Reason::Stale, FlagSource::Tenant)

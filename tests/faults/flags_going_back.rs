@@ -24,7 +24,7 @@ async fn set_before_the_snapshot(posada: &Posada) {
         "reservation.qr.enabled",
         "humanize.delay.enabled",
     ] {
-        posada.flags().set(flag, true, None).await.unwrap();
+        posada.flags().set(None, flag, true).await.unwrap();
     }
 }
 
@@ -35,16 +35,16 @@ async fn a_restart_from_an_older_snapshot_loses_no_flag_that_was_set_since() {
     let hotel = TenantId::parse("hotel-centro").unwrap();
     set_before_the_snapshot(&one).await;
     server.command::<()>(&["SAVE"]);
-    one.flags().set(STOP, true, None).await.unwrap();
-    one.flags().set(STOP, true, Some(&hotel)).await.unwrap();
-    one.flags().set("canary.enabled", false, None).await.unwrap();
+    one.flags().set(None, STOP, true).await.unwrap();
+    one.flags().set(&hotel, STOP, true).await.unwrap();
+    one.flags().set(None, "canary.enabled", false).await.unwrap();
     other.flags().refresh().await.unwrap();
     server.kill();
     server.start_again();
     assert!(!server.command::<bool>(&["HEXISTS", "feature_flags", STOP]));
     for flags in [one.flags(), other.flags()] {
         until(flags, "the loss is noticed", |flags| flags.status().lost == 3).await;
-        for context in [Context::new(), Context::tenant(&hotel)] {
+        for context in [Context::new(), Context::new().tenant(&hotel)] {
             let stop = flags.evaluate(STOP, &context);
             assert_eq!((stop.value, stop.reason), (true, Reason::Stale));
         }
@@ -52,13 +52,13 @@ async fn a_restart_from_an_older_snapshot_loses_no_flag_that_was_set_since() {
         assert_eq!((canary.value, canary.reason), (false, Reason::Stale));
     }
     // Written once more, it is what it says, in both processes.
-    one.flags().set(STOP, false, None).await.unwrap();
-    one.flags().set(STOP, true, Some(&hotel)).await.unwrap();
-    one.flags().set("canary.enabled", false, None).await.unwrap();
+    one.flags().set(None, STOP, false).await.unwrap();
+    one.flags().set(&hotel, STOP, true).await.unwrap();
+    one.flags().set(None, "canary.enabled", false).await.unwrap();
     for flags in [one.flags(), other.flags()] {
         until(flags, "all is well again", |flags| !flags.status().stale).await;
         assert!(!flags.is_enabled(STOP, &Context::new()));
-        assert!(flags.is_enabled(STOP, &Context::tenant(&hotel)));
+        assert!(flags.is_enabled(STOP, &Context::new().tenant(&hotel)));
     }
 }
 
@@ -68,17 +68,17 @@ async fn a_restart_from_an_older_snapshot_is_noticed_although_others_wrote_since
     let (one, other) = (on(server.url()), on(server.url()));
     set_before_the_snapshot(&one).await;
     server.command::<()>(&["SAVE"]);
-    one.flags().set(STOP, true, None).await.unwrap();
+    one.flags().set(None, STOP, true).await.unwrap();
     one.flags().refresh().await.unwrap();
     server.kill();
     // As long as one process cannot reach it, another one writes.
     server.start_again();
     other
         .flags()
-        .set("nlp.fallback.enhanced", false, None)
+        .set(None, "nlp.fallback.enhanced", false)
         .await
         .unwrap();
-    other.flags().set("canary.enabled", false, None).await.unwrap();
+    other.flags().set(None, "canary.enabled", false).await.unwrap();
     until(one.flags(), "the loss is noticed", |flags| {
         flags.status().lost == 1
     })

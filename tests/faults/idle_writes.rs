@@ -39,12 +39,12 @@ async fn flags_are_set_and_unset() {
     for tenant in [None, Some(&hotel)] {
         for value in [true, false] {
             let flags = house.close_connections().flags();
-            flags.set("booking.stop", value, tenant).await.unwrap();
+            flags.set(tenant, "booking.stop", value).await.unwrap();
         }
         let flags = house.close_connections().flags();
-        assert!(flags.unset("booking.stop", tenant).await.unwrap());
+        assert!(flags.unset(tenant, "booking.stop").await.unwrap());
         let flags = house.close_connections().flags();
-        assert!(!flags.unset("booking.stop", tenant).await.unwrap());
+        assert!(!flags.unset(tenant, "booking.stop").await.unwrap());
     }
     let version: i64 = house.server.command(&["GET", "posada:flags:version"]);
     assert_eq!(version, 8, "each of them once");
@@ -55,7 +55,7 @@ async fn conversations_are_written_and_deleted() {
     let house = House::new().await;
     let guest = unique("5491112345678");
     let sessions = house.close_connections().sessions();
-    let mut session = sessions.get_or_create(&guest, "whatsapp", None).await.unwrap();
+    let mut session = sessions.get_or_create(None, &guest, "whatsapp").await.unwrap();
     session.document.set_state("payment");
     house
         .close_connections()
@@ -65,17 +65,17 @@ async fn conversations_are_written_and_deleted() {
         .unwrap();
     let patch = Json::parse(r#"{"language": "es"}"#).unwrap();
     let sessions = house.close_connections().sessions();
-    sessions.update(&guest, None, &patch).await.unwrap();
+    sessions.update(None, &guest, &patch).await.unwrap();
     let sessions = house.close_connections().sessions();
     sessions
-        .append_turn(&guest, None, Turn::new("user", "hola"))
+        .append_turn(None, &guest, Turn::new("user", "hola"))
         .await
         .unwrap();
     assert!(
         house
             .close_connections()
             .sessions()
-            .touch(&guest, None)
+            .touch(None, &guest)
             .await
             .unwrap()
     );
@@ -83,7 +83,7 @@ async fn conversations_are_written_and_deleted() {
         house
             .close_connections()
             .sessions()
-            .delete(&guest, None)
+            .delete(None, &guest)
             .await
             .unwrap()
     );

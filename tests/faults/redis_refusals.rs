@@ -28,7 +28,7 @@ async fn meets(posada: &Posada) -> Error {
     assert!(open.check(&limit, &who).await.unwrap().allowed);
     let closed = limits.clone().with_failure_policy(FailurePolicy::Closed);
     let of_script = closed.check(&limit, &who).await.unwrap_err();
-    let of_command = posada.flags().set("ai_enabled", true, None).await.unwrap_err();
+    let of_command = posada.flags().set(None, "ai_enabled", true).await.unwrap_err();
     assert_eq!(of_script.code(), of_command.code(), "{of_script} {of_command}");
     of_script
 }
@@ -240,7 +240,7 @@ async fn a_user_without_rights_and_a_password_that_changed_are_an_outage_until_s
 async fn a_database_that_does_not_exist_is_a_fault_of_the_settings() {
     let server = RedisServer::start();
     let posada = on(&format!("{}/16", server.url()));
-    let error = posada.flags().set("ai_enabled", true, None).await.unwrap_err();
+    let error = posada.flags().set(None, "ai_enabled", true).await.unwrap_err();
     assert!(error.is(codes::SETTINGS_INVALID), "{error}");
     assert_eq!(error.field(), Some("REDIS_URL"));
     assert!(error.message().contains("DB index is out of range"), "{error}");

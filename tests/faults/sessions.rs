@@ -41,26 +41,26 @@ async fn a_read_that_times_out_never_begins_a_conversation_over_a_live_one() {
     let proxy = Proxy::in_front_of(server.url()).await;
     let (posada, user) = (on(proxy.url()), unique("hole"));
     let text = pending(&server, &user);
-    posada.sessions().get(&user, None).await.unwrap();
+    posada.sessions().get(None, &user).await.unwrap();
     proxy.black_hole();
     for _ in 0..3 {
         let error = posada
             .sessions()
-            .get_or_create(&user, "whatsapp", None)
+            .get_or_create(None, &user, "whatsapp")
             .await
             .unwrap_err();
         assert!(
             matches!(error.kind(), Kind::Timeout | Kind::Unavailable),
             "{error}"
         );
-        assert!(posada.sessions().get(&user, None).await.is_err());
+        assert!(posada.sessions().get(None, &user).await.is_err());
     }
     // Everything that was sent meanwhile arrives now.
     proxy.heal();
     let other = on(server.url());
     let session = other
         .sessions()
-        .get_or_create(&user, "whatsapp", None)
+        .get_or_create(None, &user, "whatsapp")
         .await
         .unwrap();
     assert!(!session.is_new());
@@ -72,11 +72,11 @@ async fn a_frozen_server_costs_the_deadline_and_no_conversation() {
     let mut server = RedisServer::start();
     let (posada, user) = (on(server.url()), unique("frozen"));
     let text = pending(&server, &user);
-    posada.sessions().get(&user, None).await.unwrap();
+    posada.sessions().get(None, &user).await.unwrap();
     server.freeze();
     let error = posada
         .sessions()
-        .get_or_create(&user, "whatsapp", None)
+        .get_or_create(None, &user, "whatsapp")
         .await
         .unwrap_err();
     assert!(error.is(codes::REDIS_TIMEOUT), "{error}");
@@ -90,7 +90,7 @@ async fn a_save_to_a_frozen_server_has_an_unknown_outcome_and_says_so() {
     let (posada, user) = (on(server.url()), unique("unknown"));
     let mut session = posada
         .sessions()
-        .get_or_create(&user, "whatsapp", None)
+        .get_or_create(None, &user, "whatsapp")
         .await
         .unwrap();
     session.document.set_state("booking");
@@ -99,7 +99,7 @@ async fn a_save_to_a_frozen_server_has_an_unknown_outcome_and_says_so() {
     assert!(error.is(codes::REDIS_OUTCOME_UNKNOWN), "{error}");
     server.thaw();
     // The truth is one read away, and the read gives a session that can be saved.
-    let mut session = posada.sessions().get(&user, None).await.unwrap().unwrap();
+    let mut session = posada.sessions().get(None, &user).await.unwrap().unwrap();
     assert!(["initial", "booking"].contains(&session.document.state().unwrap()));
     posada.sessions().save(&mut session).await.unwrap();
 }
@@ -111,7 +111,7 @@ async fn a_save_whose_answer_was_lost_is_found_to_have_happened() {
     let (posada, user) = (on(proxy.url()), unique("lost"));
     let mut session = posada
         .sessions()
-        .get_or_create(&user, "whatsapp", None)
+        .get_or_create(None, &user, "whatsapp")
         .await
         .unwrap();
     posada.sessions().save(&mut session).await.unwrap();
@@ -136,11 +136,11 @@ async fn a_turn_is_in_the_history_once_whenever_the_connection_breaks() {
     let proxy = Proxy::in_front_of(server.url()).await;
     let (posada, user) = (on(proxy.url()), unique("once"));
     let sessions = posada.sessions();
-    sessions.get_or_create(&user, "whatsapp", None).await.unwrap();
+    sessions.get_or_create(None, &user, "whatsapp").await.unwrap();
     for number in 1..=10 {
         // The first request of the call is the read, the second the write; the accident hits them in turn.
         let victim = proxy.requests() + 1 + u64::try_from(number % 2).unwrap();
-        let append = sessions.append_turn(&user, None, Turn::new("user", number.to_string()));
+        let append = sessions.append_turn(None, &user, Turn::new("user", number.to_string()));
         let accident = async {
             proxy.wait_for_requests(victim).await;
             proxy.reset();
@@ -157,7 +157,7 @@ async fn a_conversation_that_died_with_its_server_is_not_brought_back() {
     let (posada, user) = (on(server.url()), unique("died"));
     let mut session = posada
         .sessions()
-        .get_or_create(&user, "whatsapp", None)
+        .get_or_create(None, &user, "whatsapp")
         .await
         .unwrap();
     server.kill();
@@ -178,7 +178,7 @@ async fn a_full_server_refuses_and_keeps_what_it_has() {
     let (posada, user) = (on(server.url()), unique("full"));
     let mut session = posada
         .sessions()
-        .get_or_create(&user, "whatsapp", None)
+        .get_or_create(None, &user, "whatsapp")
         .await
         .unwrap();
     let before = session.document.to_text();
@@ -198,14 +198,14 @@ async fn an_update_that_nobody_awaits_any_more_is_still_made() {
     let (posada, user) = (on(proxy.url()), unique("dropped"));
     posada
         .sessions()
-        .get_or_create(&user, "whatsapp", None)
+        .get_or_create(None, &user, "whatsapp")
         .await
         .unwrap();
     proxy.hold_answers();
     let before = proxy.requests();
     let patch = Json::parse(r#"{"context": {"nights": 2}}"#).unwrap();
     tokio::select! {
-        _ = posada.sessions().update(&user, None, &patch) => panic!("the answers are held back"),
+        _ = posada.sessions().update(None, &user, &patch) => panic!("the answers are held back"),
         () = proxy.wait_for_requests(before + 1) => {}
     }
     proxy.heal();

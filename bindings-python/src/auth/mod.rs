@@ -336,7 +336,7 @@ impl Auth {
         self.service
             .start(py, Manner::Heavy, async move |auth: Authenticator| {
                 Ok(auth
-                    .set_password(&user, tenant.as_ref(), &new, must_change)
+                    .set_password(tenant.as_ref(), &user, &new, must_change)
                     .await?)
             })
     }
@@ -345,7 +345,7 @@ impl Auth {
         let kind = token_kind(kind)?;
         let tenant = id_of(tenant);
         self.service.read(py, async move |auth: Authenticator| {
-            Ok(auth.issue(&user, tenant.as_ref(), kind).await?)
+            Ok(auth.issue(tenant.as_ref(), &user, kind).await?)
         })
     }
 
@@ -373,7 +373,7 @@ impl Auth {
         let claims = self
             .service
             .get()?
-            .act_across_tenants(&claims.0, &tenant.0, reason)
+            .act_across_tenants(&tenant.0, &claims.0, reason)
             .map_err(Refusal::from)?;
         Ok(Claims(claims))
     }

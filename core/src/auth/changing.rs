@@ -66,14 +66,14 @@ impl Authenticator {
     ///
     /// # Errors
     /// `auth.user_not_found`, also for a user of another hotel; otherwise as [`change_password`](Self::change_password).
-    pub async fn set_password(
+    pub async fn set_password<'t>(
         &self,
+        tenant: impl Into<Option<&'t TenantId>>,
         user: &str,
-        tenant: Option<&TenantId>,
         new: &str,
         must_change: bool,
     ) -> Result<()> {
-        let stored = self.stored(user, tenant).await?;
+        let stored = self.stored(tenant.into(), user).await?;
         self.replace(stored, new, must_change).await.map(drop)
     }
 
@@ -83,11 +83,16 @@ impl Authenticator {
     ///
     /// # Errors
     /// `auth.user_not_found`; `auth.invalid_token` for the other kinds, which only a sign-in gives; `postgres.*`.
-    pub async fn issue(&self, user: &str, tenant: Option<&TenantId>, kind: TokenKind) -> Result<String> {
+    pub async fn issue<'t>(
+        &self,
+        tenant: impl Into<Option<&'t TenantId>>,
+        user: &str,
+        kind: TokenKind,
+    ) -> Result<String> {
         if !matches!(kind, TokenKind::ResetPassword | TokenKind::VerifyEmail) {
             return Err(token::invalid("is of a kind that only a sign-in gives"));
         }
-        let stored = self.stored(user, tenant).await?;
+        let stored = self.stored(tenant.into(), user).await?;
         let mark = self.password_mark(stored.user.password_changed_at)?;
         let new = NewToken {
             kind,
@@ -212,7 +217,7 @@ impl Authenticator {
         Ok(stored)
     }
 
-    async fn stored(&self, user: &str, tenant: Option<&TenantId>) -> Result<StoredUser> {
+    async fn stored(&self, tenant: Option<&TenantId>, user: &str) -> Result<StoredUser> {
         let owner = Owner {
             user: user.to_owned(),
             tenant: tenant.cloned(),

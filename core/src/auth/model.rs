@@ -86,8 +86,8 @@ impl NewUser {
 
     /// The hotel.
     #[must_use]
-    pub fn tenant(mut self, tenant: &TenantId) -> Self {
-        self.tenant = Some(tenant.clone());
+    pub fn tenant<'t>(mut self, tenant: impl Into<Option<&'t TenantId>>) -> Self {
+        self.tenant = tenant.into().cloned();
         self
     }
 
@@ -160,8 +160,8 @@ impl SignIn {
 
     /// Only as a user of that hotel.
     #[must_use]
-    pub fn tenant(mut self, tenant: &TenantId) -> Self {
-        self.tenant = Some(tenant.clone());
+    pub fn tenant<'t>(mut self, tenant: impl Into<Option<&'t TenantId>>) -> Self {
+        self.tenant = tenant.into().cloned();
         self
     }
 

@@ -56,8 +56,8 @@ impl Authenticator {
     /// `auth.forbidden` (403) for everybody else.
     pub fn act_across_tenants(
         &self,
-        claims: &Claims,
         tenant: &TenantId,
+        claims: &Claims,
         reason: &'static str,
     ) -> Result<Claims> {
         if !claims.is_superuser {

@@ -14,7 +14,7 @@ use crate::tenants::TenantId;
 /// use posada::TenantId;
 /// use posada::flags::Context;
 /// let tenant = TenantId::parse("hotel-test")?;
-/// let context = Context::tenant(&tenant).user("5491112345678").property("channel", "whatsapp");
+/// let context = Context::new().tenant(&tenant).user("5491112345678").property("channel", "whatsapp");
 /// # let _ = context;
 /// # Ok::<(), posada::Error>(())
 /// ```
@@ -35,12 +35,11 @@ impl<'a> Context<'a> {
         Self::default()
     }
 
-    /// Somebody of this tenant.
-    pub fn tenant(tenant: &'a TenantId) -> Self {
-        Self {
-            tenant: Some(tenant),
-            ..Self::default()
-        }
+    /// The tenant whose overrides count; without one, only global values do.
+    #[must_use]
+    pub fn tenant(mut self, tenant: impl Into<Option<&'a TenantId>>) -> Self {
+        self.tenant = tenant.into();
+        self
     }
 
     /// Whom rollouts keep in the same bucket: the guest's id (Unleash's `userId`).

@@ -30,7 +30,7 @@ async fn house() -> (MemoryFlags, impl Fn(&MemoryFlags), FeatureFlags, FeatureFl
         "humanize.delay.enabled",
         "old.one",
     ] {
-        one.set(flag, true, None).await.unwrap();
+        one.set(None, flag, true).await.unwrap();
     }
     other.refresh().await.unwrap();
     let go_back = memory.keep();
@@ -45,7 +45,7 @@ fn seen(flags: &FeatureFlags, context: &Context<'_>) -> (bool, Reason, bool) {
 #[tokio::test]
 async fn a_flag_that_was_set_after_the_snapshot_stays_and_is_stale() {
     let (memory, go_back, one, other) = house().await;
-    one.set(STOP, true, None).await.unwrap();
+    one.set(None, STOP, true).await.unwrap();
     other.refresh().await.unwrap();
     go_back(&memory);
     for flags in [&one, &other] {
@@ -57,7 +57,7 @@ async fn a_flag_that_was_set_after_the_snapshot_stays_and_is_stale() {
         assert_eq!(seen(flags, &Context::new()), (true, Reason::Stale, true));
     }
     // The operator sets it once more, and all is well, in every process.
-    one.set(STOP, true, None).await.unwrap();
+    one.set(None, STOP, true).await.unwrap();
     for flags in [&one, &other] {
         flags.refresh().await.unwrap();
         assert_eq!(seen(flags, &Context::new()), (true, Reason::Static, false));
@@ -68,7 +68,7 @@ async fn a_flag_that_was_set_after_the_snapshot_stays_and_is_stale() {
 async fn the_write_that_nobody_loaded_yet_is_known_to_the_process_that_made_it() {
     let (memory, go_back, one, _) = house().await;
     one.refresh().await.unwrap();
-    one.set(STOP, true, None).await.unwrap();
+    one.set(None, STOP, true).await.unwrap();
     go_back(&memory);
     one.refresh().await.unwrap();
     assert_eq!(seen(&one, &Context::new()), (true, Reason::Stale, true));
@@ -77,14 +77,14 @@ async fn the_write_that_nobody_loaded_yet_is_known_to_the_process_that_made_it()
 #[tokio::test]
 async fn writes_after_the_fall_do_not_hide_it() {
     let (memory, go_back, one, other) = house().await;
-    one.set(STOP, true, None).await.unwrap();
+    one.set(None, STOP, true).await.unwrap();
     other.refresh().await.unwrap();
     go_back(&memory);
     let third = service(&memory);
     for value in [true, false] {
-        third.set("nlp.fallback.enhanced", value, None).await.unwrap();
+        third.set(None, "nlp.fallback.enhanced", value).await.unwrap();
     }
-    third.set("canary.enabled", false, None).await.unwrap();
+    third.set(None, "canary.enabled", false).await.unwrap();
     other.refresh().await.unwrap();
     assert_eq!(seen(&other, &Context::new()), (true, Reason::Stale, true));
     // What was written after the fall is believed.
@@ -95,8 +95,8 @@ async fn writes_after_the_fall_do_not_hide_it() {
 #[tokio::test]
 async fn a_value_that_was_changed_or_unset_after_the_snapshot_does_not_return() {
     let (memory, go_back, one, other) = house().await;
-    one.set("canary.enabled", false, None).await.unwrap();
-    one.unset("reservation.qr.enabled", None).await.unwrap();
+    one.set(None, "canary.enabled", false).await.unwrap();
+    one.unset(None, "reservation.qr.enabled").await.unwrap();
     other.refresh().await.unwrap();
     go_back(&memory);
     for flags in [&one, &other] {
@@ -115,18 +115,18 @@ async fn a_value_that_was_changed_or_unset_after_the_snapshot_does_not_return() 
 async fn the_overrides_of_a_hotel_are_not_lost_either_whatever_is_loaded_first() {
     let (memory, go_back, one, other) = house().await;
     let hotel = TenantId::parse("hotel-centro").unwrap();
-    one.set(STOP, true, Some(&hotel)).await.unwrap();
+    one.set(&hotel, STOP, true).await.unwrap();
     other.refresh().await.unwrap();
     go_back(&memory);
     let stranger = TenantId::parse("hotel-norte").unwrap();
     other.warm(std::slice::from_ref(&stranger)).await.unwrap();
     assert_eq!(
-        seen(&other, &Context::tenant(&hotel)),
+        seen(&other, &Context::new().tenant(&hotel)),
         (true, Reason::Stale, true)
     );
     other.refresh().await.unwrap();
     assert_eq!(
-        seen(&other, &Context::tenant(&hotel)),
+        seen(&other, &Context::new().tenant(&hotel)),
         (true, Reason::Stale, true)
     );
 }
@@ -143,8 +143,8 @@ async fn a_process_that_starts_after_the_fall_knows_it_by_its_file() {
         let store = Arc::new(memory.clone());
         FeatureFlags::new(store, SystemClock::shared(), Tasks::new(), options)
     };
-    one.set(STOP, true, None).await.unwrap();
-    one.unset("old.one", None).await.unwrap();
+    one.set(None, STOP, true).await.unwrap();
+    one.unset(None, "old.one").await.unwrap();
     started().refresh().await.unwrap();
     go_back(&memory);
     // The second of them reads what the first wrote after the fall.

@@ -22,15 +22,15 @@
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {
 //! let posada = Posada::embedded();
 //! let (flags, tenant) = (posada.flags(), TenantId::parse("hotel-test")?);
-//! assert!(!flags.is_enabled("canary.enabled", &Context::tenant(&tenant)));
+//! assert!(!flags.is_enabled("canary.enabled", &Context::new().tenant(&tenant)));
 //!
-//! flags.set("canary.enabled", true, Some(&tenant)).await?;
-//! assert!(flags.is_enabled("canary.enabled", &Context::tenant(&tenant)));
+//! flags.set(&tenant, "canary.enabled", true).await?;
+//! assert!(flags.is_enabled("canary.enabled", &Context::new().tenant(&tenant)));
 //! assert!(!flags.is_enabled("canary.enabled", &Context::new()));
 //!
 //! let half = FlagValue::parse(r#"{"enabled": true, "strategies": [
 //!     {"name": "flexibleRollout", "parameters": {"rollout": 50, "stickiness": "userId"}}]}"#)?;
-//! flags.set("new.greeting", half, None).await?;
+//! flags.set(None, "new.greeting", half).await?;
 //! let evaluation = flags.evaluate("new.greeting", &Context::new().user("5491112345678"));
 //! assert_eq!(evaluation.reason.as_str(), "SPLIT");
 //! # posada.close().await
@@ -211,14 +211,14 @@ impl FeatureFlags {
     /// # Errors
     /// `flags.invalid_key`; `redis.*` when Redis did not take it, in which case nothing changed here;
     /// `redis.outcome_unknown` when no answer came: the flags are then read again in the background.
-    pub async fn set(
+    pub async fn set<'t>(
         &self,
+        tenant: impl Into<Option<&'t TenantId>>,
         flag: &str,
         value: impl Into<FlagValue>,
-        tenant: Option<&TenantId>,
     ) -> Result<()> {
         check_key(flag)?;
-        let (flag, value, tenant) = (flag.to_owned(), value.into(), tenant.cloned());
+        let (flag, value, tenant) = (flag.to_owned(), value.into(), tenant.into().cloned());
         self.write(move |flags| async move {
             let store = &flags.0.follower.store;
             let written = store.set(tenant.as_ref(), &flag, value.as_str()).await?;
@@ -233,9 +233,9 @@ impl FeatureFlags {
     ///
     /// # Errors
     /// As [`set`](Self::set).
-    pub async fn unset(&self, flag: &str, tenant: Option<&TenantId>) -> Result<bool> {
+    pub async fn unset<'t>(&self, tenant: impl Into<Option<&'t TenantId>>, flag: &str) -> Result<bool> {
         check_key(flag)?;
-        let (flag, tenant) = (flag.to_owned(), tenant.cloned());
+        let (flag, tenant) = (flag.to_owned(), tenant.into().cloned());
         self.write(move |flags| async move {
             let written = flags.0.follower.store.unset(tenant.as_ref(), &flag).await?;
             flags.apply(tenant, &flag, None, &written);
@@ -246,7 +246,8 @@ impl FeatureFlags {
 
     /// Every known flag with the layer that decides, sorted by name: of one tenant, or global. Looks the tenant
     /// up when it is new; when Redis does not answer, lists what is known. Cancel-safe read.
-    pub async fn list(&self, tenant: Option<&TenantId>) -> Vec<Flag> {
+    pub async fn list<'t>(&self, tenant: impl Into<Option<&'t TenantId>>) -> Vec<Flag> {
+        let tenant = tenant.into();
         self.start_if_needed();
         if let Some(tenant) = tenant
             && !self.0.view.load().tenants.contains_key(tenant)

@@ -158,7 +158,7 @@ async fn layers_decide_as_the_vectors_say() {
         }
         flags.refresh().await.unwrap();
         flags.warm(std::slice::from_ref(&tenant)).await.unwrap();
-        let context = Context::tenant(&tenant);
+        let context = Context::new().tenant(&tenant);
         let call = case["call"].as_bool().unwrap();
         let evaluation = flags.evaluate_or("flag", &context, call);
         assert_eq!(evaluation.value, case["value"], "{case}");
@@ -261,7 +261,7 @@ async fn a_store_that_lost_everything_is_not_believed() {
     let store = Fickle::new();
     let flags = service(&store);
     for flag in ["a", "b", "c", "d", "e"] {
-        flags.set(flag, true, None).await.unwrap();
+        flags.set(None, flag, true).await.unwrap();
     }
     flags.refresh().await.unwrap();
     store.memory.flush();
@@ -272,7 +272,7 @@ async fn a_store_that_lost_everything_is_not_believed() {
 
     // A switch thrown meanwhile works, for everybody, and does not bring the loss of the others about.
     let other = service(&store);
-    other.set("a", false, None).await.unwrap();
+    other.set(None, "a", false).await.unwrap();
     flags.refresh().await.unwrap();
     assert!(!flags.is_enabled("a", &Context::new()));
     assert!(flags.is_enabled("b", &Context::new()));
@@ -286,10 +286,10 @@ async fn a_store_that_lost_everything_is_not_believed() {
 async fn flags_that_posada_unset_are_gone_also_when_they_were_the_last() {
     let store = Fickle::new();
     let (one, other) = (service(&store), service(&store));
-    one.set("flag", true, None).await.unwrap();
+    one.set(None, "flag", true).await.unwrap();
     other.refresh().await.unwrap();
-    assert!(one.unset("flag", None).await.unwrap());
-    assert!(!one.unset("flag", None).await.unwrap());
+    assert!(one.unset(None, "flag").await.unwrap());
+    assert!(!one.unset(None, "flag").await.unwrap());
     other.refresh().await.unwrap();
     for flags in [&one, &other] {
         assert!(!flags.is_enabled("flag", &Context::new()));
@@ -304,13 +304,13 @@ async fn a_change_reaches_another_process_by_its_notice() {
     other.connect().await;
     let tenant = tenant("hotel-test");
     let mut watch = other.watch();
-    one.set("flag", true, Some(&tenant)).await.unwrap();
+    one.set(&tenant, "flag", true).await.unwrap();
     wait_for(&mut watch, &changed("flag", Some(&tenant))).await;
-    assert!(other.is_enabled("flag", &Context::tenant(&tenant)));
+    assert!(other.is_enabled("flag", &Context::new().tenant(&tenant)));
     assert!(!other.is_enabled("flag", &Context::new()));
-    one.unset("flag", Some(&tenant)).await.unwrap();
+    one.unset(&tenant, "flag").await.unwrap();
     wait_for(&mut watch, &changed("flag", Some(&tenant))).await;
-    assert!(!other.is_enabled("flag", &Context::tenant(&tenant)));
+    assert!(!other.is_enabled("flag", &Context::new().tenant(&tenant)));
 }
 
 #[tokio::test]
@@ -318,18 +318,18 @@ async fn an_answer_that_is_older_than_our_write_does_not_undo_it() {
     let store = Fickle::new();
     let flags = service(&store);
     let tenant = tenant("hotel-test");
-    flags.set("there", true, Some(&tenant)).await.unwrap();
+    flags.set(&tenant, "there", true).await.unwrap();
     flags.connect().await;
     let gate = store.hold_next_load();
     let slow = tokio::join!(flags.refresh(), async {
         gate.reached.notified().await;
-        flags.set("new", true, None).await.unwrap();
-        flags.unset("there", Some(&tenant)).await.unwrap();
+        flags.set(None, "new", true).await.unwrap();
+        flags.unset(&tenant, "there").await.unwrap();
         gate.open.notify_one();
     });
     slow.0.unwrap();
     assert!(flags.is_enabled("new", &Context::new()));
-    assert!(!flags.is_enabled("there", &Context::tenant(&tenant)));
+    assert!(!flags.is_enabled("there", &Context::new().tenant(&tenant)));
     assert_eq!(flags.status().lost, 0);
 }
 
@@ -337,9 +337,9 @@ async fn an_answer_that_is_older_than_our_write_does_not_undo_it() {
 async fn a_failed_write_changes_nothing_here() {
     let store = Fickle::new();
     let flags = service(&store);
-    flags.set("flag", true, None).await.unwrap();
+    flags.set(None, "flag", true).await.unwrap();
     store.fail(true);
-    assert!(flags.set("flag", false, None).await.is_err());
+    assert!(flags.set(None, "flag", false).await.is_err());
     assert!(flags.is_enabled("flag", &Context::new()));
 }
 
@@ -348,7 +348,7 @@ async fn a_write_whose_caller_went_away_still_ends() {
     let store = Fickle::new();
     let flags = service(&store);
     let mut watch = flags.watch();
-    assert!(flags.set("flag", true, None).now_or_never().is_none());
+    assert!(flags.set(None, "flag", true).now_or_never().is_none());
     wait_for(&mut watch, &changed("flag", None)).await;
     assert!(flags.is_enabled("flag", &Context::new()));
     assert_eq!(store.memory.load(&[]).await.unwrap().global["flag"], "1");
@@ -359,7 +359,7 @@ async fn a_slow_watcher_is_told_how_much_it_missed() {
     let flags = service(&Fickle::new());
     let mut watch = flags.watch();
     for turn in 0..watch::BACKLOG + 3 {
-        flags.set("flag", turn % 2 == 0, None).await.unwrap();
+        flags.set(None, "flag", turn % 2 == 0).await.unwrap();
     }
     assert_eq!(watch.next().await, Some(FlagChange::Missed(3)));
     assert_eq!(watch.next().await, Some(changed("flag", None)));
@@ -373,9 +373,9 @@ async fn a_tenant_that_only_foreigners_override_is_looked_up_when_it_is_named() 
     let tenant = tenant("hotel-centro");
     store.write_as_a_foreigner(Some(&tenant), "flag", Some("on"));
     let mut watch = flags.watch();
-    assert!(!flags.is_enabled("flag", &Context::tenant(&tenant)));
+    assert!(!flags.is_enabled("flag", &Context::new().tenant(&tenant)));
     wait_for(&mut watch, &changed("flag", Some(&tenant))).await;
-    assert!(flags.is_enabled("flag", &Context::tenant(&tenant)));
+    assert!(flags.is_enabled("flag", &Context::new().tenant(&tenant)));
 }
 
 #[tokio::test]
@@ -391,10 +391,10 @@ async fn notices_do_not_put_the_poll_off() {
     store.write_as_a_foreigner(Some(&tenant), "foreign", Some("1"));
     tokio::time::timeout(Duration::from_secs(5), async {
         for turn in 0.. {
-            if flags.is_enabled("foreign", &Context::tenant(&tenant)) {
+            if flags.is_enabled("foreign", &Context::new().tenant(&tenant)) {
                 break;
             }
-            flags.set("busy", turn % 2 == 0, None).await.unwrap();
+            flags.set(None, "busy", turn % 2 == 0).await.unwrap();
             tokio::task::yield_now().await;
         }
     })
@@ -407,16 +407,16 @@ async fn after_an_outage_one_load_confirms_everything() {
     let store = Fickle::new();
     let flags = service(&store);
     let (known, new) = (tenant("known"), tenant("new"));
-    flags.set("flag", true, Some(&known)).await.unwrap();
+    flags.set(&known, "flag", true).await.unwrap();
     store.fail(true);
     assert!(flags.refresh().await.is_err());
     store.write_as_a_foreigner(Some(&known), "flag", Some("0"));
     store.write_as_a_foreigner(Some(&new), "flag", Some("1"));
     store.fail(false);
     flags.warm(std::slice::from_ref(&new)).await.unwrap();
-    let evaluation = flags.evaluate("flag", &Context::tenant(&known));
+    let evaluation = flags.evaluate("flag", &Context::new().tenant(&known));
     assert_eq!((evaluation.value, evaluation.reason), (false, Reason::Static));
-    assert!(flags.is_enabled("flag", &Context::tenant(&new)));
+    assert!(flags.is_enabled("flag", &Context::new().tenant(&new)));
 }
 
 #[tokio::test]
@@ -428,7 +428,7 @@ async fn tenants_beyond_the_limit_are_not_looked_up() {
     };
     let flags = FeatureFlags::new(store, SystemClock::shared(), Tasks::new(), options);
     for name in ["first", "second", "third"] {
-        flags.is_enabled("flag", &Context::tenant(&tenant(name)));
+        flags.is_enabled("flag", &Context::new().tenant(&tenant(name)));
     }
     flags.refresh().await.unwrap();
     assert_eq!(flags.0.view.load().tenants.len(), 1);
@@ -441,7 +441,7 @@ async fn tenants_without_overrides_are_forgotten_when_nobody_asks_for_them() {
     let (silent, busy) = (tenant("silent"), tenant("busy"));
     flags.warm(&[silent.clone(), busy.clone()]).await.unwrap();
     flags.refresh().await.unwrap();
-    flags.is_enabled("flag", &Context::tenant(&busy));
+    flags.is_enabled("flag", &Context::new().tenant(&busy));
     flags.refresh().await.unwrap();
     let view = flags.0.view.load();
     assert!(view.tenants.contains_key(&busy) && !view.tenants.contains_key(&silent));
@@ -484,22 +484,22 @@ async fn dependencies_look_at_the_layers_of_the_same_tenant() {
     let flags = service(&store);
     let tenant = tenant("hotel-test");
     let child = FlagValue::parse(r#"{"enabled":true,"dependencies":[{"feature":"parent"}]}"#).unwrap();
-    flags.set("child", child, None).await.unwrap();
-    assert!(!flags.is_enabled("child", &Context::tenant(&tenant)));
-    flags.set("parent", true, Some(&tenant)).await.unwrap();
-    assert!(flags.is_enabled("child", &Context::tenant(&tenant)));
+    flags.set(None, "child", child).await.unwrap();
+    assert!(!flags.is_enabled("child", &Context::new().tenant(&tenant)));
+    flags.set(&tenant, "parent", true).await.unwrap();
+    assert!(flags.is_enabled("child", &Context::new().tenant(&tenant)));
     assert!(!flags.is_enabled("child", &Context::new()));
     let circle = FlagValue::parse(r#"{"enabled":true,"dependencies":[{"feature":"child"}]}"#).unwrap();
-    flags.set("parent", circle, None).await.unwrap();
+    flags.set(None, "parent", circle).await.unwrap();
     assert!(!flags.is_enabled("child", &Context::new()));
 }
 
 #[tokio::test]
 async fn a_snapshot_does_not_change_any_more() {
     let flags = service(&Fickle::new());
-    flags.set("flag", true, None).await.unwrap();
+    flags.set(None, "flag", true).await.unwrap();
     let snapshot = flags.snapshot();
-    flags.set("flag", false, None).await.unwrap();
+    flags.set(None, "flag", false).await.unwrap();
     assert!(snapshot.is_enabled("flag", &Context::new()));
     assert!(!flags.is_enabled("flag", &Context::new()));
     assert!(snapshot.evaluate_all(&Context::new())["flag"].value);
@@ -516,14 +516,14 @@ async fn a_start_without_the_store_serves_the_snapshot_file() {
         ..options()
     };
     let before = FeatureFlags::new(store.clone(), clock.shared(), Tasks::new(), options());
-    before.set("canary.enabled", true, Some(&tenant)).await.unwrap();
+    before.set(&tenant, "canary.enabled", true).await.unwrap();
     before.refresh().await.unwrap();
 
     clock.advance(Duration::from_mins(10));
     store.fail(true);
     let after = FeatureFlags::new(store.clone(), clock.shared(), Tasks::new(), options());
     after.connect().await;
-    let evaluation = after.evaluate("canary.enabled", &Context::tenant(&tenant));
+    let evaluation = after.evaluate("canary.enabled", &Context::new().tenant(&tenant));
     assert_eq!((evaluation.value, evaluation.reason), (true, Reason::Stale));
     assert_eq!(evaluation.age, Some(Duration::from_mins(10)));
 
@@ -531,7 +531,7 @@ async fn a_start_without_the_store_serves_the_snapshot_file() {
     store.memory.flush();
     store.fail(false);
     after.refresh().await.unwrap();
-    assert!(after.is_enabled("canary.enabled", &Context::tenant(&tenant)));
+    assert!(after.is_enabled("canary.enabled", &Context::new().tenant(&tenant)));
     assert_eq!(after.status().lost, 1);
 }
 
@@ -544,7 +544,7 @@ async fn closing_ends_watches_and_refuses_writes() {
     assert_eq!(watch.next().await, None);
     assert!(
         flags
-            .set("flag", true, None)
+            .set(None, "flag", true)
             .await
             .unwrap_err()
             .is(codes::POSADA_CLOSED)

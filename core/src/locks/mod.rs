@@ -195,8 +195,12 @@ impl LockManager {
     ///
     /// # Errors
     /// `locks.invalid_name`; `redis.*`.
-    pub async fn inspect(&self, tenant: Option<&TenantId>, name: &str) -> Result<Option<LockState>> {
-        self.engine.inspect(tenant, name).await
+    pub async fn inspect<'t>(
+        &self,
+        tenant: impl Into<Option<&'t TenantId>>,
+        name: &str,
+    ) -> Result<Option<LockState>> {
+        self.engine.inspect(tenant.into(), name).await
     }
 
     /// The locks of a tenant (or of none) that are held, by their names. Locks of this process are seen at once, those
@@ -207,8 +211,11 @@ impl LockManager {
     ///
     /// # Errors
     /// `redis.*`.
-    pub async fn list(&self, tenant: Option<&TenantId>) -> Result<Vec<(LockName, LockState)>> {
-        self.engine.list(tenant).await
+    pub async fn list<'t>(
+        &self,
+        tenant: impl Into<Option<&'t TenantId>>,
+    ) -> Result<Vec<(LockName, LockState)>> {
+        self.engine.list(tenant.into()).await
     }
 
     /// Releases a lock by its token, for programs that do not keep the guard. May be repeated.
@@ -218,8 +225,13 @@ impl LockManager {
     ///
     /// # Errors
     /// `locks.not_owner` when somebody else holds the lock; `locks.invalid_name`; `redis.*`.
-    pub async fn release(&self, tenant: Option<&TenantId>, name: &str, token: &str) -> Result<Release> {
-        self.engine.release_by_token(tenant, name, token).await
+    pub async fn release<'t>(
+        &self,
+        tenant: impl Into<Option<&'t TenantId>>,
+        name: &str,
+        token: &str,
+    ) -> Result<Release> {
+        self.engine.release_by_token(tenant.into(), name, token).await
     }
 
     /// Takes a lock away from whoever holds it, and gives it to the first waiter. Answers the owner who lost it; `None`
@@ -230,13 +242,13 @@ impl LockManager {
     ///
     /// # Errors
     /// `locks.invalid_name`, `locks.invalid_reason` with the field; `redis.*`.
-    pub async fn force_release(
+    pub async fn force_release<'t>(
         &self,
-        tenant: Option<&TenantId>,
+        tenant: impl Into<Option<&'t TenantId>>,
         name: &str,
         reason: &str,
     ) -> Result<Option<String>> {
-        self.engine.force_release(tenant, name, reason).await
+        self.engine.force_release(tenant.into(), name, reason).await
     }
 
     /// Holds the nights of a stay, all of them or none.
@@ -290,13 +302,13 @@ impl LockManager {
     ///
     /// # Errors
     /// `redis.*`.
-    pub async fn holds(
+    pub async fn holds<'t>(
         &self,
-        tenant: Option<&TenantId>,
+        tenant: impl Into<Option<&'t TenantId>>,
         resource: &Resource,
         window: Stay,
     ) -> Result<Vec<HoldState>> {
-        self.holds.list(tenant, resource, window).await
+        self.holds.list(tenant.into(), resource, window).await
     }
 
     /// Looks for holds of this process that have ended, so that the audit learns of them; answers how many. It runs

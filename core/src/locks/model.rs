@@ -143,8 +143,8 @@ impl AcquireOptions {
 
     /// Makes the name belong to this tenant: locks of the same name of two tenants do not meet.
     #[must_use]
-    pub fn tenant(mut self, tenant: &TenantId) -> Self {
-        self.tenant = Some(tenant.clone());
+    pub fn tenant<'t>(mut self, tenant: impl Into<Option<&'t TenantId>>) -> Self {
+        self.tenant = tenant.into().cloned();
         self
     }
 

@@ -22,13 +22,13 @@
 //! let hotel = TenantId::parse("hotel-test")?;
 //! let sessions = posada.sessions();
 //!
-//! let mut session = sessions.get_or_create("5491112345678", "whatsapp", Some(&hotel)).await?;
+//! let mut session = sessions.get_or_create(&hotel, "5491112345678", "whatsapp").await?;
 //! session.document.set(["context", "last_intent"], "book")?;
 //! sessions.save(&mut session).await?; // `sessions.conflict` if somebody else wrote
 //!
 //! let nights = Json::parse(r#"{"context": {"nights": 2}}"#)?;
-//! sessions.update("5491112345678", Some(&hotel), &nights).await?; // re-applied if somebody else wrote
-//! sessions.append_turn("5491112345678", Some(&hotel), Turn::new("user", "¿Hay lugar?")).await?;
+//! sessions.update(&hotel, "5491112345678", &nights).await?; // re-applied if somebody else wrote
+//! sessions.append_turn(&hotel, "5491112345678", Turn::new("user", "¿Hay lugar?")).await?;
 //! assert_eq!(sessions.count(Some(&hotel)).await?, 1);
 //! # Ok(()) }
 //! ```
@@ -112,13 +112,14 @@ impl SessionManager {
     ///
     /// # Errors
     /// `sessions.invalid_channel`; `sessions.corrupt` when something else is stored there, which stays as it is.
-    pub async fn get_or_create(
+    pub async fn get_or_create<'t>(
         &self,
+        tenant: impl Into<Option<&'t TenantId>>,
         user: &str,
         channel: &str,
-        tenant: Option<&TenantId>,
     ) -> Result<Session> {
-        let at = self.address(user, tenant)?;
+        let tenant = tenant.into();
+        let at = self.address(tenant, user)?;
         check_channel(channel)?;
         let body = Document::begin(user, channel, tenant, self.clock.now()).to_text();
         let (stored, is_new) = self.store.create(&at, &body, self.writer.options().ttl).await?;
@@ -131,8 +132,12 @@ impl SessionManager {
     ///
     /// # Errors
     /// `sessions.corrupt` when something else is stored there, which stays as it is.
-    pub async fn get(&self, user: &str, tenant: Option<&TenantId>) -> Result<Option<Session>> {
-        let at = self.address(user, tenant)?;
+    pub async fn get<'t>(
+        &self,
+        tenant: impl Into<Option<&'t TenantId>>,
+        user: &str,
+    ) -> Result<Option<Session>> {
+        let at = self.address(tenant.into(), user)?;
         let stored = self.store.read(&at).await?;
         stored.map(|stored| self.writer.session(&at, &stored)).transpose()
     }
@@ -177,8 +182,13 @@ impl SessionManager {
     /// `sessions.gone` when there is no such conversation; `sessions.conflict` when others kept writing for five
     /// seconds; `sessions.too_large`, `sessions.invalid_document` and `sessions.corrupt` as [`save`](Self::save) and
     /// [`get`](Self::get).
-    pub async fn update(&self, user: &str, tenant: Option<&TenantId>, patch: &Json) -> Result<Session> {
-        let at = self.address(user, tenant)?;
+    pub async fn update<'t>(
+        &self,
+        tenant: impl Into<Option<&'t TenantId>>,
+        user: &str,
+        patch: &Json,
+    ) -> Result<Session> {
+        let at = self.address(tenant.into(), user)?;
         let (writer, patch) = (self.writer.clone(), patch.clone());
         let work = async move {
             writer
@@ -195,8 +205,13 @@ impl SessionManager {
     /// # Errors
     /// As [`update`](Self::update); `sessions.too_large` also for a single turn beyond 64 KiB, and
     /// `sessions.invalid_document` when `history` is something else than a list.
-    pub async fn append_turn(&self, user: &str, tenant: Option<&TenantId>, turn: Turn) -> Result<Session> {
-        let at = self.address(user, tenant)?;
+    pub async fn append_turn<'t>(
+        &self,
+        tenant: impl Into<Option<&'t TenantId>>,
+        user: &str,
+        turn: Turn,
+    ) -> Result<Session> {
+        let at = self.address(tenant.into(), user)?;
         let (writer, turn) = (self.writer.clone(), turn.written(self.clock.now()));
         let work = async move {
             let options = writer.options();
@@ -212,8 +227,8 @@ impl SessionManager {
     /// # Errors
     /// Those of every call, after which a repeat does no harm; `sessions.corrupt` or `redis.wrong_type` when something
     /// else is stored there, which stays as it is.
-    pub async fn touch(&self, user: &str, tenant: Option<&TenantId>) -> Result<bool> {
-        let at = self.address(user, tenant)?;
+    pub async fn touch<'t>(&self, tenant: impl Into<Option<&'t TenantId>>, user: &str) -> Result<bool> {
+        let at = self.address(tenant.into(), user)?;
         let (store, ttl) = (self.store.clone(), self.writer.options().ttl);
         self.tasks
             .finish(async move { store.touch(&at, ttl).await })
@@ -225,8 +240,8 @@ impl SessionManager {
     ///
     /// # Errors
     /// Only those of every call.
-    pub async fn delete(&self, user: &str, tenant: Option<&TenantId>) -> Result<bool> {
-        let at = self.address(user, tenant)?;
+    pub async fn delete<'t>(&self, tenant: impl Into<Option<&'t TenantId>>, user: &str) -> Result<bool> {
+        let at = self.address(tenant.into(), user)?;
         let writer = self.writer.clone();
         self.tasks.finish(async move { writer.delete(&at).await }).await
     }
@@ -238,18 +253,18 @@ impl SessionManager {
     ///
     /// # Errors
     /// Only those of every call.
-    pub async fn list(&self, tenant: Option<&TenantId>) -> Result<Vec<ActiveSession>> {
+    pub async fn list<'t>(&self, tenant: impl Into<Option<&'t TenantId>>) -> Result<Vec<ActiveSession>> {
         self.tasks.ensure_open()?;
-        self.store.list(tenant).await
+        self.store.list(tenant.into()).await
     }
 
     /// How many conversations [`list`](Self::list) would name. Cancel-safe read.
     ///
     /// # Errors
     /// Only those of every call.
-    pub async fn count(&self, tenant: Option<&TenantId>) -> Result<u64> {
+    pub async fn count<'t>(&self, tenant: impl Into<Option<&'t TenantId>>) -> Result<u64> {
         self.tasks.ensure_open()?;
-        self.store.count(tenant).await
+        self.store.count(tenant.into()).await
     }
 
     /// Counts the live conversations of all tenants and of none, and shows the sum as the gauge
@@ -292,14 +307,14 @@ impl SessionManager {
     /// # Errors
     /// Only those of every call; after an error some may be left, and a repeat deletes those.
     pub async fn purge_user(&self, user: &str) -> Result<u64> {
-        let at = self.address(user, None)?;
+        let at = self.address(None, user)?;
         let store = self.store.clone();
         self.tasks
             .detach(async move { store.purge_user(&at.user).await })
             .await
     }
 
-    fn address(&self, user: &str, tenant: Option<&TenantId>) -> Result<Address> {
+    fn address(&self, tenant: Option<&TenantId>, user: &str) -> Result<Address> {
         self.tasks.ensure_open()?;
         Address::new(&*self.store, user, tenant)
     }
@@ -339,25 +354,25 @@ mod tests {
     #[tokio::test]
     async fn reading_does_not_renew_a_life_and_writing_and_touching_do() {
         let (clock, _, sessions) = in_memory();
-        let mut session = sessions.get_or_create("549", "whatsapp", None).await.unwrap();
+        let mut session = sessions.get_or_create(None, "549", "whatsapp").await.unwrap();
         clock.advance(LIFE / 2);
-        let read = sessions.get("549", None).await.unwrap().unwrap();
+        let read = sessions.get(None, "549").await.unwrap().unwrap();
         assert_eq!(read.expires(), Some(clock.now() + LIFE / 2));
         sessions.save(&mut session).await.unwrap();
         assert_eq!(session.expires(), Some(clock.now() + LIFE));
         clock.advance(ALMOST);
-        assert!(sessions.touch("549", None).await.unwrap());
+        assert!(sessions.touch(None, "549").await.unwrap());
         clock.advance(ALMOST);
         assert_eq!(sessions.count(None).await.unwrap(), 1);
         clock.advance(Duration::from_millis(1));
-        assert!(sessions.get("549", None).await.unwrap().is_none());
+        assert!(sessions.get(None, "549").await.unwrap().is_none());
         assert_eq!(sessions.count(None).await.unwrap(), 0);
     }
 
     #[tokio::test]
     async fn a_save_after_the_end_is_gone() {
         let (clock, _, sessions) = in_memory();
-        let mut session = sessions.get_or_create("549", "whatsapp", None).await.unwrap();
+        let mut session = sessions.get_or_create(None, "549", "whatsapp").await.unwrap();
         clock.advance(LIFE);
         assert!(
             sessions
@@ -368,7 +383,7 @@ mod tests {
         );
         assert!(
             sessions
-                .get_or_create("549", "whatsapp", None)
+                .get_or_create(None, "549", "whatsapp")
                 .await
                 .unwrap()
                 .is_new()
@@ -378,7 +393,7 @@ mod tests {
     #[tokio::test]
     async fn a_save_notes_the_moment_of_the_activity() {
         let (clock, _, sessions) = in_memory();
-        let mut session = sessions.get_or_create("549", "whatsapp", None).await.unwrap();
+        let mut session = sessions.get_or_create(None, "549", "whatsapp").await.unwrap();
         clock.advance(Duration::from_millis(1500));
         sessions.save(&mut session).await.unwrap();
         let text = session.document.to_text();
@@ -389,7 +404,7 @@ mod tests {
     #[tokio::test]
     async fn of_two_who_store_the_very_same_text_one_was_second() {
         let (_, _, sessions) = in_memory();
-        let mut one = sessions.get_or_create("549", "whatsapp", None).await.unwrap();
+        let mut one = sessions.get_or_create(None, "549", "whatsapp").await.unwrap();
         one.document.set(["visits"], 1).unwrap();
         let mut other = one.clone();
         sessions.save(&mut one).await.unwrap();
@@ -404,14 +419,14 @@ mod tests {
         tasks.close(Duration::from_secs(1)).await;
         assert!(
             sessions
-                .get("549", None)
+                .get(None, "549")
                 .await
                 .unwrap_err()
                 .is(codes::POSADA_CLOSED)
         );
         assert!(
             sessions
-                .delete("549", None)
+                .delete(None, "549")
                 .await
                 .unwrap_err()
                 .is(codes::POSADA_CLOSED)

@@ -365,7 +365,7 @@ async fn case_98_old_passwords_are_refused_until_they_are_old_enough(run: &Run<'
     let password = |number: u32| format!("la llama {number} silba en do menor");
     let set = async |number| {
         run.auth
-            .set_password(&id, Some(run.tenant), &password(number), false)
+            .set_password(Some(run.tenant), &id, &password(number), false)
             .await
     };
     for number in 0..=6 {
@@ -390,7 +390,7 @@ async fn case_98_old_passwords_are_refused_until_they_are_old_enough(run: &Run<'
 
 async fn case_99_of_two_simultaneous_changes_one_wins(run: &Run<'_>) {
     let id = run.user("nico").await;
-    let set = |password| run.auth.set_password(&id, Some(run.tenant), password, false);
+    let set = |password| run.auth.set_password(Some(run.tenant), &id, password, false);
     let (one, other) = tokio::join!(set(SECOND), set("tres tigres tocan un tango triste"));
     let winners: Vec<_> = [(one, SECOND), (other, "tres tigres tocan un tango triste")]
         .into_iter()
@@ -506,13 +506,13 @@ async fn cases_112_and_115_another_hotel_finds_nothing(run: &Run<'_>) {
     for tenant in [None, Some(&other)] {
         let error = run
             .auth
-            .set_password(&id, tenant, SECOND, false)
+            .set_password(tenant, &id, SECOND, false)
             .await
             .unwrap_err();
         assert!(error.is(codes::AUTH_USER_NOT_FOUND), "case 115: {error}");
         let error = run
             .auth
-            .issue(&id, tenant, TokenKind::ResetPassword)
+            .issue(tenant, &id, TokenKind::ResetPassword)
             .await
             .unwrap_err();
         assert!(error.is(codes::AUTH_USER_NOT_FOUND), "case 115: {error}");
@@ -532,7 +532,7 @@ async fn case_118_only_superusers_act_for_other_hotels(run: &Run<'_>) {
     let claims = run.claims(&run.login("rosa", PASSWORD).await).await;
     let error = run
         .auth
-        .act_across_tenants(&claims, &other, "support")
+        .act_across_tenants(&other, &claims, "support")
         .unwrap_err();
     assert!(error.is(codes::AUTH_FORBIDDEN));
     run.auth
@@ -544,7 +544,7 @@ async fn case_118_only_superusers_act_for_other_hotels(run: &Run<'_>) {
         claims.narrow(Some(other.as_str())).is_err(),
         "not without the call"
     );
-    let acting = run.auth.act_across_tenants(&claims, &other, "support").unwrap();
+    let acting = run.auth.act_across_tenants(&other, &claims, "support").unwrap();
     assert_eq!(acting.narrow(None).unwrap(), Some(&other));
 }
 
@@ -553,7 +553,7 @@ async fn a_reset_token_works_once(run: &Run<'_>) {
     let pair = run.login("teo", PASSWORD).await;
     let reset = run
         .auth
-        .issue(&id, Some(run.tenant), TokenKind::ResetPassword)
+        .issue(Some(run.tenant), &id, TokenKind::ResetPassword)
         .await
         .unwrap();
     assert!(
@@ -566,7 +566,7 @@ async fn a_reset_token_works_once(run: &Run<'_>) {
     );
     assert!(
         run.auth
-            .issue(&id, Some(run.tenant), TokenKind::Access)
+            .issue(Some(run.tenant), &id, TokenKind::Access)
             .await
             .is_err()
     );

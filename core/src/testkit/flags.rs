@@ -49,7 +49,7 @@ pub async fn until(flags: &FeatureFlags, what: &str, is_so: impl Fn(&FeatureFlag
 pub async fn what_is_set_is_evaluated_at_once(flags: &FeatureFlags, word: &str) {
     let flag = format!("{word}.own");
     for value in [true, false, true] {
-        flags.set(&flag, value, None).await.unwrap();
+        flags.set(None, &flag, value).await.unwrap();
         let evaluation = flags.evaluate(&flag, &Context::new());
         assert_eq!((evaluation.value, evaluation.source), (value, FlagSource::Global));
     }
@@ -58,9 +58,9 @@ pub async fn what_is_set_is_evaluated_at_once(flags: &FeatureFlags, word: &str) 
 /// The other process sees a change, and its neighbours keep their values.
 pub async fn a_change_reaches_another_process(one: &FeatureFlags, other: &FeatureFlags, word: &str) {
     let (flag, neighbour) = (format!("{word}.change"), format!("{word}.neighbour"));
-    one.set(&neighbour, true, None).await.unwrap();
+    one.set(None, &neighbour, true).await.unwrap();
     for value in [true, false, true] {
-        one.set(&flag, value, None).await.unwrap();
+        one.set(None, &flag, value).await.unwrap();
         until(other, "the change is seen", |flags| {
             flags.is_enabled(&flag, &Context::new()) == value
         })
@@ -73,19 +73,19 @@ pub async fn a_change_reaches_another_process(one: &FeatureFlags, other: &Featur
 pub async fn a_tenants_override_is_its_own(one: &FeatureFlags, other: &FeatureFlags, word: &str) {
     let flag = format!("{word}.override");
     let (hotel, neighbour) = (tenant(word, "hotel"), tenant(word, "neighbour"));
-    one.set(&flag, false, None).await.unwrap();
-    one.set(&flag, true, Some(&hotel)).await.unwrap();
+    one.set(None, &flag, false).await.unwrap();
+    one.set(&hotel, &flag, true).await.unwrap();
     until(other, "the override is seen", |flags| {
-        flags.is_enabled(&flag, &Context::tenant(&hotel))
+        flags.is_enabled(&flag, &Context::new().tenant(&hotel))
     })
     .await;
-    let source = |tenant| other.evaluate(&flag, &Context::tenant(tenant)).source;
+    let source = |tenant| other.evaluate(&flag, &Context::new().tenant(tenant)).source;
     assert_eq!(source(&hotel), FlagSource::Tenant);
     assert_eq!(source(&neighbour), FlagSource::Global);
     assert!(!other.is_enabled(&flag, &Context::new()));
-    assert!(one.unset(&flag, Some(&hotel)).await.unwrap());
+    assert!(one.unset(&hotel, &flag).await.unwrap());
     until(other, "the override is gone", |flags| {
-        flags.evaluate(&flag, &Context::tenant(&hotel)).source == FlagSource::Global
+        flags.evaluate(&flag, &Context::new().tenant(&hotel)).source == FlagSource::Global
     })
     .await;
 }
@@ -99,17 +99,17 @@ pub async fn tenants_whose_names_look_like_keys_are_apart(
     let flag = format!("{word}.apart");
     let names = ["a:b", "a%3Ab", "{a}b", "a", "ñ"].map(|name| tenant(word, name));
     for (index, name) in names.iter().enumerate() {
-        one.set(&flag, index % 2 == 0, Some(name)).await.unwrap();
+        one.set(Some(name), &flag, index % 2 == 0).await.unwrap();
     }
     let hotel = &names[4];
     until(other, "the last override is seen", |flags| {
-        flags.is_enabled(&flag, &Context::tenant(hotel))
+        flags.is_enabled(&flag, &Context::new().tenant(hotel))
     })
     .await;
     for (index, name) in names.iter().enumerate() {
         let expected = index % 2 == 0;
         assert_eq!(
-            other.is_enabled(&flag, &Context::tenant(name)),
+            other.is_enabled(&flag, &Context::new().tenant(name)),
             expected,
             "{name}"
         );
@@ -126,7 +126,7 @@ pub async fn a_definition_means_the_same_in_every_process(
     let definition = r#"{"enabled": true, "strategies": [{"name": "flexibleRollout",
         "parameters": {"rollout": 40, "stickiness": "userId", "groupId": "gr1"}}],
         "variants": [{"name": "blue", "weight": 500}, {"name": "red", "weight": 500}]}"#;
-    one.set(&flag, FlagValue::parse(definition).unwrap(), None)
+    one.set(None, &flag, FlagValue::parse(definition).unwrap())
         .await
         .unwrap();
     until(other, "the definition is seen", |flags| {
@@ -159,7 +159,7 @@ pub async fn concurrent_writes_all_arrive(one: &FeatureFlags, other: &FeatureFla
         .collect();
     let writes = names.iter().enumerate().map(|(index, name)| {
         let writer = if index % 2 == 0 { one } else { other };
-        writer.set(name, true, None)
+        writer.set(None, name, true)
     });
     for written in join_all(writes).await {
         written.unwrap();
@@ -176,19 +176,19 @@ pub async fn concurrent_writes_all_arrive(one: &FeatureFlags, other: &FeatureFla
 pub async fn an_unset_flag_is_gone_everywhere(one: &FeatureFlags, other: &FeatureFlags, word: &str) {
     let flag = format!("{word}.unset");
     let hotel = tenant(word, "unset");
-    one.set(&flag, true, Some(&hotel)).await.unwrap();
+    one.set(&hotel, &flag, true).await.unwrap();
     until(other, "the flag is on", |flags| {
-        flags.is_enabled(&flag, &Context::tenant(&hotel))
+        flags.is_enabled(&flag, &Context::new().tenant(&hotel))
     })
     .await;
-    assert!(one.unset(&flag, Some(&hotel)).await.unwrap());
-    assert!(!one.unset(&flag, Some(&hotel)).await.unwrap());
+    assert!(one.unset(&hotel, &flag).await.unwrap());
+    assert!(!one.unset(&hotel, &flag).await.unwrap());
     until(other, "the flag is off", |flags| {
-        !flags.is_enabled(&flag, &Context::tenant(&hotel))
+        !flags.is_enabled(&flag, &Context::new().tenant(&hotel))
     })
     .await;
     assert_eq!(
-        other.evaluate(&flag, &Context::tenant(&hotel)).source,
+        other.evaluate(&flag, &Context::new().tenant(&hotel)).source,
         FlagSource::CallDefault
     );
 }
@@ -197,9 +197,9 @@ pub async fn an_unset_flag_is_gone_everywhere(one: &FeatureFlags, other: &Featur
 pub async fn a_list_names_the_layer_that_decides(flags: &FeatureFlags, word: &str) {
     let (global, overridden) = (format!("{word}.list.global"), format!("{word}.list.tenant"));
     let hotel = tenant(word, "list");
-    flags.set(&global, true, None).await.unwrap();
-    flags.set(&overridden, false, None).await.unwrap();
-    flags.set(&overridden, true, Some(&hotel)).await.unwrap();
+    flags.set(None, &global, true).await.unwrap();
+    flags.set(None, &overridden, false).await.unwrap();
+    flags.set(&hotel, &overridden, true).await.unwrap();
     let list = flags.list(Some(&hotel)).await;
     let of = |key: &str| {
         let mut found = list.iter().filter(|flag| flag.key == key);
@@ -220,8 +220,8 @@ pub async fn a_list_names_the_layer_that_decides(flags: &FeatureFlags, word: &st
 /// Names that are empty, long or unprintable never reach the store.
 pub async fn what_cannot_be_a_flag_is_refused(flags: &FeatureFlags) {
     for name in ["", "a\nb", &"x".repeat(201)] {
-        let set = flags.set(name, true, None).await.unwrap_err();
-        let unset = flags.unset(name, None).await.unwrap_err();
+        let set = flags.set(None, name, true).await.unwrap_err();
+        let unset = flags.unset(None, name).await.unwrap_err();
         assert!(set.is(codes::FLAGS_INVALID_KEY) && unset.is(codes::FLAGS_INVALID_KEY));
     }
 }

@@ -40,13 +40,13 @@ fn json(text: &str) -> Json {
 
 async fn begin(sessions: &SessionManager, user: &str, tenant: &TenantId) -> Session {
     sessions
-        .get_or_create(user, "whatsapp", Some(tenant))
+        .get_or_create(Some(tenant), user, "whatsapp")
         .await
         .unwrap()
 }
 
 async fn stored(sessions: &SessionManager, user: &str, tenant: &TenantId) -> String {
-    let session = sessions.get(user, Some(tenant)).await.unwrap();
+    let session = sessions.get(Some(tenant), user).await.unwrap();
     session.unwrap().document.to_text()
 }
 
@@ -57,7 +57,7 @@ fn assert_is(error: &Error, kind: Kind, code: Code) {
 /// The first call begins the conversation in the app's form; the second, with another channel, finds it.
 pub async fn a_conversation_begins_once(sessions: &SessionManager, word: &str) {
     let hotel = tenant(word, "begin");
-    assert!(sessions.get("549", Some(&hotel)).await.unwrap().is_none());
+    assert!(sessions.get(&hotel, "549").await.unwrap().is_none());
     let first = begin(sessions, "549", &hotel).await;
     assert!(first.is_new());
     let keys: Vec<_> = first.document.as_json().as_object().unwrap().iter().collect();
@@ -75,10 +75,7 @@ pub async fn a_conversation_begins_once(sessions: &SessionManager, word: &str) {
             "tenant_id"
         ]
     );
-    let second = sessions
-        .get_or_create("549", "gmail", Some(&hotel))
-        .await
-        .unwrap();
+    let second = sessions.get_or_create(&hotel, "549", "gmail").await.unwrap();
     assert!(!second.is_new());
     assert_eq!(second.document, first.document);
     assert_eq!((second.id(), second.channel()), (first.id(), Some("whatsapp")));
@@ -129,17 +126,17 @@ pub async fn a_save_of_an_old_version_is_a_conflict_and_changes_nothing(
 pub async fn a_deleted_conversation_is_not_brought_back(sessions: &SessionManager, word: &str) {
     let hotel = tenant(word, "gone");
     let mut session = begin(sessions, "549", &hotel).await;
-    assert!(sessions.delete("549", Some(&hotel)).await.unwrap());
-    assert!(!sessions.delete("549", Some(&hotel)).await.unwrap());
+    assert!(sessions.delete(&hotel, "549").await.unwrap());
+    assert!(!sessions.delete(&hotel, "549").await.unwrap());
     let saved = sessions.save(&mut session).await.unwrap_err();
     assert_is(&saved, Kind::Conflict, codes::SESSIONS_GONE);
-    let updated = sessions.update("549", Some(&hotel), &json(r#"{"a": 1}"#)).await;
+    let updated = sessions.update(&hotel, "549", &json(r#"{"a": 1}"#)).await;
     assert_is(&updated.unwrap_err(), Kind::Conflict, codes::SESSIONS_GONE);
     let appended = sessions
-        .append_turn("549", Some(&hotel), Turn::new("user", "hola"))
+        .append_turn(&hotel, "549", Turn::new("user", "hola"))
         .await;
     assert_is(&appended.unwrap_err(), Kind::Conflict, codes::SESSIONS_GONE);
-    assert!(sessions.get("549", Some(&hotel)).await.unwrap().is_none());
+    assert!(sessions.get(&hotel, "549").await.unwrap().is_none());
     assert!(begin(sessions, "549", &hotel).await.is_new());
 }
 
@@ -157,14 +154,11 @@ pub async fn a_patch_is_merged_into_what_is_stored(sessions: &SessionManager, wo
             r#"{"room": {"type": 3}, "guests": [1]}"#,
         ),
     ] {
-        let session = sessions.update("549", Some(&hotel), &json(patch)).await.unwrap();
+        let session = sessions.update(&hotel, "549", &json(patch)).await.unwrap();
         assert_eq!(session.document.get("context").unwrap().to_text(), context);
         assert_eq!(stored(sessions, "549", &hotel).await, session.document.to_text());
     }
-    let refused = sessions
-        .update("549", Some(&hotel), &json("[1]"))
-        .await
-        .unwrap_err();
+    let refused = sessions.update(&hotel, "549", &json("[1]")).await.unwrap_err();
     assert_eq!((refused.kind(), refused.field()), (Kind::Invalid, Some("patch")));
 }
 
@@ -175,7 +169,7 @@ pub async fn fifty_concurrent_updates_lose_none(sessions: &SessionManager, word:
     let updates = join_all((0..50).map(|number| {
         let patch = json(&format!(r#"{{"context": {{"key{number}": {number}}}}}"#));
         let (sessions, hotel) = (sessions.clone(), hotel.clone());
-        async move { sessions.update("549", Some(&hotel), &patch).await }
+        async move { sessions.update(&hotel, "549", &patch).await }
     }));
     for update in updates.await {
         update.unwrap();
@@ -189,7 +183,7 @@ pub async fn fifty_concurrent_updates_lose_none(sessions: &SessionManager, word:
 pub async fn concurrent_turns_are_all_kept_up_to_the_cap(sessions: &SessionManager, word: &str) {
     let hotel = tenant(word, "turns");
     begin(sessions, "549", &hotel).await;
-    let append = |content: String| sessions.append_turn("549", Some(&hotel), Turn::new("user", content));
+    let append = |content: String| sessions.append_turn(&hotel, "549", Turn::new("user", content));
     for outcome in join_all((0..20).map(|number| append(number.to_string()))).await {
         outcome.unwrap();
     }
@@ -218,7 +212,7 @@ pub async fn a_turn_that_is_delivered_twice_is_kept_once(sessions: &SessionManag
     let id = "wamid.HBgNNTQ5MTE4NzY1NDMyMRUCABIYIDNFQjBDMEE4RDc0RjRBQjJDOUU2RjAxQjJEM0M0RTVGAA==";
     for _ in 0..2 {
         let turn = Turn::new("user", "hola").id(id);
-        let session = sessions.append_turn("549", Some(&hotel), turn).await.unwrap();
+        let session = sessions.append_turn(&hotel, "549", turn).await.unwrap();
         assert_eq!(session.document.history().unwrap().len(), 1);
     }
 }
@@ -245,7 +239,7 @@ pub async fn what_cannot_be_stored_leaves_what_is_stored(sessions: &SessionManag
             Kind::Invalid,
             code,
         );
-        let updated = sessions.update("549", Some(&hotel), &json(&patch)).await;
+        let updated = sessions.update(&hotel, "549", &json(&patch)).await;
         assert_is(&updated.unwrap_err(), Kind::Invalid, code);
     }
     let mut changed = session.clone();
@@ -267,7 +261,7 @@ pub async fn what_only_python_writes_survives(sessions: &SessionManager, word: &
     session.document.set(["context"], json(written)).unwrap();
     sessions.save(&mut session).await.unwrap();
     sessions
-        .update("549", Some(&hotel), &json(r#"{"other": 1}"#))
+        .update(&hotel, "549", &json(r#"{"other": 1}"#))
         .await
         .unwrap();
     let session = begin(sessions, "549", &hotel).await;
@@ -286,7 +280,7 @@ pub async fn conversations_are_apart(sessions: &SessionManager, word: &str) {
     ];
     for (number, (tenant, user)) in places.iter().enumerate() {
         let mut session = sessions
-            .get_or_create(user, "whatsapp", tenant.as_ref())
+            .get_or_create(tenant.as_ref(), user, "whatsapp")
             .await
             .unwrap();
         assert!(session.is_new(), "{tenant:?} {user}");
@@ -294,9 +288,9 @@ pub async fn conversations_are_apart(sessions: &SessionManager, word: &str) {
         sessions.save(&mut session).await.unwrap();
     }
     for (number, (tenant, user)) in places.iter().enumerate() {
-        let session = sessions.get(user, tenant.as_ref()).await.unwrap().unwrap();
+        let session = sessions.get(tenant.as_ref(), user).await.unwrap().unwrap();
         assert_eq!(session.document.get("number"), Some(&Json::from(number)));
-        assert!(sessions.delete(user, tenant.as_ref()).await.unwrap());
+        assert!(sessions.delete(tenant.as_ref(), user).await.unwrap());
     }
 }
 
@@ -338,7 +332,7 @@ pub async fn lists_and_counts_name_the_living(sessions: &SessionManager, word: &
     for user in ["1", "2", "3"] {
         begin(sessions, user, &hotel).await;
     }
-    sessions.delete("2", Some(&hotel)).await.unwrap();
+    sessions.delete(&hotel, "2").await.unwrap();
     let listed = sessions.list(Some(&hotel)).await.unwrap();
     assert_eq!(
         listed
@@ -356,10 +350,10 @@ pub async fn lists_and_counts_name_the_living(sessions: &SessionManager, word: &
 /// A touch renews, and never begins.
 pub async fn a_touch_answers_whether_there_is_a_conversation(sessions: &SessionManager, word: &str) {
     let hotel = tenant(word, "touch");
-    assert!(!sessions.touch("549", Some(&hotel)).await.unwrap());
+    assert!(!sessions.touch(&hotel, "549").await.unwrap());
     assert_eq!(sessions.count(Some(&hotel)).await.unwrap(), 0);
     let before = begin(sessions, "549", &hotel).await;
-    assert!(sessions.touch("549", Some(&hotel)).await.unwrap());
+    assert!(sessions.touch(&hotel, "549").await.unwrap());
     assert_eq!(stored(sessions, "549", &hotel).await, before.document.to_text());
 }
 
@@ -373,8 +367,8 @@ pub async fn a_tenant_is_purged_and_its_neighbour_is_not(sessions: &SessionManag
     assert_eq!(sessions.purge_tenant(&hotel).await.unwrap(), 40);
     assert_eq!(sessions.purge_tenant(&hotel).await.unwrap(), 0);
     assert_eq!(sessions.count(Some(&hotel)).await.unwrap(), 0);
-    assert!(sessions.get("7", Some(&hotel)).await.unwrap().is_none());
-    assert!(sessions.get("549", Some(&neighbour)).await.unwrap().is_some());
+    assert!(sessions.get(&hotel, "7").await.unwrap().is_none());
+    assert!(sessions.get(&neighbour, "549").await.unwrap().is_some());
 }
 
 /// A guest who asks to be forgotten is forgotten by every hotel.
@@ -387,8 +381,8 @@ pub async fn a_user_is_purged_everywhere(sessions: &SessionManager, word: &str) 
     begin(sessions, &user, &one).await;
     begin(sessions, &user, &other).await;
     begin(sessions, "549", &one).await;
-    sessions.get_or_create(&user, "gmail", None).await.unwrap();
+    sessions.get_or_create(None, &user, "gmail").await.unwrap();
     assert_eq!(sessions.purge_user(&user).await.unwrap(), 3);
-    assert!(sessions.get(&user, Some(&one)).await.unwrap().is_none());
+    assert!(sessions.get(&one, &user).await.unwrap().is_none());
     assert_eq!(sessions.count(Some(&one)).await.unwrap(), 1);
 }

@@ -140,14 +140,14 @@ async fn flags() {
     let tenant = TenantId::parse("hotel-test").unwrap();
     posada
         .flags()
-        .set("on", FlagValue::from(true), None)
+        .set(None, "on", FlagValue::from(true))
         .await
         .unwrap();
     let rollout = FlagValue::parse(
         r#"{"name":"rollout","enabled":true,"strategies":[{"name":"flexibleRollout","parameters":{"rollout":"50","stickiness":"userId","groupId":"rollout"},"constraints":[{"contextName":"channel","operator":"IN","values":["whatsapp"]}]}]}"#,
     )
     .unwrap();
-    posada.flags().set("rollout", rollout, None).await.unwrap();
+    posada.flags().set(None, "rollout", rollout).await.unwrap();
     let flags = posada.flags();
     let table = std::collections::HashMap::from([("on".to_owned(), true)]);
     let lookup = |times| {
@@ -155,7 +155,7 @@ async fn flags() {
             black_box(table.get(black_box("on")).copied());
         }
     };
-    let plain = Context::tenant(&tenant);
+    let plain = Context::new().tenant(&tenant);
     let yes_or_no = |times| {
         for _ in 0..times {
             black_box(flags.is_enabled(black_box("on"), &plain));
@@ -167,7 +167,8 @@ async fn flags() {
         yes_or_no,
         lookup,
     );
-    let guest = Context::tenant(&tenant)
+    let guest = Context::new()
+        .tenant(&tenant)
         .user("5491187654321")
         .property("channel", "whatsapp");
     let rolled = |times| {
@@ -221,7 +222,7 @@ async fn sessions(posada: &Posada, plain: &MultiplexedConnection) {
         for number in 0..crowd {
             posada
                 .sessions()
-                .get_or_create(&format!("crowd{number}"), "whatsapp", Some(&tenant))
+                .get_or_create(&tenant, &format!("crowd{number}"), "whatsapp")
                 .await
                 .unwrap();
         }
@@ -229,7 +230,7 @@ async fn sessions(posada: &Posada, plain: &MultiplexedConnection) {
             for task in 0..tasks {
                 posada
                     .sessions()
-                    .get_or_create(&format!("guest{task}"), "whatsapp", Some(&tenant))
+                    .get_or_create(&tenant, &format!("guest{task}"), "whatsapp")
                     .await
                     .unwrap();
             }
@@ -245,7 +246,7 @@ async fn sessions(posada: &Posada, plain: &MultiplexedConnection) {
                         black_box(
                             posada
                                 .sessions()
-                                .get(&format!("guest{task}"), Some(&tenant))
+                                .get(&tenant, &format!("guest{task}"))
                                 .await
                                 .unwrap(),
                         );
@@ -258,12 +259,7 @@ async fn sessions(posada: &Posada, plain: &MultiplexedConnection) {
                 let mut all = Vec::new();
                 for task in 0..tasks {
                     let user = format!("guest{task}");
-                    let session = posada
-                        .sessions()
-                        .get(&user, Some(&tenant))
-                        .await
-                        .unwrap()
-                        .unwrap();
+                    let session = posada.sessions().get(&tenant, &user).await.unwrap().unwrap();
                     all.push(std::sync::Arc::new(tokio::sync::Mutex::new(session)));
                 }
                 all

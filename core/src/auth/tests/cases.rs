@@ -210,7 +210,7 @@ async fn case_95_a_better_hash_never_overwrites_a_new_password() {
     };
     let stored = lab.auth.0.store.user(&owner).await.unwrap().unwrap();
     lab.auth
-        .set_password(&owner.user, None, SECOND, false)
+        .set_password(None, &owner.user, SECOND, false)
         .await
         .unwrap();
     // The sign-in that verified the old password comes late.
@@ -292,7 +292,7 @@ async fn case_108_after_a_hundred_guesses_a_known_device_or_a_new_password_comes
         .expect("a known device");
     let reset = lab
         .auth
-        .issue(&claims.user_id, None, TokenKind::ResetPassword)
+        .issue(None, &claims.user_id, TokenKind::ResetPassword)
         .await
         .unwrap();
     lab.auth.reset_password(&reset, SECOND).await.unwrap();

@@ -33,7 +33,7 @@ async fn settled(options: AuthOptions) -> (Lab, User) {
 }
 
 async fn change_the_password(lab: &Lab, ana: &User) {
-    lab.auth.set_password(&ana.id, None, SECOND, false).await.unwrap();
+    lab.auth.set_password(None, &ana.id, SECOND, false).await.unwrap();
 }
 
 #[track_caller]
@@ -164,7 +164,7 @@ fn float(second: i64, fraction: &str) -> Value {
 
 async fn change_the_password_again(lab: &Lab, ana: &User) {
     let third = "tres gatos cantan boleros en la torre";
-    lab.auth.set_password(&ana.id, None, third, false).await.unwrap();
+    lab.auth.set_password(None, &ana.id, third, false).await.unwrap();
 }
 
 fn with(claims: &Value, name: &str, value: Value) -> Value {

@@ -127,11 +127,11 @@ async fn which_hotel(posada: &Posada) -> Result<std::sync::Arc<Tenant>, Error> {
 async fn what_was_said(posada: &Posada, tenant: &TenantId) -> Result<Session, Error> {
     let mut mine = posada
         .sessions()
-        .get_or_create(GUEST, "whatsapp", Some(tenant))
+        .get_or_create(Some(tenant), GUEST, "whatsapp")
         .await?;
     let mut theirs = posada
         .sessions()
-        .get_or_create(GUEST, "whatsapp", Some(tenant))
+        .get_or_create(Some(tenant), GUEST, "whatsapp")
         .await?;
     mine.document.set(["context", "last_intent"], "book")?;
     posada.sessions().save(&mut mine).await?;
@@ -144,7 +144,7 @@ async fn what_was_said(posada: &Posada, tenant: &TenantId) -> Result<Session, Er
         code(conflict.as_ref())
     ));
     let patch = Json::parse(r#"{"context": {"nights": 2}}"#)?;
-    let both = posada.sessions().update(GUEST, Some(tenant), &patch).await?;
+    let both = posada.sessions().update(Some(tenant), GUEST, &patch).await?;
     let context = both
         .document
         .at(["context"])
@@ -159,7 +159,7 @@ async fn what_was_said(posada: &Posada, tenant: &TenantId) -> Result<Session, Er
 fn may_the_agent_book(posada: &Posada, tenant: &TenantId) {
     let answer = posada
         .flags()
-        .evaluate("canary.enabled", &Context::tenant(tenant));
+        .evaluate("canary.enabled", &Context::new().tenant(tenant));
     step(
         3,
         "flag",
