@@ -86,7 +86,7 @@ def _other(url: str, database: str) -> str:
 async def _seed(p: posada.Posada) -> None:
     """One of each kind."""
     hotel = await p.tenants.create("hotel", name="Hotel")
-    await p.sessions.save(await p.sessions.get_or_create("word-0", "whatsapp", hotel))
+    await p.sessions.save(await p.sessions.get_or_create("word-0", "whatsapp", tenant=hotel))
     async with p.locks.acquire("word-0", tenant=hotel, ttl=30):
         pass
     await p.locks.hold_stay("room:word-0", EARLIER.check_in, EARLIER.check_out, tenant=hotel, ttl=3600)
@@ -124,7 +124,7 @@ def _load(p: posada.Posada, size: int) -> Way:
     users = _words(size)
 
     async def work(_: int) -> None:
-        assert await p.sessions.get(random.choice(users), "hotel") is not None
+        assert await p.sessions.get(random.choice(users), tenant="hotel") is not None
 
     return work
 
@@ -133,7 +133,7 @@ def _touch(p: posada.Posada, size: int) -> Way:
     users = _words(size)
 
     async def work(_: int) -> None:
-        assert await p.sessions.touch(random.choice(users), "hotel")
+        assert await p.sessions.touch(random.choice(users), tenant="hotel")
 
     return work
 

@@ -83,7 +83,7 @@ def _with_posada(p: posada.Posada, hotel: str) -> FastAPI:
         body = await request.json()
         found = (await p.tenants.resolve(body["number"], "whatsapp")).tenant
         assert found is not None
-        session = await p.sessions.get_or_create(body["guest"], "whatsapp", found)
+        session = await p.sessions.get_or_create(body["guest"], "whatsapp", tenant=found)
         session.document["context"]["last"] = body["text"]
         await p.sessions.save(session)
         assert p.flags.is_enabled("booking.enabled", tenant=found, user=body["guest"])

@@ -240,7 +240,7 @@ reading!(Flags {
     fn _list(&self, py: Python<'_>, tenant: Option<Whose>) -> PyResult<Operation> {
         let tenant = id_of(tenant);
         self.0.read(py, async move |flags: FeatureFlags| {
-            let listed = flags.list(tenant.as_ref()).await;
+            let listed = flags.list(tenant.as_ref()).await?;
             let listed = listed.into_iter().map(|flag| {
                 let error = flag.error.map(|error| error.to_string());
                 (

@@ -98,7 +98,7 @@ def test_tasks_cancelled_at_any_moment_leave_nothing(opened: Open) -> None:
                     pass
             # Nor would the pool of Postgres, of twenty connections, have one for each of these.
             assert len(await asyncio.gather(*(p.tenants.list() for _ in range(40)))) == 40
-            assert await p.sessions.count(hotel) <= 20
+            assert await p.sessions.count(tenant=hotel) <= 20
             assert (await p.health()).is_healthy
 
     run(job())

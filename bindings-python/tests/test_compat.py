@@ -160,7 +160,7 @@ def test_a_dictionary_that_cannot_be_stored_begins_no_conversation(
             with pytest.raises((error, TypeError)):
                 await change
         assert await r.exists(f"session:hotel-a:{user}") == 0
-        assert user not in {session.user for session in await manager._posada.sessions.list("hotel-a")}
+        assert user not in {session.user for session in await manager._posada.sessions.list(tenant="hotel-a")}
         # One that exists stays as it was.
         session = await manager.get_or_create_session(user, "whatsapp", "hotel-a")
         with pytest.raises(error):
@@ -182,7 +182,7 @@ def test_conversations_are_counted_when_they_begin() -> None:
         # Those of other processes are counted soon, too.
         manager._count_interval = 0.01
         other = SessionManager(posada.Posada.build(posada.Settings.build(redis_url=os.environ["REDIS_URL"])))
-        await other._posada.sessions.get_or_create("549115", "whatsapp", tenant)
+        await other._posada.sessions.get_or_create("549115", "whatsapp", tenant=tenant)
         while metric("session_active_total") < before + 5:
             await manager.get_or_create_session("549110", "whatsapp", tenant)
             await asyncio.sleep(0.005)

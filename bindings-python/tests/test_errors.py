@@ -189,11 +189,11 @@ def test_acting_for_another_hotel_needs_a_reason_and_a_superuser() -> None:
             claims = await p.auth.verify((await p.auth.login(name, password)).access)
             for wrong in ("", "x" * 201):
                 with pytest.raises(ValueError, match=r"^reason: expected 1 to 200 bytes"):
-                    p.auth.act_across_tenants(claims, "hotel-b", wrong)
+                    p.auth.act_across_tenants(claims, tenant="hotel-b", reason=wrong)
             with pytest.raises(TypeError, match="reason"):
-                p.auth.act_across_tenants(claims, "hotel-b", 7)  # type: ignore[arg-type]
+                p.auth.act_across_tenants(claims, tenant="hotel-b", reason=7)  # type: ignore[arg-type]
             with pytest.raises(posada.DeniedError, match=r"auth\.forbidden"):
-                p.auth.act_across_tenants(claims, "hotel-b", "support")
+                p.auth.act_across_tenants(claims, tenant="hotel-b", reason="support")
 
     run(job())
 

@@ -231,11 +231,11 @@ def test_two_hundred_guests_at_once_lose_nothing(store: str, monkeypatch: pytest
             (p,) = handles
             await p.tenants.create(hotel, name="Hotel Test")
             await p.tenants.add_identifier(hotel, f"+{to}", "whatsapp")
-            await p.flags.set(receptionist.BOOKING_FLAG, True, hotel)
+            await p.flags.set(receptionist.BOOKING_FLAG, True, tenant=hotel)
             told = await asyncio.gather(*(guest(address, place) for place in range(200)))
             for place, replies in enumerate(told):
                 sender = f"54911{place:08d}"
-                session = await p.sessions.get(sender, hotel)
+                session = await p.sessions.get(sender, tenant=hotel)
                 assert session is not None
                 turns = [(turn["id"], turn["content"]) for turn in session.document["history"]]
                 asked = [message(sender, turn) for turn in range(len(replies))]
@@ -273,7 +273,7 @@ def test_a_message_during_an_outage_is_sent_again_and_kept_once(monkeypatch: pyt
             while (await client.post("/webhooks/whatsapp", json=body)).status_code != 200:
                 await asyncio.sleep(0.05)
             assert (await client.post("/webhooks/whatsapp", json=body)).status_code == 200
-            session = await p.sessions.get(sender, hotel)
+            session = await p.sessions.get(sender, tenant=hotel)
             assert session is not None
             assert [turn["id"] for turn in session.document["history"]] == [message, f"{message}:reply"]
 

@@ -217,7 +217,7 @@ def test_the_token_chooses_the_hotel(
 def test_a_flag_is_that_of_the_hotel_of_the_token(
     client: httpx.Client, posada_handle: posada.Posada, posada_hotel: posada.Tenant, posada_sign_in: SignIn
 ) -> None:
-    asyncio.run(posada_handle.flags.set("chat.enabled", True, posada_hotel))
+    asyncio.run(posada_handle.flags.set("chat.enabled", True, tenant=posada_hotel))
     assert client.get("/flag").json() is False
     assert client.get("/flag", headers=posada_sign_in()).json() is True
     assert client.get("/flag", headers={"Authorization": "Bearer garbage"}).status_code == 403

@@ -259,7 +259,7 @@ def test_dependencies_work_in_websocket_routes(
 ) -> None:
     app, headers = sockets_app(), posada_sign_in("receptionist")
     app.state.posada = posada_handle
-    asyncio.run(posada_handle.flags.set("chat.enabled", True, posada_hotel))
+    asyncio.run(posada_handle.flags.set("chat.enabled", True, tenant=posada_hotel))
     for guest in (PHONE, "2"):
         accepted, sent, closed = run(handshake(app, f"/desk/{guest}", headers=headers))
         assert accepted["type"] == "websocket.accept"

@@ -133,7 +133,7 @@ async def guest(p, number, end, done):
     user, turn = f"soak-{os.getpid()}-{number}", 0
     while time.monotonic() < end:
         turn += 1
-        session = await p.sessions.get_or_create(user, "whatsapp", "hotel-soak")
+        session = await p.sessions.get_or_create(user, "whatsapp", tenant="hotel-soak")
         session.document["context"]["turn"] = turn
         await p.sessions.save(session)
         p.flags.is_enabled("canary.enabled", tenant="hotel-soak", user=user)

@@ -77,7 +77,7 @@ def test_the_context_says_who_asks(client: OpenFeatureClient, posada_handle: pos
             {"contextName": "since", "operator": "IN", "values": ["2026-01-01T00:00:00+00:00"]},
         ],
     }
-    asyncio.run(posada_handle.flags.set("vip", json.dumps({"enabled": True, "strategies": [only]}), "hotel-a"))
+    asyncio.run(posada_handle.flags.set("vip", json.dumps({"enabled": True, "strategies": [only]}), tenant="hotel-a"))
     facts = {"tenant": "hotel-a", "vip": True, "since": datetime(2026, 1, 1, tzinfo=timezone.utc)}
     assert client.get_boolean_value("vip", False, EvaluationContext("ana", facts))
     assert not client.get_boolean_value("vip", False, EvaluationContext("eva", facts))

@@ -405,7 +405,7 @@ class Authenticator:
         """
         return instance("claims", claims, Claims).has_permission(permission)
 
-    def act_across_tenants(self, claims: Claims, tenant: Whose, reason: str) -> Claims:
+    def act_across_tenants(self, claims: Claims, *, tenant: Whose, reason: str) -> Claims:
         """Claims with which a superuser acts for another hotel. Raises an audit event with ``reason``.
 
         The reason is a constant of 1 to 200 bytes that says why the program does it; a process has at most 256 of

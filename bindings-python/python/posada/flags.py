@@ -221,7 +221,7 @@ class FeatureFlags(Flags, _Evaluating):
         """Tells every change from now on, also when flags become stale and fresh again."""
         return FlagWatch(self._watch())
 
-    async def set(self, flag: str, value: bool | str, tenant: Whose | None = None) -> None:
+    async def set(self, flag: str, value: bool | str, *, tenant: Whose | None = None) -> None:
         """Sets a flag for everybody, or for one tenant: a switch (a bool, or one of ``1``, ``true``, ``on``, ``yes``,
         ``0``, ``false``, ``off`` and ``no`` in any case), or the JSON of an Unleash feature.
 
@@ -234,11 +234,11 @@ class FeatureFlags(Flags, _Evaluating):
             raise TypeError(f"value: expected bool or str, not {type(value).__name__}")
         await self._set(text("flag", flag), value, tenant)
 
-    async def unset(self, flag: str, tenant: Whose | None = None) -> bool:
+    async def unset(self, flag: str, *, tenant: Whose | None = None) -> bool:
         """Removes a flag's global value, or a tenant's override; answers whether there was one. Detached."""
         return await self._unset(text("flag", flag), tenant)
 
-    async def list(self, tenant: Whose | None = None) -> list[Flag]:
+    async def list(self, *, tenant: Whose | None = None) -> list[Flag]:
         """Every known flag with the layer that decides, sorted by name: of one tenant, or global. Cancel-safe read.
 
         When Redis does not answer, lists what is known.

@@ -97,7 +97,7 @@ class SessionManager:
     def __init__(self, handle: _native.Handle) -> None:
         self._native = _native.Sessions(handle)
 
-    async def get_or_create(self, user: str, channel: str, tenant: Whose | None = None) -> Session:
+    async def get_or_create(self, user: str, channel: str, *, tenant: Whose | None = None) -> Session:
         """The conversation of a user, begun now if there is none. Reading does not renew its life.
 
         Any number of callers who begin it at once get the same one. ``channel`` matters only when it begins.
@@ -107,7 +107,7 @@ class SessionManager:
         """
         return Session(await self._native.get_or_create(user, channel, tenant))
 
-    async def get(self, user: str, tenant: Whose | None = None) -> Session | None:
+    async def get(self, user: str, *, tenant: Whose | None = None) -> Session | None:
         """The conversation of a user, if there is one. Cancel-safe read. Raises ``sessions.corrupt``."""
         state = await self._native.get(user, tenant)
         return None if state is None else Session(state)
@@ -129,7 +129,7 @@ class SessionManager:
         if stored is not None:
             document["last_activity"] = stored
 
-    async def update(self, user: str, patch: Mapping[str, Any], tenant: Whose | None = None) -> Session:
+    async def update(self, user: str, patch: Mapping[str, Any], *, tenant: Whose | None = None) -> Session:
         """Applies a JSON merge patch (RFC 7396) again and again while others write too; answers what is stored then.
 
         ``None`` removes a member, lists are replaced as a whole. Detached.
@@ -170,22 +170,22 @@ class SessionManager:
             )
         )
 
-    async def touch(self, user: str, tenant: Whose | None = None) -> bool:
+    async def touch(self, user: str, *, tenant: Whose | None = None) -> bool:
         """Renews the life of a conversation without writing it; answers whether there is one. Detached.
 
         Raises ``sessions.corrupt`` or ``redis.wrong_type`` when something else is stored there, which stays as it is.
         """
         return await self._native.touch(user, tenant)
 
-    async def delete(self, user: str, tenant: Whose | None = None) -> bool:
+    async def delete(self, user: str, *, tenant: Whose | None = None) -> bool:
         """Ends a conversation; answers whether there was one. Sessions in hand cannot bring it back. Detached."""
         return await self._native.delete(user, tenant)
 
-    async def list(self, tenant: Whose | None = None) -> list[ActiveSession]:
+    async def list(self, *, tenant: Whose | None = None) -> list[ActiveSession]:
         """The live conversations of a tenant (or of none), the first to end first. Cancel-safe read."""
         return [ActiveSession(*parts) for parts in await self._native.list(tenant)]
 
-    async def count(self, tenant: Whose | None = None) -> int:
+    async def count(self, *, tenant: Whose | None = None) -> int:
         """How many conversations ``list`` would name. Cancel-safe read."""
         return await self._native.count(tenant)
 

@@ -180,7 +180,7 @@ async fn a_field_that_means_nothing_is_off_and_says_so() {
         let found = flags.evaluate_or(flag, &Context::new(), true);
         assert_eq!((found.value, found.reason), (false, Reason::Static), "{flag}");
     }
-    let listed = flags.list(None).await;
+    let listed = flags.list(None).await.unwrap();
     let wrong = listed
         .iter()
         .filter(|flag| flag.error.is_some())

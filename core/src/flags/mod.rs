@@ -246,7 +246,10 @@ impl FeatureFlags {
 
     /// Every known flag with the layer that decides, sorted by name: of one tenant, or global. Looks the tenant
     /// up when it is new; when Redis does not answer, lists what is known. Cancel-safe read.
-    pub async fn list<'t>(&self, tenant: impl Into<Option<&'t TenantId>>) -> Vec<Flag> {
+    ///
+    /// # Errors
+    /// None but those of a [scope](crate::Posada::for_tenant).
+    pub async fn list<'t>(&self, tenant: impl Into<Option<&'t TenantId>>) -> Result<Vec<Flag>> {
         let tenant = tenant.into();
         self.start_if_needed();
         if let Some(tenant) = tenant
@@ -258,7 +261,8 @@ impl FeatureFlags {
         let view = self.0.view.load();
         let overrides = tenant.and_then(|tenant| view.tenants.get(tenant));
         let is_stale = self.status().stale;
-        view.all(overrides.map(|overrides| &*overrides.flags))
+        let flags = view
+            .all(overrides.map(|overrides| &*overrides.flags))
             .into_iter()
             .map(|(flag, (source, entry))| {
                 let default = FlagValue::from(view.defaults.get(flag).copied().unwrap_or_default());
@@ -271,7 +275,8 @@ impl FeatureFlags {
                     error: entry.and_then(|entry| entry.error.clone()),
                 }
             })
-            .collect()
+            .collect();
+        Ok(flags)
     }
 
     /// Loads the overrides of these tenants now. Overrides that were set through posada are followed anyway;

@@ -469,7 +469,7 @@ async fn an_unusable_definition_disturbs_its_own_flag_only() {
         (true, Reason::Error, FlagSource::CallDefault)
     );
     assert_eq!(flags.evaluate("plain", &Context::new()).reason, Reason::Static);
-    let listed = flags.list(None).await;
+    let listed = flags.list(None).await.unwrap();
     let broken: Vec<_> = listed
         .iter()
         .filter(|flag| flag.error.is_some())

@@ -36,7 +36,7 @@ async def reply_to(p: Posada, message: Message) -> str:
     hotel = (await p.tenants.resolve(message.number, channel="whatsapp")).tenant
     if hotel is None:
         return NO_HOTEL
-    session = await p.sessions.get_or_create(message.guest, "whatsapp", hotel)
+    session = await p.sessions.get_or_create(message.guest, "whatsapp", tenant=hotel)
     await p.sessions.append_turn(message.guest, "user", message.text, id=message.id, tenant=hotel)
     reply = await _decide(p, hotel, session, message)
     await p.sessions.append_turn(message.guest, "assistant", reply, id=f"{message.id}:reply", tenant=hotel)

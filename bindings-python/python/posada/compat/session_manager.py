@@ -107,7 +107,7 @@ class SessionManager:
         if self._plain is not None:
             return await self._begin_plainly(self._plain, user_id, canal, tenant_id)
         call = self._posada.sessions.get_or_create
-        session = await self._repeated("create", lambda: call(user_id, canal, tenant_id or None))
+        session = await self._repeated("create", lambda: call(user_id, canal, tenant=tenant_id or None))
         self._met(session)
         return SessionDocument(session)
 
@@ -170,7 +170,7 @@ class SessionManager:
             return await self._plain.look(self._get_session_key(user_id, tenant_id))
         try:
             with as_redis_raises():
-                session = await self._posada.sessions.get(user_id, tenant_id or None)
+                session = await self._posada.sessions.get(user_id, tenant=tenant_id or None)
         except PosadaError as error:
             if error.code != "sessions.corrupt":
                 raise
@@ -310,14 +310,14 @@ class SessionManager:
 
         async def change() -> Session:
             while True:
-                session = await sessions.get_or_create(user, channel, tenant)
+                session = await sessions.get_or_create(user, channel, tenant=tenant)
                 edit(session.document)
                 try:
                     await sessions.save(session)
                 except InvalidError:
                     # A conversation that began for this alone goes with it.
                     if session.is_new:
-                        await sessions.delete(user, tenant)
+                        await sessions.delete(user, tenant=tenant)
                     raise
                 except ConflictError:
                     if asyncio.get_running_loop().time() > until:
