@@ -212,7 +212,7 @@ def of_values() -> list[Call]:
     dates = {"check_in": STAY.check_in, "check_out": STAY.check_out}
     nights = {"quantity": 1, "capacity": 1, "tenant": "hotel-test", "session_id": "s", "user_id": "u", "ttl": 5}
     booking = {"hotel": 1, "room_type": 1, "stay": STAY, "adults": 2, "child_ages": (4,), "guest": GUEST}
-    booking |= {"idempotency_key": "k", "remark": "late", "settle": "detached", "collision": "yield"}
+    booking |= {"idempotency_key": "k", "remark": "late", "recheck": "detached", "collision": "yield"}
     lives = dict.fromkeys(("access_life", "idle_life", "absolute_life", "grace", "max_staleness", "password_life"), 60)
     rules = {"password_policy": "nist", "password_min_length": 12, "password_history": 3, "session_limit": 3}
     sign_in = {"profile": "legacy", "accept_sessionless": True, "issuer": "x", "audience": "x", "previous_keys": ()}
@@ -373,7 +373,7 @@ def test_a_wrong_tenant_or_stay_is_refused_in_its_own_words_wherever_it_is_given
             stay = posada.Stay(STAY.check_in, STAY.check_out)
             object.__setattr__(stay, "check_out", STAY.check_in)
             booking = posada.BookingRequest(
-                hotel=1, room_type=1, stay=stay, adults=2, guest=GUEST, idempotency_key="k", settle="wait"
+                hotel=1, room_type=1, stay=stay, adults=2, guest=GUEST, idempotency_key="k", recheck="wait"
             )
             for call, arguments in (
                 (p.pms.book, {"request": booking}),

@@ -21,8 +21,8 @@ use crate::locks::{
     MemoryHolds, MemoryLocks, PostgresAudit, PostgresFences, RedisHolds, RedisLocks,
 };
 use crate::pms::{
-    AnswerStore, KeyStore, LockGate, MemoryAnswers, MemoryKeys, MockPms, Patience, PmsClient, PmsProvider,
-    QloApps, RedisAnswers, RedisKeys, Shelf,
+    AnswerCache, AnswerStore, KeyStore, LockGate, MemoryAnswers, MemoryKeys, MockPms, PmsClient, PmsProvider,
+    QloApps, RedisAnswers, RedisKeys, RetryPolicy,
 };
 use crate::rng;
 use crate::sessions::{MemorySessions, RedisSessions, SessionManager, SessionOptions, SessionStore};
@@ -560,22 +560,22 @@ impl Parts<'_> {
 
     fn pms(&self, mock: Option<MockPms>, locks: &LockManager) -> Result<PmsClient> {
         let (clock, tasks) = (self.clock.clone(), self.tasks.clone());
-        let mut patience = Patience::default();
+        let mut retry = RetryPolicy::default();
         // What is in this process anyway needs no copy.
         let mut kept = None;
         let provider: Arc<dyn PmsProvider> = match (mock, self.settings.pms()) {
             (Some(mock), _) => Arc::new(mock),
             (None, PmsSettings::Mock) => Arc::new(MockPms::new(clock)?),
-            (None, PmsSettings::QloApps(shop)) => {
+            (None, PmsSettings::QloApps(server)) => {
                 let answers: Arc<dyn AnswerStore> = match self.redis {
                     Some(redis) => Arc::new(RedisAnswers::new(redis.clone())),
                     None => Arc::new(MemoryAnswers::new(clock.clone())),
                 };
-                let system = QloApps::new(shop, clock.clone(), tasks.clone(), answers.clone())?;
-                let fresh = shop.limits.availability_fresh;
-                kept = Some(Shelf::new(answers, system.name(), fresh, clock, tasks));
-                // A shop works on a lost request no longer than on one that somebody waits for.
-                patience.total = shop.limits.booking_timeout;
+                let system = QloApps::new(server, clock.clone(), tasks.clone(), answers.clone())?;
+                let fresh = server.limits.availability_fresh;
+                kept = Some(AnswerCache::new(answers, system.name(), fresh, clock, tasks));
+                // A QloApps server works on a lost request no longer than on one that somebody waits for.
+                retry.total = server.limits.booking_timeout;
                 Arc::new(system)
             }
         };
@@ -590,7 +590,7 @@ impl Parts<'_> {
             keys,
             self.clock.clone(),
             self.tasks.clone(),
-            patience,
+            retry,
             kept,
         ))
     }

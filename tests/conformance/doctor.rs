@@ -68,11 +68,11 @@ async fn migrated(word: &str) -> (String, String) {
 async fn where_everything_is_as_it_should_be_nothing_is_above_ok() {
     let (_, url) = migrated("healthy").await;
     let redis = RedisServer::start_with(&["--appendonly", "yes"]);
-    let shop = QloAppsSimulator::start(SystemClock::shared()).await;
+    let server = QloAppsSimulator::start(SystemClock::shared()).await;
     let diagnosis = examine(&[
         ("DATABASE_URL", &url),
         ("REDIS_URL", redis.url()),
-        ("PMS_BASE_URL", shop.url()),
+        ("PMS_BASE_URL", server.url()),
         ("PMS_API_KEY", QloAppsSimulator::KEY),
         ("SECRET_KEY", SIGNING_KEY),
     ])
@@ -442,15 +442,15 @@ async fn a_clock_that_is_wrong_is_named() {
 
 #[tokio::test]
 async fn a_shop_tells_what_is_wrong_with_key_and_address() {
-    let shop = QloAppsSimulator::start(SystemClock::shared()).await;
-    let examine_with = async |shop: &QloAppsSimulator, key: &str| {
-        examine(&[("PMS_BASE_URL", shop.url()), ("PMS_API_KEY", key)]).await
+    let server = QloAppsSimulator::start(SystemClock::shared()).await;
+    let examine_with = async |server: &QloAppsSimulator, key: &str| {
+        examine(&[("PMS_BASE_URL", server.url()), ("PMS_API_KEY", key)]).await
     };
-    shop.hide(&["hotel_ari", "order_histories"]);
-    let diagnosis = examine_with(&shop, QloAppsSimulator::KEY).await;
+    server.hide(&["hotel_ari", "order_histories"]);
+    let diagnosis = examine_with(&server, QloAppsSimulator::KEY).await;
     expect(&diagnosis, "pms.permissions", Severity::Error, "hotel_ari");
-    shop.hide(&[]);
-    let diagnosis = examine_with(&shop, "wr0ng-Word").await;
+    server.hide(&[]);
+    let diagnosis = examine_with(&server, "wr0ng-Word").await;
     expect(&diagnosis, "pms.key", Severity::Error, "PMS_API_KEY");
     for (status, body, code) in [
         (
@@ -461,10 +461,10 @@ async fn a_shop_tells_what_is_wrong_with_key_and_address() {
         (302, "", "pms.address"),
         (404, "<html>nginx</html>", "pms.address"),
     ] {
-        let shop = QloAppsSimulator::start(SystemClock::shared()).await;
+        let server = QloAppsSimulator::start(SystemClock::shared()).await;
         let body = body.to_owned();
-        shop.script(SimulatedCall::Read, &SimulatedFault::Instead { status, body }, 50);
-        let diagnosis = examine_with(&shop, QloAppsSimulator::KEY).await;
+        server.script(SimulatedCall::Read, &SimulatedFault::Instead { status, body }, 50);
+        let diagnosis = examine_with(&server, QloAppsSimulator::KEY).await;
         expect(&diagnosis, code, Severity::Error, "");
     }
 }

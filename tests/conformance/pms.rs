@@ -15,25 +15,25 @@ use posada::testkit::qloapps::{QloAppsSimulator, SimulatedCall, SimulatedCollisi
 use posada::{IdempotencyKey, Posada, Result, Settings, Stay, TenantId};
 use posada_tests::{servers, unique};
 
-/// A process that books in the shop.
-fn process(shop: &QloAppsSimulator, redis: &str) -> Posada {
-    process_at(shop.url(), QloAppsSimulator::KEY, redis)
+/// A process that books in the server.
+fn process(server: &QloAppsSimulator, redis: &str) -> Posada {
+    process_at(server.url(), QloAppsSimulator::KEY, redis)
 }
 
-/// A process that books in the shop of this address.
+/// A process that books in the server of this address.
 pub(crate) fn process_at(url: &str, key: &str, redis: &str) -> Posada {
     let settings = Settings::builder()
         .redis_url(redis)
         .pms_qloapps(url, Secret::new(key))
         .pms_max_rate(10_000)
-        // Another test's shop may have had this port.
+        // Another test's server may have had this port.
         .pms_availability_fresh(Duration::ZERO)
         .build()
         .unwrap();
     Posada::builder().settings(settings).build().unwrap()
 }
 
-async fn shop() -> QloAppsSimulator {
+async fn server() -> QloAppsSimulator {
     QloAppsSimulator::start(SystemClock::shared()).await
 }
 
@@ -70,32 +70,32 @@ async fn book(process: &Posada, key: &str) -> Result<Booking> {
 #[tokio::test]
 async fn bookings_in_the_shop_keep_every_promise_on_one_redis_and_on_a_cluster() {
     for url in [servers::redis().url(), servers::cluster().url()] {
-        let shop = shop().await;
+        let server = server().await;
         let first_day = stay(40).check_in();
-        let posada = process(&shop, url);
+        let posada = process(&server, url);
         Suite::new(posada.pms().clone(), first_day, &unique("run"))
             .await
             .run()
             .await;
-        assert_eq!(shop.double_booked_nights(), 0);
+        assert_eq!(server.double_booked_nights(), 0);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn eight_processes_take_turns_at_the_last_room() {
-    let shop = shop().await;
+    let server = server().await;
     let redis = servers::redis().url();
     let four = Party::new(vec![adult(); 4]).unwrap();
     let run = unique("turns");
-    process(&shop, redis)
+    process(&server, redis)
         .pms()
         .book(&request(&format!("{run}-four"), four), None)
         .await
         .unwrap();
-    shop.set_collision(SimulatedCollision::DoubleBook);
-    shop.set_gap(Duration::from_millis(50));
+    server.set_collision(SimulatedCollision::DoubleBook);
+    server.set_gap(Duration::from_millis(50));
     let keys: Vec<_> = (0..8).map(|booker| format!("{run}-{booker}")).collect();
-    let processes: Vec<_> = keys.iter().map(|_| process(&shop, redis)).collect();
+    let processes: Vec<_> = keys.iter().map(|_| process(&server, redis)).collect();
     let answers = join_all(
         keys.iter()
             .zip(&processes)
@@ -109,25 +109,29 @@ async fn eight_processes_take_turns_at_the_last_room() {
         refused.into_iter().all(|error| error.is(codes::PMS_SOLD_OUT)),
         "{answers:?}"
     );
-    assert_eq!(shop.collisions(), 0, "nobody met in the gap");
-    assert_eq!(shop.bookings(), 2, "and nobody who would lose had to book first");
+    assert_eq!(server.collisions(), 0, "nobody met in the gap");
+    assert_eq!(
+        server.bookings(),
+        2,
+        "and nobody who would lose had to book first"
+    );
 }
 
 #[tokio::test]
 async fn a_lost_answer_is_found_again_by_another_process() {
-    let shop = shop().await;
+    let server = server().await;
     let redis = servers::redis().url();
     let key = unique("lost");
-    shop.set_gap(Duration::from_millis(300));
-    shop.script(SimulatedCall::Create, &SimulatedFault::LostDuringWork, 1);
-    let (first, second) = (process(&shop, redis), process(&shop, redis));
+    server.set_gap(Duration::from_millis(300));
+    server.script(SimulatedCall::Create, &SimulatedFault::LostDuringWork, 1);
+    let (first, second) = (process(&server, redis), process(&server, redis));
     let (first, second) = tokio::join!(book(&first, &key), book(&second, &key));
     let (first, second) = (first.unwrap(), second.unwrap());
     assert_eq!(first.id, second.id);
     let created = [first.created, second.created];
     assert!(created.contains(&Created::Created) && created.contains(&Created::FoundAgain));
     assert_eq!(
-        (shop.bookings(), shop.creates()),
+        (server.bookings(), server.creates()),
         (1, 1),
         "one of them sent it, once"
     );
@@ -135,36 +139,36 @@ async fn a_lost_answer_is_found_again_by_another_process() {
 
 #[tokio::test]
 async fn a_booking_that_was_reported_is_not_checked_again_by_another_process() {
-    let shop = shop().await;
+    let server = server().await;
     let redis = servers::redis().url();
     let key = unique("told");
-    let first = process(&shop, redis);
+    let first = process(&server, redis);
     let booking = book(&first, &key).await.unwrap();
     first.close().await.unwrap();
-    let before = shop.requests();
-    let again = book(&process(&shop, redis), &key).await.unwrap();
+    let before = server.requests();
+    let again = book(&process(&server, redis), &key).await.unwrap();
     assert_eq!((again.id, again.status), (booking.id, BookingStatus::Confirmed));
     // The key is looked for twice, each time with rows, customer and lines; the catalogue is that of the first process.
-    assert_eq!(shop.requests() - before, 2 * 4, "and no room was looked at");
+    assert_eq!(server.requests() - before, 2 * 4, "and no room was looked at");
 }
 
 #[tokio::test]
 async fn without_redis_nothing_is_booked() {
-    let shop = shop().await;
-    let error = book(&process(&shop, "redis://127.0.0.1:1"), "nowhere")
+    let server = server().await;
+    let error = book(&process(&server, "redis://127.0.0.1:1"), "nowhere")
         .await
         .unwrap_err();
     assert!(error.code().starts_with("redis."), "{error}");
-    assert_eq!(shop.creates(), 0);
+    assert_eq!(server.creates(), 0);
 }
 
 #[tokio::test]
 async fn a_booking_with_a_hold_is_audited_with_the_fences_of_the_hold_and_of_the_hotels_turn() {
-    let (shop, database) = (shop().await, unique("held"));
+    let (server, database) = (server().await, unique("held"));
     let settings = Settings::builder()
         .postgres_url(servers::postgres().create_database(&database))
         .redis_url(servers::redis().url())
-        .pms_qloapps(shop.url(), Secret::new(QloAppsSimulator::KEY))
+        .pms_qloapps(server.url(), Secret::new(QloAppsSimulator::KEY))
         .build()
         .unwrap();
     let posada = Posada::connect(settings).await.unwrap();

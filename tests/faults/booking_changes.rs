@@ -1,5 +1,5 @@
-//! Processes that die while they change a booking: its row is written and its price is not, and another process asks for
-//! the same change.
+//! Processes that die while they change a booking: its row is written and its price is not, and another process asks
+//! for the same change.
 
 use std::io::Write;
 use std::process::{Child, Command, Stdio};
@@ -9,57 +9,57 @@ use chrono::{Days, NaiveDate};
 use futures_util::future::join_all;
 use posada::Stay;
 use posada::clock::SystemClock;
-use posada::pms::{Booking, BookingChange, BookingId, Quote, Settle};
+use posada::pms::{Booking, BookingChange, BookingId, Quote, Recheck};
 use posada::testkit::qloapps::{OpenBooking, QloAppsSimulator, SimulatedCall, SimulatedFault};
 use posada_tests::bookings::{process, request};
 use posada_tests::{RedisServer, wait_until};
 
 /// A booking whose change died.
-struct HalfMade {
-    shop: QloAppsSimulator,
+struct Interrupted {
+    server: QloAppsSimulator,
     id: BookingId,
     agreed: Quote,
     before: Booking,
 }
 
-fn in_the_shop(shop: &QloAppsSimulator, id: BookingId) -> OpenBooking {
-    let mut open = shop.open_bookings().into_iter();
+fn in_the_server(server: &QloAppsSimulator, id: BookingId) -> OpenBooking {
+    let mut open = server.open_bookings().into_iter();
     open.find(|open| open.id == id.get()).unwrap()
 }
 
 /// A process changes the nights of a booking, and is killed when so many requests for the price were answered.
-async fn dies(redis: &str, check_in: NaiveDate, nights: u64, prices: usize) -> HalfMade {
-    let shop = QloAppsSimulator::start(SystemClock::shared()).await;
-    let ours = process(shop.url(), redis);
-    let wish = request("changes", check_in).with_settle(Settle::Wait);
+async fn dies(redis: &str, check_in: NaiveDate, nights: u64, prices: usize) -> Interrupted {
+    let server = QloAppsSimulator::start(SystemClock::shared()).await;
+    let ours = process(server.url(), redis);
+    let wish = request("changes", check_in).with_recheck(Recheck::Wait);
     let before = ours.pms().book(&wish, None).await.unwrap();
     let stay = Stay::new(check_in, check_in + Days::new(nights)).unwrap();
     let change = BookingChange::new().with_stay(stay);
     let agreed = ours.pms().quote_change(before.id, &change).await.unwrap();
-    shop.script(
+    server.script(
         SimulatedCall::Price,
         &SimulatedFault::Slow(Duration::ZERO),
         prices,
     );
-    shop.script(SimulatedCall::Price, &SimulatedFault::LostBeforeWork, 1000);
-    let writes = shop.writes();
+    server.script(SimulatedCall::Price, &SimulatedFault::LostBeforeWork, 1000);
+    let writes = server.writes();
     let mut worker = Worker::start(redis);
     let nights = format!("{} {}", stay.check_in(), stay.check_out());
-    worker.say(&format!("change {} {} {nights}", shop.url(), before.id));
+    worker.say(&format!("change {} {} {nights}", server.url(), before.id));
     wait_until("the row is written and its price was sent", || {
         // The row, what was answered, and what was lost.
-        match shop.writes() - writes {
+        match server.writes() - writes {
             sent if sent > 1 + prices => Ok(()),
             sent => Err(format!("{sent} writes")),
         }
     });
     drop(worker);
-    // Whatever it sent is lost, too; only then the shop is itself again.
+    // Whatever it sent is lost, too; only then the server is itself again.
     ours.pms().booking(before.id).await.unwrap();
-    shop.calm();
+    server.calm();
     ours.close().await.unwrap();
-    HalfMade {
-        shop,
+    Interrupted {
+        server,
         id: before.id,
         agreed,
         before,
@@ -96,29 +96,29 @@ impl Drop for Worker {
 async fn a_change_whose_process_was_killed_before_the_price_gets_the_agreed_one_from_another_process() {
     let redis = RedisServer::start();
     let check_in = SystemClock::shared().now().date_naive() + Days::new(30);
-    let mut half_made = Vec::new();
+    let mut interrupted = Vec::new();
     // A longer stay; a shorter one, whose price is first undercut; and one that died after that.
     for (nights, prices) in [(3, 0), (1, 0), (1, 1)] {
-        half_made.push(dies(redis.url(), check_in, nights, prices).await);
+        interrupted.push(dies(redis.url(), check_in, nights, prices).await);
     }
-    join_all(half_made.iter().map(async |half| {
-        let agreed = format!("{:.6}", half.agreed.total.amount());
-        let left = in_the_shop(&half.shop, half.id);
-        assert_eq!(left.stays, [half.agreed.stay], "the row is written");
+    join_all(interrupted.iter().map(async |case| {
+        let agreed = format!("{:.6}", case.agreed.total.amount());
+        let left = in_the_server(&case.server, case.id);
+        assert_eq!(left.stays, [case.agreed.stay], "the row is written");
         assert_ne!(left.total, agreed, "and the price is not");
-        half.shop.set_price_percent(150);
-        let posada = process(half.shop.url(), redis.url());
-        let change = BookingChange::new().with_stay(half.agreed.stay);
+        case.server.set_price_percent(150);
+        let posada = process(case.server.url(), redis.url());
+        let change = BookingChange::new().with_stay(case.agreed.stay);
         // The hotel stays closed until the turn of the dead process ends by itself.
-        let changed = posada.pms().modify(half.id, &change).await.unwrap();
+        let changed = posada.pms().modify(case.id, &change).await.unwrap();
         assert_eq!(
             (changed.total, changed.stay),
-            (half.agreed.total, half.agreed.stay)
+            (case.agreed.total, case.agreed.stay)
         );
-        assert_eq!(changed.rooms[0].number, half.before.rooms[0].number);
-        let whole = in_the_shop(&half.shop, half.id);
+        assert_eq!(changed.rooms[0].number, case.before.rooms[0].number);
+        let whole = in_the_server(&case.server, case.id);
         assert_eq!((whole.total, whole.rooms.len()), (agreed, 1));
-        assert_eq!(half.shop.double_booked_nights(), 0);
+        assert_eq!(case.server.double_booked_nights(), 0);
         posada.close().await.unwrap();
     }))
     .await;

@@ -1,6 +1,6 @@
 //! Races for the last room: five hundred rounds of several processes that share our lock, some of which are killed and
 //! some of whose connections are cut; and rounds with the hotel's own website, which knows no lock. What came of a
-//! round is asked from the shop itself.
+//! round is asked from the server itself.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -26,7 +26,7 @@ const CUT: u64 = 4;
 const WEBSITE_ROUNDS: u64 = 500;
 /// How many rounds run at once, beside those that wait for the lock of a dead process.
 const AT_ONCE: usize = 24;
-/// How long the website thinks at most: less than passes before the second look.
+/// How long the website thinks at most: less than passes before the recheck.
 const WEBSITE: Duration = Duration::from_millis(500);
 
 /// What a booker was told; `None` when its process died before.
@@ -77,10 +77,10 @@ impl Worker {
     }
 
     /// Books, and answers what the process said.
-    async fn book(&self, shop: &str, check_in: NaiveDate, key: &str, settle: &str) -> Told {
+    async fn book(&self, server: &str, check_in: NaiveDate, key: &str, recheck: &str) -> Told {
         let (tell, told) = oneshot::channel();
         lock(&self.waiting).insert(key.to_owned(), tell);
-        self.say(&format!("{shop} {check_in} {key} {settle}"));
+        self.say(&format!("{server} {check_in} {key} {recheck}"));
         told.await.ok()
     }
 
@@ -140,20 +140,21 @@ impl Hotel {
         })
     }
 
-    /// A shop with one general room left.
-    async fn shop(&self, dice: &mut Dice) -> QloAppsSimulator {
-        let shop = QloAppsSimulator::start(SystemClock::shared()).await;
+    /// A server with one general room left.
+    async fn server(&self, dice: &mut Dice) -> QloAppsSimulator {
+        let server = QloAppsSimulator::start(SystemClock::shared()).await;
         for _ in 0..4 {
-            shop.website_books(general(), nights(self.check_in))
+            server
+                .website_books(general(), nights(self.check_in))
                 .await
                 .unwrap();
         }
-        shop.set_gap(Duration::from_millis(dice.below(12)));
-        shop.set_collision(match dice.below(2) {
+        server.set_gap(Duration::from_millis(dice.below(12)));
+        server.set_collision(match dice.below(2) {
             0 => SimulatedCollision::BackOrder,
             _ => SimulatedCollision::DoubleBook,
         });
-        shop
+        server
     }
 
     /// Two to eight bookers of two or three processes want the room.
@@ -165,8 +166,8 @@ impl Hotel {
         if !killed {
             place = Some(self.at_once.acquire().await.unwrap());
         }
-        let shop = self.shop(&mut dice).await;
-        let network = Proxy::in_front_of(shop.url()).await;
+        let server = self.server(&mut dice).await;
+        let network = Proxy::in_front_of(server.url()).await;
         let victim = killed.then(|| Worker::start(self.redis.url()));
         let first = dice.index(self.workers.len());
         let mut processes: Vec<&Worker> = self.workers.iter().cycle().skip(first).take(2).collect();
@@ -204,7 +205,7 @@ impl Hotel {
             () = breaking => unreachable!(),
             () = killing => unreachable!(),
         };
-        self.judge(number, &keys, answers, &network, &shop, cut || killed)
+        self.judge(number, &keys, answers, &network, &server, cut || killed)
             .await;
         for process in processes {
             process.say(&format!("forget {}", network.url()));
@@ -218,7 +219,7 @@ impl Hotel {
         keys: &[String],
         answers: Vec<Told>,
         network: &Proxy,
-        shop: &QloAppsSimulator,
+        server: &QloAppsSimulator,
         disturbed: bool,
     ) {
         let mut booked = BTreeMap::new();
@@ -265,9 +266,9 @@ impl Hotel {
             }
             posada.close().await.unwrap();
         }
-        assert_eq!(shop.double_booked_nights(), 0, "round {number}");
-        assert_eq!(shop.free(general(), nights(self.check_in)), 0, "round {number}");
-        let ours: Vec<_> = open_of_ours(shop);
+        assert_eq!(server.double_booked_nights(), 0, "round {number}");
+        assert_eq!(server.free(general(), nights(self.check_in)), 0, "round {number}");
+        let ours: Vec<_> = open_of_ours(server);
         assert_eq!(ours.len(), 1, "round {number}: one booking is open: {ours:?}");
         assert_eq!(
             ours[0].rooms.len(),
@@ -284,12 +285,12 @@ impl Hotel {
 }
 
 impl Hotel {
-    /// Bookers who wait for their second looks, and the website, which checks at some moment and writes a little later.
+    /// Bookers who wait for their rechecks, and the website, which checks at some moment and writes a little later.
     async fn website_round(self: Arc<Self>, number: u64) {
         let mut dice = Dice::new((number + 1).wrapping_mul(0xd134_2543_de82_ef95));
         let _place = self.at_once.acquire().await.unwrap();
-        let shop = self.shop(&mut dice).await;
-        let network = Proxy::in_front_of(shop.url()).await;
+        let server = self.server(&mut dice).await;
+        let network = Proxy::in_front_of(server.url()).await;
         let first = dice.index(self.workers.len());
         let processes: Vec<_> = self.workers.iter().cycle().skip(first).take(2).collect();
         let keys: Vec<_> = (0..2 + number % 7)
@@ -304,7 +305,7 @@ impl Hotel {
         let website = async {
             // When ours ask less often than that, it begins all the same.
             let _ = tokio::time::timeout(WEBSITE, network.wait_for_requests(checks)).await;
-            let booking = shop.website_checks(general(), nights(self.check_in)).ok()?;
+            let booking = server.website_checks(general(), nights(self.check_in)).ok()?;
             let later = network.wait_for_requests(network.requests() + writes);
             // When nobody of ours asks any more, it is done thinking all the same.
             let _ = tokio::time::timeout(WEBSITE, later).await;
@@ -318,9 +319,9 @@ impl Hotel {
                 Err(code) => assert_eq!(code, codes::PMS_SOLD_OUT.name, "round {number}: {key}"),
             }
         }
-        assert_eq!(shop.double_booked_nights(), 0, "round {number}");
-        assert_eq!(shop.free(general(), nights(self.check_in)), 0, "round {number}");
-        let ours: Vec<_> = open_of_ours(&shop);
+        assert_eq!(server.double_booked_nights(), 0, "round {number}");
+        assert_eq!(server.free(general(), nights(self.check_in)), 0, "round {number}");
+        let ours: Vec<_> = open_of_ours(&server);
         let open: Vec<_> = ours.iter().map(|open| (open.source.clone(), open.id)).collect();
         assert_eq!(
             open, booked,
@@ -333,9 +334,9 @@ impl Hotel {
         let mut seen = lock(&self.seen);
         seen.booked += booked.len();
         seen.sold_out += keys.len() - booked.len();
-        let lost = booked.is_empty() && shop.bookings() > 5;
+        let lost = booked.is_empty() && server.bookings() > 5;
         seen.yielded += usize::from(lost);
-        seen.met += usize::from(website.is_some() && shop.collisions() > 0);
+        seen.met += usize::from(website.is_some() && server.collisions() > 0);
         drop(seen);
         for process in processes {
             process.say(&format!("forget {}", network.url()));
@@ -343,8 +344,8 @@ impl Hotel {
     }
 }
 
-fn open_of_ours(shop: &QloAppsSimulator) -> Vec<OpenBooking> {
-    let mut open = shop.open_bookings();
+fn open_of_ours(server: &QloAppsSimulator) -> Vec<OpenBooking> {
+    let mut open = server.open_bookings();
     open.retain(|booking| booking.source != "website");
     open
 }

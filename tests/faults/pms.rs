@@ -1,4 +1,4 @@
-//! A shop that stops, hangs and comes back: what was known is answered and marked, bookings fail clearly, and nothing
+//! A server that stops, hangs and comes back: what was known is answered and marked, bookings fail clearly, and nothing
 //! waits longer than it should.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,9 +27,9 @@ const PAUSE: Duration = Duration::from_secs(30);
 const ALMOST_FRESH: Duration = Duration::from_secs(299);
 const MOST_OF_PAUSE: Duration = Duration::from_millis(29_999);
 
-/// A shop, the network before it, and a time that only the test moves.
+/// A server, the network before it, and a time that only the test moves.
 struct World {
-    shop: QloAppsSimulator,
+    server: QloAppsSimulator,
     network: Proxy,
     clock: ManualClock,
     looks: AtomicU64,
@@ -38,10 +38,10 @@ struct World {
 impl World {
     async fn new() -> Self {
         let clock = ManualClock::at(SystemClock::shared().now());
-        let shop = QloAppsSimulator::start(clock.shared()).await;
-        let network = Proxy::in_front_of(shop.url()).await;
+        let server = QloAppsSimulator::start(clock.shared()).await;
+        let network = Proxy::in_front_of(server.url()).await;
         Self {
-            shop,
+            server,
             network,
             clock,
             looks: AtomicU64::new(0),
@@ -61,13 +61,13 @@ impl World {
         Posada::builder().settings(settings).clock(clock).build().unwrap()
     }
 
-    /// The shop does not run any more: whoever asks is turned away.
+    /// The server does not run any more: whoever asks is turned away.
     fn stop(&self) {
         self.network.refuse();
         self.network.reset();
     }
 
-    /// How many connections the shop, which is down, was sent. The network takes them in the order in which they
+    /// How many connections the server, which is down, was sent. The network takes them in the order in which they
     /// came: once it has turned us away too, those that were given up before are counted.
     async fn asked(&self) -> u64 {
         if let Ok(mut last) = TcpStream::connect(self.network.address()).await {
@@ -148,7 +148,7 @@ async fn while_the_shop_is_down_old_offers_serve_with_their_age_and_afterwards_n
     }
     world.network.heal();
     world.clock.advance(PAUSE);
-    let sold = world.shop.website_books(general(), world.stay()).await;
+    let sold = world.server.website_books(general(), world.stay()).await;
     assert!(sold.is_ok());
     let after = world.availability(&other).await;
     assert_eq!((after.age, after.potentially_stale), (Duration::ZERO, false));
@@ -172,7 +172,7 @@ async fn five_failures_open_the_breaker_and_it_closes_by_itself_when_the_shop_is
     let error = in_time(nobody()).await.unwrap_err();
     assert!(error.is(codes::PMS_UNAVAILABLE) && is_open(&error), "{error}");
     assert_eq!(error.retry(), Retry::After(PAUSE));
-    assert_eq!(world.asked().await, asked, "a shop that is down is left alone");
+    assert_eq!(world.asked().await, asked, "a server that is down is left alone");
     world.network.heal();
     world.clock.advance(MOST_OF_PAUSE);
     assert!(is_open(&in_time(nobody()).await.unwrap_err()));
@@ -193,7 +193,7 @@ async fn offers_are_fresh_again_with_the_first_question_after_the_pause() {
     let stale = world.availability(&posada).await;
     assert!(stale.potentially_stale);
     assert_eq!(stale.offers, before.offers);
-    assert_eq!(world.asked().await, asked, "a shop that is down is left alone");
+    assert_eq!(world.asked().await, asked, "a server that is down is left alone");
     world.network.heal();
     world.clock.advance(PAUSE);
     let after = world.availability(&posada).await;
@@ -236,27 +236,27 @@ async fn a_booking_while_the_shop_is_down_fails_clearly_sends_nothing_and_can_be
     assert_eq!(world.asked().await, asked);
     world.network.heal();
     assert!(is_open(&world.book(&posada, &key).await.unwrap_err()));
-    assert_eq!(world.shop.creates(), 0);
+    assert_eq!(world.server.creates(), 0);
     world.clock.advance(PAUSE);
     let booking = world.book(&posada, &key).await.unwrap();
     assert_eq!(
         (booking.created, booking.status),
         (Created::Created, BookingStatus::Confirmed)
     );
-    assert_eq!((world.shop.creates(), world.shop.bookings()), (1, 1));
+    assert_eq!((world.server.creates(), world.server.bookings()), (1, 1));
 }
 
 #[tokio::test]
 async fn a_shop_that_nobody_starts_again_is_unavailable() {
-    let shop = QloAppsSimulator::start(SystemClock::shared()).await;
+    let server = QloAppsSimulator::start(SystemClock::shared()).await;
     let settings = Settings::builder()
         .redis_url(servers::redis().url())
-        .pms_qloapps(shop.url(), Secret::new(QloAppsSimulator::KEY));
+        .pms_qloapps(server.url(), Secret::new(QloAppsSimulator::KEY));
     let posada = Posada::builder()
         .settings(settings.build().unwrap())
         .build()
         .unwrap();
-    drop(shop);
+    drop(server);
     let error = in_time(posada.pms().booking(BookingId::new(1).unwrap()))
         .await
         .unwrap_err();
@@ -305,7 +305,7 @@ async fn a_shop_that_swallows_everything_keeps_nobody_longer_than_the_deadlines(
         world.book(&patient, &key).await.unwrap().status,
         BookingStatus::Confirmed
     );
-    assert_eq!(world.shop.creates(), 2);
+    assert_eq!(world.server.creates(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -314,14 +314,14 @@ async fn a_booking_whose_answer_was_lost_is_the_same_booking_for_another_process
     let (first, key) = (world.process(), unique("lost"));
     world.availability(&first).await;
     world
-        .shop
+        .server
         .script(SimulatedCall::Create, &SimulatedFault::LostAfterWork, 1);
     // The first process goes away as soon as its booking was sent, and never hears of it.
     let asking = tokio::spawn({
         let (pms, request) = (first.pms().clone(), world.request(&key));
         async move { pms.book(&request, None).await }
     });
-    wait_until("the booking is written", || match world.shop.bookings() {
+    wait_until("the booking is written", || match world.server.bookings() {
         1 => Ok(()),
         bookings => Err(format!("{bookings} bookings")),
     });
@@ -334,5 +334,5 @@ async fn a_booking_whose_answer_was_lost_is_the_same_booking_for_another_process
     );
     let third = world.book(&world.process(), &key).await.unwrap();
     assert_eq!((third.id, third.created), (found.id, Created::FoundAgain));
-    assert_eq!((world.shop.creates(), world.shop.bookings()), (1, 1));
+    assert_eq!((world.server.creates(), world.server.bookings()), (1, 1));
 }

@@ -8,11 +8,11 @@ use posada::settings::Secret;
 use posada::testkit::qloapps::QloAppsSimulator;
 use posada::{IdempotencyKey, Posada, Settings, Stay};
 
-/// A process that books in a simulated shop. It does not look for a lost booking as long as is usual.
-pub fn process(shop: &str, redis: &str) -> Posada {
+/// A process that books in a simulated server. It does not look for a lost booking as long as is usual.
+pub fn process(server: &str, redis: &str) -> Posada {
     let settings = Settings::builder()
         .redis_url(redis)
-        .pms_qloapps(shop, Secret::new(QloAppsSimulator::KEY))
+        .pms_qloapps(server, Secret::new(QloAppsSimulator::KEY))
         .pms_max_rate(10_000)
         .pms_booking_timeout(Duration::from_secs(3))
         .pms_availability_fresh(Duration::ZERO);

@@ -16,9 +16,9 @@ pub const REDIS_URL: &str = "POSADA_TEST_REDIS_URL";
 /// The variable with the URL of a Redis Cluster.
 pub const CLUSTER_URL: &str = "POSADA_TEST_CLUSTER_URL";
 
-/// The variable with the address of a QloApps shop that the tests may book in, and cancel afterwards.
+/// The variable with the address of a QloApps server that the tests may book in, and cancel afterwards.
 pub const QLOAPPS_URL: &str = "POSADA_TEST_QLOAPPS_URL";
-/// The variable with a key of that shop's web service that may do everything.
+/// The variable with a key of that QloApps server's web service that may do everything.
 pub const QLOAPPS_KEY: &str = "POSADA_TEST_QLOAPPS_KEY";
 
 /// Server connections per database that the shared pooler has.
@@ -55,13 +55,13 @@ pub fn cluster() -> &'static RedisCluster {
     &SHARED
 }
 
-/// Address and key of the shop that was given, if one was.
+/// Address and key of the QloApps server that was given, if one was.
 pub fn qloapps() -> Option<(String, String)> {
     let url = variable(QLOAPPS_URL)?;
     let key = variable(QLOAPPS_KEY);
     Some((
         url,
-        key.expect("a shop in POSADA_TEST_QLOAPPS_URL needs POSADA_TEST_QLOAPPS_KEY"),
+        key.expect("a QloApps server in POSADA_TEST_QLOAPPS_URL needs POSADA_TEST_QLOAPPS_KEY"),
     ))
 }
 

@@ -126,9 +126,9 @@ if TYPE_CHECKING:
         PmsEvents,
         Quote,
         QuotedService,
+        Recheck,
         RoomType,
         Service,
-        Settle,
     )
     from posada.sessions import ActiveSession, Session, SessionManager
     from posada.stay import Stay
@@ -157,7 +157,7 @@ else:
             "Changes ChosenService Collision Created Folio FolioLine Guest GuestProfile Hotel "
             "IdempotencyKey Invoice MissingPermission MockPms Money Occupancy OccupancyLimits Offer Payment PmsClient "
             "PmsEvent PmsEvents "
-            "Quote QuotedService RoomType Service Settle"
+            "Quote QuotedService Recheck RoomType Service"
         ),
         "sessions": "ActiveSession Session SessionManager",
         "stay": "Stay",
@@ -265,6 +265,7 @@ __all__ = [
     "Profile",
     "Quote",
     "QuotedService",
+    "Recheck",
     "RateLimit",
     "RateLimiter",
     "Release",
@@ -276,7 +277,6 @@ __all__ = [
     "Session",
     "SessionManager",
     "Settings",
-    "Settle",
     "Severity",
     "SignInSession",
     "Stay",

@@ -84,7 +84,7 @@ _BookingParts: TypeAlias = tuple[
 ]
 _ChangeParts: TypeAlias = tuple[int, dt.datetime, _BookingParts | None]
 _PmsEventParts: TypeAlias = tuple[
-    Literal["moved", "yielded", "kept", "unsettled", "other"],
+    Literal["moved", "yielded", "kept", "recheck_failed", "other"],
     str | None,
     int | None,
     int | None,

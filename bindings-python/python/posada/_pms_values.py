@@ -19,11 +19,11 @@ BookingStatus = Literal["pending", "confirmed", "checked_in", "checked_out", "ba
 Created = Literal["created", "found_again"]
 """Whether the call made the booking, or an earlier one had."""
 
-Settle = Literal["detached", "wait"]
-"""Whether ``book`` waits for the second look, two seconds later or more."""
+Recheck = Literal["detached", "wait"]
+"""Whether ``book`` waits for the recheck, two seconds later or more."""
 
 Collision = Literal["yield", "keep"]
-"""What becomes of our booking when the second look finds a stranger in its room and no room is free."""
+"""What becomes of our booking when the recheck finds a foreign booking in its room and no room is free."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,10 +313,10 @@ class BookingRequest:
     """What the guest has beside the rooms; every room gets each of them. Those of ``quote``, when there is one."""
     quote: Quote | None = None
     """The price that the guest was told: the booking is made at that price or not at all."""
-    settle: Settle = "detached"
-    """Whether ``book`` waits for the second look."""
+    recheck: Recheck = "detached"
+    """Whether ``book`` waits for the recheck."""
     collision: Collision = "yield"
-    """What becomes of the booking when the second look finds a stranger in its room."""
+    """What becomes of the booking when the recheck finds a foreign booking in its room."""
 
     def __post_init__(self) -> None:
         whole("hotel", self.hotel, bits=64)
@@ -326,7 +326,7 @@ class BookingRequest:
         text("idempotency_key", self.idempotency_key)
         optional_text("remark", self.remark)
         optional_instance("quote", self.quote, Quote)
-        text("settle", self.settle)
+        text("recheck", self.recheck)
         text("collision", self.collision)
         object.__setattr__(self, "party", party_of(self.adults, self.child_ages, self.party))
         object.__setattr__(self, "services", tuple(checked_services(self.services)))
@@ -486,10 +486,10 @@ class MissingPermission:
 
 @dataclass(frozen=True, slots=True)
 class PmsEvent:
-    """What the second look at a booking did."""
+    """What the recheck of a booking did."""
 
-    kind: Literal["moved", "yielded", "kept", "unsettled", "other"]
-    """A stranger was in the room: ours has another one now, or is cancelled, or both stay. Or no look was possible."""
+    kind: Literal["moved", "yielded", "kept", "recheck_failed", "other"]
+    """A foreign booking was in the room: ours has another one now, or is cancelled, or both stay. Or no recheck was made."""
     key: str | None = field(repr=False)
     """The key of our booking."""
     booking_id: int | None

@@ -38,9 +38,9 @@ from posada._pms_values import (
     PmsEvent,
     Quote,
     QuotedService,
+    Recheck,
     RoomType,
     Service,
-    Settle,
     checked_services,
     make_booking,
     make_folio,
@@ -85,14 +85,14 @@ __all__ = [
     "PmsEvents",
     "Quote",
     "QuotedService",
+    "Recheck",
     "RoomType",
     "Service",
-    "Settle",
 ]
 
 
 class PmsEvents:
-    """What second looks do: ``async for event in p.pms.events()``. One that is 256 events behind misses the oldest."""
+    """What rechecks do: ``async for event in p.pms.events()``. One that is 256 events behind misses the oldest."""
 
     __slots__ = ("_native",)
 
@@ -382,7 +382,7 @@ class PmsClient:
         return Changes(self._native.changes_since(moment("cursor", cursor)), None)
 
     def events(self) -> PmsEvents:
-        """What second looks at bookings do from now on. Listen before you book."""
+        """What rechecks of bookings do from now on. Listen before you book."""
         return PmsEvents(self._native.events())
 
 

@@ -1,4 +1,4 @@
-//! What second looks at bookings did.
+//! What rechecks of bookings did.
 
 use std::sync::Arc;
 
@@ -53,10 +53,10 @@ fn parts(event: PmsEvent) -> EventParts {
             let (ours, other) = (booking.get(), other.get());
             ("kept", Some(key.to_string()), Some(ours), Some(other), None, None)
         }
-        PmsEvent::Unsettled { key, booking, code } => {
+        PmsEvent::RecheckFailed { key, booking, code } => {
             let ours = booking.get();
             (
-                "unsettled",
+                "recheck_failed",
                 Some(key.to_string()),
                 Some(ours),
                 None,

@@ -2,7 +2,9 @@
 
 use posada::IdempotencyKey;
 use posada::error::codes;
-use posada::pms::{BookingChange, BookingRequest, ChosenService, Collision, Guest, Occupancy, Party, Settle};
+use posada::pms::{
+    BookingChange, BookingRequest, ChosenService, Collision, Guest, Occupancy, Party, Recheck,
+};
 use pyo3::prelude::*;
 
 use super::values::Quoted;
@@ -127,7 +129,7 @@ pub(super) struct Wish {
     remark: Option<String>,
     services: Vec<Choice>,
     quote: Option<Price>,
-    settle: String,
+    recheck: String,
     collision: String,
 }
 
@@ -142,7 +144,7 @@ impl Wish {
             guest,
             IdempotencyKey::parse(&self.idempotency_key)?,
         )
-        .with_settle(settle(&self.settle)?)
+        .with_recheck(recheck(&self.recheck)?)
         .with_collision(collision(&self.collision)?)
         .with_services(chosen(&self.services)?)?;
         if let Some(remark) = &self.remark {
@@ -155,11 +157,11 @@ impl Wish {
     }
 }
 
-fn settle(name: &str) -> Result<Settle, Refusal> {
+fn recheck(name: &str) -> Result<Recheck, Refusal> {
     match name {
-        "detached" => Ok(Settle::Detached),
-        "wait" => Ok(Settle::Wait),
-        _ => Err(unknown("settle", "detached or wait", name)),
+        "detached" => Ok(Recheck::Detached),
+        "wait" => Ok(Recheck::Wait),
+        _ => Err(unknown("recheck", "detached or wait", name)),
     }
 }
 

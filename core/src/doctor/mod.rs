@@ -42,10 +42,10 @@ pub(crate) struct Patient<'a> {
 }
 
 impl<'a> Patient<'a> {
-    /// The shop, unless a mock stands for it, whatever the settings say.
-    fn shop(&self) -> Option<&'a QloAppsSettings> {
+    /// The QloApps server, unless a mock stands for it, whatever the settings say.
+    fn server(&self) -> Option<&'a QloAppsSettings> {
         match self.settings.pms() {
-            PmsSettings::QloApps(shop) if !self.pms.is_mock() => Some(shop),
+            PmsSettings::QloApps(server) if !self.pms.is_mock() => Some(server),
             _ => None,
         }
     }
@@ -108,22 +108,22 @@ pub(crate) async fn examine(patient: Patient<'_>) -> Diagnosis {
         codes::REDIS_UNREACHABLE,
         LONGEST,
     );
-    let of_shop = in_time(
+    let of_pms = in_time(
         async {
-            match patient.shop() {
-                Some(shop) => pms::examine(patient.pms, shop).await,
+            match patient.server() {
+                Some(server) => pms::examine(patient.pms, server).await,
                 None => Vec::new(),
             }
         },
         codes::PMS_UNREACHABLE,
         LONGEST,
     );
-    let (of_postgres, of_redis, of_shop) = tokio::join!(of_postgres, of_redis, of_shop);
+    let (of_postgres, of_redis, of_pms) = tokio::join!(of_postgres, of_redis, of_pms);
     let findings = [
-        settings::examine(patient.settings, patient.shop()),
+        settings::examine(patient.settings, patient.server()),
         of_postgres,
         of_redis,
-        of_shop,
+        of_pms,
     ];
     Diagnosis::new(findings.concat(), began)
 }

@@ -6,15 +6,15 @@ use crate::error::{Error, codes as errors};
 use crate::pms::PmsClient;
 use crate::settings::QloAppsSettings;
 
-/// Asks the shop what our key may do, and for its hotels. Writes nothing.
-pub(super) async fn examine(pms: &PmsClient, shop: &QloAppsSettings) -> Vec<Finding> {
+/// Asks the QloApps server what our key may do, and for its hotels. Writes nothing.
+pub(super) async fn examine(pms: &PmsClient, server: &QloAppsSettings) -> Vec<Finding> {
     let missing = match pms.self_test().await {
         Ok(missing) => missing,
-        Err(error) => return vec![failed(&error, shop)],
+        Err(error) => return vec![failed(&error, server)],
     };
     let mut findings = vec![Finding::ok(
         codes::PMS_CONNECTION,
-        format!("{} answers, and knows the key.", shop.base_url),
+        format!("{} answers, and knows the key.", server.base_url),
     )];
     if missing.is_empty() {
         findings.push(Finding::ok(
@@ -36,14 +36,14 @@ pub(super) async fn examine(pms: &PmsClient, shop: &QloAppsSettings) -> Vec<Find
         ));
     }
     if missing.iter().all(|lacking| lacking.resource != "hotels") {
-        findings.extend(hotel(pms, shop).await);
+        findings.extend(hotel(pms, server).await);
     }
     findings
 }
 
-async fn hotel(pms: &PmsClient, shop: &QloAppsSettings) -> Option<Finding> {
-    let id = shop.hotel_id;
-    // That the shop answers is known; what else is wrong with the list shows in the permissions.
+async fn hotel(pms: &PmsClient, server: &QloAppsSettings) -> Option<Finding> {
+    let id = server.hotel_id;
+    // That the QloApps server answers is known; what else is wrong with the list shows in the permissions.
     let hotels = pms.hotels().await.ok()?;
     if let Some(hotel) = hotels.iter().find(|hotel| hotel.id.get() == id) {
         return Some(Finding::ok(
@@ -55,7 +55,7 @@ async fn hotel(pms: &PmsClient, shop: &QloAppsSettings) -> Option<Finding> {
     Some(Finding::error(
         codes::PMS_HOTEL,
         format!(
-            "The shop has no hotel {id}; it has {}.",
+            "The QloApps server has no hotel {id}; it has {}.",
             if known.is_empty() {
                 "none".to_owned()
             } else {
@@ -66,8 +66,8 @@ async fn hotel(pms: &PmsClient, shop: &QloAppsSettings) -> Option<Finding> {
     ))
 }
 
-fn failed(error: &Error, shop: &QloAppsSettings) -> Finding {
-    let seen = format!("{}: {error}.", shop.base_url);
+fn failed(error: &Error, server: &QloAppsSettings) -> Finding {
+    let seen = format!("{}: {error}.", server.base_url);
     let (code, remedy) = if error.is(errors::PMS_REFUSED) {
         (
             codes::PMS_KEY,
@@ -86,15 +86,16 @@ fn failed(error: &Error, shop: &QloAppsSettings) -> Finding {
     } else if error.is(errors::PMS_NOT_QLOAPPS) {
         (
             codes::PMS_ADDRESS,
-            "Set PMS_BASE_URL to the address that the shop itself uses, with its scheme and port and without /api, and \
-             let the web server rewrite /api.",
+            "Set PMS_BASE_URL to the address that the QloApps server itself uses, with its scheme and port and without \
+             /api, and let the web server rewrite /api.",
         )
     } else if error.is(errors::POSADA_CLOSED) {
         (codes::CLOSED, "Ask a handle that is open.")
     } else {
         (
             codes::PMS_UNREACHABLE,
-            "Check that the shop runs, that PMS_BASE_URL is right, and that firewalls let this machine through.",
+            "Check that the QloApps server runs, that PMS_BASE_URL is right, and that firewalls let this machine \
+             through.",
         )
     };
     Finding::error(code, seen, remedy)

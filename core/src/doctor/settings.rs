@@ -26,8 +26,8 @@ const EVERYBODYS: [&str; 8] = [
     "supabase",
 ];
 
-/// Looks at the settings. What is as it should be is reported too. Without a shop, a mock stands for it.
-pub(super) fn examine(settings: &Settings, shop: Option<&QloAppsSettings>) -> Vec<Finding> {
+/// Looks at the settings. What is as it should be is reported too. Without a QloApps server, a mock stands for it.
+pub(super) fn examine(settings: &Settings, server: Option<&QloAppsSettings>) -> Vec<Finding> {
     let environment = settings.environment();
     let mut findings = vec![signing_key(settings)];
     findings.extend(service_variables(settings));
@@ -48,13 +48,13 @@ pub(super) fn examine(settings: &Settings, shop: Option<&QloAppsSettings>) -> Ve
         )),
         Store::Server(redis) => findings.extend(redis_settings::examine(redis, environment)),
     }
-    match shop {
+    match server {
         None => findings.push(Finding::warning(
             codes::PMS_MOCK,
             "The PMS is the mock: bookings reach no hotel.",
             "Set PMS_BASE_URL and PMS_API_KEY of the hotel's QloApps.",
         )),
-        Some(shop) => findings.extend(of_shop(shop, environment)),
+        Some(server) => findings.extend(of_pms(server, environment)),
     }
     findings
 }
@@ -238,21 +238,21 @@ pub(super) fn guessable(
     .rated(graver_in_production(environment))
 }
 
-fn of_shop(shop: &QloAppsSettings, environment: Environment) -> Vec<Finding> {
+fn of_pms(server: &QloAppsSettings, environment: Environment) -> Vec<Finding> {
     let key = strength(
         codes::PMS_KEY_STRENGTH,
         "PMS_API_KEY",
-        &shop.api_key,
+        &server.api_key,
         PMS_KEY_BYTES,
         environment,
     );
-    let host = host_of(&shop.base_url);
-    let is_plain = shop.base_url.starts_with("http://") && !is_this_machine(host);
+    let host = host_of(&server.base_url);
+    let is_plain = server.base_url.starts_with("http://") && !is_this_machine(host);
     let plain = if is_plain {
         Finding::warning(
             codes::PMS_PLAIN_HTTP,
             format!("PMS_BASE_URL begins with http://, so the key and the guests' names travel to {host} in plain text."),
-            "Use https://, unless the shop is on a network of its own with this machine.",
+            "Use https://, unless the QloApps server is on a network of its own with this machine.",
         )
         // Names without a dot and private addresses are of such networks.
         .rated(if is_nearby(host) { Severity::Warning } else { graver_in_production(environment) })
@@ -300,11 +300,11 @@ mod tests {
     fn examined(vars: &[(&str, &str)]) -> Vec<Finding> {
         let vars = vars.iter().map(|(name, value)| ((*name).into(), (*value).into()));
         let settings = Settings::from_vars(vars).unwrap();
-        let shop = match settings.pms() {
-            PmsSettings::QloApps(shop) => Some(shop),
+        let server = match settings.pms() {
+            PmsSettings::QloApps(server) => Some(server),
             PmsSettings::Mock => None,
         };
-        examine(&settings, shop)
+        examine(&settings, server)
     }
 
     /// The severity of a code under these variables.

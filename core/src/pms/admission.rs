@@ -14,7 +14,7 @@ use crate::error::{Error, Result, codes};
 use crate::stay::Stay;
 
 /// One hotel as it is now.
-pub(super) struct House {
+pub(super) struct HotelSnapshot {
     provider: Arc<dyn PmsProvider>,
     hotel: Hotel,
     room_types: Vec<RoomType>,
@@ -29,7 +29,7 @@ pub(super) struct Sale {
     pub(super) total: Money,
 }
 
-impl House {
+impl HotelSnapshot {
     /// Reads the hotel, its room types and its date, at once.
     ///
     /// # Errors
@@ -204,7 +204,7 @@ impl House {
     }
 
     /// The room types that take the party for so many nights. When guests fit nowhere, the error says so: an empty
-    /// answer would look like a full house.
+    /// answer would look like a full snapshot.
     fn fitting(&self, stay: Stay, party: &Party) -> Result<Vec<RoomTypeId>> {
         let mut refusal = None;
         let mut fitting = Vec::new();

@@ -12,34 +12,34 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Shelf;
-use super::admission::{House, Sale};
+use super::AnswerCache;
+use super::admission::{HotelSnapshot, Sale};
 use super::gate::HotelGate;
 use super::id::{BookingId, HotelId, IdempotencyKey};
 use super::model::{Booking, BookingStatus, Created};
 use super::money::Money;
-use super::patience::Patience;
 use super::provider::{PmsProvider, Record, RowState};
+use super::recheck::EventSender;
 use super::request::{BookingRequest, HoldProof};
-use super::settle::Herald;
+use super::retry::RetryPolicy;
 use super::store::{KeyRecord, KeyStore};
 use super::verify::Look;
 use crate::clock::SharedClock;
 use crate::error::{Error, Result, codes};
 
 /// Where bookings are made. It has no state of its own.
-pub(super) struct Desk {
+pub(super) struct BookingService {
     pub(super) provider: Arc<dyn PmsProvider>,
     pub(super) gate: Arc<dyn HotelGate>,
     pub(super) keys: Arc<dyn KeyStore>,
     pub(super) clock: SharedClock,
-    pub(super) patience: Patience,
-    pub(super) herald: Herald,
+    pub(super) retry: RetryPolicy,
+    pub(super) events: EventSender,
     /// Where answers about free rooms are kept, if they are.
-    pub(super) kept: Option<Shelf>,
+    pub(super) answers: Option<AnswerCache>,
 }
 
-/// A booking for the caller, and what the second look needs.
+/// A booking for the caller, and what the recheck needs.
 #[derive(Debug)]
 pub(super) struct Booked {
     pub(super) booking: Booking,
@@ -47,10 +47,10 @@ pub(super) struct Booked {
     pub(super) made_in: Option<Duration>,
 }
 
-impl Desk {
+impl BookingService {
     /// A booking younger than this may still be one that nobody was told about, so it is checked and cancelled
     /// like a new one. An older one was reported, or is the front desk's by now: it is only reported again.
-    const SETTLING: chrono::Duration = chrono::Duration::minutes(15);
+    const RECENT: chrono::Duration = chrono::Duration::minutes(15);
 
     /// Makes the booking or finds it again. See the [module](self) for the steps.
     ///
@@ -60,7 +60,7 @@ impl Desk {
         // Where nothing can be asked or remembered nothing is booked, and this says so sooner than the wait for a turn.
         self.provider.is_asked()?;
         self.keys.read(self.provider.name(), request.key()).await?;
-        let turn = self.gate.enter(request.hotel(), self.patience.turn).await?;
+        let turn = self.gate.enter(request.hotel(), self.retry.turn).await?;
         let mut known = self.keys.read(self.provider.name(), request.key()).await?;
         if self.is_there(request.key(), &known).await? {
             let again = Box::pin(self.bounded(request, self.find_again(request, known)));
@@ -109,7 +109,7 @@ impl Desk {
         work: impl Future<Output = Result<T>> + Send,
     ) -> Result<T> {
         let outcome = work.await;
-        if let Some(kept) = &self.kept {
+        if let Some(kept) = &self.answers {
             kept.cache.changed(&hotel.to_string()).await;
         }
         outcome
@@ -118,12 +118,12 @@ impl Desk {
     /// Whether the system has a booking of this key. One that was sent a short while ago may still appear, so it is
     /// waited for.
     async fn is_there(&self, key: &IdempotencyKey, known: &KeyRecord) -> Result<bool> {
-        let mut pauses = self.patience.pauses();
+        let mut pauses = self.retry.pauses();
         loop {
             if !self.provider.find(key).await?.is_empty() {
                 return Ok(true);
             }
-            let wait = known.may_be_under_way(self.clock.now(), self.patience.total);
+            let wait = known.may_be_under_way(self.clock.now(), self.retry.total);
             match pauses.next().filter(|_| wait) {
                 Some(pause) => tokio::time::sleep(pause).await,
                 None => return Ok(false),
@@ -146,7 +146,7 @@ impl Desk {
         request: &BookingRequest,
         work: impl Future<Output = Result<Booking>> + Send,
     ) -> Result<Booking> {
-        let limit = self.patience.total * 2;
+        let limit = self.retry.total * 2;
         match tokio::time::timeout(limit, work).await {
             Ok(Err(error)) if error.is_retryable() => {
                 Err(outcome_unknown(request.key(), None).caused_by(error))
@@ -158,9 +158,9 @@ impl Desk {
 
     /// What the request buys now, if it can be booked.
     async fn price_now(&self, request: &BookingRequest) -> Result<Sale> {
-        let house = House::read(&self.provider, request.hotel()).await?;
+        let snapshot = HotelSnapshot::read(&self.provider, request.hotel()).await?;
         let (room_type, stay) = (request.room_type(), request.stay());
-        let sale = house
+        let sale = snapshot
             .sale(room_type, stay, request.party(), request.choice())
             .await?
             .ok_or_else(|| sold_out("not enough rooms are free"))?;
@@ -178,7 +178,7 @@ impl Desk {
     ) -> Result<Booking> {
         // An answer that came says that everything is written. Without one, the price comes last.
         let price = made.is_none().then_some(price);
-        let record = self.settled(request.key(), made, price).await?;
+        let record = self.find_complete(request.key(), made, price).await?;
         let other = made.is_some_and(|id| id != record.id);
         // What this call made may show the request imperfectly; what only carries its key must match it.
         if made != Some(record.id)
@@ -231,7 +231,7 @@ impl Desk {
     /// Answers the booking that an earlier call made. One that is still young and that nobody was told about may
     /// never have been checked, because that call may have died half-way.
     async fn find_again(&self, request: &BookingRequest, mut known: KeyRecord) -> Result<Booking> {
-        let record = self.settled(request.key(), None, None).await?;
+        let record = self.find_complete(request.key(), None, None).await?;
         if let Some(differs) = record.differs_from(request) {
             return Err(key_reused(&record, differs));
         }
@@ -240,7 +240,7 @@ impl Desk {
         }
         if self.is_young(&record) && !known.is_reported(record.id) {
             let record = match request.quote() {
-                Some(quote) => self.settled(request.key(), None, Some(quote.total)).await?,
+                Some(quote) => self.find_complete(request.key(), None, Some(quote.total)).await?,
                 None => record,
             };
             let kept = self
@@ -262,16 +262,16 @@ impl Desk {
     ///
     /// # Errors
     /// `pms.outcome_unknown` when none shows in time, or another one could not be cancelled.
-    async fn settled(
+    async fn find_complete(
         &self,
         key: &IdempotencyKey,
         made: Option<BookingId>,
         price: Option<Money>,
     ) -> Result<Record> {
-        let mut pauses = self.patience.pauses();
+        let mut pauses = self.retry.pauses();
         let mut records = loop {
             let records = self.provider.find(key).await.unwrap_or_default();
-            let shows = |record: &&Record| record.settled && made.is_none_or(|id| id == record.id);
+            let shows = |record: &&Record| record.complete && made.is_none_or(|id| id == record.id);
             let is_whole = |record: &Record| price.is_none_or(|price| price == record.total);
             if records.iter().filter(shows).any(is_whole) {
                 break records;
@@ -282,7 +282,7 @@ impl Desk {
                 None => return Err(outcome_unknown(key, made)),
             }
         };
-        records.retain(|record| record.settled);
+        records.retain(|record| record.complete);
         records.sort_by_key(|record| (record.cancelled, record.was_back_ordered(), record.id));
         let mut records = records.into_iter();
         let kept = records.next().ok_or_else(|| outcome_unknown(key, made))?;
@@ -293,7 +293,7 @@ impl Desk {
     }
 
     fn is_young(&self, record: &Record) -> bool {
-        self.clock.now() - record.made_at < Self::SETTLING
+        self.clock.now() - record.made_at < Self::RECENT
     }
 }
 
@@ -442,7 +442,7 @@ mod tests {
     #[tokio::test]
     async fn a_lost_booking_that_shows_after_a_second_try_leaves_one_booking() {
         let world = World::new();
-        // The first call gives up after eleven look-ups, and the second looks ten times before it makes its own; the
+        // The first call gives up after eleven look-ups, and the rechecks ten times before it makes its own; the
         // late booking shows after that.
         lose(&world.mock, MockFault::TimeoutThenWrite { after_lookups: 23 });
         let process = world.process();

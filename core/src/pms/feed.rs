@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::booking::Desk;
+use super::booking::BookingService;
 use super::id::BookingId;
 use super::model::{Booking, Created};
 use crate::error::{Error, Result, codes};
@@ -101,7 +101,7 @@ pub struct Change {
 /// The changes of a system, one after the other. Every change comes at least once; several quick changes of one
 /// booking may come as one, and a change may come again after a restart and around the hour in which clocks go back.
 pub struct Changes {
-    desk: Arc<Desk>,
+    bookings: Arc<BookingService>,
     tasks: Tasks,
     cursor: ChangeCursor,
     /// The changes behind the cursor that were read and not handed out, and the cursor behind them.
@@ -110,9 +110,9 @@ pub struct Changes {
 }
 
 impl Changes {
-    pub(super) fn new(desk: Arc<Desk>, tasks: Tasks, cursor: ChangeCursor) -> Self {
+    pub(super) fn new(bookings: Arc<BookingService>, tasks: Tasks, cursor: ChangeCursor) -> Self {
         Self {
-            desk,
+            bookings,
             tasks,
             cursor,
             read: VecDeque::new(),
@@ -129,7 +129,7 @@ impl Changes {
         self.tasks.ensure_open()?;
         if self.read.is_empty() {
             self.advance();
-            let page = self.desk.provider.changes(&self.cursor, PAGE).await?;
+            let page = self.bookings.provider.changes(&self.cursor, PAGE).await?;
             self.read = page
                 .changes
                 .into_iter()

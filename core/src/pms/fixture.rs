@@ -1,4 +1,4 @@
-//! For the unit tests of this room: a mock hotel, any number of processes that book in it, and short patience.
+//! For the unit tests of this module: a mock hotel, any number of processes that book in it, and a short retry policy.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,8 +10,8 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::gate::{HotelGate, Turn, turn_timeout};
 use super::{
-    BookingRequest, Guest, HotelId, IdempotencyKey, MemoryKeys, MockPms, Occupancy, Party, Patience,
-    PmsClient, RoomTypeId,
+    BookingRequest, Guest, HotelId, IdempotencyKey, MemoryKeys, MockPms, Occupancy, Party, PmsClient,
+    RetryPolicy, RoomTypeId,
 };
 use crate::clock::ManualClock;
 use crate::error::Result;
@@ -47,12 +47,12 @@ impl World {
     }
 
     fn process_that_remembers(&self, keys: Arc<MemoryKeys>) -> PmsClient {
-        let patience = Patience {
+        let retry = RetryPolicy {
             first_pause: Duration::from_millis(1),
             longest_pause: Duration::from_millis(8),
             total: Duration::from_millis(60),
             turn: Duration::from_secs(30),
-            settle: Duration::ZERO,
+            recheck: Duration::ZERO,
         };
         let provider = Arc::new(self.mock.clone());
         PmsClient::new(
@@ -61,7 +61,7 @@ impl World {
             keys,
             self.clock.shared(),
             Tasks::new(),
-            patience,
+            retry,
             None,
         )
     }

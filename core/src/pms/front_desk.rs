@@ -1,14 +1,14 @@
 //! Arrival, departure and the end of a booking.
 
-use super::booking::{Desk, answer};
+use super::booking::{BookingService, answer};
 use super::id::BookingId;
 use super::model::{Booking, BookingStatus, Created};
 use super::modify::wrong_state;
-use super::patience::is_lost;
 use super::provider::{Movement, Record, RowChange, RowState};
+use super::retry::is_lost;
 use crate::error::{Error, Result};
 
-impl Desk {
+impl BookingService {
     /// Checks the guests in, or out.
     pub(super) async fn move_guests(&self, id: BookingId, movement: Movement) -> Result<Booking> {
         let (turn, record) = self.in_turn(id).await?;
@@ -46,7 +46,7 @@ impl Desk {
         }
         if record.status() != BookingStatus::Cancelled {
             // Cancelling twice is harmless, so a lost answer may be followed by another try.
-            let cancelling = self.patience.persist_while(is_lost, || self.provider.cancel(id));
+            let cancelling = self.retry.persist_while(is_lost, || self.provider.cancel(id));
             self.changing(record.hotel, cancelling).await?;
         }
         drop(turn);
@@ -54,7 +54,7 @@ impl Desk {
     }
 
     async fn answer_now(&self, id: BookingId) -> Result<Booking> {
-        let now = self.patience.persist(|| self.existing(id)).await?;
+        let now = self.retry.persist(|| self.existing(id)).await?;
         answer(&now, Created::FoundAgain)
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::NaiveDate;
 
 use super::PmsClient;
-use super::booking::{self, Desk};
+use super::booking::{self, BookingService};
 use super::change::BookingChange;
 use super::feed::{ChangeCursor, Changes};
 use super::folio::Folio;
@@ -51,7 +51,7 @@ impl PmsClient {
     /// when the answer was lost every time, and then the call may be repeated; `redis.unavailable` when no turn at
     /// the hotel can be had.
     pub async fn cancel(&self, id: BookingId) -> Result<Booking> {
-        self.at_the_desk(move |desk| async move { desk.cancel(id, false).await })
+        self.detached(move |bookings| async move { bookings.cancel(id, false).await })
             .await
     }
 
@@ -61,7 +61,7 @@ impl PmsClient {
     /// # Errors
     /// Those of [`cancel`](Self::cancel); `pms.wrong_state` when the guest has checked out.
     pub async fn force_cancel(&self, id: BookingId) -> Result<Booking> {
-        self.at_the_desk(move |desk| async move { desk.cancel(id, true).await })
+        self.detached(move |bookings| async move { bookings.cancel(id, true).await })
             .await
     }
 
@@ -94,14 +94,15 @@ impl PmsClient {
     /// * `pms.outcome_unknown`: answers were lost; the booking may be half changed. Ask again.
     pub async fn modify(&self, id: BookingId, change: &BookingChange) -> Result<Booking> {
         let (change, tasks) = (change.clone(), self.0.tasks.clone());
-        self.at_the_desk(move |desk| async move {
-            let modified = desk.modify(id, &change).await?;
-            if let Some((took, watched)) = modified.moved.filter(|_| !desk.patience.settle.is_zero()) {
-                let (pause, waiting, desk) = (desk.settle_pause(took), tasks.clone(), desk.clone());
+        self.detached(move |bookings| async move {
+            let modified = bookings.modify(id, &change).await?;
+            if let Some((took, watched)) = modified.moved.filter(|_| !bookings.retry.recheck.is_zero()) {
+                let (pause, waiting, bookings) =
+                    (bookings.recheck_pause(took), tasks.clone(), bookings.clone());
                 tasks.in_background(async move {
                     waiting.pause(pause).await;
                     // What it did is told as an event.
-                    drop(desk.settle(&watched, id).await);
+                    drop(bookings.recheck(&watched, id).await);
                 });
             }
             Ok(modified.booking)
@@ -117,7 +118,7 @@ impl PmsClient {
     /// whether an earlier change is to be finished.
     pub async fn quote_change(&self, id: BookingId, change: &BookingChange) -> Result<Quote> {
         self.provider()?;
-        self.0.desk.quote_change(id, change).await
+        self.0.bookings.quote_change(id, change).await
     }
 
     /// The guests of a booking are in the house, from now on. On which day is the front desk's decision. A booking
@@ -126,7 +127,7 @@ impl PmsClient {
     /// # Errors
     /// `pms.unknown_booking`, `pms.wrong_state`, `pms.outcome_unknown` as [`cancel`](Self::cancel).
     pub async fn check_in(&self, id: BookingId) -> Result<Booking> {
-        self.at_the_desk(move |desk| async move { desk.move_guests(id, Movement::Arrival).await })
+        self.detached(move |bookings| async move { bookings.move_guests(id, Movement::Arrival).await })
             .await
     }
 
@@ -136,7 +137,7 @@ impl PmsClient {
     /// # Errors
     /// `pms.unknown_booking`; `pms.wrong_state` for guests who never arrived; `pms.outcome_unknown`.
     pub async fn check_out(&self, id: BookingId) -> Result<Booking> {
-        self.at_the_desk(move |desk| async move { desk.move_guests(id, Movement::Departure).await })
+        self.detached(move |bookings| async move { bookings.move_guests(id, Movement::Departure).await })
             .await
     }
 
@@ -173,17 +174,17 @@ impl PmsClient {
     /// `pms.rejected`; `pms.outcome_unknown` when the answer was lost, and then the call may be repeated.
     pub async fn create_guest(&self, guest: &Guest) -> Result<GuestProfile> {
         let guest = guest.clone();
-        self.at_the_desk(move |desk| async move {
-            if let Some(known) = desk.provider.guest(guest.email()).await? {
+        self.detached(move |bookings| async move {
+            if let Some(known) = bookings.provider.guest(guest.email()).await? {
                 return Ok(known);
             }
-            let lost = match desk.provider.create_guest(&guest).await {
+            let lost = match bookings.provider.create_guest(&guest).await {
                 Ok(()) => None,
                 Err(error) if error.is(codes::PMS_OUTCOME_UNKNOWN) => Some(error),
                 Err(error) => return Err(error),
             };
-            let read = || desk.provider.guest(guest.email());
-            let known = desk.patience.persist(read).await?;
+            let read = || bookings.provider.guest(guest.email());
+            let known = bookings.retry.persist(read).await?;
             known.ok_or_else(|| lost.unwrap_or_else(lost_guest))
         })
         .await
@@ -195,14 +196,14 @@ impl PmsClient {
     /// `pms.unknown_booking`, and as the [type](Self) says.
     pub async fn invoices(&self, id: BookingId) -> Result<Folio> {
         let provider = self.provider()?;
-        let record = self.0.desk.existing(id).await?;
+        let record = self.0.bookings.existing(id).await?;
         provider.folio(&record).await
     }
 
     /// Every booking that changes, from the cursor on: ask for [`next`](Changes::next) again and again, and keep the
     /// [`cursor`](Changes::cursor). Nothing is asked before the first `next`.
     pub fn changes_since(&self, cursor: ChangeCursor) -> Changes {
-        Changes::new(self.0.desk.clone(), self.0.tasks.clone(), cursor)
+        Changes::new(self.0.bookings.clone(), self.0.tasks.clone(), cursor)
     }
 
     async fn movements(&self, hotel: HotelId, movement: Movement, day: NaiveDate) -> Result<Vec<Booking>> {
@@ -219,12 +220,12 @@ impl PmsClient {
     }
 
     /// Work that ends although its caller goes away.
-    async fn at_the_desk<T, F>(&self, work: impl FnOnce(Arc<Desk>) -> F) -> Result<T>
+    async fn detached<T, F>(&self, work: impl FnOnce(Arc<BookingService>) -> F) -> Result<T>
     where
         T: Send + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
     {
-        self.0.tasks.detach(work(self.0.desk.clone())).await
+        self.0.tasks.detach(work(self.0.bookings.clone())).await
     }
 }
 

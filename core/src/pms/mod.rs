@@ -1,6 +1,6 @@
 //! The property management system: what a hotel can sell, at which price, and the bookings themselves.
 //!
-//! Invariants of this room:
+//! Invariants of this module:
 //! * Money is [`Money`]: a decimal with its currency, never a float.
 //! * Values that a request is made of ([`Guest`], [`Party`], [`IdempotencyKey`], …) were checked when they were
 //!   made, because the system behind them often breaks on a bad value instead of refusing it.
@@ -45,9 +45,9 @@ mod folio;
 mod front_desk;
 mod gate;
 mod guest;
-#[cfg(test)]
-mod half_made;
 mod id;
+#[cfg(test)]
+mod interrupted_changes;
 mod life;
 mod memory;
 mod mock;
@@ -55,14 +55,14 @@ mod model;
 mod modify;
 mod money;
 mod occupancy;
-mod patience;
 mod provider;
 mod qloapps;
+mod recheck;
 mod redis;
 mod request;
 mod resilience;
+mod retry;
 mod service;
-mod settle;
 mod store;
 mod verify;
 
@@ -74,8 +74,8 @@ use crate::clock::SharedClock;
 use crate::error::{Error, Result, codes};
 use crate::stay::Stay;
 use crate::task::Tasks;
-use admission::House;
-use booking::Desk;
+use admission::HotelSnapshot;
+use booking::BookingService;
 pub(crate) use cache::{AnswerStore, MemoryAnswers, RedisAnswers};
 use cache::{Cache, KeptOffer};
 pub use change::BookingChange;
@@ -92,17 +92,17 @@ pub use model::{
 };
 pub use money::{Currency, Money};
 pub use occupancy::{Occupancy, OccupancyLimits, Party};
-pub(crate) use patience::Patience;
 pub(crate) use provider::PmsProvider;
 pub(crate) use qloapps::QloApps;
 #[cfg(any(test, feature = "testkit"))]
 pub(crate) use qloapps::anything;
+pub use recheck::{Collision, PmsEvent, PmsEvents, Recheck};
+use recheck::{EventSender, Watched};
 pub(crate) use redis::RedisKeys;
 pub use request::{BookingRequest, HoldProof};
+pub(crate) use retry::RetryPolicy;
 use service::Choice;
 pub use service::{BookedService, ChosenService, QuotedService, Service};
-pub use settle::{Collision, PmsEvent, PmsEvents, Settle};
-use settle::{Herald, Watched};
 pub(crate) use store::KeyStore;
 
 /// The property management system of a hotel company, behind one promise: **no double booking, no silently
@@ -116,13 +116,13 @@ pub struct PmsClient(Arc<Inner>);
 
 /// Where answers about free rooms are kept, and how long they are fresh.
 #[derive(Clone)]
-pub(crate) struct Shelf {
+pub(crate) struct AnswerCache {
     cache: Cache,
     fresh: Duration,
 }
 
-impl Shelf {
-    /// The shelf of one system.
+impl AnswerCache {
+    /// The cache of one system.
     pub(crate) fn new(
         store: Arc<dyn AnswerStore>,
         system: &str,
@@ -138,7 +138,7 @@ impl Shelf {
 }
 
 struct Inner {
-    desk: Arc<Desk>,
+    bookings: Arc<BookingService>,
     tasks: Tasks,
 }
 
@@ -149,19 +149,19 @@ impl PmsClient {
         keys: Arc<dyn KeyStore>,
         clock: SharedClock,
         tasks: Tasks,
-        patience: Patience,
-        kept: Option<Shelf>,
+        retry: RetryPolicy,
+        answers: Option<AnswerCache>,
     ) -> Self {
-        let desk = Arc::new(Desk {
-            kept,
+        let bookings = Arc::new(BookingService {
+            answers,
             provider,
             gate,
             keys,
             clock,
-            patience,
-            herald: Herald::new(),
+            retry,
+            events: EventSender::new(),
         });
-        Self(Arc::new(Inner { desk, tasks }))
+        Self(Arc::new(Inner { bookings, tasks }))
     }
 
     /// All hotels. Cancel-safe read.
@@ -187,16 +187,19 @@ impl PmsClient {
     /// # Errors
     /// `pms.unknown_hotel`.
     pub async fn room_types(&self, hotel: HotelId) -> Result<Vec<RoomType>> {
-        Ok(House::read(self.provider()?, hotel).await?.into_room_types())
+        Ok(HotelSnapshot::read(self.provider()?, hotel)
+            .await?
+            .into_room_types())
     }
 
     /// What a guest can have beside a room of this type, and what every such room has already: see
     /// [`automatic`](Service::automatic). As old as the [room types](Self::room_types). Cancel-safe read.
     ///
     /// # Errors
-    /// `pms.unknown_hotel`, `pms.unknown_room_type`; `pms.not_permitted` when the key may not see the taxes on services.
+    /// `pms.unknown_hotel`, `pms.unknown_room_type`; `pms.not_permitted` when the key may not see the taxes on
+    /// services.
     pub async fn services(&self, hotel: HotelId, room_type: RoomTypeId) -> Result<Vec<Service>> {
-        House::read(self.provider()?, hotel)
+        HotelSnapshot::read(self.provider()?, hotel)
             .await?
             .services(room_type)
             .await
@@ -223,17 +226,17 @@ impl PmsClient {
         room_type: Option<RoomTypeId>,
     ) -> Result<Availability> {
         let party = party.into();
-        let house = House::read(self.provider()?, hotel).await?;
-        let Some(kept) = &self.0.desk.kept else {
+        let snapshot = HotelSnapshot::read(self.provider()?, hotel).await?;
+        let Some(kept) = &self.0.bookings.answers else {
             return Ok(Availability {
                 hotel,
                 stay,
-                offers: house.offers(stay, &party, room_type).await?,
+                offers: snapshot.offers(stay, &party, room_type).await?,
                 age: Duration::ZERO,
                 potentially_stale: false,
             });
         };
-        let admitted = house.admit(stay, &party, room_type)?;
+        let admitted = snapshot.admit(stay, &party, room_type)?;
         let question = cache::question(stay, &party, room_type);
         let provider = self.provider()?.clone();
         let load = || async move {
@@ -282,14 +285,14 @@ impl PmsClient {
         services: impl IntoIterator<Item = ChosenService> + Send,
     ) -> Result<Quote> {
         let (party, choice) = (party.into(), Choice::new(services)?);
-        let house = House::read(self.provider()?, hotel).await?;
-        let sale = house
+        let snapshot = HotelSnapshot::read(self.provider()?, hotel).await?;
+        let sale = snapshot
             .sale(room_type, stay, &party, &choice)
             .await?
             .ok_or_else(|| {
                 Error::new(codes::PMS_SOLD_OUT, "not enough rooms are free").with("room_type", room_type)
             })?;
-        let quoted_at = self.0.desk.clock.now();
+        let quoted_at = self.0.bookings.clock.now();
         Ok(Quote::new(hotel, room_type, stay, party, sale.total, quoted_at).with_services(sale.services))
     }
 
@@ -297,7 +300,7 @@ impl PmsClient {
     /// system needs, and minutes when it loses answers.
     ///
     /// Before it answers, the rooms are looked at once. Two seconds later, or twice as long as the booking took, they
-    /// are looked at again, because the hotel's own website may write into them until then: see [`Settle`] for who
+    /// are looked at again, because the hotel's own website may write into them until then: see [`Recheck`] for who
     /// waits for that, [`Collision`] for what is done, and [`events`](Self::events) for hearing of it.
     ///
     /// With a hold, its rooms and nights must cover the request and it must be live. With a quote, the booking is
@@ -318,26 +321,26 @@ impl PmsClient {
         if let Some(hold) = hold {
             hold.covers(request)?;
         }
-        let (desk, request, hold) = (self.0.desk.clone(), request.clone(), hold.cloned());
+        let (bookings, request, hold) = (self.0.bookings.clone(), request.clone(), hold.cloned());
         let tasks = self.0.tasks.clone();
         self.0
             .tasks
             .detach(async move {
-                let booked = desk.book(&request, hold.as_ref()).await?;
-                let (Some(made_in), false) = (booked.made_in, desk.patience.settle.is_zero()) else {
+                let booked = bookings.book(&request, hold.as_ref()).await?;
+                let (Some(made_in), false) = (booked.made_in, bookings.retry.recheck.is_zero()) else {
                     return Ok(booked.booking);
                 };
-                let (pause, id) = (desk.settle_pause(made_in), booked.booking.id);
+                let (pause, id) = (bookings.recheck_pause(made_in), booked.booking.id);
                 let (watched, waiting) = (Watched::from(&request), tasks.clone());
-                let second_look = async move {
+                let look_again = async move {
                     // A handle that closes does not wait for the pause; looking a little early is better than never.
                     waiting.pause(pause).await;
-                    desk.settle(&watched, id).await
+                    bookings.recheck(&watched, id).await
                 };
-                match request.settle() {
-                    Settle::Wait => second_look.await,
-                    Settle::Detached => {
-                        tasks.in_background(async move { drop(second_look.await) });
+                match request.recheck() {
+                    Recheck::Wait => look_again.await,
+                    Recheck::Detached => {
+                        tasks.in_background(async move { drop(look_again.await) });
                         Ok(booked.booking)
                     }
                 }
@@ -345,26 +348,26 @@ impl PmsClient {
             .await
     }
 
-    /// What second looks at bookings do from now on. Listen before you book.
+    /// What rechecks of bookings do from now on. Listen before you book.
     pub fn events(&self) -> PmsEvents {
-        self.0.desk.herald.listen()
+        self.0.bookings.events.listen()
     }
 
     /// Whether the hotel is in memory.
     pub(crate) fn is_mock(&self) -> bool {
-        self.0.desk.provider.name() == mock::NAME
+        self.0.bookings.provider.name() == mock::NAME
     }
 
     fn provider(&self) -> Result<&Arc<dyn PmsProvider>> {
         self.0.tasks.ensure_open()?;
-        Ok(&self.0.desk.provider)
+        Ok(&self.0.bookings.provider)
     }
 }
 
 impl fmt::Debug for PmsClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PmsClient")
-            .field("patience", &self.0.desk.patience)
+            .field("retry", &self.0.bookings.retry)
             .finish_non_exhaustive()
     }
 }

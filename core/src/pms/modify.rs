@@ -12,18 +12,18 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::admission::House;
-use super::booking::{Desk, answer, sold_out};
+use super::admission::HotelSnapshot;
+use super::booking::{BookingService, answer, sold_out};
 use super::change::BookingChange;
 use super::gate::Turn;
 use super::id::{BookingId, IdempotencyKey, RoomTypeId};
 use super::model::{Booking, BookingStatus, Created, Quote};
 use super::money::Money;
 use super::occupancy::{Occupancy, Party};
-use super::patience::{is_lost, may_be_lost};
 use super::provider::{Record, Room, Row, RowChange, RowState};
+use super::recheck::Watched;
+use super::retry::{is_lost, may_be_lost};
 use super::service::{BookedService, Choice, ChosenService, QuotedService, with_services};
-use super::settle::Watched;
 use super::store::KeyRecord;
 use super::verify::Look;
 use crate::error::{Error, Result, codes};
@@ -54,14 +54,14 @@ impl Plan {
     }
 }
 
-/// A booking that was changed, and what the second look needs.
+/// A booking that was changed, and what the recheck needs.
 pub(super) struct Modified {
     pub(super) booking: Booking,
     /// How long it took, and what to look at, when rows were moved.
     pub(super) moved: Option<(Duration, Watched)>,
 }
 
-impl Desk {
+impl BookingService {
     /// What the change would cost; an error when it cannot be made.
     pub(super) async fn quote_change(&self, id: BookingId, change: &BookingChange) -> Result<Quote> {
         let record = self.existing(id).await?;
@@ -110,10 +110,11 @@ impl Desk {
         })
     }
 
-    /// The booking, when it is our turn at its hotel. A row is written as a whole, so nobody else may write it meanwhile.
+    /// The booking, when it is our turn at its hotel. A row is written as a whole, so nobody else may write it
+    /// meanwhile.
     pub(super) async fn in_turn(&self, id: BookingId) -> Result<(Box<dyn Turn>, Record)> {
         let hotel = self.existing(id).await?.hotel;
-        let turn = self.gate.enter(hotel, self.patience.turn).await?;
+        let turn = self.gate.enter(hotel, self.retry.turn).await?;
         Ok((turn, self.existing(id).await?))
     }
 
@@ -145,15 +146,15 @@ impl Desk {
         let new_stay = change
             .stay
             .filter(|stay| unfinished.is_some() || live.iter().any(|row| row.stay != *stay));
-        let house = House::read(&self.provider, record.hotel).await?;
+        let snapshot = HotelSnapshot::read(&self.provider, record.hotel).await?;
         for (row, occupancy) in live.iter().zip(&occupancies) {
             if *occupancy != row.occupancy {
-                house.admit_guests(row.room_type, &Party::from(occupancy.clone()))?;
+                snapshot.admit_guests(row.room_type, &Party::from(occupancy.clone()))?;
             }
         }
         let party = Party::new(occupancies.clone())?;
         let stay = new_stay.unwrap_or(first.stay);
-        let priced = self.priced_services(&house, record, first.room_type, stay, &party);
+        let priced = self.priced_services(&snapshot, record, first.room_type, stay, &party);
         let (total, services) = match new_stay {
             Some(stay) => {
                 let now = live.iter().find(|row| !is_new(row)).unwrap_or(&first).stay;
@@ -169,14 +170,14 @@ impl Desk {
                         "the guest has arrived; only the departure can be changed",
                     ));
                 }
-                house.admit_other_stay(first.room_type, stay, now)?;
+                snapshot.admit_other_stay(first.room_type, stay, now)?;
                 let is_begun = live.iter().any(|row| is_new(row));
                 let agreed = unfinished.filter(|(begun, _)| *begun == stay && is_begun);
                 let services = priced.await?;
                 let total = if let Some((_, total)) = agreed {
                     total
                 } else {
-                    let rooms = house.price(stay, &party, first.room_type).await?.total;
+                    let rooms = snapshot.price(stay, &party, first.room_type).await?.total;
                     with_services(rooms, &services)?
                 };
                 if total != record.total {
@@ -208,7 +209,7 @@ impl Desk {
     /// `pms.wrong_state` for services that the hotel does not sell any more, or that not every room has.
     async fn priced_services(
         &self,
-        house: &House,
+        snapshot: &HotelSnapshot,
         record: &Record,
         room_type: RoomTypeId,
         stay: Stay,
@@ -224,7 +225,7 @@ impl Desk {
         };
         let chosen: Vec<_> = record.services.iter().map(each).collect::<Result<_>>()?;
         let choice = Choice::new(chosen)?;
-        let priced = house.price_services(&choice, room_type, stay, rooms).await;
+        let priced = snapshot.price_services(&choice, room_type, stay, rooms).await;
         priced.map_err(|cause| {
             if !cause.is(codes::PMS_INVALID_REQUEST) {
                 return cause;
@@ -293,7 +294,7 @@ impl Desk {
     /// Whether nobody else has the row's room in these nights.
     async fn is_alone(&self, row: &Row, stay: Stay) -> Result<bool> {
         let on_room = self
-            .patience
+            .retry
             .persist(|| self.provider.rows_on(row.room.id, stay))
             .await?;
         Ok(on_room.iter().all(|other| other.id == row.id))
@@ -316,18 +317,18 @@ impl Desk {
         if let Some(failure) = failure {
             self.put_back(record, plan, &written, known)
                 .await
-                .map_err(|cause| half_changed(record, cause))?;
+                .map_err(|cause| interrupted(record, cause))?;
             self.end_change(record, plan, known, plan.unfinished).await;
             return Err(match plan.unfinished {
                 None => failure,
-                Some(_) => half_changed(record, failure),
+                Some(_) => interrupted(record, failure),
             });
         }
         let now = self
-            .patience
+            .retry
             .persist(|| self.existing(record.id))
             .await
-            .map_err(|cause| half_changed(record, cause))?;
+            .map_err(|cause| interrupted(record, cause))?;
         self.end_change(record, plan, known, None).await;
         answer(&now, Created::FoundAgain)
     }
@@ -352,7 +353,7 @@ impl Desk {
             let room = change.room.as_ref().unwrap_or(&row.room);
             let stay = change.stay.unwrap_or(row.stay);
             let read = || self.provider.rows_on(room.id, stay);
-            let on_room = self.patience.persist(read).await?;
+            let on_room = self.retry.persist(read).await?;
             if on_room.iter().any(|other| other.booking != record.id) {
                 return Err(sold_out(
                     "somebody took the room at the same time; nothing was changed",
@@ -362,20 +363,20 @@ impl Desk {
         if plan.total == record.total {
             return Ok(());
         }
-        let now = self.patience.persist(|| self.existing(record.id)).await?;
+        let now = self.retry.persist(|| self.existing(record.id)).await?;
         self.write_total(now, plan.total).await
     }
 
     /// Sets the price, and reads whether it is set: some systems fail after they did it.
     async fn write_total(&self, mut now: Record, total: Money) -> Result<()> {
-        let mut pauses = self.patience.pauses();
+        let mut pauses = self.retry.pauses();
         loop {
             match self.provider.set_total(&now, total).await {
                 Ok(()) => {}
                 Err(error) if is_lost(&error) => {}
                 Err(error) => return Err(error),
             }
-            now = self.patience.persist(|| self.existing(now.id)).await?;
+            now = self.retry.persist(|| self.existing(now.id)).await?;
             if now.total == total {
                 return Ok(());
             }
@@ -389,7 +390,7 @@ impl Desk {
     /// Writes a row. Writing the same again is harmless, so a lost answer may be followed by another try.
     pub(super) async fn write_row(&self, booking: BookingId, row: u64, change: &RowChange) -> Result<()> {
         let write = || self.provider.change_row(booking, row, change);
-        self.patience.persist_while(is_lost, write).await
+        self.retry.persist_while(is_lost, write).await
     }
 
     /// Gives every row the place and the booking the price that it had, unless that price is nobody's.
@@ -408,9 +409,9 @@ impl Desk {
                 moved: None,
             };
             let write = || self.provider.change_row(record.id, row.id, &before);
-            self.patience.persist_while(may_be_lost, write).await?;
+            self.retry.persist_while(may_be_lost, write).await?;
         }
-        let now = self.patience.persist(|| self.existing(record.id)).await?;
+        let now = self.retry.persist(|| self.existing(record.id)).await?;
         if plan.unfinished.is_none() && now.total != record.total {
             self.write_total(now.clone(), record.total).await?;
         }
@@ -459,7 +460,7 @@ fn price_changed(quoted: Money, current: Money) -> Error {
     .with("current", current)
 }
 
-fn half_changed(record: &Record, cause: Error) -> Error {
+fn interrupted(record: &Record, cause: Error) -> Error {
     Error::new(
         codes::PMS_OUTCOME_UNKNOWN,
         "the booking may be half changed; ask for the same change again, or look at it in the system",

@@ -80,7 +80,7 @@ pub(crate) trait PmsProvider: Send + Sync {
     /// `pms.sold_out` when the system refused; otherwise as every write.
     async fn create(&self, request: &BookingRequest, offer: &Offer, total: Money) -> Result<BookingId>;
 
-    /// Every booking that carries exactly this key, oldest first, half-made and cancelled ones among them.
+    /// Every booking that carries exactly this key, oldest first, incomplete and cancelled ones among them.
     async fn find(&self, key: &IdempotencyKey) -> Result<Vec<Record>>;
 
     /// One booking; `None` when there is none.
@@ -221,7 +221,7 @@ pub(crate) struct Record {
     pub(crate) key: Option<IdempotencyKey>,
     pub(crate) hotel: HotelId,
     pub(crate) guest: Option<GuestProfile>,
-    /// Its rows, smallest id first; never empty once `settled`.
+    /// Its rows, smallest id first; never empty once `complete`.
     pub(crate) rows: Vec<Row>,
     /// The chosen services, in the order of their ids; not those that are in the price of every room.
     pub(crate) services: Vec<BookedService>,
@@ -229,7 +229,7 @@ pub(crate) struct Record {
     /// When the system began to write it.
     pub(crate) made_at: DateTime<Utc>,
     /// Whether the system has finished writing it.
-    pub(crate) settled: bool,
+    pub(crate) complete: bool,
     /// Whether the booking as a whole was cancelled or refunded.
     pub(crate) cancelled: bool,
 }
@@ -239,7 +239,7 @@ impl Record {
         let any = |state| self.rows.iter().any(|row| row.state == state);
         if self.cancelled {
             BookingStatus::Cancelled
-        } else if !self.settled || self.rows.is_empty() {
+        } else if !self.complete || self.rows.is_empty() {
             BookingStatus::Pending
         } else if any(RowState::BackOrdered) {
             BookingStatus::BackOrdered

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use super::id::{HotelId, IdempotencyKey, RoomTypeId};
 use super::model::Quote;
 use super::occupancy::Party;
-use super::settle::{Collision, Settle};
+use super::recheck::{Collision, Recheck};
 use crate::error::{Error, Result, codes};
 use crate::locks::Hold;
 use crate::pms::guest::Guest;
@@ -28,7 +28,7 @@ pub struct BookingRequest {
     remark: Option<String>,
     services: Choice,
     quote: Option<Quote>,
-    settle: Settle,
+    recheck: Recheck,
     collision: Collision,
 }
 
@@ -55,26 +55,26 @@ impl BookingRequest {
             remark: None,
             services: Choice::default(),
             quote: None,
-            settle: Settle::default(),
+            recheck: Recheck::default(),
             collision: Collision::default(),
         }
     }
 
-    /// Says whether `book` waits for the second look; by default it does not.
+    /// Says whether `book` waits for the recheck; by default it does not.
     #[must_use]
-    pub fn with_settle(mut self, settle: Settle) -> Self {
-        self.settle = settle;
+    pub fn with_recheck(mut self, recheck: Recheck) -> Self {
+        self.recheck = recheck;
         self
     }
 
-    /// Says what becomes of the booking when the second look finds a stranger in its room; by default it yields.
+    /// Says what becomes of the booking when the recheck finds a foreign booking in its room; by default it yields.
     #[must_use]
     pub fn with_collision(mut self, collision: Collision) -> Self {
         self.collision = collision;
         self
     }
 
-    /// Adds words for the front desk.
+    /// Adds words for the front bookings.
     ///
     /// # Errors
     /// `pms.invalid_request` (field `remark`) when it is longer than 1000 characters or holds control characters
@@ -163,7 +163,7 @@ impl BookingRequest {
         &self.key
     }
 
-    /// Words for the front desk.
+    /// Words for the front bookings.
     pub fn remark(&self) -> Option<&str> {
         self.remark.as_deref()
     }
@@ -177,12 +177,12 @@ impl BookingRequest {
         &self.services
     }
 
-    /// Whether `book` waits for the second look.
-    pub fn settle(&self) -> Settle {
-        self.settle
+    /// Whether `book` waits for the recheck.
+    pub fn recheck(&self) -> Recheck {
+        self.recheck
     }
 
-    /// What becomes of the booking when a stranger is in its room.
+    /// What becomes of the booking when a foreign booking is in its room.
     pub fn collision(&self) -> Collision {
         self.collision
     }

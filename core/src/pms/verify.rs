@@ -7,10 +7,10 @@
 
 use std::collections::HashSet;
 
-use super::booking::Desk;
+use super::booking::BookingService;
 use super::id::IdempotencyKey;
-use super::patience::may_be_lost;
 use super::provider::{Record, Room, Row, RowChange, RowState};
+use super::retry::may_be_lost;
 use super::store::KeyRecord;
 use crate::error::{Error, Result, codes};
 
@@ -19,14 +19,14 @@ use crate::error::{Error, Result, codes};
 pub(super) enum Look {
     /// Right after a booking was made: the row that was written first wins.
     First,
-    /// Later: strangers win too, because they never look and never leave.
-    Second,
+    /// Later: foreign bookings win too, because they never yield.
+    Recheck,
 }
 
 /// How often a booking is moved before it is given up.
 const MOVES: usize = 3;
 
-impl Desk {
+impl BookingService {
     /// Makes sure that every row has its room alone, moving rows where that helps. Answers the booking as it is
     /// then, or `None` when it cannot be kept and must be cancelled.
     ///
@@ -48,7 +48,7 @@ impl Desk {
                 return Ok(None);
             }
             let id = record.id;
-            let now = self.patience.persist(|| self.provider.record(id)).await?;
+            let now = self.retry.persist(|| self.provider.record(id)).await?;
             match now {
                 Some(now) if !now.cancelled => record = now,
                 _ => return Ok(None),
@@ -66,7 +66,7 @@ impl Desk {
                 RowState::BackOrdered => true,
                 RowState::Reserved => {
                     let on_room = self
-                        .patience
+                        .retry
                         .persist(|| self.provider.rows_on(row.room.id, row.stay))
                         .await?;
                     let newcomer = known.moved.contains(&row.id);
@@ -85,8 +85,8 @@ impl Desk {
     /// Whether the row must leave its room to one of the others there.
     async fn loses(&self, row: &Row, newcomer: bool, look: Look, on_room: &[Row]) -> Result<bool> {
         for other in on_room.iter().filter(|other| other.id != row.id) {
-            let strangers_win = look == Look::Second && self.is_stranger(other.booking).await?;
-            if newcomer || other.id < row.id || strangers_win {
+            let foreign_wins = look == Look::Recheck && self.is_foreign(other.booking).await?;
+            if newcomer || other.id < row.id || foreign_wins {
                 return Ok(true);
             }
         }
@@ -109,7 +109,7 @@ impl Desk {
         let mut given = HashSet::new();
         for row in lost {
             let read = || self.provider.free_rooms(record.hotel, row.room_type, row.stay);
-            let mut free = self.patience.persist(read).await?;
+            let mut free = self.retry.persist(read).await?;
             free.retain(|room| !given.contains(&room.id));
             let Some(room) = choose(&free, row.id) else {
                 return Ok(false);
@@ -135,7 +135,7 @@ impl Desk {
         let id = record.id;
         // Cancelling twice is harmless, so a lost answer may be followed by another try.
         let done = self
-            .patience
+            .retry
             .persist_while(may_be_lost, || self.provider.cancel(id))
             .await;
         done.map_err(|cause| {

@@ -1,7 +1,7 @@
 //! Which property management system the hotels use.
 //!
-//! The app's own default is QloApps on this machine with the key `dev-pms-key`. Ours is the mock, because a shop that
-//! nobody named is none; production must be told which of the two it is.
+//! The app's own default is QloApps on this machine with the key `dev-pms-key`. Ours is the mock, because a QloApps
+//! server that nobody named is none; production must be told which of the two it is.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -24,7 +24,7 @@ pub enum PmsSettings {
 /// How to reach QloApps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QloAppsSettings {
-    /// Address of the shop, `http://` or `https://`, without a slash at the end and without `/api`
+    /// Address of the QloApps server, `http://` or `https://`, without a slash at the end and without `/api`
     /// (`PMS_BASE_URL`).
     pub base_url: String,
     /// Key of the web service (`PMS_API_KEY`).
@@ -33,7 +33,7 @@ pub struct QloAppsSettings {
     pub hotel_id: u64,
     /// Longest time of a question about what is stored, further tries included (`PMS_TIMEOUT`).
     pub timeout: Duration,
-    /// How much is asked of the shop, and how long answers are kept.
+    /// How much is asked of the QloApps server, and how long answers are kept.
     pub limits: PmsLimits,
 }
 
@@ -54,7 +54,7 @@ pub struct PmsLimits {
     pub breaker_failures: u32,
     /// … for so long (`POSADA_PMS_BREAKER_PAUSE`).
     pub breaker_pause: Duration,
-    /// Age up to which availability is answered without asking the shop (`POSADA_PMS_AVAILABILITY_FRESH`).
+    /// Age up to which availability is answered without asking the QloApps server (`POSADA_PMS_AVAILABILITY_FRESH`).
     pub availability_fresh: Duration,
     /// The same for hotels and room types (`POSADA_PMS_ROOM_TYPES_FRESH`).
     pub room_types_fresh: Duration,
@@ -139,10 +139,10 @@ impl PmsSource {
             (Some(PmsType::Mock), _) | (None, None) => Ok(PmsSettings::Mock),
             (Some(PmsType::QloApps), None) => Err(missing(
                 "PMS_BASE_URL",
-                "is needed for qloapps: the address of the shop, such as https://hotel.example.com",
+                "is needed for qloapps: the address of the QloApps server, such as https://hotel.example.com",
             )),
             (_, Some(base_url)) => Ok(PmsSettings::QloApps(QloAppsSettings {
-                base_url: shop(&base_url.value).map_err(|fault| fault.blame(base_url.field))?,
+                base_url: server(&base_url.value).map_err(|fault| fault.blame(base_url.field))?,
                 api_key: self.key(environment)?,
                 hotel_id,
                 timeout,
@@ -202,8 +202,8 @@ fn check_key(key: &Given<Secret>, environment: Environment) -> Result<(), Fault>
     Ok(())
 }
 
-/// Reads the address of a shop. Nothing of a wrong one is repeated, because people put keys into it.
-fn shop(text: &str) -> Result<String, Fault> {
+/// Reads the address of a QloApps server. Nothing of a wrong one is repeated, because people put keys into it.
+fn server(text: &str) -> Result<String, Fault> {
     let (scheme, rest) = scheme(text.trim())
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https"))
         .ok_or("must begin with http:// or https://")?;
@@ -253,7 +253,7 @@ mod tests {
     fn base_url(text: &str) -> Result<String> {
         match from(&[("PMS_BASE_URL", text), ("PMS_API_KEY", "k")])? {
             PmsSettings::QloApps(qloapps) => Ok(qloapps.base_url),
-            PmsSettings::Mock => panic!("a shop was named"),
+            PmsSettings::Mock => panic!("a QloApps server was named"),
         }
     }
 
@@ -285,8 +285,8 @@ mod tests {
     #[test]
     fn the_mock_is_the_default_until_a_shop_is_named() {
         assert_eq!(from(&[]).unwrap(), PmsSettings::Mock);
-        let shop = [("PMS_BASE_URL", "http://h"), ("PMS_API_KEY", "dev-pms-key")];
-        assert!(matches!(from(&shop).unwrap(), PmsSettings::QloApps(_)));
+        let server = [("PMS_BASE_URL", "http://h"), ("PMS_API_KEY", "dev-pms-key")];
+        assert!(matches!(from(&server).unwrap(), PmsSettings::QloApps(_)));
         let mock = [("PMS_TYPE", "mock"), ("PMS_BASE_URL", "http://h")];
         assert_eq!(from(&mock).unwrap(), PmsSettings::Mock);
     }

@@ -216,7 +216,7 @@ table! {
     "PMS_TYPE", "`qloapps`, or `mock` for a small hotel in memory. By default `qloapps` if `PMS_BASE_URL` is set, \
         else `mock`; production wants one of the two.", "",
         |b, name, text| { b.pms.kind.set_by_variable(name, PmsType::parse(text.trim())?); Ok(()) };
-    "PMS_BASE_URL", "Address of the QloApps shop, such as `https://hotel.example.com`.", "",
+    "PMS_BASE_URL", "Address of the QloApps server, such as `https://hotel.example.com`.", "",
         |b, name, text| { b.pms.base_url.set_by_variable(name, text.trim()); Ok(()) };
     "PMS_API_KEY", "Key of the QloApps web service.", "",
         |b, name, text| { b.pms.api_key.set_by_variable(name, text.trim()); Ok(()) };

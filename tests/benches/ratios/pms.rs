@@ -8,7 +8,7 @@ use posada::{Posada, Settings};
 
 use crate::contest::{self, operation};
 
-/// Everything that a real shop was recorded to answer.
+/// Everything that a real QloApps server was recorded to answer.
 const RECORDED: &str = include_str!("../../vectors/qloapps/answers.jsonl");
 /// Thirty-one nights of four room types.
 const MONTH: &str = "307-ari-date-wise-31-nights";
@@ -20,9 +20,9 @@ pub(crate) async fn rows() {
 
 /// The same question to the same server, by the client and by hand.
 async fn overhead() {
-    let shop = QloAppsSimulator::start(SystemClock::shared()).await;
+    let server = QloAppsSimulator::start(SystemClock::shared()).await;
     let settings = Settings::builder()
-        .pms_qloapps(shop.url(), QloAppsSimulator::KEY)
+        .pms_qloapps(server.url(), QloAppsSimulator::KEY)
         .pms_max_rate(100_000)
         .pms_max_concurrent(1000);
     let posada = Posada::builder()
@@ -32,7 +32,7 @@ async fn overhead() {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let url = format!(
         "{}/api/customers?output_format=JSON&display=full&filter%5Bemail%5D=%5Bnobody%40example.com%5D",
-        shop.url()
+        server.url()
     );
     for tasks in [1, 32] {
         let (posada, client, url) = (posada.clone(), client.clone(), url.clone());

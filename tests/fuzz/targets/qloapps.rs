@@ -1,5 +1,5 @@
-//! Whatever bytes somebody answers instead of a shop: no panic, no success without a status of success, no question
-//! that is said to have changed something, and no secret in an error.
+//! Whatever bytes somebody answers instead of a QloApps server: no panic, no success without a status of success, no
+//! question that is said to have changed something, and no secret in an error.
 
 #![no_main]
 #![allow(missing_docs, reason = "a program for the fuzzer")]

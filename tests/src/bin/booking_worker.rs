@@ -1,10 +1,11 @@
 //! One process that books, for the races of bookings.
 //!
-//! `booking_worker REDIS_URL`: each line of its input, `SHOP_URL CHECK_IN KEY SETTLE`, asks for the last general room in
-//! the two nights from CHECK_IN on, at once; SETTLE is `wait` or `detached`. Each answer is a line of its output:
-//! `KEY booked BOOKING` or `KEY refused CODE`. `change SHOP_URL BOOKING CHECK_IN CHECK_OUT` gives a booking other nights
-//! and answers `BOOKING changed` or `BOOKING refused CODE`. `forget SHOP_URL` ends what it has for that shop. It ends
-//! with its input, after everything was answered.
+//! `booking_worker REDIS_URL`: each line of its input, `SERVER_URL CHECK_IN KEY RECHECK`, asks for the last general
+//! room in the two nights from CHECK_IN on, at once; RECHECK is `wait` or `detached`. Each answer is a line of its
+//! output:
+//! `KEY booked BOOKING` or `KEY refused CODE`. `change SERVER_URL BOOKING CHECK_IN CHECK_OUT` gives a booking other
+//! nights and answers `BOOKING changed` or `BOOKING refused CODE`. `forget SERVER_URL` ends what it has for that
+//! server. It ends with its input, after everything was answered.
 
 #![forbid(unsafe_code)]
 #![allow(
@@ -18,7 +19,7 @@
 use std::collections::HashMap;
 use std::io::{BufRead, Write};
 
-use posada::pms::{BookingChange, BookingId, Settle};
+use posada::pms::{BookingChange, BookingId, Recheck};
 use posada::{Posada, Stay};
 use posada_tests::bookings::{process, request};
 
@@ -32,36 +33,36 @@ fn main() {
         .enable_all()
         .build()
         .unwrap();
-    let mut shops: HashMap<String, Posada> = HashMap::new();
+    let mut servers: HashMap<String, Posada> = HashMap::new();
     let mut wishes = Vec::new();
     for line in std::io::stdin().lock().lines() {
         let line = line.unwrap();
         let words: Vec<&str> = line.split(' ').collect();
         match words.as_slice() {
-            ["forget", shop] => {
-                if let Some(posada) = shops.remove(*shop) {
+            ["forget", server] => {
+                if let Some(posada) = servers.remove(*server) {
                     runtime.spawn(async move { posada.close().await });
                 }
             }
-            ["change", shop, booking, check_in, check_out] => {
+            ["change", server, booking, check_in, check_out] => {
                 let _inside = runtime.enter();
-                let posada = shops
-                    .entry((*shop).to_owned())
-                    .or_insert_with(|| process(shop, &redis));
+                let posada = servers
+                    .entry((*server).to_owned())
+                    .or_insert_with(|| process(server, &redis));
                 let stay = Stay::parse(check_in, check_out).unwrap();
                 wishes.push(runtime.spawn(change(posada.clone(), booking.parse().unwrap(), stay)));
             }
-            [shop, check_in, key, settle] => {
+            [server, check_in, key, recheck] => {
                 let _inside = runtime.enter();
-                let posada = shops
-                    .entry((*shop).to_owned())
-                    .or_insert_with(|| process(shop, &redis));
-                let settle = if *settle == "wait" {
-                    Settle::Wait
+                let posada = servers
+                    .entry((*server).to_owned())
+                    .or_insert_with(|| process(server, &redis));
+                let recheck = if *recheck == "wait" {
+                    Recheck::Wait
                 } else {
-                    Settle::Detached
+                    Recheck::Detached
                 };
-                let request = request(key, check_in.parse().unwrap()).with_settle(settle);
+                let request = request(key, check_in.parse().unwrap()).with_recheck(recheck);
                 wishes.push(runtime.spawn(book(posada.clone(), request)));
             }
             _ => panic!("not understood: {line}"),

@@ -4,7 +4,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::house::House;
+use super::hotel::MockHotel;
 use crate::error::{Error, Result, codes};
 use crate::pms::feed::ChangeCursor;
 use crate::pms::folio::{Folio, FolioLine};
@@ -19,7 +19,7 @@ struct Place {
     revision: u64,
 }
 
-impl House {
+impl MockHotel {
     /// Changes a row, without asking whether the room is free: the real system does not ask either.
     pub(super) fn change_row(
         &mut self,

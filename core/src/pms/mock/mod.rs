@@ -5,7 +5,7 @@
 //! lose answers. Numbers and references count up, so that the same calls give the same bookings.
 
 mod fault;
-mod house;
+mod hotel;
 mod life;
 
 use std::fmt;
@@ -30,7 +30,7 @@ use crate::error::Result;
 use crate::stay::Stay;
 pub use fault::{MockFault, MockOperation};
 use fault::{Script, Strike, outcome_unknown};
-use house::House;
+use hotel::MockHotel;
 
 /// The name of this system.
 pub(crate) const NAME: &str = "mock";
@@ -45,7 +45,7 @@ pub enum MockCollision {
     DoubleBook,
 }
 
-/// The mock hotel. Clones share it, so a test can keep one to script faults and to look behind the desk.
+/// The mock hotel. Clones share it, so a test can keep one to script faults and to look behind the state.
 ///
 /// "The Hotel Prime" has the id 1 and four room types (1 to 4) of five rooms each, for 1000, 1500, 2000 and 2500 USD
 /// a night, plus 250 for service and 4 % tax, so the cheapest room is 1300.00 USD. A room takes two adults, two
@@ -57,11 +57,11 @@ pub struct MockPms(Arc<Inner>);
 
 struct Inner {
     clock: SharedClock,
-    desk: Mutex<Desk>,
+    state: Mutex<MockState>,
 }
 
-struct Desk {
-    house: House,
+struct MockState {
+    hotel: MockHotel,
     script: Script,
     gap: usize,
     collision: MockCollision,
@@ -79,8 +79,8 @@ impl MockPms {
     pub fn new(clock: SharedClock) -> Result<Self> {
         Ok(Self(Arc::new(Inner {
             clock,
-            desk: Mutex::new(Desk {
-                house: House::demo()?,
+            state: Mutex::new(MockState {
+                hotel: MockHotel::demo()?,
                 script: Script::default(),
                 gap: 0,
                 collision: MockCollision::default(),
@@ -92,32 +92,32 @@ impl MockPms {
 
     /// Makes the next `times` calls of this kind go wrong. Faults of one kind strike in the order of scripting.
     pub fn script(&self, operation: MockOperation, fault: MockFault, times: usize) {
-        self.desk().script.add(operation, fault, times);
+        self.state().script.add(operation, fault, times);
     }
 
     /// Forgets the faults that are still to come.
     #[cfg(test)]
     pub(super) fn calm(&self) {
-        self.desk().script = Script::default();
+        self.state().script = Script::default();
     }
 
     /// How often a booking yields to other tasks between choosing its rooms and writing them, and a row before it
     /// is moved. With 0, the default, a booking is one step and no collision happens.
     pub fn set_gap(&self, yields: usize) {
-        self.desk().gap = yields;
+        self.state().gap = yields;
     }
 
     /// What becomes of the loser of a collision.
     pub fn set_collision(&self, collision: MockCollision) {
-        self.desk().collision = collision;
+        self.state().collision = collision;
     }
 
     /// Changes the list price of a room type, as the hotel may do between a quote and a booking. An unknown room
     /// type is ignored.
     pub fn set_base_price(&self, room_type: RoomTypeId, price: Money) {
-        let mut desk = self.desk();
-        if let Some(known) = desk
-            .house
+        let mut state = self.state();
+        if let Some(known) = state
+            .hotel
             .room_types
             .iter_mut()
             .find(|known| known.id == room_type)
@@ -128,92 +128,92 @@ impl MockPms {
 
     /// How many rooms collided so far.
     pub fn collisions(&self) -> usize {
-        self.desk().collisions
+        self.state().collisions
     }
 
     /// How many bookings were ever begun, cancelled ones among them.
     pub fn bookings(&self) -> usize {
-        self.desk().house.bookings.len()
+        self.state().hotel.bookings.len()
     }
 
     /// How many room nights two guests have at this moment.
     pub fn double_booked_nights(&self) -> usize {
-        self.desk().house.double_booked()
+        self.state().hotel.double_booked()
     }
 
-    fn desk(&self) -> MutexGuard<'_, Desk> {
-        self.0.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, MockState> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The desk, unless a scripted fault strikes this read.
-    fn read(&self) -> Result<MutexGuard<'_, Desk>> {
-        let mut desk = self.desk();
-        desk.script.read()?;
-        Ok(desk)
+    /// The state, unless a scripted fault strikes this read.
+    fn read(&self) -> Result<MutexGuard<'_, MockState>> {
+        let mut state = self.state();
+        state.script.read()?;
+        Ok(state)
     }
 
     async fn write(&self, request: &BookingRequest, total: Money) -> Result<BookingId> {
         let now = self.0.clock.now();
         let (gap, rooms) = {
-            let mut desk = self.desk();
-            let rooms = desk.house.choose(request)?;
-            if desk.gap == 0 {
-                let id = desk.open(request, total, now)?;
-                desk.fill(id, request, rooms, now);
+            let mut state = self.state();
+            let rooms = state.hotel.choose(request)?;
+            if state.gap == 0 {
+                let id = state.open(request, total, now)?;
+                state.fill(id, request, rooms, now);
                 return Ok(id);
             }
-            (desk.gap, rooms)
+            (state.gap, rooms)
         };
         pause(gap).await;
-        let id = self.desk().open(request, total, now)?;
+        let id = self.state().open(request, total, now)?;
         pause(gap).await;
-        self.desk().fill(id, request, rooms, self.0.clock.now());
+        self.state().fill(id, request, rooms, self.0.clock.now());
         Ok(id)
     }
 
     /// Counts a look-up of this key and answers the bookings that were late long enough.
     fn ripe(&self, key: &IdempotencyKey) -> Vec<(BookingRequest, Money)> {
-        let mut desk = self.desk();
-        for (lookups, request, _) in &mut desk.late {
+        let mut state = self.state();
+        for (lookups, request, _) in &mut state.late {
             if request.key() == key {
                 *lookups = lookups.saturating_sub(1);
             }
         }
-        let (ripe, late) = std::mem::take(&mut desk.late)
+        let (ripe, late) = std::mem::take(&mut state.late)
             .into_iter()
             .partition(|(lookups, ..)| *lookups == 0);
-        desk.late = late;
+        state.late = late;
         ripe.into_iter()
             .map(|(_, request, total)| (request, total))
             .collect()
     }
 }
 
-impl Desk {
+impl MockState {
     /// Begins a booking. A total above the hotel's own price is charged as given; a lower one is ignored.
     fn open(&mut self, request: &BookingRequest, total: Money, now: DateTime<Utc>) -> Result<BookingId> {
-        let types = &self.house.room_types;
+        let types = &self.hotel.room_types;
         let price = match types.iter().find(|known| known.id == request.room_type()) {
             Some(known) => Self::night(known)?
                 .1
                 .times(request.stay().nights() * request.party().rooms())?
-                .plus(self.house.price_of_services(request)?)?,
+                .plus(self.hotel.price_of_services(request)?)?,
             None => total,
         };
-        self.house
+        self.hotel
             .open(request, if total > price { total } else { price }, now)
     }
 
     fn fill(&mut self, id: BookingId, request: &BookingRequest, rooms: Vec<Room>, now: DateTime<Utc>) {
         let doubles = self.collision == MockCollision::DoubleBook;
-        self.collisions += self.house.fill(id, request, rooms, doubles, now);
+        self.collisions += self.hotel.fill(id, request, rooms, doubles, now);
     }
 
     /// The price of one room and night, without and with tax.
     fn night(room_type: &RoomType) -> Result<(Money, Money)> {
         let service = Money::new(Decimal::from(250), room_type.base_price.currency())?;
         let net = room_type.base_price.plus(service)?;
-        Ok((net, net.scaled(House::TAX)?))
+        Ok((net, net.scaled(MockHotel::TAX)?))
     }
 }
 
@@ -235,13 +235,13 @@ impl PmsProvider for MockPms {
     }
 
     async fn hotels(&self) -> Result<Vec<Hotel>> {
-        Ok(vec![self.read()?.house.hotel.clone()])
+        Ok(vec![self.read()?.hotel.hotel.clone()])
     }
 
     async fn room_types(&self, hotel: HotelId) -> Result<Vec<RoomType>> {
-        let desk = self.read()?;
-        Ok(desk
-            .house
+        let state = self.read()?;
+        Ok(state
+            .hotel
             .room_types
             .iter()
             .filter(|known| known.hotel == hotel)
@@ -250,11 +250,11 @@ impl PmsProvider for MockPms {
     }
 
     async fn services(&self, hotel: HotelId, room_type: RoomTypeId) -> Result<Vec<Service>> {
-        let desk = self.read()?;
-        let mut types = desk.house.room_types.iter();
+        let state = self.read()?;
+        let mut types = state.hotel.room_types.iter();
         let is_sold = types.any(|known| known.hotel == hotel && known.id == room_type);
         Ok(if is_sold {
-            desk.house.services.clone()
+            state.hotel.services.clone()
         } else {
             Vec::new()
         })
@@ -272,27 +272,27 @@ impl PmsProvider for MockPms {
         party: &Party,
         room_type: Option<RoomTypeId>,
     ) -> Result<Vec<Offer>> {
-        let desk = self.read()?;
+        let state = self.read()?;
         let asked = |known: &&RoomType| known.hotel == hotel && room_type.is_none_or(|id| id == known.id);
         let offer = |known: &RoomType| {
-            let (net, gross) = Desk::night(known)?;
+            let (net, gross) = MockState::night(known)?;
             let room_nights = stay.nights() * party.rooms();
             Ok(Offer {
                 room_type: known.id,
                 name: known.name.clone(),
-                available: u32::try_from(desk.house.free_rooms(known.id, stay).len()).unwrap_or(u32::MAX),
+                available: u32::try_from(state.hotel.free_rooms(known.id, stay).len()).unwrap_or(u32::MAX),
                 per_night: stay.each_night().map(|night| (night, gross)).collect(),
                 net_total: net.times(room_nights)?,
                 total: gross.times(room_nights)?,
             })
         };
-        desk.house.room_types.iter().filter(asked).map(offer).collect()
+        state.hotel.room_types.iter().filter(asked).map(offer).collect()
     }
 
     async fn create(&self, request: &BookingRequest, _offer: &Offer, total: Money) -> Result<BookingId> {
-        let strike = self.desk().script.write(MockOperation::Create)?;
+        let strike = self.state().script.write(MockOperation::Create)?;
         if let Strike::WriteLater { after_lookups } = strike {
-            self.desk().late.push((after_lookups, request.clone(), total));
+            self.state().late.push((after_lookups, request.clone(), total));
             return Err(outcome_unknown());
         }
         let id = self.write(request, total).await?;
@@ -305,12 +305,12 @@ impl PmsProvider for MockPms {
 
     async fn find(&self, key: &IdempotencyKey) -> Result<Vec<Record>> {
         drop(self.read()?);
-        let found = |desk: &Desk| {
+        let found = |state: &MockState| {
             let carries = |record: &&Record| record.key.as_ref() == Some(key);
-            desk.house.bookings.values().filter(carries).cloned().collect()
+            state.hotel.bookings.values().filter(carries).cloned().collect()
         };
         // What is written during this look-up shows in the next one.
-        let records = found(&self.desk());
+        let records = found(&self.state());
         for (request, total) in self.ripe(key) {
             // A late booking that finds no room leaves nothing behind, as in the real system.
             let _ = self.write(&request, total).await;
@@ -319,63 +319,63 @@ impl PmsProvider for MockPms {
     }
 
     async fn record(&self, booking: BookingId) -> Result<Option<Record>> {
-        Ok(self.read()?.house.bookings.get(&booking).cloned())
+        Ok(self.read()?.hotel.bookings.get(&booking).cloned())
     }
 
     async fn rows_on(&self, room: RoomId, stay: Stay) -> Result<Vec<Row>> {
-        Ok(self.read()?.house.rows_on(room, stay))
+        Ok(self.read()?.hotel.rows_on(room, stay))
     }
 
     async fn free_rooms(&self, _hotel: HotelId, room_type: RoomTypeId, stay: Stay) -> Result<Vec<Room>> {
-        Ok(self.read()?.house.free_rooms(room_type, stay))
+        Ok(self.read()?.hotel.free_rooms(room_type, stay))
     }
 
     async fn change_row(&self, booking: BookingId, row: u64, change: &RowChange) -> Result<()> {
         let (strike, gap) = {
-            let mut desk = self.desk();
-            (desk.script.write(MockOperation::Place)?, desk.gap)
+            let mut state = self.state();
+            (state.script.write(MockOperation::Place)?, state.gap)
         };
         pause(gap).await;
         let now = self.0.clock.now();
-        self.desk().house.change_row(booking, row, change, now)?;
+        self.state().hotel.change_row(booking, row, change, now)?;
         answered(strike)
     }
 
     async fn set_total(&self, record: &Record, total: Money) -> Result<()> {
-        let mut desk = self.desk();
-        let strike = desk.script.write(MockOperation::Price)?;
-        desk.house.set_total(record.id, total, self.0.clock.now());
+        let mut state = self.state();
+        let strike = state.script.write(MockOperation::Price)?;
+        state.hotel.set_total(record.id, total, self.0.clock.now());
         answered(strike)
     }
 
     async fn cancel(&self, booking: BookingId) -> Result<()> {
-        let mut desk = self.desk();
-        let strike = desk.script.write(MockOperation::Cancel)?;
-        desk.house.cancel(booking, self.0.clock.now())?;
+        let mut state = self.state();
+        let strike = state.script.write(MockOperation::Cancel)?;
+        state.hotel.cancel(booking, self.0.clock.now())?;
         answered(strike)
     }
 
     async fn movements(&self, hotel: HotelId, movement: Movement, day: NaiveDate) -> Result<Vec<Record>> {
-        Ok(self.read()?.house.movements(hotel, movement, day))
+        Ok(self.read()?.hotel.movements(hotel, movement, day))
     }
 
     async fn guest(&self, email: &str) -> Result<Option<GuestProfile>> {
-        Ok(self.read()?.house.guest(email).cloned())
+        Ok(self.read()?.hotel.guest(email).cloned())
     }
 
     async fn create_guest(&self, guest: &Guest) -> Result<()> {
-        let mut desk = self.desk();
-        let strike = desk.script.write(MockOperation::Guest)?;
-        desk.house.add_guest(guest)?;
+        let mut state = self.state();
+        let strike = state.script.write(MockOperation::Guest)?;
+        state.hotel.add_guest(guest)?;
         answered(strike)
     }
 
     async fn folio(&self, record: &Record) -> Result<Folio> {
-        self.read()?.house.folio(record)
+        self.read()?.hotel.folio(record)
     }
 
     async fn changes(&self, cursor: &ChangeCursor, most: usize) -> Result<ChangePage> {
-        self.read()?.house.changes_since(cursor, most)
+        self.read()?.hotel.changes_since(cursor, most)
     }
 }
 

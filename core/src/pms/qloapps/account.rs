@@ -4,9 +4,9 @@ use serde_json::Value;
 
 use super::availability::money;
 use super::catalogue::Catalogue;
+use super::http::HttpClient;
 use super::query::Query;
 use super::reader::Node;
-use super::wire::Wire;
 use crate::error::Result;
 use crate::pms::folio::{Folio, FolioLine, Invoice, Payment};
 use crate::pms::money::{Currency, Money};
@@ -16,13 +16,13 @@ use crate::pms::provider::Record;
 ///
 /// # Errors
 /// Those of the reads.
-pub(super) async fn folio(wire: &Wire, catalogue: &Catalogue, record: &Record) -> Result<Folio> {
+pub(super) async fn folio(http: &HttpClient, catalogue: &Catalogue, record: &Record) -> Result<Folio> {
     let of_order = || Query::full().equal("id_order", record.id);
     let of_reference = Query::full().equal("order_reference", &record.reference);
     let (lines, invoices, payments) = tokio::try_join!(
-        wire.list("order_details", "order_details", of_order()),
-        wire.list("order_invoices", "order_invoices", of_order()),
-        wire.list("order_payments", "order_payments", of_reference),
+        http.list("order_details", "order_details", of_order()),
+        http.list("order_invoices", "order_invoices", of_order()),
+        http.list("order_payments", "order_payments", of_reference),
     )?;
     let currency = record.total.currency();
     let payments = read_payments(&payments, catalogue)?;

@@ -85,8 +85,8 @@ impl Answer {
         Err(error.with("status", self.status))
     }
 
-    /// Whether the shop itself answered, well or not: its web server in front of a dead PHP is not the shop. A question
-    /// that PHP's own errors make unanswerable counts as unanswered, too; a write that they follow was done.
+    /// Whether the server itself answered, well or not: its web server in front of a dead PHP is not the server. A
+    /// question that PHP's own errors make unanswerable counts as unanswered, too; a write that they follow was done.
     pub(super) fn is_from_the_shop(&self, effect: Effect) -> bool {
         if self.status < 500 && self.status != 429 {
             return true;
@@ -108,7 +108,7 @@ impl Answer {
             (300..=399, _) => {
                 let error = Error::new(
                     codes::PMS_NOT_QLOAPPS,
-                    "the server redirects; the base URL must name the shop's own domain, with its port and scheme",
+                    "the server redirects; the base URL must name the server's own domain, with its port and scheme",
                 );
                 match &self.location {
                     Some(location) => error.with("location", redactor.address(location, REASON_CHARS)),
@@ -119,7 +119,7 @@ impl Answer {
             (429, _) => self.busy(),
             (400..=499, _) => Error::new(
                 codes::PMS_NOT_QLOAPPS,
-                "this is not the web service of QloApps; check the base URL, and that the shop rewrites /api",
+                "this is not the web service of QloApps; check the base URL, and that the server rewrites /api",
             ),
             (200..=299, Effect::Write) if self.body.starts_with(UNKNOWN_ORDER) => Error::new(
                 codes::PMS_REJECTED,
@@ -154,11 +154,11 @@ fn refusal(code: u64, effect: Effect) -> Error {
         ),
         22 => Error::new(
             codes::PMS_SWITCHED_OFF,
-            "the web service of the shop is switched off; switch it on in the back office",
+            "the web service of the server is switched off; switch it on in the back office",
         ),
         27 => Error::new(
             codes::PMS_NOT_QLOAPPS,
-            "the shop does not know this resource; QloApps 1.6.1 or newer is needed",
+            "the server does not know this resource; QloApps 1.6.1 or newer is needed",
         ),
         _ => rejected(effect),
     }
@@ -184,7 +184,7 @@ fn outcome_unknown() -> Error {
 fn refused() -> Error {
     Error::new(
         codes::PMS_REFUSED,
-        "the shop does not accept the key; check PMS_API_KEY, and that the key is active for this shop",
+        "the server does not accept the key; check PMS_API_KEY, and that the key is active for this server",
     )
 }
 

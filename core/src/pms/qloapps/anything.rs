@@ -1,4 +1,4 @@
-//! What must hold for whatever bytes somebody answers instead of a shop: one body for the fuzz target and for
+//! What must hold for whatever bytes somebody answers instead of a server: one body for the fuzz target and for
 //! `make test`.
 //!
 //! Every answer goes the way that it goes in an operation: [`Answer::read`] decides what it means, and the reader of

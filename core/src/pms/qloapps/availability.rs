@@ -1,7 +1,8 @@
 //! Free rooms and prices: `hotel_ari`.
 //!
-//! The shop checks neither occupancy nor the length of a stay nor its dates there; [`admission`](super::super::admission)
-//! does. Prices contain the services that the shop adds by itself, and the whole stay of all rooms asked for.
+//! The server checks neither occupancy nor the length of a stay nor its dates there;
+//! [`admission`](super::super::admission) does. Prices contain the services that the server adds by itself, and the
+//! whole stay of all rooms asked for.
 
 use std::collections::HashMap;
 
@@ -10,8 +11,8 @@ use rust_decimal::Decimal;
 use serde_json::Value;
 
 use super::answer::not_understood;
+use super::http::HttpClient;
 use super::reader::Node;
-use super::wire::Wire;
 use super::xml::Xml;
 use crate::error::Result;
 use crate::pms::id::{HotelId, RoomId, RoomTypeId};
@@ -44,9 +45,9 @@ pub(super) struct Vacancy {
 /// The price of one room in each night, by room type.
 type Nights = HashMap<RoomTypeId, Vec<(NaiveDate, Money)>>;
 
-/// What the shop offers; one question more than for [`vacancies`] when there are several nights.
+/// What the server offers; one question more than for [`vacancies`] when there are several nights.
 pub(super) async fn offers(
-    wire: &Wire,
+    http: &HttpClient,
     hotel: HotelId,
     stay: Stay,
     party: &Party,
@@ -62,7 +63,7 @@ pub(super) async fn offers(
         rooms: party.each_room().get(..1).unwrap_or_default(),
         ..question
     };
-    let (vacancies, mut nights) = tokio::try_join!(vacancies(wire, question), nights(wire, one_room))?;
+    let (vacancies, mut nights) = tokio::try_join!(vacancies(http, question), nights(http, one_room))?;
     let offers = vacancies.into_iter().map(|vacancy| Offer {
         per_night: nights.remove(&vacancy.room_type).unwrap_or_default(),
         room_type: vacancy.room_type,
@@ -75,13 +76,13 @@ pub(super) async fn offers(
 }
 
 /// The room types with their free rooms and prices. An unknown hotel or room type has none.
-pub(super) async fn vacancies(wire: &Wire, question: Question<'_>) -> Result<Vec<Vacancy>> {
-    let answer = wire.ask("hotel_ari", "hotel_ari", body(question, false)).await?;
+pub(super) async fn vacancies(http: &HttpClient, question: Question<'_>) -> Result<Vec<Vacancy>> {
+    let answer = http.ask("hotel_ari", "hotel_ari", body(question, false)).await?;
     read_vacancies(&answer)
 }
 
-async fn nights(wire: &Wire, question: Question<'_>) -> Result<Nights> {
-    let answer = wire.ask("hotel_ari", "hotel_aris", body(question, true)).await?;
+async fn nights(http: &HttpClient, question: Question<'_>) -> Result<Nights> {
+    let answer = http.ask("hotel_ari", "hotel_aris", body(question, true)).await?;
     read_nights(&answer)
 }
 
@@ -164,7 +165,7 @@ pub(super) fn read_nights(answer: &Value) -> Result<Nights> {
     Ok(nights)
 }
 
-/// An amount as a guest pays it: the shop computes with more decimals than its currency has.
+/// An amount as a guest pays it: the server computes with more decimals than its currency has.
 pub(super) fn money(amount: Decimal, currency: Currency) -> Result<Money> {
     Money::new(amount, currency)?.scaled(Decimal::ONE)
 }

@@ -1,4 +1,4 @@
-//! What a shop is: its hotels and room types, its services, states, currencies and time zone. Read once, kept.
+//! What a server is: its hotels and room types, its services, states, currencies and time zone. Read once, kept.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -10,10 +10,10 @@ use serde_json::Value;
 
 use super::answer::not_understood;
 use super::extra::{Extra, read_services};
+use super::http::HttpClient;
 use super::query::Query;
 use super::reader::Node;
 use super::tax::{Taxes, TaxesDescribed};
-use super::wire::Wire;
 use super::zone::Zone;
 use crate::error::{Error, Result, codes};
 use crate::pms::id::{HotelId, RoomTypeId, ServiceId};
@@ -25,7 +25,7 @@ use crate::pms::service::Service;
 /// How long a process does not look whether another one has read it again.
 pub(super) const FRESH: Duration = Duration::from_mins(5);
 
-/// The settings of the shop that we need, by their names in QloApps.
+/// The settings of the server that we need, by their names in QloApps.
 const CANCELLED_STATE: &str = "PS_OS_CANCELED";
 const REFUNDED_STATE: &str = "PS_OS_REFUND";
 const TIME_ZONE: &str = "PS_TIMEZONE";
@@ -37,7 +37,7 @@ const MAX_DAYS_AHEAD: &str = "PS_MAX_CHECKOUT_OFFSET";
 const CHECK_IN: (u32, u32) = (14, 0);
 const CHECK_OUT: (u32, u32) = (11, 0);
 
-/// A shop as it was at one moment.
+/// A server as it was at one moment.
 pub(super) struct Catalogue {
     pub(super) hotels: Vec<Hotel>,
     pub(super) room_types: Vec<RoomType>,
@@ -52,7 +52,7 @@ pub(super) struct Catalogue {
     pub(super) read_at: Instant,
 }
 
-/// What a shop says about itself, as it came.
+/// What a server says about itself, as it came.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Described {
     settings: Value,
@@ -68,7 +68,7 @@ pub(super) struct Described {
 ///
 /// # Errors
 /// That of a failed read.
-pub(super) async fn describe(wire: &Wire) -> Result<Described> {
+pub(super) async fn describe(http: &HttpClient) -> Result<Described> {
     let names = [
         TAXED,
         CANCELLED_STATE,
@@ -79,14 +79,14 @@ pub(super) async fn describe(wire: &Wire) -> Result<Described> {
     ];
     let settings = Query::full().any_of("name", names);
     let (settings, currencies, hotels, limits, types, services) = tokio::try_join!(
-        wire.list("configurations", "configurations", settings),
-        wire.list("currencies", "currencies", Query::full()),
-        wire.list("hotels", "hotels", Query::full()),
-        wire.list("hotel_room_types", "hotel_room_types", Query::full()),
-        wire.list("room_types", "room_types", Query::full()),
-        wire.list("services", "services", Query::full()),
+        http.list("configurations", "configurations", settings),
+        http.list("currencies", "currencies", Query::full()),
+        http.list("hotels", "hotels", Query::full()),
+        http.list("hotel_room_types", "hotel_room_types", Query::full()),
+        http.list("room_types", "room_types", Query::full()),
+        http.list("services", "services", Query::full()),
     )?;
-    let taxes = TaxesDescribed::read(wire, &types, &services).await?;
+    let taxes = TaxesDescribed::read(http, &types, &services).await?;
     Ok(Described {
         settings,
         currencies,
@@ -99,7 +99,7 @@ pub(super) async fn describe(wire: &Wire) -> Result<Described> {
 }
 
 impl Catalogue {
-    /// Understands what a shop says about itself.
+    /// Understands what a server says about itself.
     ///
     /// # Errors
     /// `pms.unexpected_answer` when something that we cannot do without is missing.
@@ -109,7 +109,7 @@ impl Catalogue {
         let shop_currency = settings
             .number(DEFAULT_CURRENCY)
             .and_then(|id| currencies.get(&id).copied())
-            .ok_or_else(|| not_understood("the shop names no currency").with("name", DEFAULT_CURRENCY))?;
+            .ok_or_else(|| not_understood("the server names no currency").with("name", DEFAULT_CURRENCY))?;
         let taxes = Taxes::new(
             &described.taxes,
             &described.hotels,
@@ -120,7 +120,7 @@ impl Catalogue {
             room_types: read_room_types(&described.limits, &described.types, shop_currency)?,
             cancelled_state: settings
                 .number(CANCELLED_STATE)
-                .ok_or_else(|| not_understood("the shop names no state").with("name", CANCELLED_STATE))?,
+                .ok_or_else(|| not_understood("the server names no state").with("name", CANCELLED_STATE))?,
             refunded_state: settings.number(REFUNDED_STATE),
             zone: settings.zone()?,
             currencies,
@@ -134,13 +134,13 @@ impl Catalogue {
         self.zone.local(now).date()
     }
 
-    /// A moment that was written in the shop's time. Of two, when the clocks go back, the later: a booking that
+    /// A moment that was written in the server's time. Of two, when the clocks go back, the later: a booking that
     /// looks younger than it is will only be checked once more.
     pub(super) fn moment(&self, local: NaiveDateTime) -> DateTime<Utc> {
         self.zone.moment(local)
     }
 
-    /// A moment as the shop writes it.
+    /// A moment as the server writes it.
     pub(super) fn local(&self, now: DateTime<Utc>) -> NaiveDateTime {
         self.zone.local(now)
     }
@@ -148,9 +148,9 @@ impl Catalogue {
     /// The currency of an order.
     ///
     /// # Errors
-    /// `pms.unexpected_answer` for one that the shop does not list.
+    /// `pms.unexpected_answer` for one that the server does not list.
     pub(super) fn currency(&self, id: u64) -> Result<Currency> {
-        let unknown = || not_understood("the shop does not list this currency").with("currency", id);
+        let unknown = || not_understood("the server does not list this currency").with("currency", id);
         self.currencies.get(&id).copied().ok_or_else(unknown)
     }
 
@@ -175,7 +175,7 @@ impl Catalogue {
     /// What is sold with a room type, in the order of the ids.
     ///
     /// # Errors
-    /// `pms.not_permitted` when the shop did not tell the tax on one of them.
+    /// `pms.not_permitted` when the server did not tell the tax on one of them.
     pub(super) fn services(&self, room_type: RoomTypeId) -> Result<Vec<Service>> {
         let extras = self.services.get(&room_type).into_iter().flatten();
         extras.map(Extra::service).collect()
@@ -188,7 +188,7 @@ impl Catalogue {
     }
 }
 
-/// The shop's settings by name.
+/// The server's settings by name.
 struct Settings(HashMap<String, String>);
 
 impl Settings {
@@ -205,11 +205,11 @@ impl Settings {
         let name = self
             .0
             .get(TIME_ZONE)
-            .ok_or_else(|| not_understood("the shop names no time zone").with("name", TIME_ZONE))?;
+            .ok_or_else(|| not_understood("the server names no time zone").with("name", TIME_ZONE))?;
         Zone::named(name).ok_or_else(|| {
             Error::new(
                 codes::PMS_UNEXPECTED_ANSWER,
-                "the shop's time zone is not one of the IANA database",
+                "the server's time zone is not one of the IANA database",
             )
             .with("zone", name)
         })

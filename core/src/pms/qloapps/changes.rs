@@ -1,7 +1,7 @@
-//! What changed in the shop: orders, and the rows of orders, by the second of their last change.
+//! What changed in the server: orders, and the rows of orders, by the second of their last change.
 //!
 //! A second is coarse, and a change may be stored a little after the second that it names. So the last seconds are
-//! always read again, and what was seen of them is known by a digest. The shop's clock goes back once a year; then so
+//! always read again, and what was seen of them is known by a digest. The server's clock goes back once a year; then so
 //! do we, and an hour's changes come twice.
 
 use std::collections::BTreeMap;
@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha1::{Digest, Sha1};
 
+use super::http::HttpClient;
 use super::query::Query;
 use super::reader::Node;
-use super::wire::Wire;
 use crate::error::Result;
 use crate::hex::hex;
 use crate::pms::id::BookingId;
@@ -21,7 +21,7 @@ use crate::pms::id::BookingId;
 /// How late a change may be stored.
 const WINDOW: TimeDelta = TimeDelta::seconds(5);
 
-/// A place in the changes of a shop.
+/// A place in the changes of a server.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Place {
     orders: Stream,
@@ -31,14 +31,14 @@ pub(super) struct Place {
 /// A place in the changes of one resource.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Stream {
-    /// The last second that was read, in the shop's own time.
+    /// The last second that was read, in the server's own time.
     at: NaiveDateTime,
     /// What was seen of the last seconds: id, second and digest.
     seen: Vec<(u64, NaiveDateTime, String)>,
 }
 
 impl Place {
-    /// The place before everything that happened at this moment, in the shop's own time, or later.
+    /// The place before everything that happened at this moment, in the server's own time, or later.
     pub(super) fn since(moment: NaiveDateTime) -> Self {
         let stream = Stream {
             at: moment.checked_add_signed(WINDOW).unwrap_or(moment),
@@ -63,20 +63,20 @@ impl Place {
     }
 }
 
-/// Reads on, up to the shop's present. Answers the orders that changed, each with the second of its last change.
+/// Reads on, up to the server's present. Answers the orders that changed, each with the second of its last change.
 ///
 /// # Errors
 /// Those of the reads.
 pub(super) async fn read_on(
     place: &mut Place,
-    wire: &Wire,
+    http: &HttpClient,
     now: NaiveDateTime,
     most: usize,
 ) -> Result<BTreeMap<BookingId, NaiveDateTime>> {
     let (orders, rows) = (place.orders.question(now, most), place.rows.question(now, most));
     let (orders, rows) = tokio::try_join!(
-        wire.list("orders", "orders", orders),
-        wire.list("room_bookings", "bookings", rows),
+        http.list("orders", "orders", orders),
+        http.list("room_bookings", "bookings", rows),
     )?;
     place.take(&orders, &rows)
 }

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
+use super::http::HttpClient;
 use super::query::Query;
 use super::reader::Node;
-use super::wire::Wire;
 use super::xml::Xml;
 use crate::error::Result;
 use crate::pms::guest::{Guest, GuestProfile};
@@ -26,12 +26,12 @@ pub(super) fn read_customer(node: Node<'_>) -> Result<GuestProfile> {
     })
 }
 
-/// The customer with this address. The shop takes the same address several times, and gives bookings to the first.
+/// The customer with this address. The server takes the same address several times, and gives bookings to the first.
 ///
 /// # Errors
 /// Those of the read.
-pub(super) async fn find(wire: &Wire, email: &str) -> Result<Option<GuestProfile>> {
-    let list = wire
+pub(super) async fn find(http: &HttpClient, email: &str) -> Result<Option<GuestProfile>> {
+    let list = http
         .list("customers", "customers", Query::full().equal("email", email))
         .await?;
     first(&list, email)
@@ -44,16 +44,16 @@ pub(super) fn first(list: &Value, email: &str) -> Result<Option<GuestProfile>> {
             known.push(read_customer(node)?);
         }
     }
-    // A bar in an address is an "or" to the shop.
+    // A bar in an address is an "or" to the server.
     known.retain(|guest| guest.email.eq_ignore_ascii_case(email));
     Ok(known.into_iter().min_by_key(|guest| guest.id))
 }
 
-/// Makes a customer with a password that nobody knows; the shop wants one.
+/// Makes a customer with a password that nobody knows; the server wants one.
 ///
 /// # Errors
 /// Those of a write.
-pub(super) async fn create(wire: &Wire, guest: &Guest) -> Result<()> {
+pub(super) async fn create(http: &HttpClient, guest: &Guest) -> Result<()> {
     let body = Xml::document(|xml| {
         xml.element("customer", |xml| {
             xml.value("passwd", &rng::token());
@@ -64,5 +64,5 @@ pub(super) async fn create(wire: &Wire, guest: &Guest) -> Result<()> {
             xml.value("active", "1");
         });
     });
-    wire.create("customers", "customer", body).await.map(drop)
+    http.create("customers", "customer", body).await.map(drop)
 }

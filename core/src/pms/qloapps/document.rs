@@ -1,8 +1,8 @@
 //! Reading XML: what the web service writes when nobody asks for JSON, or when something on the way, such as a proxy
-//! that drops the query, keeps the shop from hearing it.
+//! that drops the query, keeps the server from hearing it.
 //!
 //! A document becomes the value that the JSON of the same answer would be, as far as that can be told: XML does not say
-//! whether an element with one child is a list. It is one if its name is the plural of the child's, if the shop
+//! whether an element with one child is a list. It is one if its name is the plural of the child's, if the server
 //! declares it (`nodeType`), or if its children carry ids.
 
 use quick_xml::Reader;
@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 /// What the root is called, today and before QloApps had its own name.
 const ROOTS: [&str; 2] = ["qloapps", "prestashop"];
-/// Deeper documents are not read; the shop's have nine levels.
+/// Deeper documents are not read; the server's have nine levels.
 const DEEPEST: usize = 32;
 
 /// Reads the document in a text, if there is one. What stands before and after it is skipped.

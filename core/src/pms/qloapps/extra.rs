@@ -1,4 +1,4 @@
-//! Services, as a shop describes them: which a guest may choose with a room type, and which are in its price.
+//! Services, as a server describes them: which a guest may choose with a room type, and which are in its price.
 
 use std::collections::HashMap;
 
@@ -12,9 +12,9 @@ use crate::pms::id::{HotelId, RoomTypeId, ServiceId};
 use crate::pms::money::{Currency, Money};
 use crate::pms::service::Service;
 
-/// How a shop adds an automatic service: to the price of the room, or as a line of its own.
+/// How a server adds an automatic service: to the price of the room, or as a line of its own.
 pub(super) const WITH_THE_ROOM: u64 = 1;
-/// How a shop computes the price of a service.
+/// How a server computes the price of a service.
 pub(super) const PER_NIGHT: u64 = 2;
 
 /// A service of one room type.
@@ -24,10 +24,10 @@ pub(super) struct Extra {
     name: String,
     pub(super) net: Decimal,
     currency: Currency,
-    /// The tax on it, as a part of its price; `None` when the shop did not tell.
+    /// The tax on it, as a part of its price; `None` when the server did not tell.
     rate: Option<Decimal>,
     pub(super) per_night: bool,
-    /// The shop adds it to every room by itself, and its price is part of the room's.
+    /// The server adds it to every room by itself, and its price is part of the room's.
     pub(super) is_in_the_price: bool,
     max_quantity: Option<u32>,
 }

@@ -1,14 +1,14 @@
-//! Our key inside the shop: the `source` of an order.
+//! Our key inside the server: the `source` of an order.
 //!
-//! The shop finds orders by it, and brackets, bars, commas and percent signs mean something in its filters. So these
-//! are written as `~` and two hexadecimal digits, as is the tilde itself; usual keys stay as they are. A long key that has
-//! such characters is stored as its hash.
+//! The server finds orders by it, and brackets, bars, commas and percent signs mean something in its filters. So these
+//! are written as `~` and two hexadecimal digits, as is the tilde itself; usual keys stay as they are. A long key that
+//! has such characters is stored as its hash.
 
 use std::fmt::Write as _;
 
 use crate::pms::id::{IdempotencyKey, is_plain};
 
-/// The key as the shop stores it, in at most its 255 characters.
+/// The key as the server stores it, in at most its 255 characters.
 pub(super) fn source(key: &IdempotencyKey) -> String {
     let stored = key.stored();
     let mut source = String::with_capacity(stored.len());

@@ -1,6 +1,6 @@
 //! Which services a booking has: the lines of its order that are no rooms.
 //!
-//! A line counts what is paid for each night once for every night. The shop's change of a booking leaves lines that
+//! A line counts what is paid for each night once for every night. The server's change of a booking leaves lines that
 //! count it once, and may leave lines behind that belong to nothing any more; a service that a room has at most once is
 //! had by no more than all rooms.
 

@@ -1,12 +1,12 @@
 //! QloApps 1.6.1 and newer, over its web service: the provider for real hotels.
 //!
 //! Invariants of this folder:
-//! * [`wire`] sends every request at most once, and says of a write that failed whether it may have happened.
+//! * [`http`] sends every request at most once, and says of a write that failed whether it may have happened.
 //! * [`answer`] decides what an answer means; nobody else looks at a status.
-//! * Everything that comes from the shop is read by [`reader`], which takes no type for granted.
+//! * Everything that comes from the server is read by [`reader`], which takes no type for granted.
 //! * The key of the web service, customers' digests and guests' data stand in no error and no log.
 //!
-//! Left out on purpose: `bookings/{id}`, which fails in many shops; deleting, which leaves rooms taken for ever; and
+//! Left out on purpose: `bookings/{id}`, which fails in many servers; deleting, which leaves rooms taken for ever; and
 //! making rows by hand, which no check stands before.
 
 mod account;
@@ -26,6 +26,7 @@ mod changes;
 mod customer;
 mod document;
 mod extra;
+mod http;
 mod key;
 mod line;
 mod order;
@@ -40,7 +41,7 @@ mod row;
 #[cfg(test)]
 mod simulated;
 #[cfg(test)]
-mod simulated_half_made;
+mod simulated_interrupted_changes;
 #[cfg(test)]
 mod simulated_keys;
 #[cfg(test)]
@@ -50,7 +51,6 @@ mod simulated_refusals;
 #[cfg(test)]
 mod simulated_services;
 mod tax;
-mod wire;
 mod xml;
 mod zone;
 
@@ -83,19 +83,19 @@ use crate::task::Tasks;
 use availability::{Question, vacancies};
 use catalogue::{Catalogue, FRESH, describe};
 use changes::{Place, read_on};
+use http::HttpClient;
 use order::Refusal;
 use permissions::Told;
 use query::Query;
-use wire::Wire;
 use xml::Xml;
 
-/// The part of the shop under which its catalogue is kept.
+/// The part of the server under which its catalogue is kept.
 const EVERYTHING: &str = "shop";
 
-/// One shop. It may have several hotels.
+/// One server. It may have several hotels.
 pub(crate) struct QloApps {
     name: String,
-    wire: Arc<Wire>,
+    http: Arc<HttpClient>,
     clock: SharedClock,
     cache: Cache,
     catalogue_fresh: Duration,
@@ -108,7 +108,7 @@ pub(crate) struct QloApps {
 }
 
 impl QloApps {
-    /// Prepares the connection; the shop is asked at the first call.
+    /// Prepares the connection; the server is asked at the first call.
     ///
     /// # Errors
     /// `settings.invalid` when no HTTP client can be made.
@@ -120,7 +120,7 @@ impl QloApps {
     ) -> Result<Self> {
         let name = name(&settings.base_url);
         Ok(Self {
-            wire: Arc::new(Wire::new(settings, &clock)?),
+            http: Arc::new(HttpClient::new(settings, &clock)?),
             cache: Cache::new(kept, &name, clock.clone(), tasks),
             catalogue_fresh: settings.limits.room_types_fresh,
             name,
@@ -131,8 +131,8 @@ impl QloApps {
         })
     }
 
-    /// The catalogue: this process's own for some minutes, then the one that is kept for all processes. While the shop
-    /// cannot be read, it serves for a day.
+    /// The catalogue: this process's own for some minutes, then the one that is kept for all processes. While the
+    /// server cannot be read, it serves for a day.
     async fn catalogue(&self) -> Result<Arc<Catalogue>> {
         let mut own = self.catalogue.lock().await;
         let now = self.clock.instant();
@@ -141,8 +141,8 @@ impl QloApps {
         if let Some(fresh) = own.as_ref().filter(|catalogue| age(catalogue) < fresh_here) {
             return Ok(fresh.clone());
         }
-        let wire = self.wire.clone();
-        let load = || async move { describe(&wire).await };
+        let http = self.http.clone();
+        let load = || async move { describe(&http).await };
         let described = self
             .cache
             .read(EVERYTHING, "catalogue", self.catalogue_fresh, load)
@@ -153,7 +153,7 @@ impl QloApps {
 
     async fn records(&self, orders: Query) -> Result<Vec<Record>> {
         let catalogue = self.catalogue().await?;
-        order::records(&self.wire, &catalogue, self.hotel, orders).await
+        order::records(&self.http, &catalogue, self.hotel, orders).await
     }
 
     /// The bookings with these ids, a part of them at a time: addresses have a longest length.
@@ -183,7 +183,7 @@ impl QloApps {
     }
 }
 
-/// The shop by its address, however its protocol is written.
+/// The server by its address, however its protocol is written.
 fn name(base_url: &str) -> String {
     const LONGEST: usize = 120;
     let address = base_url
@@ -202,11 +202,11 @@ impl PmsProvider for QloApps {
     }
 
     fn is_asked(&self) -> Result<()> {
-        self.wire.is_asked()
+        self.http.is_asked()
     }
 
     async fn missing_permissions(&self) -> Result<Vec<MissingPermission>> {
-        permissions::missing(&self.wire).await
+        permissions::missing(&self.http).await
     }
 
     async fn hotels(&self) -> Result<Vec<Hotel>> {
@@ -242,14 +242,14 @@ impl PmsProvider for QloApps {
         party: &Party,
         room_type: Option<RoomTypeId>,
     ) -> Result<Vec<Offer>> {
-        availability::offers(&self.wire, hotel, stay, party, room_type).await
+        availability::offers(&self.http, hotel, stay, party, room_type).await
     }
 
     async fn can_book(&self) -> Result<()> {
         let now = self.clock.instant();
         let mut seen = self.may_book.lock().await;
         if seen.is_none_or(|at| now.saturating_duration_since(at) >= FRESH) {
-            let told = permissions::for_booking(&self.wire).await?;
+            let told = permissions::for_booking(&self.http).await?;
             *seen = (told == Told::Yes).then_some(now);
         }
         Ok(())
@@ -261,7 +261,7 @@ impl PmsProvider for QloApps {
         let rooms = request.party().rooms();
         let tax = order::room_tax(offer.net_total, offer.total, services, rooms);
         let body = order::create_body(request, total, tax)?;
-        match self.wire.create("bookings", "booking", body).await {
+        match self.http.create("bookings", "booking", body).await {
             Ok(answer) => order::created_id(&answer),
             Err(error) if error.is(codes::PMS_REJECTED) => Err(self.refusal(request, error).await),
             Err(error) => Err(error),
@@ -272,7 +272,7 @@ impl PmsProvider for QloApps {
         let mut records = self
             .records(Query::full().equal("source", key::source(key)))
             .await?;
-        // The shop's database takes upper and lower case for the same.
+        // The server's database takes upper and lower case for the same.
         let is_it = |found: &IdempotencyKey| found.stored() == key.stored();
         records.retain(|record| record.key.as_ref().is_some_and(is_it));
         for record in &mut records {
@@ -286,7 +286,7 @@ impl PmsProvider for QloApps {
     }
 
     async fn rows_on(&self, room: RoomId, stay: Stay) -> Result<Vec<Row>> {
-        row::on_room(&self.wire, room, stay).await
+        row::on_room(&self.http, room, stay).await
     }
 
     async fn free_rooms(&self, hotel: HotelId, room_type: RoomTypeId, stay: Stay) -> Result<Vec<Room>> {
@@ -297,24 +297,24 @@ impl PmsProvider for QloApps {
             rooms: &[one_adult],
             room_type: Some(room_type),
         };
-        let vacancies = vacancies(&self.wire, question).await?;
+        let vacancies = vacancies(&self.http, question).await?;
         let offer = vacancies.into_iter().find(|offer| offer.room_type == room_type);
         Ok(offer.map(|offer| offer.free).unwrap_or_default())
     }
 
     async fn change_row(&self, booking: BookingId, row: u64, change: &RowChange) -> Result<()> {
         let catalogue = self.catalogue().await?;
-        row::change(&self.wire, &catalogue, booking, row, change).await
+        row::change(&self.http, &catalogue, booking, row, change).await
     }
 
     async fn set_total(&self, record: &Record, total: Money) -> Result<()> {
         let catalogue = self.catalogue().await?;
-        price::set_total(&self.wire, &catalogue, record, total).await
+        price::set_total(&self.http, &catalogue, record, total).await
     }
 
     async fn can_set_total(&self, record: &Record, stay: Stay, total: Money, and_back: bool) -> Result<()> {
         let catalogue = self.catalogue().await?;
-        price::can_set_total(&self.wire, &catalogue, record, (stay, total), and_back).await
+        price::can_set_total(&self.http, &catalogue, record, (stay, total), and_back).await
     }
 
     async fn cancel(&self, booking: BookingId) -> Result<()> {
@@ -325,34 +325,34 @@ impl PmsProvider for QloApps {
                 xml.value("id_order_state", &state.to_string());
             });
         });
-        let answer = self.wire.create("order_histories", "order_history", body).await?;
+        let answer = self.http.create("order_histories", "order_history", body).await?;
         if order::new_state(&answer)? == state {
             return Ok(());
         }
         Err(Error::new(
             codes::PMS_OUTCOME_UNKNOWN,
-            "the shop gave the booking another state than the one asked for",
+            "the server gave the booking another state than the one asked for",
         ))
     }
 
     async fn movements(&self, hotel: HotelId, movement: Movement, day: NaiveDate) -> Result<Vec<Record>> {
-        let orders = row::orders_moving(&self.wire, hotel, movement, day).await?;
+        let orders = row::orders_moving(&self.http, hotel, movement, day).await?;
         let mut records = self.records_of(&orders).await?;
         records.retain(|record| record.hotel == hotel && !record.cancelled);
         Ok(records)
     }
 
     async fn guest(&self, email: &str) -> Result<Option<GuestProfile>> {
-        customer::find(&self.wire, email).await
+        customer::find(&self.http, email).await
     }
 
     async fn create_guest(&self, guest: &Guest) -> Result<()> {
-        customer::create(&self.wire, guest).await
+        customer::create(&self.http, guest).await
     }
 
     async fn folio(&self, record: &Record) -> Result<Folio> {
         let catalogue = self.catalogue().await?;
-        account::folio(&self.wire, &catalogue, record).await
+        account::folio(&self.http, &catalogue, record).await
     }
 
     async fn changes(&self, cursor: &ChangeCursor, most: usize) -> Result<ChangePage> {
@@ -364,7 +364,7 @@ impl PmsProvider for QloApps {
             .or_else(|| cursor.read())
             .ok_or_else(|| ChangeCursor::invalid("belongs to another system"))?;
         let now = catalogue.local(self.clock.now());
-        let moments = read_on(&mut place, &self.wire, now, most).await?;
+        let moments = read_on(&mut place, &self.http, now, most).await?;
         let ids = moments.keys().copied().collect();
         let records = self.records_of(&ids).await?;
         let mut records: HashMap<_, _> = records.into_iter().map(|record| (record.id, record)).collect();

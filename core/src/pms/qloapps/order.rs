@@ -1,6 +1,6 @@
 //! Orders: what QloApps calls the head of a booking. Made as `bookings`, read as `orders` and `room_bookings`.
 //!
-//! `bookings/{id}` is never read: it fails in shops that show prices without tax, and does not tell whether a room
+//! `bookings/{id}` is never read: it fails in servers that show prices without tax, and does not tell whether a room
 //! was cancelled or back-ordered.
 
 use std::collections::HashMap;
@@ -13,12 +13,12 @@ use serde_json::value::RawValue;
 use super::availability::money;
 use super::catalogue::Catalogue;
 use super::customer::read_customer;
+use super::http::HttpClient;
 use super::key;
 use super::line;
 use super::query::Query;
 use super::reader::Node;
 use super::row::read_row;
-use super::wire::Wire;
 use crate::error::{Error, Result, codes};
 use crate::pms::guest::GuestProfile;
 use crate::pms::id::{BookingId, HotelId};
@@ -92,7 +92,7 @@ struct RoomBody {
     services: Vec<ServiceBody>,
 }
 
-/// A service of a room. The shop knows its price.
+/// A service of a room. The server knows its price.
 #[derive(Clone, Serialize)]
 pub(super) struct ServiceBody {
     pub(super) id_service: u64,
@@ -101,9 +101,9 @@ pub(super) struct ServiceBody {
 
 /// The body that makes a booking at a total price.
 ///
-/// Left alone, the shop would drop its automatic services and charge less than it offers, so the total is named and
-/// the shop scales the rooms up to it; chosen services keep their prices. Every room needs the tax on its own price,
-/// without which the shop books and then fails; it is one part of a price that is fixed, so a cent in it changes
+/// Left alone, the server would drop its automatic services and charge less than it offers, so the total is named and
+/// the server scales the rooms up to it; chosen services keep their prices. Every room needs the tax on its own price,
+/// without which the server books and then fails; it is one part of a price that is fixed, so a cent in it changes
 /// nothing for the guest.
 ///
 /// # Errors
@@ -185,18 +185,18 @@ pub(super) fn room_tax(net: Money, gross: Money, services: Decimal, rooms: u32) 
 /// The id that the answer to a creation names.
 ///
 /// # Errors
-/// `pms.outcome_unknown`: the shop has booked and does not say what.
+/// `pms.outcome_unknown`: the server has booked and does not say what.
 pub(super) fn created_id(answer: &Value) -> Result<BookingId> {
     let id = Node::new(answer).field("id").number();
     id.and_then(|id| BookingId::new(id).ok()).ok_or_else(|| {
         Error::new(
             codes::PMS_OUTCOME_UNKNOWN,
-            "the shop booked, and its answer does not say under which number",
+            "the server booked, and its answer does not say under which number",
         )
     })
 }
 
-/// What the shop says when no room is left, and everything else that it refuses a booking for. Other languages than
+/// What the server says when no room is left, and everything else that it refuses a booking for. Other languages than
 /// English are possible, and then nobody can tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refusal {
@@ -237,12 +237,12 @@ impl Refusal {
 /// # Errors
 /// Those of the reads.
 pub(super) async fn records(
-    wire: &Wire,
+    http: &HttpClient,
     catalogue: &Catalogue,
     fallback: HotelId,
     orders: Query,
 ) -> Result<Vec<Record>> {
-    let orders = wire.list("orders", "orders", orders).await?;
+    let orders = http.list("orders", "orders", orders).await?;
     let heads = Node::new(&orders).list();
     let ids = |name| heads.iter().filter_map(move |order| order.field(name).number());
     if heads.is_empty() {
@@ -255,9 +255,9 @@ pub(super) async fn records(
     let customers = Query::full().any_of("id", customers);
     let lines = Query::full().any_of("id_order", ids("id"));
     let (rows, customers, lines) = tokio::try_join!(
-        wire.list("room_bookings", "bookings", rows),
-        wire.list("customers", "customers", customers),
-        wire.list("order_details", "order_details", lines),
+        http.list("room_bookings", "bookings", rows),
+        http.list("customers", "customers", customers),
+        http.list("order_details", "order_details", lines),
     )?;
     let parts = Parts {
         orders: &orders,
@@ -331,7 +331,7 @@ fn read_order(
         hotel: rows.first().map_or(fallback, |(hotel, _)| *hotel),
         guest,
         // Rows come one by one, and the state last: an order without a state is still being written.
-        settled: state != 0 && !rows.is_empty(),
+        complete: state != 0 && !rows.is_empty(),
         cancelled: catalogue.is_over(state),
         rows: rows.into_iter().map(|(_, row)| row).collect(),
         services: Vec::new(),
@@ -340,11 +340,11 @@ fn read_order(
     })
 }
 
-/// The error for a booking that the shop refused.
+/// The error for a booking that the server refused.
 pub(super) fn sold_out(cause: Error) -> Error {
     Error::new(
         codes::PMS_SOLD_OUT,
-        "the shop says that the rooms are not available",
+        "the server says that the rooms are not available",
     )
     .caused_by(cause)
 }
@@ -358,7 +358,7 @@ pub(super) fn new_state(answer: &Value) -> Result<u64> {
     state.ok_or_else(|| {
         Error::new(
             codes::PMS_OUTCOME_UNKNOWN,
-            "the shop changed the state, and its answer does not say to which",
+            "the server changed the state, and its answer does not say to which",
         )
     })
 }

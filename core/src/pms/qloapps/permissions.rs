@@ -5,9 +5,9 @@ use serde_json::Value;
 use crate::error::{Error, Result, codes};
 use crate::pms::model::MissingPermission;
 
+use super::http::HttpClient;
 use super::query::Query;
 use super::reader::Node;
-use super::wire::Wire;
 
 /// Resource, methods, purpose.
 const NEEDED: [(&str, &str, &str); 18] = [
@@ -51,12 +51,12 @@ const NEEDED: [(&str, &str, &str); 18] = [
     ("order_payments", "GET", "payments"),
 ];
 
-/// The permissions that the key lacks. The shop tells which resources a key sees, not which methods it has there.
+/// The permissions that the key lacks. The server tells which resources a key sees, not which methods it has there.
 ///
 /// # Errors
 /// Those of the read: a key without any permission is refused.
-pub(super) async fn missing(wire: &Wire) -> Result<Vec<MissingPermission>> {
-    Ok(read_missing(&wire.list("", "", Query::new()).await?))
+pub(super) async fn missing(http: &HttpClient) -> Result<Vec<MissingPermission>> {
+    Ok(read_missing(&http.list("", "", Query::new()).await?))
 }
 
 /// What a booking needs: nobody could look at it otherwise, or give it back.
@@ -69,7 +69,7 @@ const FOR_BOOKING: [&str; 6] = [
     "order_histories",
 ];
 
-/// What the shop said of a key that may, as far as it told, do all that a booking needs.
+/// What the server said of a key that may, as far as it told, do all that a booking needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Told {
     /// That the key sees everything, or that it may not be told this.
@@ -78,12 +78,12 @@ pub(super) enum Told {
     Nothing,
 }
 
-/// Whether the key sees everything that a booking needs. A shop that does not answer this is asked the rest.
+/// Whether the key sees everything that a booking needs. A server that does not answer this is asked the rest.
 ///
 /// # Errors
 /// `pms.not_permitted` with the fact `resource`.
-pub(super) async fn for_booking(wire: &Wire) -> Result<Told> {
-    let lacking = match missing(wire).await {
+pub(super) async fn for_booking(http: &HttpClient) -> Result<Told> {
+    let lacking = match missing(http).await {
         Ok(lacking) => lacking,
         Err(refused) if refused.is(codes::PMS_NOT_PERMITTED) => return Ok(Told::Yes),
         Err(_) => return Ok(Told::Nothing),

@@ -1,6 +1,6 @@
 //! Setting what an existing booking costs.
 //!
-//! The shop does that as part of its change of a whole booking (`PUT bookings/{id}`): it compares the rooms of the
+//! The server does that as part of its change of a whole booking (`PUT bookings/{id}`): it compares the rooms of the
 //! request with those of the order, and when they are the same, only the price is left to do. A higher one scales the
 //! rooms up. A lower one becomes a discount on the invoice, and without an invoice nothing at all. So the rows are
 //! changed first, each by itself, and described here as they are then; and a price that no invoice can lower is
@@ -15,20 +15,20 @@ use serde_json::value::RawValue;
 
 use super::account;
 use super::catalogue::Catalogue;
+use super::http::HttpClient;
 use super::order::{Customer, ServiceBody, number, unwritable};
 use super::query::Query;
 use super::reader::Node;
-use super::wire::Wire;
 use crate::error::{Error, Result, codes};
 use crate::pms::guest::GuestProfile;
 use crate::pms::id::RoomId;
 use crate::pms::money::Money;
-use crate::pms::patience::is_lost;
 use crate::pms::provider::Record;
+use crate::pms::retry::is_lost;
 use crate::pms::service::Service;
 use crate::stay::Stay;
 
-/// Rooms are priced at this part of the new price before it is raised. The shop means a price for each night and
+/// Rooms are priced at this part of the new price before it is raised. The server means a price for each night and
 /// computes up to twice as much for the stay, and tax is added; the less that is lost to rounding, the better the tax.
 const UNDERCUT: u32 = 4;
 
@@ -59,7 +59,7 @@ struct Price {
     total_price_with_tax: Box<RawValue>,
 }
 
-/// Rooms of one type and stay. Without their list, the shop leaves them as they are.
+/// Rooms of one type and stay. Without their list, the server leaves them as they are.
 #[derive(Serialize)]
 struct RoomTypeBody {
     id_room_type: u64,
@@ -79,7 +79,7 @@ struct RoomBody {
     /// Those that are not repeated are removed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     services: Vec<ServiceBody>,
-    /// The tax stays as it is, but without a number here the shop fails after it has done its work.
+    /// The tax stays as it is, but without a number here the server fails after it has done its work.
     total_tax: u32,
 }
 
@@ -88,63 +88,68 @@ struct RoomBody {
 enum Cost {
     /// The booking as a whole.
     Total(Money),
-    /// Each room, for what the shop takes for a night.
+    /// Each room, for what the server takes for a night.
     Each(Decimal),
 }
 
 /// Makes the booking cost `total`; `record` says what it costs now.
 ///
 /// # Errors
-/// `pms.wrong_state` when the shop does not tell whose booking it is: it would make another customer then; and when the
-/// price is to be lowered of a booking without an invoice that has more than rooms, because the shop would remove the
-/// rest. Otherwise those of a write. In shops that show prices without tax the outcome is unknown every time.
+/// `pms.wrong_state` when the server does not tell whose booking it is: it would make another customer then; and when
+/// the price is to be lowered of a booking without an invoice that has more than rooms, because the server would remove
+/// the rest. Otherwise those of a write. In servers that show prices without tax the outcome is unknown every time.
 pub(super) async fn set_total(
-    wire: &Wire,
+    http: &HttpClient,
     catalogue: &Catalogue,
     record: &Record,
     total: Money,
 ) -> Result<()> {
     if !record.services.is_empty() {
-        return with_services(wire, catalogue, record, total).await;
+        return with_services(http, catalogue, record, total).await;
     }
-    if total.amount() < record.total.amount() && !has_invoice(wire, record).await? {
-        match undercut(wire, record, total).await {
+    if total.amount() < record.total.amount() && !has_invoice(http, record).await? {
+        match undercut(http, record, total).await {
             // Whether it worked shows in the price afterwards.
             Err(error) if is_lost(&error) => {}
             outcome => outcome?,
         }
     }
-    write(wire, record, Cost::Total(total), &[]).await
+    write(http, record, Cost::Total(total), &[]).await
 }
 
 /// Makes a booking with a service cost `total`.
 ///
-/// The shop removes services that are not repeated, and charges for those that are. Its sum of what they cost, by
+/// The server removes services that are not repeated, and charges for those that are. Its sum of what they cost, by
 /// which it finds the price of the rooms, is of their lines, and a line that it writes then counts one night only. So
-/// the rooms are made cheap first, with the services repeated; then it is read what the shop charges for the services,
-/// and what their lines say; and the total that is asked for is lower by the difference.
+/// the rooms are made cheap first, with the services repeated; then it is read what the server charges for the
+/// services, and what their lines say; and the total that is asked for is lower by the difference.
 ///
 /// # Errors
-/// `pms.wrong_state` for what the shop cannot do without losing something: see [`repeatable`]; and for facilities of
+/// `pms.wrong_state` for what the server cannot do without losing something: see [`repeatable`]; and for facilities of
 /// the rooms, which cannot be repeated.
-async fn with_services(wire: &Wire, catalogue: &Catalogue, record: &Record, total: Money) -> Result<()> {
+async fn with_services(
+    http: &HttpClient,
+    catalogue: &Catalogue,
+    record: &Record,
+    total: Money,
+) -> Result<()> {
     let service = repeatable(catalogue, record)?;
-    has_no_facilities(wire, record).await?;
+    has_no_facilities(http, record).await?;
     let nights = record.live_rows().next().map_or(1, |row| row.stay.nights());
     let most = room_for_raising(record, &service, nights, total)?;
     let services = [service.body];
     let currency = record.total.currency();
     // The services may cost more than the rooms, which then must be cheaper still.
     let cheap = cheap_room(record, total.amount().min(most), Decimal::ONE_HUNDRED);
-    match write(wire, record, Cost::Each(cheap), &services).await {
+    match write(http, record, Cost::Each(cheap), &services).await {
         Err(error) if is_lost(&error) => {}
         outcome => outcome?,
     }
     let of_order = || Query::full().equal("id_order", record.id);
     let (orders, rows, lines) = tokio::try_join!(
-        wire.list("orders", "orders", Query::full().equal("id", record.id)),
-        wire.list("room_bookings", "bookings", of_order()),
-        wire.list("order_details", "order_details", of_order()),
+        http.list("orders", "orders", Query::full().equal("id", record.id)),
+        http.list("room_bookings", "bookings", of_order()),
+        http.list("order_details", "order_details", of_order()),
     )?;
     let charged = sum(&orders, "total_paid_tax_incl", |_| true)?;
     let rooms = sum(&rows, "total_price_tax_incl", |row| {
@@ -158,16 +163,16 @@ async fn with_services(wire: &Wire, catalogue: &Catalogue, record: &Record, tota
         return Err(dearer_than_rooms(record));
     }
     let asked = Money::new(asked, currency)?.scaled(Decimal::ONE)?;
-    write(wire, record, Cost::Total(asked), &services).await
+    write(http, record, Cost::Total(asked), &services).await
 }
 
-/// Whether [`set_total`] will be able to once the booking has these nights, and keep its services; and, when `and_back`,
-/// also when it has its own again.
+/// Whether [`set_total`] will be able to once the booking has these nights, and keep its services; and, when
+/// `and_back`, also when it has its own again.
 ///
 /// # Errors
 /// The `pms.wrong_state` of [`set_total`]; otherwise those of a read.
 pub(super) async fn can_set_total(
-    wire: &Wire,
+    http: &HttpClient,
     catalogue: &Catalogue,
     record: &Record,
     (stay, total): (Stay, Money),
@@ -175,8 +180,8 @@ pub(super) async fn can_set_total(
 ) -> Result<()> {
     booker(record)?;
     if record.services.is_empty() {
-        if total.amount() < record.total.amount() && !has_invoice(wire, record).await? {
-            has_only_rooms(wire, record).await?;
+        if total.amount() < record.total.amount() && !has_invoice(http, record).await? {
+            has_only_rooms(http, record).await?;
         }
         return Ok(());
     }
@@ -186,12 +191,12 @@ pub(super) async fn can_set_total(
         // What cannot be put back is not begun.
         room_for_raising(record, &service, row.stay.nights(), record.total)?;
     }
-    has_no_facilities(wire, record).await
+    has_no_facilities(http, record).await
 }
 
 /// By how much the rooms can be raised to this total, when they are cheap for these nights.
 ///
-/// The shop takes what the services' lines say from the total that is asked for, and refuses a lower total than the
+/// The server takes what the services' lines say from the total that is asked for, and refuses a lower total than the
 /// booking has; and of what is paid for each night, a line that it writes has one night. So the rooms must cost more
 /// than the nights that the lines leave out.
 ///
@@ -209,10 +214,10 @@ fn room_for_raising(record: &Record, service: &Repeatable, nights: u32, total: M
     }
 }
 
-async fn has_no_facilities(wire: &Wire, record: &Record) -> Result<()> {
+async fn has_no_facilities(http: &HttpClient, record: &Record) -> Result<()> {
     let rows: Vec<u64> = record.live_rows().map(|row| row.id).collect();
     let further = Query::full().any_of("id_htl_booking", rows);
-    let further = wire
+    let further = http
         .list("booking_extra_demands", "extra_demands", further)
         .await?;
     if Node::new(&further).list().is_empty() {
@@ -239,15 +244,18 @@ struct Repeatable {
     sold: Service,
 }
 
-/// The service of each room, when the shop can repeat it.
+/// The service of each room, when the server can repeat it.
 ///
 /// # Errors
-/// `pms.wrong_state` for several services, whose lines the shop mixes up; for one that the hotel sells no more, or that
-/// not every room has; and for one that is paid for each night and that a room can have several times, because nobody
-/// could tell afterwards how many there are.
+/// `pms.wrong_state` for several services, whose lines the server mixes up; for one that the hotel sells no more, or
+/// that not every room has; and for one that is paid for each night and that a room can have several times, because
+/// nobody could tell afterwards how many there are.
 fn repeatable(catalogue: &Catalogue, record: &Record) -> Result<Repeatable> {
     let [booked] = record.services.as_slice() else {
-        return Err(too_much(record, "has several services, which the shop mixes up"));
+        return Err(too_much(
+            record,
+            "has several services, which the server mixes up",
+        ));
     };
     let each = booked.of_each(rows_of(record)).filter(|quantity| *quantity > 0);
     let quantity = each.ok_or_else(|| too_much(record, "has different services in its rooms"))?;
@@ -282,7 +290,7 @@ fn dearer_than_rooms(record: &Record) -> Error {
 fn too_much(record: &Record, what: &'static str) -> Error {
     Error::new(
         codes::PMS_WRONG_STATE,
-        format!("the booking {what}; change its nights in the shop itself"),
+        format!("the booking {what}; change its nights in the server itself"),
     )
     .with("booking", record.id)
 }
@@ -291,26 +299,26 @@ fn rows_of(record: &Record) -> u32 {
     u32::try_from(record.live_rows().count()).unwrap_or(u32::MAX)
 }
 
-async fn has_invoice(wire: &Wire, record: &Record) -> Result<bool> {
+async fn has_invoice(http: &HttpClient, record: &Record) -> Result<bool> {
     let query = Query::full().equal("id_order", record.id);
-    let invoices = wire.list("order_invoices", "order_invoices", query).await?;
+    let invoices = http.list("order_invoices", "order_invoices", query).await?;
     Ok(!Node::new(&invoices).list().is_empty())
 }
 
 /// Makes the rooms so cheap that the price is to be raised.
-async fn undercut(wire: &Wire, record: &Record, total: Money) -> Result<()> {
-    has_only_rooms(wire, record).await?;
+async fn undercut(http: &HttpClient, record: &Record, total: Money) -> Result<()> {
+    has_only_rooms(http, record).await?;
     let each = cheap_room(record, total.amount(), Decimal::MAX);
-    write(wire, record, Cost::Each(each), &[]).await
+    write(http, record, Cost::Each(each), &[]).await
 }
 
 /// Whether nothing would be removed when the rooms get prices of their own.
 ///
 /// # Errors
 /// `pms.wrong_state` when something would.
-async fn has_only_rooms(wire: &Wire, record: &Record) -> Result<()> {
+async fn has_only_rooms(http: &HttpClient, record: &Record) -> Result<()> {
     let query = Query::full().equal("id_order", record.id);
-    let lines = wire.list("order_details", "order_details", query).await?;
+    let lines = http.list("order_details", "order_details", query).await?;
     let is_room = |line: Node<'_>| line.field("is_booking_product").flag();
     let currency = record.total.currency();
     let sum = account::read_lines(&lines, currency)?
@@ -319,7 +327,7 @@ async fn has_only_rooms(wire: &Wire, record: &Record) -> Result<()> {
     if !Node::new(&lines).list().into_iter().all(is_room) || Money::sum(currency, sum)? != record.total {
         return Err(Error::new(
             codes::PMS_WRONG_STATE,
-            "the booking has more than rooms, which a lower price would remove; lower it in the shop itself",
+            "the booking has more than rooms, which a lower price would remove; lower it in the server itself",
         )
         .with("booking", record.id));
     }
@@ -337,21 +345,21 @@ fn cheap_room(record: &Record, amount: Decimal, most: Decimal) -> Decimal {
         .max(Decimal::new(1, decimals))
 }
 
-async fn write(wire: &Wire, record: &Record, cost: Cost, services: &[ServiceBody]) -> Result<()> {
+async fn write(http: &HttpClient, record: &Record, cost: Cost, services: &[ServiceBody]) -> Result<()> {
     let body = body(record, cost, services)?;
     let path = format!("bookings/{}", record.id);
-    wire.replace(&path, "booking", body).await.map(drop)
+    http.replace(&path, "booking", body).await.map(drop)
 }
 
 /// The guest, who must be repeated with every price.
 ///
 /// # Errors
-/// `pms.wrong_state` when the shop does not tell.
+/// `pms.wrong_state` when the server does not tell.
 fn booker(record: &Record) -> Result<&GuestProfile> {
     record.guest.as_ref().ok_or_else(|| {
         Error::new(
             codes::PMS_WRONG_STATE,
-            "the shop does not tell whose booking this is; change its nights in the shop itself",
+            "the server does not tell whose booking this is; change its nights in the server itself",
         )
         .with("booking", record.id)
     })
@@ -393,7 +401,7 @@ fn body(record: &Record, cost: Cost, services: &[ServiceBody]) -> Result<String>
             id_property: record.hotel.get(),
             currency: currency.as_str(),
             associations: Associations {
-                // As the shop has them, because it overwrites what it has.
+                // As the server has them, because it overwrites what it has.
                 customer_detail: Customer {
                     firstname: &guest.first_name,
                     lastname: &guest.last_name,

@@ -1,6 +1,6 @@
 //! Reading what QloApps writes: numbers that are texts, texts that are numbers, empty objects that are lists.
 //!
-//! The same field has other types on another PHP version, after a write, and in a shop with two languages. So
+//! The same field has other types on another PHP version, after a write, and in a server with two languages. So
 //! nothing here is read by its JSON type: a [`Node`] answers what a field means, or nothing.
 
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
@@ -16,7 +16,7 @@ const BEGINNINGS: usize = 32;
 /// Digits after the point that QloApps stores; more of them are noise of its floats.
 const DECIMALS: u32 = 6;
 
-/// Parses a body: JSON, or XML where the shop did not hear that JSON was asked for. PHP may print warnings before it
+/// Parses a body: JSON, or XML where the server did not hear that JSON was asked for. PHP may print warnings before it
 /// and anything after it; both are skipped.
 pub(super) fn parse(body: &[u8]) -> Option<Value> {
     let text = String::from_utf8_lossy(body);
@@ -67,7 +67,7 @@ impl<'a> Node<'a> {
         self.0.map(Value::to_string).unwrap_or_default()
     }
 
-    /// The text. QloApps writes `""`, `null` and `false` for unset ones, and one entry per language where a shop
+    /// The text. QloApps writes `""`, `null` and `false` for unset ones, and one entry per language where a server
     /// has several: the first that is not empty counts.
     pub(super) fn text(self) -> Option<String> {
         match self.0? {
@@ -133,7 +133,7 @@ impl<'a> Node<'a> {
         NaiveDate::parse_from_str(text.get(..10)?, "%Y-%m-%d").ok()
     }
 
-    /// A moment in the shop's own time; `0000-00-00 00:00:00` is none.
+    /// A moment in the server's own time; `0000-00-00 00:00:00` is none.
     pub(super) fn moment(self) -> Option<NaiveDateTime> {
         NaiveDateTime::parse_from_str(&self.text()?, "%Y-%m-%d %H:%M:%S").ok()
     }

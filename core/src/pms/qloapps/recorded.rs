@@ -1,4 +1,4 @@
-//! Every answer that a real shop gave and that one of our calls can meet, read again.
+//! Every answer that a real server gave and that one of our calls can meet, read again.
 //!
 //! `tests/vectors/qloapps/answers.jsonl` holds them as they were recorded (QloApps 1.7.0.0 on PHP 8.2), with what
 //! each of them means: `ok`, or the code of the error.

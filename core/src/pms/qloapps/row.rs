@@ -1,6 +1,6 @@
 //! Rows: one room of one booking, in QloApps a `room_booking`.
 //!
-//! A row is changed by sending all of it again. The shop checks nothing then: not the room, not the state, not
+//! A row is changed by sending all of it again. The server checks nothing then: not the room, not the state, not
 //! whether somebody else sleeps there.
 
 use std::collections::BTreeSet;
@@ -10,9 +10,9 @@ use serde_json::{Map, Value};
 
 use super::answer::not_understood;
 use super::catalogue::Catalogue;
+use super::http::HttpClient;
 use super::query::Query;
 use super::reader::Node;
-use super::wire::Wire;
 use super::xml::{Xml, is_name};
 use crate::error::{Error, Result, codes};
 use crate::pms::id::{BookingId, HotelId, RoomId, RoomTypeId};
@@ -84,17 +84,17 @@ fn read_occupancy(node: Node<'_>) -> Result<Occupancy> {
 ///
 /// # Errors
 /// Those of the read.
-pub(super) async fn on_room(wire: &Wire, room: RoomId, stay: Stay) -> Result<Vec<Row>> {
+pub(super) async fn on_room(http: &HttpClient, room: RoomId, stay: Stay) -> Result<Vec<Row>> {
     let query = Query::full()
         .equal("id_room", room)
         .below("date_from", stay.check_out())
         .above("date_to", stay.check_in())
         .equal("is_refunded", 0)
         .equal("is_back_order", 0);
-    read_taking(&wire.list("room_bookings", "bookings", query).await?, room, stay)
+    read_taking(&http.list("room_bookings", "bookings", query).await?, room, stay)
 }
 
-/// Reads the rows that take the room; the shop may list others.
+/// Reads the rows that take the room; the server may list others.
 pub(super) fn read_taking(rows: &Value, room: RoomId, stay: Stay) -> Result<Vec<Row>> {
     let mut taking = Vec::new();
     for node in Node::new(rows).list() {
@@ -112,7 +112,7 @@ pub(super) fn read_taking(rows: &Value, room: RoomId, stay: Stay) -> Result<Vec<
 /// # Errors
 /// Those of the read.
 pub(super) async fn orders_moving(
-    wire: &Wire,
+    http: &HttpClient,
     hotel: HotelId,
     movement: Movement,
     day: NaiveDate,
@@ -126,7 +126,7 @@ pub(super) async fn orders_moving(
         .between(field, day, format_args!("{day} 23:59:59"))
         .equal("is_refunded", 0)
         .equal("is_back_order", 0);
-    read_orders(&wire.list("room_bookings", "bookings", query).await?)
+    read_orders(&http.list("room_bookings", "bookings", query).await?)
 }
 
 /// Reads which orders the rows are part of.
@@ -141,20 +141,20 @@ pub(super) fn read_orders(rows: &Value) -> Result<BTreeSet<BookingId>> {
 /// Changes a row.
 ///
 /// # Errors
-/// `pms.wrong_state` when the row is gone, belongs to another booking, or is not live: nobody has seen the shop
+/// `pms.wrong_state` when the row is gone, belongs to another booking, or is not live: nobody has seen the server
 /// revive a back-ordered row. Otherwise those of a write.
 pub(super) async fn change(
-    wire: &Wire,
+    http: &HttpClient,
     catalogue: &Catalogue,
     booking: BookingId,
     id: u64,
     change: &RowChange,
 ) -> Result<()> {
     let query = Query::full().equal("id", id);
-    let rows = wire.list("room_bookings", "bookings", query).await?;
+    let rows = http.list("room_bookings", "bookings", query).await?;
     let body = changed(&rows, catalogue, booking, id, change)?;
     let path = format!("room_bookings/{id}");
-    wire.replace(&path, "booking", body).await.map(drop)
+    http.replace(&path, "booking", body).await.map(drop)
 }
 
 /// Reads all fields of a row and writes all of them again, some changed.

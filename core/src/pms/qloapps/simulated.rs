@@ -1,4 +1,4 @@
-//! The provider against a simulated shop, over real HTTP.
+//! The provider against a simulated server, over real HTTP.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +12,8 @@ use crate::error::{Error, Result, codes};
 use crate::pms::fixture::{LocalGate, hotel, request, room, room_type, stay};
 use crate::pms::store::KeyStore as _;
 use crate::pms::{
-    Booking, BookingId, BookingRequest, BookingStatus, Collision, Created, MemoryAnswers, MemoryKeys,
-    Occupancy, Party, Patience, PmsClient, PmsEvent, PmsEvents, PmsProvider as _, Settle, Shelf,
+    AnswerCache, Booking, BookingId, BookingRequest, BookingStatus, Collision, Created, MemoryAnswers,
+    MemoryKeys, Occupancy, Party, PmsClient, PmsEvent, PmsEvents, PmsProvider as _, Recheck, RetryPolicy,
 };
 use crate::settings::{PmsLimits, QloAppsSettings, Secret};
 use crate::task::Tasks;
@@ -22,31 +22,31 @@ use crate::testkit::qloapps::{Dialect, QloAppsSimulator, SimulatedCall, Simulate
 use crate::{IdempotencyKey, Stay};
 
 pub(super) struct World {
-    pub(super) shop: QloAppsSimulator,
+    pub(super) server: QloAppsSimulator,
     clock: ManualClock,
     /// What the processes remember together.
     keys: Arc<MemoryKeys>,
-    /// What they keep of the shop's answers.
+    /// What they keep of the server's answers.
     answers: Arc<MemoryAnswers>,
-    /// How long after a booking comes the second look; zero leaves it out.
-    pub(super) settle: Duration,
+    /// How long after a booking comes the recheck; zero leaves it out.
+    pub(super) recheck: Duration,
 }
 
 impl World {
     pub(super) async fn new() -> Self {
         let clock = ManualClock::at("2027-01-01T09:00:00Z".parse::<DateTime<Utc>>().unwrap());
         Self {
-            shop: QloAppsSimulator::start(clock.shared()).await,
+            server: QloAppsSimulator::start(clock.shared()).await,
             keys: Arc::new(MemoryKeys::new(clock.shared())),
             answers: Arc::new(MemoryAnswers::new(clock.shared())),
-            settle: Duration::ZERO,
+            recheck: Duration::ZERO,
             clock,
         }
     }
 
     pub(super) fn settings(&self) -> QloAppsSettings {
         QloAppsSettings {
-            base_url: self.shop.url().to_owned(),
+            base_url: self.server.url().to_owned(),
             api_key: Secret::new(QloAppsSimulator::KEY),
             hotel_id: 1,
             timeout: Duration::from_secs(5),
@@ -68,28 +68,28 @@ impl World {
     }
 
     fn process_with(&self, settings: &QloAppsSettings) -> PmsClient {
-        let patience = Patience {
+        let retry = RetryPolicy {
             first_pause: Duration::from_millis(5),
             longest_pause: Duration::from_millis(50),
             total: Duration::from_secs(2),
             turn: Duration::from_secs(30),
-            settle: self.settle,
+            recheck: self.recheck,
         };
-        let shop = self.provider(settings);
-        let kept = Shelf::new(
+        let server = self.provider(settings);
+        let kept = AnswerCache::new(
             self.answers.clone(),
-            shop.name(),
+            server.name(),
             settings.limits.availability_fresh,
             self.clock.shared(),
             Tasks::new(),
         );
         PmsClient::new(
-            Arc::new(shop),
+            Arc::new(server),
             Arc::new(LocalGate::default()),
             self.keys.clone(),
             self.clock.shared(),
             Tasks::new(),
-            patience,
+            retry,
             Some(kept),
         )
     }
@@ -103,16 +103,16 @@ impl World {
             .unwrap();
     }
 
-    /// Whether the first look at the last booking, made with this key, is over.
+    /// Whether the first check at the last booking, made with this key, is over.
     async fn is_reported(&self, process: &PmsClient, key: &IdempotencyKey) -> bool {
-        let system = process.0.desk.provider.name();
+        let system = process.0.bookings.provider.name();
         let known = self.keys.read(system, key).await.unwrap();
-        let last = BookingId::new(u64::try_from(self.shop.bookings()).unwrap());
+        let last = BookingId::new(u64::try_from(self.server.bookings()).unwrap());
         last.is_ok_and(|last| known.is_reported(last))
     }
 
     pub(super) fn free(&self) -> usize {
-        self.shop.free(room_type(), stay())
+        self.server.free(room_type(), stay())
     }
 }
 
@@ -125,7 +125,7 @@ async fn run_suite(world: &World, run: &str) {
         .await
         .run()
         .await;
-    assert_eq!(world.shop.double_booked_nights(), 0);
+    assert_eq!(world.server.double_booked_nights(), 0);
 }
 
 #[tokio::test]
@@ -154,7 +154,7 @@ async fn the_shop_keeps_every_promise_in_every_dialect() {
     .enumerate()
     {
         let world = World::new().await;
-        world.shop.set_dialect(dialect);
+        world.server.set_dialect(dialect);
         run_suite(&world, &format!("dialect-{place}")).await;
     }
 }
@@ -164,8 +164,8 @@ async fn of_eight_processes_that_want_the_last_room_one_gets_it() {
     for collision in [SimulatedCollision::BackOrder, SimulatedCollision::DoubleBook] {
         let world = World::new().await;
         world.occupy(4).await;
-        world.shop.set_collision(collision);
-        world.shop.set_gap(Duration::from_millis(200));
+        world.server.set_collision(collision);
+        world.server.set_gap(Duration::from_millis(200));
         let keys: Vec<_> = (0..8).map(|booker| format!("racer-{booker}")).collect();
         let processes: Vec<_> = keys.iter().map(|_| world.process()).collect();
         let answers = join_all(
@@ -174,7 +174,7 @@ async fn of_eight_processes_that_want_the_last_room_one_gets_it() {
                 .map(|(key, process)| book(process, key)),
         )
         .await;
-        assert!(world.shop.collisions() > 0, "they met");
+        assert!(world.server.collisions() > 0, "they met");
         let booked: Vec<_> = answers.iter().flatten().collect();
         assert_eq!(booked.len(), 1, "{collision:?}: {answers:?}");
         let refused = answers.iter().filter_map(|answer| answer.as_ref().err());
@@ -184,15 +184,15 @@ async fn of_eight_processes_that_want_the_last_room_one_gets_it() {
         );
         let now = world.process().booking(booked[0].id).await.unwrap().unwrap();
         assert_eq!(now.status, BookingStatus::Confirmed);
-        assert_eq!((world.shop.double_booked_nights(), world.free()), (0, 0));
+        assert_eq!((world.server.double_booked_nights(), world.free()), (0, 0));
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn bookers_who_chose_the_same_room_move_apart_while_others_are_free() {
     let world = World::new().await;
-    world.shop.set_collision(SimulatedCollision::DoubleBook);
-    world.shop.set_gap(Duration::from_millis(200));
+    world.server.set_collision(SimulatedCollision::DoubleBook);
+    world.server.set_gap(Duration::from_millis(200));
     let processes: Vec<_> = (0..3).map(|_| world.process()).collect();
     let keys = ["a", "b", "c"];
     let answers = join_all(
@@ -201,9 +201,9 @@ async fn bookers_who_chose_the_same_room_move_apart_while_others_are_free() {
             .map(|(key, process)| book(process, key)),
     )
     .await;
-    assert!(world.shop.collisions() > 0, "they met");
+    assert!(world.server.collisions() > 0, "they met");
     assert!(answers.iter().all(Result::is_ok), "{answers:?}");
-    assert_eq!((world.shop.double_booked_nights(), world.free()), (0, 2));
+    assert_eq!((world.server.double_booked_nights(), world.free()), (0, 2));
 }
 
 #[tokio::test]
@@ -214,13 +214,13 @@ async fn a_booking_whose_answer_was_lost_is_found_by_any_process_and_not_made_ag
         SimulatedFault::Warned,
     ] {
         let world = World::new().await;
-        world.shop.set_gap(Duration::from_millis(40));
-        world.shop.script(SimulatedCall::Create, &fault, 1);
+        world.server.set_gap(Duration::from_millis(40));
+        world.server.script(SimulatedCall::Create, &fault, 1);
         let booking = book(&world.process(), "lost").await.unwrap();
         assert_eq!(booking.created, Created::Created, "{fault:?}");
         let again = book(&world.process(), "lost").await.unwrap();
         assert_eq!((again.id, again.created), (booking.id, Created::FoundAgain));
-        assert_eq!((world.shop.bookings(), world.free()), (1, 4));
+        assert_eq!((world.server.bookings(), world.free()), (1, 4));
     }
 }
 
@@ -238,12 +238,12 @@ async fn a_request_that_died_on_the_way_is_unknown_and_the_same_key_books_later(
         },
     ] {
         let world = World::new().await;
-        world.shop.script(SimulatedCall::Create, &fault, 1);
+        world.server.script(SimulatedCall::Create, &fault, 1);
         let error = book(&world.process(), "nowhere").await.unwrap_err();
         assert!(error.is(codes::PMS_OUTCOME_UNKNOWN), "{fault:?}: {error}");
-        assert_eq!(world.shop.bookings(), 0);
+        assert_eq!(world.server.bookings(), 0);
         let booking = book(&world.process(), "nowhere").await.unwrap();
-        assert_eq!((booking.created, world.shop.bookings()), (Created::Created, 1));
+        assert_eq!((booking.created, world.server.bookings()), (Created::Created, 1));
     }
 }
 
@@ -253,10 +253,10 @@ async fn a_cancellation_whose_answer_was_lost_is_tried_again() {
     let process = world.process();
     let booking = book(&process, "ended").await.unwrap();
     world
-        .shop
+        .server
         .script(SimulatedCall::Cancel, &SimulatedFault::LostBeforeWork, 1);
     world
-        .shop
+        .server
         .script(SimulatedCall::Cancel, &SimulatedFault::LostAfterWork, 1);
     let cancelled = process.cancel(booking.id).await.unwrap();
     assert_eq!(cancelled.status, BookingStatus::Cancelled);
@@ -318,7 +318,7 @@ async fn keys_may_be_as_long_as_the_ids_of_messages_and_longer() {
         let found = process.find_booking(&key).await.unwrap().unwrap();
         assert_eq!((found.id, found.key), (made.id, Some(key)));
         // Whoever knows the booking alone finds out what is remembered of its key.
-        assert!(!process.0.desk.is_stranger(made.id).await.unwrap());
+        assert!(!process.0.bookings.is_foreign(made.id).await.unwrap());
     }
 }
 
@@ -365,7 +365,7 @@ async fn what_a_shop_can_answer_instead_has_its_own_error_and_remedy() {
         let world = World::new().await;
         // The catalogue is read by several requests at once; all of them get this answer.
         let instead = SimulatedFault::Instead { status, body };
-        world.shop.script(SimulatedCall::Read, &instead, 6);
+        world.server.script(SimulatedCall::Read, &instead, 6);
         let error = world.process().hotels().await.unwrap_err();
         assert!(error.is(code), "{status}: {error}");
         assert!(error.message().contains(remedy), "{error}");
@@ -381,11 +381,11 @@ async fn every_request_of_a_booking_carries_the_ids_of_whoever_asked() {
     let ids = ids.unwrap();
     let process = world.process();
     ids.clone().scope(book(&process, "correlated")).await.unwrap();
-    let asked = world.shop.requests();
+    let asked = world.server.requests();
     assert!(asked > 5, "the booking alone takes more");
-    assert_eq!(world.shop.requests_of(&ids), asked);
+    assert_eq!(world.server.requests_of(&ids), asked);
     process.guest("ana@example.com").await.unwrap();
-    assert_eq!(world.shop.requests_of(&ids), asked, "others carry none");
+    assert_eq!(world.server.requests_of(&ids), asked, "others carry none");
 }
 
 #[tokio::test]
@@ -414,7 +414,7 @@ async fn a_shop_that_is_down_is_unavailable_and_a_silent_one_is_late() {
         ..world.settings()
     };
     let slow = SimulatedFault::Slow(Duration::from_mins(1));
-    world.shop.script(SimulatedCall::Read, &slow, 6);
+    world.server.script(SimulatedCall::Read, &slow, 6);
     let error = world.process_with(&hasty).hotels().await.unwrap_err();
     assert!(error.is(codes::PMS_TIMEOUT), "{error}");
 }
@@ -424,18 +424,18 @@ async fn the_catalogue_is_read_once_and_serves_while_the_shop_is_down() {
     let world = World::new().await;
     let process = world.process();
     let hotels = process.hotels().await.unwrap();
-    let before = world.shop.requests();
+    let before = world.server.requests();
     process.room_types(hotel()).await.unwrap();
-    assert_eq!(world.shop.requests(), before, "nothing was asked again");
+    assert_eq!(world.server.requests(), before, "nothing was asked again");
     world.clock.advance(Duration::from_hours(1));
     let down = SimulatedFault::Instead {
         status: 502,
         body: String::new(),
     };
-    world.shop.script(SimulatedCall::Read, &down, 6);
+    world.server.script(SimulatedCall::Read, &down, 6);
     assert_eq!(process.hotels().await.unwrap(), hotels);
     assert!(
-        world.shop.requests() > before,
+        world.server.requests() > before,
         "it was asked, and could not answer"
     );
 }
@@ -443,7 +443,7 @@ async fn the_catalogue_is_read_once_and_serves_while_the_shop_is_down() {
 #[tokio::test]
 async fn a_booking_of_the_website_is_not_one_of_ours() {
     let world = World::new().await;
-    world.shop.website_books(room_type(), stay()).await.unwrap();
+    world.server.website_books(room_type(), stay()).await.unwrap();
     let free: usize = world.free();
     let all = Party::new(vec![room(1); free]).unwrap();
     let booking = world
@@ -452,21 +452,21 @@ async fn a_booking_of_the_website_is_not_one_of_ours() {
         .await
         .unwrap();
     assert_eq!((booking.rooms.len(), world.free()), (4, 0));
-    let full = world.shop.website_books(room_type(), stay()).await.unwrap_err();
+    let full = world.server.website_books(room_type(), stay()).await.unwrap_err();
     assert!(full.is(codes::PMS_SOLD_OUT));
     let later = Stay::parse("2027-03-12", "2027-03-13").unwrap();
-    assert!(world.shop.website_books(room_type(), later).await.is_ok());
+    assert!(world.server.website_books(room_type(), later).await.is_ok());
 }
 
 /// Our booking, and one of the website that checked before ours was written and writes between its two looks. The
-/// process ends then, because one that ends does not wait for the second look.
+/// process ends then, because one that ends does not wait for the recheck.
 async fn meet_the_website(
     world: &World,
     process: &PmsClient,
     wish: &BookingRequest,
 ) -> (Result<Booking>, u64) {
-    world.shop.set_collision(SimulatedCollision::DoubleBook);
-    let unwritten = world.shop.website_checks(room_type(), stay()).unwrap();
+    world.server.set_collision(SimulatedCollision::DoubleBook);
+    let unwritten = world.server.website_checks(room_type(), stay()).unwrap();
     let website = async {
         while !world.is_reported(process, wish.key()).await {
             tokio::task::yield_now().await;
@@ -489,37 +489,37 @@ pub(super) async fn heard(events: &mut PmsEvents) -> Option<PmsEvent> {
 }
 
 /// Only a process that ends looks a second time here.
-pub(super) async fn world_that_settles() -> World {
+pub(super) async fn world_with_recheck() -> World {
     let mut world = World::new().await;
-    world.settle = Duration::from_hours(1);
+    world.recheck = Duration::from_hours(1);
     world
 }
 
 #[tokio::test]
-async fn a_stranger_who_writes_later_makes_ours_move_while_a_room_is_free() {
-    let world = world_that_settles().await;
+async fn a_foreign_booking_that_is_written_later_makes_ours_move_while_a_room_is_free() {
+    let world = world_with_recheck().await;
     let process = world.process();
-    let wish = request("moves", stay(), room(2)).with_settle(Settle::Wait);
+    let wish = request("moves", stay(), room(2)).with_recheck(Recheck::Wait);
     let booking = meet_the_website(&world, &process, &wish).await.0.unwrap();
-    assert_eq!(world.shop.collisions(), 1);
+    assert_eq!(world.server.collisions(), 1);
     assert_ne!(booking.rooms[0].number, "GR-101", "that one is the website's");
-    assert_eq!((world.shop.double_booked_nights(), world.free()), (0, 3));
+    assert_eq!((world.server.double_booked_nights(), world.free()), (0, 3));
 }
 
 #[tokio::test]
-async fn a_stranger_who_writes_later_makes_ours_yield_in_a_full_house() {
-    for settle in [Settle::Wait, Settle::Detached] {
-        let world = world_that_settles().await;
+async fn a_foreign_booking_that_is_written_later_makes_ours_yield_in_a_full_house() {
+    for recheck in [Recheck::Wait, Recheck::Detached] {
+        let world = world_with_recheck().await;
         for _ in 0..4 {
-            world.shop.website_books(room_type(), stay()).await.unwrap();
+            world.server.website_books(room_type(), stay()).await.unwrap();
         }
         let process = world.process();
         let mut events = process.events();
-        let wish = request("yields", stay(), room(2)).with_settle(settle);
+        let wish = request("yields", stay(), room(2)).with_recheck(recheck);
         let (ours, theirs) = meet_the_website(&world, &process, &wish).await;
-        match settle {
-            Settle::Wait => assert!(ours.unwrap_err().is(codes::PMS_SOLD_OUT)),
-            Settle::Detached => assert!(ours.is_ok(), "the first look saw nothing"),
+        match recheck {
+            Recheck::Wait => assert!(ours.unwrap_err().is(codes::PMS_SOLD_OUT)),
+            Recheck::Detached => assert!(ours.is_ok(), "the first check saw nothing"),
         }
         match heard(&mut events).await {
             Some(PmsEvent::Yielded { key, other, .. }) => {
@@ -527,7 +527,7 @@ async fn a_stranger_who_writes_later_makes_ours_yield_in_a_full_house() {
             }
             event => panic!("{event:?}"),
         }
-        assert_eq!((world.shop.double_booked_nights(), world.free()), (0, 0));
+        assert_eq!((world.server.double_booked_nights(), world.free()), (0, 0));
         let again = world.process().book(&wish, None).await.unwrap_err();
         assert!(again.is(codes::PMS_WRONG_STATE), "{again}");
     }
@@ -535,14 +535,14 @@ async fn a_stranger_who_writes_later_makes_ours_yield_in_a_full_house() {
 
 #[tokio::test]
 async fn a_booking_that_is_to_be_kept_stays_and_the_staff_is_told() {
-    let world = world_that_settles().await;
+    let world = world_with_recheck().await;
     for _ in 0..4 {
-        world.shop.website_books(room_type(), stay()).await.unwrap();
+        world.server.website_books(room_type(), stay()).await.unwrap();
     }
     let process = world.process();
     let mut events = process.events();
     let wish = request("keeps", stay(), room(2))
-        .with_settle(Settle::Wait)
+        .with_recheck(Recheck::Wait)
         .with_collision(Collision::Keep);
     let (ours, theirs) = meet_the_website(&world, &process, &wish).await;
     let ours = ours.unwrap();
@@ -551,7 +551,7 @@ async fn a_booking_that_is_to_be_kept_stays_and_the_staff_is_told() {
             if booking == ours.id && other.get() == theirs)
     );
     assert_eq!(
-        world.shop.double_booked_nights(),
+        world.server.double_booked_nights(),
         2,
         "both have the room, and the staff knows"
     );

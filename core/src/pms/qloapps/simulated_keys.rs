@@ -1,4 +1,4 @@
-//! Keys that may not do everything, in a simulated shop.
+//! Keys that may not do everything, in a simulated server.
 
 use super::simulated::{World, book};
 use crate::error::codes;
@@ -12,7 +12,7 @@ async fn a_key_that_lacks_something_is_told_what_and_for_what() {
     let world = World::new().await;
     let process = world.process();
     assert_eq!(process.self_test().await.unwrap(), []);
-    world.shop.hide(&["hotel_ari", "order_histories"]);
+    world.server.hide(&["hotel_ari", "order_histories"]);
     let missing = process.self_test().await.unwrap();
     let names: Vec<_> = missing
         .iter()
@@ -41,14 +41,18 @@ async fn a_key_that_could_not_look_at_a_booking_or_cancel_it_books_nothing_and_s
     ] {
         let world = World::new().await;
         let process = world.process();
-        world.shop.hide(&[hidden]);
+        world.server.hide(&[hidden]);
         let error = book(&process, "blind").await.unwrap_err();
         assert!(error.is(codes::PMS_NOT_PERMITTED), "{hidden}: {error}");
         assert_eq!(error.fact("resource"), Some(hidden), "{error}");
         assert!(error.message().contains("tick"), "{error}");
-        assert_eq!((world.shop.writes(), world.shop.bookings()), (0, 0), "{hidden}");
+        assert_eq!(
+            (world.server.writes(), world.server.bookings()),
+            (0, 0),
+            "{hidden}"
+        );
         // Whoever ticks it can book at once.
-        world.shop.hide(&[]);
+        world.server.hide(&[]);
         let booking = book(&process, "blind").await.unwrap();
         assert_eq!(booking.created, Created::Created, "{hidden}");
     }
@@ -58,12 +62,12 @@ async fn a_key_that_could_not_look_at_a_booking_or_cancel_it_books_nothing_and_s
 async fn a_shop_that_does_not_say_what_a_key_may_do_takes_bookings() {
     let world = World::new().await;
     // The list of what it sees is itself not to be seen.
-    world.shop.hide(&[""]);
+    world.server.hide(&[""]);
     let booking = book(&world.process(), "untold").await.unwrap();
     assert_eq!(booking.created, Created::Created);
 }
 
-/// What nobody answered is not known, and a key that lacks something is found out as soon as the shop can be asked.
+/// What nobody answered is not known, and a key that lacks something is found out as soon as the server can be asked.
 #[tokio::test]
 async fn a_shop_that_could_not_be_asked_what_a_key_may_do_is_asked_again() {
     let world = World::new().await;
@@ -72,16 +76,16 @@ async fn a_shop_that_could_not_be_asked_what_a_key_may_do_is_asked_again() {
         status: 503,
         body: "busy".to_owned(),
     };
-    world.shop.script(SimulatedCall::Read, &fault, 100);
+    world.server.script(SimulatedCall::Read, &fault, 100);
     provider.can_book().await.unwrap();
-    world.shop.calm();
-    world.shop.hide(&["bookings"]);
+    world.server.calm();
+    world.server.hide(&["bookings"]);
     let error = provider.can_book().await.unwrap_err();
     assert_eq!(error.fact("resource"), Some("bookings"), "{error}");
     // What was answered is known for some minutes.
-    world.shop.hide(&[]);
+    world.server.hide(&[]);
     provider.can_book().await.unwrap();
-    let asked = world.shop.requests();
+    let asked = world.server.requests();
     provider.can_book().await.unwrap();
-    assert_eq!(world.shop.requests(), asked);
+    assert_eq!(world.server.requests(), asked);
 }

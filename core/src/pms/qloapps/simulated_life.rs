@@ -1,6 +1,6 @@
-//! The life of a booking in a simulated shop: what the suite for every provider cannot ask for.
+//! The life of a booking in a simulated server: what the suite for every provider cannot ask for.
 
-use super::simulated::{World, book, end, heard, world_that_settles};
+use super::simulated::{World, book, end, heard, world_with_recheck};
 use crate::error::codes;
 use crate::pms::fixture::room_type;
 use crate::pms::{BookingChange, BookingStatus, Guest, PmsEvent};
@@ -16,9 +16,9 @@ async fn an_account_holds_invoices_and_payments() {
     let world = World::new().await;
     let process = world.process();
     let booking = book(&process, "account").await.unwrap();
-    world.shop.takes_payment(booking.id, 500);
-    world.shop.takes_payment(booking.id, 100);
-    world.shop.makes_invoice(booking.id);
+    world.server.takes_payment(booking.id, 500);
+    world.server.takes_payment(booking.id, 100);
+    world.server.makes_invoice(booking.id);
     let folio = process.invoices(booking.id).await.unwrap();
     assert_eq!(folio.paid, Money::parse("600", "USD").unwrap());
     let payments: Vec<_> = folio
@@ -52,7 +52,7 @@ async fn of_guests_with_one_address_the_first_counts() {
     let guest = |name: &str| Guest::new(name, "Ruiz", "eva@example.com", "5550001111").unwrap();
     let first = process.create_guest(&guest("Eva")).await.unwrap();
     world
-        .shop
+        .server
         .script(SimulatedCall::Guest, &SimulatedFault::LostAfterWork, 1);
     let other = Guest::new("Ina", "Ruiz", "ina@example.com", "5550001111").unwrap();
     let found = process.create_guest(&other).await.unwrap();
@@ -74,15 +74,15 @@ async fn a_change_whose_answers_were_lost_is_made_once_and_whole() {
         let world = World::new().await;
         let process = world.process();
         let booking = book(&process, "lost").await.unwrap();
-        world.shop.script(SimulatedCall::Move, &fault, 1);
-        world.shop.script(SimulatedCall::Price, &fault, 1);
+        world.server.script(SimulatedCall::Move, &fault, 1);
+        world.server.script(SimulatedCall::Price, &fault, 1);
         let changed = process.modify(booking.id, &longer()).await.unwrap();
         assert_eq!(
             (changed.stay.nights(), changed.total.to_string()),
             (3, "3900.00 USD".into()),
             "{fault:?}"
         );
-        assert_eq!((world.shop.bookings(), world.free()), (1, 4));
+        assert_eq!((world.server.bookings(), world.free()), (1, 4));
     }
 }
 
@@ -95,7 +95,7 @@ async fn a_key_that_may_not_set_prices_changes_no_nights() {
         status: 405,
         body: "{\"errors\":[{\"code\":25,\"message\":\"no\"}]}".into(),
     };
-    world.shop.script(SimulatedCall::Price, &refusal, 1);
+    world.server.script(SimulatedCall::Price, &refusal, 1);
     let error = process.modify(booking.id, &longer()).await.unwrap_err();
     assert!(error.is(codes::PMS_NOT_PERMITTED), "{error}");
     let now = process.booking(booking.id).await.unwrap().unwrap();
@@ -117,10 +117,10 @@ async fn a_shorter_stay_costs_less_although_the_shop_only_scales_up() {
         let process = world.process();
         let booking = book(&process, "shorter").await.unwrap();
         if invoiced {
-            world.shop.makes_invoice(booking.id);
+            world.server.makes_invoice(booking.id);
         }
         if let Some(fault) = &fault {
-            world.shop.script(SimulatedCall::Price, fault, 2);
+            world.server.script(SimulatedCall::Price, fault, 2);
         }
         let shorter = BookingChange::new().with_stay(Stay::parse("2027-03-11", "2027-03-12").unwrap());
         let changed = process.modify(booking.id, &shorter).await.unwrap();
@@ -130,7 +130,7 @@ async fn a_shorter_stay_costs_less_although_the_shop_only_scales_up() {
 
 #[tokio::test]
 async fn the_website_in_the_new_nights_is_seen_by_the_second_look_and_the_booking_stays() {
-    let world = world_that_settles().await;
+    let world = world_with_recheck().await;
     let first = world.process();
     let booking = book(&first, "both").await.unwrap();
     end(&first).await;
@@ -138,11 +138,11 @@ async fn the_website_in_the_new_nights_is_seen_by_the_second_look_and_the_bookin
     let mut events = process.events();
     let night = Stay::parse("2027-03-12", "2027-03-13").unwrap();
     for _ in 0..4 {
-        let taken = world.shop.website_books(room_type(), night).await;
+        let taken = world.server.website_books(room_type(), night).await;
         taken.unwrap();
     }
-    world.shop.set_collision(SimulatedCollision::DoubleBook);
-    let unwritten = world.shop.website_checks(room_type(), night).unwrap();
+    world.server.set_collision(SimulatedCollision::DoubleBook);
+    let unwritten = world.server.website_checks(room_type(), night).unwrap();
     let changed = process.modify(booking.id, &longer()).await.unwrap();
     let theirs = unwritten.write();
     end(&process).await;

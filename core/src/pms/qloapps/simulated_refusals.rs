@@ -1,4 +1,4 @@
-//! What nobody can book, in a simulated shop that would take most of it: refused with its own error and a remedy, and
+//! What nobody can book, in a simulated server that would take most of it: refused with its own error and a remedy, and
 //! nothing is written.
 
 use super::simulated::World;
@@ -17,7 +17,7 @@ fn wish(of: (u64, u64), stay: (&str, &str), party: impl Into<Party>) -> BookingR
 #[tokio::test]
 async fn what_cannot_be_booked_is_refused_with_its_own_error_and_a_remedy_and_nothing_is_written() {
     let world = World::new().await;
-    world.shop.set_nights(2, 4);
+    world.server.set_nights(2, 4);
     let process = world.process();
     let (ours, march) = ((1, 1), ("2027-03-10", "2027-03-12"));
     let crowd = Occupancy::new(3, &[]).unwrap();
@@ -70,13 +70,13 @@ async fn what_cannot_be_booked_is_refused_with_its_own_error_and_a_remedy_and_no
             assert!(error.message().contains(remedy), "{error}");
         }
     }
-    assert_eq!((world.shop.writes(), world.shop.bookings()), (0, 0));
+    assert_eq!((world.server.writes(), world.server.bookings()), (0, 0));
 }
 
 #[tokio::test]
 async fn the_fewest_and_the_most_nights_that_are_sold_can_be_booked() {
     let world = World::new().await;
-    world.shop.set_nights(2, 4);
+    world.server.set_nights(2, 4);
     let process = world.process();
     for (key, end) in [("fewest", "2027-03-12"), ("most", "2027-03-14")] {
         let stay = Stay::parse("2027-03-10", end).unwrap();

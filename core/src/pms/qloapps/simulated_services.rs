@@ -1,4 +1,4 @@
-//! Changes that the simulated shop cannot make without losing services: they are refused before anything is written.
+//! Changes that the simulated server cannot make without losing services: they are refused before anything is written.
 
 use super::simulated::World;
 use crate::Stay;
@@ -42,7 +42,7 @@ async fn is_refused(
     why: &str,
 ) {
     let before = process.booking(booking.id).await.unwrap().unwrap();
-    let writes = world.shop.writes();
+    let writes = world.server.writes();
     let quoted = process.quote_change(booking.id, change).await.unwrap_err();
     let changed = process.modify(booking.id, change).await.unwrap_err();
     for error in [&quoted, &changed] {
@@ -52,7 +52,7 @@ async fn is_refused(
         assert_eq!(error.fact("booking"), Some(booking.id.to_string().as_str()));
     }
     assert_eq!(quoted.message(), changed.message());
-    assert_eq!(world.shop.writes(), writes, "{why}");
+    assert_eq!(world.server.writes(), writes, "{why}");
     assert_eq!(
         process.booking(booking.id).await.unwrap().unwrap(),
         before,
@@ -87,7 +87,7 @@ async fn other_nights_with_different_services_in_the_rooms_are_refused_before_an
     let world = World::new().await;
     let process = world.process();
     let booking = book_with(&process, &[], 2).await;
-    world.shop.sells_to_first_room(booking.id, service(SHUTTLE));
+    world.server.sells_to_first_room(booking.id, service(SHUTTLE));
     for change in [nights(3), shorter()] {
         is_refused(&world, &process, &booking, &change, "different services").await;
     }
@@ -98,17 +98,17 @@ async fn other_nights_with_a_service_and_facilities_are_refused_before_anything_
     let world = World::new().await;
     let process = world.process();
     let booking = book_with(&process, &[BREAKFAST], 1).await;
-    world.shop.adds_facility(booking.id);
+    world.server.adds_facility(booking.id);
     for change in [nights(3), shorter()] {
         is_refused(&world, &process, &booking, &change, "facilities").await;
     }
 }
 
-/// The shop finds the price of the rooms by the lines of the services, which leave all nights out but one.
+/// The server finds the price of the rooms by the lines of the services, which leave all nights out but one.
 #[tokio::test]
 async fn other_nights_of_services_that_cost_more_than_the_rooms_are_refused_before_anything_is_written() {
     let world = World::new().await;
-    world.shop.set_price_percent(1);
+    world.server.set_price_percent(1);
     let process = world.process();
     let booking = book_with(&process, &[BREAKFAST], 1).await;
     let why = "cost more than its rooms";
@@ -125,7 +125,7 @@ async fn other_nights_of_services_that_cost_more_than_the_rooms_are_refused_befo
 #[tokio::test]
 async fn a_change_that_could_not_be_put_back_is_refused_before_anything_is_written() {
     let world = World::new().await;
-    world.shop.set_price_percent(1);
+    world.server.set_price_percent(1);
     let process = world.process();
     let chosen = [ChosenService::from(service(BREAKFAST))];
     let four = Stay::parse("2027-03-10", "2027-03-14").unwrap();
@@ -147,15 +147,15 @@ async fn fewer_nights_of_a_booking_with_lines_that_are_no_rooms_are_refused_befo
             .await
             .unwrap()
             .unwrap();
-        // The shop's own fee: it is in every price, and no service that a guest chose.
-        world.shop.sells_to_first_room(booking.id, service(FEE));
+        // The server's own fee: it is in every price, and no service that a guest chose.
+        world.server.sells_to_first_room(booking.id, service(FEE));
         let now = process.booking(booking.id).await.unwrap().unwrap();
         assert_eq!(now.services, [], "nothing that was chosen");
         if is_undercut {
             is_refused(&world, &process, &booking, &shorter(), "more than rooms").await;
         } else {
             // An invoice gets a discount, and nothing is lost.
-            world.shop.makes_invoice(booking.id);
+            world.server.makes_invoice(booking.id);
             let changed = process.modify(booking.id, &shorter()).await.unwrap();
             assert_eq!(changed.total.to_string(), "1300.00 USD");
         }
@@ -167,8 +167,8 @@ async fn fewer_nights_are_refused_before_anything_is_written_when_the_key_may_no
     let world = World::new().await;
     let process = world.process();
     let booking = book_with(&process, &[], 1).await;
-    world.shop.hide(&["order_invoices"]);
-    let writes = world.shop.writes();
+    world.server.hide(&["order_invoices"]);
+    let writes = world.server.writes();
     for error in [
         process.quote_change(booking.id, &shorter()).await.unwrap_err(),
         process.modify(booking.id, &shorter()).await.unwrap_err(),
@@ -176,16 +176,16 @@ async fn fewer_nights_are_refused_before_anything_is_written_when_the_key_may_no
         assert!(error.is(codes::PMS_NOT_PERMITTED), "{error}");
         assert_eq!(error.fact("resource"), Some("order_invoices"));
     }
-    assert_eq!(world.shop.writes(), writes);
+    assert_eq!(world.server.writes(), writes);
 }
 
-/// The shop would make another guest of a booking whose guest is not repeated.
+/// The server would make another guest of a booking whose guest is not repeated.
 #[tokio::test]
 async fn other_nights_of_a_guest_whom_the_shop_hides_are_refused_before_anything_is_written() {
     let world = World::new().await;
     let process = world.process();
     let booking = book_with(&process, &[], 1).await;
-    world.shop.hides_guest(booking.id);
+    world.server.hides_guest(booking.id);
     for change in [nights(3), shorter()] {
         is_refused(&world, &process, &booking, &change, "whose booking").await;
     }
@@ -199,16 +199,16 @@ async fn what_leaves_the_price_alone_is_changed_with_any_services() {
     let world = World::new().await;
     let process = world.process();
     let booking = book_with(&process, &[SHUTTLE, DINNER], 1).await;
-    world.shop.adds_facility(booking.id);
+    world.server.adds_facility(booking.id);
     let change = BookingChange::new().with_party(room(2));
     let quote = process.quote_change(booking.id, &change).await.unwrap();
     assert_eq!(quote.total, booking.total);
-    let writes = world.shop.writes();
+    let writes = world.server.writes();
     let changed = process.modify(booking.id, &change).await.unwrap();
     assert_eq!(
         (changed.total, &changed.services),
         (booking.total, &booking.services)
     );
     assert_eq!(changed.rooms[0].occupancy, room(2));
-    assert!(world.shop.writes() > writes, "it was written");
+    assert!(world.server.writes() > writes, "it was written");
 }

@@ -1,4 +1,4 @@
-//! The taxes on services. A shop tells prices without tax, and by which group of rules they are taxed; the rules say
+//! The taxes on services. A server tells prices without tax, and by which group of rules they are taxed; the rules say
 //! for which country and state.
 //!
 //! Every booking leaves rules behind, so only those of the groups that matter are read.
@@ -10,9 +10,9 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::http::HttpClient;
 use super::query::Query;
 use super::reader::Node;
-use super::wire::Wire;
 use crate::error::{Result, codes};
 use crate::pms::id::HotelId;
 
@@ -20,7 +20,7 @@ use crate::pms::id::HotelId;
 const ALONE: u64 = 0;
 const ON_TOP: u64 = 2;
 
-/// What a shop says about taxes, as it came; nothing when it may not say it to our key.
+/// What a server says about taxes, as it came; nothing when it may not say it to our key.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct TaxesDescribed {
     rules: Option<Value>,
@@ -32,7 +32,7 @@ impl TaxesDescribed {
     ///
     /// # Errors
     /// That of a failed read. A key that may not see them gets prices of rooms, and no services.
-    pub(super) async fn read(wire: &Wire, types: &Value, services: &Value) -> Result<Self> {
+    pub(super) async fn read(http: &HttpClient, types: &Value, services: &Value) -> Result<Self> {
         let mut groups = BTreeSet::new();
         for node in Node::new(types)
             .list()
@@ -49,7 +49,7 @@ impl TaxesDescribed {
             return Ok(Self::default());
         }
         let of_groups = Query::full().any_of("id_tax_rules_group", groups);
-        let rules = match wire.list("tax_rules", "tax_rules", of_groups).await {
+        let rules = match http.list("tax_rules", "tax_rules", of_groups).await {
             Err(error) if error.is(codes::PMS_NOT_PERMITTED) => return Ok(Self::default()),
             rules => rules?,
         };
@@ -58,7 +58,7 @@ impl TaxesDescribed {
         let taxes = if ids.is_empty() {
             Value::Array(Vec::new())
         } else {
-            match wire.list("taxes", "taxes", Query::full().any_of("id", ids)).await {
+            match http.list("taxes", "taxes", Query::full().any_of("id", ids)).await {
                 Err(error) if error.is(codes::PMS_NOT_PERMITTED) => return Ok(Self::default()),
                 taxes => taxes?,
             }
@@ -88,9 +88,9 @@ struct Rule {
     rate: Decimal,
 }
 
-/// The rules of a shop, and where its hotels stand.
+/// The rules of a server, and where its hotels stand.
 pub(super) struct Taxes {
-    /// `None` when the shop did not tell.
+    /// `None` when the server did not tell.
     rules: Option<Vec<Rule>>,
     places: HashMap<HotelId, Place>,
     is_taxed: bool,
@@ -119,8 +119,8 @@ impl Taxes {
         self.places.get(&hotel)
     }
 
-    /// The tax of a group at a place, as a part of the price; `None` when the shop did not tell. The nearest rules come
-    /// first, and the first says how they are combined.
+    /// The tax of a group at a place, as a part of the price; `None` when the server did not tell. The nearest rules
+    /// come first, and the first says how they are combined.
     pub(super) fn rate(&self, group: u64, place: Option<&Place>) -> Option<Decimal> {
         if group == 0 || !self.is_taxed {
             return Some(Decimal::ZERO);

@@ -1,4 +1,4 @@
-//! The time zone of a shop.
+//! The time zone of a server.
 
 use chrono::{DateTime, Datelike, NaiveDateTime, TimeDelta, Timelike, Utc};
 use jiff::Timestamp;
@@ -31,7 +31,7 @@ impl Zone {
     }
 }
 
-/// To the second, which is all that a shop writes.
+/// To the second, which is all that a server writes.
 fn civil_time(local: NaiveDateTime) -> Option<civil::DateTime> {
     let small = |part: u32| i8::try_from(part).ok();
     civil::DateTime::new(

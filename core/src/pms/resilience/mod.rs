@@ -28,8 +28,8 @@ const TRIES: u32 = 3;
 /// The longest pause before the second try; it doubles for each further one. Pauses are random below that.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
-/// What a request is for. Each has its own deadline, breaker and bulkhead, so that availability, which a shop computes
-/// for long, keeps nobody from booking.
+/// What a request is for. Each has its own deadline, breaker and bulkhead, so that availability, which a server
+/// computes for long, keeps nobody from booking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
     /// A question about what is stored.
@@ -230,10 +230,10 @@ fn too_late(class: Class) -> Error {
     if class == Class::Write {
         return Error::new(
             codes::PMS_OUTCOME_UNKNOWN,
-            "the shop did not answer in time; it may still do what it was asked",
+            "the server did not answer in time; it may still do what it was asked",
         );
     }
-    Error::new(codes::PMS_TIMEOUT, "the shop did not answer in time")
+    Error::new(codes::PMS_TIMEOUT, "the server did not answer in time")
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use futures_util::future::join_all;
 
 use super::{adults, end_all};
 use crate::error::codes;
-use crate::pms::{Booking, BookingRequest, BookingStatus, Guest, Party, RoomType, Settle};
+use crate::pms::{Booking, BookingRequest, BookingStatus, Guest, Party, Recheck, RoomType};
 use crate::{IdempotencyKey, PmsClient, Stay};
 
 /// Nights in which one room of a type is left, and clients that want it.
@@ -15,7 +15,7 @@ pub struct Races {
     room_type: RoomType,
     first_day: NaiveDate,
     run: String,
-    settle: Settle,
+    recheck: Recheck,
 }
 
 impl Races {
@@ -25,8 +25,8 @@ impl Races {
     pub const NIGHTS: u64 = Self::BOOKERS - 1;
 
     /// Races on the hotel's last room type in [`NIGHTS`](Self::NIGHTS) nights from the first day on, with keys that
-    /// begin with `run`. With [`Settle::Wait`] the bookers wait for their second looks.
-    pub async fn new(clients: Vec<PmsClient>, first_day: NaiveDate, run: &str, settle: Settle) -> Self {
+    /// begin with `run`. With [`Recheck::Wait`] the bookers wait for their rechecks.
+    pub async fn new(clients: Vec<PmsClient>, first_day: NaiveDate, run: &str, recheck: Recheck) -> Self {
         let hotels = clients[0].hotels().await.expect("a system lists its hotels");
         let hotel = hotels.first().expect("races need a hotel").id;
         let room_types = clients[0].room_types(hotel).await.unwrap();
@@ -35,7 +35,7 @@ impl Races {
             clients,
             first_day,
             run: run.to_owned(),
-            settle,
+            recheck,
         }
     }
 
@@ -46,7 +46,7 @@ impl Races {
 
     /// Among clients that know nothing of each other: nobody shares a room, and nobody is told of a booking that is
     /// none. When all met, all may have left.
-    pub async fn run_among_strangers(&self) {
+    pub async fn run_among_foreign_bookings(&self) {
         self.race(|winners| winners <= 1).await;
     }
 
@@ -137,7 +137,7 @@ impl Races {
     fn request(&self, stay: Stay, party: impl Into<Party>, key: IdempotencyKey) -> BookingRequest {
         let guest = Guest::new("Ana", "Gómez", "ana@example.com", "5551234567").unwrap();
         let room_type = &self.room_type;
-        BookingRequest::new(room_type.hotel, room_type.id, stay, party, guest, key).with_settle(self.settle)
+        BookingRequest::new(room_type.hotel, room_type.id, stay, party, guest, key).with_recheck(self.recheck)
     }
 
     async fn free(&self, stay: Stay) -> u32 {

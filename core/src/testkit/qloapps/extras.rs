@@ -1,4 +1,4 @@
-//! Services of the shop: what it sells with rooms, and how bookings have it.
+//! Services of the server: what it sells with rooms, and how bookings have it.
 //!
 //! A booking that is made gets one line for each service, which counts every room and night. A booking that is changed
 //! loses the services of every room that is listed, and gets those that are listed there, with lines of another kind:
@@ -11,7 +11,7 @@ use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
 use super::life::stay_of;
-use super::shop::{Shop, amount, cents};
+use super::server::{Server, amount, cents};
 
 /// Id, name, net price, how it is added and computed, whether by itself, and how many a room may have.
 const SERVICES: [(u64, &str, u32, u64, u64, bool, u64); 6] = [
@@ -94,7 +94,7 @@ impl WishedService {
     }
 }
 
-impl Shop {
+impl Server {
     /// What the services of a wish cost, without tax.
     pub(super) fn price_of(services: &[WishedService], nights: u64) -> Decimal {
         let price = |service: &WishedService| {

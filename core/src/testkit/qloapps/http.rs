@@ -1,4 +1,4 @@
-//! The few lines of HTTP/1.1 that a shop's web server needs here.
+//! The few lines of HTTP/1.1 that a server's web server needs here.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,7 +75,7 @@ async fn converse(stream: TcpStream, service: Arc<Service>, mut open: watch::Rec
             request = read(&mut stream) => request,
         };
         let Some(request) = request else { return };
-        // A shop works on although nobody listens any more, so the work is a task of its own.
+        // A server works on although nobody listens any more, so the work is a task of its own.
         let (send, answered) = tokio::sync::oneshot::channel();
         let work = service.clone();
         Tasks::new().in_background(async move {

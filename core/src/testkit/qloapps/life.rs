@@ -1,4 +1,4 @@
-//! What the shop does with bookings that exist: rows are overwritten, prices are set, guests and accounts are kept.
+//! What the server does with bookings that exist: rows are overwritten, prices are set, guests and accounts are kept.
 
 use std::collections::BTreeMap;
 
@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 
 use super::OpenBooking;
 use super::http::Response;
+use super::server::{CANCELLED, NEVER, Server, amount, cents, local};
 use super::service::{dies, errors, refuses};
-use super::shop::{CANCELLED, NEVER, Shop, amount, cents, local};
 use super::wish::{NOT_IN_NAMES, read_services};
 use crate::Stay;
 
-impl Shop {
+impl Server {
     /// Overwrites a row, without any check. An unknown one is `None`.
     pub(super) fn overwrite(
         &mut self,
@@ -158,7 +158,8 @@ impl Shop {
         self.add_up(order, rows);
     }
 
-    /// A higher price scales the rooms up, to what is left of it when the lines of the services are paid. A lower one is a discount on the invoice, and without one it is ignored.
+    /// A higher price scales the rooms up, to what is left of it when the lines of the services are paid. A lower one
+    /// is a discount on the invoice, and without one it is ignored.
     fn set_total(&mut self, id: u64, rows: &[u64], total: Decimal) {
         let has_invoice = self
             .invoices
@@ -167,8 +168,8 @@ impl Shop {
         if total < decimal(&self.orders[&id]["total_paid_tax_incl"]) && !has_invoice {
             return;
         }
-        let sum = |shop: &Self, name: &str| -> Decimal {
-            rows.iter().map(|row| decimal(&shop.rows[row][name])).sum()
+        let sum = |server: &Self, name: &str| -> Decimal {
+            rows.iter().map(|row| decimal(&server.rows[row][name])).sum()
         };
         let services = self.lined(id);
         if services > Decimal::ZERO && total > decimal(&self.orders[&id]["total_paid_tax_incl"]) {

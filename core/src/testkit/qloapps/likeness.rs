@@ -1,8 +1,8 @@
-//! The simulator against the shop that it plays: every recorded exchange of the kind that our client has.
+//! The simulator against the server that it plays: every recorded exchange of the kind that our client has.
 //!
-//! `tests/vectors/qloapps/exchanges.jsonl` holds the questions, `answers.jsonl` what the shop said. The simulator is
+//! `tests/vectors/qloapps/exchanges.jsonl` holds the questions, `answers.jsonl` what the server said. The simulator is
 //! put into a like state and asked the same. It must answer with the same status, the same error, the same root, and
-//! only with fields that the shop has, of the same kind. What it leaves out, our client does not read.
+//! only with fields that the server has, of the same kind. What it leaves out, our client does not read.
 //!
 //! Single objects by id are not asked for: our client reads lists only, because of what `display` does to an object.
 
@@ -173,7 +173,7 @@ fn difference(status: u16, body: &str, recorded: &Recorded) -> Option<String> {
     }
 }
 
-/// Puts the shop into a state like that of the recording.
+/// Puts the server into a state like that of the recording.
 async fn prepare(service: &Service, question: &Question, recorded: &Recorded) {
     let answer: Value = serde_json::from_str(&recorded.body).unwrap_or_default();
     let (path, _) = question.target.split_once('?').unwrap_or_default();
@@ -256,14 +256,14 @@ fn overlay(service: &Service, target: &str, resource: &str, objects: &[Value]) {
     let query = Query::parse(target.split_once('?').unwrap().1);
     let mut desk = service.desk();
     let stored: &mut BTreeMap<u64, Map<String, Value>> = match resource {
-        "orders" => &mut desk.shop.orders,
-        "room_bookings" => &mut desk.shop.rows,
+        "orders" => &mut desk.server.orders,
+        "room_bookings" => &mut desk.server.rows,
         "customers" => {
             for object in objects {
                 let guest = ["firstname", "lastname", "email", "phone"]
                     .map(|name| object[name].as_str().unwrap_or_default().to_owned());
                 if let Some(id) = object["id"].as_u64() {
-                    desk.shop.customers.insert(id, guest);
+                    desk.server.customers.insert(id, guest);
                 }
             }
             return;

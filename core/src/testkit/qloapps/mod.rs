@@ -1,6 +1,6 @@
-//! A QloApps shop in a test's hand: a real HTTP server that speaks the protocol which was recorded from one.
+//! A QloApps server in a test's hand: a real HTTP server that speaks the protocol which was recorded from one.
 //!
-//! It sells the demo hotel: four room types of five rooms each. Like the real shop it checks and writes without a
+//! It sells the demo hotel: four room types of five rooms each. Like the real server it checks and writes without a
 //! lock, with a [gap](QloAppsSimulator::set_gap) between the two; it books and answers 500, or fails and answers
 //! 200; and it loses answers when it is [told](QloAppsSimulator::script) to.
 
@@ -10,8 +10,8 @@ mod life;
 #[cfg(test)]
 mod likeness;
 mod list;
+mod server;
 mod service;
-mod shop;
 mod wish;
 
 use std::sync::Arc;
@@ -25,8 +25,8 @@ use crate::Stay;
 use crate::clock::SharedClock;
 use crate::pms::{BookingId, RoomTypeId, ServiceId};
 use crate::task::Tasks;
+use server::{Chosen, WEBSITE};
 use service::{Service, as_text, booked_id};
-use shop::{Chosen, WEBSITE};
 
 pub use crate::pms::anything::{read_anything, read_prices};
 
@@ -83,7 +83,7 @@ pub enum SimulatedFault {
     },
 }
 
-/// How the shop writes.
+/// How the server writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Dialect {
     /// Prices are shown without tax: every booking is made, and every answer to one is a 500.
@@ -111,7 +111,7 @@ impl Dialect {
     }
 }
 
-/// A shop on a free loopback port. It ends with the value.
+/// A server on a free loopback port. It ends with the value.
 pub struct QloAppsSimulator {
     url: String,
     service: Arc<Service>,
@@ -146,7 +146,7 @@ impl QloAppsSimulator {
         }
     }
 
-    /// The shop's address.
+    /// The server's address.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -162,7 +162,7 @@ impl QloAppsSimulator {
         self.service.desk().collision = collision;
     }
 
-    /// How the shop writes from now on.
+    /// How the server writes from now on.
     pub fn set_dialect(&self, dialect: Dialect) {
         self.service.desk().dialect = dialect;
     }
@@ -190,17 +190,17 @@ impl QloAppsSimulator {
 
     /// Multiplies the price of every room, in percent.
     pub fn set_price_percent(&self, percent: u32) {
-        self.service.desk().shop.dearer = percent;
+        self.service.desk().server.dearer = percent;
     }
 
     /// How many rooms collided so far.
     pub fn collisions(&self) -> usize {
-        self.service.desk().shop.collisions
+        self.service.desk().server.collisions
     }
 
     /// How many bookings were ever written, cancelled ones among them.
     pub fn bookings(&self) -> usize {
-        self.service.desk().shop.orders.len()
+        self.service.desk().server.orders.len()
     }
 
     /// How many bookings were asked for, refused ones among them.
@@ -231,45 +231,45 @@ impl QloAppsSimulator {
 
     /// How many room nights two guests have at this moment.
     pub fn double_booked_nights(&self) -> usize {
-        self.service.desk().shop.double_booked_nights()
+        self.service.desk().server.double_booked_nights()
     }
 
     /// Every booking that is not cancelled.
     pub fn open_bookings(&self) -> Vec<OpenBooking> {
-        self.service.desk().shop.open_bookings()
+        self.service.desk().server.open_bookings()
     }
 
     /// How many rooms of the type are free.
     pub fn free(&self, room_type: RoomTypeId, stay: Stay) -> usize {
-        self.service.desk().shop.free_rooms(room_type.get(), stay).len()
+        self.service.desk().server.free_rooms(room_type.get(), stay).len()
     }
 
     /// Takes money for a booking, in dollars, as the front desk does.
     pub fn takes_payment(&self, booking: BookingId, dollars: u32) {
         let now = self.service.now();
-        self.service.desk().shop.pay(booking.get(), dollars.into(), now);
+        self.service.desk().server.pay(booking.get(), dollars.into(), now);
     }
 
     /// Makes an invoice for a booking, as the front desk does.
     pub fn makes_invoice(&self, booking: BookingId) {
         let now = self.service.now();
-        self.service.desk().shop.invoice(booking.get(), now);
+        self.service.desk().server.invoice(booking.get(), now);
     }
 
     /// Sells one of a service to the first room of a booking alone, as the front desk does.
     pub fn sells_to_first_room(&self, booking: BookingId, service: ServiceId) {
         let mut desk = self.service.desk();
-        desk.shop.sell_to_first_room(booking.get(), service.get());
+        desk.server.sell_to_first_room(booking.get(), service.get());
     }
 
     /// Gives the first room of a booking a facility, such as a cot, as the front desk does.
     pub fn adds_facility(&self, booking: BookingId) {
-        self.service.desk().shop.add_facility(booking.get());
+        self.service.desk().server.add_facility(booking.get());
     }
 
-    /// Forgets whose booking it is, as a shop does for a key of another branch.
+    /// Forgets whose booking it is, as a server does for a key of another branch.
     pub fn hides_guest(&self, booking: BookingId) {
-        self.service.desk().shop.hide_customer(booking.get());
+        self.service.desk().server.hide_customer(booking.get());
     }
 
     /// Lets the hotel's own website check for one room, and write when it is told to: whoever books in between is not
@@ -296,7 +296,7 @@ impl QloAppsSimulator {
     }
 }
 
-/// A booking that is not cancelled, as the shop has it.
+/// A booking that is not cancelled, as the server has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OpenBooking {
@@ -308,7 +308,7 @@ pub struct OpenBooking {
     pub rooms: Vec<String>,
     /// The nights of each of them.
     pub stays: Vec<Stay>,
-    /// What it costs in all, as the shop writes it.
+    /// What it costs in all, as the server writes it.
     pub total: String,
 }
 

@@ -1,4 +1,4 @@
-//! The web service in front of the shop: keys, resources, bodies and answers, as they were recorded.
+//! The web service in front of the server: keys, resources, bodies and answers, as they were recorded.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::extras;
 use super::http::{Reply, Request, Response};
 use super::list::{Query, element, elements, is_document, leaves};
-use super::shop::{Chosen, Shop, WishedTax, local};
+use super::server::{Chosen, Server, WishedTax, local};
 use super::wish::read_wish;
 use super::{Dialect, SimulatedCall, SimulatedCollision, SimulatedFault};
 use crate::clock::SharedClock;
@@ -49,10 +49,10 @@ pub(super) struct Service {
     desk: Mutex<Desk>,
 }
 
-/// The shop and its moods.
+/// The server and its moods.
 #[derive(Default)]
 pub(super) struct Desk {
-    pub(super) shop: Shop,
+    pub(super) server: Server,
     pub(super) gap: Duration,
     pub(super) collision: SimulatedCollision,
     pub(super) dialect: Dialect,
@@ -134,7 +134,7 @@ impl Service {
         }
     }
 
-    /// What the shop does and answers when nothing goes wrong.
+    /// What the server does and answers when nothing goes wrong.
     pub(super) async fn work(&self, request: &Request) -> Response {
         let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
         let query = Query::parse(query);
@@ -180,7 +180,7 @@ impl Service {
             ("POST", "order_histories") => Ok((201, self.change_state(&request.body)?)),
             ("POST", "customers") => {
                 let fields = document(&request.body)?;
-                Ok((201, self.desk().shop.add_customer(&fields)?))
+                Ok((201, self.desk().server.add_customer(&fields)?))
             }
             (method, "hotel_ari") => Err(errors(405, 23, &format!("Method {method} is not valid"))),
             ("PUT", "bookings") => Ok((200, self.reprice(id, &request.body)?)),
@@ -190,19 +190,19 @@ impl Service {
         }
     }
 
-    /// Checks, waits, writes: the order in which a real shop books twice.
+    /// Checks, waits, writes: the order in which a real server books twice.
     pub(super) async fn book(&self, body: &str) -> Result<Value, Refused> {
         let chosen = self.check(body)?;
         let gap = self.desk().gap;
         pause(gap).await;
-        let id = self.desk().shop.open(&chosen.wish, self.clock.now());
+        let id = self.desk().server.open(&chosen.wish, self.clock.now());
         pause(gap / 4).await;
         if chosen.wish.rooms.iter().any(|room| room.adults < 0) {
             return Err(dies());
         }
         let mut desk = self.desk();
         let collision = desk.collision;
-        desk.shop.fill(id, &chosen, collision, self.clock.now());
+        desk.server.fill(id, &chosen, collision, self.clock.now());
         let untaxed = |tax| chosen.wish.rooms.iter().any(|room| room.tax == tax);
         if untaxed(WishedTax::Unreadable) {
             return Err(dies());
@@ -222,22 +222,22 @@ impl Service {
         let wish = read_wish(body)?;
         let mut desk = self.desk();
         desk.creates += 1;
-        let chosen = desk.shop.choose(&wish);
+        let chosen = desk.server.choose(&wish);
         chosen.ok_or_else(|| refuses("Requested room(s) not available."))
     }
 
     /// Writes at once what was chosen.
     pub(super) fn write(&self, chosen: &Chosen) -> u64 {
         let mut desk = self.desk();
-        let id = desk.shop.open(&chosen.wish, self.clock.now());
+        let id = desk.server.open(&chosen.wish, self.clock.now());
         let collision = desk.collision;
-        desk.shop.fill(id, chosen, collision, self.clock.now());
+        desk.server.fill(id, chosen, collision, self.clock.now());
         id
     }
 
     fn reprice(&self, id: &str, body: &str) -> Result<Value, Refused> {
         let mut desk = self.desk();
-        let answer = desk.shop.reprice(id, body, self.clock.now())?;
+        let answer = desk.server.reprice(id, body, self.clock.now())?;
         if desk.dialect.tax_excluded || answer["warned"] == json!(true) {
             return Err(warned());
         }
@@ -252,7 +252,7 @@ impl Service {
                 .unwrap_or(0)
         };
         let (order, state) = (number("id_order"), number("id_order_state"));
-        let changed = self.desk().shop.set_state(order, state, self.clock.now());
+        let changed = self.desk().server.set_state(order, state, self.clock.now());
         changed.ok_or_else(|| Response::new(200, HTML, "Invalid new order status".into()))
     }
 
@@ -265,7 +265,7 @@ impl Service {
         }
         let row = {
             let now = self.clock.now();
-            self.desk().shop.overwrite(id.parse().unwrap_or(0), fields, now)
+            self.desk().server.overwrite(id.parse().unwrap_or(0), fields, now)
         };
         let row = row.ok_or_else(|| errors(404, 92, "Invalid ID"))?;
         // After a write every number is a text.
@@ -284,23 +284,26 @@ impl Desk {
             "hotels" => ("hotels", vec![hotel()]),
             "hotel_room_types" => {
                 let limits = |id| limits(id, self.nights);
-                ("hotel_room_types", Shop::types().map(limits).collect())
+                ("hotel_room_types", Server::types().map(limits).collect())
             }
             "hotel_rooms" => (
                 "rooms",
-                Shop::types().flat_map(Shop::rooms_of).map(room).collect(),
+                Server::types().flat_map(Server::rooms_of).map(room).collect(),
             ),
-            "room_types" => ("room_types", Shop::types().map(|id| self.room_type(id)).collect()),
+            "room_types" => (
+                "room_types",
+                Server::types().map(|id| self.room_type(id)).collect(),
+            ),
             "services" => ("services", extras::services()),
             "tax_rules" => ("tax_rules", extras::tax_rules()),
             "taxes" => ("taxes", extras::taxes()),
-            "booking_extra_demands" => ("extra_demands", self.shop.facilities.clone()),
-            "orders" => ("orders", self.shop.all_orders()),
-            "room_bookings" => ("bookings", self.shop.all_rows()),
-            "customers" => ("customers", self.shop.all_customers()),
-            "order_details" => ("order_details", self.shop.order_details()),
-            "order_invoices" => ("order_invoices", self.shop.invoices.clone()),
-            "order_payments" => ("order_payments", self.shop.payments.clone()),
+            "booking_extra_demands" => ("extra_demands", self.server.facilities.clone()),
+            "orders" => ("orders", self.server.all_orders()),
+            "room_bookings" => ("bookings", self.server.all_rows()),
+            "customers" => ("customers", self.server.all_customers()),
+            "order_details" => ("order_details", self.server.order_details()),
+            "order_invoices" => ("order_invoices", self.server.invoices.clone()),
+            "order_payments" => ("order_payments", self.server.payments.clone()),
             _ => (resource, Vec::new()),
         };
         // Both are looked up elsewhere, and not by the database.
@@ -322,14 +325,14 @@ impl Desk {
     }
 
     fn room_type(&self, id: u64) -> Value {
-        let name = Shop::type_name(id).unwrap();
+        let name = Server::type_name(id).unwrap();
         let name = if self.dialect.two_languages {
             json!([{"id": 1, "value": name}, {"id": 2, "value": format!("{name} (es)")}])
         } else {
             json!(name)
         };
         json!({"id": id, "id_hotel": 1, "adults": 2, "children": 2, "id_default_image": false,
-            "price": format!("{:.6}", self.shop.night(id).0), "active": 1, "name": name,
+            "price": format!("{:.6}", self.server.night(id).0), "active": 1, "name": name,
             "id_tax_rules_group": 1, "associations": {"services": extras::of_room_type()}})
     }
 
@@ -358,7 +361,7 @@ impl Desk {
         let rooms = occupancies.len().max(1);
         let room_type = element(body, "id_room_type").and_then(|text| text.parse::<u64>().ok());
         let known = |id: &u64| hotel == "1" && room_type.is_none_or(|wanted| wanted == *id);
-        let types: Vec<u64> = Shop::types().filter(known).collect();
+        let types: Vec<u64> = Server::types().filter(known).collect();
         if element(body, "date_wise_breakdown").is_none() {
             return Ok(json!({"hotel_ari": self.ari(&hotel, stay, &types, rooms, false)}));
         }
@@ -377,11 +380,11 @@ impl Desk {
             return answer;
         }
         let types = types.iter().map(|id| {
-            let free = self.shop.free_rooms(*id, stay);
+            let free = self.server.free_rooms(*id, stay);
             let available: Map<String, Value> = free
                 .iter()
                 .map(|room| {
-                    let mut value = json!({"id_room": room, "room_num": Shop::room_name(*room)});
+                    let mut value = json!({"id_room": room, "room_num": Server::room_name(*room)});
                     if !by_night {
                         value["id_product"] = json!(id);
                         value["id_hotel"] = json!(1);
@@ -390,11 +393,11 @@ impl Desk {
                 })
                 .collect();
             let available = if available.is_empty() { json!([]) } else { Value::Object(available) };
-            let night = self.shop.night(*id).1;
+            let night = self.server.night(*id).1;
             let stay_price = night * Decimal::from(stay.nights()) * Decimal::from(rooms);
-            json!({"id_room_type": id, "base_price": number(night), "base_price_with_tax": number(Shop::with_tax(night)),
-                "total_price": number(stay_price), "total_price_with_tax": number(Shop::with_tax(stay_price)),
-                "name": Shop::type_name(*id), "rooms": {"available": available}})
+            json!({"id_room_type": id, "base_price": number(night), "base_price_with_tax": number(Server::with_tax(night)),
+                "total_price": number(stay_price), "total_price_with_tax": number(Server::with_tax(stay_price)),
+                "name": Server::type_name(*id), "rooms": {"available": available}})
         });
         answer["room_types"] = types.collect();
         answer
@@ -457,7 +460,7 @@ fn wrong_key(basic: &str) -> Response {
     }
 }
 
-/// A booking that the shop does not take.
+/// A booking that the server does not take.
 pub(super) fn refuses(message: &str) -> Response {
     errors(400, 404, message)
 }
@@ -467,7 +470,7 @@ pub(super) fn errors(status: u16, code: u64, message: &str) -> Response {
     Response::new(status, JSON, body.to_string())
 }
 
-/// What a shop that shows prices without tax answers to every booking that it makes.
+/// What a server that shows prices without tax answers to every booking that it makes.
 fn warned() -> Response {
     errors(
         500,
@@ -496,7 +499,7 @@ fn hotel() -> Value {
 }
 
 fn room(id: u64) -> Value {
-    json!({"id": id, "id_product": Shop::type_of(id), "id_hotel": 1, "room_num": Shop::room_name(id), "id_status": 1,
+    json!({"id": id, "id_product": Server::type_of(id), "id_hotel": 1, "room_num": Server::room_name(id), "id_status": 1,
         "floor": "First", "comment": ""})
 }
 

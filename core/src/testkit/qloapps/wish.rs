@@ -1,12 +1,12 @@
-//! The body of a booking, as a shop reads it: it refuses little of what is wrong with it, and dies of the rest.
+//! The body of a booking, as a server reads it: it refuses little of what is wrong with it, and dies of the rest.
 
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
 use super::extras::{self, WishedService};
 use super::http::Response;
+use super::server::{Server, Wish, WishedRoom, WishedTax};
 use super::service::{HTML, dies, refuses};
-use super::shop::{Shop, Wish, WishedRoom, WishedTax};
 use crate::Stay;
 
 /// What no name of a guest contains.
@@ -32,7 +32,7 @@ pub(super) fn read_wish(body: &str) -> Result<Wish, Response> {
         return Err(refuses("Requested room(s) not available."));
     }
     let room_type = wanted["id_room_type"].as_u64().unwrap_or(0);
-    if Shop::type_name(room_type).is_none() {
+    if Server::type_name(room_type).is_none() {
         return Err(refuses("Invalid room type in the request"));
     }
     let (arrival, departure) = (

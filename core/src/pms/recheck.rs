@@ -1,7 +1,7 @@
-//! The second look: somebody who does not look, such as the hotel's own website, may write into our room after we
+//! The recheck: somebody who does not look, such as the hotel's own website, may write into our room after we
 //! looked.
 //!
-//! The first look, before `book` answers, finds everybody who was there first. A booking that the website had checked
+//! The first check, before `book` answers, finds everybody who was there first. A booking that the website had checked
 //! by then and wrote later is seen only by looking again. The website never yields, so ours does: it moves to a free
 //! room, or follows the request's [`Collision`].
 
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::sync::broadcast;
 
-use super::booking::{Desk, answer, sold_out};
+use super::booking::{BookingService, answer, sold_out};
 use super::id::{BookingId, HotelId, IdempotencyKey};
 use super::model::{Booking, BookingStatus, Created};
 use super::provider::Record;
@@ -24,17 +24,17 @@ use crate::error::{Error, Result, codes};
 /// Events that a slow listener may lag behind.
 const KEPT_EVENTS: usize = 256;
 
-/// Whether `book` waits for the second look.
+/// Whether `book` waits for the recheck.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Settle {
-    /// `book` answers after the first look; the second goes on without the caller, and tells by a [`PmsEvent`].
+pub enum Recheck {
+    /// `book` answers after the first check; the second goes on without the caller, and tells by a [`PmsEvent`].
     #[default]
     Detached,
-    /// `book` answers after the second look, two seconds later or more.
+    /// `book` answers after the recheck, two seconds later or more.
     Wait,
 }
 
-/// What becomes of our booking when the second look finds a stranger in its room and no room is free.
+/// What becomes of our booking when the recheck finds a foreign booking in its room and no room is free.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Collision {
     /// Ours is cancelled, so that no room stays double.
@@ -44,18 +44,18 @@ pub enum Collision {
     Keep,
 }
 
-/// What the second look did.
+/// What the recheck did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PmsEvent {
-    /// A stranger was in the room, and ours has another one now.
+    /// A foreign booking was in the room, and ours has another one now.
     Moved {
         /// The key of our booking.
         key: IdempotencyKey,
         /// Our booking, as it is now.
         booking: Box<Booking>,
     },
-    /// A stranger was in the room, no other was free, and ours is cancelled: the guest must be told.
+    /// A foreign booking was in the room, no other was free, and ours is cancelled: the guest must be told.
     Yielded {
         /// The key of our booking.
         key: IdempotencyKey,
@@ -64,7 +64,7 @@ pub enum PmsEvent {
         /// The booking that has the room.
         other: BookingId,
     },
-    /// A stranger is in the room, no other is free, and both bookings stay: the staff must decide.
+    /// A foreign booking is in the room, no other is free, and both bookings stay: the staff must decide.
     Kept {
         /// The key of our booking.
         key: IdempotencyKey,
@@ -73,8 +73,8 @@ pub enum PmsEvent {
         /// The other booking in its room.
         other: BookingId,
     },
-    /// The second look could not be made; the booking may share its room.
-    Unsettled {
+    /// The recheck could not be made; the booking may share its room.
+    RecheckFailed {
         /// The key of our booking.
         key: IdempotencyKey,
         /// Our booking.
@@ -111,9 +111,9 @@ impl fmt::Debug for PmsEvents {
 
 /// Where events are told.
 #[derive(Clone)]
-pub(super) struct Herald(broadcast::Sender<PmsEvent>);
+pub(super) struct EventSender(broadcast::Sender<PmsEvent>);
 
-impl Herald {
+impl EventSender {
     pub(super) fn new() -> Self {
         Self(broadcast::Sender::new(KEPT_EVENTS))
     }
@@ -123,13 +123,13 @@ impl Herald {
     }
 
     fn tell(&self, event: PmsEvent) {
-        tracing::info!(?event, "the second look at a booking");
+        tracing::info!(?event, "the recheck of a booking");
         // Nobody has to listen.
         let _ = self.0.send(event);
     }
 }
 
-/// What the second look is about.
+/// What the recheck is about.
 #[derive(Clone)]
 pub(super) struct Watched {
     hotel: HotelId,
@@ -158,25 +158,25 @@ impl From<&BookingRequest> for Watched {
     }
 }
 
-impl Desk {
-    /// How long after its first look a booking that took so long is looked at again: whoever checked before it was
+impl BookingService {
+    /// How long after its first check a booking that took so long is looked at again: whoever checked before it was
     /// written has written by then.
-    pub(super) fn settle_pause(&self, made_in: Duration) -> Duration {
-        self.patience.settle.max(made_in * 2)
+    pub(super) fn recheck_pause(&self, made_in: Duration) -> Duration {
+        self.retry.recheck.max(made_in * 2)
     }
 
     /// Looks again, and answers the booking as it is then.
     ///
     /// # Errors
     /// `pms.sold_out` with `cancelled_booking` when ours yielded; `pms.outcome_unknown` when the look failed.
-    pub(super) async fn settle(self: Arc<Self>, watched: &Watched, id: BookingId) -> Result<Booking> {
+    pub(super) async fn recheck(self: Arc<Self>, watched: &Watched, id: BookingId) -> Result<Booking> {
         let key = watched.key.clone();
-        let looked = self.second_look(watched, id).await;
+        let looked = self.look_again(watched, id).await;
         if let Err(error) = &looked
             && !error.is(codes::PMS_SOLD_OUT)
         {
             let code = error.code();
-            self.herald.tell(PmsEvent::Unsettled {
+            self.events.tell(PmsEvent::RecheckFailed {
                 key,
                 booking: id,
                 code,
@@ -194,30 +194,30 @@ impl Desk {
         })
     }
 
-    async fn second_look(&self, watched: &Watched, id: BookingId) -> Result<Booking> {
+    async fn look_again(&self, watched: &Watched, id: BookingId) -> Result<Booking> {
         // Looking needs no turn, and a system that does not answer must not close the hotel for everybody else.
         if let ControlFlow::Break(fine) = self.glance(id).await? {
             return Ok(fine);
         }
-        let turn = self.gate.enter(watched.hotel, self.patience.turn).await?;
+        let turn = self.gate.enter(watched.hotel, self.retry.turn).await?;
         let mut known = self.keys.read(self.provider.name(), &watched.key).await?;
         let (record, other) = match self.glance(id).await? {
             ControlFlow::Break(fine) => return Ok(fine),
             ControlFlow::Continue(found) => found,
         };
         let key = watched.key.clone();
-        let securing = Box::pin(self.secure(record.clone(), &watched.key, &mut known, Look::Second));
+        let securing = Box::pin(self.secure(record.clone(), &watched.key, &mut known, Look::Recheck));
         let secured = self.changing(watched.hotel, securing).await?;
         drop(turn);
         match (secured, watched.collision) {
             (Some(record), _) => {
                 let booking = answer(&record, Created::Created)?;
                 let told = Box::new(booking.clone());
-                self.herald.tell(PmsEvent::Moved { key, booking: told });
+                self.events.tell(PmsEvent::Moved { key, booking: told });
                 Ok(booking)
             }
             (None, Collision::Keep) => {
-                self.herald.tell(PmsEvent::Kept {
+                self.events.tell(PmsEvent::Kept {
                     key,
                     booking: id,
                     other,
@@ -226,7 +226,7 @@ impl Desk {
             }
             (None, Collision::Yield) => {
                 self.give_back(&record).await?;
-                self.herald.tell(PmsEvent::Yielded {
+                self.events.tell(PmsEvent::Yielded {
                     key,
                     booking: id,
                     other,
@@ -239,11 +239,11 @@ impl Desk {
 
     /// The booking, when nothing has to be done about it; otherwise it and whoever is in its room.
     async fn glance(&self, id: BookingId) -> Result<ControlFlow<Booking, (Record, BookingId)>> {
-        let record = self.patience.persist(|| self.provider.record(id)).await?;
+        let record = self.retry.persist(|| self.provider.record(id)).await?;
         let record = record.ok_or_else(|| Error::new(codes::PMS_UNKNOWN_BOOKING, "no such booking"))?;
         // Cancelled or checked in meanwhile: the front desk has decided.
         if record.status() == BookingStatus::Confirmed
-            && let Some(other) = self.stranger(&record).await?
+            && let Some(other) = self.foreign(&record).await?
         {
             return Ok(ControlFlow::Continue((record, other)));
         }
@@ -251,11 +251,11 @@ impl Desk {
     }
 
     /// Somebody in a room of the booking who must stay there.
-    async fn stranger(&self, record: &Record) -> Result<Option<BookingId>> {
+    async fn foreign(&self, record: &Record) -> Result<Option<BookingId>> {
         for row in &record.rows {
             let read = || self.provider.rows_on(row.room.id, row.stay);
-            for other in self.patience.persist(read).await? {
-                if other.id != row.id && (other.id < row.id || self.is_stranger(other.booking).await?) {
+            for other in self.retry.persist(read).await? {
+                if other.id != row.id && (other.id < row.id || self.is_foreign(other.booking).await?) {
                     return Ok(Some(other.booking));
                 }
             }
@@ -265,8 +265,8 @@ impl Desk {
 
     /// Whether a booking was made without us. Ours look by themselves, and the later one leaves. What is remembered
     /// tells them apart, because other programs may write anything where our key stands.
-    pub(super) async fn is_stranger(&self, booking: BookingId) -> Result<bool> {
-        let record = self.patience.persist(|| self.provider.record(booking)).await?;
+    pub(super) async fn is_foreign(&self, booking: BookingId) -> Result<bool> {
+        let record = self.retry.persist(|| self.provider.record(booking)).await?;
         match record.and_then(|record| record.key) {
             Some(key) => Ok(self.keys.read(self.provider.name(), &key).await? == KeyRecord::default()),
             None => Ok(true),

@@ -7,7 +7,7 @@ use crate::error::{Error, Result, codes};
 
 /// Growing pauses with an end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Patience {
+pub(crate) struct RetryPolicy {
     /// The first pause; each further one is twice as long.
     pub(crate) first_pause: Duration,
     /// No pause is longer.
@@ -16,11 +16,11 @@ pub(crate) struct Patience {
     pub(crate) total: Duration,
     /// How long to wait for a turn at the hotel.
     pub(crate) turn: Duration,
-    /// How long after the first look at a booking comes the second, at least. Zero leaves it out.
-    pub(crate) settle: Duration,
+    /// How long after the first check at a booking comes the second, at least. Zero leaves it out.
+    pub(crate) recheck: Duration,
 }
 
-impl Default for Patience {
+impl Default for RetryPolicy {
     /// Half a second, doubling up to eight, one minute in all: PHP gives up on a request after less.
     fn default() -> Self {
         Self {
@@ -28,12 +28,12 @@ impl Default for Patience {
             longest_pause: Duration::from_secs(8),
             total: Duration::from_mins(1),
             turn: Duration::from_secs(90),
-            settle: Duration::from_secs(2),
+            recheck: Duration::from_secs(2),
         }
     }
 }
 
-impl Patience {
+impl RetryPolicy {
     /// The pauses, in order.
     pub(crate) fn pauses(self) -> impl Iterator<Item = Duration> + Send {
         let mut spent = Duration::ZERO;
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_the_longest_and_end() {
-        let seconds: Vec<_> = Patience::default()
+        let seconds: Vec<_> = RetryPolicy::default()
             .pauses()
             .map(|pause| pause.as_secs_f32())
             .collect();
@@ -103,18 +103,18 @@ mod tests {
 
     #[test]
     fn a_pause_of_nothing_ends_at_once() {
-        let none = Patience {
+        let none = RetryPolicy {
             first_pause: Duration::ZERO,
-            ..Patience::default()
+            ..RetryPolicy::default()
         };
         assert_eq!(none.pauses().count(), 0);
     }
 
     #[tokio::test]
     async fn only_what_may_be_repeated_is_repeated() {
-        let quick = Patience {
+        let quick = RetryPolicy {
             first_pause: Duration::from_millis(1),
-            ..Patience::default()
+            ..RetryPolicy::default()
         };
         let mut answers = vec![Ok(7), Err(codes::PMS_UNAVAILABLE), Err(codes::PMS_TIMEOUT)];
         let mut next = || {

@@ -1,4 +1,4 @@
-//! Changes that died between their rows and their price, in a simulated shop: another process repeats them.
+//! Changes that died between their rows and their price, in a simulated server: another process repeats them.
 
 use std::time::Duration;
 
@@ -12,22 +12,22 @@ fn nights(check_in: &str, check_out: &str) -> BookingChange {
     BookingChange::new().with_stay(Stay::parse(check_in, check_out).unwrap())
 }
 
-/// The booking in the shop's own tables.
+/// The booking in the server's own tables.
 fn in_the_shop(world: &World, id: BookingId) -> OpenBooking {
-    let mut open = world.shop.open_bookings().into_iter();
+    let mut open = world.server.open_bookings().into_iter();
     open.find(|open| open.id == id.get()).unwrap()
 }
 
 /// A process begins a change and dies after its row and so many of the requests for its price were answered.
 async fn dies(world: &World, process: &PmsClient, id: BookingId, change: &BookingChange, prices: usize) {
-    let before = world.shop.writes();
+    let before = world.server.writes();
     let at_once = SimulatedFault::Slow(Duration::ZERO);
-    world.shop.script(SimulatedCall::Price, &at_once, prices);
+    world.server.script(SimulatedCall::Price, &at_once, prices);
     let lost = SimulatedFault::LostBeforeWork;
-    world.shop.script(SimulatedCall::Price, &lost, 1000);
-    let dying = process.0.desk.modify(id, change);
+    world.server.script(SimulatedCall::Price, &lost, 1000);
+    let dying = process.0.bookings.modify(id, change);
     let looking = async {
-        while world.shop.writes() < before + 1 + prices + 1 {
+        while world.server.writes() < before + 1 + prices + 1 {
             tokio::task::yield_now().await;
         }
     };
@@ -36,7 +36,7 @@ async fn dies(world: &World, process: &PmsClient, id: BookingId, change: &Bookin
         answer = dying => panic!("its price cannot be set: {:?}", answer.map(|modified| modified.booking)),
         () = looking => {}
     }
-    world.shop.calm();
+    world.server.calm();
 }
 
 /// With one night less, a price is undercut before it is set, and so it is with a service.
@@ -71,7 +71,7 @@ async fn a_change_that_died_before_its_price_gets_the_agreed_one_from_another_pr
             format!("{:.6}", agreed.amount()),
             "and its price is not"
         );
-        world.shop.set_price_percent(150);
+        world.server.set_price_percent(150);
         let changed = world.process().modify(booking.id, &change).await.unwrap();
         let whole = in_the_shop(&world, booking.id);
         let case = format!("{change:?} {services:?} {prices}");
@@ -83,20 +83,20 @@ async fn a_change_that_died_before_its_price_gets_the_agreed_one_from_another_pr
         assert_eq!(whole.total, format!("{:.6}", agreed.amount()), "{case}");
         assert_eq!(whole.stays, half.stays, "{case}");
         assert_eq!(whole.rooms, half.rooms, "{case}");
-        assert_eq!(world.shop.double_booked_nights(), 0, "{case}");
+        assert_eq!(world.server.double_booked_nights(), 0, "{case}");
     }
 }
 
 #[tokio::test]
 async fn a_change_of_the_website_s_booking_that_died_is_finished_too() {
     let world = World::new().await;
-    let id = world.shop.website_books(room_type(), stay()).await.unwrap();
+    let id = world.server.website_books(room_type(), stay()).await.unwrap();
     let id = BookingId::new(id).unwrap();
     let process = world.process();
     let longer = nights("2027-03-10", "2027-03-13");
     let agreed = process.quote_change(id, &longer).await.unwrap().total;
     dies(&world, &process, id, &longer, 0).await;
-    world.shop.set_price_percent(150);
+    world.server.set_price_percent(150);
     let changed = world.process().modify(id, &longer).await.unwrap();
     assert_eq!((changed.total, changed.key), (agreed, None));
     assert_eq!(

@@ -21,7 +21,7 @@ fn longer() -> BookingChange {
 
 async fn book(process: &PmsClient, rooms: usize) -> Booking {
     let party = Party::new(vec![room(2); rooms]).unwrap();
-    let request = request("half-made", stay(), party);
+    let request = request("incomplete", stay(), party);
     process.book(&request, None).await.unwrap()
 }
 
@@ -42,7 +42,7 @@ async fn dies_after(world: &World, id: BookingId, change: &BookingChange, rooms:
     world
         .mock
         .script(MockOperation::Price, MockFault::TimeoutBeforeWrite, 1);
-    let dying = process.0.desk.modify(id, change);
+    let dying = process.0.bookings.modify(id, change);
     let looking = async {
         loop {
             let seen = now(world, id).await;

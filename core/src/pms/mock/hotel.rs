@@ -37,7 +37,7 @@ const SERVICES: [(u64, &str, u32, bool, u32); 6] = [
 ];
 
 /// One hotel and everything that was ever booked in it.
-pub(super) struct House {
+pub(super) struct MockHotel {
     pub(super) hotel: Hotel,
     pub(super) room_types: Vec<RoomType>,
     /// What is sold with every room.
@@ -55,7 +55,7 @@ pub(super) struct House {
     pub(super) revision: u64,
 }
 
-impl House {
+impl MockHotel {
     /// What a price with tax is, divided by the price without.
     pub(super) const TAX: Decimal = Decimal::from_parts(104, 0, 0, false, 2);
 
@@ -192,7 +192,7 @@ impl House {
                 services: self.booked_services(request),
                 total,
                 made_at: now,
-                settled: false,
+                complete: false,
                 cancelled: false,
             },
         );
@@ -263,7 +263,7 @@ impl House {
         }
         if let Some(record) = self.bookings.get_mut(&id) {
             record.rows = rows;
-            record.settled = true;
+            record.complete = true;
         }
         self.note(id, now);
         collisions

@@ -1,4 +1,4 @@
-//! The shop's database: rooms, orders, rows, customers; and how a booking is written into it, step by step.
+//! The server's database: rooms, orders, rows, customers; and how a booking is written into it, step by step.
 
 use std::collections::BTreeMap;
 
@@ -62,7 +62,7 @@ pub(super) struct WishedRoom {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum WishedTax {
     Of(Decimal),
-    /// The request lists no rooms, so the shop knows better.
+    /// The request lists no rooms, so the server knows better.
     Right,
     /// It books, and then PHP warns.
     Missing,
@@ -74,14 +74,14 @@ impl WishedTax {
     fn on(self, net: Decimal) -> Decimal {
         match self {
             Self::Of(tax) => tax,
-            Self::Right => Shop::with_tax(net) - net,
+            Self::Right => Server::with_tax(net) - net,
             Self::Missing | Self::Unreadable => Decimal::ZERO,
         }
     }
 }
 
 #[derive(Default)]
-pub(super) struct Shop {
+pub(super) struct Server {
     pub(super) orders: BTreeMap<u64, Map<String, Value>>,
     pub(super) rows: BTreeMap<u64, Map<String, Value>>,
     pub(super) customers: BTreeMap<u64, [String; 4]>,
@@ -101,7 +101,7 @@ pub(super) struct Shop {
     pub(super) dearer: u32,
 }
 
-impl Shop {
+impl Server {
     pub(super) fn room_name(room: u64) -> String {
         let type_ = Self::type_of(room);
         let (_, prefix, _) = ROOM_TYPES[usize::try_from(type_ - 1).unwrap()];
@@ -321,7 +321,7 @@ fn midnight(date: NaiveDate) -> String {
     format!("{date} 00:00:00")
 }
 
-/// A moment as the shop writes it.
+/// A moment as the server writes it.
 pub(super) fn local(now: DateTime<Utc>) -> String {
     let moment = jiff::Timestamp::from_second(now.timestamp()).unwrap();
     let zoned = moment.in_tz("America/New_York").unwrap();

@@ -36,8 +36,8 @@ pub(super) struct Call<'a> {
     root: &'a str,
 }
 
-/// The connection to one shop.
-pub(super) struct Wire {
+/// The connection to one server.
+pub(super) struct HttpClient {
     client: Client,
     base: String,
     key: Secret,
@@ -45,7 +45,7 @@ pub(super) struct Wire {
     guard: Guard,
 }
 
-impl Wire {
+impl HttpClient {
     /// Prepares the connection; nothing is sent.
     ///
     /// # Errors
@@ -57,7 +57,7 @@ impl Wire {
             // A redirect means a wrong base URL; following it would hand the key to whoever it names.
             .redirect(Policy::none())
             .referer(false)
-            // A proxy of the environment would read the key of every shop that speaks plain HTTP.
+            // A proxy of the environment would read the key of every server that speaks plain HTTP.
             .no_proxy()
             .connect_timeout(CONNECT)
             .pool_idle_timeout(IDLE)
@@ -233,14 +233,14 @@ impl From<reqwest::Error> for Failure {
 fn transport_failure(failure: Failure, effect: Effect) -> Error {
     match (failure, effect) {
         (Failure::NotSent(cause), _) => {
-            Error::new(codes::PMS_UNAVAILABLE, "the shop cannot be reached").caused_by(cause)
+            Error::new(codes::PMS_UNAVAILABLE, "the server cannot be reached").caused_by(cause)
         }
         (Failure::Lost(cause), Effect::Read) => {
-            Error::new(codes::PMS_UNAVAILABLE, "the connection to the shop broke").caused_by(cause)
+            Error::new(codes::PMS_UNAVAILABLE, "the connection to the server broke").caused_by(cause)
         }
         (Failure::Lost(cause), Effect::Write) => Error::new(
             codes::PMS_OUTCOME_UNKNOWN,
-            "the connection to the shop broke before it answered",
+            "the connection to the server broke before it answered",
         )
         .caused_by(cause),
         (Failure::TooLarge, Effect::Read) => {
