@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use tokio::sync::Mutex;
 
 use crate::arguments::{Given, Parts, Switch, Whose, id_of, optional_text, text, words};
-use crate::bridge::{Kept, Operation, Unread};
+use crate::bridge::{Operation, ProcessBound, Unread};
 use crate::errors::Refusal;
 use crate::open::Handle;
 
@@ -29,14 +29,14 @@ type Variant = (String, Option<(String, String)>);
 type Listed = (String, String, bool, &'static str, bool, Option<String>);
 
 #[pyclass(frozen, subclass, module = "posada._native")]
-pub(crate) struct Flags(pub(crate) Kept<FeatureFlags>);
+pub(crate) struct Flags(pub(crate) ProcessBound<FeatureFlags>);
 
 /// One view of all flags.
 #[pyclass(frozen, subclass, module = "posada._native")]
-pub(crate) struct Snapshot(Kept<FlagSnapshot>);
+pub(crate) struct Snapshot(ProcessBound<FlagSnapshot>);
 
 #[pyclass(frozen, module = "posada._native")]
-pub(crate) struct Watch(Kept<Changes>);
+pub(crate) struct Watch(ProcessBound<Changes>);
 
 type Changes = (Arc<Mutex<FlagWatch>>, Unread<Option<Told>>);
 
@@ -194,7 +194,7 @@ reading!(Snapshot {
     #[new]
     fn new(flags: &Flags) -> PyResult<Self> {
         let snapshot = flags.0.get()?.snapshot();
-        Ok(Self(Kept::new(snapshot, flags.0.home().clone())))
+        Ok(Self(ProcessBound::new(snapshot, flags.0.home().clone())))
     }
 });
 
@@ -217,7 +217,7 @@ reading!(Flags {
 
     fn _watch(&self) -> PyResult<Watch> {
         let watch = Arc::new(Mutex::new(self.0.get()?.watch()));
-        Ok(Watch(Kept::new((watch, Unread::new()), self.0.home().clone())))
+        Ok(Watch(ProcessBound::new((watch, Unread::new()), self.0.home().clone())))
     }
 
     #[pyo3(signature = (flag, value, tenant=None))]

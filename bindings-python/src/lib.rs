@@ -44,7 +44,7 @@ mod _native {
         permission, role_permissions,
     };
     #[pymodule_export]
-    use crate::bridge::{Operation, Port, forked, set_workers, shutdown, workers};
+    use crate::bridge::{LoopBridge, Operation, forked, set_workers, shutdown, workers};
     #[pymodule_export]
     use crate::correlation::Ids;
     #[pymodule_export]

@@ -8,12 +8,12 @@ use posada::error::codes;
 use posada::limits::{Decision, FailurePolicy, RateLimit, Strategy};
 use pyo3::prelude::*;
 
-use crate::bridge::{Kept, Operation};
+use crate::bridge::{Operation, ProcessBound};
 use crate::errors::Refusal;
 use crate::open::Handle;
 
 #[pyclass(frozen, module = "posada._native")]
-pub(crate) struct Limits(pub(crate) Kept<RateLimiter>);
+pub(crate) struct Limits(pub(crate) ProcessBound<RateLimiter>);
 
 /// A limit that was read and checked.
 #[pyclass(frozen, module = "posada._native", eq, hash, from_py_object)]
@@ -118,7 +118,7 @@ impl Limits {
             }
         };
         let limits = self.0.get()?.clone().with_failure_policy(policy);
-        Ok(Self(Kept::new(limits, self.0.home().clone())))
+        Ok(Self(ProcessBound::new(limits, self.0.home().clone())))
     }
 
     fn check(

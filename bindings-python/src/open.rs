@@ -14,7 +14,7 @@ use tokio::runtime::Runtime;
 
 use crate::arguments::Parts;
 use crate::auth::{AuthEvents, Options};
-use crate::bridge::{Home, Kept, Manner, Operation, start};
+use crate::bridge::{Home, Manner, Operation, ProcessBound, start};
 use crate::errors::Refusal;
 use crate::pms::Mock;
 use crate::settings::Settings;
@@ -27,7 +27,7 @@ static NEXT: AtomicU64 = AtomicU64::new(0);
 /// Every service, on the servers of the settings or in memory.
 #[pyclass(frozen, module = "posada._native")]
 pub(crate) struct Handle {
-    posada: Kept<Posada>,
+    posada: ProcessBound<Posada>,
     number: u64,
     pub(crate) events: AuthEvents,
 }
@@ -37,16 +37,16 @@ impl Handle {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         open().insert(number, posada.clone());
         Self {
-            posada: Kept::new(posada, home),
+            posada: ProcessBound::new(posada, home),
             number,
             events,
         }
     }
 
     /// One of the services, for as long as this process lives.
-    pub(crate) fn keep<T>(&self, service: impl FnOnce(&Posada) -> T) -> PyResult<Kept<T>> {
+    pub(crate) fn keep<T>(&self, service: impl FnOnce(&Posada) -> T) -> PyResult<ProcessBound<T>> {
         let value = service(self.posada.get()?);
-        Ok(Kept::new(value, self.posada.home().clone()))
+        Ok(ProcessBound::new(value, self.posada.home().clone()))
     }
 }
 

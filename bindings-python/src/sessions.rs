@@ -8,13 +8,13 @@ use posada::sessions::{Json, Session, Turn};
 use pyo3::prelude::*;
 
 use crate::arguments::{Given, Whose, any_text, id_of, text};
-use crate::bridge::{Kept, Operation};
+use crate::bridge::{Operation, ProcessBound};
 use crate::errors::Refusal;
 use crate::json;
 use crate::open::Handle;
 
 #[pyclass(frozen, module = "posada._native")]
-pub(crate) struct Sessions(pub(crate) Kept<SessionManager>);
+pub(crate) struct Sessions(pub(crate) ProcessBound<SessionManager>);
 
 /// A conversation as it was read: the document, as JSON, and what `save` compares with.
 #[pyclass(frozen, module = "posada._native")]

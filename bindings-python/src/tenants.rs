@@ -11,7 +11,7 @@ use posada::tenants::{
 use pyo3::prelude::*;
 
 use crate::arguments::{Given, Whose, channel, optional_text, text};
-use crate::bridge::{Kept, Operation};
+use crate::bridge::{Operation, ProcessBound};
 use crate::errors::Refusal;
 use crate::open::Handle;
 
@@ -25,7 +25,7 @@ pub(crate) struct Tenant(pub(crate) Arc<CoreTenant>);
 pub(crate) struct Resolution(Resolved);
 
 #[pyclass(frozen, subclass, module = "posada._native")]
-pub(crate) struct Tenants(pub(crate) Kept<TenantResolver>);
+pub(crate) struct Tenants(pub(crate) ProcessBound<TenantResolver>);
 
 #[pymethods]
 impl Tenant {

@@ -23,7 +23,7 @@ import redis.asyncio
 import uvicorn
 from fastapi import FastAPI
 from posada import compat
-from posada._ports import ports
+from posada._loop_bridges import loop_bridges
 from prometheus_client import REGISTRY
 
 Answer = TypeVar("Answer")
@@ -42,8 +42,8 @@ def run(work: Coroutine[Any, Any, Answer]) -> Answer:
 
 def waiting() -> int:
     """How many operations the tasks of the running loop wait for."""
-    port = ports.get(asyncio.get_running_loop())
-    return 0 if port is None else port.waiting
+    bridge = loop_bridges.get(asyncio.get_running_loop())
+    return 0 if bridge is None else bridge.waiting
 
 
 async def until(condition: Callable[[], Any]) -> None:

@@ -17,7 +17,7 @@ import posada
 import pytest
 import uvloop
 from posada import _native
-from posada._ports import ports
+from posada._loop_bridges import loop_bridges
 from support import Open, run, unique, until, waiting
 
 
@@ -25,7 +25,7 @@ def test_what_memory_answers_at_once_needs_no_port() -> None:
     async def job() -> None:
         async with posada.Posada.embedded() as p:
             assert await p.sessions.get("nobody") is None
-            assert ports.get(asyncio.get_running_loop()) is None
+            assert loop_bridges.get(asyncio.get_running_loop()) is None
 
     run(job())
 
@@ -153,7 +153,7 @@ def test_a_handle_serves_several_loops_one_after_the_other(opened: Open) -> None
         asyncio.run(_say(first, user, turn))
     asyncio.run(first.close())
     gc.collect()
-    assert len(ports) <= 1, "the port of a loop goes with it"
+    assert len(loop_bridges) <= 1, "the bridge of a loop goes with it"
 
 
 async def _open(opened: Open) -> posada.Posada:
@@ -296,25 +296,25 @@ def test_one_ring_calls_the_loop_for_all_that_finished_since_it_last_looked() ->
                 watches = [p.flags.watch() for _ in range(100)]
                 told = [asyncio.create_task(watch.next()) for watch in watches]
                 await until(lambda: waiting() == 100)
-                port = ports.get(asyncio.get_running_loop())
-                assert port is not None
-                assert port.finished == 0
-                before = port.rings
+                bridge = loop_bridges.get(asyncio.get_running_loop())
+                assert bridge is not None
+                assert bridge.finished == 0
+                before = bridge.wakeups
                 # The loop stands still meanwhile, so nothing of it is looked at before all of it is there.
                 change = threading.Thread(target=lambda on: asyncio.run(p.flags.set("rung", on)), args=(is_on,))
                 change.start()
                 change.join()
-                while port.finished < 100:
-                    assert port.wait(10), "the bell is silent although something has finished"
-                assert port.rings == before + 1
+                while bridge.finished < 100:
+                    assert bridge.wait(10), "the loop is not woken although something has finished"
+                assert bridge.wakeups == before + 1
                 changes = await asyncio.gather(*told)
                 assert {change.flag for change in changes if change is not None} == {"rung"}
-                assert (port.rings, port.finished, waiting()) == (before + 1, 0, 0)
+                assert (bridge.wakeups, bridge.finished, waiting()) == (before + 1, 0, 0)
 
     run(job())
 
 
 def test_a_port_knows_nobody_after_its_work() -> None:
-    assert isinstance(_native.Port, type)
+    assert isinstance(_native.LoopBridge, type)
     with pytest.raises(TypeError):
-        _native.Port()
+        _native.LoopBridge()

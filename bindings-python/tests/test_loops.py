@@ -19,7 +19,7 @@ from typing import Any
 import posada
 import pytest
 import uvloop
-from posada._ports import ports
+from posada._loop_bridges import loop_bridges
 from support import python, run, server_settings, unique, until, waiting
 
 ROUNDS = 60
@@ -91,7 +91,7 @@ def test_loops_that_are_gone_leave_neither_connections_nor_threads(use: Callable
         use(p)
     assert _descriptors() < descriptors + FEW
     assert _threads() <= threads
-    assert len(ports) <= 1
+    assert len(loop_bridges) <= 1
     run(p.close())
 
 

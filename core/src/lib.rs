@@ -50,8 +50,6 @@ pub mod error;
 pub mod flags;
 pub mod health;
 mod hex;
-#[cfg(unix)]
-mod lane;
 pub mod limits;
 pub mod locks;
 pub mod metrics;

@@ -23,7 +23,7 @@ fn settings(url: &str) -> RedisSettings {
 #[derive(Clone, Copy)]
 enum Place {
     Tokio,
-    Lane,
+    EventLoop,
 }
 
 /// A probe at its place.
@@ -35,7 +35,7 @@ struct Asker {
 fn probe(url: &str, place: Place) -> Asker {
     Asker {
         probe: Probe::new(&settings(url)).unwrap(),
-        event_loop: matches!(place, Place::Lane).then(EventLoop::start),
+        event_loop: matches!(place, Place::EventLoop).then(EventLoop::start),
     }
 }
 
@@ -78,10 +78,10 @@ macro_rules! at_both_places {
             })+
         }
 
-        mod in_a_lane {
+        mod in_an_event_loop {
             $(#[tokio::test]
             async fn $scenario() {
-                super::$scenario(super::Place::Lane).await;
+                super::$scenario(super::Place::EventLoop).await;
             })+
         }
     };

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use posada::bridge::Lane;
+use posada::bridge::LoopConnections;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-/// Takes the turns of a [`Lane`] until it is dropped.
+/// Takes the turns of a [`LoopConnections`] until it is dropped.
 pub struct EventLoop {
-    lane: Lane,
+    connections: LoopConnections,
     gate: Arc<Mutex<()>>,
     is_over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -20,20 +20,20 @@ pub struct EventLoop {
 impl EventLoop {
     /// Starts it.
     pub fn start() -> Self {
-        let lane = Lane::new().expect("there are descriptors");
+        let connections = LoopConnections::new().expect("there are descriptors");
         let (gate, is_over) = (Arc::default(), Arc::new(AtomicBool::new(false)));
-        let running = (lane.clone(), Arc::clone(&gate), is_over.clone());
+        let running = (connections.clone(), Arc::clone(&gate), is_over.clone());
         let thread = std::thread::spawn(move || {
-            let (lane, gate, is_over): (Lane, Arc<Mutex<()>>, _) = running;
+            let (connections, gate, is_over): (LoopConnections, Arc<Mutex<()>>, _) = running;
             while !is_over.load(Ordering::Acquire) {
-                if lane.wait(Duration::from_secs(1)) {
+                if connections.wait(Duration::from_secs(1)) {
                     let _open = gate.blocking_lock();
-                    lane.turn(|| {});
+                    connections.turn(|| {});
                 }
             }
         });
         Self {
-            lane,
+            connections,
             gate,
             is_over,
             thread: Some(thread),
@@ -44,7 +44,7 @@ impl EventLoop {
     pub async fn within<T>(&self, future: impl Future<Output = T>) -> T {
         let mut future = std::pin::pin!(future);
         std::future::poll_fn(|context| {
-            let _here = self.lane.enter();
+            let _here = self.connections.enter();
             future.as_mut().poll(context)
         })
         .await
@@ -59,7 +59,7 @@ impl EventLoop {
 impl Drop for EventLoop {
     fn drop(&mut self) {
         self.is_over.store(true, Ordering::Release);
-        self.lane.ring();
+        self.connections.wake();
         if let Some(thread) = self.thread.take() {
             thread.join().expect("an event loop ends well");
         }

@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use tokio::sync::Mutex;
 use tokio::sync::broadcast::{self, error::RecvError};
 
-use crate::bridge::{Home, Kept, Operation, Unread};
+use crate::bridge::{Home, Operation, ProcessBound, Unread};
 
 /// How far a listener may fall behind before it misses the oldest events.
 const BACKLOG: usize = 1024;
@@ -32,7 +32,7 @@ impl AuthEvents {
 
     pub(super) fn listen(&self, home: &Home) -> AuthWatch {
         let events = (Arc::new(Mutex::new(self.0.subscribe())), Unread::new());
-        AuthWatch(Kept::new(events, home.clone()))
+        AuthWatch(ProcessBound::new(events, home.clone()))
     }
 }
 
@@ -53,7 +53,7 @@ type EventParts = (
 );
 
 #[pyclass(frozen, module = "posada._native")]
-pub(crate) struct AuthWatch(Kept<Events>);
+pub(crate) struct AuthWatch(ProcessBound<Events>);
 
 #[pymethods]
 impl AuthWatch {

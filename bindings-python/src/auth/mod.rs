@@ -16,7 +16,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::arguments::{Parts, Whose, id_of};
-use crate::bridge::{Kept, Manner, Operation};
+use crate::bridge::{Manner, Operation, ProcessBound};
 use crate::errors::Refusal;
 use crate::open::Handle;
 pub(crate) use claims::{Claims, own_permission, permission, role_permissions};
@@ -25,7 +25,7 @@ pub(crate) use options::{Options, legacy_password_hash, password_matches, passwo
 
 #[pyclass(frozen, module = "posada._native")]
 pub(crate) struct Auth {
-    service: Kept<Authenticator>,
+    service: ProcessBound<Authenticator>,
     events: AuthEvents,
 }
 

@@ -2,8 +2,9 @@
 //!
 //! The thread of the event loop takes the first step of the work, which usually is to send a question. Nothing is
 //! spawned for it: the work waits where it is until it is woken, and is carried on by the very thread that has the
-//! answer in hand. If that is the event loop's own, which reads the answers of its [lane](posada::bridge::Lane), the call
-//! never changes threads; otherwise it becomes a task of the runtime there, and changes threads on its way back.
+//! answer in hand. If that is the event loop's own, which reads the answers of its own
+//! [connections](posada::bridge::LoopConnections), the call never changes threads; otherwise it becomes a task of the
+//! runtime there, and changes threads on its way back.
 
 use std::any::Any;
 use std::future::Future;
@@ -16,8 +17,8 @@ use pyo3::prelude::*;
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
-use super::inbox::Inbox;
-use super::port::Port;
+use super::completion_queue::CompletionQueue;
+use super::loop_bridge::LoopBridge;
 
 /// An answer that has crossed: plain data of Rust and how to make a Python object of it, on the loop's thread.
 pub(super) type Outcome = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
@@ -68,14 +69,20 @@ pub(super) enum Progress {
 impl Call {
     /// Takes the first step of `work`, unless that is so heavy that another thread must. The loop carries the work on
     /// by itself if it has little else to do; otherwise it shares it with the threads of the runtime, and what the work
-    /// asks waits until the port [sends](Port::begun).
-    pub(super) fn begin(runtime: &Handle, port: Option<&Port>, mut work: Work, is_heavy: bool) -> Begun {
+    /// asks waits until the loop_bridge [sends](LoopBridge::begun).
+    pub(super) fn begin(
+        runtime: &Handle,
+        loop_bridge: Option<&LoopBridge>,
+        mut work: Work,
+        is_heavy: bool,
+    ) -> Begun {
         let call = Arc::new(Self {
             runtime: runtime.clone(),
             stage: Mutex::new(Stage::Beginning { is_woken: false }),
         });
         if !is_heavy {
-            let _here = port.map(|port| port.inbox().enter(port.is_quiet()));
+            let _here =
+                loop_bridge.map(|loop_bridge| loop_bridge.completions().enter(loop_bridge.is_quiet()));
             match catch_unwind(AssertUnwindSafe(|| call.poll(&mut work))) {
                 Ok(Poll::Ready(answer)) => return Begun::Answered(answer),
                 Ok(Poll::Pending) => {}
@@ -86,9 +93,15 @@ impl Call {
     }
 
     /// Keeps the work until it is woken, or has another thread begin it. When it has ended, `number` comes into the
-    /// inbox.
-    pub(super) fn go_on(self: &Arc<Self>, work: Work, inbox: Arc<Inbox>, number: u64, is_heavy: bool) {
-        let receipt = Receipt { inbox, number };
+    /// completion queue.
+    pub(super) fn go_on(
+        self: &Arc<Self>,
+        work: Work,
+        completions: Arc<CompletionQueue>,
+        number: u64,
+        is_heavy: bool,
+    ) {
+        let receipt = Receipt { completions, number };
         if is_heavy {
             *self.stage() = Stage::Running(None);
             return self.clone().spawn(work, receipt);
@@ -96,7 +109,7 @@ impl Call {
         self.wait(work, receipt);
     }
 
-    /// Takes a step on the event loop's thread, in a turn of its lane. Answers the number of the call if it has ended.
+    /// Takes a step on the event loop's thread, in one of its turns. Returns the number of the call if it has ended.
     pub(super) fn step(self: &Arc<Self>) -> Option<u64> {
         let woken = {
             let mut stage = self.stage();
@@ -132,10 +145,10 @@ impl Call {
         let mut stage = self.stage();
         match *stage {
             Stage::Beginning { is_woken: true } | Stage::Stepping { is_woken: true } => {
-                let inbox = receipt.inbox.clone();
+                let completions = receipt.completions.clone();
                 *stage = Stage::Woken(work, receipt);
                 drop(stage);
-                inbox.wake(self.clone());
+                completions.schedule(self.clone());
             }
             Stage::Beginning { .. } | Stage::Stepping { .. } => *stage = Stage::Waiting(work, receipt),
             _ => {}
@@ -213,15 +226,18 @@ impl Wake for Call {
         match &mut *stage {
             Stage::Beginning { is_woken } | Stage::Stepping { is_woken } => *is_woken = true,
             Stage::Waiting(_, receipt) => {
-                let inbox = receipt.inbox.is_here().then(|| receipt.inbox.clone());
+                let completions = receipt
+                    .completions
+                    .is_entered()
+                    .then(|| receipt.completions.clone());
                 let Stage::Waiting(work, receipt) = std::mem::replace(&mut *stage, Stage::Running(None))
                 else {
                     return;
                 };
-                if let Some(inbox) = inbox {
+                if let Some(completions) = completions {
                     *stage = Stage::Woken(work, receipt);
                     drop(stage);
-                    inbox.wake(self);
+                    completions.schedule(self);
                 } else {
                     drop(stage);
                     self.spawn(work, receipt);
@@ -235,16 +251,16 @@ impl Wake for Call {
 
 /// Where it is to be said that the work has ended.
 struct Receipt {
-    inbox: Arc<Inbox>,
+    completions: Arc<CompletionQueue>,
     number: u64,
 }
 
-/// Rings when the task has ended, however it ended, so that nobody waits for a task that panicked.
+/// Pushes the number when the task has ended, however it ended, so that no caller waits for a task that panicked.
 struct Notice(Arc<Call>, Receipt);
 
 impl Drop for Notice {
     fn drop(&mut self) {
         self.0.end(None);
-        self.1.inbox.push(self.1.number);
+        self.1.completions.push(self.1.number);
     }
 }

@@ -13,14 +13,14 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
 use super::call::{Begun, Call, Outcome, Progress};
-use super::port::{Port, Waiter, running};
+use super::loop_bridge::{LoopBridge, Waiter, running};
 use super::runtime::{Home, ending};
 use crate::errors::Refusal;
 
 /// A call on its way. Await it once, in the event loop in which it was made.
 ///
-/// To the task that awaits it, it is a future of asyncio: the task leaves its callback here, and the [`Port`] calls
-/// it. No other future is made, and no turn of the loop is spent on waking the task.
+/// To the task that awaits it, it is a future of asyncio: the task leaves its callback here, and the
+/// [`LoopBridge`] calls it. No other future is made, and no turn of the loop is spent on waking the task.
 #[pyclass(frozen, module = "posada._native")]
 pub(crate) struct Operation {
     state: Mutex<State>,
@@ -37,13 +37,13 @@ enum State {
     Over,
 }
 
-/// A call that somebody waits for.
+/// A call that a task waits for.
 struct Running {
     home: Home,
-    port: Py<Port>,
+    loop_bridge: Py<LoopBridge>,
     number: u64,
     call: Arc<Call>,
-    /// Whether the work ends when nobody wants its answer any more.
+    /// Whether the work ends when its answer is not needed any more.
     is_read: bool,
     /// Whether a task was told to wait.
     is_asked: bool,
@@ -73,24 +73,24 @@ where
     let (runtime, running) = (home.handle()?, running(py)?);
     // Not an `async` block: that would hold the work twice, once for before it begins.
     let work = Box::pin(work.map(outcome));
-    let (known, is_heavy) = (Port::known(&running), manner == Manner::Heavy);
+    let (known, is_heavy) = (LoopBridge::known(&running), manner == Manner::Heavy);
     let (call, work) = match Call::begin(runtime, known.as_ref().map(Py::get), work, is_heavy) {
         Begun::Answered(answer) => return Ok(Operation::new(State::Answered(answer))),
         Begun::Unfinished(call, work) => (call, work),
         Begun::Panicked(_) if !home.is_alive() => return Err(ending().into()),
         Begun::Panicked(panic) => std::panic::resume_unwind(panic),
     };
-    home.keep_beating();
-    let port = match known {
-        Some(port) => port,
-        None => home.port(&running)?,
+    home.keep_alive();
+    let loop_bridge = match known {
+        Some(loop_bridge) => loop_bridge,
+        None => home.loop_bridge(&running)?,
     };
-    let number = port.get().number();
-    call.go_on(work, port.get().inbox().clone(), number, is_heavy);
-    Port::begun(port.bind(py))?;
+    let number = loop_bridge.get().number();
+    call.go_on(work, loop_bridge.get().completions().clone(), number, is_heavy);
+    LoopBridge::begun(loop_bridge.bind(py))?;
     Ok(Operation::new(State::Running(Running {
         home: home.clone(),
-        port,
+        loop_bridge,
         number,
         call,
         is_read: manner == Manner::Read,
@@ -178,7 +178,7 @@ impl Operation {
         Err(this.finish(py, answer))
     }
 
-    /// Whoever awaits it is thrown an exception into the await.
+    /// An exception is thrown into the await.
     #[pyo3(signature = (kind, value=None, traceback=None, /))]
     fn throw(
         &self,
@@ -199,7 +199,7 @@ impl Operation {
         Err(PyErr::from_value(error))
     }
 
-    /// Whoever awaits it is closed.
+    /// The coroutine that awaits it is closed.
     fn close(&self) {
         self.give_up();
     }
@@ -218,7 +218,7 @@ impl Operation {
     /// The event loop whose tasks may wait for it.
     fn get_loop<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         match &*lock(&self.state) {
-            State::Running(running) => running.port.get().event_loop(py),
+            State::Running(running) => running.loop_bridge.get().event_loop(py),
             State::Answered(_) | State::Cancelled(_) | State::Over => Err(not_waiting()),
         }
     }
@@ -235,8 +235,8 @@ impl Operation {
         let State::Running(running) = &*state else {
             return Err(not_waiting());
         };
-        let (port, number, has_ended) = (
-            running.port.clone_ref(py),
+        let (loop_bridge, number, has_ended) = (
+            running.loop_bridge.clone_ref(py),
             running.number,
             running.call.has_ended(),
         );
@@ -244,12 +244,14 @@ impl Operation {
         let waiter = Waiter::new(slf.clone().unbind(), callback, context);
         if has_ended {
             // It may have been looked for already.
-            return port.get().wake_soon(py, waiter);
+            return loop_bridge.get().wake_soon(py, waiter);
         }
-        if port.get().wait_for(number, waiter) {
+        if loop_bridge.get().wait_for(number, waiter) {
             Ok(())
         } else {
-            Err(PyRuntimeError::new_err("somebody awaits this operation already"))
+            Err(PyRuntimeError::new_err(
+                "another task awaits this operation already",
+            ))
         }
     }
 
@@ -260,15 +262,15 @@ impl Operation {
         let State::Running(running) = &*state else {
             return Ok(false);
         };
-        // Whoever was woken already is thrown the cancellation in her next step.
-        let Some(waiter) = running.port.get().forget(running.number) else {
+        // A task that was woken already is thrown the cancellation in its next step.
+        let Some(waiter) = running.loop_bridge.get().forget(running.number) else {
             return Ok(false);
         };
-        let port = running.port.clone_ref(py);
+        let loop_bridge = running.loop_bridge.clone_ref(py);
         let left = std::mem::replace(&mut *state, State::Cancelled(msg));
         drop(state);
         left.leave();
-        port.get().wake_soon(py, waiter)?;
+        loop_bridge.get().wake_soon(py, waiter)?;
         Ok(true)
     }
 
@@ -280,14 +282,14 @@ impl Operation {
         }
     }
 
-    /// Tasks that nobody can wake any more are collected with what they wait for.
+    /// Tasks that can not be woken any more are collected with what they wait for.
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        // Who holds the lock keeps this object alive by herself.
+        // The holder of the lock keeps this object alive.
         let Ok(state) = self.state.try_lock() else {
             return Ok(());
         };
         match &*state {
-            State::Running(running) => visit.call(&running.port),
+            State::Running(running) => visit.call(&running.loop_bridge),
             State::Cancelled(message) => visit.call(message),
             State::Answered(_) | State::Over => Ok(()),
         }
@@ -309,7 +311,7 @@ fn cancelled(py: Python<'_>, message: Option<Py<PyAny>>) -> PyResult<PyErr> {
 }
 
 fn not_waiting() -> PyErr {
-    PyRuntimeError::new_err("nobody can wait for this operation")
+    PyRuntimeError::new_err("this operation is not waiting for an answer")
 }
 
 impl State {
@@ -323,7 +325,7 @@ impl State {
             }
             running.call.leave(running.is_read);
             // Outside of all locks: what Python does when an object goes is not known.
-            drop(running.port.get().forget(running.number));
+            drop(running.loop_bridge.get().forget(running.number));
         }
     }
 }

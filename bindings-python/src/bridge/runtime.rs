@@ -9,19 +9,19 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use super::port::Port;
-use super::pulse::Pulse;
+use super::keep_alive::KeepAlive;
+use super::loop_bridge::LoopBridge;
 use crate::arguments::{Given, whole};
 use crate::errors::Refusal;
 
 /// Only Python threads take this, while they hold the interpreter's lock, and none waits inside. A fork by Python
 /// holds the interpreter's lock too, so the child never inherits it locked.
-static RUNTIME: Mutex<Option<(Runtime, Pulse)>> = Mutex::new(None);
+static RUNTIME: Mutex<Option<(Runtime, KeepAlive)>> = Mutex::new(None);
 
 /// Counts the runtimes that are gone: by a fork or at exit.
 static GENERATION: AtomicU64 = AtomicU64::new(0);
 
-/// How many worker threads the next runtime gets; zero means that nobody said.
+/// How many worker threads the next runtime gets; zero means that none was chosen.
 static WORKERS: AtomicUsize = AtomicUsize::new(0);
 
 /// More than two workers do not help: they only feed one event loop. On two processors a second one is in the way: it is
@@ -34,7 +34,7 @@ const MOST_WORKERS: usize = 64;
 #[derive(Clone)]
 pub(crate) struct Home {
     handle: Handle,
-    pulse: Pulse,
+    keep_alive: KeepAlive,
     generation: u64,
     process: u32,
 }
@@ -43,13 +43,13 @@ impl Home {
     /// The runtime of this process, made now if there is none.
     pub(crate) fn current() -> PyResult<Self> {
         let mut place = place();
-        let (runtime, pulse) = match &mut *place {
+        let (runtime, keep_alive) = match &mut *place {
             Some(made) => made,
-            empty => empty.insert((build()?, Pulse::default())),
+            empty => empty.insert((build()?, KeepAlive::default())),
         };
         Ok(Self {
             handle: runtime.handle().clone(),
-            pulse: pulse.clone(),
+            keep_alive: keep_alive.clone(),
             generation: GENERATION.load(Ordering::Relaxed),
             process: std::process::id(),
         })
@@ -77,16 +77,16 @@ impl Home {
         })
     }
 
-    /// The port of the running event loop, looked after from now on.
-    pub(super) fn port(&self, running: &Bound<'_, PyAny>) -> PyResult<Py<Port>> {
-        let port = Port::current(running)?;
-        self.pulse.look_after(port.get().inbox());
-        Ok(port)
+    /// The bridge of the running event loop, kept alive from now on.
+    pub(super) fn loop_bridge(&self, running: &Bound<'_, PyAny>) -> PyResult<Py<LoopBridge>> {
+        let loop_bridge = LoopBridge::current(running)?;
+        self.keep_alive.watch(loop_bridge.get().completions());
+        Ok(loop_bridge)
     }
 
     /// Says that a call is on its way.
-    pub(super) fn keep_beating(&self) {
-        self.pulse.keep(&self.handle);
+    pub(super) fn keep_alive(&self) {
+        self.keep_alive.keep(&self.handle);
     }
 
     /// Whether the runtime still runs in this process.
@@ -159,6 +159,6 @@ fn build() -> PyResult<Runtime> {
         .build()?)
 }
 
-fn place() -> MutexGuard<'static, Option<(Runtime, Pulse)>> {
+fn place() -> MutexGuard<'static, Option<(Runtime, KeepAlive)>> {
     RUNTIME.lock().unwrap_or_else(PoisonError::into_inner)
 }

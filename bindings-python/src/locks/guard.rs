@@ -10,7 +10,7 @@ use tokio::sync::{RwLock, RwLockReadGuard};
 use tokio_util::sync::CancellationToken;
 
 use crate::arguments::Span;
-use crate::bridge::{Home, Kept, Operation};
+use crate::bridge::{Home, Operation, ProcessBound};
 use crate::errors::Refusal;
 
 /// The guard until it is released. Extensions share it, a release takes it.
@@ -36,7 +36,7 @@ impl Taken {
 /// A lock that is held. When Python drops it, the lock is released in the background.
 #[pyclass(frozen, module = "posada._native")]
 pub(crate) struct Guard {
-    held: Kept<Arc<Held>>,
+    held: ProcessBound<Arc<Held>>,
     name: String,
     token: String,
     fence: u64,
@@ -56,7 +56,7 @@ impl<'py> IntoPyObject<'py> for Taken {
             ending: CancellationToken::new(),
         };
         let guard = Guard {
-            held: Kept::new(Arc::new(held), self.home),
+            held: ProcessBound::new(Arc::new(held), self.home),
             name: self.name,
             token,
             fence,

@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use tokio::sync::RwLock;
 
 use crate::arguments::{Nights, Span, dates};
-use crate::bridge::{Home, Kept, Operation};
+use crate::bridge::{Home, Operation, ProcessBound};
 
 /// A hold that was granted, on its way to Python.
 pub(crate) struct Granted {
@@ -26,7 +26,7 @@ impl Granted {
 
 /// Nights that are held for a guest. Dropping it does not release them.
 #[pyclass(frozen, module = "posada._native")]
-pub(crate) struct Hold(Kept<Arc<RwLock<CoreHold>>>);
+pub(crate) struct Hold(ProcessBound<Arc<RwLock<CoreHold>>>);
 
 impl<'py> IntoPyObject<'py> for Granted {
     type Target = Hold;
@@ -34,7 +34,10 @@ impl<'py> IntoPyObject<'py> for Granted {
     type Error = PyErr;
 
     fn into_pyobject(self, py: Python<'py>) -> PyResult<Bound<'py, Hold>> {
-        Bound::new(py, Hold(Kept::new(Arc::new(RwLock::new(self.hold)), self.home)))
+        Bound::new(
+            py,
+            Hold(ProcessBound::new(Arc::new(RwLock::new(self.hold)), self.home)),
+        )
     }
 }
 

@@ -11,7 +11,7 @@ use posada::locks::{AcquireOptions, AuditEntry, Hold as CoreHold, LockState, Res
 use pyo3::prelude::*;
 
 use crate::arguments::{Given, Nights, Parts, Span, Switch, Whose, id_of, optional_text, whole};
-use crate::bridge::{Kept, Operation};
+use crate::bridge::{Operation, ProcessBound};
 use crate::errors::Refusal;
 use crate::open::Handle;
 pub(crate) use guard::{Guard, Taken};
@@ -19,7 +19,7 @@ pub(crate) use hold::Hold;
 use hold::{Granted, Stated, stated};
 
 #[pyclass(frozen, module = "posada._native")]
-pub(crate) struct Locks(pub(crate) Kept<LockManager>);
+pub(crate) struct Locks(pub(crate) ProcessBound<LockManager>);
 
 /// (owner, fence, acquired_at, expires_at, waiters)
 type LockSeen = (String, u64, DateTime<Utc>, DateTime<Utc>, usize);

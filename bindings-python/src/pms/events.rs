@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use tokio::sync::Mutex;
 
 use super::values::{BookingParts, booking};
-use crate::bridge::{Home, Kept, Operation, Unread};
+use crate::bridge::{Home, Operation, ProcessBound, Unread};
 
 type Events = (Arc<Mutex<PmsEvents>>, Unread<Option<EventParts>>);
 
@@ -22,12 +22,12 @@ type EventParts = (
 );
 
 #[pyclass(frozen, module = "posada._native")]
-pub(crate) struct PmsWatch(Kept<Events>);
+pub(crate) struct PmsWatch(ProcessBound<Events>);
 
 impl PmsWatch {
     pub(super) fn new(events: PmsEvents, home: &Home) -> Self {
         let events = (Arc::new(Mutex::new(events)), Unread::new());
-        Self(Kept::new(events, home.clone()))
+        Self(ProcessBound::new(events, home.clone()))
     }
 }
 

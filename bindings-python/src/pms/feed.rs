@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use tokio::sync::Mutex;
 
 use super::values::{BookingParts, booking};
-use crate::bridge::{Home, Kept, Operation, Unread};
+use crate::bridge::{Home, Operation, ProcessBound, Unread};
 use crate::correlation;
 use crate::errors::Refusal;
 
@@ -16,14 +16,14 @@ use crate::errors::Refusal;
 type ChangeParts = (u64, DateTime<Utc>, Option<BookingParts>);
 
 #[pyclass(frozen, module = "posada._native")]
-pub(crate) struct Feed(Kept<Source>);
+pub(crate) struct Feed(ProcessBound<Source>);
 
 type Source = (Arc<Mutex<Changes>>, Unread<(Option<ChangeParts>, String)>);
 
 impl Feed {
     pub(super) fn new(changes: Changes, home: &Home) -> Self {
         let changes = (Arc::new(Mutex::new(changes)), Unread::new());
-        Self(Kept::new(changes, home.clone()))
+        Self(ProcessBound::new(changes, home.clone()))
     }
 }
 

@@ -8,11 +8,11 @@ use rust_decimal::Decimal;
 
 use super::request::unknown;
 use super::room_type_id;
-use crate::bridge::{Home, Kept};
+use crate::bridge::{Home, ProcessBound};
 use crate::errors::Refusal;
 
 #[pyclass(frozen, subclass, module = "posada._native")]
-pub(crate) struct Mock(Kept<MockPms>);
+pub(crate) struct Mock(ProcessBound<MockPms>);
 
 impl Mock {
     pub(crate) fn client(&self) -> Result<&MockPms, Refusal> {
@@ -55,7 +55,7 @@ impl Mock {
     #[new]
     fn new() -> PyResult<Self> {
         let mock = MockPms::new(SystemClock::shared()).map_err(Refusal::from)?;
-        Ok(Self(Kept::new(mock, Home::current()?)))
+        Ok(Self(ProcessBound::new(mock, Home::current()?)))
     }
 
     fn _script(&self, operation: &str, fault: &str, times: usize, after_lookups: u32) -> PyResult<()> {

@@ -12,7 +12,7 @@ use posada::{IdempotencyKey, PmsClient};
 use pyo3::prelude::*;
 
 use crate::arguments::{Nights, Parts};
-use crate::bridge::{Kept, Operation};
+use crate::bridge::{Operation, ProcessBound};
 use crate::correlation;
 use crate::errors::Refusal;
 use crate::locks::Hold;
@@ -26,7 +26,7 @@ pub(crate) use values::Quoted;
 use values::{availability, booking, folio, guest, hotel, missing, room_type, service};
 
 #[pyclass(frozen, module = "posada._native")]
-pub(crate) struct Pms(pub(crate) Kept<PmsClient>);
+pub(crate) struct Pms(pub(crate) ProcessBound<PmsClient>);
 
 /// The key of a message.
 #[pyfunction]

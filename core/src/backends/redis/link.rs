@@ -23,12 +23,12 @@ use tokio::net::TcpStream;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::driver_task::DriverTask;
 #[cfg(unix)]
-use super::berth::Berth;
+use super::loop_registration::LoopRegistration;
 use super::refusal::{Meaning, Refusal};
 #[cfg(unix)]
 use super::socket::Socket;
-use super::wire::Wire;
 use crate::backends::tls;
 use crate::error::{Error, Result, codes};
 use crate::settings::{RedisNode, RedisSettings, RedisTopology};
@@ -40,12 +40,12 @@ const TIMEOUTS_BEFORE_REBUILD: u32 = 3;
 /// Commands that may wait for the socket before senders are held back.
 const PIPELINE_BUFFER: usize = 1024;
 
-/// The lane whose event loop carries a connection on.
+/// The event loop that drives a connection.
 #[cfg(unix)]
-pub(super) type OfLane = std::sync::Weak<crate::lane::Inner>;
-/// Without descriptors there are no lanes.
+pub(super) type WeakLoop = std::sync::Weak<crate::bridge::loop_connections::Inner>;
+/// Without descriptors an event loop has no connections.
 #[cfg(not(unix))]
-pub(super) type OfLane = std::convert::Infallible;
+pub(super) type WeakLoop = std::convert::Infallible;
 
 /// Knows how to make connections.
 pub(super) struct Connector {
@@ -75,7 +75,7 @@ pub(super) struct Link {
 }
 
 enum Connection {
-    Node(MultiplexedConnection, Option<Wire>),
+    Node(MultiplexedConnection, Option<DriverTask>),
     Cluster(ClusterConnection),
 }
 
@@ -111,18 +111,18 @@ impl Connector {
         })
     }
 
-    /// Makes a connection, which the lane carries on if there is one. The caller bounds the time.
-    pub(super) async fn connect(&self, lane: Option<&OfLane>) -> Result<Link, RedisError> {
+    /// Makes a connection, which the event loop drives if there is one. The caller bounds the time.
+    pub(super) async fn connect(&self, event_loop: Option<&WeakLoop>) -> Result<Link, RedisError> {
         let gone = Arc::new(AtomicBool::new(false));
         let connection = match &self.clients {
-            Clients::Single(client) => self.dial(client, &gone, lane).await?,
+            Clients::Single(client) => self.open(client, &gone, event_loop).await?,
             Clients::Sentinel {
                 nodes,
                 primary,
                 certificates,
             } => {
                 let client = self.ask_sentinels(nodes, primary, certificates.as_ref()).await?;
-                self.dial(&client, &gone, lane).await?
+                self.open(&client, &gone, event_loop).await?
             }
             Clients::Cluster { client, .. } => Connection::Cluster(client.get_async_connection().await?),
         };
@@ -151,11 +151,11 @@ impl Connector {
         }
     }
 
-    async fn dial(
+    async fn open(
         &self,
         client: &Client,
         gone: &Arc<AtomicBool>,
-        lane: Option<&OfLane>,
+        event_loop: Option<&WeakLoop>,
     ) -> Result<Connection, RedisError> {
         let flag = gone.clone();
         let config = AsyncConnectionConfig::new()
@@ -178,22 +178,22 @@ impl Connector {
         socket.set_nodelay(true)?;
         let settings = info.redis_settings();
         #[cfg(unix)]
-        if let Some(lane) = lane.and_then(OfLane::upgrade) {
+        if let Some(event_loop) = event_loop.and_then(WeakLoop::upgrade) {
             let socket = Socket::new(socket);
             let watched = socket.downgrade();
             let made = MultiplexedConnection::new_with_config(settings, socket, config).await;
-            let (node, work) = at_the_door(made, host, *port).await?;
-            let wire = Wire::new(work);
-            Berth::give(&wire, watched, &lane)?;
-            return Ok(Connection::Node(node, Some(wire)));
+            let (node, work) = with_refusal(made, host, *port).await?;
+            let driver = DriverTask::new(work);
+            LoopRegistration::register(&driver, watched, &event_loop)?;
+            return Ok(Connection::Node(node, Some(driver)));
         }
         let made = MultiplexedConnection::new_with_config(settings, socket, config).await;
-        let (node, work) = at_the_door(made, host, *port).await?;
-        Ok(Connection::Node(node, Some(Wire::new(work))))
+        let (node, work) = with_refusal(made, host, *port).await?;
+        Ok(Connection::Node(node, Some(DriverTask::new(work))))
     }
 
-    /// Whether a lane may carry its connections on: in the clear over the network to one server, whichever that is.
-    pub(super) fn fits_lanes(&self) -> bool {
+    /// Whether an event loop may drive its connections: in the clear over the network to one server, whichever that is.
+    pub(super) fn fits_event_loops(&self) -> bool {
         let has_socket = self
             .settings
             .topology
@@ -245,13 +245,13 @@ impl Link {
         deadline: Instant,
     ) -> Result<Result<Value, RedisError>, Elapsed> {
         let outcome = match &self.connection {
-            Connection::Node(node, Some(wire)) => {
+            Connection::Node(node, Some(driver)) => {
                 let mut node = node.clone();
-                let mut exchange = std::pin::pin!(wire.exchange(request.send_on(&mut node)));
+                let mut exchange = std::pin::pin!(driver.exchange(request.send_on(&mut node)));
                 match timeout_at(deadline, &mut exchange).await {
                     Ok(outcome) => outcome,
                     Err(elapsed) => {
-                        wire.look_again();
+                        driver.read_again();
                         exchange.now_or_never().ok_or(elapsed)?
                     }
                 }
@@ -292,7 +292,7 @@ impl Link {
     /// Whether the socket is known to be closed.
     pub(super) fn is_gone(&self) -> bool {
         self.gone.load(Ordering::Acquire)
-            || matches!(&self.connection, Connection::Node(_, Some(wire)) if wire.is_left())
+            || matches!(&self.connection, Connection::Node(_, Some(driver)) if driver.is_closed())
     }
 
     /// Whether this error means that the connection is of no more use. A cluster handle mends itself.
@@ -312,14 +312,14 @@ impl Link {
     }
 }
 
-/// The longest time for what a server says without being asked.
+/// How long to wait for what a server says without being asked.
 const UNASKED: Duration = Duration::from_millis(200);
-/// More than a refusal at the door has.
+/// More than a refusal of a new connection has.
 const LONGEST_REFUSAL: u64 = 1024;
 
 /// Finds out why a server hung up. One that has no place for a client, or takes none from here, says so and closes, and
-/// the driver, which was sending, learns no more than that. So whoever failed listens once more without a word.
-async fn at_the_door<T>(made: Result<T, RedisError>, host: &str, port: u16) -> Result<T, RedisError> {
+/// the driver, which was sending, learns no more than that. So a connection that failed is made once more, and only listens.
+async fn with_refusal<T>(made: Result<T, RedisError>, host: &str, port: u16) -> Result<T, RedisError> {
     let error = match made {
         Err(error) if error.is_io_error() => error,
         outcome => return outcome,

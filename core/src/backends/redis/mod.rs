@@ -9,20 +9,20 @@
 //! * The same face over one server, a Sentinel group and a cluster. On a cluster the driver follows redirections
 //!   and repeats what a node refused; our scripts are safe to repeat.
 
-#[cfg(unix)]
-mod berth;
+mod connection_slot;
+mod driver_task;
 mod failure;
 pub(crate) mod keys;
 mod link;
+#[cfg(unix)]
+mod loop_registration;
 mod pubsub;
 mod refusal;
 mod replicated;
 mod rights;
 mod script;
-mod seat;
 #[cfg(unix)]
 mod socket;
-mod wire;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -42,24 +42,24 @@ pub(crate) use script::{Call, Script, script};
 use crate::error::Result as ApiResult;
 use crate::settings::{RedisSettings, RedisTopology};
 use crate::task::Tasks;
+use connection_slot::{ConnectionSlot, SlotFactory};
 use link::{Connector, Request};
 use pubsub::PubSub;
 use replicated::Replicated;
-use seat::{Seat, Seats};
 
 /// A handle to Redis. Clones share one connection (per node).
 #[derive(Clone)]
 pub(crate) struct Redis(Arc<Inner>);
 
 struct Inner {
-    seats: Arc<Seats>,
-    /// Everybody's connection.
-    seat: Arc<Seat>,
+    factory: Arc<SlotFactory>,
+    /// The connection that all share.
+    slot: Arc<ConnectionSlot>,
     /// Those of event loops.
     #[cfg(unix)]
-    lanes: Mutex<Vec<Arc<Seat>>>,
+    loop_slots: Mutex<Vec<Arc<ConnectionSlot>>>,
     #[cfg(unix)]
-    fits_lanes: bool,
+    fits_event_loops: bool,
     command_timeout: Duration,
     is_cluster: bool,
     /// Where the settings say that the server is, for people who read an error.
@@ -73,18 +73,18 @@ impl Redis {
     /// A handle for these settings; nothing connects yet.
     pub(crate) fn new(settings: &RedisSettings, tasks: Tasks) -> ApiResult<Self> {
         let connector = Arc::new(Connector::new(settings)?);
-        let seats = Arc::new(Seats {
+        let factory = Arc::new(SlotFactory {
             connector: connector.clone(),
             connect_timeout: settings.connect_timeout,
             tasks: tasks.clone(),
         });
         Ok(Self(Arc::new(Inner {
-            seat: Seat::new(seats.clone(), None),
+            slot: ConnectionSlot::new(factory.clone(), None),
             #[cfg(unix)]
-            lanes: Mutex::default(),
+            loop_slots: Mutex::default(),
             #[cfg(unix)]
-            fits_lanes: connector.fits_lanes(),
-            seats,
+            fits_event_loops: connector.fits_event_loops(),
+            factory,
             command_timeout: settings.command_timeout,
             is_cluster: matches!(settings.topology, RedisTopology::Cluster(_)),
             place: settings.topology.to_string().into(),
@@ -169,10 +169,10 @@ impl Redis {
     /// even later makes another one, which is closed with the handle.
     pub(crate) fn close(&self) {
         #[cfg(unix)]
-        for seat in self.lanes().drain(..) {
-            seat.leave();
+        for slot in self.loop_slots().drain(..) {
+            slot.clear();
         }
-        self.0.seat.leave();
+        self.0.slot.clear();
         self.0.replicated.leave();
     }
 
@@ -185,7 +185,7 @@ impl Redis {
     async fn exchange(&self, request: Request<'_>, effect: Effect) -> Result<Value, Failure> {
         #[allow(clippy::disallowed_methods, reason = "it is tokio's timer that waits for it")]
         let deadline = Instant::now() + self.0.command_timeout;
-        let seat = self.seat();
+        let slot = self.slot();
         let mut repeated = false;
         // The first attempt may have done it, whatever becomes of the second.
         let failed = |failure: Failure, repeated: bool| match failure {
@@ -194,9 +194,9 @@ impl Redis {
             failure => failure,
         };
         loop {
-            let link = match seat.live() {
+            let link = match slot.live() {
                 Some(link) => Ok(link),
-                None => timeout_at(deadline, seat.connect())
+                None => timeout_at(deadline, slot.connect())
                     .await
                     .unwrap_or_else(|_| Err(Failure::unavailable("no connection within the deadline"))),
             };
@@ -207,14 +207,14 @@ impl Redis {
                 Err(_) => {
                     if link.timed_out() {
                         tracing::warn!("Redis left several commands unanswered; making a new connection");
-                        seat.give_up(&link);
+                        slot.discard(&link);
                     }
                     return Err(Failure::unanswered(effect));
                 }
             };
             let broken = link.is_broken_by(&error);
             if broken {
-                seat.give_up(&link);
+                slot.discard(&link);
             }
             if !broken || repeated || effect == Effect::Write || !error.is_io_error() {
                 return Err(failed(Failure::from_driver(&error, effect), repeated));
@@ -223,35 +223,39 @@ impl Redis {
         }
     }
 
-    /// The connection of the event loop on whose thread we are, or the one of everybody.
-    fn seat(&self) -> Arc<Seat> {
+    /// The connection of the event loop whose thread this is, or the one that all share.
+    fn slot(&self) -> Arc<ConnectionSlot> {
         #[cfg(unix)]
-        if self.0.fits_lanes
-            && let Some(lane) = crate::lane::Lane::here()
+        if self.0.fits_event_loops
+            && let Some(event_loop) = crate::bridge::loop_connections::LoopConnections::entered()
         {
-            return self.seat_in(&lane);
+            return self.slot_of(&event_loop);
         }
-        self.0.seat.clone()
+        self.0.slot.clone()
     }
 
     #[cfg(unix)]
-    fn seat_in(&self, lane: &crate::lane::Lane) -> Arc<Seat> {
-        let mut seats = self.lanes();
-        let known = seats
+    fn slot_of(&self, event_loop: &crate::bridge::loop_connections::LoopConnections) -> Arc<ConnectionSlot> {
+        let mut slots = self.loop_slots();
+        let known = slots
             .iter()
-            .find(|seat| seat.lane.as_ref().is_some_and(|of| lane.is(of)));
-        if let Some(seat) = known {
-            return seat.clone();
+            .find(|slot| slot.event_loop.as_ref().is_some_and(|of| event_loop.is(of)));
+        if let Some(slot) = known {
+            return slot.clone();
         }
-        seats.retain(|seat| seat.lane.as_ref().is_some_and(|lane| lane.strong_count() > 0));
-        let seat = Seat::new(self.0.seats.clone(), Some(lane.downgrade()));
-        seats.push(seat.clone());
-        seat
+        slots.retain(|slot| {
+            slot.event_loop
+                .as_ref()
+                .is_some_and(|event_loop| event_loop.strong_count() > 0)
+        });
+        let slot = ConnectionSlot::new(self.0.factory.clone(), Some(event_loop.downgrade()));
+        slots.push(slot.clone());
+        slot
     }
 
     #[cfg(unix)]
-    fn lanes(&self) -> MutexGuard<'_, Vec<Arc<Seat>>> {
-        self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    fn loop_slots(&self) -> MutexGuard<'_, Vec<Arc<ConnectionSlot>>> {
+        self.0.loop_slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

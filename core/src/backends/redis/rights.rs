@@ -70,10 +70,10 @@ impl Redis {
 
     async fn may_not_listen(&self, channel: &str) -> bool {
         let listening = async {
-            let client = self.0.seats.connector.subscriber(0).await?;
+            let client = self.0.factory.connector.subscriber(0).await?;
             client.get_async_pubsub().await?.subscribe(channel).await
         };
-        match timeout(self.0.seats.connect_timeout, listening).await {
+        match timeout(self.0.factory.connect_timeout, listening).await {
             Ok(Err(error)) => matches!(
                 Failure::from_driver(&error, Effect::Read),
                 Failure::NotPermitted(_)

@@ -1,7 +1,7 @@
-//! A socket that tokio watches until a lane does.
+//! A socket that tokio watches until an event loop does.
 //!
-//! It belongs to the work of its connection alone, and is closed with it. Whoever watches has it by a [`WeakSocket`]:
-//! the waker of the work must not keep alive what keeps the waker.
+//! It belongs to the work of its connection alone, and is closed with it. What watches it has a [`WeakSocket`]: the
+//! waker of the work must not keep alive what keeps the waker.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream as Plain};
@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 
-use crate::lane::Watch;
+use crate::bridge::loop_connections::Watch;
 
 /// A connected socket.
 pub(super) struct Socket {
@@ -30,18 +30,18 @@ pub(super) struct WeakSocket {
     runtime: Handle,
 }
 
-/// By whom.
+/// What watches the socket.
 enum Watched {
     Tokio(TcpStream),
-    Lane {
+    EventLoop {
         /// Goes before the stream.
         watch: Option<Watch>,
         stream: Plain,
-        /// Whether all was read that there was when the lane last looked.
-        is_dry: bool,
+        /// Whether all was read that there was when the event loop last looked.
+        is_drained: bool,
     },
     /// It could not be handed over.
-    Nobody,
+    Lost,
 }
 
 impl Socket {
@@ -68,30 +68,30 @@ impl Socket {
 }
 
 impl WeakSocket {
-    /// From now on a lane watches, which `watch` makes it do. Whoever waits must look once more.
-    pub(super) fn go_into_lane(&self, watch: impl FnOnce(RawFd) -> io::Result<Watch>) -> io::Result<()> {
+    /// From now on an event loop watches, which `watch` makes it do. The connection must be driven once more.
+    pub(super) fn move_to_loop(&self, watch: impl FnOnce(RawFd) -> io::Result<Watch>) -> io::Result<()> {
         let Some(socket) = self.watched.upgrade() else {
-            return Err(nobody());
+            return Err(not_connected());
         };
         let mut watched = lock(&socket);
-        if let Watched::Tokio(stream) = std::mem::replace(&mut *watched, Watched::Nobody) {
+        if let Watched::Tokio(stream) = std::mem::replace(&mut *watched, Watched::Lost) {
             let stream = stream.into_std()?;
-            *watched = Watched::Lane {
+            *watched = Watched::EventLoop {
                 watch: Some(watch(self.descriptor)?),
                 stream,
-                is_dry: false,
+                is_drained: false,
             };
         }
         Ok(())
     }
 
-    /// From now on tokio watches again. Whoever waits must look once more.
-    pub(super) fn leave_lane(&self) -> io::Result<()> {
+    /// From now on tokio watches again. The connection must be driven once more.
+    pub(super) fn move_to_tokio(&self) -> io::Result<()> {
         let Some(socket) = self.watched.upgrade() else {
             return Ok(());
         };
         let mut watched = lock(&socket);
-        if let Watched::Lane { watch, stream, .. } = std::mem::replace(&mut *watched, Watched::Nobody) {
+        if let Watched::EventLoop { watch, stream, .. } = std::mem::replace(&mut *watched, Watched::Lost) {
             drop(watch);
             let _inside = self.runtime.enter();
             *watched = Watched::Tokio(TcpStream::from_std(stream)?);
@@ -100,11 +100,11 @@ impl WeakSocket {
     }
 
     /// Something may have come.
-    pub(super) fn has_become_readable(&self) {
+    pub(super) fn mark_readable(&self) {
         if let Some(socket) = self.watched.upgrade()
-            && let Watched::Lane { is_dry, .. } = &mut *lock(&socket)
+            && let Watched::EventLoop { is_drained, .. } = &mut *lock(&socket)
         {
-            *is_dry = false;
+            *is_drained = false;
         }
     }
 }
@@ -117,18 +117,20 @@ impl AsyncRead for Socket {
     ) -> Poll<io::Result<()>> {
         match &mut *self.watched() {
             Watched::Tokio(stream) => Pin::new(stream).poll_read(context, buffer),
-            Watched::Lane { is_dry: true, .. } => Poll::Pending,
-            Watched::Lane { stream, is_dry, .. } => {
+            Watched::EventLoop { is_drained: true, .. } => Poll::Pending,
+            Watched::EventLoop {
+                stream, is_drained, ..
+            } => {
                 let room = buffer.initialize_unfilled();
                 let size = room.len();
                 let outcome = attempt(|| stream.read(room));
-                // The lane says when there is more. The end is to be read again and again.
-                *is_dry = matches!(outcome, Poll::Pending | Poll::Ready(Ok(1..)))
+                // The event loop says when there is more. The end is to be read again and again.
+                *is_drained = matches!(outcome, Poll::Pending | Poll::Ready(Ok(1..)))
                     && !matches!(outcome, Poll::Ready(Ok(count)) if count == size);
                 buffer.advance(ready!(outcome)?);
                 Poll::Ready(Ok(()))
             }
-            Watched::Nobody => Poll::Ready(Err(nobody())),
+            Watched::Lost => Poll::Ready(Err(not_connected())),
         }
     }
 }
@@ -137,8 +139,8 @@ impl AsyncWrite for Socket {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match &mut *self.watched() {
             Watched::Tokio(stream) => Pin::new(stream).poll_write(context, bytes),
-            Watched::Lane { stream, .. } => attempt(|| stream.write(bytes)),
-            Watched::Nobody => Poll::Ready(Err(nobody())),
+            Watched::EventLoop { stream, .. } => attempt(|| stream.write(bytes)),
+            Watched::Lost => Poll::Ready(Err(not_connected())),
         }
     }
 
@@ -149,8 +151,8 @@ impl AsyncWrite for Socket {
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut *self.watched() {
             Watched::Tokio(stream) => Pin::new(stream).poll_shutdown(context),
-            Watched::Lane { stream, .. } => Poll::Ready(stream.shutdown(Shutdown::Write)),
-            Watched::Nobody => Poll::Ready(Ok(())),
+            Watched::EventLoop { stream, .. } => Poll::Ready(stream.shutdown(Shutdown::Write)),
+            Watched::Lost => Poll::Ready(Ok(())),
         }
     }
 }
@@ -159,7 +161,7 @@ fn lock(watched: &Mutex<Watched>) -> MutexGuard<'_, Watched> {
     watched.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What would block is pending: the lane has the connection carried on when it would not any more.
+/// What would block is pending: the event loop drives the connection when it would not any more.
 fn attempt<T>(mut work: impl FnMut() -> io::Result<T>) -> Poll<io::Result<T>> {
     loop {
         match work() {
@@ -170,9 +172,9 @@ fn attempt<T>(mut work: impl FnMut() -> io::Result<T>) -> Poll<io::Result<T>> {
     }
 }
 
-fn nobody() -> io::Error {
+fn not_connected() -> io::Error {
     io::Error::new(
         ErrorKind::NotConnected,
-        "the socket was lost between tokio and a lane",
+        "the socket was lost between tokio and an event loop",
     )
 }

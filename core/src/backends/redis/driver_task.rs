@@ -1,12 +1,12 @@
-//! The work of one connection, carried on by whoever has something to send.
+//! The work of one connection, driven by the caller that has something to send.
 //!
-//! The driver wants its work in a task, so that a command changes threads before a byte of it is sent. Here the sender
-//! of the only command under way carries the work on itself, as far as it goes without waiting: its command is on the
-//! wire when it begins to wait for the answer. Several commands at once are left to the task, which sends them in one
+//! The client library wants its work in a task, so that a command changes threads before a byte of it is sent. Here the
+//! sender of the only command in flight drives the work itself, as far as it goes without waiting: its command is in the
+//! socket when it begins to wait for the answer. Several commands at once are left to the task, which sends them in one
 //! piece. The answers come through the task.
 //!
-//! In a [lane](crate::bridge::Lane) the event loop takes the place of the task. While a lane gathers, commands wait until it
-//! sends, and then who sends carries the work on, with all of them.
+//! A connection of an [event loop](crate::bridge::LoopConnections) is driven by the loop in place of the task. While a loop
+//! gathers, commands wait until it sends, and then the thread that sends drives the work, with all of them.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -22,85 +22,85 @@ use crate::task;
 type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 thread_local! {
-    /// Set while this thread hands a command over and will carry the work on itself.
+    /// Set while this thread hands a command over and will drive the work itself.
     static HANDING_OVER: Cell<bool> = const { Cell::new(false) };
 }
 
 /// A connection at work. Dropping it closes the connection.
-pub(super) struct Wire(Arc<Shared>);
+pub(super) struct DriverTask(Arc<Shared>);
 
 pub(super) struct Shared {
     /// `None` when the connection is closed.
     work: Mutex<Option<Work>>,
     /// Wakes the task.
     task: AtomicWaker,
-    under_way: AtomicUsize,
-    is_left: AtomicBool,
-    /// Whether nobody will send a command any more.
-    is_last: AtomicBool,
-    /// Who carries the work on in place of the task.
+    in_flight: AtomicUsize,
+    is_closed: AtomicBool,
+    /// Whether no caller will send a command any more.
+    closes_when_idle: AtomicBool,
+    /// What drives the work in place of the task.
     host: OnceLock<Box<dyn Host>>,
 }
 
-/// What carries the work of connections on in place of their tasks.
+/// What drives the work of a connection in place of its task.
 pub(super) trait Host: Send + Sync {
-    /// Has the work carried on soon; says no when the host is gone.
-    fn rouse(&self) -> bool;
+    /// Has the work driven soon; `false` when the host is gone.
+    fn wake(&self) -> bool;
 
-    /// Has the next step of the work look at the socket.
-    fn look_at_socket(&self);
+    /// Has the next step of the work read the socket.
+    fn mark_readable(&self);
 }
 
-impl Wire {
+impl DriverTask {
     /// Begins the work of a connection, in a task.
     pub(super) fn new(work: impl Future<Output = ()> + Send + 'static) -> Self {
         let shared = Arc::new(Shared {
             work: Mutex::new(Some(Box::pin(work))),
             task: AtomicWaker::new(),
-            under_way: AtomicUsize::new(0),
-            is_left: AtomicBool::new(false),
-            is_last: AtomicBool::new(false),
+            in_flight: AtomicUsize::new(0),
+            is_closed: AtomicBool::new(false),
+            closes_when_idle: AtomicBool::new(false),
             host: OnceLock::new(),
         });
         // The guard is the task's: when a runtime ends, it drops its tasks, and the connection is closed.
-        let guard = Leaving(shared.clone());
+        let guard = CloseOnDrop(shared.clone());
         task::serve(std::future::poll_fn(move |context| {
             guard.0.task.register(context.waker());
-            guard.0.carry_on_in_task()
+            guard.0.drive_in_task()
         }));
         Self(shared)
     }
 
-    /// From now on the host carries the work on.
-    pub(super) fn give_to(&self, host: Box<dyn Host>) {
+    /// From now on the host drives the work.
+    pub(super) fn set_host(&self, host: Box<dyn Host>) {
         let _there_was_none = self.0.host.set(host);
-        self.0.rouse();
+        self.0.wake_host();
     }
 
-    /// The work, as long as somebody wants the connection.
+    /// The work, as long as the connection is in use.
     pub(super) fn work(&self) -> Weak<Shared> {
         Arc::downgrade(&self.0)
     }
 
     /// Whether the connection is closed, or about to be.
-    pub(super) fn is_left(&self) -> bool {
-        self.0.is_left.load(Ordering::Acquire)
+    pub(super) fn is_closed(&self) -> bool {
+        self.0.is_closed.load(Ordering::Acquire)
     }
 
-    /// Looks whether an answer has come that the host was too busy to see.
-    pub(super) fn look_again(&self) {
+    /// Reads an answer that has come and that the host was too busy to read.
+    pub(super) fn read_again(&self) {
         if let Some(host) = self.0.host.get() {
-            host.look_at_socket();
-            self.0.carry_on();
+            host.mark_readable();
+            self.0.drive();
         }
     }
 
     /// Awaits a command. `exchange` hands it over in its first step.
     pub(super) async fn exchange<T>(&self, exchange: impl Future<Output = T>) -> T {
         let shared = &self.0;
-        let _counted = UnderWay::new(shared);
+        let _counted = InFlight::new(shared);
         let mut exchange = std::pin::pin!(exchange);
-        let mut is_alone = shared.under_way.load(Ordering::Relaxed) == 1 && !gather::is_on();
+        let mut is_alone = shared.in_flight.load(Ordering::Relaxed) == 1 && !gathering::is_on();
         std::future::poll_fn(|context| {
             if !std::mem::take(&mut is_alone) {
                 return exchange.as_mut().poll(context);
@@ -109,25 +109,25 @@ impl Wire {
                 let _quiet = HandingOver::new();
                 exchange.as_mut().poll(context)
             };
-            shared.carry_on();
+            shared.drive();
             outcome
         })
         .await
     }
 }
 
-impl Drop for Wire {
+impl Drop for DriverTask {
     fn drop(&mut self) {
-        self.0.leave();
+        self.0.close();
     }
 }
 
 impl Shared {
-    /// Does what can be done now, on this thread. What remains is the task's.
-    fn carry_on(self: &Arc<Self>) {
+    /// Does what can be done now, on this thread. The task does the rest.
+    fn drive(self: &Arc<Self>) {
         let mut work = match self.work.try_lock() {
             Ok(work) => work,
-            Err(TryLockError::WouldBlock) => return self.rouse(),
+            Err(TryLockError::WouldBlock) => return self.wake_host(),
             Err(TryLockError::Poisoned(_)) => return self.task.wake(),
         };
         if self.poll(&mut work).is_ready() {
@@ -136,36 +136,36 @@ impl Shared {
     }
 
     /// As the task, for the host. The task still sees the end.
-    pub(super) fn carry_on_in_host(self: &Arc<Self>) {
-        if self.carry_on_in_task().is_ready() {
+    pub(super) fn drive_in_host(self: &Arc<Self>) {
+        if self.drive_in_task().is_ready() {
             self.task.wake();
         }
     }
 
-    /// Has the work carried on by whom it belongs to.
-    fn rouse(&self) {
-        if !self.host.get().is_some_and(|host| host.rouse()) {
+    /// Has the work driven by the host, or else by the task.
+    fn wake_host(&self) {
+        if !self.host.get().is_some_and(|host| host.wake()) {
             self.task.wake();
         }
     }
 
-    /// Has the task carry the work on.
-    pub(super) fn rouse_task(&self) {
+    /// Has the task drive the work.
+    pub(super) fn wake_task(&self) {
         self.task.wake();
     }
 
-    /// Nobody will send a command any more: closes the connection when the last answer has come. Says whether that is
-    /// now.
-    pub(super) fn is_left_when_idle(&self) -> bool {
-        self.is_last.store(true, Ordering::SeqCst);
-        let is_idle = self.under_way.load(Ordering::SeqCst) == 0;
+    /// No caller will send a command any more: closes the connection when the last answer has come. Returns whether that
+    /// is now.
+    pub(super) fn close_when_idle(&self) -> bool {
+        self.closes_when_idle.store(true, Ordering::SeqCst);
+        let is_idle = self.in_flight.load(Ordering::SeqCst) == 0;
         if is_idle {
-            self.leave();
+            self.close();
         }
         is_idle
     }
 
-    fn carry_on_in_task(self: &Arc<Self>) -> Poll<()> {
+    fn drive_in_task(self: &Arc<Self>) -> Poll<()> {
         let mut work = match self.work.lock() {
             Ok(work) => work,
             // Work that panicked is of no more use.
@@ -174,7 +174,7 @@ impl Shared {
                 return Poll::Ready(());
             }
         };
-        if self.is_left.load(Ordering::Acquire) {
+        if self.is_closed.load(Ordering::Acquire) {
             work.take();
         }
         self.poll(&mut work)
@@ -192,9 +192,9 @@ impl Shared {
         outcome
     }
 
-    /// Closes the connection: here, or in the task when somebody is at work right now.
-    fn leave(&self) {
-        self.is_left.store(true, Ordering::Release);
+    /// Closes the connection: here, or in the task when another thread drives it right now.
+    fn close(&self) {
+        self.is_closed.store(true, Ordering::Release);
         let work = match self.work.try_lock() {
             Ok(mut work) => work.take(),
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner().take(),
@@ -211,72 +211,72 @@ impl Wake for Shared {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if !HANDING_OVER.get() && !gather::takes(self) {
-            self.rouse();
+        if !HANDING_OVER.get() && !gathering::take(self) {
+            self.wake_host();
         }
     }
 }
 
 /// Commands that wait for others, so that one write carries them all.
 #[cfg(unix)]
-mod gather {
+mod gathering {
     use std::sync::Arc;
 
     use super::Shared;
-    use crate::lane::{Gather, Lane};
+    use crate::bridge::loop_connections::{Flush, LoopConnections};
 
     pub(super) fn is_on() -> bool {
-        Lane::is_gathering()
+        LoopConnections::is_gathering()
     }
 
-    pub(super) fn takes(shared: &Arc<Shared>) -> bool {
-        Lane::gathers(|| shared.clone())
+    pub(super) fn take(shared: &Arc<Shared>) -> bool {
+        LoopConnections::keep_if_gathering(|| shared.clone())
     }
 
-    impl Gather for Shared {
-        fn send(self: Arc<Self>) {
-            self.carry_on();
+    impl Flush for Shared {
+        fn flush(self: Arc<Self>) {
+            self.drive();
         }
     }
 }
 
-/// Without descriptors there are no lanes.
+/// Without descriptors an event loop has no connections.
 #[cfg(not(unix))]
-mod gather {
+mod gathering {
     pub(super) fn is_on() -> bool {
         false
     }
 
-    pub(super) fn takes(_: &std::sync::Arc<super::Shared>) -> bool {
+    pub(super) fn take(_: &std::sync::Arc<super::Shared>) -> bool {
         false
     }
 }
 
 /// Ends the work with the task.
-struct Leaving(Arc<Shared>);
+struct CloseOnDrop(Arc<Shared>);
 
-impl Drop for Leaving {
+impl Drop for CloseOnDrop {
     fn drop(&mut self) {
         let work = self.0.work.lock().unwrap_or_else(PoisonError::into_inner).take();
         drop(work);
     }
 }
 
-/// Counts a command for as long as somebody awaits it.
-struct UnderWay<'a>(&'a Shared);
+/// Counts a command for as long as it is awaited.
+struct InFlight<'a>(&'a Shared);
 
-impl<'a> UnderWay<'a> {
+impl<'a> InFlight<'a> {
     fn new(shared: &'a Shared) -> Self {
-        shared.under_way.fetch_add(1, Ordering::SeqCst);
+        shared.in_flight.fetch_add(1, Ordering::SeqCst);
         Self(shared)
     }
 }
 
-impl Drop for UnderWay<'_> {
+impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        let is_last = self.0.under_way.fetch_sub(1, Ordering::SeqCst) == 1;
-        if is_last && self.0.is_last.load(Ordering::SeqCst) {
-            self.0.leave();
+        let was_last = self.0.in_flight.fetch_sub(1, Ordering::SeqCst) == 1;
+        if was_last && self.0.closes_when_idle.load(Ordering::SeqCst) {
+            self.0.close();
         }
     }
 }
@@ -307,7 +307,7 @@ mod tests {
     type Question = oneshot::Sender<&'static str>;
 
     /// A connection whose other end answers at once, or never.
-    fn wire(answers: bool) -> (Wire, mpsc::Sender<Question>) {
+    fn driver(answers: bool) -> (DriverTask, mpsc::Sender<Question>) {
         let (sender, mut questions) = mpsc::channel::<Question>(8);
         let work = async move {
             let mut unanswered = Vec::new();
@@ -319,7 +319,7 @@ mod tests {
                 }
             }
         };
-        (Wire::new(work), sender)
+        (DriverTask::new(work), sender)
     }
 
     async fn ask(sender: &mpsc::Sender<Question>) -> Option<&'static str> {
@@ -329,9 +329,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_lone_command_is_carried_on_by_its_sender_and_needs_no_task() {
-        let (wire, sender) = wire(true);
-        let mut exchange = std::pin::pin!(wire.exchange(ask(&sender)));
+    async fn a_lone_command_is_driven_by_its_sender_and_needs_no_task() {
+        let (driver, sender) = driver(true);
+        let mut exchange = std::pin::pin!(driver.exchange(ask(&sender)));
         // Nothing gives way to the task in between.
         assert!(poll!(&mut exchange).is_pending());
         assert_eq!(poll!(&mut exchange), Poll::Ready(Some("PONG")));
@@ -339,10 +339,10 @@ mod tests {
 
     #[tokio::test]
     async fn commands_beside_others_are_left_to_the_task() {
-        let (wire, sender) = wire(true);
+        let (driver, sender) = driver(true);
         let idle = std::future::pending::<()>();
-        let mut first = std::pin::pin!(wire.exchange(idle));
-        let mut second = std::pin::pin!(wire.exchange(ask(&sender)));
+        let mut first = std::pin::pin!(driver.exchange(idle));
+        let mut second = std::pin::pin!(driver.exchange(ask(&sender)));
         assert!(poll!(&mut first).is_pending());
         assert!(poll!(&mut second).is_pending());
         assert!(poll!(&mut second).is_pending());
@@ -350,10 +350,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_command_while_somebody_is_at_work_is_seen_by_the_task() {
-        let (wire, sender) = wire(true);
-        let busy = wire.0.work.lock().unwrap();
-        let mut exchange = std::pin::pin!(wire.exchange(ask(&sender)));
+    async fn a_command_while_another_thread_drives_is_seen_by_the_task() {
+        let (driver, sender) = driver(true);
+        let busy = driver.0.work.lock().unwrap();
+        let mut exchange = std::pin::pin!(driver.exchange(ask(&sender)));
         assert!(exchange.as_mut().now_or_never().is_none());
         drop(busy);
         assert_eq!(exchange.await, Some("PONG"));
@@ -361,24 +361,24 @@ mod tests {
 
     #[cfg(unix)]
     #[tokio::test]
-    async fn gathered_commands_are_carried_on_by_who_sends_them() {
-        let lane = crate::bridge::Lane::new().unwrap();
-        let (wire, sender) = wire(true);
+    async fn gathered_commands_are_driven_by_the_thread_that_sends_them() {
+        let connections = crate::bridge::LoopConnections::new().unwrap();
+        let (driver, sender) = driver(true);
         // The task waits for questions.
         tokio::task::yield_now().await;
-        let mut first = std::pin::pin!(wire.exchange(ask(&sender)));
-        let mut second = std::pin::pin!(wire.exchange(ask(&sender)));
+        let mut first = std::pin::pin!(driver.exchange(ask(&sender)));
+        let mut second = std::pin::pin!(driver.exchange(ask(&sender)));
         {
-            let _gathering = lane.gather();
+            let _gathering = connections.gather();
             assert!(poll!(&mut first).is_pending());
             assert!(poll!(&mut second).is_pending());
         }
-        // Nobody has woken the task, and on this runtime it would run now.
+        // The task was not woken; on this runtime it would run now.
         tokio::task::yield_now().await;
         assert_eq!(sender.capacity(), sender.max_capacity() - 2);
-        assert!(lane.has_gathered());
-        lane.send();
-        assert!(!lane.has_gathered());
+        assert!(connections.has_gathered());
+        connections.send();
+        assert!(!connections.has_gathered());
         assert_eq!(sender.capacity(), sender.max_capacity());
         assert_eq!(poll!(&mut first), Poll::Ready(Some("PONG")));
         assert_eq!(poll!(&mut second), Poll::Ready(Some("PONG")));
@@ -386,21 +386,21 @@ mod tests {
 
     #[tokio::test]
     async fn dropping_it_closes_the_connection_although_an_answer_is_missing() {
-        let (wire, sender) = wire(false);
+        let (driver, sender) = driver(false);
         let asked = ask(&sender);
         tokio::pin!(asked);
         assert!(poll!(&mut asked).is_pending());
-        drop(wire);
+        drop(driver);
         assert_eq!(asked.await, None);
         assert!(sender.is_closed());
     }
 
     #[tokio::test]
-    async fn dropping_it_while_somebody_is_at_work_closes_the_connection_after_that() {
-        let (wire, sender) = wire(false);
-        let shared = wire.0.clone();
+    async fn dropping_it_while_another_thread_drives_closes_the_connection_after_that() {
+        let (driver, sender) = driver(false);
+        let shared = driver.0.clone();
         let busy = shared.work.lock().unwrap();
-        drop(wire);
+        drop(driver);
         assert!(!sender.is_closed());
         drop(busy);
         sender.closed().await;
@@ -409,9 +409,9 @@ mod tests {
     #[test]
     fn a_runtime_that_ends_closes_its_connections() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let (wire, sender) = runtime.block_on(async { wire(false) });
+        let (driver, sender) = runtime.block_on(async { driver(false) });
         drop(runtime);
         assert!(sender.is_closed());
-        drop(wire);
+        drop(driver);
     }
 }

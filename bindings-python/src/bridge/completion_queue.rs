@@ -1,4 +1,4 @@
-//! What has come for an event loop, and the bell that calls it.
+//! The calls of an event loop that have ended, and the waker that tells the loop.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -6,83 +6,84 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::call::Call;
 
-/// What has come for one event loop. Tokio's threads push, the loop's thread takes all at once.
-pub(super) struct Inbox {
+/// The calls of one event loop that have ended. Tokio's threads push, the loop's thread takes all at once.
+pub(super) struct CompletionQueue {
     /// The numbers of operations that have finished.
     finished: Mutex<Vec<u64>>,
     /// Calls that the loop's own thread has woken.
     woken: Mutex<Vec<Arc<Call>>>,
-    rung: AtomicBool,
-    rings: AtomicU64,
-    bell: Bell,
+    is_woken: AtomicBool,
+    wakeups: AtomicU64,
+    waker: LoopWaker,
 }
 
-impl Inbox {
+impl CompletionQueue {
     pub(super) fn new() -> io::Result<Self> {
         Ok(Self {
             finished: Mutex::default(),
             woken: Mutex::default(),
-            rung: AtomicBool::new(false),
-            rings: AtomicU64::new(0),
-            bell: Bell::new()?,
+            is_woken: AtomicBool::new(false),
+            wakeups: AtomicU64::new(0),
+            waker: LoopWaker::new()?,
         })
     }
 
-    /// Notes that an operation has finished, and rings unless somebody did since the last look.
+    /// Notes that an operation has finished, and wakes the loop unless that was done since its last turn.
     pub(super) fn push(&self, operation: u64) {
         lock(&self.finished).push(operation);
-        if !self.rung.swap(true, Ordering::AcqRel) {
-            self.rings.fetch_add(1, Ordering::Relaxed);
-            self.bell.ring();
+        if !self.is_woken.swap(true, Ordering::AcqRel) {
+            self.wakeups.fetch_add(1, Ordering::Relaxed);
+            self.waker.wake();
         }
     }
 
     /// Has a call go on in this turn or the next. On the loop's thread.
-    pub(super) fn wake(&self, call: Arc<Call>) {
+    pub(super) fn schedule(&self, call: Arc<Call>) {
         lock(&self.woken).push(call);
-        if !self.bell.is_turning() {
-            self.bell.ring();
+        if !self.waker.is_in_turn() {
+            self.waker.wake();
         }
     }
 
     /// From now on, what this thread polls belongs to the loop, which carries it on by itself or gathers what it asks.
     pub(super) fn enter(&self, by_itself: bool) -> impl Sized {
-        self.bell.enter(by_itself)
+        self.waker.enter(by_itself)
     }
 
     /// Whether something waits to be sent.
     pub(super) fn has_gathered(&self) -> bool {
-        self.bell.has_gathered()
+        self.waker.has_gathered()
     }
 
     /// Sends what was gathered. From any thread.
     pub(super) fn send(&self) {
-        self.bell.send();
+        self.waker.send();
     }
 
     /// Whether this thread polls for the loop.
-    pub(super) fn is_here(&self) -> bool {
-        self.bell.is_here()
+    pub(super) fn is_entered(&self) -> bool {
+        self.waker.is_entered()
     }
 
-    /// Carries on what can be, and takes what has finished. Whatever is pushed from now on rings again.
+    /// Drives what can be driven, and takes what has finished. What is pushed from now on wakes the loop again.
     pub(super) fn turn(&self) -> Vec<u64> {
-        self.bell.turn(|| {
-            // The bell is silent now, and what it was rung for is taken below.
-            self.rung.store(false, Ordering::Release);
+        self.waker.turn(|| {
+            // Before the numbers are taken: one that is pushed in between wakes the loop once in vain. The other way
+            // round, it would wake nothing and wait for the next call.
+            self.is_woken.store(false, Ordering::Release);
             let woken = std::mem::take(&mut *lock(&self.woken));
             let ended: Vec<u64> = woken.iter().filter_map(Call::step).collect();
             lock(&self.finished).extend(ended);
         });
         if !lock(&self.woken).is_empty() {
-            self.bell.ring();
+            self.waker.wake();
         }
         std::mem::take(&mut *lock(&self.finished))
     }
 
-    /// How often it has rung.
-    pub(super) fn rings(&self) -> u64 {
-        self.rings.load(Ordering::Relaxed)
+    /// How often the loop was woken.
+    pub(super) fn wakeups(&self) -> u64 {
+        self.wakeups.load(Ordering::Relaxed)
     }
 
     /// How many operations have finished since the last look.
@@ -90,41 +91,41 @@ impl Inbox {
         lock(&self.finished).len()
     }
 
-    /// The descriptor that is readable after a ring.
+    /// The descriptor that is readable when the loop is to take a turn.
     #[cfg(unix)]
     pub(super) fn descriptor(&self) -> i32 {
-        self.bell.descriptor()
+        self.waker.descriptor()
     }
 
-    /// Waits for a ring, for event loops that cannot watch a descriptor; says whether there was one.
+    /// Waits until the loop is to take a turn, for loops that cannot watch a descriptor; `false` at the limit.
     pub(super) fn wait(&self, limit: std::time::Duration) -> bool {
-        self.bell.wait(limit)
+        self.waker.wait(limit)
     }
 }
 
-use bell::Bell;
+use waker::LoopWaker;
 
-/// The lane of the loop, whose descriptor it watches.
+/// The connections of the loop, which watches their descriptor.
 #[cfg(unix)]
-mod bell {
+mod waker {
     use std::io;
     use std::os::fd::AsRawFd;
     use std::time::Duration;
 
-    use posada::bridge::{InLane, Lane};
+    use posada::bridge::{EnterGuard, LoopConnections};
 
-    pub(super) struct Bell(Lane);
+    pub(super) struct LoopWaker(LoopConnections);
 
-    impl Bell {
+    impl LoopWaker {
         pub(super) fn new() -> io::Result<Self> {
-            Lane::new().map(Self)
+            LoopConnections::new().map(Self)
         }
 
-        pub(super) fn ring(&self) {
-            self.0.ring();
+        pub(super) fn wake(&self) {
+            self.0.wake();
         }
 
-        pub(super) fn enter(&self, by_itself: bool) -> InLane {
+        pub(super) fn enter(&self, by_itself: bool) -> EnterGuard {
             if by_itself {
                 self.0.enter()
             } else {
@@ -140,13 +141,13 @@ mod bell {
             self.0.send();
         }
 
-        pub(super) fn is_here(&self) -> bool {
-            self.0.is_here()
+        pub(super) fn is_entered(&self) -> bool {
+            self.0.is_entered()
         }
 
         #[allow(clippy::unused_self, reason = "the other kind needs it")]
-        pub(super) fn is_turning(&self) -> bool {
-            Lane::is_turning()
+        pub(super) fn is_in_turn(&self) -> bool {
+            LoopConnections::is_in_turn()
         }
 
         pub(super) fn turn(&self, work: impl FnOnce()) {
@@ -165,31 +166,31 @@ mod bell {
 
 /// A condition variable, where event loops do not watch descriptors.
 #[cfg(not(unix))]
-mod bell {
+mod waker {
     use std::io;
     use std::sync::{Condvar, Mutex, PoisonError};
     use std::time::Duration;
 
-    pub(super) struct Bell {
-        rung: Mutex<bool>,
-        heard: Condvar,
+    pub(super) struct LoopWaker {
+        is_woken: Mutex<bool>,
+        woken: Condvar,
     }
 
-    impl Bell {
+    impl LoopWaker {
         #[allow(clippy::unnecessary_wraps, reason = "the other kinds can fail")]
         pub(super) fn new() -> io::Result<Self> {
             Ok(Self {
-                rung: Mutex::new(false),
-                heard: Condvar::new(),
+                is_woken: Mutex::new(false),
+                woken: Condvar::new(),
             })
         }
 
-        pub(super) fn ring(&self) {
-            *self.rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
-            self.heard.notify_one();
+        pub(super) fn wake(&self) {
+            *self.is_woken.lock().unwrap_or_else(PoisonError::into_inner) = true;
+            self.woken.notify_one();
         }
 
-        /// There is no place of its own.
+        /// The loop has no connections of its own.
         pub(super) fn enter(&self, _: bool) {}
 
         /// Nothing is gathered.
@@ -203,23 +204,25 @@ mod bell {
         pub(super) fn send(&self) {}
 
         /// Nothing is woken on the loop's thread.
-        pub(super) fn is_here(&self) -> bool {
+        pub(super) fn is_entered(&self) -> bool {
             false
         }
 
-        pub(super) fn is_turning(&self) -> bool {
+        pub(super) fn is_in_turn(&self) -> bool {
             false
         }
 
-        /// Silences it and does the work.
+        /// Takes the wake and does the work.
         pub(super) fn turn(&self, work: impl FnOnce()) {
-            *self.rung.lock().unwrap_or_else(PoisonError::into_inner) = false;
+            *self.is_woken.lock().unwrap_or_else(PoisonError::into_inner) = false;
             work();
         }
 
         pub(super) fn wait(&self, limit: Duration) -> bool {
-            let rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
-            let waited = self.heard.wait_timeout_while(rung, limit, |rung| !*rung);
+            let is_woken = self.is_woken.lock().unwrap_or_else(PoisonError::into_inner);
+            let waited = self
+                .woken
+                .wait_timeout_while(is_woken, limit, |is_woken| !*is_woken);
             *waited.unwrap_or_else(PoisonError::into_inner).0
         }
     }

@@ -1,4 +1,4 @@
-//! What an event loop of another language may do to the connections that it carries on.
+//! What an event loop of another language may do to the connections that it drives.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use futures_util::poll;
-use posada::bridge::Lane;
+use posada::bridge::LoopConnections;
 use posada::settings::RedisSettings;
 use posada::testkit::Proxy;
 use posada::testkit::redis::Probe;
@@ -25,35 +25,35 @@ fn patient(url: &str) -> Probe {
 }
 
 /// Wakes an event loop that has one future.
-struct Bell {
-    lane: Lane,
+struct LoopWaker {
+    connections: LoopConnections,
     is_woken: AtomicBool,
 }
 
-impl Wake for Bell {
+impl Wake for LoopWaker {
     fn wake(self: Arc<Self>) {
         self.is_woken.store(true, Ordering::Release);
-        self.lane.ring();
+        self.connections.wake();
     }
 }
 
 /// An event loop on this very thread.
-fn drive<T>(lane: &Lane, future: impl Future<Output = T>) -> T {
-    let bell = Arc::new(Bell {
-        lane: lane.clone(),
+fn drive<T>(connections: &LoopConnections, future: impl Future<Output = T>) -> T {
+    let loop_waker = Arc::new(LoopWaker {
+        connections: connections.clone(),
         is_woken: AtomicBool::new(true),
     });
-    let waker = Waker::from(bell.clone());
+    let waker = Waker::from(loop_waker.clone());
     let mut future = std::pin::pin!(future);
     loop {
-        if bell.is_woken.swap(false, Ordering::AcqRel) {
-            let _here = lane.enter();
+        if loop_waker.is_woken.swap(false, Ordering::AcqRel) {
+            let _here = connections.enter();
             if let Poll::Ready(answer) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
                 return answer;
             }
         }
-        assert!(lane.wait(Duration::from_secs(10)), "nothing comes");
-        lane.turn(|| {});
+        assert!(connections.wait(Duration::from_secs(10)), "nothing comes");
+        connections.turn(|| {});
     }
 }
 
@@ -65,8 +65,12 @@ fn answers_come_although_no_thread_of_tokio_is_free() {
         .build()
         .unwrap();
     let _inside = runtime.enter();
-    let (lane, probe, key) = (Lane::new().unwrap(), patient(servers::redis().url()), unique("n"));
-    assert_eq!(drive(&lane, probe.increment(&key)).unwrap(), 1);
+    let (connections, probe, key) = (
+        LoopConnections::new().unwrap(),
+        patient(servers::redis().url()),
+        unique("n"),
+    );
+    assert_eq!(drive(&connections, probe.increment(&key)).unwrap(), 1);
 
     let (busy, is_busy) = mpsc::channel();
     let (free, is_free) = mpsc::channel::<()>();
@@ -76,7 +80,7 @@ fn answers_come_although_no_thread_of_tokio_is_free() {
     });
     is_busy.recv().unwrap();
     for number in 2..100 {
-        assert_eq!(drive(&lane, probe.increment(&key)).unwrap(), number);
+        assert_eq!(drive(&connections, probe.increment(&key)).unwrap(), number);
     }
     drop(free);
 }
@@ -92,7 +96,7 @@ async fn an_event_loop_that_stands_still_delays_its_own_answers_only_and_loses_n
     let asked = event_loop.within(probe.increment(&key));
     tokio::pin!(asked);
     assert!(poll!(&mut asked).is_pending());
-    // Everybody else is answered: they have a connection of their own.
+    // All others are answered: they have a connection of their own.
     while probe.get(&key).await.unwrap().as_deref() != Some("2") {}
     assert!(poll!(&mut asked).is_pending());
     // At its deadline the answer is found that nobody has read.
@@ -102,7 +106,7 @@ async fn an_event_loop_that_stands_still_delays_its_own_answers_only_and_loses_n
 }
 
 #[tokio::test]
-async fn what_an_event_loop_leaves_behind_is_carried_on_by_tokio() {
+async fn what_an_event_loop_leaves_behind_is_driven_by_tokio() {
     let server = RedisServer::start();
     let proxy = Proxy::in_front_of(server.url()).await;
     let probe = patient(proxy.url());

@@ -1,10 +1,14 @@
-//! What programs need that bring posada to another language, and nobody else. It is not part of the public interface:
+//! What programs need that bring posada to another language. It is not part of the public interface:
 //! it changes with the bindings of the same release.
+
+#[cfg(unix)]
+pub(crate) mod loop_connections;
 
 use std::ops::Range;
 
 #[cfg(unix)]
-pub use crate::lane::{InLane, Lane};
+pub use loop_connections::{EnterGuard, LoopConnections};
+
 use crate::sessions::Document;
 
 /// Takes a document from a writer that knows what it wrote: unlike [`Document::parse`] it does not read the text again.

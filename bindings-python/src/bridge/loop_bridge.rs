@@ -1,4 +1,4 @@
-//! One port per event loop: the tasks that wait for operations, and the callback that wakes them.
+//! The bridge of one event loop: the tasks that wait for operations, and the callback that wakes them.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -14,25 +14,25 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyWeakrefMethods, PyWeakrefReference};
 
-use super::crowd::{Crowd, Sending};
-use super::inbox::Inbox;
+use super::batch_policy::{BatchPolicy, Sending};
+use super::completion_queue::CompletionQueue;
 use super::operation::Operation;
 
 thread_local! {
-    /// The loop that last ran in this thread and its port: nearly always the one that is wanted next. Neither is kept
+    /// The loop that last ran in this thread and its bridge: nearly always the one that is needed next. Neither is kept
     /// alive by it.
     static LATEST: RefCell<Option<[Py<PyWeakrefReference>; 2]>> = const { RefCell::new(None) };
 }
 
-/// Where the answers for one event loop arrive. The loop holds it through the callback that it watches; it holds the
+/// Receives the answers for one event loop. The loop holds it through the callback that it watches; it holds the
 /// loop by a weak reference only, so both go together.
 #[pyclass(frozen, module = "posada._native", weakref)]
-pub(crate) struct Port {
-    inbox: Arc<Inbox>,
+pub(crate) struct LoopBridge {
+    completions: Arc<CompletionQueue>,
     /// Who waits, by operation. Touched on the loop's thread only, and by the collector.
     waiting: Mutex<HashMap<u64, Waiter>>,
     next: AtomicU64,
-    crowd: Crowd,
+    batch_policy: BatchPolicy,
     event_loop: Py<PyWeakrefReference>,
 }
 
@@ -43,77 +43,77 @@ pub(super) struct Waiter {
     context: Option<Py<PyAny>>,
 }
 
-impl Port {
-    /// The port of the running event loop, made and registered on first use.
+impl LoopBridge {
+    /// The bridge of the running event loop, made and registered on first use.
     pub(super) fn current(running: &Bound<'_, PyAny>) -> PyResult<Py<Self>> {
         let py = running.py();
-        if let Some(port) = Self::known(running) {
-            return Ok(port);
+        if let Some(loop_bridge) = Self::known(running) {
+            return Ok(loop_bridge);
         }
-        let port = Self::of(running)?;
-        let weak = PyWeakrefReference::new(port.bind(py))?.unbind();
-        LATEST.replace(Some([port.get().event_loop.clone_ref(py), weak]));
-        Ok(port)
+        let loop_bridge = Self::of(running)?;
+        let weak = PyWeakrefReference::new(loop_bridge.bind(py))?.unbind();
+        LATEST.replace(Some([loop_bridge.get().event_loop.clone_ref(py), weak]));
+        Ok(loop_bridge)
     }
 
-    /// The port of the running event loop, if it was the latest to want one here.
+    /// The bridge of the running event loop, if it was the latest to need one in this thread.
     pub(super) fn known(running: &Bound<'_, PyAny>) -> Option<Py<Self>> {
         let py = running.py();
         LATEST.with_borrow(|latest| {
-            let [event_loop, port] = latest.as_ref()?;
+            let [event_loop, loop_bridge] = latest.as_ref()?;
             if !event_loop.bind(py).upgrade()?.is(running) {
                 return None;
             }
-            Some(port.bind(py).upgrade()?.cast_into::<Self>().ok()?.unbind())
+            Some(loop_bridge.bind(py).upgrade()?.cast_into::<Self>().ok()?.unbind())
         })
     }
 
-    /// The port that the package keeps for this loop, or a new one.
+    /// The bridge that the package keeps for this loop, or a new one.
     fn of(running: &Bound<'_, PyAny>) -> PyResult<Py<Self>> {
-        static PORTS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        static LOOP_BRIDGES: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         let py = running.py();
-        let ports = PORTS.import(py, "posada._ports", "ports")?;
-        let known = ports.call_method1(intern!(py, "get"), (running,))?;
+        let loop_bridges = LOOP_BRIDGES.import(py, "posada._loop_bridges", "loop_bridges")?;
+        let known = loop_bridges.call_method1(intern!(py, "get"), (running,))?;
         if !known.is_none() {
             return Ok(known.cast_into::<Self>()?.unbind());
         }
-        let port = Bound::new(
+        let loop_bridge = Bound::new(
             py,
             Self {
-                inbox: Arc::new(Inbox::new()?),
+                completions: Arc::new(CompletionQueue::new()?),
                 waiting: Mutex::new(HashMap::new()),
                 next: AtomicU64::new(0),
-                crowd: Crowd::default(),
+                batch_policy: BatchPolicy::default(),
                 event_loop: PyWeakrefReference::new(running)?.unbind(),
             },
         )?;
-        ports.call_method1(intern!(py, "add"), (running, &port))?;
-        watch(running, &port)?;
-        Ok(port.unbind())
+        loop_bridges.call_method1(intern!(py, "add"), (running, &loop_bridge))?;
+        watch(running, &loop_bridge)?;
+        Ok(loop_bridge.unbind())
     }
 
-    pub(super) fn inbox(&self) -> &Arc<Inbox> {
-        &self.inbox
+    pub(super) fn completions(&self) -> &Arc<CompletionQueue> {
+        &self.completions
     }
 
     /// Whether so few wait that the loop answers them fastest by itself.
     pub(super) fn is_quiet(&self) -> bool {
-        self.crowd.is_few(self.waiting().len())
+        self.batch_policy.is_few(self.waiting().len())
     }
 
     /// A call has taken its first step. Sends what the loop has gathered if that is enough, and otherwise has the loop
     /// send it, so that what many tasks ask in one turn goes out in a few pieces.
     pub(super) fn begun(this: &Bound<'_, Self>) -> PyResult<()> {
-        let port = this.get();
-        if port.inbox.has_gathered() {
-            return Self::arrange(this, port.crowd.begun());
+        let loop_bridge = this.get();
+        if loop_bridge.completions.has_gathered() {
+            return Self::arrange(this, loop_bridge.batch_policy.begun());
         }
         Ok(())
     }
 
     fn arrange(this: &Bound<'_, Self>, sending: Sending) -> PyResult<()> {
         match sending {
-            Sending::Now => this.get().inbox.send(),
+            Sending::Now => this.get().completions.send(),
             Sending::NextTurn => {
                 let py = this.py();
                 let (event_loop, send) = (this.get().event_loop(py)?, this.getattr(intern!(py, "send"))?);
@@ -136,7 +136,7 @@ impl Port {
             .ok_or_else(|| PyRuntimeError::new_err("the event loop is gone"))
     }
 
-    /// Notes whom to wake when the operation has finished; says no when somebody is noted already.
+    /// Notes whom to wake when the operation has finished; `false` when a task waits already.
     pub(super) fn wait_for(&self, operation: u64, waiter: Waiter) -> bool {
         match self.waiting().entry(operation) {
             Entry::Occupied(_) => false,
@@ -147,12 +147,12 @@ impl Port {
         }
     }
 
-    /// Nobody waits for the operation any more; whoever did is answered.
+    /// No task waits for the operation any more; returns the one that did.
     pub(super) fn forget(&self, operation: u64) -> Option<Waiter> {
         self.waiting().remove(&operation)
     }
 
-    /// Has the loop wake somebody in its next turn.
+    /// Has the loop wake a task in its next turn.
     pub(super) fn wake_soon(&self, py: Python<'_>, waiter: Waiter) -> PyResult<()> {
         let event_loop = self.event_loop(py)?;
         let arguments = (waiter.callback, waiter.operation);
@@ -178,16 +178,16 @@ impl Waiter {
 }
 
 #[pymethods]
-impl Port {
-    /// Wakes whoever waits for what has finished. Called by the event loop, on its thread.
+impl LoopBridge {
+    /// Wakes the tasks that wait for what has finished. Called by the event loop, on its thread.
     ///
-    /// Nobody goes on in here. Who is woken may run a loop inside the loop, as `nest_asyncio` allows, and that one must
+    /// No task goes on in here. One that is woken may run a loop inside the loop, as `nest_asyncio` allows, and that one must
     /// be able to call this again, which it cannot while this runs: a callback of a loop has one context, and a context
     /// is entered once.
     fn drain(slf: &Bound<'_, Self>) -> PyResult<()> {
         let (py, this) = (slf.py(), slf.get());
-        this.crowd.note(this.waiting().len());
-        for operation in this.inbox.turn() {
+        this.batch_policy.note(this.waiting().len());
+        for operation in this.completions.turn() {
             if let Some(waiter) = this.forget(operation) {
                 this.wake_soon(py, waiter)?;
             }
@@ -196,22 +196,23 @@ impl Port {
             return Ok(());
         }
         // Behind all that are woken, which will ask more.
-        Self::arrange(slf, this.crowd.next_turn())
+        Self::arrange(slf, this.batch_policy.next_turn())
     }
 
     /// Sends what the loop has gathered. Called by the event loop, on its thread.
     fn send(&self) {
-        self.crowd.sent();
-        self.inbox.send();
+        self.batch_policy.sent();
+        self.completions.send();
     }
 
-    /// Waits for the bell outside the interpreter's lock, at most `seconds`; says whether it rings.
+    /// Waits outside the interpreter's lock until there is something to drain, at most `seconds`; returns whether there
+    /// is.
     fn wait(&self, py: Python<'_>, seconds: f64) -> bool {
         let limit = Duration::try_from_secs_f64(seconds).unwrap_or_default();
-        py.detach(|| self.inbox.wait(limit))
+        py.detach(|| self.completions.wait(limit))
     }
 
-    /// Lets go whoever waits, because the loop was closed and calls nobody any more.
+    /// Lets the tasks go that wait, because the loop was closed and calls nothing any more.
     fn abandon(&self) {
         // In a statement of its own, because the lock is held to the end of the statement that takes it: what goes
         // away here takes the lock, too.
@@ -219,9 +220,9 @@ impl Port {
         drop(left);
     }
 
-    /// Tasks that nobody can wake any more are collected with what they wait for.
+    /// Tasks that can not be woken any more are collected with what they wait for.
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        // Who holds the lock keeps this object alive by herself.
+        // The holder of the lock keeps this object alive.
         let Ok(waiting) = self.waiting.try_lock() else {
             return Ok(());
         };
@@ -246,13 +247,13 @@ impl Port {
     /// How many operations have finished since the loop last looked: for tests.
     #[getter]
     fn finished(&self) -> usize {
-        self.inbox.finished()
+        self.completions.finished()
     }
 
-    /// How often the bell has rung: for tests.
+    /// How often a thread of the runtime has woken the loop: for tests.
     #[getter]
-    fn rings(&self) -> u64 {
-        self.inbox.rings()
+    fn wakeups(&self) -> u64 {
+        self.completions.wakeups()
     }
 }
 
@@ -273,20 +274,20 @@ pub(super) fn running(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     })
 }
 
-/// Has the loop call `drain` whenever the bell rings.
-fn watch(running: &Bound<'_, PyAny>, port: &Bound<'_, Port>) -> PyResult<()> {
+/// Has the loop call `drain` whenever it is woken.
+fn watch(running: &Bound<'_, PyAny>, loop_bridge: &Bound<'_, LoopBridge>) -> PyResult<()> {
     let py = running.py();
     #[cfg(unix)]
     {
-        let drain = port.getattr(intern!(py, "drain"))?;
-        let descriptor = port.get().inbox.descriptor();
+        let drain = loop_bridge.getattr(intern!(py, "drain"))?;
+        let descriptor = loop_bridge.get().completions.descriptor();
         match running.call_method1(intern!(py, "add_reader"), (descriptor, drain)) {
             Ok(_) => return Ok(()),
             Err(refusal) if refusal.is_instance_of::<PyNotImplementedError>(py) => {}
             Err(other) => return Err(other),
         }
     }
-    py.import("posada._ports")?
-        .call_method1("relay", (running, port))?;
+    py.import("posada._loop_bridges")?
+        .call_method1("relay", (running, loop_bridge))?;
     Ok(())
 }

@@ -3,21 +3,21 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Beside fewer calls than this, one is answered sooner without a change of threads. Beside more, the loop's thread is
-/// the one with most to do, and others take some of it over. On two processors with the server beside them, 1, 2 and 4
+/// the one with most to do, and others take over a part of it. On two processors with the server beside them, 1, 2 and 4
 /// calls at a time take 0.77, 0.68 and 1.1 times as long, 16 take 1.3 times.
 const FEW: usize = 2;
 
-/// So many parts of a crowd are sent one after the other, so that the server works while the loop asks on.
+/// The calls of one turn are sent in this many batches, so that the server works while the loop asks more.
 const PARTS: usize = 4;
 /// Most calls that are sent together: by then a write costs each of them little.
 const TOGETHER: usize = 8;
 
-/// A crowd that is gone is forgotten by a part of this size in each turn.
+/// The remembered number of calls shrinks by this part of itself in each turn.
 const FADING: usize = 4;
 
 /// The calls of one event loop. Touched on its thread only.
 #[derive(Default)]
-pub(super) struct Crowd {
+pub(super) struct BatchPolicy {
     /// How many waited at a time, lately.
     size: AtomicUsize,
     /// How many were begun since something was sent.
@@ -29,15 +29,15 @@ pub(super) struct Crowd {
 /// When what a call asks is to be sent.
 pub(super) enum Sending {
     Now,
-    /// In the loop's next turn, which somebody has to ask for.
+    /// In the loop's next turn, which the caller has to ask for.
     NextTurn,
-    /// It is seen to.
+    /// The loop was asked for it already.
     Arranged,
 }
 
-impl Crowd {
-    /// Notes how many wait, at the beginning of a turn. A crowd is remembered for some turns, because all of it may be
-    /// answered at once.
+impl BatchPolicy {
+    /// Notes how many wait, at the beginning of a turn. A large number is remembered for some turns, because all of the
+    /// calls may be answered at once.
     pub(super) fn note(&self, waiting: usize) {
         let before = self.size.load(Ordering::Relaxed);
         let fading = before - before.div_ceil(FADING);

@@ -1,4 +1,4 @@
-//! A connection that is made when it is wanted, and made again when it is lost.
+//! A connection that is made when it is needed, and made again when it is lost.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -8,21 +8,21 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::failure::Failure;
-use super::link::{Connector, Link, OfLane};
+use super::link::{Connector, Link, WeakLoop};
 use crate::task::Tasks;
 
-/// What all seats of a handle share.
-pub(super) struct Seats {
+/// What all slots of a handle share.
+pub(super) struct SlotFactory {
     pub(super) connector: Arc<Connector>,
     pub(super) connect_timeout: Duration,
     pub(super) tasks: Tasks,
 }
 
-/// Place for one live connection.
-pub(super) struct Seat {
-    shared: Arc<Seats>,
-    /// Whose event loop carries the connection on, if not tokio.
-    pub(super) lane: Option<OfLane>,
+/// A slot for one live connection.
+pub(super) struct ConnectionSlot {
+    shared: Arc<SlotFactory>,
+    /// The event loop that drives the connection, if tokio does not.
+    pub(super) event_loop: Option<WeakLoop>,
     live: ArcSwapOption<Link>,
     attempt: Mutex<Option<Attempt>>,
 }
@@ -30,11 +30,11 @@ pub(super) struct Seat {
 /// A running attempt to connect, which any number of callers await.
 type Attempt = watch::Receiver<Option<Result<Arc<Link>, Failure>>>;
 
-impl Seat {
-    pub(super) fn new(shared: Arc<Seats>, lane: Option<OfLane>) -> Arc<Self> {
+impl ConnectionSlot {
+    pub(super) fn new(shared: Arc<SlotFactory>, event_loop: Option<WeakLoop>) -> Arc<Self> {
         Arc::new(Self {
             shared,
-            lane,
+            event_loop,
             live: ArcSwapOption::empty(),
             attempt: Mutex::default(),
         })
@@ -70,7 +70,7 @@ impl Seat {
         let this = self.clone();
         self.shared.tasks.in_background(async move {
             let limit = this.shared.connect_timeout;
-            let connecting = this.shared.connector.connect(this.lane.as_ref());
+            let connecting = this.shared.connector.connect(this.event_loop.as_ref());
             let outcome = match timeout(limit, connecting).await {
                 Ok(Ok(link)) => Ok(Arc::new(link)),
                 Ok(Err(error)) => Err(Failure::while_connecting(&error)),
@@ -86,12 +86,12 @@ impl Seat {
     }
 
     /// Forgets the connection: it is closed as soon as no call uses it.
-    pub(super) fn leave(&self) {
+    pub(super) fn clear(&self) {
         self.live.store(None);
     }
 
-    /// Forgets a connection, unless somebody has replaced it already.
-    pub(super) fn give_up(&self, link: &Arc<Link>) {
+    /// Forgets a connection, unless it was replaced already.
+    pub(super) fn discard(&self, link: &Arc<Link>) {
         let live = self.live.load();
         if live.as_ref().is_some_and(|current| Arc::ptr_eq(current, link)) {
             self.live.compare_and_swap(&*live, None);

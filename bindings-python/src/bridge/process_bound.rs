@@ -11,12 +11,12 @@ use crate::errors::Refusal;
 /// A value of the crate that belongs to the process which made it.
 ///
 /// In a forked child it is neither used nor taken apart: its threads, sockets and locks are the parent's.
-pub(crate) struct Kept<T> {
+pub(crate) struct ProcessBound<T> {
     value: Option<T>,
     home: Home,
 }
 
-impl<T> Kept<T> {
+impl<T> ProcessBound<T> {
     pub(crate) fn new(value: T, home: Home) -> Self {
         Self {
             value: Some(value),
@@ -43,7 +43,7 @@ impl<T> Kept<T> {
     }
 }
 
-impl<T: Clone> Kept<T> {
+impl<T: Clone> ProcessBound<T> {
     /// Starts a call that is aborted when Python cancels.
     pub(crate) fn read<Answer, Work>(
         &self,
@@ -85,7 +85,7 @@ impl<T: Clone> Kept<T> {
     }
 }
 
-impl<T> Drop for Kept<T> {
+impl<T> Drop for ProcessBound<T> {
     fn drop(&mut self) {
         if !self.home.is_alive() {
             std::mem::forget(self.value.take());

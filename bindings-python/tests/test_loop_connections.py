@@ -13,32 +13,32 @@ import weakref
 import posada
 import redis
 import uvloop
-from posada._ports import ports
+from posada._loop_bridges import loop_bridges
 from support import run, server_settings, unique, waiting
 
 
-def _rings() -> int:
-    """How often a thread of the runtime has called the running loop. A port is made by the first call that waits."""
-    port = ports.get(asyncio.get_running_loop())
-    return 0 if port is None else port.rings
+def _wakeups() -> int:
+    """How often a thread of the runtime has called the running loop. A bridge is made by the first call that waits."""
+    bridge = loop_bridges.get(asyncio.get_running_loop())
+    return 0 if bridge is None else bridge.wakeups
 
 
-async def _rings_of(calls: int, p: posada.Posada) -> int:
+async def _wakeups_of(calls: int, p: posada.Posada) -> int:
     """How often a thread of the runtime has called the loop while it made so many calls, one after the other."""
     user = unique("user")
     await p.sessions.get_or_create(user, "web")
-    before = _rings()
+    before = _wakeups()
     for _ in range(calls):
         assert await p.sessions.get(user) is not None
-    return _rings() - before
+    return _wakeups() - before
 
 
 def test_a_lone_call_is_answered_on_the_thread_of_the_loop() -> None:
     async def job() -> None:
         async with posada.Posada.connect(server_settings()) as p:
             # The first ones make the loop's connection.
-            await _rings_of(1, p)
-            assert await _rings_of(100, p) == 0
+            await _wakeups_of(1, p)
+            assert await _wakeups_of(100, p) == 0
 
     run(job())
     loop = uvloop.new_event_loop()
@@ -49,10 +49,10 @@ def test_a_lone_call_is_answered_on_the_thread_of_the_loop() -> None:
 def test_among_many_calls_the_threads_of_the_runtime_take_part() -> None:
     async def job() -> None:
         async with posada.Posada.connect(server_settings()) as p:
-            await _rings_of(1, p)
-            before = _rings()
+            await _wakeups_of(1, p)
+            before = _wakeups()
             await asyncio.gather(*(p.sessions.get(unique("user")) for _ in range(50)))
-            assert _rings() > before
+            assert _wakeups() > before
             assert waiting() == 0
 
     run(job())
@@ -61,7 +61,7 @@ def test_among_many_calls_the_threads_of_the_runtime_take_part() -> None:
 def test_an_answer_that_came_while_the_loop_stood_still_is_no_timeout() -> None:
     async def job() -> None:
         async with posada.Posada.connect(server_settings(redis_command_timeout=0.2)) as p:
-            await _rings_of(1, p)
+            await _wakeups_of(1, p)
             asked = asyncio.ensure_future(p.sessions.get_or_create(unique("user"), "web"))
             await asyncio.sleep(0)
             assert waiting() == 1
@@ -90,14 +90,14 @@ def test_a_write_that_a_loop_leaves_behind_is_done() -> None:
     p = posada.Posada.build(server_settings())
     loop = asyncio.new_event_loop()
     loop.run_until_complete(leave(p))
-    port = ports.get(loop)
-    assert port is not None
-    gone = weakref.ref(port)
-    del port
+    bridge = loop_bridges.get(loop)
+    assert bridge is not None
+    gone = weakref.ref(bridge)
+    del bridge
     loop.close()
     del loop
     gc.collect()
-    assert gone() is None, "the port of a loop outlives it"
+    assert gone() is None, "the bridge of a loop outlives it"
 
     async def see() -> None:
         while await state(p) != "left":
@@ -165,18 +165,18 @@ def test_what_a_crowd_asks_is_sent_although_nobody_waits_for_it_any_more() -> No
 def test_a_child_leaves_the_connection_of_its_parents_loop_alone() -> None:
     loop = asyncio.new_event_loop()
     p = posada.Posada.build(server_settings())
-    assert loop.run_until_complete(_rings_of(1, p)) is not None
+    assert loop.run_until_complete(_wakeups_of(1, p)) is not None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # forking with threads, which is what is tested
         child = os.fork()
     if child == 0:
-        ports.clear()
+        loop_bridges.clear()
         del loop
         gc.collect()
         os._exit(0)
     _, status = os.waitpid(child, 0)
     assert status == 0
-    assert loop.run_until_complete(asyncio.wait_for(_rings_of(50, p), 30)) == 0
+    assert loop.run_until_complete(asyncio.wait_for(_wakeups_of(50, p), 30)) == 0
     loop.run_until_complete(p.close())
     loop.close()
 
@@ -188,7 +188,7 @@ def test_loops_in_several_threads_have_a_connection_each() -> None:
     def work() -> None:
         try:
             for _ in range(3):
-                run(_rings_of(50, p))
+                run(_wakeups_of(50, p))
         except BaseException as failure:
             failures.append(failure)
 
