@@ -59,6 +59,7 @@ mod posada;
 mod prometheus;
 mod redact;
 mod rng;
+mod scope;
 mod seldom;
 pub mod sessions;
 pub mod settings;

@@ -1,4 +1,7 @@
-//! [`Posada`]: the whole house behind one handle, and the only place that chooses adapters.
+//! [`Posada`]: every service behind one handle, and the only place that chooses adapters.
+
+mod scoped;
+mod watching;
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,10 +14,9 @@ use crate::backends::postgres::Postgres;
 use crate::backends::postgres::migrations::{self, Applied};
 use crate::backends::redis::Redis;
 use crate::clock::{SharedClock, SystemClock};
-use crate::doctor::{self, Diagnosis, Patient};
 use crate::error::{Error, Result, codes};
 use crate::flags::{FeatureFlags, FlagOptions, FlagStore, MemoryFlags, RedisFlags};
-use crate::health::{DEADLINE, Health, Pulse};
+use crate::health::Pulse;
 use crate::limits::{LimitStore, MemoryLimits, RateLimiter, RedisLimits};
 use crate::locks::{
     AuditStore, FenceStore, HoldRules, HoldStore, LockManager, LockStore, MemoryAudit, MemoryFences,
@@ -25,6 +27,7 @@ use crate::pms::{
     QloApps, RedisAnswers, RedisKeys, RetryPolicy,
 };
 use crate::rng;
+use crate::scope::Scope;
 use crate::sessions::{MemorySessions, RedisSessions, SessionManager, SessionOptions, SessionStore};
 use crate::settings::{PmsSettings, Secret, Settings, Store};
 use crate::task::Tasks;
@@ -40,14 +43,10 @@ use crate::tenants::{
 #[derive(Clone)]
 pub struct Posada(Arc<Inner>);
 
+/// The services, and what they stand on.
 struct Inner {
-    settings: Settings,
-    clock: SharedClock,
-    tasks: Tasks,
-    postgres: Option<Postgres>,
-    redis: Option<Redis>,
-    postgres_pulse: Pulse,
-    redis_pulse: Pulse,
+    base: Arc<Base>,
+    scope: Scope,
     tenants: TenantResolver,
     sessions: SessionManager,
     flags: FeatureFlags,
@@ -55,6 +54,17 @@ struct Inner {
     limits: RateLimiter,
     auth: Authenticator,
     pms: PmsClient,
+}
+
+/// What all scopes of a handle share.
+struct Base {
+    settings: Settings,
+    clock: SharedClock,
+    tasks: Tasks,
+    postgres: Option<Postgres>,
+    redis: Option<Redis>,
+    postgres_pulse: Pulse,
+    redis_pulse: Pulse,
 }
 
 /// Puts a [`Posada`] together piece by piece.
@@ -153,13 +163,16 @@ impl PosadaBuilder {
             auth: parts.auth(auth, audit)?,
             pms: parts.pms(pms, &locks)?,
             locks,
-            settings,
-            clock,
-            tasks,
-            postgres,
-            redis,
-            postgres_pulse: Pulse::default(),
-            redis_pulse: Pulse::default(),
+            scope: Scope::default(),
+            base: Arc::new(Base {
+                settings,
+                clock,
+                tasks,
+                postgres,
+                redis,
+                postgres_pulse: Pulse::default(),
+                redis_pulse: Pulse::default(),
+            }),
         })))
     }
 
@@ -171,7 +184,7 @@ impl PosadaBuilder {
     /// As [`Posada::connect`].
     pub async fn connect(self) -> Result<Posada> {
         let posada = self.build()?;
-        let numbers = posada.0.tasks.blocking(read_numbering_plans);
+        let numbers = posada.0.base.tasks.blocking(read_numbering_plans);
         let servers = async { tokio::try_join!(posada.ping_postgres(), posada.ping_redis()) };
         // Both are waited for, also after a failure: a fork must not meet the reading half done.
         let (answered, read) = tokio::join!(servers, numbers);
@@ -237,7 +250,8 @@ impl Posada {
     /// `postgres.migration` when the database was migrated by a newer version or an applied migration was changed
     /// since; `postgres.*` when the database is down or refuses. Nothing is applied then.
     pub async fn migrate(&self) -> Result<Applied> {
-        match &self.0.postgres {
+        self.0.scope.ensure_all()?;
+        match &self.0.base.postgres {
             Some(postgres) => Ok(migrations::apply(postgres).await?),
             None => Ok(Applied::nothing_to_do()),
         }
@@ -245,7 +259,7 @@ impl Posada {
 
     /// The settings that this handle was built from.
     pub fn settings(&self) -> &Settings {
-        &self.0.settings
+        &self.0.base.settings
     }
 
     /// Tenants, and whose guest somebody is.
@@ -282,105 +296,13 @@ impl Posada {
     pub fn auth(&self) -> &Authenticator {
         &self.0.auth
     }
-
-    /// Asks every server for a sign of life, and Redis whether it takes writes, without writing anything. The answer
-    /// comes within a second, also from servers that are silent; whoever asks while a question is under way shares it.
-    /// [`Health::is_ready`] says whether guests can be served. Never fails; cancel-safe.
-    pub async fn health(&self) -> Health {
-        let inner = &self.0;
-        let (postgres, redis) = (self.clone(), self.clone());
-        let (postgres, redis, knows_hotels) = tokio::join!(
-            inner
-                .postgres_pulse
-                .feel(&inner.tasks, DEADLINE, codes::POSTGRES_TIMEOUT, || async move {
-                    postgres.ping_postgres().await
-                }),
-            inner
-                .redis_pulse
-                .feel(&inner.tasks, DEADLINE, codes::REDIS_TIMEOUT, || async move {
-                    redis.may_write_redis().await
-                }),
-            inner.tenants.knows_some(),
-        );
-        let health = Health {
-            postgres,
-            redis,
-            knows_hotels,
-            timestamp: inner.clock.now(),
-        };
-        health.show();
-        health
-    }
-
-    /// Walks through everything that usually is wrong with an installation, and names the remedy: ports, TLS,
-    /// passwords, tables and their schema, connections, the memory policy of Redis, secrets from examples, the
-    /// permissions of the PMS's key, and more ([`Diagnosis::CODES`]). A server that is down is a finding; the others
-    /// are examined all the same. Takes seconds at most, and writes nothing. Never fails; cancel-safe.
-    ///
-    /// A report holds names of hosts, users and tables, and no secret: it is for who runs the installation, not for the
-    /// public. [`Diagnosis::from_env`] needs no handle.
-    pub async fn doctor(&self) -> Diagnosis {
-        let inner = &self.0;
-        doctor::examine(Patient {
-            settings: &inner.settings,
-            postgres: inner.postgres.as_ref(),
-            redis: inner.redis.as_ref(),
-            pms: &inner.pms,
-            clock: &inner.clock,
-        })
-        .await
-    }
-
-    /// Stops the background work, waits for writes that are under way (at most the `close_deadline` of the
-    /// settings), flushes the audit, and gives the connections back. Every later call answers `posada.closed`.
-    /// May be called again. Cancel-safe: what was not waited for ends by itself.
-    ///
-    /// # Errors
-    /// `posada.close_timeout` when work was still under way at the deadline.
-    pub async fn close(&self) -> Result<()> {
-        let left = self.0.tasks.close(self.0.settings.close_deadline()).await;
-        if let Some(postgres) = &self.0.postgres {
-            postgres.close().await;
-        }
-        if let Some(redis) = &self.0.redis {
-            redis.close();
-        }
-        match left {
-            0 => Ok(()),
-            left => Err(Error::new(
-                codes::POSADA_CLOSE_TIMEOUT,
-                "work was still under way at the deadline",
-            )
-            .with("tasks", left)),
-        }
-    }
-
-    async fn ping_postgres(&self) -> Result<()> {
-        match &self.0.postgres {
-            Some(postgres) => Ok(postgres.ping().await?),
-            None => Ok(()),
-        }
-    }
-
-    async fn may_write_redis(&self) -> Result<()> {
-        match &self.0.redis {
-            Some(redis) => Ok(redis.may_write().await?),
-            None => Ok(()),
-        }
-    }
-
-    async fn ping_redis(&self) -> Result<()> {
-        match &self.0.redis {
-            Some(redis) => Ok(redis.ping().await?),
-            None => Ok(()),
-        }
-    }
 }
 
 impl fmt::Debug for Posada {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Posada")
-            .field("settings", &self.0.settings)
+            .field("settings", &self.0.base.settings)
+            .field("tenant", &self.0.scope.tenant())
             .finish_non_exhaustive()
     }
 }

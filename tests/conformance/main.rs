@@ -37,6 +37,8 @@ mod postgres_passwords;
 mod postgres_rights;
 mod postgres_tls;
 mod redis_urls;
+mod scope;
+mod scope_surface;
 mod servers;
 mod sessions;
 mod sessions_python;

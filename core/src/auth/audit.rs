@@ -7,6 +7,7 @@ use super::events::AuthEventKind;
 use super::model::Claims;
 use super::{Authenticator, Inner};
 use crate::TenantId;
+use crate::scope::Scope;
 
 /// The handle that made some claims, as long as it lives. All are equal: claims are the same whoever made them.
 #[derive(Clone)]
@@ -20,7 +21,7 @@ impl Audit {
     pub(super) fn refused(&self, claims: &Claims, tenant: Option<&TenantId>, why: &'static str) {
         if let Some(inner) = self.0.upgrade() {
             let kind = AuthEventKind::AuthorizationFail;
-            Authenticator(inner).raise(kind, Some(&claims.user_id), tenant, why);
+            Authenticator(inner, Scope::default()).raise(kind, Some(&claims.user_id), tenant, why);
         }
     }
 }

@@ -135,6 +135,7 @@ impl Authenticator {
             reset,
             self.now(),
         )?;
+        self.1.admit(read.tenant.as_ref())?;
         let owner = Owner {
             user: read.subject,
             tenant: read.tenant,
@@ -220,7 +221,7 @@ impl Authenticator {
     async fn stored(&self, tenant: Option<&TenantId>, user: &str) -> Result<StoredUser> {
         let owner = Owner {
             user: user.to_owned(),
-            tenant: tenant.cloned(),
+            tenant: self.1.choose(tenant)?.cloned(),
         };
         let missing = || Error::new(codes::AUTH_USER_NOT_FOUND, "there is no such user in that hotel");
         self.0.store.user(&owner).await?.ok_or_else(missing)

@@ -86,11 +86,12 @@ use crate::TenantId;
 use crate::clock::SharedClock;
 use crate::error::{Error, Result};
 use crate::metrics as names;
+use crate::scope::Scope;
 use crate::task::Tasks;
 
 /// Who is asking, and may they? Cloning is cheap and shares everything.
 #[derive(Clone)]
-pub struct Authenticator(Arc<Inner>);
+pub struct Authenticator(Arc<Inner>, Scope);
 
 struct Inner {
     store: Arc<dyn AuthStore>,
@@ -129,7 +130,7 @@ pub(crate) struct AuthParts {
 impl Authenticator {
     pub(crate) fn new(parts: AuthParts, clock: SharedClock, tasks: Tasks) -> Self {
         let options = parts.options.bounded();
-        Self(Arc::new(Inner {
+        let inner = Inner {
             store: parts.store,
             cache: parts.cache,
             throttling: Throttling::new(parts.throttle, parts.alone, parts.own),
@@ -143,7 +144,13 @@ impl Authenticator {
             dearest: OnceCell::new(),
             events: parts.sink.map(Events::with_sink).unwrap_or_default(),
             clock,
-        }))
+        };
+        Self(Arc::new(inner), Scope::default())
+    }
+
+    /// The same sign-in, for users of one tenant.
+    pub(crate) fn scoped(&self, scope: &Scope) -> Self {
+        Self(self.0.clone(), scope.clone())
     }
 
     /// The present, in the milliseconds that tokens and columns can hold.

@@ -38,6 +38,7 @@ impl Authenticator {
     async fn exchange(&self, refresh: &str) -> Result<TokenPair> {
         let now = self.now();
         let read = token::read(self.keys()?, &self.0.rules, TokenKind::Refresh, refresh, now)?;
+        self.1.admit(read.tenant.as_ref())?;
         let (Some(session), Some(old)) = (read.session.clone(), read.id.clone()) else {
             return Err(token::invalid("has no session"));
         };
@@ -75,6 +76,7 @@ impl Authenticator {
         let (keys, now) = (self.keys()?, self.now());
         let read = token::read(keys, &self.0.rules, TokenKind::Access, token, now)
             .or_else(|_| token::read(keys, &self.0.rules, TokenKind::Refresh, token, now))?;
+        self.1.admit(read.tenant.as_ref())?;
         let Some(session) = read.session else {
             return Err(token::invalid("has no session"));
         };
@@ -82,8 +84,13 @@ impl Authenticator {
             user: read.subject,
             tenant: read.tenant,
         };
-        let which = Which::One(session);
-        self.observed("logout", self.end(&owner, &which)).await.map(drop)
+        let which = Which::One(session.clone());
+        let ended = self.observed("logout", self.end(&owner, &which)).await?;
+        if ended.is_empty() {
+            // It had ended before, of which this process may not have heard. The token proves whose it was.
+            self.note_ended(&[session]).await;
+        }
+        Ok(())
     }
 
     /// Ends one session of the user of the claims; answers whether there was one. Detached.
@@ -91,6 +98,7 @@ impl Authenticator {
     /// # Errors
     /// `postgres.*` when Postgres is down: then the session has not ended.
     pub async fn logout_session(&self, claims: &Claims, session: &str) -> Result<bool> {
+        self.1.admit(claims.tenant.as_ref())?;
         let ended = self
             .end(&owner_of(claims), &Which::One(session.to_owned()))
             .await?;
@@ -102,6 +110,7 @@ impl Authenticator {
     /// # Errors
     /// `postgres.*` when Postgres is down: then no session has ended.
     pub async fn logout_everywhere(&self, claims: &Claims, keep_current: bool) -> Result<usize> {
+        self.1.admit(claims.tenant.as_ref())?;
         let which = match &claims.session {
             Some(session) if keep_current => Which::AllBut(session.clone()),
             _ => Which::All,
@@ -116,6 +125,7 @@ impl Authenticator {
     /// # Errors
     /// `postgres.*` when Postgres is down.
     pub async fn sessions(&self, claims: &Claims) -> Result<Vec<SignInSession>> {
+        self.1.admit(claims.tenant.as_ref())?;
         self.0.store.sessions(&owner_of(claims), self.now()).await
     }
 
@@ -125,6 +135,7 @@ impl Authenticator {
     /// # Errors
     /// `postgres.*` when Postgres is down: the gauges keep their last value.
     pub async fn measure(&self) -> Result<u64> {
+        self.1.ensure_all()?;
         let live = self.0.store.count(self.now()).await?;
         let shown = f64::from(u32::try_from(live).unwrap_or(u32::MAX));
         metrics::gauge!(names::ACTIVE_SESSIONS_TOTAL).set(shown);
@@ -134,16 +145,13 @@ impl Authenticator {
 
     async fn end(&self, owner: &Owner, which: &Which) -> Result<Vec<String>> {
         let ended = self.0.store.revoke(owner, which).await?;
-        // Also a session that had ended before is forgotten here.
-        match which {
-            Which::One(session) => self.note_ended(std::slice::from_ref(session)).await,
-            Which::All | Which::AllBut(_) => {
-                // Others may have ended some before, of which this process has not heard.
-                self.0.live.forget_user(&owner.user);
-                self.note_ended(&ended).await;
-            }
+        if ended.is_empty() || !matches!(which, Which::One(_)) {
+            // Others may have ended some before, of which this process has not heard. An id that ended nothing may be
+            // that of another user's session, so nothing is said about it.
+            self.0.live.forget_user(&owner.user);
         }
         if !ended.is_empty() {
+            self.note_ended(&ended).await;
             self.raise(
                 AuthEventKind::TokenRevoked,
                 Some(&owner.user),

@@ -34,6 +34,12 @@ impl Authenticator {
     /// `auth.weak_password` or `auth.invalid_password` as the policy says, `auth.user_exists`, `auth.invalid_user` for
     /// a hotel that does not exist, `auth.hashing_busy` (503), `postgres.*` when Postgres is down.
     pub async fn create_user(&self, new: NewUser) -> Result<User> {
+        let tenant = self.1.choose(new.tenant.as_ref())?.cloned();
+        let new = NewUser { tenant, ..new };
+        if new.is_superuser {
+            // Whoever may act for other hotels is of the installation.
+            self.1.ensure_all()?;
+        }
         let typed = new.password.expose();
         // Its length is known before any work is done.
         let password = Password::new(typed)?;
@@ -82,6 +88,11 @@ impl Authenticator {
     /// once a day, until it gets a new password; a known device
     /// ([`device_cookie`](Self::device_cookie)) has a quota of its own.
     pub async fn login(&self, attempt: &SignIn) -> Result<TokenPair> {
+        let tenant = self.1.choose(attempt.tenant.as_ref())?;
+        let attempt = &SignIn {
+            tenant: tenant.cloned(),
+            ..attempt.clone()
+        };
         self.observed("authenticate", self.count_and_judge(attempt)).await
     }
 
@@ -146,6 +157,7 @@ impl Authenticator {
     /// # Errors
     /// `auth.session_ended` for claims without a session or whose user is gone; `postgres.*`.
     pub async fn device_cookie(&self, claims: &Claims) -> Result<String> {
+        self.1.admit(claims.tenant.as_ref())?;
         let owner = owner_of(claims);
         let stored = self
             .0
@@ -191,6 +203,7 @@ impl Authenticator {
         let Some(stored) = self.0.store.find(Who::Username(username), None).await? else {
             return Ok(None);
         };
+        self.1.admit(stored.user.tenant.as_ref())?;
         let marks = self.password_marks(stored.user.password_changed_at)?;
         let place = keys
             .derive_with(read.signer, "place of a device", &[id])

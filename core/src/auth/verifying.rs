@@ -46,7 +46,7 @@ impl Authenticator {
     /// Whether the role of the claims has a permission; in which hotel is another question, which
     /// [`Claims::require_for`] asks too.
     pub fn has_permission(&self, claims: &Claims, permission: &Permission) -> bool {
-        claims.has_permission(permission)
+        self.1.admit(claims.tenant.as_ref()).is_ok() && claims.has_permission(permission)
     }
 
     /// Claims with which a superuser acts for another hotel. Raises an event with `reason`; a constant that says why
@@ -60,6 +60,8 @@ impl Authenticator {
         claims: &Claims,
         reason: &'static str,
     ) -> Result<Claims> {
+        self.1.admit(Some(tenant))?;
+        self.1.admit(claims.tenant.as_ref())?;
         if !claims.is_superuser {
             self.raise(
                 AuthEventKind::AuthorizationFail,
@@ -92,6 +94,10 @@ impl Authenticator {
     ) -> Result<Claims> {
         let now = self.now();
         let read = token::read_known(self.keys()?, &self.0.rules, &self.0.verified, access, now)?;
+        // The app's own tokens may name no tenant; whose such a user is, only the store knows.
+        if read.tenant.is_some() {
+            self.1.admit(read.tenant.as_ref())?;
+        }
         let (mut known, mut age) = match &read.session {
             Some(session) => self.session_of(session, read.tenant.as_ref(), staleness).await?,
             None => self.sessionless(&read).await?,
@@ -106,6 +112,8 @@ impl Authenticator {
                 .session_of(session, read.tenant.as_ref(), Duration::ZERO)
                 .await?;
         }
+        self.1
+            .admit(known.state.tenant.as_ref().or(read.tenant.as_ref()))?;
         self.check(&read, &known, now)?;
         let state = known.state;
         if self.must_change(&state, now) && !may_change {

@@ -96,6 +96,8 @@ codes! {
     TENANTS_IDENTIFIER_TAKEN = "tenants.identifier_taken", Conflict, Never;
     /// The tenant does not have that identifier.
     TENANTS_IDENTIFIER_NOT_FOUND = "tenants.identifier_not_found", NotFound, Never;
+    /// A handle that is bound to one tenant was asked about another, or about all.
+    TENANTS_OUT_OF_SCOPE = "tenants.out_of_scope", Denied, Never;
 
     /// Not a user id.
     SESSIONS_INVALID_USER = "sessions.invalid_user", Invalid, Never;

@@ -10,7 +10,7 @@ use tokio::sync::{Notify, broadcast};
 
 use super::adopt::Place;
 use super::history::History;
-use super::load::Scope;
+use super::load::Extent;
 use super::model::{FlagChange, FlagOptions};
 use super::status::Health;
 use super::store::{FlagNotices, FlagStore, Notice, Written};
@@ -126,12 +126,12 @@ impl FeatureFlags {
 
 /// Follows the store until `close()`, or until nobody has the service any more.
 async fn follow(service: Weak<Inner>, mut notices: Box<dyn FlagNotices>) {
-    let Some(flags) = service.upgrade().map(FeatureFlags) else {
+    let Some(flags) = service.upgrade().map(FeatureFlags::over) else {
         return;
     };
     let asked = flags.0.follower.asked.clone();
     if !flags.0.follower.health.is_ready() {
-        flags.load_as_follower(Scope::All).await;
+        flags.load_as_follower(Extent::All).await;
     }
     // Notices do not put the poll off: while they rain, a foreign program may write too.
     let mut poll = Box::pin(tokio::time::sleep(flags.pause()));
@@ -145,11 +145,11 @@ async fn follow(service: Weak<Inner>, mut notices: Box<dyn FlagNotices>) {
             () = asked.notified() => None,
             () = &mut poll => Some(Notice::Missed),
         };
-        let Some(flags) = service.upgrade().map(FeatureFlags) else {
+        let Some(flags) = service.upgrade().map(FeatureFlags::over) else {
             return;
         };
         let scope = match event {
-            None => Scope::Tenants(flags.0.follower.wanted.pin().keys().cloned().collect()),
+            None => Extent::Tenants(flags.0.follower.wanted.pin().keys().cloned().collect()),
             Some(first) => {
                 // Many notices at once are one load.
                 let mut burst = vec![first];
@@ -159,7 +159,7 @@ async fn follow(service: Weak<Inner>, mut notices: Box<dyn FlagNotices>) {
                 flags.scope_of(burst)
             }
         };
-        let is_complete = matches!(scope, Scope::All);
+        let is_complete = matches!(scope, Extent::All);
         flags.load_as_follower(scope).await;
         if is_complete || flags.0.follower.health.is_failing() {
             poll = Box::pin(tokio::time::sleep(flags.pause()));
@@ -169,7 +169,7 @@ async fn follow(service: Weak<Inner>, mut notices: Box<dyn FlagNotices>) {
 
 impl FeatureFlags {
     /// What a burst of notices makes us read; remembers what they explain.
-    fn scope_of(&self, burst: Vec<Notice>) -> Scope {
+    fn scope_of(&self, burst: Vec<Notice>) -> Extent {
         let mut ledger = self.0.follower.ledger();
         let (mut tenants, mut missed) = (HashSet::new(), false);
         for notice in burst {
@@ -182,13 +182,13 @@ impl FeatureFlags {
             }
         }
         if missed {
-            Scope::All
+            Extent::All
         } else {
-            Scope::Noticed(tenants.into_iter().collect())
+            Extent::Noticed(tenants.into_iter().collect())
         }
     }
 
-    async fn load_as_follower(&self, scope: Scope) {
+    async fn load_as_follower(&self, scope: Extent) {
         if let Err(error) = self.load(scope, false).await {
             tracing::debug!(%error, "the flags cannot be read");
         }

@@ -15,7 +15,7 @@ use crate::metrics::{FEATURE_FLAG_ENABLED, FLAGS_LOST_TOTAL, FLAGS_RELOADS_TOTAL
 use crate::tenants::TenantId;
 
 /// What a load covers.
-pub(super) enum Scope {
+pub(super) enum Extent {
     /// Everything that is followed.
     All,
     /// The global flags and these tenants, because notices named them: every write since the last load is
@@ -28,7 +28,7 @@ pub(super) enum Scope {
 impl FeatureFlags {
     /// Asks the store, makes the answer the new view, and writes the snapshot file. `trust` believes what is
     /// implausible too. Dropped in the middle it forgets notices, so callers detach it.
-    pub(super) async fn load(&self, scope: Scope, trust: bool) -> Result<()> {
+    pub(super) async fn load(&self, scope: Extent, trust: bool) -> Result<()> {
         let follower = &self.0.follower;
         let _turn = follower.turn.lock().await;
         self.restore().await;
@@ -38,8 +38,8 @@ impl FeatureFlags {
             (ledger.generation, ledger.history.clone(), explained)
         };
         let scope = self.widen(scope);
-        let mut complete = matches!(scope, Scope::All);
-        let is_new_tenant = matches!(scope, Scope::Tenants(_));
+        let mut complete = matches!(scope, Extent::All);
+        let is_new_tenant = matches!(scope, Extent::Tenants(_));
         let answer = async {
             let raw = self.ask(&scope).await?;
             if complete || !history.is_newer_than(&raw) {
@@ -48,7 +48,7 @@ impl FeatureFlags {
             // A fall concerns every layer, and is judged once.
             complete = true;
             self.want(scope);
-            self.ask(&Scope::All).await
+            self.ask(&Extent::All).await
         };
         let mut raw = match answer.await {
             Ok(raw) => raw,
@@ -125,17 +125,17 @@ impl FeatureFlags {
         Ok(())
     }
 
-    async fn ask(&self, scope: &Scope) -> Result<RawFlags> {
+    async fn ask(&self, scope: &Extent) -> Result<RawFlags> {
         let store = &self.0.follower.store;
         match scope {
-            Scope::All => store.load(&self.followed(store.tenants().await?)).await,
-            Scope::Noticed(tenants) | Scope::Tenants(tenants) => store.load(tenants).await,
+            Extent::All => store.load(&self.followed(store.tenants().await?)).await,
+            Extent::Noticed(tenants) | Extent::Tenants(tenants) => store.load(tenants).await,
         }
     }
 
     /// Puts the tenants of a scope on the list of those that the next complete load reads.
-    fn want(&self, scope: Scope) {
-        if let Scope::Noticed(tenants) | Scope::Tenants(tenants) = scope {
+    fn want(&self, scope: Extent) {
+        if let Extent::Noticed(tenants) | Extent::Tenants(tenants) = scope {
             let wanted = self.0.follower.wanted.pin();
             for tenant in tenants {
                 wanted.insert(tenant, ());
@@ -144,12 +144,12 @@ impl FeatureFlags {
     }
 
     /// After an outage only a complete load makes the values fresh again.
-    fn widen(&self, scope: Scope) -> Scope {
+    fn widen(&self, scope: Extent) -> Extent {
         if !self.0.follower.health.is_failing() {
             return scope;
         }
         self.want(scope);
-        Scope::All
+        Extent::All
     }
 
     /// The tenants whose overrides a complete load reads: those that were given some through posada, those that

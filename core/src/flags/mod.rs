@@ -65,6 +65,7 @@ use arc_swap::ArcSwap;
 
 use crate::clock::SharedClock;
 use crate::error::Result;
+use crate::scope::Scope;
 use crate::task::Tasks;
 use crate::tenants::TenantId;
 
@@ -82,7 +83,7 @@ pub(crate) use redis::RedisFlags;
 pub(crate) use store::FlagStore;
 
 use follow::Follower;
-use load::Scope;
+use load::Extent;
 use model::check_key;
 use view::{Entry, View};
 
@@ -93,7 +94,7 @@ use view::{Entry, View};
 /// values are served as [`Reason::Stale`]; [`adopt`](Self::adopt) is for the operator who emptied Redis on
 /// purpose. [`status`](Self::status) says how fresh the values are, [`watch`](Self::watch) tells changes.
 #[derive(Clone)]
-pub struct FeatureFlags(Arc<Inner>);
+pub struct FeatureFlags(Arc<Inner>, Scope);
 
 struct Inner {
     view: ArcSwap<View>,
@@ -121,12 +122,23 @@ impl FeatureFlags {
             defaults: Arc::new(defaults),
             ..View::default()
         };
-        Self(Arc::new(Inner {
+        let inner = Inner {
             view: ArcSwap::from_pointee(view),
             follower: Follower::new(store, options),
             clock,
             tasks,
-        }))
+        };
+        Self::over(Arc::new(inner))
+    }
+
+    /// The flags for everybody.
+    fn over(inner: Arc<Inner>) -> Self {
+        Self(inner, Scope::default())
+    }
+
+    /// The same flags, for one tenant.
+    pub(crate) fn scoped(&self, scope: &Scope) -> Self {
+        Self(self.0.clone(), scope.clone())
     }
 
     /// Loads the flags and begins to follow them. Waits at most the `first_load` of the options and does not
@@ -156,7 +168,9 @@ impl FeatureFlags {
     pub fn is_enabled_or(&self, flag: &str, context: &Context<'_>, default: bool) -> bool {
         self.start_if_needed();
         let view = self.0.view.load();
-        let overrides = self.overrides(&view, context);
+        let Ok(overrides) = self.overrides(&view, context) else {
+            return default;
+        };
         view.is_on(flag, overrides, context, &*self.0.clock)
             .unwrap_or(default)
     }
@@ -199,7 +213,8 @@ impl FeatureFlags {
     /// Tells every change from now on, also when flags become stale and fresh again.
     pub fn watch(&self) -> FlagWatch {
         self.start_if_needed();
-        FlagWatch::new(self.0.follower.events.subscribe(), self.0.tasks.stopping())
+        let events = self.0.follower.events.subscribe();
+        FlagWatch::new(events, self.0.tasks.stopping(), self.1.clone())
     }
 }
 
@@ -218,7 +233,8 @@ impl FeatureFlags {
         value: impl Into<FlagValue>,
     ) -> Result<()> {
         check_key(flag)?;
-        let (flag, value, tenant) = (flag.to_owned(), value.into(), tenant.into().cloned());
+        let tenant = self.1.choose(tenant.into())?.cloned();
+        let (flag, value) = (flag.to_owned(), value.into());
         self.write(move |flags| async move {
             let store = &flags.0.follower.store;
             let written = store.set(tenant.as_ref(), &flag, value.as_str()).await?;
@@ -235,7 +251,7 @@ impl FeatureFlags {
     /// As [`set`](Self::set).
     pub async fn unset<'t>(&self, tenant: impl Into<Option<&'t TenantId>>, flag: &str) -> Result<bool> {
         check_key(flag)?;
-        let (flag, tenant) = (flag.to_owned(), tenant.into().cloned());
+        let (flag, tenant) = (flag.to_owned(), self.1.choose(tenant.into())?.cloned());
         self.write(move |flags| async move {
             let written = flags.0.follower.store.unset(tenant.as_ref(), &flag).await?;
             flags.apply(tenant, &flag, None, &written);
@@ -250,7 +266,7 @@ impl FeatureFlags {
     /// # Errors
     /// None but those of a [scope](crate::Posada::for_tenant).
     pub async fn list<'t>(&self, tenant: impl Into<Option<&'t TenantId>>) -> Result<Vec<Flag>> {
-        let tenant = tenant.into();
+        let tenant = self.1.choose(tenant.into())?;
         self.start_if_needed();
         if let Some(tenant) = tenant
             && !self.0.view.load().tenants.contains_key(tenant)
@@ -286,11 +302,14 @@ impl FeatureFlags {
     /// # Errors
     /// `redis.*`; the last good values stay.
     pub async fn warm(&self, tenants: &[TenantId]) -> Result<()> {
+        for tenant in tenants {
+            self.1.admit(Some(tenant))?;
+        }
         let tenants = tenants.to_vec();
         let flags = self.clone();
         self.0
             .tasks
-            .detach(async move { flags.load(Scope::Tenants(tenants), false).await })
+            .detach(async move { flags.load(Extent::Tenants(tenants), false).await })
             .await
     }
 
@@ -299,10 +318,11 @@ impl FeatureFlags {
     /// # Errors
     /// `redis.*`; the last good values stay, and are stale.
     pub async fn refresh(&self) -> Result<()> {
+        self.1.ensure_all()?;
         let flags = self.clone();
         self.0
             .tasks
-            .detach(async move { flags.load(Scope::All, false).await })
+            .detach(async move { flags.load(Extent::All, false).await })
             .await
     }
 
@@ -312,10 +332,11 @@ impl FeatureFlags {
     /// # Errors
     /// `redis.*`; the last good values stay, and are stale.
     pub async fn adopt(&self) -> Result<()> {
+        self.1.ensure_all()?;
         let flags = self.clone();
         self.0
             .tasks
-            .detach(async move { flags.load(Scope::All, true).await })
+            .detach(async move { flags.load(Extent::All, true).await })
             .await
     }
 }

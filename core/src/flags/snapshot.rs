@@ -7,6 +7,8 @@ use super::FeatureFlags;
 use super::context::Context;
 use super::model::{Evaluation, FlagVariant, Reason};
 use super::view::{Layer, View};
+use crate::error::Error;
+use crate::scope::OutOfScope;
 
 /// One view of all flags, which does not change any more. Get one per request from
 /// [`FeatureFlags::snapshot`], so that two looks at the same flag in one request agree. Cloning is cheap.
@@ -28,7 +30,9 @@ impl FlagSnapshot {
 
     /// As [`FeatureFlags::is_enabled_or`].
     pub fn is_enabled_or(&self, flag: &str, context: &Context<'_>, default: bool) -> bool {
-        let overrides = self.flags.overrides(&self.view, context);
+        let Ok(overrides) = self.flags.overrides(&self.view, context) else {
+            return default;
+        };
         self.view
             .is_on(flag, overrides, context, &*self.flags.0.clock)
             .unwrap_or(default)
@@ -53,7 +57,7 @@ impl FlagSnapshot {
     pub fn evaluate_all(&self, context: &Context<'_>) -> BTreeMap<String, Evaluation> {
         let overrides = self.flags.overrides(&self.view, context);
         self.view
-            .all(overrides)
+            .all(overrides.unwrap_or_default())
             .into_keys()
             .map(|flag| (flag.to_owned(), self.evaluate(flag, context)))
             .collect()
@@ -63,15 +67,22 @@ impl FlagSnapshot {
 impl FeatureFlags {
     /// The overrides of the context's tenant. A tenant that is met for the first time is looked up in the
     /// background; until then the global values speak.
+    ///
+    /// # Errors
+    /// For another tenant than that of the scope.
     #[inline]
-    pub(super) fn overrides<'v>(&self, view: &'v View, context: &Context<'_>) -> Option<&'v Layer> {
-        match view.overrides(context) {
+    pub(super) fn overrides<'v>(
+        &self,
+        view: &'v View,
+        context: &Context<'_>,
+    ) -> Result<Option<&'v Layer>, OutOfScope> {
+        Ok(match view.overrides(self.1.choose(context.tenant)?) {
             Ok(overrides) => overrides,
             Err(unknown) => {
                 self.ask_for(unknown);
                 None
             }
-        }
+        })
     }
 
     pub(super) fn evaluate_in(
@@ -81,7 +92,11 @@ impl FeatureFlags {
         context: &Context<'_>,
         default: bool,
     ) -> Evaluation {
-        let found = view.find(flag, self.overrides(view, context), context, &*self.0.clock);
+        let overrides = match self.overrides(view, context) {
+            Ok(overrides) => overrides,
+            Err(refusal) => return refused(refusal, default),
+        };
+        let found = view.find(flag, overrides, context, &*self.0.clock);
         let is_stored = matches!(
             found.source,
             super::FlagSource::Tenant | super::FlagSource::Global
@@ -100,5 +115,17 @@ impl FeatureFlags {
             age: status.age.filter(|_| is_stored),
             error: found.error,
         }
+    }
+}
+
+/// Evaluation never fails: what is refused is the default of the call, and says why.
+fn refused(refusal: OutOfScope, default: bool) -> Evaluation {
+    Evaluation {
+        value: default,
+        variant: None,
+        reason: Reason::Error,
+        source: super::FlagSource::CallDefault,
+        age: None,
+        error: Some(Error::from(refusal).to_string().into()),
     }
 }

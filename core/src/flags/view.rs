@@ -179,13 +179,13 @@ impl View {
         self.replace(tenant, Arc::new(layer));
     }
 
-    /// The overrides of the context's tenant; `Err` names a tenant that was never looked up.
+    /// The overrides of a tenant; `Err` names one that was never looked up.
     #[inline]
     pub(super) fn overrides<'v, 'c>(
         &'v self,
-        context: &Context<'c>,
+        tenant: Option<&'c TenantId>,
     ) -> Result<Option<&'v Layer>, &'c TenantId> {
-        let Some(tenant) = context.tenant else {
+        let Some(tenant) = tenant else {
             return Ok(None);
         };
         let overrides = self.tenants.get(tenant).ok_or(tenant)?;

@@ -4,6 +4,7 @@ use tokio::sync::broadcast::{self, error::RecvError};
 use tokio_util::sync::CancellationToken;
 
 use super::model::FlagChange;
+use crate::scope::Scope;
 
 /// Changes that a slow watcher may be behind before it is told that it missed some.
 pub(super) const BACKLOG: usize = 1024;
@@ -13,24 +14,40 @@ pub(super) const BACKLOG: usize = 1024;
 pub struct FlagWatch {
     events: broadcast::Receiver<FlagChange>,
     closing: CancellationToken,
+    scope: Scope,
 }
 
 impl FlagWatch {
-    pub(super) fn new(events: broadcast::Receiver<FlagChange>, closing: CancellationToken) -> Self {
-        Self { events, closing }
+    pub(super) fn new(
+        events: broadcast::Receiver<FlagChange>,
+        closing: CancellationToken,
+        scope: Scope,
+    ) -> Self {
+        Self {
+            events,
+            closing,
+            scope,
+        }
     }
 
     /// Waits for the next change; `None` after `close()`. Cancel-safe: no change is lost when the future is
-    /// dropped.
+    /// dropped. A watch of a handle that is bound to a tenant tells changes of that tenant's overrides and of what is
+    /// for everybody.
     pub async fn next(&mut self) -> Option<FlagChange> {
-        tokio::select! {
-            biased;
-            event = self.events.recv() => match event {
-                Ok(change) => Some(change),
-                Err(RecvError::Lagged(count)) => Some(FlagChange::Missed(count)),
-                Err(RecvError::Closed) => None,
-            },
-            () = self.closing.cancelled() => None,
+        loop {
+            let event = tokio::select! {
+                biased;
+                event = self.events.recv() => event,
+                () = self.closing.cancelled() => return None,
+            };
+            match event {
+                Ok(FlagChange::Changed {
+                    tenant: Some(tenant), ..
+                }) if self.scope.admit(Some(&tenant)).is_err() => {}
+                Ok(change) => return Some(change),
+                Err(RecvError::Lagged(count)) => return Some(FlagChange::Missed(count)),
+                Err(RecvError::Closed) => return None,
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::FeatureFlags;
 use super::adopt::Place;
 use super::follow::Recent;
-use super::load::Scope;
+use super::load::Extent;
 use super::store::Written;
 use super::view::{Entry, Layer, View};
 use crate::error::{Result, codes};
@@ -31,7 +31,7 @@ impl FeatureFlags {
                     let after = flags.clone();
                     flags.0.tasks.in_background(async move {
                         // A failure is shown by the status and tried again by the poll.
-                        let _ = after.load(Scope::All, false).await;
+                        let _ = after.load(Extent::All, false).await;
                     });
                 }
                 outcome

@@ -38,6 +38,7 @@ use store::{Charge, Mode, Window};
 
 use crate::clock::SharedClock;
 use crate::error::{Error, Kind, Result, codes};
+use crate::scope::Scope;
 
 /// Most limits that one check may combine.
 const MOST_LIMITS: usize = 16;
@@ -51,6 +52,7 @@ pub struct RateLimiter {
     /// Counts while the store is down, under [`FailurePolicy::LocalShare`].
     local: Arc<MemoryLimits>,
     policy: FailurePolicy,
+    scope: Scope,
 }
 
 impl RateLimiter {
@@ -60,6 +62,15 @@ impl RateLimiter {
             store,
             local: Arc::new(MemoryLimits::new(clock)),
             policy,
+            scope: Scope::default(),
+        }
+    }
+
+    /// The same limiter, with quotas of one tenant.
+    pub(crate) fn scoped(&self, scope: &Scope) -> Self {
+        Self {
+            scope: scope.clone(),
+            ..self.clone()
         }
     }
 
@@ -87,7 +98,7 @@ impl RateLimiter {
     /// As [`check`](Self::check), and `limits.invalid` (field `cost`) for a cost of zero, or above 10,000 in a moving
     /// window.
     pub async fn check_cost(&self, limit: &RateLimit, identifiers: &[&str], cost: u32) -> Result<Decision> {
-        let charge = Charge::new(limit, identifiers, cost)?;
+        let charge = Charge::new(&self.scope, limit, identifiers, cost)?;
         first(self.ask(Mode::Hit, std::slice::from_ref(&charge)).await?)
     }
 
@@ -107,7 +118,7 @@ impl RateLimiter {
         }
         let charges = limits
             .iter()
-            .map(|(limit, identifiers)| Charge::new(limit, identifiers, 1))
+            .map(|(limit, identifiers)| Charge::new(&self.scope, limit, identifiers, 1))
             .collect::<Result<Vec<_>>>()?;
         self.ask(Mode::HitAll, &charges).await
     }
@@ -117,7 +128,7 @@ impl RateLimiter {
     /// # Errors
     /// As [`check`](Self::check).
     pub async fn peek(&self, limit: &RateLimit, identifiers: &[&str]) -> Result<Decision> {
-        let charge = Charge::new(limit, identifiers, 1)?;
+        let charge = Charge::new(&self.scope, limit, identifiers, 1)?;
         first(self.ask(Mode::Peek, std::slice::from_ref(&charge)).await?)
     }
 
@@ -126,7 +137,7 @@ impl RateLimiter {
     /// # Errors
     /// `limits.invalid_identifier`, or `redis.*` when Redis is down, under every policy.
     pub async fn reset(&self, limit: &RateLimit, identifiers: &[&str]) -> Result<()> {
-        let charge = Charge::new(limit, identifiers, 1)?;
+        let charge = Charge::new(&self.scope, limit, identifiers, 1)?;
         self.local.reset(&charge).await?;
         self.store.reset(&charge).await
     }

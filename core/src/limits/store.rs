@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use super::MOST_BYTES;
 use super::model::{Decision, RateLimit, Strategy};
 use crate::error::{Error, Result, codes};
+use crate::scope::Scope;
 use crate::text;
 
 /// The most that one request may cost in a moving window.
@@ -52,7 +53,7 @@ pub(crate) trait LimitStore: Send + Sync {
 }
 
 impl Charge {
-    pub(crate) fn new(limit: &RateLimit, identifiers: &[&str], cost: u32) -> Result<Self> {
+    pub(crate) fn new(scope: &Scope, limit: &RateLimit, identifiers: &[&str], cost: u32) -> Result<Self> {
         let invalid =
             |message: String| Error::field_invalid(codes::LIMITS_INVALID_IDENTIFIER, "identifiers", message);
         if cost == 0 {
@@ -74,7 +75,8 @@ impl Charge {
             text::check(identifier, MOST_BYTES).map_err(|fault| invalid(fault.to_string()))?;
         }
         let item = format!(
-            "LIMITER/{}/{}/{}/{}",
+            "LIMITER/{}{}/{}/{}/{}",
+            owner(scope),
             identifiers.join("/"),
             limit.amount,
             limit.multiples,
@@ -95,6 +97,12 @@ impl Charge {
         share.limit.amount = (self.limit.amount / processes.max(1)).max(self.limit.amount.min(1));
         share
     }
+}
+
+/// What a scope puts before the identifiers. Without a scope nothing: such keys are shared with the package `limits`.
+fn owner(scope: &Scope) -> String {
+    let tenant = scope.key_part();
+    tenant.map_or_else(String::new, |tenant| format!("tenant:{tenant}/"))
 }
 
 impl Window {

@@ -55,6 +55,7 @@ mod redis;
 mod store;
 mod wait_queue;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -77,17 +78,19 @@ pub(crate) use store::{Attempt, Extension, Grant, Lease, LockKey, Released, Rene
 
 use crate::clock::SharedClock;
 use crate::error::{Error, Result, codes};
+use crate::scope::Scope;
 use crate::stay::Stay;
 use crate::task::Tasks;
 use crate::tenants::TenantId;
 
-/// LockEngine locks and stay holds. Cloning is cheap and shares everything. See the module's page for the promises.
+/// Named locks and stay holds. Cloning is cheap and shares everything. See the module's page for the promises.
 #[derive(Clone)]
 pub struct LockManager {
     engine: LockEngine,
     holds: Holds,
     fences: Fences,
     audit: Audit,
+    scope: Scope,
 }
 
 impl LockManager {
@@ -106,7 +109,34 @@ impl LockManager {
             holds: Holds::new(holds, rules, clock, tasks, audit.clone()),
             fences: Fences::new(fences),
             audit,
+            scope: Scope::default(),
         }
+    }
+
+    /// The same locks and holds, of one tenant.
+    pub(crate) fn scoped(&self, scope: &Scope) -> Self {
+        Self {
+            scope: scope.clone(),
+            ..self.clone()
+        }
+    }
+
+    /// The options with the tenant that they mean.
+    fn meant<'o>(&self, options: &'o AcquireOptions) -> Result<Cow<'o, AcquireOptions>> {
+        let tenant = self.scope.choose(options.tenant.as_ref())?;
+        if tenant == options.tenant.as_ref() {
+            return Ok(Cow::Borrowed(options));
+        }
+        Ok(Cow::Owned(options.clone().tenant(tenant)))
+    }
+
+    /// The request with the tenant that it means.
+    fn wanted<'r>(&self, request: &'r StayHold) -> Result<Cow<'r, StayHold>> {
+        let tenant = self.scope.choose(request.of_tenant())?;
+        if tenant == request.of_tenant() {
+            return Ok(Cow::Borrowed(request));
+        }
+        Ok(Cow::Owned(request.clone().tenant(tenant)))
     }
 
     /// Takes a lock, waiting for it as long as the options say, in the order of arrival.
@@ -120,7 +150,7 @@ impl LockManager {
     /// for an owner who has [entered](AcquireOptions::reentrant) 64 times; `locks.invalid_name`,
     /// `locks.invalid_duration`, `locks.invalid_owner` with the field; `redis.*`; `posada.closed`.
     pub async fn acquire(&self, name: &str, options: &AcquireOptions) -> Result<LockGuard> {
-        self.engine.acquire(name, options, true).await
+        self.engine.acquire(name, &*self.meant(options)?, true).await
     }
 
     /// Takes a lock if that is possible at once; `None` when somebody else holds it or waits for it. A `wait` in the
@@ -130,7 +160,7 @@ impl LockManager {
     /// # Errors
     /// As [`acquire`](Self::acquire), without `locks.contended`.
     pub async fn try_acquire(&self, name: &str, options: &AcquireOptions) -> Result<Option<LockGuard>> {
-        let options = options.clone().wait(std::time::Duration::ZERO);
+        let options = self.meant(options)?.into_owned().wait(std::time::Duration::ZERO);
         match self.engine.acquire(name, &options, options.audit_misses).await {
             Ok(guard) => Ok(Some(guard)),
             Err(error) if error.is(codes::LOCKS_CONTENDED) => Ok(None),
@@ -156,7 +186,7 @@ impl LockManager {
     /// As [`acquire`](Self::acquire), with the fact `lock` for the name that was refused; `locks.lost` when one was
     /// lost while this call waited for another; `locks.invalid_name` (field `names`).
     pub async fn acquire_all(&self, names: &[&str], options: &AcquireOptions) -> Result<Vec<LockGuard>> {
-        acquire_all::acquire_all(&self.engine, names, options).await
+        acquire_all::acquire_all(&self.engine, names, &*self.meant(options)?).await
     }
 
     /// The SQL statement that makes a write under a lock safe: run it first in your own transaction, in any language
@@ -182,13 +212,16 @@ impl LockManager {
     /// For writes in Postgres use [`fence_guard_sql`](Self::fence_guard_sql), because here time passes between the
     /// check and the write.
     ///
+    /// A handle that is bound to a tenant keeps the resources of that tenant apart, as `tenant:{id}:{resource}`, with
+    /// `:`, `/` and `%` of an id written as `%3A`, `%2F` and `%25`; a statement of your own names them so.
+    ///
     /// When Postgres is down this fails. Detached: the fence is remembered although nobody waits.
     ///
     /// # Errors
     /// `locks.stale_fence` when a higher one was seen; `locks.invalid_resource`, `locks.invalid_fence` with the field;
     /// `postgres.*`.
     pub async fn check_fence(&self, resource: &str, fence: u64) -> Result<()> {
-        self.fences.check(resource, fence).await
+        self.fences.check(&self.scope, resource, fence).await
     }
 
     /// Who holds a lock; `None` when it is free. When Redis is down this fails. Cancel-safe read.
@@ -200,7 +233,7 @@ impl LockManager {
         tenant: impl Into<Option<&'t TenantId>>,
         name: &str,
     ) -> Result<Option<LockState>> {
-        self.engine.inspect(tenant.into(), name).await
+        self.engine.inspect(self.scope.choose(tenant.into())?, name).await
     }
 
     /// The locks of a tenant (or of none) that are held, by their names. Locks of this process are seen at once, those
@@ -215,7 +248,7 @@ impl LockManager {
         &self,
         tenant: impl Into<Option<&'t TenantId>>,
     ) -> Result<Vec<(LockName, LockState)>> {
-        self.engine.list(tenant.into()).await
+        self.engine.list(self.scope.choose(tenant.into())?).await
     }
 
     /// Releases a lock by its token, for programs that do not keep the guard. May be repeated.
@@ -231,7 +264,9 @@ impl LockManager {
         name: &str,
         token: &str,
     ) -> Result<Release> {
-        self.engine.release_by_token(tenant.into(), name, token).await
+        self.engine
+            .release_by_token(self.scope.choose(tenant.into())?, name, token)
+            .await
     }
 
     /// Takes a lock away from whoever holds it, and gives it to the first waiter. Answers the owner who lost it; `None`
@@ -248,7 +283,9 @@ impl LockManager {
         name: &str,
         reason: &str,
     ) -> Result<Option<String>> {
-        self.engine.force_release(tenant.into(), name, reason).await
+        self.engine
+            .force_release(self.scope.choose(tenant.into())?, name, reason)
+            .await
     }
 
     /// Holds the nights of a stay, all of them or none.
@@ -266,7 +303,7 @@ impl LockManager {
     /// `own_stay` instead: [move](Hold::move_to) that hold, or release it first; `locks.too_many_holds`; `locks.invalid_quantity`,
     /// `locks.invalid_duration`, `locks.invalid_owner` with the field; `redis.*`; `posada.closed`.
     pub async fn hold_stay(&self, request: &StayHold) -> Result<Hold> {
-        self.holds.hold(request).await
+        self.holds.hold(&*self.wanted(request)?).await
     }
 
     /// Holds several stays, all of them or none, and answers them in the order of the requests.
@@ -284,7 +321,11 @@ impl LockManager {
     /// As [`hold_stay`](Self::hold_stay), with the facts `resource` and `nights` of the one that was refused;
     /// `locks.invalid_quantity` (field `requests`) for more than 100.
     pub async fn hold_stays(&self, requests: &[StayHold]) -> Result<Vec<Hold>> {
-        self.holds.hold_all(requests).await
+        let wanted = requests.iter().map(|request| self.wanted(request));
+        let wanted: Vec<_> = wanted
+            .map(|wanted| wanted.map(Cow::into_owned))
+            .collect::<Result<_>>()?;
+        self.holds.hold_all(&wanted).await
     }
 
     /// Finds a hold again by its [ticket](Hold::ticket), in whatever process. It does not prolong the hold.
@@ -295,7 +336,7 @@ impl LockManager {
     /// `locks.invalid_ticket` (field `ticket`); `locks.lost` when the hold has ended; `locks.not_owner` when the same
     /// conversation holds the nights anew; `redis.*`.
     pub async fn resume_hold(&self, ticket: &str) -> Result<Hold> {
-        self.holds.resume(ticket).await
+        self.holds.resume(ticket, &self.scope).await
     }
 
     /// The live holds of a resource that touch a night of `window`, by their end. Cancel-safe.
@@ -308,7 +349,9 @@ impl LockManager {
         resource: &Resource,
         window: Stay,
     ) -> Result<Vec<HoldState>> {
-        self.holds.list(tenant.into(), resource, window).await
+        self.holds
+            .list(self.scope.choose(tenant.into())?, resource, window)
+            .await
     }
 
     /// Looks for holds of this process that have ended, so that the audit learns of them; answers how many. It runs
@@ -317,6 +360,7 @@ impl LockManager {
     /// # Errors
     /// `redis.*`; the rest is looked at the next time.
     pub async fn sweep(&self) -> Result<u64> {
+        self.scope.ensure_all()?;
         self.holds.sweep().await
     }
 
@@ -335,12 +379,13 @@ impl LockManager {
             })
     }
 
-    /// The newest audit rows of a key, newest first. Rows reach the audit a moment after the event. Cancel-safe read.
+    /// The newest audit rows of a key, newest first. Rows reach the audit a moment after the event. Of a handle that is
+    /// bound to a tenant, only that tenant's: named locks of the same name have the same key. Cancel-safe read.
     ///
     /// # Errors
     /// `postgres.*`.
     pub async fn audit(&self, lock_key: &str, limit: usize) -> Result<Vec<AuditEntry>> {
-        self.audit.recent(lock_key, limit).await
+        self.audit.recent(lock_key, self.scope.tenant(), limit).await
     }
 }
 

@@ -72,6 +72,7 @@ use std::time::Duration;
 
 use crate::clock::SharedClock;
 use crate::error::{Error, Result, codes};
+use crate::scope::Scope;
 use crate::stay::Stay;
 use crate::task::Tasks;
 use admission::HotelSnapshot;
@@ -112,7 +113,7 @@ pub(crate) use store::KeyStore;
 /// call answers `pms.unavailable` or `pms.timeout` when the system is down and nothing was changed, and
 /// `posada.closed` after the handle was closed.
 #[derive(Clone)]
-pub struct PmsClient(Arc<Inner>);
+pub struct PmsClient(Arc<Inner>, Scope);
 
 /// Where answers about free rooms are kept, and how long they are fresh.
 #[derive(Clone)]
@@ -161,7 +162,12 @@ impl PmsClient {
             retry,
             events: EventSender::new(),
         });
-        Self(Arc::new(Inner { bookings, tasks }))
+        Self(Arc::new(Inner { bookings, tasks }), Scope::default())
+    }
+
+    /// The same system, which takes holds of one tenant only.
+    pub(crate) fn scoped(&self, scope: &Scope) -> Self {
+        Self(self.0.clone(), scope.clone())
     }
 
     /// All hotels. Cancel-safe read.
@@ -319,6 +325,7 @@ impl PmsClient {
     /// * Those of [`availability`](Self::availability). Nothing was booked then.
     pub async fn book(&self, request: &BookingRequest, hold: Option<&HoldProof>) -> Result<Booking> {
         if let Some(hold) = hold {
+            self.1.admit(hold.tenant.as_ref())?;
             hold.covers(request)?;
         }
         let (bookings, request, hold) = (self.0.bookings.clone(), request.clone(), hold.cloned());

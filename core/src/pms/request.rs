@@ -13,6 +13,7 @@ use crate::locks::Hold;
 use crate::pms::guest::Guest;
 use crate::pms::service::{Choice, ChosenService};
 use crate::stay::Stay;
+use crate::tenants::TenantId;
 
 /// What is to be booked, for whom, and under which key. All parts were checked when they were made.
 ///
@@ -211,6 +212,8 @@ impl fmt::Debug for BookingRequest {
 /// What a live stay hold says about itself: which rooms it keeps, in which nights, and until when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HoldProof {
+    /// Whose rooms are held, if they belong to a tenant.
+    pub tenant: Option<TenantId>,
     /// What is held, such as `room_type:1`.
     pub resource: String,
     /// The nights that are held.
@@ -226,6 +229,7 @@ pub struct HoldProof {
 impl From<&Hold> for HoldProof {
     fn from(hold: &Hold) -> Self {
         Self {
+            tenant: hold.tenant().cloned(),
             resource: hold.resource().to_string(),
             stay: hold.stay(),
             quantity: hold.quantity(),
@@ -306,6 +310,7 @@ mod tests {
 
     fn hold() -> HoldProof {
         HoldProof {
+            tenant: None,
             resource: "room_type:3".into(),
             stay: stay("2027-03-09", "2027-03-12"),
             quantity: 2,

@@ -64,6 +64,7 @@ use crate::TenantId;
 use crate::clock::SharedClock;
 use crate::error::Result;
 use crate::metrics::SESSION_ACTIVE_TOTAL;
+use crate::scope::Scope;
 use crate::task::Tasks;
 use model::{Address, check_channel};
 use store::Replaced;
@@ -82,6 +83,7 @@ pub struct SessionManager {
     clock: SharedClock,
     tasks: Tasks,
     writer: Arc<Writer>,
+    scope: Scope,
 }
 
 /// How many conversations are looked at at once, where there are many.
@@ -100,6 +102,15 @@ impl SessionManager {
             clock,
             tasks,
             writer,
+            scope: Scope::default(),
+        }
+    }
+
+    /// The same conversations, of one tenant.
+    pub(crate) fn scoped(&self, scope: &Scope) -> Self {
+        Self {
+            scope: scope.clone(),
+            ..self.clone()
         }
     }
 
@@ -118,10 +129,9 @@ impl SessionManager {
         user: &str,
         channel: &str,
     ) -> Result<Session> {
-        let tenant = tenant.into();
-        let at = self.address(tenant, user)?;
+        let at = self.address(tenant.into(), user)?;
         check_channel(channel)?;
-        let body = Document::begin(user, channel, tenant, self.clock.now()).to_text();
+        let body = Document::begin(user, channel, at.tenant.as_ref(), self.clock.now()).to_text();
         let (stored, is_new) = self.store.create(&at, &body, self.writer.options().ttl).await?;
         let mut session = self.writer.session(&at, &stored)?;
         session.is_new = is_new;
@@ -153,6 +163,7 @@ impl SessionManager {
     /// (it is not brought back); `sessions.too_large` beyond 256 KiB; `sessions.invalid_document` when `user_id` or
     /// `tenant_id` was changed, `canal` or `state` removed, or the document is nested too deep.
     pub async fn save(&self, session: &mut Session) -> Result<()> {
+        self.scope.admit(session.tenant())?;
         let now = self.clock.now();
         let new = self
             .writer
@@ -255,7 +266,7 @@ impl SessionManager {
     /// Only those of every call.
     pub async fn list<'t>(&self, tenant: impl Into<Option<&'t TenantId>>) -> Result<Vec<ActiveSession>> {
         self.tasks.ensure_open()?;
-        self.store.list(tenant.into()).await
+        self.store.list(self.scope.choose(tenant.into())?).await
     }
 
     /// How many conversations [`list`](Self::list) would name. Cancel-safe read.
@@ -264,7 +275,7 @@ impl SessionManager {
     /// Only those of every call.
     pub async fn count<'t>(&self, tenant: impl Into<Option<&'t TenantId>>) -> Result<u64> {
         self.tasks.ensure_open()?;
-        self.store.count(tenant.into()).await
+        self.store.count(self.scope.choose(tenant.into())?).await
     }
 
     /// Counts the live conversations of all tenants and of none, and shows the sum as the gauge
@@ -274,6 +285,7 @@ impl SessionManager {
     /// Only those of every call.
     pub async fn measure(&self) -> Result<u64> {
         self.tasks.ensure_open()?;
+        self.scope.ensure_all()?;
         let tenants = self.store.tenants().await?.into_iter().map(Some).chain([None]);
         let counts: Vec<u64> = stream::iter(tenants)
             .map(|tenant| async move { self.store.count(tenant.as_ref()).await })
@@ -295,6 +307,7 @@ impl SessionManager {
     /// Only those of every call; after an error some may be left, and a repeat deletes those.
     pub async fn purge_tenant(&self, tenant: &TenantId) -> Result<u64> {
         self.tasks.ensure_open()?;
+        self.scope.admit(Some(tenant))?;
         let (store, tenant) = (self.store.clone(), tenant.clone());
         self.tasks
             .detach(async move { store.purge_tenant(&tenant).await })
@@ -302,12 +315,16 @@ impl SessionManager {
     }
 
     /// Deletes the conversations of a user with every tenant and with none, found as by
-    /// [`purge_tenant`](Self::purge_tenant); answers how many there were. Detached.
+    /// [`purge_tenant`](Self::purge_tenant); answers how many there were. Of a handle that is bound to a tenant, only the
+    /// one with that tenant. Detached.
     ///
     /// # Errors
     /// Only those of every call; after an error some may be left, and a repeat deletes those.
     pub async fn purge_user(&self, user: &str) -> Result<u64> {
         let at = self.address(None, user)?;
+        if self.scope.tenant().is_some() {
+            return Ok(u64::from(self.delete(None, user).await?));
+        }
         let store = self.store.clone();
         self.tasks
             .detach(async move { store.purge_user(&at.user).await })
@@ -316,7 +333,7 @@ impl SessionManager {
 
     fn address(&self, tenant: Option<&TenantId>, user: &str) -> Result<Address> {
         self.tasks.ensure_open()?;
-        Address::new(&*self.store, user, tenant)
+        Address::new(&*self.store, user, self.scope.choose(tenant)?)
     }
 
     fn ttl(&self) -> TimeDelta {

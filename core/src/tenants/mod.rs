@@ -72,7 +72,8 @@ pub(crate) use store::TenantStore;
 use self::lookup::Inner;
 use self::question::Raw;
 use crate::clock::SharedClock;
-use crate::error::Result;
+use crate::error::{Result, codes};
+use crate::scope::{OutOfScope, Scope};
 use crate::task::Tasks;
 
 /// Leads identifiers to tenants, from a cache that survives outages of Postgres. Cloning is cheap and shares the
@@ -83,7 +84,7 @@ use crate::task::Tasks;
 /// "Unknown" is believed for 30 seconds. A change through posada reaches the other processes through Redis within
 /// milliseconds; while Redis is down, or when others write into the tables, it takes up to 300 seconds.
 #[derive(Clone)]
-pub struct TenantResolver(Arc<Inner>);
+pub struct TenantResolver(Arc<Inner>, Scope);
 
 /// What a resolver has done and holds: for health pages and tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,7 +109,24 @@ impl TenantResolver {
         tasks: Tasks,
         options: TenantOptions,
     ) -> Self {
-        Self(Arc::new(Inner::new(store, invalidation, clock, tasks, options)))
+        let inner = Inner::new(store, invalidation, clock, tasks, options);
+        Self(Arc::new(inner), Scope::default())
+    }
+
+    /// The same resolver, which tells of one tenant only.
+    pub(crate) fn scoped(&self, scope: &Scope) -> Self {
+        Self(self.0.clone(), scope.clone())
+    }
+
+    /// Refuses an answer that names another tenant than that of the scope.
+    fn admit(&self, resolution: &Resolution) -> Result<(), OutOfScope> {
+        match resolution {
+            Resolution::Found { tenant, .. } | Resolution::Suspended { tenant } => {
+                self.1.admit(Some(&tenant.id))
+            }
+            Resolution::Unknown => Ok(()),
+            Resolution::Ambiguous { .. } => self.1.ensure_all(),
+        }
     }
 
     /// Whose guest somebody is. Cached answers need no server, no lock and no allocation.
@@ -122,22 +140,24 @@ impl TenantResolver {
     /// `tenants.invalid_identifier`; `postgres.*` when Postgres fails and nothing older is known; `posada.closed`.
     pub async fn resolve(&self, identifier: &str, channel: impl Into<Option<Channel>>) -> Result<Resolution> {
         let raw = Raw::identifier(identifier, channel.into());
-        match self.0.hit(raw) {
+        let resolution = match self.0.hit(raw) {
             Some(hit) => {
                 if hit.due {
                     self.0.refresh_ahead(raw);
                 }
-                Ok(hit.resolution)
+                hit.resolution
             }
-            None => self.0.ask(raw).await,
-        }
+            None => self.0.ask(raw).await?,
+        };
+        self.admit(&resolution)?;
+        Ok(resolution)
     }
 
     /// What [`resolve`](Self::resolve) would answer at once, or `None` when it has something to do: ask Postgres,
     /// or begin a refresh in the background. Never waits; needs no runtime.
     pub fn cached(&self, identifier: &str, channel: impl Into<Option<Channel>>) -> Option<Resolution> {
         let hit = self.0.hit(Raw::identifier(identifier, channel.into()))?;
-        (!hit.due).then_some(hit.resolution)
+        (!hit.due && self.admit(&hit.resolution).is_ok()).then_some(hit.resolution)
     }
 
     /// What memory holds of an identifier in any of its spellings, however old within the stale limit, and also when a
@@ -145,7 +165,8 @@ impl TenantResolver {
     /// when nothing is known or the text is no identifier. For callers that cannot wait: begin a
     /// [`resolve`](Self::resolve) beside it to learn more. Never waits; needs no runtime.
     pub fn remembered(&self, identifier: &str, channel: impl Into<Option<Channel>>) -> Option<Resolution> {
-        self.0.remembered(Raw::identifier(identifier, channel.into()))
+        let held = self.0.remembered(Raw::identifier(identifier, channel.into()))?;
+        self.admit(&held).is_ok().then_some(held)
     }
 
     /// Resolves many identifiers of one channel, with one statement for every 500 that are not cached. One
@@ -160,7 +181,10 @@ impl TenantResolver {
             .iter()
             .map(|identifier| Raw::identifier(identifier.as_ref(), channel))
             .collect();
-        self.0.ask_many(&raws, false).await
+        let answers = self.0.ask_many(&raws, false).await.into_iter();
+        answers
+            .map(|answer| answer.and_then(|found| Ok(self.admit(&found).map(|()| found)?)))
+            .collect()
     }
 
     /// A tenant by its id, whatever its status; `None` when there is none. Cached like identifiers are, and
@@ -169,8 +193,8 @@ impl TenantResolver {
     /// # Errors
     /// `postgres.*` when Postgres fails and nothing older is known; `posada.closed`.
     pub async fn get(&self, id: &TenantId) -> Result<Option<Arc<Tenant>>> {
-        let raw = Raw::id(id);
-        self.0.tenant(raw).await
+        self.1.admit(Some(id))?;
+        self.0.tenant(Raw::id(id)).await
     }
 
     /// All tenants, by id, whatever their status. Always asks Postgres. Cancel-safe read.
@@ -179,6 +203,7 @@ impl TenantResolver {
     /// `postgres.*`; `posada.closed`.
     pub async fn list(&self) -> Result<Vec<Tenant>> {
         self.0.tasks.ensure_open()?;
+        self.1.ensure_all()?;
         let tenants = self.0.store.list().await?;
         self.0.count_tenants(&tenants);
         Ok(tenants)
@@ -189,6 +214,7 @@ impl TenantResolver {
     /// # Errors
     /// `tenants.exists`; `postgres.*`, of which `postgres.outcome_unknown` leaves open whether it happened.
     pub async fn create(&self, tenant: NewTenant) -> Result<Tenant> {
+        self.1.ensure_all()?;
         let (store, now, id) = (self.0.store.clone(), self.0.clock.now(), tenant.id.clone());
         self.0
             .write(&id, None, async move { store.insert(&tenant, now).await })
@@ -200,6 +226,7 @@ impl TenantResolver {
     /// # Errors
     /// `tenants.not_found`; `postgres.*`, of which `postgres.outcome_unknown` leaves open whether it happened.
     pub async fn update(&self, id: &TenantId, update: TenantUpdate) -> Result<Tenant> {
+        self.1.admit(Some(id))?;
         let (store, now, tenant) = (self.0.store.clone(), self.0.clock.now(), id.clone());
         self.0
             .write(id, None, async move { store.update(&tenant, &update, now).await })
@@ -225,6 +252,7 @@ impl TenantResolver {
         identifier: &str,
         channel: impl Into<Option<Channel>>,
     ) -> Result<Identifier> {
+        self.1.admit(Some(id))?;
         let identifier = Identifier::parse(identifier, channel.into())?;
         let (store, now, tenant, added) = (
             self.0.store.clone(),
@@ -233,8 +261,14 @@ impl TenantResolver {
             identifier.clone(),
         );
         let work = async move { store.add_identifier(&tenant, &added, now).await };
-        self.0.write(id, Some(&identifier), work).await?;
-        Ok(identifier)
+        match self.0.write(id, Some(&identifier), work).await {
+            Ok(()) => Ok(identifier),
+            // Whose it is, is none of the scope's business.
+            Err(error) if self.1.tenant().is_some() && error.is(codes::TENANTS_IDENTIFIER_TAKEN) => {
+                Err(store::identifier_taken(None))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Takes an identifier away from a tenant, in all its spellings. Detached.
@@ -248,6 +282,7 @@ impl TenantResolver {
         identifier: &str,
         channel: impl Into<Option<Channel>>,
     ) -> Result<()> {
+        self.1.admit(Some(id))?;
         let identifier = Identifier::parse(identifier, channel.into())?;
         let (store, tenant, removed) = (self.0.store.clone(), id.clone(), identifier.clone());
         let work = async move { store.remove_identifier(&tenant, &removed).await };
@@ -261,6 +296,7 @@ impl TenantResolver {
     /// # Errors
     /// `postgres.*`; `posada.closed`.
     pub async fn refresh(&self) -> Result<usize> {
+        self.1.ensure_all()?;
         self.0.refresh().await
     }
 
@@ -270,6 +306,7 @@ impl TenantResolver {
     /// # Errors
     /// `postgres.*`; `posada.closed`.
     pub async fn warm(&self, limit: usize) -> Result<usize> {
+        self.1.ensure_all()?;
         self.0.warm(limit).await
     }
 

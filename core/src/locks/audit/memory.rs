@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use super::model::{AuditEntry, Note};
 use super::store::AuditStore;
 use crate::error::Result;
+use crate::tenants::TenantId;
 
 /// Rows that are kept.
 const CAPACITY: usize = 10_000;
@@ -28,12 +29,18 @@ impl AuditStore for MemoryAudit {
         Ok(())
     }
 
-    async fn recent(&self, lock_key: &str, limit: usize) -> Result<Vec<AuditEntry>> {
+    async fn recent(
+        &self,
+        lock_key: &str,
+        tenant: Option<&TenantId>,
+        limit: usize,
+    ) -> Result<Vec<AuditEntry>> {
         let kept = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(kept
             .iter()
             .rev()
             .filter(|row| *row.lock_key == *lock_key)
+            .filter(|row| tenant.is_none() || tenant == row.tenant.as_ref())
             .take(limit)
             .map(|row| row.entry())
             .collect())

@@ -28,6 +28,7 @@ pub(crate) use store::AuditStore;
 use crate::error::{Error, Kind, Result, codes};
 use crate::redact::Quiet;
 use crate::task::Tasks;
+use crate::tenants::TenantId;
 use crate::{metrics as names, rng};
 
 /// Events that may wait.
@@ -133,8 +134,13 @@ impl Audit {
         let _ = settled.wait_for(|count| *count >= target).await;
     }
 
-    pub(crate) async fn recent(&self, lock_key: &str, limit: usize) -> Result<Vec<AuditEntry>> {
-        self.0.store.recent(lock_key, limit).await
+    pub(crate) async fn recent(
+        &self,
+        lock_key: &str,
+        tenant: Option<&TenantId>,
+        limit: usize,
+    ) -> Result<Vec<AuditEntry>> {
+        self.0.store.recent(lock_key, tenant, limit).await
     }
 }
 
@@ -277,8 +283,13 @@ mod tests {
             self.kept.append(rows).await
         }
 
-        async fn recent(&self, lock_key: &str, limit: usize) -> Result<Vec<AuditEntry>> {
-            self.kept.recent(lock_key, limit).await
+        async fn recent(
+            &self,
+            lock_key: &str,
+            tenant: Option<&TenantId>,
+            limit: usize,
+        ) -> Result<Vec<AuditEntry>> {
+            self.kept.recent(lock_key, tenant, limit).await
         }
     }
 
@@ -308,7 +319,7 @@ mod tests {
             audit.note(entry("a", number));
         }
         audit.flush().await;
-        let rows = audit.recent("a", 10).await.unwrap();
+        let rows = audit.recent("a", None, 10).await.unwrap();
         let numbers: Vec<_> = rows
             .iter()
             .map(|row| row.details["number"].as_u64().unwrap())
@@ -326,8 +337,8 @@ mod tests {
             audit.note(entry(key, 0));
         }
         audit.flush().await;
-        assert_eq!(audit.recent("a", 10).await.unwrap().len(), 2);
-        assert!(audit.recent("bad", 10).await.unwrap().is_empty());
+        assert_eq!(audit.recent("a", None, 10).await.unwrap().len(), 2);
+        assert!(audit.recent("bad", None, 10).await.unwrap().is_empty());
     }
 
     #[tokio::test]
@@ -338,7 +349,7 @@ mod tests {
             audit.note(entry("a", number));
         }
         audit.flush().await;
-        let rows = audit.recent("a", usize::MAX).await.unwrap();
+        let rows = audit.recent("a", None, usize::MAX).await.unwrap();
         assert_eq!(rows.len(), CAPACITY);
         assert_eq!(rows.last().unwrap().details["number"], 5);
     }
@@ -368,7 +379,7 @@ mod tests {
         let (tasks, audit) = audit(Flaky::default());
         audit.note(entry("a", 0));
         assert_eq!(tasks.close(Duration::from_secs(5)).await, 0);
-        assert_eq!(audit.recent("a", 10).await.unwrap().len(), 1);
+        assert_eq!(audit.recent("a", None, 10).await.unwrap().len(), 1);
     }
 
     #[tokio::test]

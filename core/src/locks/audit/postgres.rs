@@ -24,9 +24,10 @@ const APPEND_WITHOUT_TENANT: &str = "INSERT INTO lock_audit (lock_key, event_typ
      FROM unnest($1::text[], $2::text[], $3::timestamp[], $4::text[]) \
      WITH ORDINALITY AS entry (key, event, at, details, place) ORDER BY place";
 const RECENT: &str = "SELECT event_type::text, timestamp, details::text, tenant_id::text FROM lock_audit \
-     WHERE lock_key = $1 ORDER BY id DESC LIMIT $2";
+     WHERE lock_key = $1 AND ($3::text IS NULL OR COALESCE(tenant_id::text, details::json ->> 'tenant_id') = $3) \
+     ORDER BY id DESC LIMIT $2";
 const RECENT_WITHOUT_TENANT: &str = "SELECT event_type::text, timestamp, details::text, NULL::text FROM lock_audit \
-     WHERE lock_key = $1 ORDER BY id DESC LIMIT $2";
+     WHERE lock_key = $1 AND ($3::text IS NULL OR details::json ->> 'tenant_id' = $3) ORDER BY id DESC LIMIT $2";
 
 /// What the column `tenant_id` holds, in characters.
 const MAX_TENANT_CHARACTERS: usize = 100;
@@ -95,7 +96,12 @@ impl AuditStore for PostgresAudit {
         Ok(())
     }
 
-    async fn recent(&self, lock_key: &str, limit: usize) -> Result<Vec<AuditEntry>> {
+    async fn recent(
+        &self,
+        lock_key: &str,
+        tenant: Option<&TenantId>,
+        limit: usize,
+    ) -> Result<Vec<AuditEntry>> {
         let sql = if self.has_tenant_column().await? {
             RECENT
         } else {
@@ -103,7 +109,8 @@ impl AuditStore for PostgresAudit {
         };
         let statement = Statement::read("locks.audit_recent", sql)
             .bind(lock_key.to_owned())
-            .bind(i64::try_from(limit).unwrap_or(i64::MAX));
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .bind(tenant.map(|tenant| tenant.as_str().to_owned()));
         let mut entries = Vec::new();
         for row in self.postgres.fetch(statement).await? {
             entries.extend(read(lock_key, &row)?);

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use super::model::{AuditEntry, Note};
 use crate::error::Result;
+use crate::tenants::TenantId;
 
 /// Where the audit is kept.
 #[async_trait]
@@ -13,6 +14,11 @@ pub(crate) trait AuditStore: Send + Sync + 'static {
     /// Adds rows, in this order, all or none.
     async fn append(&self, rows: &[Arc<Note>]) -> Result<()>;
 
-    /// The newest rows of a key, newest first.
-    async fn recent(&self, lock_key: &str, limit: usize) -> Result<Vec<AuditEntry>>;
+    /// The newest rows of a key, newest first; of one tenant, if one is named.
+    async fn recent(
+        &self,
+        lock_key: &str,
+        tenant: Option<&TenantId>,
+        limit: usize,
+    ) -> Result<Vec<AuditEntry>>;
 }

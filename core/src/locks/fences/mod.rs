@@ -15,6 +15,7 @@ pub(crate) use store::FenceStore;
 
 use super::model::check_text;
 use crate::error::{Error, Result, codes};
+use crate::scope::Scope;
 
 /// Longest name of a resource, in bytes.
 const MAX_RESOURCE_BYTES: usize = 255;
@@ -35,13 +36,17 @@ impl Fences {
         Self(store)
     }
 
-    pub(super) async fn check(&self, resource: &str, fence: u64) -> Result<()> {
+    pub(super) async fn check(&self, scope: &Scope, resource: &str, fence: u64) -> Result<()> {
         check_text(
             codes::LOCKS_INVALID_RESOURCE,
             "resource",
             resource,
             MAX_RESOURCE_BYTES,
         )?;
+        let of_tenant = scope
+            .key_part()
+            .map(|tenant| format!("tenant:{tenant}:{resource}"));
+        let resource = of_tenant.as_deref().unwrap_or(resource);
         let number = i64::try_from(fence).map_err(|_| {
             Error::field_invalid(codes::LOCKS_INVALID_FENCE, "fence", "is larger than any fence")
         })?;

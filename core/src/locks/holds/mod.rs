@@ -34,6 +34,7 @@ use super::engine::whole_seconds;
 use super::model::Release;
 use crate::clock::SharedClock;
 use crate::error::{Error, Result, Retry, codes};
+use crate::scope::Scope;
 use crate::settings::Settings;
 use crate::stay::Stay;
 use crate::task::Tasks;
@@ -121,8 +122,9 @@ impl Holds {
     }
 
     /// Finds a hold by its ticket.
-    pub(super) async fn resume(&self, ticket: &str) -> Result<Hold> {
+    pub(super) async fn resume(&self, ticket: &str, scope: &Scope) -> Result<Hold> {
         let Ticket { key, slot, token } = Ticket::parse(ticket)?;
+        scope.admit(key.tenant.as_ref())?;
         self.end_pending(&key, &slot).await?;
         let asked = self.instant();
         let step = self.0.store.confirm(&key, &slot, &token, Duration::ZERO).await?;

@@ -185,6 +185,10 @@ impl StayHold {
         self
     }
 
+    pub(in crate::locks) fn of_tenant(&self) -> Option<&TenantId> {
+        self.tenant.as_ref()
+    }
+
     pub(super) fn check(&self) -> Result<()> {
         let invalid = |field, what: String| Error::field_invalid(codes::LOCKS_INVALID_QUANTITY, field, what);
         if !(1..=Self::MAX_CAPACITY).contains(&self.capacity) {

@@ -380,6 +380,7 @@ impl Suite {
         let stay = self.stay(65, 2);
         let before = self.free(stay).await;
         let hold = HoldProof {
+            tenant: None,
             resource: format!("room_type:{}", self.room_type.id),
             stay,
             quantity: 1,
