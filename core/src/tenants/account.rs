@@ -23,6 +23,8 @@ pub(super) enum Address<'a> {
     Phone(&'a str),
     /// Something else.
     Account(Account),
+    /// Nothing that WhatsApp has: a name, a number with something behind it.
+    Nothing,
 }
 
 /// Reads an id of a messenger whose senders are accounts.
@@ -35,7 +37,7 @@ pub(super) fn parse(text: &str, channel: Channel) -> Option<Account> {
         return None;
     }
     let mut bare = Vec::new();
-    if at.is_empty() && id.bytes().all(|digit| digit.is_ascii_digit()) && !phone::is_valid(id) {
+    if at.is_empty() && is_digits(id) && !phone::is_valid(id) {
         // Earlier versions kept it as the number of a telephone, or as a name.
         // Not with a plus, which would be somebody's telephone.
         bare.push(id.to_owned());
@@ -57,7 +59,7 @@ pub(super) fn scoped(text: &str, strict: bool) -> Option<Account> {
     };
     let is_country = country.len() == 2 && country.bytes().all(|letter| letter.is_ascii_alphabetic());
     let is_id = if strict {
-        (5..=128).contains(&digits.len()) && digits.bytes().all(|c| c.is_ascii_digit())
+        (5..=128).contains(&digits.len()) && is_digits(digits)
     } else {
         (8..=128).contains(&digits.len())
             && digits.bytes().all(|c| c.is_ascii_alphanumeric())
@@ -71,36 +73,64 @@ pub(super) fn scoped(text: &str, strict: bool) -> Option<Account> {
 }
 
 /// Reads one of WhatsApp's own addresses (JIDs). The device behind the number (`:17`, before or after an agent `_1` or
-/// `.0`) is left out: it is the same account. `None` when it is none of them, such as an e-mail address.
+/// `.0`) is left out, and so is a resource behind the whole (`/web`): it is the same account. `None` when the namespace
+/// is not WhatsApp's, as in an e-mail address.
 pub(super) fn address(text: &str) -> Option<Address<'_>> {
     let (user, namespace) = text.rsplit_once('@')?;
-    let namespace = namespace.to_ascii_lowercase();
-    let namespace = match namespace.as_str() {
-        "s.whatsapp.net" | "c.us" | "hosted" => "",
-        "lid" | "hosted.lid" => "lid",
-        other @ ("g.us" | "newsletter" | "broadcast" | "bot" | "interop" | "msgr" | "call") => other,
+    let namespace = namespace
+        .split_once('/')
+        .map_or(namespace, |(namespace, _)| namespace);
+    let namespace = namespace.trim_end_matches('.').to_ascii_lowercase();
+    Some(match namespace.as_str() {
+        "s.whatsapp.net" | "c.us" | "hosted" => telephone(user),
+        "lid" | "hosted.lid" => account(user, "lid"),
+        "g.us" | "newsletter" | "broadcast" | "bot" | "interop" | "msgr" | "call" => {
+            account(user, &namespace)
+        }
+        other if other == "whatsapp.net" || other.ends_with(".whatsapp.net") => Address::Nothing,
         _ => return None,
+    })
+}
+
+/// What stands in front of the `@` of those that are people: mostly the number of a telephone.
+fn telephone(user: &str) -> Address<'_> {
+    if let Some(account) = scoped(user, false) {
+        return Address::Account(account);
+    }
+    match without_device(user.strip_prefix('+').unwrap_or(user)) {
+        Some(number) if is_digits(number) => Address::Phone(number),
+        _ => Address::Nothing,
+    }
+}
+
+fn account<'a>(user: &'a str, namespace: &str) -> Address<'a> {
+    let is_one = |user: &str| match namespace {
+        "broadcast" if user == "status" => true,
+        // Groups of before have the number of who made them in front; a system beside has its own number there.
+        "g.us" | "broadcast" | "interop" => user.split('-').all(is_digits),
+        _ => is_digits(user),
     };
-    let (user, device) = user
-        .split_once(':')
-        .map_or((user, "0"), |(user, device)| (user, device));
-    let (user, agent) = user
-        .split_once(['_', '.'])
-        .map_or((user, "0"), |(user, agent)| (user, agent));
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit());
-    let is_group = |text: &str| text.split('-').all(digits);
-    let is_list = namespace == "broadcast" && user == "status";
-    if !digits(device) || !digits(agent) || user.len() > MAX_ID || !(is_group(user) || is_list) {
-        return None;
+    match without_device(user).filter(|user| is_one(user) && user.len() <= MAX_ID) {
+        Some(user) => {
+            let bare = format!("{user}@{namespace}");
+            Address::Account(Account {
+                canonical: format!("{}:{bare}", Channel::WhatsApp),
+                bare: vec![bare],
+            })
+        }
+        None => Address::Nothing,
     }
-    if namespace.is_empty() {
-        return digits(user).then_some(Address::Phone(user));
-    }
-    let bare = format!("{user}@{namespace}");
-    Some(Address::Account(Account {
-        canonical: format!("{}:{bare}", Channel::WhatsApp),
-        bare: vec![bare],
-    }))
+}
+
+/// The user without device and agent; `None` where these are no numbers.
+fn without_device(user: &str) -> Option<&str> {
+    let (user, device) = user.split_once(':').unwrap_or((user, "0"));
+    let (user, agent) = user.split_once(['_', '.']).unwrap_or((user, "0"));
+    (is_digits(device) && is_digits(agent)).then_some(user)
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit())
 }
 
 #[cfg(test)]

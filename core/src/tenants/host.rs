@@ -4,6 +4,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use idna::AsciiDenyList;
 
+use super::spelling;
+
 /// The canonical form in ASCII, and the same in Unicode as people write it.
 #[derive(Debug)]
 pub(super) struct Spellings {
@@ -47,11 +49,7 @@ pub(super) fn parse_name(text: &str) -> Option<Spellings> {
     if canonical.contains(|c: char| c.is_whitespace() || "*\"'(),;&=+$!{}".contains(c)) {
         return None;
     }
-    // A name does not end in a number; an address of four numbers does, and so does an account of one.
-    let last_is_number = canonical
-        .rsplit_once('.')
-        .is_some_and(|(_, last)| last.bytes().all(|digit| digit.is_ascii_digit()));
-    if last_is_number && canonical.parse::<Ipv4Addr>().is_err() {
+    if canonical.parse::<Ipv4Addr>().is_err() && is_number(&canonical) {
         return None;
     }
     let (unicode, _) = idna::domain_to_unicode(&canonical);
@@ -59,6 +57,16 @@ pub(super) fn parse_name(text: &str) -> Option<Spellings> {
         canonical: canonical.into_owned(),
         unicode,
     })
+}
+
+/// Whether a name has no letters, ends in a number, or is one: no name of a host does, and digits on their own are an
+/// account or the number of a telephone, which would be found under it.
+fn is_number(name: &str) -> bool {
+    let last = name.rsplit('.').next().unwrap_or(name);
+    !name.contains(|c: char| c.is_ascii_alphabetic())
+        || last.bytes().all(|digit| digit.is_ascii_digit())
+        || spelling::is_hexadecimal(last)
+        || spelling::is_changed(name)
 }
 
 /// What may answer for this host, best first: itself, then the wildcards from the longest to the shortest.
@@ -142,11 +150,23 @@ mod tests {
             "5491112345678.0",
             "hotel.1",
             "1.2.3.4.5",
+            "256.1.1.1",
+            "5491112345678",
+            "12345678901234567",
+            "1234-5678-9012-3456",
+            "5491112345678:80",
+            "*.5491112345678",
+            "5.491112345678E12",
+            "5491112345678e0",
+            "0x4FE8A7B0E4E",
+            "hotel.0x7f",
             &"a".repeat(64),
         ] {
             assert!(parse(text, true).is_none(), "{text:?}");
         }
         assert!(parse("messenger:8080", false).is_none());
         assert!(parse("web:8080", true).is_some());
+        assert!(parse("1e100.example", true).is_some());
+        assert!(parse("3com", true).is_some());
     }
 }

@@ -1,11 +1,11 @@
 //! Identifiers: what a message carries and what leads to a tenant.
 
 use std::fmt;
-use std::net::Ipv4Addr;
 
 use super::account::{self, Account, Address};
 use super::channel::{Channel, Hint};
-use super::{email, host, phone};
+use super::phone::{self, NoPhone};
+use super::{email, host, spelling};
 use crate::error::{Error, Result, codes};
 use crate::text;
 
@@ -48,13 +48,17 @@ impl IdentifierKind {
 ///
 /// * E-mail: trimmed, NFKC, lower-case, the domain in ASCII (IDNA).
 /// * Phone: E.164. `+`, `00` or neither may lead; the usual punctuation does not matter, and an extension is left out.
-///   What is no punctuation is refused: `5491112345678.0` of a spreadsheet, the two numbers of `1234-5678/79`. Numbers
-///   of Argentina, Mexico, Brazil, the Ivory Coast and Benin know their other form. WhatsApp's
-///   `5491112345678@s.whatsapp.net`, and on voice `sip:+34600111222@sip.example.com`, are phone numbers.
+///   What is no punctuation is refused, and so is more than one number: `1234-5678/79`, `+1 415 555 2671-72`. Numbers
+///   that a country changed know their other form (Argentina, Mexico, Brazil, the Ivory Coast, Benin, Vietnam, Gabon,
+///   Cameroon, Mauritius, landlines of Colombia). WhatsApp's `5491112345678@s.whatsapp.net`, and on voice
+///   `sip:+34600111222@sip.example.com`, are phone numbers.
 /// * Account: what Telegram, Instagram and Messenger call a sender, and what WhatsApp does that is no telephone
 ///   (`…@lid`, `…@g.us`, `AR.13491208655302741918`). Kept with its channel in front, and found under it only.
-/// * Host: lower-case, ASCII, without port and trailing dot. Without a channel, anything else that has the form of a
-///   host name is read as one.
+/// * Host: lower-case, ASCII, without port and trailing dot; an IP address, or a name with letters. Without a channel,
+///   anything else that has the form of a host name is read as one.
+///
+/// What a spreadsheet made of a number or took for a date is refused, whatever the channel: `5491112345678.0`,
+/// `5.491112345678E+12`, `2026-11-30`.
 ///
 /// A scheme names the channel whatever else is given: `messenger:565233119996327`, `tel:+34600111222`.
 ///
@@ -88,11 +92,10 @@ impl Identifier {
         let trimmed = text.trim();
         text::check(trimmed, Self::MAX_BYTES).map_err(|fault| invalid(&fault))?;
         Self::read(trimmed, hint)
-            .filter(|identifier| identifier.canonical().len() <= Self::MAX_BYTES)
-            .ok_or_else(|| {
-                invalid(
-                    &"must be an e-mail address, a phone number, a host name, or an account of a messenger",
-                )
+            .map_err(|fault| invalid(&fault.words()))
+            .and_then(|identifier| match identifier.canonical().len() {
+                ..=Self::MAX_BYTES => Ok(identifier),
+                _ => Err(invalid(&Fault::Unknown.words())),
             })
     }
 
@@ -129,7 +132,9 @@ impl Identifier {
         {
             return Some(rank);
         }
-        let stored = Self::read(stored, self.kind.hint()).filter(|stored| stored.kind == self.kind)?;
+        let stored = Self::read(stored, self.kind.hint())
+            .ok()
+            .filter(|stored| stored.kind == self.kind)?;
         self.candidates
             .iter()
             .position(|candidate| candidate == stored.canonical())
@@ -154,49 +159,58 @@ impl Identifier {
         self.kind == IdentifierKind::Host
     }
 
-    fn read(text: &str, hint: Hint) -> Option<Self> {
+    fn read(text: &str, hint: Hint) -> Result<Self, Fault> {
         if hint != Hint::Host
             && let Some((scheme, rest)) = text.split_once(':')
             && let Some(channel) = Channel::of_scheme(scheme)
         {
-            let is_address = channel != Channel::Email || rest.contains('@');
-            return is_address
-                .then(|| Self::read_plain(rest, Channel::hint(Some(channel))))
-                .flatten();
+            return if channel != Channel::Email || rest.contains('@') {
+                Self::read_plain(rest, Channel::hint(Some(channel)))
+            } else {
+                Err(Fault::Unknown)
+            };
         }
         Self::read_plain(text, hint)
     }
 
-    fn read_plain(text: &str, hint: Hint) -> Option<Self> {
+    fn read_plain(text: &str, hint: Hint) -> Result<Self, Fault> {
         if text.contains('@') && !(matches!(hint, Hint::Account(_)) && text.starts_with('@')) {
             return Self::read_address(text, hint);
+        }
+        if spelling::is_changed(text) {
+            return Err(Fault::Changed);
         }
         match hint {
             Hint::Phone | Hint::Voice => Self::read_phone(text),
             Hint::WhatsApp => match account::scoped(text, false) {
-                Some(account) => Some(Self::of_account(account)),
+                Some(account) => Ok(Self::of_account(account)),
                 None => Self::read_phone(text),
             },
             // What begins with a plus is the telephone of an account.
             Hint::Account(_) if text.starts_with('+') => Self::read_phone(text),
-            Hint::Account(channel) => account::parse(text, channel).map(Self::of_account),
+            Hint::Account(channel) => account::parse(text, channel)
+                .map(Self::of_account)
+                .ok_or(Fault::Unknown),
             Hint::Host => Self::read_host(text, true),
-            Hint::None if text.parse::<Ipv4Addr>().is_ok() => Self::read_host(text, false),
+            Hint::None if spelling::is_address(text) => Self::read_host(text, false),
             Hint::None => match account::scoped(text, true) {
-                Some(account) => Some(Self::of_account(account)),
-                None => Self::read_phone(text).or_else(|| Self::read_host(text, false)),
+                Some(account) => Ok(Self::of_account(account)),
+                None => {
+                    Self::read_phone(text).or_else(|fault| Self::read_host(text, false).map_err(|_| fault))
+                }
             },
         }
     }
 
     /// Reads a text with an `@`: what stands behind it decides.
-    fn read_address(text: &str, hint: Hint) -> Option<Self> {
+    fn read_address(text: &str, hint: Hint) -> Result<Self, Fault> {
         match account::address(text) {
             Some(Address::Phone(number)) => return Self::read_phone(number),
-            Some(Address::Account(account)) => return Some(Self::of_account(account)),
+            Some(Address::Account(account)) => return Ok(Self::of_account(account)),
+            Some(Address::Nothing) => return Err(Fault::Unknown),
             None => {}
         }
-        let (user, domain) = text.rsplit_once('@')?;
+        let (user, domain) = text.rsplit_once('@').ok_or(Fault::Unknown)?;
         let begins_like_a_number = user
             .trim_start_matches('+')
             .starts_with(|c: char| c.is_ascii_digit());
@@ -206,9 +220,9 @@ impl Identifier {
                 let user = user.split_once(';').map_or(user, |(user, _)| user);
                 Self::read_phone(user.split_once(':').map_or(user, |(user, _password)| user))
             }
-            Hint::Voice => None,
+            Hint::Voice => Err(Fault::Unknown),
             // Somebody's number in a namespace that we do not know.
-            Hint::WhatsApp if user.bytes().all(|c| c.is_ascii_digit() || c == b':') => None,
+            Hint::WhatsApp if !user.contains(char::is_alphabetic) => Err(Fault::Unknown),
             _ => Self::read_email(text),
         }
     }
@@ -222,41 +236,44 @@ impl Identifier {
         }
     }
 
-    fn read_email(text: &str) -> Option<Self> {
-        let spellings = email::parse(text)?;
+    fn read_email(text: &str) -> Result<Self, Fault> {
+        let spellings = email::parse(text).ok_or(Fault::Unknown)?;
         let keys = distinct([
             loose(&spellings.canonical),
             loose(&spellings.unicode),
             loose(text),
         ]);
-        Some(Self {
+        Ok(Self {
             kind: IdentifierKind::Email,
             candidates: vec![spellings.canonical],
             keys,
         })
     }
 
-    fn read_phone(text: &str) -> Option<Self> {
-        let candidates = phone::candidates(text)?;
+    fn read_phone(text: &str) -> Result<Self, Fault> {
+        let candidates = phone::candidates(text).map_err(|fault| match fault {
+            NoPhone::NoNumber => Fault::Unknown,
+            NoPhone::TooLong => Fault::TooLong,
+        })?;
         let keys = candidates
             .iter()
             .flat_map(|candidate| match candidate.strip_prefix('+') {
                 Some(digits) => vec![digits.to_owned(), format!("00{digits}")],
                 None => vec![candidate.clone()],
             });
-        Some(Self {
+        Ok(Self {
             kind: IdentifierKind::Phone,
             keys: distinct(keys),
             candidates,
         })
     }
 
-    fn read_host(text: &str, is_host: bool) -> Option<Self> {
-        let spellings = host::parse(text, is_host)?;
+    fn read_host(text: &str, is_host: bool) -> Result<Self, Fault> {
+        let spellings = host::parse(text, is_host).ok_or(Fault::Unknown)?;
         let candidates = host::candidates(&spellings);
         let unicode = std::iter::once(spellings.unicode.clone()).chain(host::wildcards(&spellings.unicode));
         let keys = distinct(candidates.iter().cloned().chain(unicode).map(|name| loose(&name)));
-        Some(Self {
+        Ok(Self {
             kind: IdentifierKind::Host,
             candidates,
             keys,
@@ -296,6 +313,35 @@ fn distinct(keys: impl IntoIterator<Item = String>) -> Vec<String> {
         }
     }
     distinct
+}
+
+/// Why a text is no identifier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    /// It is none of those that there are.
+    Unknown,
+    /// It has more digits than a phone number of its country.
+    TooLong,
+    /// A spreadsheet wrote it in its own way.
+    Changed,
+}
+
+impl Fault {
+    const fn words(self) -> &'static str {
+        match self {
+            Self::Unknown => {
+                "must be an e-mail address, a phone number, a host name, or an account of a messenger"
+            }
+            Self::TooLong => {
+                "has more digits than a phone number of its country: two numbers, an extension without its mark \
+                 (`;ext=`), or an account without its channel"
+            }
+            Self::Changed => {
+                "looks like a number or a date that a spreadsheet changed, so that digits may be lost: keep the column \
+                 as text"
+            }
+        }
+    }
 }
 
 // The text itself is left out: it is a person's address, and errors end in logs.

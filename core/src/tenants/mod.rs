@@ -43,14 +43,16 @@ mod meters;
 mod model;
 mod options;
 mod phone;
+mod plan;
 mod postgres;
 mod question;
 mod redis;
+mod renumbered;
 mod resolution;
 mod rows;
 mod snapshot;
+mod spelling;
 mod store;
-mod trunk;
 
 use std::fmt;
 use std::sync::Arc;
