@@ -66,13 +66,25 @@ def errors_app() -> FastAPI:
     async def rates_of(hotel_id: str) -> str:
         return hotel_id
 
-    @app.get("/places/{place}/rates", dependencies=[Depends(require("manage_rates", tenant="place"))])
+    @app.get("/places/{place}/rates", dependencies=[Depends(require("manage_rates", tenant_from="place"))])
     async def rates_at(place: str) -> str:
         return place
 
-    @app.get("/nowhere/rates", dependencies=[Depends(require("manage_rates", tenant="place"))])
+    @app.get("/nowhere/rates", dependencies=[Depends(require("manage_rates", tenant_from="place"))])
     async def rates_nowhere() -> str:
         return "never"
+
+    @app.get("/hotels/{id}/rooms/{room}", dependencies=[Depends(require("manage_rates"))])
+    async def rates_by_id(id: str, room: int) -> str:
+        return f"{id} {room}"
+
+    @app.get("/houses/{house}/rates", dependencies=[Depends(require("manage_rates"))])
+    async def rates_of_house(house: str) -> str:
+        return house
+
+    @app.get("/guests/{guest}", dependencies=[Depends(require("guest_checkin", tenant_from=None))])
+    async def guest(guest: int) -> int:
+        return guest
 
     @app.get("/all", dependencies=[Depends(superuser)])
     async def everything() -> str:
@@ -110,6 +122,8 @@ def test_a_wrong_argument_of_a_dependency_is_refused_when_it_is_made() -> None:
     wrong: Any = 5
     with pytest.raises(TypeError, match="permission: expected str"):
         require(wrong)
+    with pytest.raises(TypeError, match="tenant_from: expected str"):
+        require("guest_checkin", tenant_from=wrong)
     with pytest.raises(TypeError, match="name: expected str"):
         flag(wrong)
     with pytest.raises(TypeError, match="default: expected bool"):
@@ -183,6 +197,19 @@ def test_a_permission_is_one_in_the_hotel_that_the_request_names(
         assert refused.json()["code"] == "auth.wrong_tenant", name
     # A route that cannot say which hotel it is about lets nobody in.
     assert client.get("/nowhere/rates", headers=admin).status_code == 500
+
+
+def test_a_parameter_of_the_path_names_a_hotel_or_says_that_it_does_not(
+    client: httpx.Client, posada_hotel: posada.Tenant, posada_sign_in: SignIn
+) -> None:
+    admin, own = posada_sign_in("admin"), posada_hotel.id
+    assert client.get(f"/hotels/{own}/rooms/7", headers=admin).json() == f"{own} 7"
+    refused = client.get("/hotels/another-hotel/rooms/7", headers=admin)
+    assert (refused.status_code, refused.json()["code"]) == (403, "auth.wrong_tenant")
+    for hotel in (own, "another-hotel"):
+        assert client.get(f"/houses/{hotel}/rates", headers=admin).status_code == 500, hotel
+    assert client.get("/guests/7", headers=admin).json() == 7
+    assert client.get("/guests/7").status_code == 401
 
 
 def test_the_administrator_of_a_hotel_is_no_superuser(client: httpx.Client, posada_sign_in: SignIn) -> None:

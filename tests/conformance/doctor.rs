@@ -200,6 +200,37 @@ async fn a_role_that_may_too_little_is_told_what() {
     );
     expect(&diagnosis, "postgres.migrations", Severity::Ok, "may not read");
     expect(&diagnosis, "postgres.pool_size", Severity::Error, "admits 5");
+
+    // What is missing only there lets a new hotel inherit users, and nothing else fails for it.
+    for (grant, lacks) in [
+        (
+            "GRANT UPDATE ON users TO",
+            "SELECT, INSERT, UPDATE on posada.user_hotel",
+        ),
+        (
+            "GRANT USAGE ON SCHEMA posada TO",
+            "SELECT, INSERT, UPDATE on posada.user_hotel",
+        ),
+        (
+            "GRANT SELECT ON posada.user_hotel TO",
+            "lacks INSERT, UPDATE on posada.user_hotel",
+        ),
+    ] {
+        servers::postgres().execute_in(&name, &format!("{grant} {role}"));
+        let diagnosis = examine(&[("DATABASE_URL", &url_of_role)]).await;
+        expect(&diagnosis, "postgres.permissions", Severity::Warning, lacks);
+    }
+    let remedy = diagnosis_remedy(&url_of_role).await;
+    let statements = remedy.split_once(": ").unwrap().1.rsplit_once(';').unwrap().0;
+    servers::postgres().execute_in(&name, statements);
+    let mended = examine(&[("DATABASE_URL", &url_of_role)]).await;
+    expect(&mended, "postgres.permissions", Severity::Ok, "may do what");
+}
+
+async fn diagnosis_remedy(url: &str) -> String {
+    let diagnosis = examine(&[("DATABASE_URL", url)]).await;
+    let finding = diagnosis.finding("postgres.permissions").unwrap();
+    finding.remedy.as_deref().unwrap_or_default().to_owned()
 }
 
 #[tokio::test]

@@ -339,6 +339,71 @@ async fn the_doctor_shows_the_words_and_a_remedy_for_their_family() {
     }
 }
 
+/// A pooler that could not log in asks again after `server_login_retry`, and says so in the meantime.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pooler_that_cannot_log_in_to_postgres_any_more_is_named_with_what_to_look_at() {
+    let mut server = PostgresServer::start();
+    server.create_database("hotels");
+    server.execute("CREATE ROLE clerk LOGIN PASSWORD 'wr0ng-Word'");
+    let address = server.address();
+    let (host, port) = address.split_once(':').unwrap();
+    let lines = format!(
+        "server_login_retry = 60\nserver_connect_timeout = 1\n[databases]\n\
+         hotels = host={host} port={port} user=clerk password=wr0ng-Word"
+    );
+    for is_stopped in [false, true] {
+        let pooler = PgBouncer::start_with(&server, 3, &lines);
+        let mut settings = PostgresSettings::parse(&pooler.url("hotels")).unwrap();
+        settings.pooling = Pooling::Transaction;
+        Probe::new(&settings).unwrap().connect().await.unwrap();
+        if is_stopped {
+            server.stop();
+        } else {
+            server.execute("ALTER ROLE clerk PASSWORD 'another-wr0ng-Word'");
+            server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'clerk'");
+        }
+        let mut attempts = 0;
+        loop {
+            let error = Probe::new(&settings).unwrap().count().await.unwrap_err();
+            let is_outage = error.is(codes::POSTGRES_UNAVAILABLE) || error.is(codes::POSTGRES_TIMEOUT);
+            let is_refused = error.message().contains("password authentication failed");
+            assert_eq!(error.is(codes::POSTGRES_REFUSED), is_refused, "{error}");
+            assert!(
+                is_outage == error.is_retryable() && is_outage != is_refused,
+                "{error}"
+            );
+            assert!(!error.message().contains("mixed up"), "{error}");
+            if error.message().contains("server_login_retry") {
+                break;
+            }
+            attempts += 1;
+            assert!(attempts < 20, "{error}");
+        }
+        let settings = Settings::builder()
+            .postgres_url(pooler.url("hotels"))
+            .postgres_pooler(Pooling::Transaction)
+            .build()
+            .unwrap();
+        let posada = Posada::builder().settings(settings).build().unwrap();
+        let diagnosis = posada.doctor().await;
+        let finding = diagnosis
+            .finding("postgres.starting")
+            .unwrap_or_else(|| panic!("{diagnosis}"));
+        assert_eq!(finding.severity, Severity::Error);
+        for words in [
+            "server_login_retry = 1",
+            "whether Postgres runs",
+            "the right password",
+        ] {
+            assert!(finding.to_string().contains(words), "{finding}");
+        }
+        posada.close().await.unwrap();
+        if !is_stopped {
+            server.execute("ALTER ROLE clerk PASSWORD 'wr0ng-Word'");
+        }
+    }
+}
+
 /// Waits until the pooler has no client of the database any more.
 fn wait_until_dropped(pooler: &PgBouncer) {
     wait_until("the pooler drops who is idle", || {

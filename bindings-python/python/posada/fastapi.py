@@ -18,10 +18,12 @@ Needs the extra ``posada[fastapi]``. A fault of the servers is answered 503 or 5
 # No `from __future__ import annotations`: FastAPI reads the annotations of the functions that are made in functions.
 
 import datetime as dt
+import re
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from types import EllipsisType
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 try:
@@ -241,42 +243,68 @@ _HOTELS: Final = frozenset({"tenant", "tenantid", "hotel", "hotelid"})
 _TENANTS: Final = frozenset({"tenant", "tenantid"})
 """Parameters of a query that name one. A ``hotel`` there is usually a number of the hotel's system."""
 
+_BEHIND_HOTELS: Final = re.compile(r"/(?:hotels?|tenants?|property|properties)/\{(\w+)(?::\w+)?\}", re.IGNORECASE)
+"""A parameter of a path that names a hotel by what stands in front: ``/hotels/{id}/rates``."""
+
+_AMBIGUOUS: Final = """\
+require({permission!r}) on {path}: none of the parameters of the path names a hotel, as far as can be told.
+- One does: require({permission!r}, tenant_from="...") with its name.
+- None does, and the route is about the user's own hotel: require({permission!r}, tenant_from=None)."""
+
 
 def _named(names: frozenset[str], parameters: Iterable[tuple[str, Any]]) -> list[str]:
     """The values of the parameters of these names, however they are spelled."""
     return [str(value) for name, value in parameters if name.lower().replace("_", "").replace("-", "") in names]
 
 
+def _hotels_of(connection: HTTPConnection, permission: str) -> list[str]:
+    """What the path and the query name as hotels. ``RuntimeError`` for a path of which that cannot be told."""
+    path = connection.path_params
+    hotels = _named(_HOTELS, path.items())
+    if path:
+        route = of_route(connection.scope)
+        hotels += [str(path[name]) for name in _BEHIND_HOTELS.findall(route) if name in path]
+        if not hotels:
+            raise RuntimeError(_AMBIGUOUS.format(permission=permission, path=route))
+    return hotels + _named(_TENANTS, connection.query_params.multi_items())
+
+
 def require(
-    permission: str, *, tenant: str | None = None, privileged: bool = False
+    permission: str, *, tenant_from: str | EllipsisType | None = ..., privileged: bool = False
 ) -> Callable[..., Coroutine[Any, Any, Claims]]:
     """A dependency: a user with a permission in the hotel of the request; 403 for everybody else.
 
-    The hotel of the request is what the parameter ``tenant`` of the path says. Without that argument it is the user's
-    own, and everything in the request that names a hotel must name that one: the header ``X-Tenant-ID``, the parameters
-    ``tenant``, ``tenant_id``, ``hotel`` and ``hotel_id`` of the path and ``tenant`` and ``tenant_id`` of the query
-    (also as ``hotelId``). Where a hotel comes in another way, as in a body, ask ``Claims.require_for`` in the route.
-    Users without a hotel have permissions in none: see ``superuser``, and ``Authenticator.act_across_tenants``.
+    The hotel is the user's own, and everything in the request that names a hotel must name that one: the header
+    ``X-Tenant-ID``, the parameters ``tenant``, ``tenant_id``, ``hotel`` and ``hotel_id`` of the path (also as
+    ``hotelId``), one behind ``/hotels/``, ``/tenants/`` or ``/properties/`` (``/hotels/{id}/rates``), and the
+    parameters ``tenant`` and ``tenant_id`` of the query. Users without a hotel have permissions in none: see
+    ``superuser``, and ``Authenticator.act_across_tenants``.
+
+    Of a path whose parameters are all of other names nobody can tell: such a route lets nobody in (``RuntimeError``)
+    until it says ``tenant_from``, the parameter that names the hotel, as in ``/places/{place}/rates``; or ``None`` where
+    there is none, as in ``/guests/{guest}``, and the route serves the hotel of the user alone. Where a hotel comes in
+    another way, as in a body, ask ``Claims.require_for`` in the route.
 
     ``privileged`` asks the store now. Raises ``InvalidError`` (``auth.invalid_permission``) here and not with the first
-    request; a path without its parameter ``tenant`` is a ``RuntimeError`` with the first one.
+    request; a path without the parameter that ``tenant_from`` names is a ``RuntimeError`` with the first one.
     """
     wanted = _native.permission(text("permission", permission))
-    if tenant is not None:
-        text("tenant", tenant)
+    if tenant_from is not None and tenant_from is not ...:
+        text("tenant_from", tenant_from)
 
     async def allowed(
         request: HTTPConnection,
         user: Annotated[Claims, Depends(privileged_user if privileged else current_user)],
         x_tenant_id: Annotated[str | None, Header()] = None,
     ) -> Claims:
-        path = request.path_params
-        if tenant is not None and tenant not in path:
-            raise RuntimeError(f"require(tenant={tenant!r}): the path of the route has no parameter of that name")
-        if tenant is not None:
-            hotels = [str(path[tenant])]
+        if tenant_from is ...:
+            hotels = _hotels_of(request, permission)
+        elif tenant_from is None:
+            hotels = []
+        elif tenant_from in request.path_params:
+            hotels = [str(request.path_params[tenant_from])]
         else:
-            hotels = _named(_HOTELS, path.items()) + _named(_TENANTS, request.query_params.multi_items())
+            raise RuntimeError(f"require(tenant_from={tenant_from!r}): the path of the route has no such parameter")
         own = user.narrow(x_tenant_id)
         if own is None:
             raise DeniedError("the user belongs to no hotel", code="auth.wrong_tenant")

@@ -181,25 +181,28 @@ fn tables(checkup: &Checkup) -> Vec<Finding> {
         .filter(|table| !table.lacks.is_empty())
         .map(|table| format!("{} on {}", table.lacks.join(", "), table.name))
         .collect();
-    findings.push(if lacking.is_empty() {
+    let memory = postgres_rights::memory_of_hotels(checkup);
+    if !lacking.is_empty() || memory.is_none() {
+        findings.push(rights(&lacking, &checkup.user));
+    }
+    findings.extend(memory);
+    findings
+}
+
+/// Whether the role may do with the tables what posada needs.
+fn rights(lacking: &[String], user: &str) -> Finding {
+    if lacking.is_empty() {
         Finding::ok(
             codes::PERMISSIONS,
-            format!(
-                "{} may do what posada needs with the tables it sees.",
-                checkup.user
-            ),
+            format!("{user} may do what posada needs with the tables it sees."),
         )
     } else {
         Finding::error(
             codes::PERMISSIONS,
-            format!("{} lacks {}.", checkup.user, lacking.join("; ")),
-            format!(
-                "GRANT what is missing to \"{}\", as the owner of the tables.",
-                checkup.user
-            ),
+            format!("{user} lacks {}.", lacking.join("; ")),
+            format!("GRANT what is missing to \"{user}\", as the owner of the tables."),
         )
-    });
-    findings
+    }
 }
 
 fn not_found(missing: &[&str], checkup: &Checkup) -> Option<Finding> {

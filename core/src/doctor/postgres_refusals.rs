@@ -40,9 +40,10 @@ pub(super) fn not_connected(failure: Failure, settings: &PostgresSettings) -> Fi
         ),
         Failure::ShuttingDown { reason } if reason.contains("server_login_retry") => Finding::error(
             codes::POSTGRES_STARTING,
-            format!("PgBouncer at {place} has lost Postgres and remembers it: {reason}."),
-            "Look whether Postgres runs. PgBouncer tries again when its server_login_retry has passed, 15 seconds by \
-             default: set server_login_retry = 1, so that its return is noticed soon.",
+            format!("PgBouncer at {place} could not log in to Postgres and remembers it: {reason}."),
+            "Look whether Postgres runs, and whether PgBouncer has the right password for it: its log has the reason. It \
+             tries again when its server_login_retry has passed, 15 seconds by default: set server_login_retry = 1, so \
+             that a return is noticed soon.",
         ),
         Failure::ShuttingDown { reason } => Finding::error(
             codes::POSTGRES_STARTING,

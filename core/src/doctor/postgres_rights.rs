@@ -96,6 +96,26 @@ fn revoking(published: &[Published]) -> Vec<String> {
         .collect()
 }
 
+/// What this role lacks on the table that tells a new hotel from one of the same id that was deleted.
+pub(super) fn memory_of_hotels(checkup: &Checkup) -> Option<Finding> {
+    let lacks = &checkup.rights.lacks_on_memory;
+    (!lacks.is_empty()).then(|| {
+        Finding::warning(
+            codes::PERMISSIONS,
+            format!(
+                "{} lacks {lacks} on posada.user_hotel, so a new hotel inherits the users of a deleted one of the same \
+                 id.",
+                checkup.user
+            ),
+            format!(
+                "As the owner of the tables: GRANT USAGE ON SCHEMA posada TO \"{user}\"; GRANT SELECT, INSERT, UPDATE ON \
+                 posada.user_hotel TO \"{user}\"; then start the processes anew.",
+                user = checkup.user
+            ),
+        )
+    })
+}
+
 /// Whether policies hide rows from this role.
 pub(super) fn row_security(checkup: &Checkup) -> Finding {
     let guarded = &checkup.rights.guarded;

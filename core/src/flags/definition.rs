@@ -2,7 +2,9 @@
 //!
 //! The format is Unleash's own, with three courtesies for people who write it by hand: the name may be left out
 //! (it is the flag's), numbers may stand where Unleash writes texts (`"rollout": 25`), and segments that
-//! strategies name by id may stand in the definition under `segments`, because there is no server to ask.
+//! strategies name by id may stand in the definition under `segments`, because there is no server to ask. One that no
+//! strategy names restricts nothing, so that the flag would be on for everybody: such a definition is refused, as are
+//! two segments of one id.
 //!
 //! Rules (constraints, user lists, addresses) are compiled by `unleash-yggdrasil`, except lists of values. It builds its rules as texts
 //! and trusts them, so everything that could break out of such a text, divide by a weight of zero, or silently
@@ -125,10 +127,7 @@ fn compile(feature: ClientFeature, segments: Vec<Segment>, needs_time: bool) -> 
     for constraint in segments.iter().flat_map(|segment| &segment.constraints) {
         check_constraint(constraint)?;
     }
-    let segments: HashMap<i32, Segment> = segments
-        .into_iter()
-        .map(|segment| (segment.id, segment))
-        .collect();
+    let segments = by_id(segments, &strategies)?;
     Ok(Definition {
         enabled: feature.enabled,
         strategies: strategies
@@ -140,6 +139,29 @@ fn compile(feature: ClientFeature, segments: Vec<Segment>, needs_time: bool) -> 
         needs_time,
         name: feature.name.into(),
     })
+}
+
+/// The segments of a definition by their ids, each of which some strategy names.
+fn by_id(segments: Vec<Segment>, strategies: &[Strategy]) -> Result<HashMap<i32, Segment>, Fault> {
+    let named = |id: i32| {
+        let ids = strategies
+            .iter()
+            .filter_map(|strategy| strategy.segments.as_ref());
+        ids.flatten().any(|named| *named == id)
+    };
+    let mut by_id = HashMap::with_capacity(segments.len());
+    for segment in segments {
+        let id = segment.id;
+        if !named(id) {
+            return fault(format_args!(
+                "segment {id} restricts nothing: no strategy has its id in `segments`"
+            ));
+        }
+        if by_id.insert(id, segment).is_some() {
+            return fault(format_args!("segment {id} stands there twice"));
+        }
+    }
+    Ok(by_id)
 }
 
 fn compile_strategy(
@@ -427,6 +449,24 @@ mod tests {
             (
                 r#"{"enabled":true,"strategies":[{"name":"default","segments":[7]}]}"#,
                 "segment",
+            ),
+            // Of a feature and not of a strategy: it would restrict nothing.
+            (
+                r#"{"enabled":true,"segments":[{"id":7,"constraints":[]}],"strategies":[{"name":"default"}]}"#,
+                "segment 7 restricts nothing",
+            ),
+            (
+                r#"{"enabled":true,"segments":[{"id":7,"constraints":[]}]}"#,
+                "segment 7 restricts nothing",
+            ),
+            (
+                r#"{"enabled":true,"segments":[7],"strategies":[{"name":"default"}]}"#,
+                "not an Unleash feature",
+            ),
+            (
+                r#"{"enabled":true,"segments":[{"id":7,"constraints":[]},{"id":7,"constraints":[]}],
+                    "strategies":[{"name":"default","segments":[7]}]}"#,
+                "segment 7 stands there twice",
             ),
             (
                 r#"{"enabled":true,"variants":[{"name":"a","weight":0}]}"#,

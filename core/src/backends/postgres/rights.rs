@@ -50,6 +50,12 @@ pub(super) const BOUND: &str = "SELECT string_agg(relname::text, ', ' ORDER BY r
      WHERE (relname IN ('lock_audit', 'password_history', 'tenant_user_identifiers', 'tenants', 'user_sessions', \
      'users') AND pg_table_is_visible(oid) OR oid = to_regclass('posada.lock_fence')) AND row_security_active(oid)";
 
+/// The rights that this role lacks on the table that remembers which hotel a user belongs to; no row without the table.
+const MEMORY: &str = "SELECT array_to_string(ARRAY(SELECT p FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE']) p \
+     WHERE NOT has_schema_privilege(n.oid, 'USAGE') OR NOT has_table_privilege(c.oid, p)), ', ') \
+     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+     WHERE n.nspname = 'posada' AND c.relname = 'user_hotel'";
+
 /// What was found about rights.
 #[derive(Debug, Default)]
 pub(crate) struct Rights {
@@ -57,6 +63,9 @@ pub(crate) struct Rights {
     pub(crate) published: Vec<Published>,
     /// The tables whose policies bind this role.
     pub(crate) guarded: Vec<Guarded>,
+    /// What this role lacks on `posada.user_hotel`, such as `INSERT, UPDATE`; empty when nothing or when there is no
+    /// such table.
+    pub(crate) lacks_on_memory: String,
 }
 
 /// A right of a role of a data API.
@@ -87,14 +96,16 @@ pub(crate) struct Guarded {
     pub(crate) owner: String,
 }
 
-/// Asks for both.
+/// Asks for all of it.
 pub(super) async fn look(connection: &mut PgConnection) -> Result<Rights, Failure> {
     let ours = format!("{OURS} ('{}')))", schema::TABLES.join("', '"));
     let published = AssertSqlSafe(format!("{ours}, {PUBLISHED}"));
     let published = sqlx::raw_sql(published).fetch_all(&mut *connection).await?;
     let guarded = AssertSqlSafe(format!("{ours} {GUARDED}"));
-    let guarded = sqlx::raw_sql(guarded).fetch_all(connection).await?;
+    let guarded = sqlx::raw_sql(guarded).fetch_all(&mut *connection).await?;
+    let memory = sqlx::raw_sql(MEMORY).fetch_optional(connection).await?;
     Ok(Rights {
+        lacks_on_memory: memory.map(|row| row.try_get(0)).transpose()?.unwrap_or_default(),
         published: published.iter().map(of_api).collect::<Result<_, _>>()?,
         guarded: guarded.iter().map(of_policies).collect::<Result<_, _>>()?,
     })
