@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use posada::error::codes;
 use posada::flags::{Context, Evaluation, FlagChange, FlagSnapshot, FlagValue, FlagWatch};
 use posada::{FeatureFlags, TenantId};
 use pyo3::prelude::*;
@@ -29,11 +30,31 @@ type Variant = (String, Option<(String, String)>);
 type Listed = (String, String, bool, &'static str, bool, Option<String>);
 
 #[pyclass(frozen, subclass, module = "posada._native")]
-pub(crate) struct Flags(pub(crate) ProcessBound<FeatureFlags>);
+pub(crate) struct Flags(pub(crate) ProcessBound<FeatureFlags>, Bound);
+
+/// The tenant to which the flags are bound. Evaluation in Rust cannot refuse, and in Python it can.
+#[derive(Clone)]
+struct Bound(Option<TenantId>);
+
+impl Bound {
+    #[inline]
+    fn admit(&self, tenant: Option<&TenantId>) -> Result<(), Refusal> {
+        match (&self.0, tenant) {
+            (Some(own), Some(tenant)) if own != tenant => Err(out_of_scope()),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cold]
+fn out_of_scope() -> Refusal {
+    let message = "this handle is bound to one tenant, and may do nothing about another or about all";
+    Refusal::own(codes::TENANTS_OUT_OF_SCOPE, message.to_owned())
+}
 
 /// One view of all flags.
 #[pyclass(frozen, subclass, module = "posada._native")]
-pub(crate) struct Snapshot(ProcessBound<FlagSnapshot>);
+pub(crate) struct Snapshot(ProcessBound<FlagSnapshot>, Bound);
 
 #[pyclass(frozen, module = "posada._native")]
 pub(crate) struct Watch(ProcessBound<Changes>);
@@ -162,6 +183,7 @@ macro_rules! reading {
                 let flag = text("flag", flag)?;
                 let default = default.read("default", py)?;
                 let tenant = id_of(tenant);
+                self.1.admit(tenant.as_ref())?;
                 let mut context = context(
                     tenant.as_ref(),
                     optional_text("user", user)?,
@@ -178,10 +200,12 @@ macro_rules! reading {
             }
 
             fn _evaluate(&self, flag: &str, default: bool, asker: Parts<Asker>) -> PyResult<Evaluated> {
+                self.1.admit(asker.0.tenant.as_ref().map(|tenant| &tenant.0))?;
                 Ok(evaluated(self.0.get()?.evaluate_or(flag, &asker.0.context(), default)))
             }
 
             fn _evaluate_all(&self, asker: Parts<Asker>) -> PyResult<Vec<(String, Evaluated)>> {
+                self.1.admit(asker.0.tenant.as_ref().map(|tenant| &tenant.0))?;
                 Ok(all(self.0.get()?.evaluate_all(&asker.0.context())))
             }
 
@@ -194,7 +218,10 @@ reading!(Snapshot {
     #[new]
     fn new(flags: &Flags) -> PyResult<Self> {
         let snapshot = flags.0.get()?.snapshot();
-        Ok(Self(ProcessBound::new(snapshot, flags.0.home().clone())))
+        Ok(Self(
+            ProcessBound::new(snapshot, flags.0.home().clone()),
+            flags.1.clone(),
+        ))
     }
 });
 
@@ -206,7 +233,7 @@ reading!(Flags {
         let inside = flags.home().handle()?.enter();
         let _ = flags.get()?.snapshot();
         drop(inside);
-        Ok(Self(flags))
+        Ok(Self(flags, Bound(handle.bound_to()?)))
     }
 
     /// (ready, stale, age, lost)

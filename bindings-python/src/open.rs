@@ -8,12 +8,12 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use futures_util::future::join_all;
 use posada::doctor::Diagnosis;
-use posada::{Posada, PosadaBuilder};
+use posada::{Posada, PosadaBuilder, TenantId};
 use pyo3::prelude::*;
 use tokio::runtime::Runtime;
 
-use crate::arguments::Parts;
-use crate::auth::{AuthEvents, Options};
+use crate::arguments::{Parts, Whose};
+use crate::auth::{AuthEvents, Claims, Options};
 use crate::bridge::{Home, Manner, Operation, ProcessBound, start};
 use crate::errors::Refusal;
 use crate::pms::Mock;
@@ -28,7 +28,8 @@ static NEXT: AtomicU64 = AtomicU64::new(0);
 #[pyclass(frozen, module = "posada._native")]
 pub(crate) struct Handle {
     posada: ProcessBound<Posada>,
-    number: u64,
+    /// Its place among what is to be closed; a handle that is bound to a tenant has none.
+    number: Option<u64>,
     pub(crate) events: AuthEvents,
 }
 
@@ -38,7 +39,21 @@ impl Handle {
         open().insert(number, posada.clone());
         Self {
             posada: ProcessBound::new(posada, home),
-            number,
+            number: Some(number),
+            events,
+        }
+    }
+
+    /// The tenant to which it is bound.
+    pub(crate) fn bound_to(&self) -> Result<Option<TenantId>, Refusal> {
+        Ok(self.posada.get()?.tenant().cloned())
+    }
+
+    fn scoped(&self, posada: Posada) -> Self {
+        let events = self.events.of(posada.tenant());
+        Self {
+            posada: ProcessBound::new(posada, self.posada.home().clone()),
+            number: None,
             events,
         }
     }
@@ -52,7 +67,7 @@ impl Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        let left = open().remove(&self.number);
+        let left = self.number.and_then(|number| open().remove(&number));
         if !self.posada.home().is_alive() {
             std::mem::forget(left);
         }
@@ -97,6 +112,23 @@ impl Handle {
         })
     }
 
+    /// The same handle, bound to one tenant. No I/O.
+    fn for_tenant(&self, tenant: Whose) -> PyResult<Self> {
+        let posada = self.posada.get()?.for_tenant(&tenant.0).map_err(Refusal::from)?;
+        Ok(self.scoped(posada))
+    }
+
+    /// As `for_tenant`, for the hotel of a user.
+    fn for_claims(&self, claims: &Claims) -> PyResult<Self> {
+        let posada = self.posada.get()?.for_claims(&claims.0).map_err(Refusal::from)?;
+        Ok(self.scoped(posada))
+    }
+
+    #[getter]
+    fn tenant(&self) -> PyResult<Option<String>> {
+        Ok(self.bound_to()?.map(|tenant| tenant.to_string()))
+    }
+
     #[getter]
     fn settings(&self) -> PyResult<Settings> {
         Ok(Settings(self.posada.get()?.settings().clone()))
@@ -135,7 +167,7 @@ impl Handle {
         let number = self.number;
         self.posada.finish(py, async move |posada: Posada| {
             let closed = posada.close().await;
-            let _ = open().remove(&number);
+            let _ = number.and_then(|number| open().remove(&number));
             Ok(closed?)
         })
     }

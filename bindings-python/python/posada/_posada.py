@@ -14,7 +14,7 @@ from types import TracebackType
 
 import posada
 from posada import _native
-from posada._checks import instance, mapping, switch
+from posada._checks import Whose, instance, mapping, switch
 from posada.errors import ClosedError
 from posada.errors import TimeoutError as LateError
 from posada.settings import Settings
@@ -59,6 +59,7 @@ class Posada:
         self._options = auth_options
         self._mock_pms = mock_pms
         self._native: _native.Handle | None = None
+        self._tenant: str | None = None
         self._closed = False
 
     @classmethod
@@ -106,6 +107,49 @@ class Posada:
     def settings(self) -> Settings:
         """The settings that this handle was made from."""
         return self._settings
+
+    def for_tenant(self, tenant: Whose) -> Posada:
+        """The same handle, bound to one tenant: nothing of another can be read or written through it.
+
+        >>> hotel = p.for_tenant("hotel-centro")
+        ... session = await hotel.sessions.get("5491187654321")
+
+        Make one for each request: it costs a microsecond, does no I/O, and does not ask whether the tenant exists. A
+        missing ``tenant=`` means this one. Another tenant's id, ``Session``, ticket, hold, claims or token is refused
+        with ``DeniedError`` (``tenants.out_of_scope``) before anything is asked of a server, and after it was read
+        where only the answer tells whose it is; in Python the evaluation of a flag is refused, too. So is what is about
+        all tenants: ``tenants.list``, ``create``, ``refresh`` and ``warm``, the ``measure`` of sessions and of sign-in,
+        ``flags.refresh`` and ``adopt``, ``locks.sweep``, ``migrate``, and users without a hotel.
+        ``sessions.purge_user`` deletes the conversation with this tenant; limits are the tenant's own, on keys that
+        begin with ``tenant:{id}/``; watches and audit events are those of the tenant.
+
+        Closing it, or leaving its ``async with``, closes nothing; it ends with the handle that it was made from.
+
+        Raises ``tenants.out_of_scope`` when this handle is bound to another tenant; ``posada.closed``.
+        """
+        return self._scope(self._handle().for_tenant(tenant))
+
+    def for_claims(self, claims: posada.Claims) -> Posada:
+        """As ``for_tenant``, for the hotel of a user, or for that for which a superuser acts.
+
+        Raises ``auth.wrong_tenant`` for a user without a hotel; ``tenants.out_of_scope`` when this handle is bound to
+        another tenant; ``posada.closed``.
+        """
+        return self._scope(self._handle().for_claims(instance("claims", claims, _native.Claims)))
+
+    @property
+    def tenant(self) -> str | None:
+        """The id of the tenant to which this handle is bound; ``None`` for a handle of all tenants."""
+        return self._tenant
+
+    def _scope(self, native: _native.Handle) -> Posada:
+        scope = object.__new__(Posada)
+        scope._settings = self._settings
+        scope._native = native
+        scope._tenant = native.tenant
+        # Nobody has to close it.
+        scope._closed = True
+        return scope
 
     @cached_property
     def tenants(self) -> posada.TenantResolver:
@@ -187,12 +231,13 @@ class Posada:
     async def close(self) -> None:
         """Waits for writes that are under way, flushes the audit, and gives the connections back.
 
-        Every later call raises ``posada.closed``. May be called again.
+        Every later call raises ``posada.closed``. May be called again. Of a handle that is bound to a tenant it does
+        nothing.
 
         Raises ``posada.close_timeout`` when work was still under way at the deadline of the settings.
         """
         self._closed = True
-        if self._native is not None:
+        if self._native is not None and self._tenant is None:
             await self._native.close()
 
     async def __aenter__(self) -> Posada:
@@ -209,6 +254,8 @@ class Posada:
             _log.warning("closed with work under way: %s", late)
 
     def __repr__(self) -> str:
+        if self._tenant is not None:
+            return f"<posada.Posada for {self._tenant!r}>"
         state = "closed" if self._closed else "unused" if self._native is None else "open"
         return f"<posada.Posada {state}>"
 

@@ -401,9 +401,9 @@ class Authenticator:
     def has_permission(self, claims: Claims, permission: str) -> bool:
         """Whether the role of the claims has a permission; in which hotel is asked by ``Claims.require_for``.
 
-        Raises ``auth.invalid_permission``.
+        ``False`` for users of others, where the handle is bound to a tenant. Raises ``auth.invalid_permission``.
         """
-        return instance("claims", claims, Claims).has_permission(permission)
+        return self._native.has_permission(instance("claims", claims, Claims), text("permission", permission))
 
     def act_across_tenants(self, claims: Claims, *, tenant: Whose, reason: str) -> Claims:
         """Claims with which a superuser acts for another hotel. Raises an audit event with ``reason``.
@@ -414,7 +414,7 @@ class Authenticator:
         return self._native.act_across_tenants(instance("claims", claims, Claims), tenant, text("reason", reason))
 
     def events(self) -> AuthEvents:
-        """The audit events of this handle from now on."""
+        """The audit events of this handle from now on; of one that is bound to a tenant, those of that tenant."""
         return AuthEvents(self._native.events())
 
 

@@ -9,7 +9,7 @@
     app.include_router(metrics_router())
 
     @app.get("/arrivals", dependencies=[Depends(require("guest_checkin")), Depends(rate_limit("30/minute"))])
-    async def arrivals(p: CurrentPosada, hotel: CurrentTenant):
+    async def arrivals(hotel: CurrentScope):
         ...
 
 Needs the extra ``posada[fastapi]``. A fault of the servers is answered 503 or 504, never 401 or 403.
@@ -53,11 +53,13 @@ __all__ = [
     "TOKEN_URL",
     "CorrelationMiddleware",
     "CurrentPosada",
+    "CurrentScope",
     "CurrentTenant",
     "CurrentUser",
     "MetricsMiddleware",
     "add_error_handlers",
     "current_posada",
+    "current_scope",
     "current_tenant",
     "current_user",
     "flag",
@@ -333,6 +335,20 @@ async def current_tenant(
 
 CurrentTenant: TypeAlias = Annotated[Tenant, Depends(current_tenant)]
 """A parameter of a route: the hotel of whoever is asking."""
+
+
+async def current_scope(p: CurrentPosada, tenant: CurrentTenant) -> Posada:
+    """The handle of the app, bound to the hotel of the user: see ``Posada.for_tenant``.
+
+    A route that has this and not ``CurrentPosada`` cannot touch another hotel. Nobody has to close it. Where the hotel
+    is not that of a user, as in a webhook, bind the handle in the route: ``p.for_tenant(found.tenant)``; where a
+    superuser acts for a hotel, ``p.for_claims(claims)``.
+    """
+    return p.for_tenant(tenant)
+
+
+CurrentScope: TypeAlias = Annotated[Posada, Depends(current_scope)]
+"""A parameter of a route: the handle, bound to the hotel of whoever is asking."""
 
 
 async def _possible_user(p: CurrentPosada, token: _Token) -> Claims | None:

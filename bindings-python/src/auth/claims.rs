@@ -14,7 +14,7 @@ use crate::errors::Refusal;
 
 /// Who is asking, for which hotel, with which rights. Made by `verify` only.
 #[pyclass(frozen, module = "posada")]
-pub(crate) struct Claims(pub(super) CoreClaims);
+pub(crate) struct Claims(pub(crate) CoreClaims);
 
 /// Most permissions of its own that a program may declare.
 const MOST_OWN: usize = 256;
@@ -26,7 +26,7 @@ fn own() -> MutexGuard<'static, HashSet<String>> {
 }
 
 /// A named permission, or one that the program has declared.
-fn wanted(name: &str) -> Result<Permission, Refusal> {
+pub(super) fn wanted(name: &str) -> Result<Permission, Refusal> {
     let is_own = own().contains(name);
     Ok(if is_own {
         Permission::own(name)?

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use posada::TenantId;
 use posada::auth::{AuditSink, AuthEvent};
 use pyo3::prelude::*;
 use tokio::sync::Mutex;
@@ -15,15 +16,30 @@ const BACKLOG: usize = 1024;
 
 /// Where the events of one handle go.
 #[derive(Clone)]
-pub(crate) struct AuthEvents(broadcast::Sender<AuthEvent>);
+pub(crate) struct AuthEvents {
+    sender: broadcast::Sender<AuthEvent>,
+    /// The tenant whose events are told; all without one.
+    tenant: Option<TenantId>,
+}
 
 impl AuthEvents {
     pub(crate) fn new() -> Self {
-        Self(broadcast::Sender::new(BACKLOG))
+        Self {
+            sender: broadcast::Sender::new(BACKLOG),
+            tenant: None,
+        }
+    }
+
+    /// Those of a handle that is bound to a tenant.
+    pub(crate) fn of(&self, tenant: Option<&TenantId>) -> Self {
+        Self {
+            sender: self.sender.clone(),
+            tenant: tenant.cloned(),
+        }
     }
 
     pub(crate) fn sink(&self) -> AuditSink {
-        let events = self.0.clone();
+        let events = self.sender.clone();
         Arc::new(move |event| {
             // Nobody listens: nothing is lost that anybody wanted.
             let _ = events.send(event.clone());
@@ -31,15 +47,22 @@ impl AuthEvents {
     }
 
     pub(super) fn listen(&self, home: &Home) -> AuthWatch {
-        let events = (Arc::new(Mutex::new(self.0.subscribe())), Unread::new());
+        let heard = Listening {
+            events: self.sender.subscribe(),
+            tenant: self.tenant.clone(),
+        };
+        let events = (Arc::new(Mutex::new(heard)), Unread::new());
         AuthWatch(ProcessBound::new(events, home.clone()))
     }
 }
 
-type Events = (
-    Arc<Mutex<broadcast::Receiver<AuthEvent>>>,
-    Unread<Option<EventParts>>,
-);
+/// What one listener hears.
+struct Listening {
+    events: broadcast::Receiver<AuthEvent>,
+    tenant: Option<TenantId>,
+}
+
+type Events = (Arc<Mutex<Listening>>, Unread<Option<EventParts>>);
 
 /// (kind, user, account, address, tenant, detail, is_warning)
 type EventParts = (
@@ -65,11 +88,20 @@ impl AuthWatch {
     }
 }
 
-async fn next(events: &Mutex<broadcast::Receiver<AuthEvent>>) -> Option<EventParts> {
-    let mut events = events.lock().await;
+impl Listening {
+    /// Whether an event is this listener's: of its tenant, or about the service and nobody in particular.
+    fn is_for(&self, event: &AuthEvent) -> bool {
+        let is_about_nobody = event.tenant.is_none() && event.user.is_none() && event.account.is_none();
+        self.tenant.is_none() || event.tenant == self.tenant || is_about_nobody
+    }
+}
+
+async fn next(heard: &Mutex<Listening>) -> Option<EventParts> {
+    let mut heard = heard.lock().await;
     let event = loop {
-        match events.recv().await {
-            Ok(event) => break event,
+        match heard.events.recv().await {
+            Ok(event) if heard.is_for(&event) => break event,
+            Ok(_) => {}
             Err(RecvError::Lagged(_)) => {}
             Err(RecvError::Closed) => return None,
         }

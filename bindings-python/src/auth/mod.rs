@@ -368,6 +368,11 @@ impl Auth {
         })
     }
 
+    fn has_permission(&self, claims: &Claims, permission: &str) -> PyResult<bool> {
+        let permission = claims::wanted(permission)?;
+        Ok(self.service.get()?.has_permission(&claims.0, &permission))
+    }
+
     fn act_across_tenants(&self, claims: &Claims, tenant: Whose, reason: &str) -> PyResult<Claims> {
         let reason = constant(reason)?;
         let claims = self

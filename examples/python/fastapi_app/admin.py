@@ -76,7 +76,7 @@ async def add_identifier(p: CurrentPosada, tenant_id: str, new: NewIdentifier) -
 @desk.put("/{tenant_id}/flags/{flag}", status_code=204)
 async def set_flag(p: CurrentPosada, tenant_id: str, flag: str, enabled: bool) -> None:
     """Throws a switch for one hotel."""
-    await p.flags.set(flag, enabled, tenant=tenant_id)
+    await p.for_tenant(tenant_id).flags.set(flag, enabled)
 
 
 @support.post("/tenants/{tenant_id}/conversations")
@@ -91,7 +91,7 @@ async def conversation(
     if user.tenant != tenant_id:
         user = p.auth.act_across_tenants(user, tenant=tenant_id, reason="support reads a conversation")
     user.require_for(tenant_id, Permission.VIEW_REPORTS)
-    session = await p.sessions.get(who.guest, tenant=user.tenant)
+    session = await p.for_claims(user).sessions.get(who.guest)
     if session is None:
         raise HTTPException(404, "there is no such conversation")
     return session.document

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from posada import Booking, BookingRequest, Guest, IdempotencyKey, Posada, PosadaError, Session, Stay, Tenant
+from posada import Booking, BookingRequest, Guest, IdempotencyKey, Posada, PosadaError, Session, Stay
 
 BOOKING_FLAG = "booking.enabled"
 """Whether the receptionist of a hotel may book."""
@@ -33,27 +33,29 @@ class Message:
 
 async def reply_to(p: Posada, message: Message) -> str:
     """Answers a message. The same message may come again: it is remembered once, and books once."""
-    hotel = (await p.tenants.resolve(message.number, channel="whatsapp")).tenant
-    if hotel is None:
+    tenant = (await p.tenants.resolve(message.number, channel="whatsapp")).tenant
+    if tenant is None:
         return NO_HOTEL
-    session = await p.sessions.get_or_create(message.guest, "whatsapp", tenant=hotel)
-    await p.sessions.append_turn(message.guest, "user", message.text, id=message.id, tenant=hotel)
-    reply = await _decide(p, hotel, session, message)
-    await p.sessions.append_turn(message.guest, "assistant", reply, id=f"{message.id}:reply", tenant=hotel)
+    # From here on nothing of another hotel can be touched, and no call has to name this one.
+    hotel = p.for_tenant(tenant)
+    session = await hotel.sessions.get_or_create(message.guest, "whatsapp")
+    await hotel.sessions.append_turn(message.guest, "user", message.text, id=message.id)
+    reply = await _decide(hotel, session, message)
+    await hotel.sessions.append_turn(message.guest, "assistant", reply, id=f"{message.id}:reply")
     return reply
 
 
-async def _decide(p: Posada, hotel: Tenant, session: Session, message: Message) -> str:
+async def _decide(hotel: Posada, session: Session, message: Message) -> str:
     wish = WISH.fullmatch(message.text.strip())
     if wish is None:
         return HOW_TO_ASK
-    if not p.flags.is_enabled(BOOKING_FLAG, tenant=hotel, user=message.guest, session=session.id):
+    if not hotel.flags.is_enabled(BOOKING_FLAG, user=message.guest, session=session.id):
         return A_COLLEAGUE
-    if earlier := await p.pms.find_booking(_key(message)):
+    if earlier := await hotel.pms.find_booking(_key(message)):
         return _confirmed(earlier)
     try:
         stay = Stay.parse(wish["check_in"], wish["check_out"])
-        return await _book(p, hotel, session, message, stay, int(wish["adults"]))
+        return await _book(hotel, session, message, stay, int(wish["adults"]))
     except PosadaError as refusal:
         if refusal.code in {"pms.sold_out", "locks.nights_taken"}:
             return JUST_TAKEN
@@ -62,17 +64,16 @@ async def _decide(p: Posada, hotel: Tenant, session: Session, message: Message) 
         raise
 
 
-async def _book(p: Posada, hotel: Tenant, session: Session, message: Message, stay: Stay, adults: int) -> str:
-    offers = await p.pms.availability(PMS_HOTEL, stay, adults=adults)
+async def _book(hotel: Posada, session: Session, message: Message, stay: Stay, adults: int) -> str:
+    offers = await hotel.pms.availability(PMS_HOTEL, stay, adults=adults)
     if not offers:
         return SOLD_OUT
     cheapest = min(offers, key=lambda offer: offer.total.amount)
-    async with p.locks.hold_stay(
+    async with hotel.locks.hold_stay(
         f"room_type:{cheapest.room_type}",
         stay.check_in,
         stay.check_out,
         capacity=cheapest.available,
-        tenant=hotel,
         session_id=session.id,
         user_id=message.guest,
     ) as hold:
@@ -85,7 +86,7 @@ async def _book(p: Posada, hotel: Tenant, session: Session, message: Message, st
             guest=guest,
             idempotency_key=_key(message),
         )
-        return _confirmed(await p.pms.book(request, hold=hold))
+        return _confirmed(await hotel.pms.book(request, hold=hold))
 
 
 def _key(message: Message) -> IdempotencyKey:
