@@ -20,7 +20,7 @@ impl Ids {
     fn new(request_id: &str, traceparent: Option<&str>) -> Result<Self, Refusal> {
         let ids = Correlation::new(request_id)?;
         Ok(Self(match traceparent {
-            Some(traceparent) => ids.with_traceparent(traceparent)?,
+            Some(traceparent) => ids.traceparent(traceparent)?,
             None => ids,
         }))
     }
@@ -32,7 +32,7 @@ impl Ids {
 
     #[getter]
     fn traceparent(&self) -> Option<&str> {
-        self.0.traceparent()
+        self.0.get_traceparent()
     }
 }
 

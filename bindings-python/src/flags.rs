@@ -136,6 +136,7 @@ fn evaluated(evaluation: Evaluation) -> Evaluated {
         source,
         age,
         error,
+        ..
     } = evaluation;
     let variant = variant.map(|variant| {
         let payload = variant.payload.as_ref();

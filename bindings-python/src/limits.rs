@@ -39,19 +39,6 @@ fn words(identifiers: &[String]) -> Vec<&str> {
     identifiers.iter().map(String::as_str).collect()
 }
 
-fn strategy(name: &str) -> Result<Strategy, Refusal> {
-    match name {
-        "fixed_window" => Ok(Strategy::FixedWindow),
-        "moving_window" => Ok(Strategy::MovingWindow),
-        "sliding_window_counter" => Ok(Strategy::SlidingWindowCounter),
-        _ => Err(Refusal::invalid(
-            codes::LIMITS_INVALID,
-            "strategy",
-            format!("expected fixed_window, moving_window or sliding_window_counter, not {name:?}"),
-        )),
-    }
-}
-
 #[pymethods]
 impl Limit {
     #[staticmethod]
@@ -59,7 +46,7 @@ impl Limit {
     fn parse(text: &str, strategy: Option<&str>) -> PyResult<Self> {
         let limit = RateLimit::parse(text).map_err(Refusal::from)?;
         Ok(Self(match strategy {
-            Some(name) => limit.with_strategy(self::strategy(name)?),
+            Some(name) => limit.strategy(Strategy::parse(name).map_err(Refusal::from)?),
             None => limit,
         }))
     }
@@ -82,11 +69,7 @@ impl Limit {
 
     #[getter]
     fn strategy(&self) -> &'static str {
-        match self.0.strategy() {
-            Strategy::FixedWindow => "fixed_window",
-            Strategy::MovingWindow => "moving_window",
-            Strategy::SlidingWindowCounter => "sliding_window_counter",
-        }
+        self.0.get_strategy().as_str()
     }
 
     fn __str__(&self) -> String {
@@ -103,7 +86,7 @@ impl Limits {
 
     /// `policy` is `open`, `closed` or `local_share`, the last among so many processes.
     #[pyo3(signature = (policy, processes=1))]
-    fn with_failure_policy(&self, policy: &str, processes: u32) -> PyResult<Self> {
+    fn failure_policy(&self, policy: &str, processes: u32) -> PyResult<Self> {
         let invalid = |field, message| Refusal::invalid(codes::LIMITS_INVALID, field, message);
         let policy = match policy {
             "open" => FailurePolicy::Open,
@@ -117,7 +100,7 @@ impl Limits {
                 return Err(invalid("policy", message).into());
             }
         };
-        let limits = self.0.get()?.clone().with_failure_policy(policy);
+        let limits = self.0.get()?.clone().failure_policy(policy);
         Ok(Self(ProcessBound::new(limits, self.0.home().clone())))
     }
 

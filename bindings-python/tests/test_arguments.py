@@ -174,7 +174,7 @@ def of_limits(limits: posada.RateLimiter) -> list[Call]:
         (limits.check_many, {"limits": [("5/minute", ["a"])]}),
         (limits.peek, {"limit": "5/minute"}),
         (limits.reset, {"limit": "5/minute"}),
-        (limits.with_failure_policy, {"policy": "open", "processes": 1}),
+        (limits.failure_policy, {"policy": "open", "processes": 1}),
     ]
 
 

@@ -22,7 +22,7 @@ tokio::task_local! {
 /// # posada.close().await
 /// # }
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Correlation {
     request: Arc<str>,
     traceparent: Option<Arc<str>>,
@@ -55,7 +55,7 @@ impl Correlation {
     ///
     /// # Errors
     /// `pms.invalid_request` (field `traceparent`) for anything else.
-    pub fn with_traceparent(mut self, traceparent: &str) -> Result<Self> {
+    pub fn traceparent(mut self, traceparent: &str) -> Result<Self> {
         let parts: Vec<&str> = traceparent.split('-').collect();
         let is_hex = |text: &str| {
             let mut bytes = text.bytes();
@@ -78,7 +78,7 @@ impl Correlation {
     }
 
     /// Its place in a trace.
-    pub fn traceparent(&self) -> Option<&str> {
+    pub fn get_traceparent(&self) -> Option<&str> {
         self.traceparent.as_deref()
     }
 
@@ -126,7 +126,7 @@ mod tests {
         let ids = Correlation::new("req-1").unwrap();
         let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         assert_eq!(
-            ids.clone().with_traceparent(good).unwrap().traceparent(),
+            ids.clone().traceparent(good).unwrap().get_traceparent(),
             Some(good)
         );
         for text in [
@@ -135,7 +135,7 @@ mod tests {
             &good[1..],
         ] {
             assert_eq!(
-                ids.clone().with_traceparent(text).unwrap_err().field(),
+                ids.clone().traceparent(text).unwrap_err().field(),
                 Some("traceparent")
             );
         }

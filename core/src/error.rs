@@ -73,7 +73,7 @@ impl fmt::Display for Kind {
 }
 
 /// Whether and when the same call may be repeated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Retry {
     /// The same call fails again.
     Never,

@@ -22,7 +22,8 @@ use crate::task::Tasks;
 pub(crate) const DEADLINE: Duration = Duration::from_millis(750);
 
 /// The answer of [`Posada::health`](crate::Posada::health).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Health {
     /// Postgres, or the memory that stands for it.
     pub postgres: Check,
@@ -35,7 +36,7 @@ pub struct Health {
 }
 
 /// Whether one server answered in time.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Copy, Hash)]
 pub enum Check {
     /// It answered.
     Ok,

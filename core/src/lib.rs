@@ -43,6 +43,7 @@ mod backends;
 #[doc(hidden)]
 pub mod bridge;
 pub mod clock;
+mod conversions;
 pub mod correlation;
 mod disk;
 pub mod doctor;

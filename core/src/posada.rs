@@ -412,10 +412,7 @@ impl Parts<'_> {
             Some(postgres) => Arc::new(PostgresAuth::new(postgres.clone())),
             None => Arc::new(MemoryAuth::new(self.hotels.clone())),
         };
-        let options = options.unwrap_or_else(|| AuthOptions {
-            access_life: self.settings.jwt_expiry(),
-            ..AuthOptions::default()
-        });
+        let options = options.unwrap_or_else(|| AuthOptions::new().access_life(self.settings.jwt_expiry()));
         let keys = self.keys(&options)?;
         let throttle: Arc<dyn Throttle> = match self.redis {
             Some(redis) => Arc::new(RedisThrottle::new(redis.clone())),

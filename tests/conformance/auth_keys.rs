@@ -49,11 +49,11 @@ impl Installation {
         Posada::builder()
             .settings(settings)
             .clock(self.clock.shared())
-            .auth_options(AuthOptions {
-                previous_keys: others.iter().map(|other| ((*other).into(), until)).collect(),
-                password_history: 0,
-                ..AuthOptions::default()
-            })
+            .auth_options(
+                AuthOptions::new()
+                    .previous_keys(others.iter().map(|other| ((*other).into(), until)))
+                    .password_history(0),
+            )
             .build()
             .unwrap()
     }
@@ -340,10 +340,7 @@ async fn case_36_a_previous_key_obeys_the_rules_of_the_one_that_signs() {
             .build()
             .unwrap();
         let until = std::time::SystemTime::now().into();
-        let options = AuthOptions {
-            previous_keys: previous.iter().map(|key| ((*key).into(), until)).collect(),
-            ..AuthOptions::default()
-        };
+        let options = AuthOptions::new().previous_keys(previous.iter().map(|key| ((*key).into(), until)));
         Posada::builder().settings(settings).auth_options(options).build()
     };
     assert!(start("production", &[OLD]).is_ok());

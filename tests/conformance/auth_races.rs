@@ -35,10 +35,7 @@ async fn two(settings: impl Fn() -> SettingsBuilder) -> [Posada; 2] {
         Posada::builder()
             .settings(settings().secret_key(KEY).build().unwrap())
             .clock(clock.shared())
-            .auth_options(AuthOptions {
-                password_history: 0,
-                ..AuthOptions::default()
-            })
+            .auth_options(AuthOptions::new().password_history(0))
             .build()
             .unwrap()
     });
@@ -132,10 +129,7 @@ async fn case_76_a_crash_between_the_commit_and_redis_hides_a_revocation_for_the
     let (name, redis) = (database(), servers::redis().url());
     let handle = || {
         let settings = direct(&name).redis_url(redis).secret_key(KEY).build().unwrap();
-        let options = AuthOptions {
-            max_staleness: Duration::from_secs(1),
-            ..AuthOptions::default()
-        };
+        let options = AuthOptions::new().max_staleness(Duration::from_secs(1));
         Posada::builder()
             .settings(settings)
             .auth_options(options)

@@ -163,10 +163,7 @@ async fn case_259_who_writes_to_redis_makes_no_superuser_and_takes_no_session_ov
 #[tokio::test(flavor = "multi_thread")]
 async fn case_260_an_older_signed_state_revives_no_session_beyond_the_staleness() {
     let lab = Lab::new();
-    let options = || AuthOptions {
-        max_staleness: Duration::from_secs(1),
-        ..AuthOptions::default()
-    };
+    let options = || AuthOptions::new().max_staleness(Duration::from_secs(1));
     let posada = lab.process(options());
     let pair = sign_in(&posada, "ana", false).await;
     let alive = lab.stored(&pair);
@@ -199,19 +196,13 @@ async fn case_260_an_older_signed_state_revives_no_session_beyond_the_staleness(
 #[tokio::test(flavor = "multi_thread")]
 async fn case_260_a_state_is_as_old_as_its_signature_says_whatever_life_its_key_was_given() {
     let lab = Lab::new();
-    let long = AuthOptions {
-        max_staleness: Duration::from_mins(1),
-        ..AuthOptions::default()
-    };
+    let long = AuthOptions::new().max_staleness(Duration::from_mins(1));
     let posada = lab.process(long);
     let pair = sign_in(&posada, "ana", false).await;
     lab.redis.command::<()>(&["PERSIST", &Lab::shared(&pair)]);
     let first = lab.verify(&pair).await.unwrap();
     assert_eq!(first.source, ClaimsSource::Redis);
-    let short = AuthOptions {
-        max_staleness: Duration::from_millis(1),
-        ..AuthOptions::default()
-    };
+    let short = AuthOptions::new().max_staleness(Duration::from_millis(1));
     let second = lab.process(short).auth().verify(&pair.access).await.unwrap();
     assert_eq!(
         second.source,

@@ -61,7 +61,7 @@ async fn the_policy_decides_while_redis_is_down() {
     server.stop();
     let limit = RateLimit::parse("4/hour").unwrap();
     let allowed = async |policy: FailurePolicy| -> Result<usize, Error> {
-        let limits = posada.limits().clone().with_failure_policy(policy);
+        let limits = posada.limits().clone().failure_policy(policy);
         let mut allowed = 0;
         for _ in 0..6 {
             let decision = limits.check(&limit, &[&format!("{policy:?}")]).await?;

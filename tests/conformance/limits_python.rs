@@ -44,7 +44,7 @@ async fn compare(strategy: Strategy, seed: u64) {
     for step in 0..STEPS {
         let text =
             ["5/minute", "3 per 2 minutes", "20/hour", "1/day"][usize::try_from(random.below(4)).unwrap()];
-        let limit = RateLimit::parse(text).unwrap().with_strategy(strategy);
+        let limit = RateLimit::parse(text).unwrap().strategy(strategy);
         let cost = u32::try_from(random.below(3)).unwrap() + 1;
         let what = format!("seed {seed} step {step}: {text} {strategy:?} cost {cost}");
         match random.below(10) {
@@ -180,7 +180,7 @@ fn keys(limit: &RateLimit, who: &str) -> Vec<String> {
         .try_into()
         .unwrap();
     let item = format!("LIMITER/{who}/{amount}/{multiples}/{unit}");
-    match limit.strategy() {
+    match limit.get_strategy() {
         Strategy::SlidingWindowCounter => vec![format!("LIMITS:{{{item}}}"), format!("LIMITS:{{{item}}}/-1")],
         Strategy::FixedWindow | Strategy::MovingWindow => vec![format!("LIMITS:{item}")],
     }

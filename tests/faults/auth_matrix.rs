@@ -169,12 +169,12 @@ impl House {
         let kept = events.clone();
         let posada = Posada::builder()
             .settings(settings)
-            .auth_options(AuthOptions {
-                // Longer than a column takes, so that what is known stays known.
-                max_staleness: Duration::from_mins(1),
-                grace: Duration::from_secs(30),
-                ..AuthOptions::default()
-            })
+            .auth_options(
+                AuthOptions::new()
+                    // Longer than a column takes, so that what is known stays known.
+                    .max_staleness(Duration::from_mins(1))
+                    .grace(Duration::from_secs(30)),
+            )
             .audit_sink(Arc::new(move |event: &AuthEvent| {
                 kept.lock().unwrap().push(event.kind);
             }))

@@ -24,9 +24,9 @@ async fn meets(posada: &Posada) -> Error {
         assert!(decision.degraded, "{decision:?}");
         assert_eq!(decision.allowed, expected, "{decision:?}");
     }
-    let open = limits.clone().with_failure_policy(FailurePolicy::Open);
+    let open = limits.clone().failure_policy(FailurePolicy::Open);
     assert!(open.check(&limit, &who).await.unwrap().allowed);
-    let closed = limits.clone().with_failure_policy(FailurePolicy::Closed);
+    let closed = limits.clone().failure_policy(FailurePolicy::Closed);
     let of_script = closed.check(&limit, &who).await.unwrap_err();
     let of_command = posada.flags().set(None, "ai_enabled", true).await.unwrap_err();
     assert_eq!(of_script.code(), of_command.code(), "{of_script} {of_command}");
@@ -162,7 +162,7 @@ async fn a_server_that_is_held_up_by_a_script_is_an_outage() {
     });
     // A connection that was there before: a new one may not even say hello.
     let limit = RateLimit::parse("1000000/hour").unwrap();
-    let closed = posada.limits().clone().with_failure_policy(FailurePolicy::Closed);
+    let closed = posada.limits().clone().failure_policy(FailurePolicy::Closed);
     let error = loop {
         match closed.check(&limit, &["203.0.113.9"]).await {
             Ok(_) => tokio::task::yield_now().await,

@@ -108,10 +108,10 @@ class RateLimiter:
     def __init__(self, handle: _native.Handle) -> None:
         self._native = _native.Limits(handle)
 
-    def with_failure_policy(self, policy: FailurePolicy, *, processes: int = 1) -> RateLimiter:
+    def failure_policy(self, policy: FailurePolicy, *, processes: int = 1) -> RateLimiter:
         """The same limiter with another answer to an outage of Redis; ``local_share`` is among so many processes."""
         other = object.__new__(RateLimiter)
-        other._native = self._native.with_failure_policy(_text("policy", policy), whole("processes", processes))
+        other._native = self._native.failure_policy(_text("policy", policy), whole("processes", processes))
         return other
 
     async def check(self, limit: str | RateLimit, *identifiers: str, cost: int = 1) -> Decision:

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
-use posada::auth::{ClaimsSource, Permission};
+use posada::auth::Permission;
 use posada::{Claims as CoreClaims, TenantId};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -103,11 +103,7 @@ impl Claims {
     /// Who said that the session is alive: `local`, `redis` or `store`.
     #[getter]
     fn source(&self) -> &'static str {
-        match self.0.source {
-            ClaimsSource::Local => "local",
-            ClaimsSource::Redis => "redis",
-            ClaimsSource::Store => "store",
-        }
+        self.0.source.as_str()
     }
 
     /// How old that answer is at most.

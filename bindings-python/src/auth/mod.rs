@@ -64,6 +64,7 @@ fn pair(tokens: TokenPair) -> Pair {
         refresh_expires_at,
         session,
         must_change_password,
+        ..
     } = tokens;
     (
         access,
@@ -87,6 +88,7 @@ fn account(user: User) -> Account {
         is_superuser,
         must_change_password,
         password_changed_at,
+        ..
     } = user;
     (
         id,
@@ -109,19 +111,14 @@ fn signed_in(session: SignInSession) -> SignedIn {
         expires_at,
         user_agent,
         address,
+        ..
     } = session;
     (id, created_at, expires_at, user_agent, address)
 }
 
 /// The role of that name.
 pub(super) fn role(name: &str) -> Result<Role, Refusal> {
-    Role::parse(name).ok_or_else(|| {
-        Refusal::invalid(
-            codes::AUTH_INVALID_USER,
-            "role",
-            format!("expected guest, receptionist, manager, admin or system, not {name:?}"),
-        )
-    })
+    Ok(Role::parse(name)?)
 }
 
 /// Most reasons for acting across tenants that a process may have.
@@ -342,7 +339,7 @@ impl Auth {
     }
 
     fn issue(&self, py: Python<'_>, user: String, tenant: Option<Whose>, kind: &str) -> PyResult<Operation> {
-        let kind = token_kind(kind)?;
+        let kind = TokenKind::parse(kind)?;
         let tenant = id_of(tenant);
         self.service.read(py, async move |auth: Authenticator| {
             Ok(auth.issue(tenant.as_ref(), &user, kind).await?)
@@ -381,20 +378,5 @@ impl Auth {
             .act_across_tenants(&tenant.0, &claims.0, reason)
             .map_err(Refusal::from)?;
         Ok(Claims(claims))
-    }
-}
-
-fn token_kind(name: &str) -> Result<TokenKind, Refusal> {
-    match name {
-        "access" => Ok(TokenKind::Access),
-        "refresh" => Ok(TokenKind::Refresh),
-        "reset_password" => Ok(TokenKind::ResetPassword),
-        "verify_email" => Ok(TokenKind::VerifyEmail),
-        "device" => Ok(TokenKind::Device),
-        _ => Err(Refusal::invalid(
-            codes::AUTH_INVALID_TOKEN,
-            "kind",
-            format!("expected reset_password or verify_email, not {name:?}"),
-        )),
     }
 }

@@ -33,59 +33,45 @@ pub(crate) struct Options {
 impl Options {
     /// `access_life` is what the settings say unless the options say something.
     pub(crate) fn into_core(self, access_life: Duration) -> Result<AuthOptions, Refusal> {
-        let mut options = AuthOptions {
-            access_life,
-            ..AuthOptions::default()
-        };
-        let seconds = |given: Option<Span>, place: &mut Duration| {
-            if let Some(Span(life)) = given {
-                *place = life;
-            }
-        };
-        seconds(self.access_life, &mut options.access_life);
-        seconds(self.idle_life, &mut options.idle_life);
-        seconds(self.absolute_life, &mut options.absolute_life);
-        seconds(self.grace, &mut options.grace);
-        seconds(self.max_staleness, &mut options.max_staleness);
-        options.password_life = self.password_life.map(|life| life.0);
-        options.previous_keys = self
-            .previous_keys
-            .into_iter()
-            .map(|(key, until)| (key.into(), until))
-            .collect();
+        let keys = self.previous_keys.into_iter();
+        let mut options = AuthOptions::new()
+            .access_life(self.access_life.map_or(access_life, |life| life.0))
+            .password_life(self.password_life.map(|life| life.0))
+            .previous_keys(keys.map(|(key, until)| (key.into(), until)));
+        if let Some(Span(life)) = self.idle_life {
+            options = options.idle_life(life);
+        }
+        if let Some(Span(life)) = self.absolute_life {
+            options = options.absolute_life(life);
+        }
+        if let Some(Span(grace)) = self.grace {
+            options = options.grace(grace);
+        }
+        if let Some(Span(age)) = self.max_staleness {
+            options = options.max_staleness(age);
+        }
         if let Some(profile) = self.profile {
-            options.profile = read_profile(&profile)?;
+            options = options.profile(Profile::parse(&profile)?);
         }
         if let Some(accept) = self.accept_sessionless {
-            options.accept_sessionless = accept;
+            options = options.accept_sessionless(accept);
         }
         if let Some(issuer) = self.issuer {
-            options.issuer = issuer;
+            options = options.issuer(issuer);
         }
         if let Some(audience) = self.audience {
-            options.audience = audience;
+            options = options.audience(audience);
         }
         if let Some(limit) = self.session_limit {
-            options.session_limit = limit;
+            options = options.session_limit(limit);
         }
         if let Some(history) = self.password_history {
-            options.password_history = history;
+            options = options.password_history(history);
         }
         if let Some(policy) = self.password_policy {
-            options.password_policy = read_policy(&policy, self.password_min_length)?;
+            options = options.password_policy(read_policy(&policy, self.password_min_length)?);
         }
         Ok(options)
-    }
-}
-
-fn read_profile(name: &str) -> Result<Profile, Refusal> {
-    match name {
-        "legacy" => Ok(Profile::Legacy),
-        "strict" => Ok(Profile::Strict),
-        _ => Err(invalid(
-            "profile",
-            format!("expected legacy or strict, not {name:?}"),
-        )),
     }
 }
 

@@ -65,6 +65,7 @@ pub(super) fn stated(state: HoldState) -> Stated {
         acquired_at,
         expires_at,
         extensions,
+        ..
     } = state;
     (
         id,

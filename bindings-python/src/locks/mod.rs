@@ -34,6 +34,7 @@ fn seen(state: LockState) -> LockSeen {
         acquired_at,
         expires_at,
         waiters,
+        ..
     } = state;
     (owner, fence, acquired_at, expires_at, waiters)
 }
@@ -45,6 +46,7 @@ fn audited(entry: AuditEntry) -> Audited {
         at,
         tenant,
         details,
+        ..
     } = entry;
     let tenant = tenant.map(|tenant| tenant.to_string());
     (lock_key, event.as_str(), at, tenant, details.to_string())

@@ -107,6 +107,12 @@ impl AuthEventKind {
     }
 }
 
+impl fmt::Display for AuthEventKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// One event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

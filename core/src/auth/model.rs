@@ -21,6 +21,7 @@ const LONGEST_AGENT: usize = 512;
 
 /// A user, without anything secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct User {
     /// A random id.
     pub id: String,
@@ -45,7 +46,7 @@ pub struct User {
 }
 
 /// A user to be made.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewUser {
     pub(super) username: String,
     pub(super) email: String,
@@ -135,7 +136,7 @@ pub(super) fn name(field: &'static str, given: &str) -> Result<String> {
 }
 
 /// An attempt to sign in, and where it comes from. The password is never shown.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignIn {
     pub(super) username: String,
     pub(super) password: Secret,
@@ -202,6 +203,7 @@ impl SignIn {
 
 /// What a sign-in gives. `Debug` shows no token.
 #[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TokenPair {
     /// Opens the API; send it as `Authorization: Bearer …`.
     pub access: String,
@@ -228,7 +230,8 @@ impl fmt::Debug for TokenPair {
 }
 
 /// Where the answer to "is this session still alive?" came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum ClaimsSource {
     /// The memory of this process.
     Local,
@@ -236,6 +239,23 @@ pub enum ClaimsSource {
     Redis,
     /// Postgres (or the embedded store), asked for this call.
     Store,
+}
+
+impl ClaimsSource {
+    /// The stable lower-case name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Redis => "redis",
+            Self::Store => "store",
+        }
+    }
+}
+
+impl fmt::Display for ClaimsSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 /// What a token proves: who is asking, for which hotel, with which rights. Role and rights are those of the database,
@@ -319,6 +339,7 @@ fn wrong_tenant() -> Error {
 
 /// One place where a user is signed in.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SignInSession {
     /// The id of the session.
     pub id: String,

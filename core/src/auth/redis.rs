@@ -85,7 +85,7 @@ impl Wire {
         Some(SessionState {
             user: self.user,
             tenant: self.tenant.map(|id| TenantId::parse(&id)).transpose().ok()?,
-            role: Role::parse(&self.role)?,
+            role: Role::parse(&self.role).ok()?,
             is_active: self.active,
             is_superuser: self.superuser,
             must_change: self.must_change,

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use crate::error::{Error, Result, codes};
+use crate::text::Shown;
 
 /// The role of a user. The enum of the database may spell it in either case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -41,11 +42,18 @@ impl Role {
         }
     }
 
-    /// The role of that name, in whichever case.
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|role| role.as_str().eq_ignore_ascii_case(name))
+    /// Reads a role, in any case.
+    ///
+    /// # Errors
+    /// `auth.invalid_user` (field `role`) when no role has that name.
+    pub fn parse(name: &str) -> Result<Self> {
+        let known = Self::ALL.into_iter();
+        let mut found = known.filter(|role| role.as_str().eq_ignore_ascii_case(name));
+        found.next().ok_or_else(|| {
+            let names = Self::ALL.map(Self::as_str).join(", ");
+            let message = format_args!("must be one of {names}, is {}", Shown(name));
+            Error::field_invalid(codes::AUTH_INVALID_USER, "role", message)
+        })
     }
 
     /// The named permissions of the role, in the order of the app's table. [`Admin`](Self::Admin) and
@@ -177,10 +185,11 @@ mod tests {
     #[test]
     fn roles_are_read_in_both_cases() {
         for role in Role::ALL {
-            assert_eq!(Role::parse(role.as_str()), Some(role));
-            assert_eq!(Role::parse(&role.as_str().to_uppercase()), Some(role));
+            assert_eq!(Role::parse(role.as_str()).unwrap(), role);
+            assert_eq!(Role::parse(&role.as_str().to_uppercase()).unwrap(), role);
         }
-        assert_eq!(Role::parse("root"), None);
+        let error = Role::parse("root").unwrap_err();
+        assert!(error.is(codes::AUTH_INVALID_USER) && error.field() == Some("role"));
     }
 
     #[test]

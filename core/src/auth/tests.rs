@@ -470,10 +470,7 @@ fn two_processes() -> (Lab, Lab) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_strict_profile_goes_through_the_whole_life_of_a_session() {
-    let lab = Lab::with(AuthOptions {
-        profile: Profile::Strict,
-        ..AuthOptions::default()
-    });
+    let lab = Lab::with(AuthOptions::new().profile(Profile::Strict));
     let pair = lab.ana().await;
     let next = lab.auth.refresh(&pair.refresh).await.unwrap();
     lab.auth.verify(&next.access).await.unwrap();
@@ -483,10 +480,7 @@ async fn the_strict_profile_goes_through_the_whole_life_of_a_session() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_that_is_too_old_must_be_changed() {
-    let lab = Lab::with(AuthOptions {
-        password_life: Some(Duration::from_hours(24 * 90)),
-        ..AuthOptions::default()
-    });
+    let lab = Lab::with(AuthOptions::new().password_life(Duration::from_hours(24 * 90)));
     lab.ana().await;
     lab.clock.advance(Duration::from_millis(90 * 24 * 3_600_000 - 1));
     let pair = lab.auth.login(&SignIn::new("ana", PASSWORD)).await.unwrap();

@@ -36,7 +36,8 @@ impl fmt::Display for Severity {
 }
 
 /// One thing that the doctor looked at. It never holds a secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Finding {
     /// The stable name of what was looked at, such as `postgres.session_port`; [`Diagnosis::CODES`] has all of them.
     pub code: &'static str,
@@ -100,7 +101,8 @@ impl fmt::Display for Finding {
 }
 
 /// The answer of [`Posada::doctor`](crate::Posada::doctor). `Display` is a report for people, the worst first.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Diagnosis {
     /// Everything that was looked at, the worst first.
     pub findings: Vec<Finding>,

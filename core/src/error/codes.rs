@@ -2,10 +2,13 @@
 //!
 //! Codes are part of the public contract in every language; `tests/parity/errors.toml` freezes them.
 
+use std::fmt;
+
 use super::{Kind, Retry};
 
 /// One error code. Compare with [`Error::is`](super::Error::is).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Code {
     /// The stable name, `room.what`.
     pub name: &'static str,
@@ -13,6 +16,12 @@ pub struct Code {
     pub kind: Kind,
     /// The retry advice, unless the error itself knows better.
     pub retry: Retry,
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
 }
 
 macro_rules! codes {

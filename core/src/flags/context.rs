@@ -18,7 +18,7 @@ use crate::tenants::TenantId;
 /// # let _ = context;
 /// # Ok::<(), posada::Error>(())
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Context<'a> {
     pub(super) tenant: Option<&'a TenantId>,
     pub(super) user_id: Option<&'a str>,

@@ -71,14 +71,15 @@ use crate::tenants::TenantId;
 
 pub use context::Context;
 pub use model::{
-    DEFAULT_FLAGS, Evaluation, Flag, FlagChange, FlagDefinition, FlagOptions, FlagPayload, FlagSource,
-    FlagValue, FlagVariant, Reason,
+    DEFAULT_FLAGS, Evaluation, Flag, FlagChange, FlagDefinition, FlagPayload, FlagSource, FlagValue,
+    FlagVariant, Reason,
 };
 pub use snapshot::FlagSnapshot;
 pub use status::FlagStatus;
 pub use watch::FlagWatch;
 
 pub(crate) use memory::MemoryFlags;
+pub(crate) use model::FlagOptions;
 pub(crate) use redis::RedisFlags;
 pub(crate) use store::FlagStore;
 

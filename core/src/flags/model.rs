@@ -73,7 +73,7 @@ pub(super) fn plain_fault(value: &str) -> Option<String> {
 /// assert!(FlagValue::parse(r#"{"enabled": "maybe"}"#).is_err());
 /// # Ok::<(), posada::Error>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum FlagValue {
     /// On or off for everybody; stored as `1` or `0`, which the Python app reads too.
     Bool(bool),
@@ -82,7 +82,8 @@ pub enum FlagValue {
 }
 
 /// The JSON of an Unleash feature that was found usable.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct FlagDefinition(Arc<str>);
 
 impl FlagDefinition {
@@ -142,6 +143,7 @@ impl fmt::Display for FlagValue {
 
 /// Why an evaluation gave its value; the words of OpenFeature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Reason {
     /// A plain value, the same for everybody.
     Static,
@@ -182,6 +184,7 @@ impl fmt::Display for Reason {
 
 /// The layer that a value came from, the strongest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum FlagSource {
     /// `feature_flags:{tenant}`.
     Tenant,
@@ -213,6 +216,7 @@ impl fmt::Display for FlagSource {
 
 /// A value, and where it came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Evaluation {
     /// Whether the flag is on for this context.
     pub value: bool,
@@ -230,6 +234,7 @@ pub struct Evaluation {
 
 /// One of the variants of a definition.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FlagVariant {
     /// Its name.
     pub name: String,
@@ -239,6 +244,7 @@ pub struct FlagVariant {
 
 /// What a variant carries.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FlagPayload {
     /// Unleash's type: `string`, `json`, `csv` or `number`.
     pub kind: String,
@@ -248,6 +254,7 @@ pub struct FlagPayload {
 
 /// One flag, as [`FeatureFlags::list`](super::FeatureFlags::list) shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Flag {
     /// Its name.
     pub key: String,
@@ -265,19 +272,18 @@ pub struct Flag {
 
 /// How the service follows Redis. `FlagOptions::default()` is right for production.
 #[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct FlagOptions {
+pub(crate) struct FlagOptions {
     /// The code defaults, instead of [`DEFAULT_FLAGS`].
-    pub defaults: Vec<(String, bool)>,
+    pub(crate) defaults: Vec<(String, bool)>,
     /// Longest time until a change that nobody published is seen. 30 seconds; each wait is jittered below it.
-    pub poll: Duration,
+    pub(crate) poll: Duration,
     /// Longest wait for the first load at connect. 2 seconds.
-    pub first_load: Duration,
+    pub(crate) first_load: Duration,
     /// Most tenants whose overrides are followed. 10,000; beyond it a tenant that only a foreign program
     /// overrides is not looked up.
-    pub max_tenants: usize,
+    pub(crate) max_tenants: usize,
     /// Folder of the snapshot that serves a start while Redis is down; none unless set.
-    pub snapshot_dir: Option<PathBuf>,
+    pub(crate) snapshot_dir: Option<PathBuf>,
 }
 
 impl Default for FlagOptions {
@@ -296,7 +302,7 @@ impl Default for FlagOptions {
 }
 
 /// What [`FlagWatch`](super::FlagWatch) tells.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum FlagChange {
     /// A flag has another value, or none any more.
     Changed {

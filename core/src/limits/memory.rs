@@ -67,7 +67,7 @@ impl LimitStore for MemoryLimits {
         let mut windows: Vec<Window> = charges.iter().map(&mut look).collect();
         let everything = windows.iter().all(|window| window.allowed);
         for (charge, window) in charges.iter().zip(&mut windows) {
-            let counts_refused = charge.limit.strategy() == Strategy::FixedWindow;
+            let counts_refused = charge.limit.get_strategy() == Strategy::FixedWindow;
             let takes = match mode {
                 Mode::Peek => false,
                 Mode::HitAll => everything,
@@ -98,7 +98,7 @@ impl LimitStore for MemoryLimits {
 }
 
 fn key(charge: &Charge) -> Key {
-    (charge.item.clone(), charge.limit.strategy())
+    (charge.item.clone(), charge.limit.get_strategy())
 }
 
 impl Counters {
@@ -127,7 +127,7 @@ impl Counter {
     /// Forgets what has passed.
     fn roll(&mut self, charge: &Charge, now: Millis) {
         let window = length(charge);
-        match charge.limit.strategy() {
+        match charge.limit.get_strategy() {
             Strategy::FixedWindow => {
                 if self.ends <= now {
                     *self = Self::default();
@@ -159,7 +159,7 @@ impl Counter {
     fn window(&self, charge: &Charge, now: Millis) -> Window {
         let (amount, cost) = (charge.limit.amount(), charge.cost);
         let length = length(charge);
-        match charge.limit.strategy() {
+        match charge.limit.get_strategy() {
             Strategy::FixedWindow => {
                 let allowed = self.count.saturating_add(cost) <= amount;
                 let left = self.ends.saturating_sub(now);
@@ -213,7 +213,7 @@ impl Counter {
 
     fn take(&mut self, charge: &Charge, now: Millis) {
         let length = length(charge);
-        match charge.limit.strategy() {
+        match charge.limit.get_strategy() {
             Strategy::FixedWindow => {
                 if self.count == 0 {
                     self.ends = now + length;
@@ -295,7 +295,7 @@ mod tests {
         let (clock, limits) = limiter();
         let limit = RateLimit::parse("2/minute")
             .unwrap()
-            .with_strategy(Strategy::MovingWindow);
+            .strategy(Strategy::MovingWindow);
         limits.check(&limit, &["a"]).await.unwrap();
         clock.advance(Duration::from_secs(30));
         limits.check(&limit, &["a"]).await.unwrap();
@@ -314,7 +314,7 @@ mod tests {
         let (clock, limits) = limiter();
         let limit = RateLimit::parse("4/minute")
             .unwrap()
-            .with_strategy(Strategy::SlidingWindowCounter);
+            .strategy(Strategy::SlidingWindowCounter);
         for _ in 0..4 {
             assert!(limits.check(&limit, &["a"]).await.unwrap().allowed);
         }
@@ -342,7 +342,7 @@ mod tests {
                 let (clock, limits) = limiter();
                 let limit = RateLimit::parse(&format!("{amount}/minute"))
                     .unwrap()
-                    .with_strategy(strategy);
+                    .strategy(strategy);
                 clock.advance(Duration::from_secs(1000));
                 for round in 0..6 {
                     // A peek does not count, so that a fixed window is not asked for more by asking.
@@ -373,7 +373,7 @@ mod tests {
         ] {
             let limit = RateLimit::parse("4294967295/100 years")
                 .unwrap()
-                .with_strategy(strategy);
+                .strategy(strategy);
             for _ in 0..4 {
                 assert!(limits.check_cost(&limit, &["a"], 10_000).await.unwrap().allowed);
                 clock.advance(limit.window() / 2 + Duration::from_secs(1));

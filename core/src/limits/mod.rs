@@ -74,9 +74,9 @@ impl RateLimiter {
         }
     }
 
-    /// The same limiter with another answer to an outage of Redis.
+    /// What happens while Redis is down; [`FailurePolicy::default`] unless this is called. Other clones keep theirs.
     #[must_use]
-    pub fn with_failure_policy(mut self, policy: FailurePolicy) -> Self {
+    pub fn failure_policy(mut self, policy: FailurePolicy) -> Self {
         self.policy = policy;
         self
     }

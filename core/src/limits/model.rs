@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::error::{Error, Result, Retry, codes};
+use crate::text::Shown;
 
 /// So many requests in so much time, by one of three strategies. Made by [`RateLimit::parse`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -16,7 +17,7 @@ pub struct RateLimit {
 }
 
 /// The unit of a limit's window, with the lengths that `limits` gives them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Granularity {
     /// 1 second.
     Second,
@@ -46,7 +47,7 @@ pub enum Strategy {
 }
 
 /// What happens to requests while Redis is down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FailurePolicy {
     /// Everything is allowed.
     Open,
@@ -70,7 +71,7 @@ impl Default for FailurePolicy {
 }
 
 /// The answer to a check.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Decision {
     /// Whether the request may go on.
     pub allowed: bool,
@@ -115,13 +116,13 @@ impl RateLimit {
     }
 
     /// How they are counted.
-    pub fn strategy(&self) -> Strategy {
+    pub fn get_strategy(&self) -> Strategy {
         self.strategy
     }
 
-    /// The same limit, counted in another way.
+    /// Counts it in another way; [`FixedWindow`](Strategy::FixedWindow) unless this is called.
     #[must_use]
-    pub fn with_strategy(mut self, strategy: Strategy) -> Self {
+    pub fn strategy(mut self, strategy: Strategy) -> Self {
         self.strategy = strategy;
         self
     }
@@ -153,6 +154,39 @@ impl fmt::Display for RateLimit {
             self.multiples,
             self.granularity.name()
         )
+    }
+}
+
+impl Strategy {
+    /// All strategies.
+    pub const ALL: [Self; 3] = [Self::FixedWindow, Self::MovingWindow, Self::SlidingWindowCounter];
+
+    /// The stable lower-case name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::FixedWindow => "fixed_window",
+            Self::MovingWindow => "moving_window",
+            Self::SlidingWindowCounter => "sliding_window_counter",
+        }
+    }
+
+    /// Reads a strategy.
+    ///
+    /// # Errors
+    /// `limits.invalid` (field `strategy`) when none has that name.
+    pub fn parse(name: &str) -> Result<Self> {
+        let mut known = Self::ALL.into_iter();
+        known.find(|strategy| strategy.as_str() == name).ok_or_else(|| {
+            let names = Self::ALL.map(Self::as_str).join(", ");
+            let message = format_args!("must be one of {names}, is {}", Shown(name));
+            Error::field_invalid(codes::LIMITS_INVALID, "strategy", message)
+        })
+    }
+}
+
+impl fmt::Display for Strategy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

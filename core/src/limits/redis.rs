@@ -29,7 +29,7 @@ impl RedisLimits {
         call = call.arg(mode_word(mode));
         for charge in charges {
             call = call
-                .arg(strategy_word(charge.limit.strategy()))
+                .arg(strategy_word(charge.limit.get_strategy()))
                 .arg(charge.limit.amount())
                 .arg(charge.limit.seconds())
                 .arg(charge.cost);
@@ -73,7 +73,7 @@ impl LimitStore for RedisLimits {
     async fn reset(&self, charge: &Charge) -> Result<()> {
         let [counter, previous] = charge_keys(charge);
         let delete = async |key: String| self.redis.read::<u64>(redis::cmd("DEL").arg(key)).await;
-        match charge.limit.strategy() {
+        match charge.limit.get_strategy() {
             Strategy::SlidingWindowCounter => tokio::try_join!(delete(counter), delete(previous)).map(drop),
             Strategy::FixedWindow | Strategy::MovingWindow => delete(counter).await.map(drop),
         }
@@ -83,7 +83,7 @@ impl LimitStore for RedisLimits {
 
 /// The counter, and the previous window that only the sliding counter uses.
 fn charge_keys(charge: &Charge) -> [String; 2] {
-    match charge.limit.strategy() {
+    match charge.limit.get_strategy() {
         Strategy::FixedWindow | Strategy::MovingWindow => {
             let key = keys::limit(&charge.item);
             [key.clone(), key]

@@ -65,7 +65,7 @@ impl fmt::Debug for LockName {
 /// let options = AcquireOptions::new().ttl(Duration::from_secs(10)).wait(Duration::from_secs(5)).owner("night audit");
 /// # drop(options);
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AcquireOptions {
     pub(super) ttl: Duration,
     pub(super) wait: Duration,
@@ -209,6 +209,7 @@ impl Default for AcquireOptions {
 
 /// A lock as [`LockManager::inspect`](super::LockManager::inspect) sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LockState {
     /// Who holds it.
     pub owner: String,
@@ -223,7 +224,7 @@ pub struct LockState {
 }
 
 /// What a release found. All of them are successes: nobody holds the thing under this token any more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Release {
     /// It was held, and is free now.
     Released,
@@ -244,8 +245,15 @@ impl Release {
     }
 }
 
+impl fmt::Display for Release {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// Why a lock was lost while its guard was alive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum LossCause {
     /// Its time to live passed and no extension was confirmed; Redis may have been silent.
     Expired,
@@ -266,6 +274,12 @@ impl LossCause {
             Self::MaxHold => "max_hold",
             Self::Forced => "forced",
         }
+    }
+}
+
+impl fmt::Display for LossCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

@@ -115,7 +115,8 @@ impl fmt::Debug for Session {
 }
 
 /// A live conversation, as [`SessionManager::list`](crate::SessionManager::list) names it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct ActiveSession {
     /// The user to whom the conversation belongs.
     pub user: String,

@@ -59,7 +59,7 @@ pub enum Store<T> {
 }
 
 /// Everything that posada must be told. See the [module](self).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     environment: Environment,
     postgres: Store<PostgresSettings>,

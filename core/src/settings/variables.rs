@@ -28,6 +28,7 @@ use crate::error::{Error, Result, codes};
 /// assert_eq!(ttl.default, "1800");
 /// ```
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Variable {
     /// The name, in upper case; any case is read.
     pub name: &'static str,

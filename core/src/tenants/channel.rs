@@ -10,6 +10,7 @@ use crate::text::Shown;
 /// It is a hint for reading identifiers: what arrives by WhatsApp is a phone number even when it looks like
 /// something else. It never chooses a tenant by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Channel {
     /// WhatsApp, whose senders are phone numbers without `+`.
     WhatsApp,
@@ -131,14 +132,6 @@ impl Channel {
 impl fmt::Display for Channel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
-    }
-}
-
-impl std::str::FromStr for Channel {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        Self::parse(text)
     }
 }
 

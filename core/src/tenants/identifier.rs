@@ -11,6 +11,7 @@ use crate::text;
 
 /// What an identifier is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum IdentifierKind {
     /// An e-mail address.
     Email,
@@ -41,6 +42,12 @@ impl IdentifierKind {
             Self::Phone => Hint::Phone,
             Self::Host => Hint::Host,
         }
+    }
+}
+
+impl fmt::Display for IdentifierKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

@@ -1,5 +1,6 @@
 //! The answer to "whose guest is this?".
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,6 +54,7 @@ impl Resolution {
 
 /// Where a found tenant comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum ResolutionSource {
     /// Postgres, or a cached answer that is young enough.
     Fresh,
@@ -73,6 +75,12 @@ impl ResolutionSource {
             Self::Disk => "disk",
             Self::Default => "default",
         }
+    }
+}
+
+impl fmt::Display for ResolutionSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

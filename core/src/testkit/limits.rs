@@ -27,7 +27,7 @@ pub async fn suite(limits: &RateLimiter, prefix: &str) {
 }
 
 fn limit(text: &str, strategy: Strategy) -> RateLimit {
-    RateLimit::parse(text).unwrap().with_strategy(strategy)
+    RateLimit::parse(text).unwrap().strategy(strategy)
 }
 
 async fn the_amount_passes_and_not_one_more(limits: &RateLimiter, who: &str, strategy: Strategy) {
@@ -160,7 +160,7 @@ async fn bad_requests_name_their_field(limits: &RateLimiter) {
         limits.check_cost(&limit, &["a"], 0).await.unwrap_err().field(),
         Some("cost")
     );
-    let moving = limit.with_strategy(Strategy::MovingWindow);
+    let moving = limit.strategy(Strategy::MovingWindow);
     assert_eq!(
         limits
             .check_cost(&moving, &["a"], 10_001)

@@ -7,7 +7,7 @@ use super::estimate::is_guessable;
 use crate::error::{Error, Result, codes};
 
 /// The rules for new passwords.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PasswordPolicy {
     /// The app's rules: twelve characters, and one of each of four classes. Same order, same messages.
     Legacy,

@@ -33,10 +33,7 @@ async fn case_83_a_clock_that_jumps_an_hour_ends_tokens_and_no_sessions_and_revi
     for profile in [Profile::Legacy, Profile::Strict] {
         let jump = Arc::new(AtomicI64::new(0));
         let steady = ManualClock::at(Utc.with_ymd_and_hms(2027, 3, 10, 12, 0, 0).unwrap());
-        let options = AuthOptions {
-            profile,
-            ..AuthOptions::default()
-        };
+        let options = AuthOptions::new().profile(profile);
         let clock: SharedClock = Arc::new(Jumping {
             steady: steady.clone(),
             jump: jump.clone(),
@@ -343,10 +340,7 @@ async fn dropped_after<T>(polls: usize, work: impl Future<Output = T>) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn case_251_whoever_goes_away_at_any_moment_takes_nothing_along() {
-    let lab = Lab::with(AuthOptions {
-        access_life: Duration::from_hours(24),
-        ..AuthOptions::default()
-    });
+    let lab = Lab::with(AuthOptions::new().access_life(Duration::from_hours(24)));
     let pair = lab.ana().await;
     lab.postgres.shuffle(&mut Dice::new(11));
     for polls in 0..40 {

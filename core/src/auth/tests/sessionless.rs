@@ -52,10 +52,7 @@ async fn case_64_the_apps_own_tokens_need_a_living_user_and_have_the_role_of_the
         lab.auth.verify(&simple("nobody")).await,
         "a user who does not exist",
     );
-    let strict = Lab::with(AuthOptions {
-        accept_sessionless: false,
-        ..AuthOptions::default()
-    });
+    let strict = Lab::with(AuthOptions::new().accept_sessionless(false));
     strict.ana().await;
     let error = strict.auth.verify(&simple("ana")).await.unwrap_err();
     assert!(error.is(codes::AUTH_INVALID_TOKEN), "{error}");
@@ -64,11 +61,7 @@ async fn case_64_the_apps_own_tokens_need_a_living_user_and_have_the_role_of_the
 #[tokio::test(flavor = "multi_thread")]
 async fn case_254_the_life_of_our_own_tokens_says_nothing_about_the_age_of_the_apps() {
     for minutes in [1, 15, 60, 120, 1440] {
-        let (lab, ana) = settled(AuthOptions {
-            access_life: Duration::from_mins(minutes),
-            ..AuthOptions::default()
-        })
-        .await;
+        let (lab, ana) = settled(AuthOptions::new().access_life(Duration::from_mins(minutes))).await;
         let old = of_the_app(&lab);
         lab.auth.verify(&old).await.unwrap();
         lab.clock.advance(Duration::from_mins(1));

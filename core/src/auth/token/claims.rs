@@ -187,8 +187,8 @@ fn role(claims: &Object, strict: bool) -> Result<Option<Role>, &'static str> {
     match id(claims, "role")? {
         None => Ok(None),
         Some(name) => match Role::parse(&name) {
-            None if strict => Err("has an unknown role"),
-            role => Ok(role),
+            Err(_) if strict => Err("has an unknown role"),
+            role => Ok(role.ok()),
         },
     }
 }

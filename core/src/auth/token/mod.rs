@@ -19,6 +19,7 @@ mod strict;
 mod tests;
 mod verified;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +37,7 @@ use self::strict::Unverified;
 use super::role::Role;
 use crate::TenantId;
 use crate::error::{Error, Result, codes};
+use crate::text::Shown;
 
 /// What tokens look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -61,8 +63,37 @@ pub enum TokenKind {
     Device,
 }
 
+impl Profile {
+    /// The stable lower-case name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Legacy => "legacy",
+            Self::Strict => "strict",
+        }
+    }
+
+    /// Reads `legacy` or `strict`.
+    ///
+    /// # Errors
+    /// `settings.invalid` (field `profile`) for any other text.
+    pub fn parse(name: &str) -> Result<Self> {
+        let mut known = [Self::Legacy, Self::Strict].into_iter();
+        known.find(|profile| profile.as_str() == name).ok_or_else(|| {
+            let message = format_args!("must be legacy or strict, is {}", Shown(name));
+            Error::field_invalid(codes::SETTINGS_INVALID, "profile", message)
+        })
+    }
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 impl TokenKind {
-    const ALL: [Self; 5] = [
+    /// All kinds.
+    pub const ALL: [Self; 5] = [
         Self::Access,
         Self::Refresh,
         Self::ResetPassword,
@@ -70,8 +101,8 @@ impl TokenKind {
         Self::Device,
     ];
 
-    /// The value of the claim `type`.
-    pub(super) const fn as_legacy(self) -> &'static str {
+    /// The stable lower-case name, which is the claim `type` of legacy tokens.
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Access => "access",
             Self::Refresh => "refresh",
@@ -79,6 +110,18 @@ impl TokenKind {
             Self::VerifyEmail => "verify_email",
             Self::Device => "device",
         }
+    }
+
+    /// Reads a kind.
+    ///
+    /// # Errors
+    /// `auth.invalid_token` (field `kind`) when no kind has that name.
+    pub fn parse(name: &str) -> Result<Self> {
+        Self::from_legacy(name).ok_or_else(|| {
+            let names = Self::ALL.map(Self::as_str).join(", ");
+            let message = format_args!("must be one of {names}, is {}", Shown(name));
+            Error::field_invalid(codes::AUTH_INVALID_TOKEN, "kind", message)
+        })
     }
 
     const fn as_strict(self) -> &'static str {
@@ -92,11 +135,17 @@ impl TokenKind {
     }
 
     fn from_legacy(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_legacy() == name)
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
     }
 
     fn from_strict(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_strict() == name)
+    }
+}
+
+impl fmt::Display for TokenKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
@@ -214,7 +263,7 @@ pub(crate) fn mint(keys: &KeyRing, rules: &TokenRules, new: &NewToken<'_>) -> Re
     let issued_at = new.issued_at.timestamp();
     let members = Members {
         sub: new.subject,
-        r#type: (!strict).then_some(new.kind.as_legacy()),
+        r#type: (!strict).then_some(new.kind.as_str()),
         exp: issued_at.saturating_add(seconds(new.life)),
         iat: issued_at,
         jti: new.id,

@@ -70,6 +70,7 @@ const RECORD: &str = "INSERT INTO posada.migrations (version, name, checksum) VA
 
 /// What a run of the migrations did.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Applied {
     /// The migrations that this run applied, by name and in order; empty when there was nothing to do.
     pub migrations: Vec<String>,

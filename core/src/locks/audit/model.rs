@@ -1,5 +1,6 @@
 //! One line of the audit.
 
+use std::fmt;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -10,6 +11,7 @@ use crate::tenants::TenantId;
 
 /// What happened to a lock or hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum AuditEvent {
     /// It was granted.
     Acquired,
@@ -49,8 +51,15 @@ impl AuditEvent {
     }
 }
 
+impl fmt::Display for AuditEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// A row of the table `lock_audit`.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct AuditEntry {
     /// `[tenant:{tenant}:]lock:room:{id}:{check_in}:{check_out}` for a hold, the lock's name for a named lock; at
     /// most 255 bytes.

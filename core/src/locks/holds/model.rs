@@ -1,7 +1,6 @@
 //! The values of stay holds: parsed at the edge, trusted inside.
 
 use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -99,16 +98,8 @@ impl fmt::Display for Resource {
     }
 }
 
-impl FromStr for Resource {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        Self::parse(text)
-    }
-}
-
 /// Which nights are wanted, of what, and for whom.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StayHold {
     pub(super) resource: Resource,
     pub(super) stay: Stay,
@@ -215,6 +206,7 @@ impl StayHold {
 
 /// A live hold as [`LockManager::holds`](crate::LockManager::holds) sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct HoldState {
     /// The hold's id.
     pub id: String,

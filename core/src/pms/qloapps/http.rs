@@ -179,7 +179,7 @@ impl HttpClient {
             for name in ["X-Request-ID", "X-Correlation-ID"] {
                 request = request.header(name, ids.request_id());
             }
-            if let Some(traceparent) = ids.traceparent() {
+            if let Some(traceparent) = ids.get_traceparent() {
                 request = request.header("traceparent", traceparent);
             }
         }

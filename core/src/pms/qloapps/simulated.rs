@@ -377,7 +377,7 @@ async fn what_a_shop_can_answer_instead_has_its_own_error_and_remedy() {
 async fn every_request_of_a_booking_carries_the_ids_of_whoever_asked() {
     let world = World::new().await;
     let ids = crate::correlation::Correlation::new("req-7f3a").unwrap();
-    let ids = ids.with_traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+    let ids = ids.traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
     let ids = ids.unwrap();
     let process = world.process();
     ids.clone().scope(book(&process, "correlated")).await.unwrap();

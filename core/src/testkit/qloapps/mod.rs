@@ -220,7 +220,10 @@ impl QloAppsSimulator {
 
     /// How many requests came with exactly these ids.
     pub fn requests_of(&self, ids: &crate::correlation::Correlation) -> usize {
-        let ids = (ids.request_id().to_owned(), ids.traceparent().map(str::to_owned));
+        let ids = (
+            ids.request_id().to_owned(),
+            ids.get_traceparent().map(str::to_owned),
+        );
         self.service
             .desk()
             .correlated
