@@ -3,6 +3,23 @@
 //! What we rely on ends while the machine sleeps, too: a lock, an answer that may be so old, the proof that a session is
 //! alive. So the monotonic clock counts sleep where the system has such a clock: on Linux, Android and macOS. (On Windows
 //! the usual one does.) Timers count no sleep, so what must be noticed in time looks at the clock again and again.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> posada::Result<()> {
+//! use std::time::Duration;
+//! use posada::Posada;
+//! use posada::clock::ManualClock;
+//!
+//! let clock = ManualClock::at("2027-03-10T09:00:00Z".parse().expect("a moment"));
+//! let posada = Posada::builder().clock(clock.shared()).build()?;
+//! let hotel = "hotel-test".parse()?;
+//! posada.sessions().get_or_create(&hotel, "5491187654321", "whatsapp").await?;
+//! clock.advance(Duration::from_mins(30)); // the life of a conversation
+//! assert!(posada.sessions().get(&hotel, "5491187654321").await?.is_none());
+//! # posada.close().await
+//! # }
+//! ```
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,4 +1,18 @@
 //! Which request of its caller a piece of work belongs to, so that it can be followed into other systems.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> posada::Result<()> {
+//! use posada::Posada;
+//! use posada::correlation::Correlation;
+//!
+//! let posada = Posada::embedded();
+//! let ids = Correlation::new("req-7f3a")?.traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")?;
+//! let hotels = ids.scope(posada.pms().hotels()).await?;
+//! assert!(!hotels.is_empty());
+//! # posada.close().await
+//! # }
+//! ```
 
 use std::future::Future;
 use std::sync::Arc;
@@ -11,17 +25,6 @@ tokio::task_local! {
 
 /// The ids of a request, sent along with everything that it makes posada ask of a hotel's system: as `X-Request-ID`
 /// and `X-Correlation-ID`, as the app does, and as `traceparent`.
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> posada::Result<()> {
-/// # let posada = posada::Posada::embedded();
-/// let ids = posada::correlation::Correlation::new("req-7f3a")?;
-/// let hotels = ids.scope(posada.pms().hotels()).await?;
-/// # drop(hotels);
-/// # posada.close().await
-/// # }
-/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Correlation {
     request: Arc<str>,

@@ -3,6 +3,26 @@
 //! An [`Error`] is one word wide. Its [`Kind`] says what the caller should do, its [`code`](Error::code) is a
 //! stable string for programs and dashboards (all of them stand in [`codes`]), its message is for people.
 //! Adapters keep their own failures private and map each of them to one code.
+//!
+//! ```
+//! use posada::error::codes;
+//! use posada::{Error, Kind, Retry, Stay};
+//!
+//! /// What an HTTP server of the program may answer.
+//! fn status(error: &Error) -> u16 {
+//!     match error.kind() {
+//!         Kind::Invalid => 422,
+//!         Kind::NotFound => 404,
+//!         Kind::Conflict => 409,
+//!         _ if error.retry() == Retry::Never => 500,
+//!         _ => 503,
+//!     }
+//! }
+//!
+//! let error = Stay::parse("2027-03-12", "2027-03-10").unwrap_err();
+//! assert!(error.is(codes::STAY_INVALID) && error.field() == Some("check_out"));
+//! assert_eq!(status(&error), 422);
+//! ```
 
 pub mod codes;
 

@@ -1,8 +1,21 @@
 //! Whether the servers answer, and what can be served without those that do not, in the shapes that dashboards and load
 //! balancers of the product already read.
 //!
-//! A probe of a load balancer waits for a second, so the answer comes within [`DEADLINE`], however long the servers are
-//! silent. Guests are served without Postgres as long as their hotels are known, so then the process stays ready.
+//! A probe of a load balancer waits for a second, so the answer comes within 750 milliseconds, however long the servers
+//! are silent. Guests are served without Postgres as long as their hotels are known, so then the process stays ready.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> posada::Result<()> {
+//! use posada::Posada;
+//!
+//! let posada = Posada::embedded();
+//! let health = posada.health().await;
+//! assert!(health.is_healthy() && health.is_ready()); // 200 for `/health/ready`, 503 otherwise
+//! assert!(health.to_json().starts_with(r#"{"status":"healthy","postgres":"ok","redis":"ok","timestamp":"#));
+//! # posada.close().await
+//! # }
+//! ```
 
 use std::fmt;
 use std::future::Future;

@@ -1,16 +1,23 @@
 //! The data layer of a multi-tenant hotel backend.
 //!
-//! A guest's message needs five answers, and each is one service of a [`Posada`]:
+//! A message of a guest asks questions. Each is one service of a [`Posada`] and one module here, whose page holds what
+//! the service promises:
 //!
-//! 1. Which hotel is it? [`TenantResolver`], over Postgres, answered from memory.
-//! 2. What was said before? [`SessionManager`], over Redis.
-//! 3. May the agent do this? [`FeatureFlags`], over Redis, answered from a snapshot.
-//! 4. Is the room still free in twenty minutes? [`LockManager`], over Redis, audited in Postgres.
-//! 5. Book it: [`PmsClient`], over the hotel's own system.
+//! | question | service | module | over |
+//! |---|---|---|---|
+//! | Which hotel is it? | [`TenantResolver`] | [`tenants`] | Postgres, answered from memory |
+//! | What was said before? | [`SessionManager`] | [`sessions`] | Redis |
+//! | May the agent do this? | [`FeatureFlags`] | [`flags`] | Redis, answered from a snapshot |
+//! | Is the room still free in twenty minutes? | [`LockManager`] | [`locks`] | Redis, audited in Postgres |
+//! | Book it. | [`PmsClient`] | [`pms`] | the hotel's own system |
+//! | Who asks, and may they? | [`Authenticator`] | [`auth`] | Postgres and Redis |
+//! | How often may they? | [`RateLimiter`] | [`limits`] | Redis |
 //!
-//! Who may ask all this is the business of the [`Authenticator`]. Beside them stand [`RateLimiter`], [`Settings`] for
-//! where the servers are, and [`Error`] for everything that can go wrong. Values that several services share are
-//! [`TenantId`] and [`Stay`].
+//! Around them: [`settings`] say where the servers are, [`error`] is everything that can go wrong, [`health`] and [`doctor`]
+//! tell how the servers are, [`metrics`] counts, [`migrations`] keeps the schema, [`correlation`] follows a request into
+//! other systems, and [`clock`] is time for tests. Values that several services share stand at the root.
+//!
+//! # One message
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -37,6 +44,7 @@
 //! (*detached*) or releases what it acquired (*owned*). Use posada inside a tokio runtime.
 
 #![forbid(unsafe_code)]
+#![warn(missing_debug_implementations)]
 
 pub mod auth;
 mod backends;
@@ -49,6 +57,8 @@ mod disk;
 pub mod doctor;
 pub mod error;
 pub mod flags;
+#[cfg(test)]
+mod guidelines;
 pub mod health;
 mod hex;
 pub mod limits;
@@ -68,8 +78,17 @@ mod stay;
 mod task;
 pub mod tenants;
 #[cfg(any(test, feature = "testkit"))]
+#[allow(
+    missing_debug_implementations,
+    reason = "harnesses of tests, which nobody prints"
+)]
 pub mod testkit;
 mod text;
+
+/// Dates and times in the public interface are of this crate.
+pub use chrono;
+/// Amounts of [`Money`] are decimals of this crate.
+pub use rust_decimal;
 
 #[doc(inline)]
 pub use auth::{Authenticator, Claims};

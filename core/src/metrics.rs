@@ -2,6 +2,14 @@
 //!
 //! posada counts through the facade of the crate `metrics`: install any of its exporters, or
 //! [`Prometheus::install`] for a program that has none. The name of every metric stands here once.
+//!
+//! ```
+//! use posada::metrics::Prometheus;
+//!
+//! let prometheus = Prometheus::install().expect("no other recorder is installed");
+//! // … make a Posada, serve requests, and answer `GET /metrics` with:
+//! let page = prometheus.render();
+//! ```
 
 pub use crate::prometheus::Prometheus;
 

@@ -4,7 +4,7 @@
 //! listener without threads, upkeep or growth: counters and gauges are one atomic each, a histogram is one per bucket.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -43,6 +43,16 @@ struct Registry {
     counters: Metrics<AtomicU64>,
     gauges: Metrics<AtomicU64>,
     histograms: Metrics<Buckets>,
+}
+
+impl fmt::Debug for Prometheus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prometheus")
+            .field("counters", &self.0.counters.len())
+            .field("gauges", &self.0.gauges.len())
+            .field("histograms", &self.0.histograms.len())
+            .finish()
+    }
 }
 
 type Metrics<T> = papaya::HashMap<Key, Arc<T>, foldhash::quality::RandomState>;

@@ -13,6 +13,7 @@
 mod cases;
 mod dependencies;
 mod drivers;
+mod face;
 mod files;
 mod modules;
 mod plan;

@@ -339,7 +339,7 @@ impl Auth {
     }
 
     fn issue(&self, py: Python<'_>, user: String, tenant: Option<Whose>, kind: &str) -> PyResult<Operation> {
-        let kind = TokenKind::parse(kind)?;
+        let kind = TokenKind::parse(kind).map_err(Refusal::from)?;
         let tenant = id_of(tenant);
         self.service.read(py, async move |auth: Authenticator| {
             Ok(auth.issue(tenant.as_ref(), &user, kind).await?)

@@ -356,6 +356,12 @@ impl Drop for Inner {
     }
 }
 
+impl std::fmt::Debug for EnterGuard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("EnterGuard")
+    }
+}
+
 impl Drop for EnterGuard {
     fn drop(&mut self) {
         ENTERED.set(self.before.take());

@@ -3,6 +3,21 @@
 //! * What can be told from the settings needs no server; everything else is asked for real, at the same time.
 //! * A server that is down is a finding. The doctor itself never fails, and each examination ends in time.
 //! * It writes nothing, may be asked again and again, and shows no secret.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> posada::Result<()> {
+//! use posada::doctor::{Diagnosis, Severity};
+//! use posada::{Posada, Settings};
+//!
+//! let diagnosis = Diagnosis::of(Ok(Settings::embedded())).await; // of a program: `posada.doctor()`
+//! assert_eq!(diagnosis.severity(), Severity::Warning);
+//! for finding in diagnosis.findings.iter().filter(|finding| finding.severity > Severity::Ok) {
+//!     println!("{}: {} {}", finding.code, finding.seen, finding.remedy.as_deref().unwrap_or_default());
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 mod clocks;
 mod codes;

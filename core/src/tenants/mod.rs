@@ -5,7 +5,7 @@
 //!   [`Resolution::Suspended`], and when Postgres does not answer and nothing older is known, it is an error.
 //! * All spellings of an identifier lead to the same tenant, also when the row was written by others. When they
 //!   lead to two, the answer is [`Resolution::Ambiguous`] and nobody is guessed.
-//! * An answer that was asked for before a change is not kept after it; see `cache.rs` for how.
+//! * An answer that was asked for before a change is not kept after it.
 //! * Postgres is the only truth. The announcements between processes and the disk carry no authority.
 //!
 //! ```
