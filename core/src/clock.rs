@@ -8,12 +8,12 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> posada::Result<()> {
 //! use std::time::Duration;
-//! use posada::Posada;
 //! use posada::clock::ManualClock;
+//! use posada::{Posada, TenantId};
 //!
 //! let clock = ManualClock::at("2027-03-10T09:00:00Z".parse().expect("a moment"));
 //! let posada = Posada::builder().clock(clock.shared()).build()?;
-//! let hotel = "hotel-test".parse()?;
+//! let hotel = TenantId::parse("hotel-test")?;
 //! posada.sessions().get_or_create(&hotel, "5491187654321", "whatsapp").await?;
 //! clock.advance(Duration::from_mins(30)); // the life of a conversation
 //! assert!(posada.sessions().get(&hotel, "5491187654321").await?.is_none());
