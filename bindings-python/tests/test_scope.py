@@ -221,7 +221,7 @@ async def counted(lab: Lab) -> bool:
         assert (await limits.check("1/hour", path)).allowed
         assert not (await limits.peek("1/hour", path)).allowed
         assert not (await limits.check_cost("1/hour", [path], 1)).allowed
-        assert not (await limits.with_failure_policy("closed").check_many([("1/hour", [path])]))[0].allowed
+        assert not (await limits.failure_policy("closed").check_many([("1/hour", [path])]))[0].allowed
     await lab.scope.limits.reset("1/hour", path)
     return not (await lab.p.limits.peek("1/hour", path)).allowed
 
@@ -279,7 +279,7 @@ APART: dict[str, Attempt] = {
     "RateLimiter.check_many": counted,
     "RateLimiter.peek": counted,
     "RateLimiter.reset": counted,
-    "RateLimiter.with_failure_policy": counted,
+    "RateLimiter.failure_policy": counted,
     "Authenticator.has_permission": permitted,
     "Authenticator.events": told,
 }

@@ -425,14 +425,14 @@ async fn limits(posada: &Posada, scope: &Posada, own: &Hotel, tried: &mut Tried)
     tried.kept_apart("RateLimiter.reset", kept);
     let policy = limits
         .clone()
-        .with_failure_policy(posada::limits::FailurePolicy::Closed);
+        .failure_policy(posada::limits::FailurePolicy::Closed);
     let many = policy.check_many(&pair).await.unwrap();
     tried.kept_apart("RateLimiter.check_many", many[0].allowed);
     let cost = policy.check_cost(&once, &who, 1).await.unwrap();
     tried.kept_apart("RateLimiter.check_cost", !cost.allowed);
     let key = format!("tenant:{}", own.id);
     let same = all.peek(&once, &[&key, who[0], who[1]]).await.unwrap();
-    tried.kept_apart("RateLimiter.with_failure_policy", !same.allowed);
+    tried.kept_apart("RateLimiter.failure_policy", !same.allowed);
 }
 
 async fn auth(posada: &Posada, scope: &Posada, own: &Hotel, other: &Hotel, tried: &mut Tried) {
