@@ -75,6 +75,7 @@ mod seldom;
 pub mod sessions;
 pub mod settings;
 mod stay;
+mod sync;
 mod task;
 pub mod tenants;
 #[cfg(any(test, feature = "testkit"))]

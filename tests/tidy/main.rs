@@ -11,6 +11,7 @@
 )]
 
 mod cases;
+mod circles;
 mod dependencies;
 mod drivers;
 mod face;

@@ -47,7 +47,7 @@ fn crate_paths(file: &TextFile) -> Vec<(usize, String)> {
 }
 
 /// The paths in `a::{b, c::{d, e}}`: `a::b`, `a::c::d`, `a::c::e`.
-fn expand(text: &str) -> Vec<String> {
+pub(crate) fn expand(text: &str) -> Vec<String> {
     let text = text.trim();
     let is_path = |character: char| character.is_alphanumeric() || character == '_' || character == ':';
     let end = text.find(|character| !is_path(character)).unwrap_or(text.len());

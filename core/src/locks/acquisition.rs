@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::audit::shown_token;
-use super::engine::LockEngine;
+use super::engine::{Granted, LockEngine};
 use super::model::{AcquireOptions, Release};
 use super::store::{Attempt, Grant, Lease, LockKey, MAX_ENTRIES, Released};
 use crate::error::{Error, Kind, Result, Retry, codes};
@@ -52,7 +52,7 @@ impl Acquisition {
             engine: engine.clone(),
             key,
             token: rng::token(),
-            owner: owner.unwrap_or_else(|| format!("process {}", shown_token(engine.process()))),
+            owner: owner.unwrap_or_else(|| format!("process {}", shown_token(engine.server().process()))),
             ttl: options.ttl,
             again: options.reentrant,
             audited,
@@ -60,18 +60,43 @@ impl Acquisition {
         }
     }
 
-    /// Asks until the lock is granted or `wait` has passed. Answers also when the granted request was sent.
-    pub(super) async fn until_granted(mut self, wait: Duration) -> Result<(LockKey, Lease, Instant)> {
+    /// Asks until the lock is granted or `wait` has passed.
+    pub(super) async fn until_granted(self, wait: Duration) -> Result<Granted> {
+        if wait.is_zero() {
+            self.once().await
+        } else {
+            self.in_turn(wait).await
+        }
+    }
+
+    /// Asks once, without a place in the queue.
+    async fn once(mut self) -> Result<Granted> {
+        self.engine.tasks().ensure_open()?;
+        let sent = self.engine.instant();
+        match self.attempt(false).await? {
+            Grant::Granted(lease) => Ok(self.granted(lease, sent, sent)),
+            Grant::Full => Err(self.entered_too_often()),
+            Grant::Busy {
+                holder,
+                remaining,
+                ahead,
+            } => Err(self.refused(&holder, remaining, ahead)),
+        }
+    }
+
+    /// Queues, and asks again whenever there is news, until the wait is over.
+    async fn in_turn(mut self, wait: Duration) -> Result<Granted> {
         let engine = self.engine.clone();
         let begun = engine.instant();
-        let waiter = (!wait.is_zero()).then(|| engine.queue().enter(&engine, &self.key, &self.token));
+        // Before the first request: a release that hands the lock to this token may come back before its answer.
+        let waiter = engine.queue().enter(&self.key, &self.token);
         let stopping = engine.tasks().stopping();
         loop {
             if stopping.is_cancelled() {
                 return Err(task::closed());
             }
             let sent = engine.instant();
-            let outcome = self.attempt(waiter.is_some()).await;
+            let outcome = self.attempt(true).await;
             let elapsed = engine.instant().saturating_duration_since(begun);
             let left = wait.saturating_sub(elapsed);
             let pause = match outcome {
@@ -83,11 +108,10 @@ impl Acquisition {
                     ahead,
                 }) => {
                     if left.is_zero() {
-                        engine.note_conflict(&self.key, &self.owner, &holder, self.audited);
-                        return Err(self.contended(&holder, remaining, ahead));
+                        return Err(self.refused(&holder, remaining, ahead));
                     }
                     if ahead == 0 {
-                        // Nobody sends a message when the grant ends by itself.
+                        // No message is sent when the grant ends by itself.
                         let end = engine.instant() + remaining + Duration::from_millis(1);
                         engine.queue().look_by(&self.key, end);
                     }
@@ -96,7 +120,6 @@ impl Acquisition {
                 Err(error) if left.is_zero() || !may_pass(&error) => return Err(error),
                 Err(_) => PAUSE_AFTER_FAILURE / 2 + rng::jitter(PAUSE_AFTER_FAILURE / 2),
             };
-            let Some(waiter) = &waiter else { continue };
             tokio::select! {
                 handed = waiter.signal() => {
                     if let Some((lease, sent)) = handed {
@@ -114,7 +137,7 @@ impl Acquisition {
     pub(super) async fn attempt_together(
         acquisitions: &mut VecDeque<Self>,
         whole: bool,
-    ) -> Result<Vec<(LockKey, Lease, Instant)>> {
+    ) -> Result<Vec<Granted>> {
         let Some(engine) = acquisitions.front().map(|first| first.engine.clone()) else {
             return Ok(Vec::new());
         };
@@ -126,7 +149,7 @@ impl Acquisition {
             .iter()
             .map(|acquisition| acquisition.request(false))
             .collect();
-        let mut grants = engine.attempt_together(&attempts, whole).await?;
+        let mut grants = engine.server().acquire_together(&attempts, whole).await?;
         drop(attempts);
         for acquisition in acquisitions.iter_mut() {
             acquisition.on_server = ServerState::Nothing;
@@ -148,8 +171,7 @@ impl Acquisition {
                 }),
                 Some(acquisition),
             ) if whole => {
-                engine.note_conflict(&acquisition.key, &acquisition.owner, &holder, acquisition.audited);
-                return Err(acquisition.contended(&holder, remaining, ahead));
+                return Err(acquisition.refused(&holder, remaining, ahead));
             }
             _ => {}
         }
@@ -165,7 +187,7 @@ impl Acquisition {
     }
 
     /// The acquisition has become a lock.
-    fn granted(&mut self, lease: Lease, sent: Instant, begun: Instant) -> (LockKey, Lease, Instant) {
+    fn granted(&mut self, lease: Lease, sent: Instant, begun: Instant) -> Granted {
         self.on_server = ServerState::Nothing;
         let waited = self.engine.instant().saturating_duration_since(begun);
         metrics::histogram!(names::LOCK_WAIT_SECONDS).record(waited.as_secs_f64());
@@ -176,7 +198,7 @@ impl Acquisition {
 
     async fn attempt(&mut self, waits: bool) -> Result<Grant> {
         let before = std::mem::replace(&mut self.on_server, ServerState::Unknown);
-        let grant = self.engine.attempt(self.request(waits)).await?;
+        let grant = self.engine.server().acquire(self.request(waits)).await?;
         match &grant {
             // Whoever takes the answer is responsible from now on; until then, a drop gives the lock back.
             Grant::Granted(_) => {}
@@ -192,7 +214,7 @@ impl Acquisition {
             token: &self.token,
             owner: &self.owner,
             ttl: self.ttl,
-            process: self.engine.process(),
+            process: self.engine.server().process(),
             waits,
             again: self.again,
         }
@@ -207,7 +229,9 @@ impl Acquisition {
         .with("limit", MAX_ENTRIES)
     }
 
-    fn contended(&self, holder: &str, remaining: Duration, ahead: usize) -> Error {
+    fn refused(&self, holder: &str, remaining: Duration, ahead: usize) -> Error {
+        let journal = self.engine.server().journal();
+        journal.refused(&self.key, &self.owner, holder, self.audited);
         Error::new(codes::LOCKS_CONTENDED, "somebody else holds the lock")
             .with("lock", &self.key.name)
             .with("holder", if holder.is_empty() { "a waiter" } else { holder })

@@ -1,22 +1,26 @@
 //! Automatic extension: one task per process keeps every lock that asked for it, with one call for all that are due.
 
-use crate::redact::Quiet;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::engine::LockEngine;
-use super::guard::HeldLock;
-use crate::clock::LOOK_AGAIN;
+use super::held::HeldLock;
+use super::server::LockServer;
+use crate::clock::{LOOK_AGAIN, SharedClock};
+use crate::redact::Quiet;
+use crate::sync::lock;
+use crate::task::Tasks;
 
 /// The locks that extend themselves. Clones share them.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct AutoExtender(Arc<Inner>);
 
-#[derive(Default)]
 struct Inner {
+    server: LockServer,
+    clock: SharedClock,
+    tasks: Tasks,
     agenda: Mutex<Agenda>,
     earlier: Notify,
 }
@@ -35,22 +39,25 @@ struct Entry {
 }
 
 impl AutoExtender {
-    pub(super) fn new() -> Self {
-        Self::default()
+    pub(super) fn new(server: LockServer, clock: SharedClock, tasks: Tasks) -> Self {
+        Self(Arc::new(Inner {
+            server,
+            clock,
+            tasks,
+            agenda: Mutex::default(),
+            earlier: Notify::new(),
+        }))
     }
 
     /// Extends this lock from now on, at most until `max_hold` after it was granted.
-    pub(super) fn keep(&self, engine: &LockEngine, held: &Arc<HeldLock>, max_hold: Duration) {
+    pub(super) fn keep(&self, held: &Arc<HeldLock>, max_hold: Duration) {
         let entry = Entry {
             held: held.clone(),
             until: held.granted + max_hold.min(Duration::from_hours(366 * 24)),
         };
         if self.plan(entry, held.granted + held.ttl / 3) {
-            let (extender, engine) = (self.clone(), engine.clone());
-            engine
-                .clone()
-                .tasks()
-                .run_until_closed(async move { extender.run(&engine).await });
+            let extender = self.clone();
+            self.0.tasks.run_until_closed(async move { extender.run().await });
         }
     }
 
@@ -70,16 +77,15 @@ impl AutoExtender {
         start
     }
 
-    async fn run(&self, engine: &LockEngine) {
+    async fn run(&self) {
         loop {
-            let (due, pause) = self.due(engine.instant());
+            let (due, pause) = self.due(self.0.clock.instant());
             if !due.is_empty() {
-                let (extender, engine) = (self.clone(), engine.clone());
+                let extender = self.clone();
                 // A call that hangs must not delay those that become due meanwhile.
-                engine
-                    .clone()
-                    .tasks()
-                    .in_background(async move { extender.extend(&engine, due).await });
+                self.0
+                    .tasks
+                    .in_background(async move { extender.extend(due).await });
             }
             let pause = async {
                 match pause {
@@ -114,18 +120,21 @@ impl AutoExtender {
         (due, None)
     }
 
-    async fn extend(&self, engine: &LockEngine, due: Vec<Entry>) {
-        let now = engine.instant();
+    async fn extend(&self, due: Vec<Entry>) {
+        let now = self.0.clock.instant();
         let wanted: Vec<_> = due
             .into_iter()
             .filter_map(|entry| Some((entry.wanted(now)?, entry)))
             .collect();
-        let locks: Vec<_> = wanted.iter().map(|(ttl, entry)| (&*entry.held, *ttl)).collect();
-        if locks.is_empty() {
+        let renewals: Vec<_> = wanted
+            .iter()
+            .map(|(ttl, entry)| entry.held.renewal(*ttl))
+            .collect();
+        if renewals.is_empty() {
             return;
         }
-        let answers = engine.extend_all(&locks).await;
-        drop(locks);
+        let answers = self.0.server.extend(&renewals).await;
+        drop(renewals);
         for ((ttl, entry), answer) in wanted.into_iter().zip(answers) {
             let outcome = answer.and_then(|extension| entry.held.extended(extension, ttl, now));
             let next = match outcome {
@@ -138,7 +147,7 @@ impl AutoExtender {
                 Err(error) => {
                     tracing::warn!(%error, lock = %Quiet(&entry.held.key.name), "a lock could not be extended");
                     // The local deadline ends this: `wanted` looks at it.
-                    engine.instant()
+                    self.0.clock.instant()
                         + (entry.held.ttl / 10).clamp(Duration::from_millis(5), Duration::from_secs(1))
                 }
             };
@@ -147,7 +156,7 @@ impl AutoExtender {
     }
 
     fn agenda(&self) -> MutexGuard<'_, Agenda> {
-        self.0.agenda.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.agenda)
     }
 }
 

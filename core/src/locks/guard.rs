@@ -1,21 +1,15 @@
-//! The guard of a engine lock.
+//! The guard of a named lock.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use tokio::sync::Notify;
 
 use super::engine::LockEngine;
+use super::held::HeldLock;
 use super::model::{AcquireOptions, LossCause, Release, check_duration};
-use super::store::{Extension, Lease, LockKey};
-use crate::clock::LOOK_AGAIN;
-use crate::error::{Error, Result, codes};
-use crate::metrics as names;
-use crate::redact::Quiet;
-use crate::task::Need;
+use crate::error::Result;
 
 /// A lock that is held. Dropping the guard releases the lock in the background, and repeats that while Redis is away;
 /// [`release`](Self::release) waits for it.
@@ -25,39 +19,17 @@ use crate::task::Need;
 /// nothing; the time that the machine sleeps counts. Before a step that must not be done twice, call [`ensure_held`](Self::ensure_held), or hand the
 /// [`fence`](Self::fence) to the thing that is protected, so that it can refuse a latecomer.
 pub struct LockGuard {
+    engine: LockEngine,
     held: Arc<HeldLock>,
-    released: bool,
-}
-
-/// What the guard and the auto-extender share.
-pub(super) struct HeldLock {
-    pub(super) engine: LockEngine,
-    pub(super) key: LockKey,
-    pub(super) token: String,
-    pub(super) fence: u64,
-    pub(super) ttl: Duration,
-    pub(super) granted: Instant,
-    term: Mutex<Term>,
-    changed: Notify,
-    ended: AtomicBool,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Term {
-    /// Until when we may rely on the lock, on our own monotonic clock.
-    deadline: Instant,
-    /// Until when the server keeps it, by its clock.
-    expires_at: DateTime<Utc>,
-    /// Automatic extension has reached its end.
-    last: bool,
-    lost: Option<LossCause>,
+    is_released: bool,
 }
 
 impl LockGuard {
-    pub(super) fn new(held: Arc<HeldLock>) -> Self {
+    pub(super) fn new(engine: LockEngine, held: Arc<HeldLock>) -> Self {
         Self {
+            engine,
             held,
-            released: false,
+            is_released: false,
         }
     }
 
@@ -78,7 +50,7 @@ impl LockGuard {
 
     /// When the lock ends unless it is extended, by the server's clock (UTC).
     pub fn expires_at(&self) -> DateTime<Utc> {
-        self.held.term().expires_at
+        self.held.expires_at()
     }
 
     /// How long we may rely on the lock, by our own monotonic clock; a little less than the server grants, for
@@ -92,26 +64,13 @@ impl LockGuard {
     /// # Errors
     /// `locks.lost`; the fact `cause` says why.
     pub fn ensure_held(&self) -> Result<()> {
-        match self.held.lost_cause() {
-            None => Ok(()),
-            Some(cause) => Err(lost(&self.held.key, cause)),
-        }
+        self.held.ensure_held()
     }
 
     /// Completes when the lock is lost; never while it is held. Race your work against it. It does not depend on
     /// Redis: at the local deadline it completes in any case. Cancel-safe.
     pub async fn lost(&self) -> LossCause {
-        let held = &self.held;
-        loop {
-            let changed = held.changed.notified();
-            if let Some(cause) = held.lost_cause() {
-                return cause;
-            }
-            tokio::select! {
-                () = changed => {}
-                () = tokio::time::sleep(held.remaining().clamp(Duration::from_millis(1), LOOK_AGAIN)) => {}
-            }
-        }
+        self.held.until_lost().await
     }
 
     /// Lets the lock live at least `ttl` from now. Never shortens it.
@@ -123,7 +82,7 @@ impl LockGuard {
     /// `locks.lost` when it is not ours any more; `locks.invalid_duration` (field `ttl`); `redis.*`.
     pub async fn extend(&self, ttl: Duration) -> Result<()> {
         check_duration("ttl", ttl, AcquireOptions::MIN_TTL, AcquireOptions::MAX_TTL)?;
-        self.held.extend(ttl).await
+        self.engine.extend(&self.held, ttl).await
     }
 
     /// Gives the lock back and waits for the answer. A lock that was lost is no error: the answer says so, and does
@@ -139,26 +98,15 @@ impl LockGuard {
     }
 
     pub(super) async fn give_back(&mut self) -> Result<Release> {
-        let outcome = self.held.engine.release_held(&self.held).await;
-        self.released = outcome.is_ok();
+        let outcome = self.engine.release_held(&self.held).await;
+        self.is_released = outcome.is_ok();
         outcome
     }
 }
 
 impl Drop for LockGuard {
     fn drop(&mut self) {
-        self.held.ended.store(true, Ordering::Release);
-        self.held.engine.forget(&self.held.token);
-        if !self.released {
-            let held = self.held.clone();
-            // An extension whose answer was lost may have given it as much again.
-            let within = held.ttl.max(held.remaining());
-            let tasks = held.engine.tasks().clone();
-            tasks.until_done("the release of a lock", Need::Sure, within, move || {
-                let held = held.clone();
-                async move { held.engine.release_held(&held).await.map(drop) }
-            });
-        }
+        self.engine.forget(&self.held, self.is_released);
     }
 }
 
@@ -170,112 +118,4 @@ impl fmt::Debug for LockGuard {
             .field("expires_at", &self.expires_at())
             .finish_non_exhaustive()
     }
-}
-
-impl HeldLock {
-    /// `sent` is when the request left us: the server's clock started no earlier.
-    pub(super) fn new(engine: LockEngine, key: LockKey, lease: Lease, ttl: Duration, sent: Instant) -> Self {
-        Self {
-            term: Mutex::new(Term {
-                deadline: sent + reliable(ttl),
-                expires_at: lease.expires_at,
-                last: false,
-                lost: None,
-            }),
-            changed: Notify::new(),
-            ended: AtomicBool::new(false),
-            granted: sent,
-            engine,
-            key,
-            token: lease.token,
-            fence: lease.fence,
-            ttl,
-        }
-    }
-
-    pub(super) async fn extend(&self, ttl: Duration) -> Result<()> {
-        let sent = self.engine.instant();
-        let extension = self.engine.extend(self, ttl).await?;
-        self.extended(extension, ttl, sent)
-    }
-
-    /// Takes the answer to an extension that was sent then.
-    pub(super) fn extended(&self, extension: Extension, ttl: Duration, sent: Instant) -> Result<()> {
-        // A loss is for good, also when nobody has looked at the deadline yet.
-        if let Some(cause) = self.lost_cause() {
-            return Err(lost(&self.key, cause));
-        }
-        match extension {
-            Extension::Extended(lease) => {
-                let mut term = self.term();
-                term.deadline = term.deadline.max(sent + reliable(ttl));
-                term.expires_at = lease.expires_at;
-                drop(term);
-                self.changed.notify_waiters();
-                Ok(())
-            }
-            Extension::Lost => Err(lost(&self.key, self.lose(LossCause::TakenOver))),
-        }
-    }
-
-    /// Notes that no automatic extension follows.
-    pub(super) fn reached_max_hold(&self) {
-        self.term().last = true;
-    }
-
-    pub(super) fn remaining(&self) -> Duration {
-        let term = *self.term();
-        if term.lost.is_some() {
-            return Duration::ZERO;
-        }
-        term.deadline.saturating_duration_since(self.engine.instant())
-    }
-
-    /// Why the lock is lost, if it is. The first to notice counts it.
-    pub(super) fn lost_cause(&self) -> Option<LossCause> {
-        let term = *self.term();
-        if term.lost.is_some() || self.engine.instant() < term.deadline {
-            return term.lost;
-        }
-        Some(self.lose(if term.last {
-            LossCause::MaxHold
-        } else {
-            LossCause::Expired
-        }))
-    }
-
-    /// Notes a loss. The first cause stands.
-    pub(super) fn lose(&self, cause: LossCause) -> LossCause {
-        let mut term = self.term();
-        if let Some(known) = term.lost {
-            return known;
-        }
-        term.lost = Some(cause);
-        drop(term);
-        metrics::counter!(names::LOCK_LOST_TOTAL, "cause" => cause.as_str()).increment(1);
-        tracing::warn!(lock = %Quiet(&self.key.name), cause = cause.as_str(), "a lock was lost while it was held");
-        self.changed.notify_waiters();
-        cause
-    }
-
-    /// Whether the guard is gone: nothing is to be extended or reported any more.
-    pub(super) fn is_ended(&self) -> bool {
-        self.ended.load(Ordering::Acquire)
-    }
-
-    fn term(&self) -> MutexGuard<'_, Term> {
-        self.term.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The part of a lease that we rely on: a hundredth and two milliseconds less, because the server's clock may run
-/// faster than ours.
-fn reliable(ttl: Duration) -> Duration {
-    ttl.saturating_sub(ttl / 100 + Duration::from_millis(2))
-}
-
-fn lost(key: &LockKey, cause: LossCause) -> Error {
-    Error::new(codes::LOCKS_LOST, "the lock is not held any more")
-        .with("lock", &key.name)
-        .with("cause", cause.as_str())
 }

@@ -40,7 +40,7 @@
 //! # }
 //! ```
 
-mod acquire_all;
+mod acquire;
 mod acquisition;
 mod audit;
 mod auto_extender;
@@ -49,9 +49,12 @@ mod fences;
 mod guard;
 mod held;
 mod holds;
+mod journal;
 mod memory;
 mod model;
+mod order;
 mod redis;
+mod server;
 mod store;
 mod wait_queue;
 
@@ -66,7 +69,7 @@ use engine::LockEngine;
 use fences::Fences;
 pub(crate) use fences::{FenceStore, MemoryFences, PostgresFences};
 pub use guard::LockGuard;
-use holds::Holds;
+use holds::HoldEngine;
 pub use holds::{Hold, HoldState, Resource, StayHold};
 pub(crate) use holds::{HoldRules, HoldStore, MemoryHolds, RedisHolds};
 pub(crate) use memory::MemoryLocks;
@@ -87,7 +90,7 @@ use crate::tenants::TenantId;
 #[derive(Clone)]
 pub struct LockManager {
     engine: LockEngine,
-    holds: Holds,
+    holds: HoldEngine,
     fences: Fences,
     audit: Audit,
     scope: Scope,
@@ -106,7 +109,7 @@ impl LockManager {
         let audit = Audit::new(audit, tasks.clone());
         Self {
             engine: LockEngine::new(locks, clock.clone(), tasks.clone(), audit.clone()),
-            holds: Holds::new(holds, rules, clock, tasks, audit.clone()),
+            holds: HoldEngine::new(holds, rules, clock, tasks, audit.clone()),
             fences: Fences::new(fences),
             audit,
             scope: Scope::default(),
@@ -150,7 +153,7 @@ impl LockManager {
     /// for an owner who has [entered](AcquireOptions::reentrant) 64 times; `locks.invalid_name`,
     /// `locks.invalid_duration`, `locks.invalid_owner` with the field; `redis.*`; `posada.closed`.
     pub async fn acquire(&self, name: &str, options: &AcquireOptions) -> Result<LockGuard> {
-        self.engine.acquire(name, &*self.meant(options)?, true).await
+        acquire::acquire(&self.engine, name, &*self.meant(options)?, true).await
     }
 
     /// Takes a lock if that is possible at once; `None` when somebody else holds it or waits for it. A `wait` in the
@@ -161,7 +164,7 @@ impl LockManager {
     /// As [`acquire`](Self::acquire), without `locks.contended`.
     pub async fn try_acquire(&self, name: &str, options: &AcquireOptions) -> Result<Option<LockGuard>> {
         let options = self.meant(options)?.into_owned().wait(std::time::Duration::ZERO);
-        match self.engine.acquire(name, &options, options.audit_misses).await {
+        match acquire::acquire(&self.engine, name, &options, options.audit_misses).await {
             Ok(guard) => Ok(Some(guard)),
             Err(error) if error.is(codes::LOCKS_CONTENDED) => Ok(None),
             Err(error) => Err(error),
@@ -186,7 +189,7 @@ impl LockManager {
     /// As [`acquire`](Self::acquire), with the fact `lock` for the name that was refused; `locks.lost` when one was
     /// lost while this call waited for another; `locks.invalid_name` (field `names`).
     pub async fn acquire_all(&self, names: &[&str], options: &AcquireOptions) -> Result<Vec<LockGuard>> {
-        acquire_all::acquire_all(&self.engine, names, &*self.meant(options)?).await
+        acquire::acquire_all(&self.engine, names, &*self.meant(options)?).await
     }
 
     /// The SQL statement that makes a write under a lock safe: run it first in your own transaction, in any language
@@ -303,7 +306,7 @@ impl LockManager {
     /// `own_stay` instead: [move](Hold::move_to) that hold, or release it first; `locks.too_many_holds`; `locks.invalid_quantity`,
     /// `locks.invalid_duration`, `locks.invalid_owner` with the field; `redis.*`; `posada.closed`.
     pub async fn hold_stay(&self, request: &StayHold) -> Result<Hold> {
-        self.holds.hold(&*self.wanted(request)?).await
+        holds::hold(&self.holds, &*self.wanted(request)?).await
     }
 
     /// Holds several stays, all of them or none, and answers them in the order of the requests.
@@ -325,7 +328,7 @@ impl LockManager {
         let wanted: Vec<_> = wanted
             .map(|wanted| wanted.map(Cow::into_owned))
             .collect::<Result<_>>()?;
-        self.holds.hold_all(&wanted).await
+        holds::hold_all(&self.holds, &wanted).await
     }
 
     /// Finds a hold again by its [ticket](Hold::ticket), in whatever process. It does not prolong the hold.
@@ -336,7 +339,7 @@ impl LockManager {
     /// `locks.invalid_ticket` (field `ticket`); `locks.lost` when the hold has ended; `locks.not_owner` when the same
     /// conversation holds the nights anew; `redis.*`.
     pub async fn resume_hold(&self, ticket: &str) -> Result<Hold> {
-        self.holds.resume(ticket, &self.scope).await
+        holds::resume(&self.holds, ticket, &self.scope).await
     }
 
     /// The live holds of a resource that touch a night of `window`, by their end. Cancel-safe.
@@ -393,13 +396,6 @@ impl fmt::Debug for LockManager {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LockManager").finish_non_exhaustive()
     }
-}
-
-/// What was done in another order, back in the order of the request.
-fn in_place<T>(placed: impl Iterator<Item = (usize, T)>) -> Vec<T> {
-    let mut placed: Vec<_> = placed.collect();
-    placed.sort_by_key(|(place, _)| *place);
-    placed.into_iter().map(|(_, one)| one).collect()
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ use chrono::{DateTime, Utc};
 use futures_util::future::{join_all, try_join_all};
 use redis::{FromRedisValue, ParsingError, Value};
 
-use super::in_place;
 use super::model::{LockName, LockState, Release};
+use super::order::in_place;
 use super::store::{
     Attempt, Beat, Extension, Found, Grant, HandOver, Lease, LockKey, LockStore, RETENTION, Released,
     Renewal, Replicas, Wake, Wakes,

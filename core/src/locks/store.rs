@@ -36,6 +36,17 @@ pub(crate) struct LockKey {
     pub(crate) name: LockName,
 }
 
+impl LockKey {
+    /// # Errors
+    /// `locks.invalid_name`.
+    pub(super) fn parse(tenant: Option<&TenantId>, name: &str) -> Result<Self> {
+        Ok(Self {
+            tenant: tenant.cloned(),
+            name: LockName::parse(name)?,
+        })
+    }
+}
+
 /// One request for a lock.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Attempt<'a> {

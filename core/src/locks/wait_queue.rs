@@ -5,15 +5,18 @@
 //! that is sent grows with the number of waiters.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::engine::LockEngine;
+use super::server::LockServer;
 use super::store::{BEAT, Lease, LockKey, Wake};
+use crate::clock::SharedClock;
 use crate::redact::Quiet;
 use crate::rng;
+use crate::sync::lock;
+use crate::task::Tasks;
 
 /// The pause after a failed sign of life.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(200);
@@ -23,7 +26,9 @@ const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(200);
 pub(super) struct WaitQueue(Arc<Inner>);
 
 struct Inner {
-    process: String,
+    server: LockServer,
+    clock: SharedClock,
+    tasks: Tasks,
     waiters: Mutex<Waiters>,
 }
 
@@ -59,31 +64,29 @@ pub(super) struct Waiter {
 }
 
 impl WaitQueue {
-    /// `process` names this process among all that share the server.
-    pub(super) fn new(process: String) -> Self {
+    pub(super) fn new(server: LockServer, clock: SharedClock, tasks: Tasks) -> Self {
         Self(Arc::new(Inner {
-            process,
+            server,
+            clock,
+            tasks,
             waiters: Mutex::default(),
         }))
     }
 
-    pub(super) fn process(&self) -> &str {
-        &self.0.process
-    }
-
-    /// Begins to listen, the first time; says whether it was.
-    pub(super) fn listen(&self, engine: &LockEngine) -> bool {
+    /// Begins to listen, the first time; returns whether it was. `forced` gets the tokens, parted by commas, of each
+    /// lock that was taken away by force.
+    pub(super) fn listen(&self, forced: impl Fn(&str) + Send + 'static) -> bool {
         if std::mem::replace(&mut self.waiters().listening, true) {
             return false;
         }
-        let mut wakes = engine.store().listen(self.process());
-        let (queue, engine) = (self.clone(), engine.clone());
-        engine.clone().tasks().run_until_closed(async move {
+        let mut wakes = self.0.server.store().listen(self.0.server.process());
+        let queue = self.clone();
+        self.0.tasks.run_until_closed(async move {
             loop {
                 match wakes.next().await {
                     Wake::Waiter(token) => queue.wake(&token),
-                    Wake::Forced(tokens) => engine.was_forced(&tokens),
-                    Wake::Everybody => queue.look_everywhere(engine.instant()),
+                    Wake::Forced(tokens) => forced(&tokens),
+                    Wake::Everybody => queue.look_everywhere(queue.0.clock.instant()),
                 }
             }
         });
@@ -91,7 +94,7 @@ impl WaitQueue {
     }
 
     /// Registers a waiter under its token; the first one of a lock begins its signs of life.
-    pub(super) fn enter(&self, engine: &LockEngine, key: &LockKey, token: &str) -> Waiter {
+    pub(super) fn enter(&self, key: &LockKey, token: &str) -> Waiter {
         let signal = Arc::new(WaiterSignal {
             key: key.clone(),
             came: Notify::new(),
@@ -99,20 +102,19 @@ impl WaitQueue {
         });
         let mut waiters = self.waiters();
         waiters.by_token.insert(token.to_owned(), signal.clone());
-        if let Some(lock) = waiters.locks.get_mut(key) {
-            lock.waiters += 1;
+        if let Some(waited) = waiters.locks.get_mut(key) {
+            waited.waiters += 1;
         } else {
-            let lock = WaitedLock {
+            let waited = WaitedLock {
                 waiters: 1,
-                due: engine.instant() + BEAT,
+                due: self.0.clock.instant() + BEAT,
                 earlier: Arc::default(),
             };
-            let (engine, key) = (engine.clone(), key.clone());
-            waiters.locks.insert(key.clone(), lock);
-            engine
-                .clone()
-                .tasks()
-                .run_until_closed(async move { keep_alive(&engine, &key).await });
+            waiters.locks.insert(key.clone(), waited);
+            let (queue, key) = (self.clone(), key.clone());
+            self.0
+                .tasks
+                .run_until_closed(async move { queue.keep_alive(&key).await });
         }
         drop(waiters);
         Waiter {
@@ -138,14 +140,14 @@ impl WaitQueue {
 
     /// Asks the server about this lock by then, if somebody waits for it.
     pub(super) fn look_by(&self, key: &LockKey, due: Instant) {
-        if let Some(lock) = self.waiters().locks.get_mut(key) {
-            lock.look_by(due);
+        if let Some(waited) = self.waiters().locks.get_mut(key) {
+            waited.look_by(due);
         }
     }
 
     fn look_everywhere(&self, due: Instant) {
-        for lock in self.waiters().locks.values_mut() {
-            lock.look_by(due);
+        for waited in self.waiters().locks.values_mut() {
+            waited.look_by(due);
         }
     }
 
@@ -164,58 +166,57 @@ impl WaitQueue {
     /// When the server is to be asked about this lock; `None`, and it is forgotten, when nobody waits any more.
     fn next_look(&self, key: &LockKey) -> Option<(Instant, Arc<Notify>)> {
         let mut waiters = self.waiters();
-        let lock = waiters.locks.get(key)?;
-        if lock.waiters > 0 {
-            return Some((lock.due, lock.earlier.clone()));
+        let waited = waiters.locks.get(key)?;
+        if waited.waiters > 0 {
+            return Some((waited.due, waited.earlier.clone()));
         }
         waiters.locks.remove(key);
         None
     }
 
     fn plan(&self, key: &LockKey, due: Instant) {
-        if let Some(lock) = self.waiters().locks.get_mut(key) {
-            lock.due = due;
+        if let Some(waited) = self.waiters().locks.get_mut(key) {
+            waited.due = due;
+        }
+    }
+
+    /// Gives signs of life for the waiters of one lock until there are none.
+    async fn keep_alive(&self, key: &LockKey) {
+        while let Some((due, earlier)) = self.next_look(key) {
+            let now = self.0.clock.instant();
+            if due > now {
+                tokio::select! {
+                    () = earlier.notified() => {}
+                    () = tokio::time::sleep(due - now) => {}
+                }
+                continue;
+            }
+            // A look that is wanted while this one is under way must not be forgotten.
+            self.plan(key, now + BEAT);
+            let pause = match self.0.server.beat(key).await {
+                Ok(beat) => {
+                    if beat.was_dead {
+                        self.wake_all(key);
+                    }
+                    // A message or an answer with this news may have been lost.
+                    beat.tokens.split(',').for_each(|token| self.wake(token));
+                    if beat.is_next {
+                        beat.remaining + Duration::from_millis(1)
+                    } else {
+                        BEAT
+                    }
+                }
+                Err(error) => {
+                    tracing::debug!(%error, lock = %Quiet(&key.name), "no sign of life for the waiters of a lock");
+                    PAUSE_AFTER_FAILURE / 2 + rng::jitter(PAUSE_AFTER_FAILURE / 2)
+                }
+            };
+            self.look_by(key, self.0.clock.instant() + pause.min(BEAT));
         }
     }
 
     fn waiters(&self) -> MutexGuard<'_, Waiters> {
-        self.0.waiters.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Gives signs of life for the waiters of one lock until there are none.
-async fn keep_alive(engine: &LockEngine, key: &LockKey) {
-    let queue = engine.queue();
-    while let Some((due, earlier)) = queue.next_look(key) {
-        let now = engine.instant();
-        if due > now {
-            tokio::select! {
-                () = earlier.notified() => {}
-                () = tokio::time::sleep(due - now) => {}
-            }
-            continue;
-        }
-        // A look that is wanted while this one is under way must not be forgotten.
-        queue.plan(key, now + BEAT);
-        let pause = match engine.beat(key).await {
-            Ok(beat) => {
-                if beat.was_dead {
-                    queue.wake_all(key);
-                }
-                // A message or an answer with this news may have been lost.
-                beat.tokens.split(',').for_each(|token| queue.wake(token));
-                if beat.is_next {
-                    beat.remaining + Duration::from_millis(1)
-                } else {
-                    BEAT
-                }
-            }
-            Err(error) => {
-                tracing::debug!(%error, lock = %Quiet(&key.name), "no sign of life for the waiters of a lock");
-                PAUSE_AFTER_FAILURE / 2 + rng::jitter(PAUSE_AFTER_FAILURE / 2)
-            }
-        };
-        queue.look_by(key, engine.instant() + pause.min(BEAT));
+        lock(&self.0.waiters)
     }
 }
 
@@ -230,7 +231,7 @@ impl WaitedLock {
 
 impl WaiterSignal {
     fn given(&self) -> MutexGuard<'_, Option<Handed>> {
-        self.given.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.given)
     }
 }
 
@@ -246,8 +247,8 @@ impl Drop for Waiter {
     fn drop(&mut self) {
         let mut waiters = self.queue.waiters();
         waiters.by_token.remove(&self.token);
-        if let Some(lock) = waiters.locks.get_mut(&self.signal.key) {
-            lock.waiters -= 1;
+        if let Some(waited) = waiters.locks.get_mut(&self.signal.key) {
+            waited.waiters -= 1;
         }
     }
 }

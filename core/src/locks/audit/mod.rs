@@ -21,7 +21,7 @@ use tokio::sync::{Notify, watch};
 
 pub(crate) use memory::MemoryAudit;
 pub use model::{AuditEntry, AuditEvent};
-pub(crate) use model::{Facts, Note, fit_key, shown_token};
+pub(crate) use model::{Facts, Note, fit_key, shown_token, whole_seconds};
 pub(crate) use postgres::PostgresAudit;
 pub(crate) use store::AuditStore;
 

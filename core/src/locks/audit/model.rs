@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::{Serialize, Serializer};
@@ -193,6 +194,11 @@ pub(crate) fn fit_key(mut key: String) -> String {
         key.pop();
     }
     key
+}
+
+/// Seconds as the production app writes them, rounded up.
+pub(crate) fn whole_seconds(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
 }
 
 /// As much of an owner token as may be shown.

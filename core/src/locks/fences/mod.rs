@@ -12,6 +12,7 @@ use std::sync::Arc;
 pub(crate) use memory::MemoryFences;
 pub(crate) use postgres::PostgresFences;
 pub(crate) use store::FenceStore;
+pub(super) use store::GUARD;
 
 use super::model::check_text;
 use crate::error::{Error, Result, codes};
@@ -19,13 +20,6 @@ use crate::scope::Scope;
 
 /// Longest name of a resource, in bytes.
 const MAX_RESOURCE_BYTES: usize = 255;
-
-/// The statement that checks a fence and remembers it. The contract is on
-/// [`LockManager::fence_guard_sql`](super::LockManager::fence_guard_sql).
-// The row stays locked until the caller's transaction ends, so a second holder waits for the outcome of the first.
-pub(super) const GUARD: &str = "INSERT INTO posada.lock_fence AS known (resource, last_fence) VALUES ($1, $2) \
-     ON CONFLICT (resource) DO UPDATE SET last_fence = EXCLUDED.last_fence \
-     WHERE known.last_fence <= EXCLUDED.last_fence RETURNING last_fence";
 
 /// The fences that were seen. Clones share them.
 #[derive(Clone)]

@@ -2,8 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::GUARD;
-use super::store::FenceStore;
+use super::store::{FenceStore, GUARD};
 use crate::backends::postgres::{Postgres, Statement};
 use crate::error::Result;
 

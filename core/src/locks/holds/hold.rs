@@ -1,19 +1,22 @@
 //! A hold that was granted.
 
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
-use super::Holds;
+use super::engine::{HoldEngine, Made};
 use super::model::{Resource, StayHold, audit_key};
-use super::store::{HoldSlot, Holder, Record, ResourceKey};
+use super::owned::OwnedHold;
+use super::release;
+use super::store::{Record, ResourceKey};
 use super::ticket::Ticket;
-use crate::error::{Error, Result, codes};
+use crate::error::Result;
 use crate::locks::model::{AcquireOptions, Release, check_duration};
 use crate::settings::Settings;
 use crate::stay::Stay;
+use crate::sync::lock;
 use crate::tenants::TenantId;
 
 /// Nights that are held for a guest.
@@ -23,11 +26,8 @@ use crate::tenants::TenantId;
 /// [`expires_at`](Self::expires_at). To find it again in another process, ask for the same nights in the same
 /// conversation: [`hold_stay`](crate::LockManager::hold_stay) answers the same hold.
 pub struct Hold {
-    holds: Holds,
-    key: ResourceKey,
-    slot: HoldSlot,
-    id: String,
-    token: String,
+    holds: HoldEngine,
+    owned: OwnedHold,
     quantity: u32,
     fence: u64,
     term: Mutex<Term>,
@@ -49,21 +49,19 @@ impl Hold {
     /// How long [`confirm`](Self::confirm) may keep a hold alive.
     pub const MAX_CONFIRMATION: Duration = Duration::from_mins(5);
 
-    /// `asked` is when the request left us, `now` the server's time when it was answered.
-    pub(super) fn new(
-        holds: Holds,
-        key: ResourceKey,
-        record: Record,
-        asked: Instant,
-        now: DateTime<Utc>,
-    ) -> Self {
+    pub(super) fn new(holds: HoldEngine, key: ResourceKey, made: Made) -> Self {
+        let Made {
+            record, asked, now, ..
+        } = made;
         Self {
             holds,
-            key,
             term: Mutex::new(Term::of(&record, asked, now)),
-            slot: record.slot,
-            id: record.id,
-            token: record.token,
+            owned: OwnedHold {
+                key,
+                slot: record.slot,
+                id: record.id,
+                token: record.token,
+            },
             quantity: record.quantity,
             fence: record.fence,
         }
@@ -71,12 +69,12 @@ impl Hold {
 
     /// The hold's id, which may be shown.
     pub fn id(&self) -> &str {
-        &self.id
+        &self.owned.id
     }
 
     /// The owner's secret: who knows it may extend and release the hold.
     pub fn token(&self) -> &str {
-        &self.token
+        &self.owned.token
     }
 
     /// A number that grows with every hold of this resource, also when Redis lost its data in between.
@@ -86,17 +84,17 @@ impl Hold {
 
     /// What is held.
     pub fn resource(&self) -> &Resource {
-        &self.key.resource
+        &self.owned.key.resource
     }
 
     /// Whose it is.
     pub fn tenant(&self) -> Option<&TenantId> {
-        self.key.tenant.as_ref()
+        self.owned.key.tenant.as_ref()
     }
 
     /// The nights.
     pub fn stay(&self) -> Stay {
-        self.slot.stay
+        self.owned.slot.stay
     }
 
     /// The key under which `lock_audit` tells its story.
@@ -111,16 +109,13 @@ impl Hold {
 
     /// The conversation.
     pub fn session_id(&self) -> Option<&str> {
-        match &self.slot.holder {
-            Holder::Session(id) => Some(id),
-            Holder::Anonymous(_) => None,
-        }
+        self.owned.session_id()
     }
 
     /// Everything that another process needs to [resume](crate::LockManager::resume_hold) this hold, as one line of
     /// text. It contains the [token](Self::token), so it is a secret: keep it in the conversation, never show it.
     pub fn ticket(&self) -> String {
-        Ticket::of(&self.key, &self.slot, &self.token).to_text()
+        Ticket::of(&self.owned.key, &self.owned.slot, &self.owned.token).to_text()
     }
 
     /// When it ends unless it is extended, by the server's clock (UTC).
@@ -157,7 +152,7 @@ impl Hold {
         check_duration("extra", extra, AcquireOptions::MIN_TTL, most)?;
         let asked = self.holds.instant();
         let seen = self.extensions();
-        let (record, now) = self.holds.extend(self, extra, seen).await?;
+        let (record, now) = self.holds.extend(&self.owned, extra, seen).await?;
         *self.term() = Term::of(&record, asked, now);
         Ok(())
     }
@@ -174,14 +169,14 @@ impl Hold {
     /// nights; `locks.invalid_quantity` (field `capacity`); `locks.lost` when it has ended; `locks.not_owner`;
     /// `redis.*`.
     pub async fn move_to(&mut self, stay: Stay, capacity: u32) -> Result<()> {
-        StayHold::new(self.key.resource.clone(), stay)
+        StayHold::new(self.owned.key.resource.clone(), stay)
             .quantity(self.quantity)
             .capacity(capacity)
             .check()?;
         let asked = self.holds.instant();
-        let (record, now) = self.holds.move_to(self, stay, capacity).await?;
+        let (record, now) = self.holds.move_to(&self.owned, stay, capacity).await?;
         *self.term() = Term::of(&record, asked, now);
-        self.slot = record.slot;
+        self.owned.slot = record.slot;
         Ok(())
     }
 
@@ -196,7 +191,7 @@ impl Hold {
     pub async fn confirm(&self, at_least: Duration) -> Result<()> {
         check_duration("at_least", at_least, Duration::ZERO, Self::MAX_CONFIRMATION)?;
         let asked = self.holds.instant();
-        let (record, now) = self.holds.confirm(self, at_least).await?;
+        let (record, now) = self.holds.confirm(&self.owned, at_least).await?;
         *self.term() = Term::of(&record, asked, now);
         Ok(())
     }
@@ -213,44 +208,22 @@ impl Hold {
     /// `locks.not_owner` when the same conversation holds the nights anew; `redis.*`: the nights may still be kept, and
     /// are given back as soon as Redis can be asked.
     pub async fn release(&self) -> Result<Release> {
-        self.holds.release(self).await
-    }
-
-    pub(super) fn holds(&self) -> &Holds {
-        &self.holds
-    }
-
-    pub(super) fn key(&self) -> &ResourceKey {
-        &self.key
-    }
-
-    pub(super) fn slot(&self) -> &HoldSlot {
-        &self.slot
-    }
-
-    /// A refusal that names this hold.
-    pub(super) fn refused(&self, code: crate::error::Code, message: &str) -> Error {
-        Error::new(code, message)
-            .with("resource", &self.key.resource)
-            .with("stay", self.slot.stay)
-            .with("hold", &self.id)
-    }
-
-    pub(super) fn gone(&self) -> Error {
-        self.refused(codes::LOCKS_LOST, "the hold has ended")
+        // It may be confirmed while this is on its way.
+        let within = || self.remaining() + Self::MAX_CONFIRMATION;
+        release::now(&self.holds, &self.owned, within).await
     }
 
     fn term(&self) -> MutexGuard<'_, Term> {
-        self.term.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.term)
     }
 }
 
 impl fmt::Debug for Hold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Hold")
-            .field("id", &self.id)
-            .field("resource", &self.key.resource)
-            .field("stay", &self.slot.stay)
+            .field("id", &self.owned.id)
+            .field("resource", &self.owned.key.resource)
+            .field("stay", &self.owned.slot.stay)
             .field("quantity", &self.quantity)
             .field("fence", &self.fence)
             .field("expires_at", &self.expires_at())

@@ -1,12 +1,12 @@
 //! Which resources have holds that end soon: what the sweep looks at, and nothing else.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use super::Holds;
 use super::store::ResourceKey;
 use crate::rng;
+use crate::sync::lock;
 
 /// How often ended holds are looked for. They do not count from the moment they end; this only says when the audit
 /// learns of it.
@@ -31,7 +31,7 @@ struct Known {
 impl Sweeper {
     /// Remembers that a hold of this resource ends then. Says whether the sweep is still to be started.
     pub(super) fn expect(&self, key: &ResourceKey, end: Instant) -> bool {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = lock(&self.0);
         if let Some(first) = known.ends.get_mut(key) {
             *first = end.min(*first);
         } else if known.ends.len() < CAPACITY {
@@ -42,7 +42,7 @@ impl Sweeper {
 
     /// Takes the resources of which a hold has ended by now.
     pub(super) fn due(&self, now: Instant) -> Vec<ResourceKey> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = lock(&self.0);
         known
             .ends
             .extract_if(|_, end| *end <= now)
@@ -52,7 +52,7 @@ impl Sweeper {
 
     /// The value of the label `room_id`, bounded in number, because dashboards keep every value for ever.
     pub(super) fn label(&self, key: &ResourceKey) -> String {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = lock(&self.0);
         let label = key.resource.id();
         if known.labels.contains(&label) || known.labels.len() < LABELS {
             known.labels.insert(label.clone());
@@ -62,12 +62,7 @@ impl Sweeper {
     }
 }
 
-/// Sweeps for ever, at a moment of its own within each period, so that processes do not sweep together.
-pub(super) async fn run(holds: &Holds) {
-    loop {
-        tokio::time::sleep(PERIOD / 2 + rng::jitter(PERIOD)).await;
-        if let Err(error) = holds.sweep().await {
-            tracing::debug!(%error, "ended holds could not be looked for; the next sweep will");
-        }
-    }
+/// How long until the next sweep: a moment of its own within each period, so that processes do not sweep together.
+pub(super) fn pause() -> Duration {
+    PERIOD / 2 + rng::jitter(PERIOD)
 }

@@ -1,23 +1,43 @@
-//! Several locks at once: all of them or none.
+//! Acquiring: one lock, or several at once, all of them or none.
 //!
-//! Nobody waits for a lock while holding one that comes after it in the order of names. So no circle of waiters can
+//! No caller waits for a lock while holding one that comes after it in the order of names. So no circle of waiters can
 //! arise, however many locks are wanted by however many callers.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 
 use super::acquisition::{Acquisition, may_pass};
-use super::engine::LockEngine;
+use super::engine::{Granted, LockEngine};
 use super::guard::LockGuard;
-use super::in_place;
+use super::held::HeldLock;
 use super::model::{AcquireOptions, LockName};
+use super::order::in_place;
 use super::store::{LockKey, Replicas};
 use crate::error::{Error, Result, codes};
 
 /// Most locks of one request; a script must not keep the server for long.
 const MOST: usize = 100;
+
+/// Takes one lock. `audited`: whether a refusal is worth a row of the audit.
+pub(super) async fn acquire(
+    engine: &LockEngine,
+    name: &str,
+    options: &AcquireOptions,
+    audited: bool,
+) -> Result<LockGuard> {
+    let key = LockKey::parse(options.tenant.as_ref(), name)?;
+    options.check()?;
+    engine.begin();
+    let granted = Acquisition::new(engine, key, options, audited)
+        .until_granted(options.wait)
+        .await?;
+    let mut guard = admit(engine, granted, options);
+    finish(engine, std::slice::from_mut(&mut guard), options).await?;
+    Ok(guard)
+}
 
 /// Takes the locks of these names, and answers their guards in the same order.
 pub(super) async fn acquire_all(
@@ -58,7 +78,10 @@ fn in_order(names: &[&str]) -> Result<Vec<(LockName, usize)>> {
 }
 
 async fn take(engine: &LockEngine, keys: Vec<LockKey>, options: &AcquireOptions) -> Result<Vec<LockGuard>> {
-    let in_one_step = engine.store().share_a_step(&keys.iter().collect::<Vec<_>>());
+    let in_one_step = engine
+        .server()
+        .store()
+        .share_a_step(&keys.iter().collect::<Vec<_>>());
     let mut acquisitions: VecDeque<_> = keys
         .into_iter()
         .map(|key| Acquisition::new(engine, key, options, true))
@@ -69,7 +92,7 @@ async fn take(engine: &LockEngine, keys: Vec<LockKey>, options: &AcquireOptions)
     while !acquisitions.is_empty() {
         if in_one_step && acquisitions.len() > 1 {
             match Acquisition::attempt_together(&mut acquisitions, options.wait.is_zero()).await {
-                Ok(granted) => guards.extend(granted.into_iter().map(|one| engine.admit(one, options))),
+                Ok(granted) => guards.extend(granted.into_iter().map(|one| admit(engine, one, options))),
                 // The first of them asks again by itself, as long as there is time.
                 Err(error) if passed() < options.wait && may_pass(&error) => {}
                 Err(error) => return Err(error),
@@ -78,25 +101,30 @@ async fn take(engine: &LockEngine, keys: Vec<LockKey>, options: &AcquireOptions)
         let Some(acquisition) = acquisitions.pop_front() else {
             break;
         };
+        let taken = held(&guards);
         let granted = tokio::select! {
             outcome = acquisition.until_granted(options.wait.saturating_sub(passed())) => outcome?,
-            error = keep(engine, &guards, options.ttl) => return Err(error),
+            error = keep(engine, &taken, options.ttl) => return Err(error),
         };
-        guards.push(engine.admit(granted, options));
+        guards.push(admit(engine, granted, options));
     }
     if passed() > options.ttl / 12 {
-        extend(engine, &guards, options.ttl).await?;
+        engine.extend_all(&held(&guards), options.ttl).await?;
     }
     finish(engine, &mut guards, options).await?;
     Ok(guards)
 }
 
+fn admit(engine: &LockEngine, granted: Granted, options: &AcquireOptions) -> LockGuard {
+    LockGuard::new(engine.clone(), engine.admit(granted, options.ttl))
+}
+
+fn held(guards: &[LockGuard]) -> Vec<Arc<HeldLock>> {
+    guards.iter().map(|guard| guard.held().clone()).collect()
+}
+
 /// What comes after the grants: replicas get them, and they extend themselves, if the options say so.
-pub(super) async fn finish(
-    engine: &LockEngine,
-    guards: &mut [LockGuard],
-    options: &AcquireOptions,
-) -> Result<()> {
+async fn finish(engine: &LockEngine, guards: &mut [LockGuard], options: &AcquireOptions) -> Result<()> {
     if options.replicas > 0
         && let Err(error) = replicate(engine, guards, options).await
     {
@@ -108,7 +136,7 @@ pub(super) async fn finish(
         return Err(error);
     }
     for guard in guards {
-        engine.keep(guard, options);
+        engine.keep(guard.held(), options);
     }
     Ok(())
 }
@@ -120,12 +148,12 @@ async fn replicate(engine: &LockEngine, guards: &[LockGuard], options: &AcquireO
         count: options.replicas,
         within: options.replicas_within,
     };
-    let locks: Vec<_> = guards
+    let renewals: Vec<_> = guards
         .iter()
-        .map(|guard| (&**guard.held(), options.ttl))
+        .map(|guard| guard.held().renewal(options.ttl))
         .collect();
     let sent = engine.instant();
-    let (answers, reached) = engine.extend_replicated(&locks, replicas).await?;
+    let (answers, reached) = engine.server().extend_replicated(&renewals, replicas).await?;
     for (guard, extension) in guards.iter().zip(answers) {
         guard.held().extended(extension, options.ttl, sent)?;
         guard.ensure_held()?;
@@ -145,26 +173,18 @@ async fn replicate(engine: &LockEngine, guards: &[LockGuard], options: &AcquireO
 }
 
 /// Keeps locks alive while another is waited for; ends when one of them is lost.
-async fn keep(engine: &LockEngine, guards: &[LockGuard], ttl: Duration) -> Error {
+async fn keep(engine: &LockEngine, locks: &[Arc<HeldLock>], ttl: Duration) -> Error {
     let mut pause = ttl / 3;
     loop {
         tokio::time::sleep(pause).await;
-        pause = match extend(engine, guards, ttl).await {
+        pause = match engine.extend_all(locks, ttl).await {
             Ok(()) => ttl / 3,
             Err(error) if error.is(codes::LOCKS_LOST) => return error,
             // The local deadlines bound how often this is tried.
             Err(_) => ttl / 10,
         };
-        if let Some(error) = guards.iter().find_map(|guard| guard.ensure_held().err()) {
+        if let Some(error) = locks.iter().find_map(|held| held.ensure_held().err()) {
             return error;
         }
     }
-}
-
-async fn extend(engine: &LockEngine, guards: &[LockGuard], ttl: Duration) -> Result<()> {
-    let locks: Vec<_> = guards.iter().map(|guard| (&**guard.held(), ttl)).collect();
-    let sent = engine.instant();
-    let answers = engine.extend_all(&locks).await;
-    let mut each = guards.iter().zip(answers);
-    each.try_for_each(|(guard, answer)| guard.held().extended(answer?, ttl, sent))
 }

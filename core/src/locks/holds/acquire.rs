@@ -1,18 +1,64 @@
-//! Several holds at once: all of them or none.
+//! Making holds: one, or several at once, all of them or none; and finding one again.
 
+use super::engine::{HoldEngine, Made, PlannedHold};
+use super::hold::Hold;
 use super::model::StayHold;
-use super::store::HoldOutcome;
-use super::{Hold, Holds, PlannedHold};
+use super::release;
+use super::store::{Changed, HoldOutcome};
+use super::ticket::Ticket;
+use std::time::Duration;
+
 use crate::error::{Error, Result, codes};
 use crate::locks::acquisition::REPEAT_WITHDRAWAL_AFTER;
-use crate::locks::in_place;
+use crate::locks::order::in_place;
+use crate::scope::Scope;
 use crate::task::Need;
 
 /// Most holds of one request; a script must not keep the server for long.
 const MOST: usize = 100;
 
+/// Makes a hold, or finds the one that the same request made before.
+pub(in crate::locks) async fn hold(holds: &HoldEngine, request: &StayHold) -> Result<Hold> {
+    request.check()?;
+    holds.tasks().ensure_open()?;
+    let planned = PlannedHold::of(request, holds);
+    holds.end_pending(&planned.key, &planned.slot).await?;
+    let asked = holds.instant();
+    let step = holds.store().hold(planned.request(request)).await?;
+    let made = holds.made(request, &planned, step, asked)?;
+    Ok(Hold::new(holds.clone(), planned.key, made))
+}
+
+/// Finds a hold by its ticket.
+pub(in crate::locks) async fn resume(holds: &HoldEngine, ticket: &str, scope: &Scope) -> Result<Hold> {
+    let Ticket { key, slot, token } = Ticket::parse(ticket)?;
+    scope.admit(key.tenant.as_ref())?;
+    holds.end_pending(&key, &slot).await?;
+    let asked = holds.instant();
+    let step = holds.store().confirm(&key, &slot, &token, Duration::ZERO).await?;
+    let (answer, now) = holds.open(&key, step);
+    let refused = |code, message: &str| {
+        let error = Error::new(code, message).with("resource", &key.resource);
+        Err(error.with("stay", slot.stay))
+    };
+    let record = match answer {
+        Changed::Done(record) | Changed::Already(record) | Changed::MaxExtensions(record) => record,
+        Changed::Gone => return refused(codes::LOCKS_LOST, "the hold has ended"),
+        Changed::NotOwner => {
+            return refused(codes::LOCKS_NOT_OWNER, "the nights are held under another token");
+        }
+    };
+    let made = Made {
+        record,
+        asked,
+        now,
+        is_new: false,
+    };
+    Ok(Hold::new(holds.clone(), key, made))
+}
+
 /// Makes these holds, and answers them in the same order.
-pub(super) async fn hold_all(holds: &Holds, requests: &[StayHold]) -> Result<Vec<Hold>> {
+pub(in crate::locks) async fn hold_all(holds: &HoldEngine, requests: &[StayHold]) -> Result<Vec<Hold>> {
     if requests.len() > MOST {
         let what = "must be at most 100";
         return Err(Error::field_invalid(
@@ -22,7 +68,7 @@ pub(super) async fn hold_all(holds: &Holds, requests: &[StayHold]) -> Result<Vec
         ));
     }
     requests.iter().try_for_each(StayHold::check)?;
-    holds.0.tasks.ensure_open()?;
+    holds.tasks().ensure_open()?;
     let mut sorted: Vec<_> = requests.iter().enumerate().collect();
     sorted.sort_by_key(|(_, request)| (&request.tenant, &request.resource, request.stay));
     let parts = sorted.iter().map(|(_, request)| Part {
@@ -51,7 +97,7 @@ pub(super) async fn hold_all(holds: &Holds, requests: &[StayHold]) -> Result<Vec
 /// The parts of one request. What it has made is taken back when it is dropped: a caller who goes away leaves nothing.
 /// Tokens were chosen before anything was sent, and a hold that was there before has another one.
 struct Set {
-    holds: Holds,
+    holds: HoldEngine,
     parts: Vec<Part>,
 }
 
@@ -72,7 +118,7 @@ enum ServerState {
 impl Set {
     async fn make(&mut self, requests: &[&StayHold]) -> Result<Vec<Hold>> {
         let keys: Vec<_> = self.parts.iter().map(|part| &part.planned.key).collect();
-        if self.holds.0.store.share_a_step(&keys) {
+        if self.holds.store().share_a_step(&keys) {
             self.make_in_one_step(requests).await
         } else {
             self.make_in_order(requests).await
@@ -89,16 +135,15 @@ impl Set {
         let planned: Vec<_> = each
             .map(|(part, request)| part.planned.request(request))
             .collect();
-        let mut steps = holds.0.store.hold_together(&planned).await?;
+        let mut steps = holds.store().hold_together(&planned).await?;
         drop(planned);
         let refused = steps.pop_if(|last| !matches!(last.answer, HoldOutcome::New(_) | HoldOutcome::Same(_)));
         let mut answered = self.parts.iter_mut().zip(requests);
         let Some(refused) = refused else {
             let made = answered.zip(steps).map(|((part, request), step)| {
                 part.on_server = ServerState::Made;
-                holds
-                    .made(request, &part.planned, step, asked)
-                    .map(|(hold, _)| hold)
+                let made = holds.made(request, &part.planned, step, asked)?;
+                Ok(Hold::new(holds.clone(), part.planned.key.clone(), made))
             });
             return made.collect();
         };
@@ -114,7 +159,7 @@ impl Set {
         }
         match outcome {
             Some(Err(error)) => Err(error),
-            _ => Ok(Vec::new()),
+            Some(Ok(_)) | None => Ok(Vec::new()),
         }
     }
 
@@ -124,13 +169,13 @@ impl Set {
         for (part, request) in self.parts.iter_mut().zip(requests) {
             part.on_server = ServerState::Unknown;
             let asked = holds.instant();
-            let step = holds.0.store.hold(part.planned.request(request)).await?;
+            let step = holds.store().hold(part.planned.request(request)).await?;
             part.on_server = ServerState::Nothing;
-            let (hold, is_new) = holds.made(request, &part.planned, step, asked)?;
-            if is_new {
+            let answer = holds.made(request, &part.planned, step, asked)?;
+            if answer.is_new {
                 part.on_server = ServerState::Made;
             }
-            made.push(hold);
+            made.push(Hold::new(holds.clone(), part.planned.key.clone(), answer));
         }
         Ok(made)
     }
@@ -160,12 +205,12 @@ impl Drop for Set {
             return;
         }
         let holds = self.holds.clone();
-        self.holds.0.tasks.in_background(async move {
+        self.holds.tasks().in_background(async move {
             for planned in &unknown {
                 planned.release_later(&holds, Need::Perhaps);
             }
             // This may have overtaken the request.
-            holds.0.tasks.pause(REPEAT_WITHDRAWAL_AFTER).await;
+            holds.tasks().pause(REPEAT_WITHDRAWAL_AFTER).await;
             for planned in &unknown {
                 planned.release_later(&holds, Need::Perhaps);
             }
@@ -175,7 +220,7 @@ impl Drop for Set {
 
 impl PlannedHold {
     /// Releases what was made for it, in the background.
-    fn release_later(&self, holds: &Holds, need: Need) {
-        holds.release_later(&self.key, &self.slot, &self.token, need, self.ttl);
+    fn release_later(&self, holds: &HoldEngine, need: Need) {
+        release::later(holds, &self.key, &self.slot, &self.token, need, self.ttl);
     }
 }
