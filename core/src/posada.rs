@@ -495,6 +495,7 @@ impl Parts<'_> {
                 kept = Some(AnswerCache::new(answers, system.name(), fresh, clock, tasks));
                 // A QloApps server works on a lost request no longer than on one that somebody waits for.
                 retry.total = server.limits.booking_timeout;
+                retry.limit = server.limits.booking_timeout * 2;
                 Arc::new(system)
             }
         };

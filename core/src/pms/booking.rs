@@ -146,13 +146,10 @@ impl BookingService {
         request: &BookingRequest,
         work: impl Future<Output = Result<Booking>> + Send,
     ) -> Result<Booking> {
-        let limit = self.retry.total * 2;
-        match tokio::time::timeout(limit, work).await {
-            Ok(Err(error)) if error.is_retryable() => {
-                Err(outcome_unknown(request.key(), None).caused_by(error))
-            }
+        match tokio::time::timeout(self.retry.limit, work).await {
+            Ok(Err(error)) if error.is_retryable() => Err(outcome_unknown(request.key(), None, Some(error))),
             Ok(answer) => answer,
-            Err(_) => Err(outcome_unknown(request.key(), None)),
+            Err(_) => Err(outcome_unknown(request.key(), None, None)),
         }
     }
 
@@ -269,8 +266,15 @@ impl BookingService {
         price: Option<Money>,
     ) -> Result<Record> {
         let mut pauses = self.retry.pauses();
+        let mut failure = None;
         let mut records = loop {
-            let records = self.provider.find(key).await.unwrap_or_default();
+            let records = match self.provider.find(key).await {
+                Ok(records) => records,
+                Err(error) => {
+                    failure = Some(error);
+                    Vec::new()
+                }
+            };
             let shows = |record: &&Record| record.complete && made.is_none_or(|id| id == record.id);
             let is_whole = |record: &Record| price.is_none_or(|price| price == record.total);
             if records.iter().filter(shows).any(is_whole) {
@@ -279,13 +283,13 @@ impl BookingService {
             match pauses.next() {
                 Some(pause) => tokio::time::sleep(pause).await,
                 None if records.iter().any(|record| shows(&record)) => break records,
-                None => return Err(outcome_unknown(key, made)),
+                None => return Err(outcome_unknown(key, made, failure)),
             }
         };
         records.retain(|record| record.complete);
         records.sort_by_key(|record| (record.cancelled, record.was_back_ordered(), record.id));
         let mut records = records.into_iter();
-        let kept = records.next().ok_or_else(|| outcome_unknown(key, made))?;
+        let kept = records.next().ok_or_else(|| outcome_unknown(key, made, None))?;
         for extra in records.filter(|extra| !extra.cancelled && self.is_young(extra)) {
             self.give_back(&extra).await?;
         }
@@ -361,14 +365,18 @@ pub(super) fn sold_out(message: &'static str) -> Error {
     Error::new(codes::PMS_SOLD_OUT, message)
 }
 
-fn outcome_unknown(key: &IdempotencyKey, made: Option<BookingId>) -> Error {
-    let error = Error::new(
+/// With the last failure of looking for the booking, when looking is what failed.
+fn outcome_unknown(key: &IdempotencyKey, made: Option<BookingId>, failure: Option<Error>) -> Error {
+    let mut error = Error::new(
         codes::PMS_OUTCOME_UNKNOWN,
         "the booking was sent and does not show yet; ask again with the same key",
     )
     .with("key", key.mark());
-    match made {
-        Some(id) => error.with("booking", id),
+    if let Some(id) = made {
+        error = error.with("booking", id);
+    }
+    match failure {
+        Some(failure) => error.caused_by(failure),
         None => error,
     }
 }

@@ -14,6 +14,8 @@ pub(crate) struct RetryPolicy {
     pub(crate) longest_pause: Duration,
     /// The sum of all pauses. A system may work this long on a booking whose answer was lost.
     pub(crate) total: Duration,
+    /// How long all of one booking may take, once it has its turn.
+    pub(crate) limit: Duration,
     /// How long to wait for a turn at the hotel.
     pub(crate) turn: Duration,
     /// How long after the first check at a booking comes the second, at least. Zero leaves it out.
@@ -27,6 +29,7 @@ impl Default for RetryPolicy {
             first_pause: Duration::from_millis(500),
             longest_pause: Duration::from_secs(8),
             total: Duration::from_mins(1),
+            limit: Duration::from_mins(2),
             turn: Duration::from_secs(90),
             recheck: Duration::from_secs(2),
         }

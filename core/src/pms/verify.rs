@@ -335,6 +335,29 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_booking_that_cannot_be_looked_for_is_unknown_and_the_error_says_why() {
+        let world = World::new();
+        world.mock.set_gap(100);
+        let process = world.process();
+        let (booking, ()) =
+            futures_util::future::join(process.book(&request("blind", stay(), room(2)), None), async {
+                for _ in 0..60 {
+                    tokio::task::yield_now().await;
+                }
+                world
+                    .mock
+                    .script(MockOperation::Read, MockFault::Unavailable, 10_000);
+            })
+            .await;
+        let error = booking.unwrap_err();
+        assert!(error.is(codes::PMS_OUTCOME_UNKNOWN), "{error}");
+        let cause = std::error::Error::source(&error).expect("the failure of the last read");
+        let cause = cause.downcast_ref::<Error>().expect("an error of posada");
+        assert!(cause.is(codes::PMS_UNAVAILABLE), "{cause}");
+        assert_eq!(world.mock.bookings(), 1);
+    }
+
+    #[tokio::test]
     async fn a_booking_that_shares_its_room_is_kept_when_it_is_old_or_somebody_was_told() {
         for (age, told, kept) in [(14, false, false), (14, true, true), (16, false, true)] {
             let world = World::new();

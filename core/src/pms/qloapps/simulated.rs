@@ -72,6 +72,7 @@ impl World {
             first_pause: Duration::from_millis(5),
             longest_pause: Duration::from_millis(50),
             total: Duration::from_secs(2),
+            limit: Duration::from_mins(5),
             turn: Duration::from_secs(30),
             recheck: self.recheck,
         };
