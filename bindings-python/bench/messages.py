@@ -89,7 +89,7 @@ def _with_posada(p: posada.Posada, hotel: str) -> FastAPI:
         assert p.flags.is_enabled("booking.enabled", tenant=found, user=body["guest"])
         offers = await p.pms.availability(1, STAY, adults=2)
         async with p.locks.hold_stay(
-            f"room_type:{next(rooms)}", STAY.check_in, STAY.check_out, tenant=found, session_id=session.id
+            f"room_type:1/{next(rooms)}", STAY.check_in, STAY.check_out, tenant=found, session_id=session.id
         ):
             return {"offers": len(offers)}
 

@@ -43,6 +43,12 @@ LOCK = {
     "replicas": 0,
     "replicas_within": 1,
 }
+
+
+class Id(int):
+    """An id of a hotel system, which may be a number or text."""
+
+
 BOOKING = posada.BookingRequest(hotel=1, room_type=1, stay=STAY, adults=2, guest=GUEST, idempotency_key="wa-arguments")
 
 
@@ -181,28 +187,28 @@ def of_limits(limits: posada.RateLimiter) -> list[Call]:
 def of_pms(pms: posada.PmsClient, hold: posada.Hold) -> list[Call]:
     party = {"adults": 2, "child_ages": [4]}
     change = posada.BookingChange(stay=STAY)
-    asked = {"hotel": 1, "stay": STAY, "room_type": 1}
+    asked = {"hotel": Id(1), "stay": STAY, "room_type": Id(1)}
     return [
         (pms.availability, {**asked, **party}),
         (pms.availability, {**asked, "party": [posada.Occupancy(2)]}),
         (pms.quote, {**asked, **party, "services": [posada.ChosenService(1)]}),
         (pms.quote, {**asked, "party": [posada.Occupancy(2)]}),
-        (pms.quote_change, {"id": 1, "change": change}),
+        (pms.quote_change, {"id": Id(1), "change": change}),
         (pms.book, {"request": BOOKING, "hold": hold}),
-        (pms.booking, {"id": 1}),
+        (pms.booking, {"id": Id(1)}),
         (pms.find_booking, {"key": "wa-arguments"}),
-        (pms.modify, {"id": 1, "change": change}),
-        (pms.cancel, {"id": 1}),
-        (pms.force_cancel, {"id": 1}),
-        (pms.check_in, {"id": 1}),
-        (pms.check_out, {"id": 1}),
-        (pms.invoices, {"id": 1}),
-        (pms.arrivals, {"hotel": 1, "day": STAY.check_in}),
-        (pms.departures, {"hotel": 1, "day": STAY.check_in}),
+        (pms.modify, {"id": Id(1), "change": change}),
+        (pms.cancel, {"id": Id(1)}),
+        (pms.force_cancel, {"id": Id(1)}),
+        (pms.check_in, {"id": Id(1)}),
+        (pms.check_out, {"id": Id(1)}),
+        (pms.invoices, {"id": Id(1)}),
+        (pms.arrivals, {"hotel": Id(1), "day": STAY.check_in}),
+        (pms.departures, {"hotel": Id(1), "day": STAY.check_in}),
         (pms.create_guest, {"guest": GUEST}),
         (pms.guest, {"email": "ana@example.com"}),
-        (pms.room_types, {"hotel": 1}),
-        (pms.services, {"hotel": 1, "room_type": 1}),
+        (pms.room_types, {"hotel": Id(1)}),
+        (pms.services, {"hotel": Id(1), "room_type": Id(1)}),
         (pms.changes_since, {"cursor": "x"}),
     ]
 
@@ -211,7 +217,7 @@ def of_values() -> list[Call]:
     """What users make by themselves."""
     dates = {"check_in": STAY.check_in, "check_out": STAY.check_out}
     nights = {"quantity": 1, "capacity": 1, "tenant": "hotel-test", "session_id": "s", "user_id": "u", "ttl": 5}
-    booking = {"hotel": 1, "room_type": 1, "stay": STAY, "adults": 2, "child_ages": (4,), "guest": GUEST}
+    booking = {"hotel": Id(1), "room_type": Id(1), "stay": STAY, "adults": 2, "child_ages": (4,), "guest": GUEST}
     booking |= {"idempotency_key": "k", "remark": "late", "recheck": "detached", "collision": "yield"}
     lives = dict.fromkeys(("access_life", "idle_life", "absolute_life", "grace", "max_staleness", "password_life"), 60)
     rules = {"password_policy": "nist", "password_min_length": 12, "password_history": 3, "session_limit": 3}
@@ -225,7 +231,7 @@ def of_values() -> list[Call]:
         (STAY.covers, {"other": STAY}),
         (posada.Money, {"amount": Decimal(1), "currency": "USD"}),
         (posada.Occupancy, {"adults": 2, "child_ages": [3]}),
-        (posada.ChosenService, {"service": 1, "quantity": 1}),
+        (posada.ChosenService, {"service": Id(1), "quantity": 1}),
         (posada.Guest, {"first_name": "Ana", "last_name": "Pérez", "email": "a@b.example", "phone": "+549"}),
         (posada.BusinessHours, {"start": 8, "end": 20, "timezone": "UTC"}),
         (posada.StayHold, {"resource": "room:1", "stay": STAY, **nights}),
@@ -245,7 +251,8 @@ def of_values() -> list[Call]:
         (mock.script, {"operation": "read", "fault": "unavailable", "times": 1, "after_lookups": 1}),
         (mock.set_gap, {"yields": 1}),
         (mock.set_collision, {"collision": "back_order"}),
-        (mock.set_base_price, {"room_type": 1, "price": posada.Money(Decimal(1), "USD")}),
+        (mock.set_base_price, {"room_type": Id(1), "price": posada.Money(Decimal(1), "USD")}),
+        (mock.set_city_tax, {"each": posada.Money(Decimal(1), "USD")}),
         (posada.Settings.from_vars, {"variables": {}}),
         *((posada.Settings.build, {name: right}) for name, right in options()),
     ]
@@ -266,6 +273,8 @@ def wrongs(right: object) -> list[object]:
     """What cannot stand in the place of a value."""
     if isinstance(right, bool):
         return [object(), 1]
+    if isinstance(right, Id):
+        return [object(), b"1", "\ud800", 1.0, True, -1, 2**70]
     if isinstance(right, int):
         return [object(), "1", True, -1, 2**70]
     if isinstance(right, str):

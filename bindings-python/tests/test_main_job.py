@@ -51,7 +51,7 @@ def test_a_guest_books_a_room(opened: Open) -> None:
             offers = await p.pms.availability(hotel=1, stay=stay, adults=2)
             assert isinstance(offers[0].total.amount, Decimal)
             async with p.locks.hold_stay(
-                "room_type:1",
+                "room_type:1/1",
                 stay.check_in,
                 stay.check_out,
                 tenant=hotel,
@@ -59,14 +59,14 @@ def test_a_guest_books_a_room(opened: Open) -> None:
                 user_id=to,
                 capacity=offers[0].available,
             ) as hold:
-                request = posada.BookingRequest(
-                    hotel=1, room_type=1, stay=stay, adults=2, guest=GUEST, idempotency_key=unique("wa")
-                )
+                quote = await p.pms.quote(1, offers[0].room_type, stay, adults=2)
+                assert (quote.resource, quote.total) == (hold.resource, offers[0].total)
+                request = posada.BookingRequest.from_quote(quote, GUEST, unique("wa"))
                 booking = await p.pms.book(request, hold=hold)
                 again = await p.pms.book(request, hold=hold)
             assert (booking.id, booking.created, again.created) == (again.id, "created", "found_again")
             assert booking.status == "confirmed"
-            assert await p.locks.holds("room_type:1", stay, tenant=hotel) == []
+            assert await p.locks.holds("room_type:1/1", stay, tenant=hotel) == []
 
             async with p.locks.acquire(unique("reservation"), ttl=30, wait=5) as lock:
                 assert lock.fence > 0

@@ -61,6 +61,7 @@ pub mod flags;
 mod guidelines;
 pub mod health;
 mod hex;
+mod ids;
 pub mod limits;
 pub mod locks;
 pub mod metrics;

@@ -131,7 +131,7 @@ mod tests {
         for same in [
             "",
             "room:101",
-            "room_type:3 2027-03-10..2027-03-12",
+            "room_type:1/3 2027-03-10..2027-03-12",
             "housekeeping:1234567",
             "pms:qloapps:hotel:12",
             "1 + 2 (3)",

@@ -255,7 +255,7 @@ async fn fences_grow_although_redis_lost_its_data() {
     let posada = on(server.url());
     let options = AcquireOptions::new();
     let stay = Stay::parse("2027-03-10", "2027-03-12").unwrap();
-    let request = StayHold::new(Resource::room_type(1), stay).session_id("s");
+    let request = StayHold::new("room_type:1/1".parse().unwrap(), stay).session_id("s");
     let lock = posada.locks().acquire("fenced", &options).await.unwrap();
     let hold = posada.locks().hold_stay(&request).await.unwrap();
     server.command::<()>(&["FLUSHALL"]);
@@ -360,7 +360,7 @@ async fn a_refused_hold_does_not_slow_down_with_the_number_of_holds() {
     let posada = on(servers::redis().url());
     let tenant = TenantId::parse(&unique("full")).unwrap();
     let night = Stay::parse("2027-03-10", "2027-03-11").unwrap();
-    let resource = Resource::room_type(1);
+    let resource: Resource = "room_type:1/1".parse().unwrap();
     let request = |guest: u32| {
         StayHold::new(resource.clone(), night)
             .tenant(&tenant)

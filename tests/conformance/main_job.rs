@@ -53,10 +53,7 @@ async fn a_guest_books(posada: &Posada) -> String {
             .is_enabled("canary.enabled", &Context::new().tenant(&tenant.id))
     );
 
-    let (hotel, stay) = (
-        HotelId::new(1).unwrap(),
-        Stay::parse("2027-03-10", "2027-03-12").unwrap(),
-    );
+    let (hotel, stay) = (HotelId::from(1), Stay::parse("2027-03-10", "2027-03-12").unwrap());
     let guests = || Occupancy::new(2, &[]).unwrap();
     let offers = posada
         .pms()
@@ -64,7 +61,7 @@ async fn a_guest_books(posada: &Posada) -> String {
         .await
         .unwrap()
         .offers;
-    let nights = StayHold::new(Resource::room_type(offers[0].room_type.get()), stay)
+    let nights = StayHold::new(Resource::room_type(&hotel, &offers[0].room_type), stay)
         .tenant(&tenant.id)
         .capacity(offers[0].available);
     let hold = posada

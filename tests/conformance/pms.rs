@@ -7,7 +7,8 @@ use posada::clock::SystemClock;
 use posada::error::codes;
 use posada::locks::{Resource, StayHold};
 use posada::pms::{
-    Booking, BookingRequest, BookingStatus, Created, Guest, HoldProof, HotelId, Occupancy, Party, RoomTypeId,
+    Booking, BookingChange, BookingRequest, BookingStatus, Created, Guest, HoldProof, HotelId, Occupancy,
+    Party, RoomTypeId,
 };
 use posada::settings::Secret;
 use posada::testkit::pms::Suite;
@@ -46,7 +47,7 @@ fn stay(days: u64) -> Stay {
 fn request(key: &str, party: impl Into<Party>) -> BookingRequest {
     let guest = Guest::new("Ana", "Gómez", "ana@example.com", "5551234567").unwrap();
     BookingRequest::new(
-        HotelId::new(1).unwrap(),
+        HotelId::from(1),
         general(),
         stay(30),
         party,
@@ -56,7 +57,7 @@ fn request(key: &str, party: impl Into<Party>) -> BookingRequest {
 }
 
 fn general() -> RoomTypeId {
-    RoomTypeId::new(1).unwrap()
+    RoomTypeId::from(1)
 }
 
 fn adult() -> Occupancy {
@@ -137,6 +138,44 @@ async fn a_lost_answer_is_found_again_by_another_process() {
     );
 }
 
+/// What the version before text ids wrote is in the vectors; here it stands in Redis, byte for byte.
+#[tokio::test]
+async fn a_booking_of_the_version_before_is_found_changed_and_cancelled() {
+    let server = server().await;
+    let redis = servers::redis();
+    let key = unique("before");
+    let first = process(&server, redis.url());
+    let booking = book(&first, &key).await.unwrap();
+    first.close().await.unwrap();
+    let system = server.url().trim_start_matches("http://").replace(':', "%3A");
+    let place = format!("posada:booking:{system}:{key}");
+    let written: String = redis.command(&["GET", &place]);
+    assert!(written.contains(r#""version":2"#), "{written}");
+    let longer = Stay::new(stay(30).check_in(), stay(33).check_in()).unwrap();
+    let text = format!(
+        r#"{{"sent_at":1798794000000,"reported":{},"begun":{{"check_in":"{}","check_out":"{}","total":"3900","currency":"USD"}}}}"#,
+        booking.id,
+        longer.check_in(),
+        longer.check_out(),
+    );
+    redis.command::<()>(&["SET", &place, &text]);
+    let process = process(&server, redis.url());
+    let before = server.requests();
+    let again = book(&process, &key).await.unwrap();
+    assert_eq!((again.id, again.created), (booking.id, Created::FoundAgain));
+    assert_eq!(server.requests() - before, 2 * 4, "it is known to be reported");
+    let change = BookingChange::new().stay(longer);
+    let changed = process.pms().modify(booking.id, &change).await.unwrap();
+    assert_eq!(changed.stay, longer);
+    let known: String = redis.command(&["GET", &place]);
+    assert!(
+        known.contains(r#""version":2"#) && !known.contains("begun"),
+        "{known}"
+    );
+    let cancelled = process.pms().cancel(booking.id).await.unwrap();
+    assert_eq!(cancelled.status, BookingStatus::Cancelled);
+}
+
 #[tokio::test]
 async fn a_booking_that_was_reported_is_not_checked_again_by_another_process() {
     let server = server().await;
@@ -174,7 +213,7 @@ async fn a_booking_with_a_hold_is_audited_with_the_fences_of_the_hold_and_of_the
     let posada = Posada::connect(settings).await.unwrap();
     posada.migrate().await.unwrap();
     let tenant = TenantId::parse(&unique("hotel")).unwrap();
-    let nights = StayHold::new(Resource::room_type(general().get()), stay(30));
+    let nights = StayHold::new(Resource::room_type(&HotelId::from(1), &general()), stay(30));
     let nights = nights.tenant(&tenant).capacity(5).session_id("s-1");
     let hold = posada.locks().hold_stay(&nights).await.unwrap();
     let proof = HoldProof::from(&hold);

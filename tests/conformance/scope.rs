@@ -358,7 +358,7 @@ async fn locks(posada: &Posada, scope: &Posada, own: &Hotel, other: &Hotel, trie
         apart && all.check_fence(&fenced, 1).await.is_ok(),
     );
 
-    let room = Resource::room_type(1);
+    let room = Resource::room_type(&HotelId::from(1), &RoomTypeId::from(1));
     let wish = || StayHold::new(room.clone(), stay()).session_id("s-1");
     let hold = all.hold_stay(&wish().tenant(&other.id)).await.unwrap();
     tried.refused(
@@ -377,7 +377,7 @@ async fn locks(posada: &Posada, scope: &Posada, own: &Hotel, other: &Hotel, trie
 
     let request = || {
         let guest = Guest::new("Ana", "Pérez", "ana@example.com", "+5491187654321").unwrap();
-        let (hotel, room_type) = (HotelId::new(1).unwrap(), RoomTypeId::new(1).unwrap());
+        let (hotel, room_type) = (HotelId::from(1), RoomTypeId::from(1));
         let key = IdempotencyKey::parse(&unique("wamid")).unwrap();
         BookingRequest::new(
             hotel,

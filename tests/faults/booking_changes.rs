@@ -24,17 +24,17 @@ struct Interrupted {
 
 fn in_the_server(server: &QloAppsSimulator, id: BookingId) -> OpenBooking {
     let mut open = server.open_bookings().into_iter();
-    open.find(|open| open.id == id.get()).unwrap()
+    open.find(|open| open.id == id).unwrap()
 }
 
 /// A process changes the nights of a booking, and is killed when so many requests for the price were answered.
 async fn dies(redis: &str, check_in: NaiveDate, nights: u64, prices: usize) -> Interrupted {
     let server = QloAppsSimulator::start(SystemClock::shared()).await;
     let ours = process(server.url(), redis);
-    let wish = request("changes", check_in).with_recheck(Recheck::Wait);
+    let wish = request("changes", check_in).recheck(Recheck::Wait);
     let before = ours.pms().book(&wish, None).await.unwrap();
     let stay = Stay::new(check_in, check_in + Days::new(nights)).unwrap();
-    let change = BookingChange::new().with_stay(stay);
+    let change = BookingChange::new().stay(stay);
     let agreed = ours.pms().quote_change(before.id, &change).await.unwrap();
     server.script(
         SimulatedCall::Price,
@@ -108,7 +108,7 @@ async fn a_change_whose_process_was_killed_before_the_price_gets_the_agreed_one_
         assert_ne!(left.total, agreed, "and the price is not");
         case.server.set_price_percent(150);
         let posada = process(case.server.url(), redis.url());
-        let change = BookingChange::new().with_stay(case.agreed.stay);
+        let change = BookingChange::new().stay(case.agreed.stay);
         // The hotel stays closed until the turn of the dead process ends by itself.
         let changed = posada.pms().modify(case.id, &change).await.unwrap();
         assert_eq!(

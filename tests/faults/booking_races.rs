@@ -12,6 +12,7 @@ use chrono::{Days, NaiveDate};
 use futures_util::future::join_all;
 use posada::clock::SystemClock;
 use posada::error::codes;
+use posada::pms::BookingId;
 use posada::testkit::qloapps::{OpenBooking, QloAppsSimulator, SimulatedCollision};
 use posada::testkit::{Dice, Proxy};
 use posada_tests::RedisServer;
@@ -30,10 +31,10 @@ const AT_ONCE: usize = 24;
 const WEBSITE: Duration = Duration::from_millis(500);
 
 /// What a booker was told; `None` when its process died before.
-type Told = Option<Result<u64, String>>;
+type Told = Option<Result<BookingId, String>>;
 
 /// Who waits for the answer to a key.
-type Waiting = Arc<Mutex<BTreeMap<String, oneshot::Sender<Result<u64, String>>>>>;
+type Waiting = Arc<Mutex<BTreeMap<String, oneshot::Sender<Result<BookingId, String>>>>>;
 
 /// A process that books. It is gone with the value.
 struct Worker {
@@ -259,7 +260,7 @@ impl Hotel {
                 match posada.pms().book(&request(key, self.check_in), None).await {
                     Ok(booking) => {
                         lock(&self.seen).reconciled += 1;
-                        booked.insert(key.clone(), booking.id.get());
+                        booked.insert(key.clone(), booking.id);
                     }
                     Err(error) => assert!(error.is(codes::PMS_SOLD_OUT), "round {number}: {key}: {error}"),
                 }

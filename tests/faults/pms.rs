@@ -104,11 +104,11 @@ impl World {
 }
 
 fn hotel() -> HotelId {
-    HotelId::new(1).unwrap()
+    HotelId::from(1)
 }
 
 fn general() -> RoomTypeId {
-    RoomTypeId::new(1).unwrap()
+    RoomTypeId::from(1)
 }
 
 fn adult() -> Occupancy {
@@ -159,7 +159,7 @@ async fn while_the_shop_is_down_old_offers_serve_with_their_age_and_afterwards_n
 async fn five_failures_open_the_breaker_and_it_closes_by_itself_when_the_shop_is_back() {
     let world = World::new().await;
     let posada = world.process();
-    let nobody = || posada.pms().booking(BookingId::new(987_654).unwrap());
+    let nobody = || posada.pms().booking(BookingId::from(987_654));
     assert!(in_time(nobody()).await.unwrap().is_none());
     world.stop();
     // A question is tried three times, so the second one brings the fifth failure.
@@ -257,7 +257,7 @@ async fn a_shop_that_nobody_starts_again_is_unavailable() {
         .build()
         .unwrap();
     drop(server);
-    let error = in_time(posada.pms().booking(BookingId::new(1).unwrap()))
+    let error = in_time(posada.pms().booking(BookingId::from(1)))
         .await
         .unwrap_err();
     assert!(error.is(codes::PMS_UNAVAILABLE), "{error}");

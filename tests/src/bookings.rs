@@ -25,14 +25,14 @@ pub fn process(server: &str, redis: &str) -> Posada {
 /// One general room for one adult.
 pub fn request(key: &str, check_in: NaiveDate) -> BookingRequest {
     let guest = Guest::new("Ana", "Gómez", "ana@example.com", "5551234567").unwrap();
-    let (hotel, adult) = (HotelId::new(1).unwrap(), Occupancy::new(1, &[]).unwrap());
+    let (hotel, adult) = (HotelId::from(1), Occupancy::new(1, &[]).unwrap());
     let key = IdempotencyKey::parse(key).unwrap();
     BookingRequest::new(hotel, general(), nights(check_in), adult, guest, key)
 }
 
 /// The room type of the races.
 pub fn general() -> RoomTypeId {
-    RoomTypeId::new(1).unwrap()
+    RoomTypeId::from(1)
 }
 
 /// The nights of the races.

@@ -96,17 +96,20 @@ if TYPE_CHECKING:
     )
     from posada.pms import (
         Availability,
-        BookedRoom,
         BookedService,
         Booking,
         BookingChange,
         BookingRequest,
         BookingStatus,
+        CancellationTerms,
         Change,
         Changes,
+        Charge,
+        ChargeKind,
         ChosenService,
         Collision,
         Created,
+        Due,
         Folio,
         FolioLine,
         Guest,
@@ -124,9 +127,10 @@ if TYPE_CHECKING:
         PmsClient,
         PmsEvent,
         PmsEvents,
+        Price,
         Quote,
         QuotedService,
-        Recheck,
+        RoomStay,
         RoomType,
         Service,
     )
@@ -153,11 +157,11 @@ else:
             "AuditEntry AuditEvent Hold HoldState LockGuard LockManager LockState LossCause Release StayHold Taking"
         ),
         "pms": (
-            "Availability BookedRoom BookedService Booking BookingChange BookingRequest BookingStatus Change "
-            "Changes ChosenService Collision Created Folio FolioLine Guest GuestProfile Hotel "
+            "Availability BookedService Booking BookingChange BookingRequest BookingStatus CancellationTerms Change "
+            "Changes Charge ChargeKind ChosenService Collision Created Due Folio FolioLine Guest GuestProfile Hotel "
             "IdempotencyKey Invoice MissingPermission MockPms Money Occupancy OccupancyLimits Offer Payment PmsClient "
             "PmsEvent PmsEvents "
-            "Quote QuotedService Recheck RoomType Service"
+            "Price Quote QuotedService RoomStay RoomType Service Recheck"
         ),
         "sessions": "ActiveSession Session SessionManager",
         "stay": "Stay",
@@ -193,15 +197,17 @@ __all__ = [
     "AuthOptions",
     "Authenticator",
     "Availability",
-    "BookedRoom",
     "BookedService",
     "Booking",
     "BookingChange",
     "BookingRequest",
     "BookingStatus",
     "BusinessHours",
+    "CancellationTerms",
     "Change",
     "Changes",
+    "Charge",
+    "ChargeKind",
     "ChosenService",
     "Channel",
     "Claims",
@@ -214,6 +220,7 @@ __all__ = [
     "Decision",
     "DeniedError",
     "Diagnosis",
+    "Due",
     "Environment",
     "Evaluation",
     "ExhaustedError",
@@ -262,6 +269,7 @@ __all__ = [
     "Pooling",
     "Posada",
     "PosadaError",
+    "Price",
     "Profile",
     "Quote",
     "QuotedService",
@@ -271,6 +279,7 @@ __all__ = [
     "Release",
     "Resolution",
     "Role",
+    "RoomStay",
     "RoomType",
     "Seconds",
     "Service",

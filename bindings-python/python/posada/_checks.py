@@ -103,6 +103,20 @@ def whole(name: str, given: int, bits: int = 32) -> int:
     return given
 
 
+def identifier(name: str, given: int | str) -> str:
+    """An id of the property management system: text, or a number, which is written in digits."""
+    if isinstance(given, str):
+        return text(name, given)
+    if not isinstance(given, int) or isinstance(given, bool):
+        raise TypeError(f"{name}: expected int or str, not {type(given).__name__}")
+    return str(whole(name, given, bits=64))
+
+
+def optional_identifier(name: str, given: int | str | None) -> str | None:
+    """An id that may be left out."""
+    return None if given is None else identifier(name, given)
+
+
 def mapping(name: str, given: Mapping[str, _Each]) -> Mapping[str, _Each]:
     """Values by their names."""
     if not isinstance(given, Mapping):

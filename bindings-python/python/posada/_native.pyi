@@ -17,7 +17,18 @@ from posada.errors import PosadaError
 from posada.flags import FlagReason, FlagSource
 from posada.limits import Strategy
 from posada.locks import AuditEvent, LossCause, Release
-from posada.pms import BookingChange, BookingRequest, BookingStatus, ChosenService, Created, Guest, Occupancy
+from posada.pms import (
+    BookingChange,
+    BookingRequest,
+    BookingStatus,
+    CancellationTerms,
+    ChargeKind,
+    ChosenService,
+    Created,
+    Due,
+    Guest,
+    Occupancy,
+)
 from posada.settings import Environment
 from posada.stay import Stay
 from posada.tenants import Channel, TenantStatus
@@ -52,42 +63,60 @@ _Decided: TypeAlias = tuple[bool, int, int, dt.timedelta, dt.timedelta, bool]
 _Pair: TypeAlias = tuple[str, str, dt.datetime, dt.datetime, str, bool]
 _Account: TypeAlias = tuple[str, str, str, str | None, str | None, Role, bool, bool, bool, dt.datetime]
 _SignedIn: TypeAlias = tuple[str, dt.datetime, dt.datetime, str | None, str | None]
-_HotelParts: TypeAlias = tuple[int, str, dt.time, dt.time, str, int | None]
-_RoomTypeParts: TypeAlias = tuple[int, int, str, _Amount, tuple[int, int, int], int, int | None]
-_ServiceParts: TypeAlias = tuple[int, str, _Amount, _Amount, bool, bool, int | None]
-_ItemParts: TypeAlias = tuple[int, str, int, _Amount]
-_QuoteParts: TypeAlias = tuple[int, int, _Nights, list[_Guests], _Amount, list[_ItemParts], dt.datetime]
-_OfferParts: TypeAlias = tuple[int, str, int, list[tuple[dt.date, _Amount]], _Amount, _Amount]
-_AvailabilityParts: TypeAlias = tuple[int, _Nights, list[_OfferParts], dt.timedelta, bool]
-_RoomParts: TypeAlias = tuple[str, int, _Nights, _Guests]
-_GuestParts: TypeAlias = tuple[int, str, str, str, str]
+_HotelParts: TypeAlias = tuple[str, str, dt.time, dt.time, str, int | None]
+_RoomTypeParts: TypeAlias = tuple[str, str, str, _Amount, tuple[int, int, int], int, int | None]
+_ServiceParts: TypeAlias = tuple[str, str, _Amount, _Amount, bool, bool, int | None]
+_ItemParts: TypeAlias = tuple[str, str, int, _Amount]
+_ChargeParts: TypeAlias = tuple[str, ChargeKind, _Amount, bool, Due]
+_PriceParts: TypeAlias = tuple[_Amount, _Amount | None, list[_ChargeParts]]
+_QuoteParts: TypeAlias = tuple[
+    str,
+    str,
+    _Nights,
+    list[_Guests],
+    _Amount,
+    list[_ItemParts],
+    dt.datetime,
+    str,
+    _Amount | None,
+    list[_ChargeParts],
+    CancellationTerms,
+]
+_OfferParts: TypeAlias = tuple[
+    str, str, str, int, list[tuple[dt.date, _Amount]], _PriceParts, CancellationTerms
+]
+_AvailabilityParts: TypeAlias = tuple[str, _Nights, list[_OfferParts], dt.timedelta, bool]
+_RoomParts: TypeAlias = tuple[
+    str, BookingStatus, str, str, _Nights, _Guests, str | None, _Amount | None
+]
+_GuestParts: TypeAlias = tuple[str, str, str, str, str]
 _FolioParts: TypeAlias = tuple[
-    int,
+    str,
     list[tuple[str, int, _Amount, _Amount]],
-    list[tuple[int, dt.datetime, _Amount, _Amount]],
+    list[tuple[str, dt.datetime, _Amount, _Amount]],
     list[tuple[_Amount, str, str | None, dt.datetime]],
     _Amount,
     _Amount,
 ]
 _BookingParts: TypeAlias = tuple[
-    int,
+    str,
     str,
     str | None,
-    int,
+    str,
     _GuestParts | None,
     BookingStatus,
     list[_RoomParts],
     _Nights,
-    list[tuple[int, str, int]],
-    _Amount,
+    list[tuple[str, str, int]],
+    _PriceParts,
     Created,
 ]
-_ChangeParts: TypeAlias = tuple[int, dt.datetime, _BookingParts | None]
+_ChangeParts: TypeAlias = tuple[str, dt.datetime, _BookingParts | None]
 _PmsEventParts: TypeAlias = tuple[
     Literal["moved", "yielded", "kept", "recheck_failed", "other"],
     str | None,
-    int | None,
-    int | None,
+    str | None,
+    str | None,
     _BookingParts | None,
     str | None,
 ]
@@ -642,28 +671,28 @@ class Pms:
     def __new__(cls, handle: Handle) -> Pms: ...
     def hotels(self) -> Operation[list[_HotelParts]]: ...
     def self_test(self) -> Operation[list[tuple[str, str, str]]]: ...
-    def room_types(self, hotel: int) -> Operation[list[_RoomTypeParts]]: ...
+    def room_types(self, hotel: int | str) -> Operation[list[_RoomTypeParts]]: ...
     def availability(
-        self, hotel: int, stay: Stay, party: list[Occupancy], room_type: int | None = None
+        self, hotel: int | str, stay: Stay, party: list[Occupancy], room_type: int | str | None = None
     ) -> Operation[_AvailabilityParts]: ...
-    def services(self, hotel: int, room_type: int) -> Operation[list[_ServiceParts]]: ...
+    def services(self, hotel: int | str, room_type: int | str) -> Operation[list[_ServiceParts]]: ...
     def quote(
-        self, hotel: int, room_type: int, stay: Stay, party: list[Occupancy], services: list[ChosenService]
+        self, hotel: int | str, room_type: int | str, stay: Stay, party: list[Occupancy], services: list[ChosenService]
     ) -> Operation[Quoted]: ...
     def book(self, request: BookingRequest, hold: Hold | None = None) -> Operation[_BookingParts]: ...
-    def booking(self, id: int) -> Operation[_BookingParts | None]: ...
+    def booking(self, id: int | str) -> Operation[_BookingParts | None]: ...
     def find_booking(self, key: str) -> Operation[_BookingParts | None]: ...
-    def cancel(self, id: int) -> Operation[_BookingParts]: ...
-    def force_cancel(self, id: int) -> Operation[_BookingParts]: ...
-    def modify(self, id: int, change: BookingChange) -> Operation[_BookingParts]: ...
-    def quote_change(self, id: int, change: BookingChange) -> Operation[Quoted]: ...
-    def check_in(self, id: int) -> Operation[_BookingParts]: ...
-    def check_out(self, id: int) -> Operation[_BookingParts]: ...
-    def arrivals(self, hotel: int, day: dt.date) -> Operation[list[_BookingParts]]: ...
-    def departures(self, hotel: int, day: dt.date) -> Operation[list[_BookingParts]]: ...
+    def cancel(self, id: int | str) -> Operation[_BookingParts]: ...
+    def force_cancel(self, id: int | str) -> Operation[_BookingParts]: ...
+    def modify(self, id: int | str, change: BookingChange) -> Operation[_BookingParts]: ...
+    def quote_change(self, id: int | str, change: BookingChange) -> Operation[Quoted]: ...
+    def check_in(self, id: int | str) -> Operation[_BookingParts]: ...
+    def check_out(self, id: int | str) -> Operation[_BookingParts]: ...
+    def arrivals(self, hotel: int | str, day: dt.date) -> Operation[list[_BookingParts]]: ...
+    def departures(self, hotel: int | str, day: dt.date) -> Operation[list[_BookingParts]]: ...
     def guest(self, email: str) -> Operation[_GuestParts | None]: ...
     def create_guest(self, new: Guest) -> Operation[_GuestParts]: ...
-    def invoices(self, id: int) -> Operation[_FolioParts]: ...
+    def invoices(self, id: int | str) -> Operation[_FolioParts]: ...
     def changes_since(self, cursor: dt.datetime | str) -> Feed: ...
     def events(self) -> PmsWatch: ...
 
@@ -683,16 +712,20 @@ class Ids:
 class Quoted:
     def __new__(
         cls,
-        hotel: int,
-        room_type: int,
+        hotel: int | str,
+        room_type: int | str,
         stay: Stay,
         party: list[Occupancy],
         total: _Amount,
-        services: list[_ItemParts],
+        services: list[tuple[int | str, str, int, _Amount]],
         quoted_at: dt.datetime,
+        rate_plan: str | None = None,
+        net: _Amount | None = None,
+        charges: list[_ChargeParts] = ...,
     ) -> Quoted: ...
     def parts(self) -> _QuoteParts: ...
     def rooms_total(self) -> _Amount: ...
+    def resource(self) -> str: ...
 
 @final
 class PmsWatch:
@@ -703,7 +736,8 @@ class Mock:
     def _script(self, operation: str, fault: str, times: int, after_lookups: int) -> None: ...
     def _set_gap(self, yields: int) -> None: ...
     def _set_collision(self, collision: str) -> None: ...
-    def _set_base_price(self, room_type: int, amount: Decimal, currency: str) -> None: ...
+    def _set_base_price(self, room_type: int | str, amount: Decimal, currency: str) -> None: ...
+    def _set_city_tax(self, amount: Decimal, currency: str) -> None: ...
     def collisions(self) -> int:
         """How often two bookings met in one room."""
     def bookings(self) -> int:

@@ -5,12 +5,19 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Literal, overload
 
 from posada import _native
-from posada._checks import instance, optional_instance, optional_text, several, text, whole
-from posada.errors import InvalidError
+from posada._checks import identifier, instance, optional_instance, optional_text, several, text, whole
+from posada._pms_prices import (
+    CancellationTerms,
+    Money,
+    Occupancy,
+    OccupancyLimits,
+    Price,
+    make_occupancy,
+    make_price,
+)
 from posada.stay import Stay
 
 BookingStatus = Literal["pending", "confirmed", "checked_in", "checked_out", "back_ordered", "cancelled"]
@@ -27,71 +34,11 @@ Collision = Literal["yield", "keep"]
 
 
 @dataclass(frozen=True, slots=True)
-class Money:
-    """An amount of a currency. Never a float. Raises ``money.invalid`` for NaN and the infinities."""
-
-    amount: Decimal
-    """How much."""
-    currency: str
-    """Its ISO 4217 code, such as ``USD``."""
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.amount, Decimal):
-            raise TypeError(f"amount: expected Decimal, not {type(self.amount).__name__}")
-        if not self.amount.is_finite():
-            raise InvalidError(
-                f"amount: expected a number, not {self.amount}", code="money.invalid", context={"field": "amount"}
-            )
-        text("currency", self.currency)
-
-    def __str__(self) -> str:
-        return f"{self.amount} {self.currency}"
-
-
-@dataclass(frozen=True, slots=True)
-class Occupancy:
-    """The guests of one room."""
-
-    adults: int
-    """How many adults, at least one."""
-    child_ages: tuple[int, ...] = ()
-    """The age of each child, 0 to 17."""
-
-    def __post_init__(self) -> None:
-        whole("adults", self.adults)
-        object.__setattr__(
-            self, "child_ages", tuple(whole("child_ages", age) for age in several("child_ages", self.child_ages))
-        )
-
-    @property
-    def children(self) -> int:
-        """How many children."""
-        return len(self.child_ages)
-
-    @property
-    def guests(self) -> int:
-        """How many people."""
-        return self.adults + self.children
-
-
-@dataclass(frozen=True, slots=True)
-class OccupancyLimits:
-    """How many guests a room takes."""
-
-    max_adults: int
-    """At most so many adults."""
-    max_children: int
-    """At most so many children."""
-    max_guests: int
-    """At most so many people."""
-
-
-@dataclass(frozen=True, slots=True)
 class Hotel:
     """A hotel of the system."""
 
-    id: int
-    """Its number in the system."""
+    id: str
+    """Its id in the system."""
     name: str
     """Its name."""
     check_in: dt.time
@@ -108,9 +55,9 @@ class Hotel:
 class RoomType:
     """A kind of room of a hotel."""
 
-    id: int
-    """Its number in the system."""
-    hotel: int
+    id: str
+    """Its id in the system."""
+    hotel: str
     """Its hotel."""
     name: str
     """Its name."""
@@ -128,8 +75,8 @@ class RoomType:
 class Service:
     """Something that a hotel sells with its rooms, or that every room has already."""
 
-    id: int
-    """Its number in the system."""
+    id: str
+    """Its id in the system."""
     name: str
     """Its name."""
     price: Money
@@ -148,13 +95,13 @@ class Service:
 class ChosenService:
     """A service that a guest chose."""
 
-    service: int
-    """The service."""
+    service: int | str
+    """The service, by its id; a number is taken as its digits."""
     quantity: int = 1
     """How many of it each room shall have, 1 to 100; the hotel usually allows fewer."""
 
     def __post_init__(self) -> None:
-        whole("service", self.service, bits=64)
+        object.__setattr__(self, "service", identifier("service", self.service))
         whole("quantity", self.quantity)
 
 
@@ -162,7 +109,7 @@ class ChosenService:
 class QuotedService:
     """A chosen service in a quote: an item of what the guest pays."""
 
-    service: int
+    service: str
     """The service."""
     name: str
     """Its name."""
@@ -176,7 +123,7 @@ class QuotedService:
 class BookedService:
     """A service of a booking."""
 
-    service: int
+    service: str
     """The service."""
     name: str
     """Its name."""
@@ -188,25 +135,32 @@ class BookedService:
 class Offer:
     """Rooms of one type that can be booked for a stay."""
 
-    room_type: int
+    room_type: str
     """The room type."""
+    rate_plan: str
+    """The rate plan at which it is offered; ``default`` where the system has none."""
     name: str
     """Its name."""
     available: int
     """Rooms that are free in every night of the stay, at least as many as the party needs."""
     per_night: tuple[tuple[dt.date, Money], ...]
     """The price of one room in each night, with tax and with the services that the hotel adds by itself."""
-    net_total: Money
-    """The price of the whole stay for all rooms of the party, without tax."""
-    total: Money
-    """The same with tax: what the guest pays. It binds, and may differ from the sum of the nights by rounding."""
+    price: Price
+    """The price of the whole stay for all rooms of the party. It may differ from the sum of the nights by rounding."""
+    terms: CancellationTerms
+    """What becomes of the money when it is cancelled."""
+
+    @property
+    def total(self) -> Money:
+        """What the guest pays: ``price.payable``."""
+        return self.price.payable
 
 
 @dataclass(frozen=True, slots=True)
 class Availability(Sequence[Offer]):
     """What a party can book: a sequence of offers. An empty one means that the hotel is full."""
 
-    hotel: int
+    hotel: str
     """The hotel."""
     stay: Stay
     """The nights."""
@@ -238,47 +192,67 @@ class Quote:
     It can be pickled and copied, and what comes back is as good for ``book``.
     """
 
-    hotel: int
+    hotel: str
     """The hotel."""
-    room_type: int
+    room_type: str
     """The room type."""
     stay: Stay
     """The nights."""
     party: tuple[Occupancy, ...]
     """The guests of each room."""
-    total: Money
+    price: Price
     """The price with tax and with all services, those of ``services`` among them."""
     services: tuple[QuotedService, ...]
-    """The services that were chosen, each with its part of the total, in the order of their numbers."""
+    """The services that were chosen, each with its part of the total, in the order of their ids."""
     quoted_at: dt.datetime
     """When it was said (UTC)."""
+    rate_plan: str
+    """The rate plan; ``default`` where the system has none."""
+    terms: CancellationTerms
+    """What becomes of the money when it is cancelled."""
     _native: _native.Quoted = field(repr=False, compare=False)
+
+    @property
+    def total(self) -> Money:
+        """What the guest pays: ``price.payable``. It binds."""
+        return self.price.payable
 
     @property
     def rooms_total(self) -> Money:
         """What the rooms alone cost, with tax and automatic services: ``total`` without the chosen services."""
         return Money(*self._native.rooms_total())
 
+    @property
+    def resource(self) -> str:
+        """What ``hold_stay`` keeps for this quote: the rooms of its type in its hotel, such as ``room_type:1/3``."""
+        return self._native.resource()
+
     def __reduce__(self) -> tuple[Callable[..., Quote], tuple[object, ...]]:
-        return _same_quote, self._native.parts()
+        return _same_quote, self._native.parts()[:-1]
 
 
 @dataclass(frozen=True, slots=True)
 class Guest:
-    """Who books."""
+    """Who books, and how to reach them: an e-mail address, a telephone number, or both.
+
+    A system may have rules of its own, which ``book`` checks before anything is sent: QloApps needs both, and names of
+    at most 32 characters without digits.
+    """
 
     first_name: str
-    """1 to 32 characters."""
+    """1 to 255 characters."""
     last_name: str
-    """1 to 32 characters."""
-    email: str
-    """At most 128 bytes."""
-    phone: str
+    """1 to 255 characters."""
+    email: str | None = None
+    """At most 254 bytes."""
+    phone: str | None = None
     """At most 32 bytes."""
 
     def __post_init__(self) -> None:
-        for name in ("first_name", "last_name", "email", "phone"):
+        for name in ("first_name", "last_name"):
             text(name, getattr(self, name))
+        for name in ("email", "phone"):
+            optional_text(name, getattr(self, name))
 
     def __repr__(self) -> str:
         return "Guest(…)"
@@ -288,12 +262,13 @@ class Guest:
 class BookingRequest:
     """What is to be booked, for whom, and under which key. Everything is checked by ``book``, before anything is sent.
 
-    Either ``adults`` (and ``child_ages``) for one room, or ``party`` for several.
+    ``from_quote`` takes what was quoted. Without a quote it is booked at what it costs then: either ``adults`` (and
+    ``child_ages``) for one room, or ``party`` for several.
     """
 
-    hotel: int
-    """The hotel."""
-    room_type: int
+    hotel: int | str
+    """The hotel, by its id; a number is taken as its digits."""
+    room_type: int | str
     """The room type, the same for all rooms."""
     stay: Stay
     """The nights."""
@@ -319,8 +294,8 @@ class BookingRequest:
     """What becomes of the booking when the recheck finds a foreign booking in its room."""
 
     def __post_init__(self) -> None:
-        whole("hotel", self.hotel, bits=64)
-        whole("room_type", self.room_type, bits=64)
+        for name in ("hotel", "room_type"):
+            object.__setattr__(self, name, identifier(name, getattr(self, name)))
         instance("stay", self.stay, Stay)
         instance("guest", self.guest, Guest)
         text("idempotency_key", self.idempotency_key)
@@ -331,27 +306,63 @@ class BookingRequest:
         object.__setattr__(self, "party", party_of(self.adults, self.child_ages, self.party))
         object.__setattr__(self, "services", tuple(checked_services(self.services)))
 
+    @classmethod
+    def from_quote(
+        cls,
+        quote: Quote,
+        guest: Guest,
+        idempotency_key: str,
+        *,
+        remark: str | None = None,
+        recheck: Recheck = "detached",
+        collision: Collision = "yield",
+    ) -> BookingRequest:
+        """A request for what was quoted, at its price or not at all: hotel, room type, nights, guests and services are
+        those of the quote."""
+        instance("quote", quote, Quote)
+        return cls(
+            hotel=quote.hotel,
+            room_type=quote.room_type,
+            stay=quote.stay,
+            guest=guest,
+            idempotency_key=idempotency_key,
+            party=quote.party,
+            remark=remark,
+            services=tuple(ChosenService(item.service, item.quantity) for item in quote.services),
+            quote=quote,
+            recheck=recheck,
+            collision=collision,
+        )
+
 
 @dataclass(frozen=True, slots=True)
-class BookedRoom:
-    """A room of a booking."""
+class RoomStay:
+    """One room of a booking: it has a state, nights and guests of its own."""
 
-    number: str
-    """The number on its door."""
-    room_type: int
+    id: str
+    """Its id in the system."""
+    status: BookingStatus
+    """Where it stands."""
+    room_type: str
     """Its type."""
+    rate_plan: str
+    """Its rate plan; ``default`` where the system has none."""
     stay: Stay
-    """The nights."""
+    """Its nights."""
     occupancy: Occupancy
     """Who sleeps in it."""
+    number: str | None
+    """The number on its door; ``None`` while the system has given it no room."""
+    price: Money | None
+    """What it costs of the total; ``None`` when the system tells the price of the whole booking only."""
 
 
 @dataclass(frozen=True, slots=True)
 class GuestProfile:
     """A guest as the system knows them. Nothing here was checked: people write what they like."""
 
-    id: int
-    """The guest's number in the system."""
+    id: str
+    """The guest's id in the system."""
     first_name: str = field(repr=False)
     """The given name."""
     last_name: str = field(repr=False)
@@ -370,106 +381,52 @@ class BookingChange:
     """Other nights, for all rooms of the booking. They cost what they cost now."""
     party: tuple[Occupancy, ...] = ()
     """Other guests in each room, in the order of the booking's rooms. The number of rooms stays."""
-    rooms: tuple[tuple[str, str], ...] = ()
-    """Other rooms of the same type: pairs of the numbers on the doors, from and to."""
+    rooms: tuple[tuple[RoomStay | str, str], ...] = ()
+    """Other rooms of the same type: pairs of a room of the booking, or the number on its door, and the number of the
+    other."""
     quote: Quote | None = None
     """The price that the guest was told: the one that ``quote_change`` answered."""
 
     def __post_init__(self) -> None:
         optional_instance("stay", self.stay, Stay)
         party = tuple(instance("party", room, Occupancy) for room in several("party", self.party))
-        rooms = tuple((text("rooms", start), text("rooms", end)) for start, end in several("rooms", self.rooms))
+        rooms = tuple((_room("rooms", start), text("rooms", end)) for start, end in several("rooms", self.rooms))
         object.__setattr__(self, "party", party)
         object.__setattr__(self, "rooms", rooms)
         optional_instance("quote", self.quote, Quote)
 
 
 @dataclass(frozen=True, slots=True)
-class FolioLine:
-    """One line of a folio."""
-
-    name: str
-    """What it is, such as the name of a room type."""
-    quantity: int
-    """How many; of a room, usually its nights."""
-    net_total: Money
-    """The price of all of them, without tax."""
-    total: Money
-    """The price of all of them, with tax."""
-
-
-@dataclass(frozen=True, slots=True)
-class Invoice:
-    """An invoice."""
-
-    number: int
-    """Its number in the hotel's books."""
-    made_at: dt.datetime
-    """When it was made (UTC)."""
-    net_total: Money
-    """Its amount, without tax."""
-    total: Money
-    """Its amount, with tax."""
-
-
-@dataclass(frozen=True, slots=True)
-class Payment:
-    """A payment."""
-
-    amount: Money
-    """The amount; below zero for money that was given back."""
-    method: str
-    """How it was paid, in the system's words."""
-    transaction: str | None
-    """The number that the payment provider gave it, if any."""
-    paid_at: dt.datetime
-    """When it was taken (UTC)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Folio:
-    """Everything about the money of one booking. posada only reads it."""
-
-    booking: int
-    """The booking."""
-    lines: tuple[FolioLine, ...]
-    """What it consists of, as the system wrote it. Discounts are not lines, so ``total`` binds."""
-    invoices: tuple[Invoice, ...]
-    """The invoices that were made, oldest first."""
-    payments: tuple[Payment, ...]
-    """The payments that were taken, oldest first."""
-    total: Money
-    """What the guest pays for all of it, with tax."""
-    paid: Money
-    """The sum of the payments."""
-
-
-@dataclass(frozen=True, slots=True)
 class Booking:
     """A booking, as the system has it."""
 
-    id: int
-    """Its number in the system."""
+    id: str
+    """Its id in the system."""
     reference: str
     """What the guest is told."""
     key: str | None = field(repr=False)
     """The idempotency key, if posada made it."""
-    hotel: int
+    hotel: str
     """The hotel."""
     guest: GuestProfile | None = field(repr=False)
     """Who booked, as the system knows them."""
     status: BookingStatus
     """Where it stands."""
-    rooms: tuple[BookedRoom, ...]
+    rooms: tuple[RoomStay, ...]
     """Its rooms."""
     stay: Stay
     """The nights."""
     services: tuple[BookedService, ...]
     """The services that were chosen for it."""
-    total: Money
-    """The price with tax."""
+    price: Price
+    """What all of it costs."""
     created: Created
     """Whether the call made it, or an earlier one had."""
+
+    @property
+    def total(self) -> Money:
+        """What the guest pays: ``price.payable``."""
+        return self.price.payable
 
 
 @dataclass(frozen=True, slots=True)
@@ -492,9 +449,9 @@ class PmsEvent:
     """A foreign booking was in the room: ours has another one now, or is cancelled, or both stay. Or no recheck was made."""
     key: str | None = field(repr=False)
     """The key of our booking."""
-    booking_id: int | None
+    booking_id: str | None
     """Our booking."""
-    other: int | None
+    other: str | None
     """The booking that has the room."""
     booking: Booking | None
     """Our booking as it is now, when it was moved."""
@@ -506,7 +463,7 @@ class PmsEvent:
 class Change:
     """A booking that changed."""
 
-    id: int
+    id: str
     """The booking."""
     changed_at: dt.datetime
     """When it changed, as far as the system tells (UTC)."""
@@ -530,35 +487,40 @@ def party_of(adults: int | None, child_ages: Sequence[int], party: Sequence[Occu
 
 
 def make_quote(quoted: _native.Quoted) -> Quote:
-    hotel, room_type, nights, rooms, total, items, at = quoted.parts()
+    hotel, room_type, nights, rooms, total, items, at, rate_plan, net, charges, terms = quoted.parts()
     party = tuple(make_occupancy(each) for each in rooms)
     services = tuple(QuotedService(service, name, count, Money(*price)) for service, name, count, price in items)
-    return Quote(hotel, room_type, Stay(*nights), party, Money(*total), services, at, quoted)
+    price = make_price((total, net, charges))
+    return Quote(hotel, room_type, Stay(*nights), party, price, services, at, rate_plan, terms, quoted)
 
 
 def _same_quote(
-    hotel: int,
-    room_type: int,
+    hotel: int | str,
+    room_type: int | str,
     nights: _native._Nights,
     rooms: list[_native._Guests],
     total: _native._Amount,
-    items: list[_native._ItemParts],
+    items: list[tuple[int | str, str, int, _native._Amount]],
     at: dt.datetime,
+    rate_plan: str | None = None,
+    net: _native._Amount | None = None,
+    charges: Sequence[_native._ChargeParts] = (),
 ) -> Quote:
-    party = [make_occupancy(each) for each in rooms]
-    return make_quote(_native.Quoted(hotel, room_type, Stay(*nights), party, total, items, at))
-
-
-def make_folio(parts: _native._FolioParts) -> Folio:
-    booking, lines, invoices, payments, total, paid = parts
-    return Folio(
-        booking,
-        tuple(FolioLine(name, count, Money(*net), Money(*gross)) for name, count, net, gross in lines),
-        tuple(Invoice(number, at, Money(*net), Money(*gross)) for number, at, net, gross in invoices),
-        tuple(Payment(Money(*amount), method, transaction, at) for amount, method, transaction, at in payments),
-        Money(*total),
-        Money(*paid),
+    # What a version without the last three pickled is read, too.
+    party, stay = [make_occupancy(each) for each in rooms], Stay(*nights)
+    return make_quote(
+        _native.Quoted(hotel, room_type, stay, party, total, items, at, rate_plan, net, [*charges])
     )
+
+
+def make_room(parts: _native._RoomParts) -> RoomStay:
+    id, status, room_type, rate_plan, nights, guests, number, price = parts
+    cost = None if price is None else Money(*price)
+    return RoomStay(id, status, room_type, rate_plan, Stay(*nights), make_occupancy(guests), number, cost)
+
+
+def _room(name: str, given: RoomStay | str) -> RoomStay | str:
+    return given if isinstance(given, RoomStay) else text(name, given)
 
 
 def checked_services(services: Iterable[ChosenService]) -> list[ChosenService]:
@@ -570,27 +532,22 @@ def make_service(parts: _native._ServiceParts) -> Service:
     return Service(number, name, Money(*price), Money(*net), per_night, automatic, most)
 
 
-def make_occupancy(parts: _native._Guests) -> Occupancy:
-    adults, ages = parts
-    return Occupancy(adults, tuple(ages))
-
-
 def make_room_type(parts: _native._RoomTypeParts) -> RoomType:
     number, hotel, name, price, limits, min_nights, max_nights = parts
     return RoomType(number, hotel, name, Money(*price), OccupancyLimits(*limits), min_nights, max_nights)
 
 
 def make_offer(parts: _native._OfferParts) -> Offer:
-    room_type, name, available, nights, net, total = parts
-    prices = tuple((night, Money(*price)) for night, price in nights)
-    return Offer(room_type, name, available, prices, Money(*net), Money(*total))
+    room_type, rate_plan, name, available, nights, price, terms = parts
+    prices = tuple((night, Money(*amount)) for night, amount in nights)
+    return Offer(room_type, rate_plan, name, available, prices, make_price(price), terms)
 
 
 def make_booking(parts: _native._BookingParts) -> Booking:
-    number, reference, key, hotel, guest, status, rooms, stay, services, total, created = parts
-    booked = tuple(
-        BookedRoom(door, room_type, Stay(*nights), make_occupancy(guests)) for door, room_type, nights, guests in rooms
-    )
+    id, reference, key, hotel, guest, status, rooms, stay, services, price, created = parts
+    booked = tuple(make_room(room) for room in rooms)
     profile = None if guest is None else GuestProfile(*guest)
     extras = tuple(BookedService(*each) for each in services)
-    return Booking(number, reference, key, hotel, profile, status, booked, Stay(*stay), extras, Money(*total), created)
+    return Booking(
+        id, reference, key, hotel, profile, status, booked, Stay(*stay), extras, make_price(price), created
+    )

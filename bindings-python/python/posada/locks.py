@@ -111,7 +111,7 @@ class StayHold:
     """Nights to be held, for ``hold_stays``; the fields are those of ``hold_stay``."""
 
     resource: str
-    """What is held: ``room:101`` or ``room_type:3``."""
+    """What is held: ``room:101`` or ``room_type:1/3``."""
     stay: Stay
     """The nights."""
     quantity: int = 1
@@ -248,7 +248,7 @@ class Hold:
 
     @property
     def resource(self) -> str:
-        """What is held, such as ``room_type:1``."""
+        """What is held, such as ``room_type:1/3``."""
         return self._native.resource
 
     @property
@@ -480,7 +480,7 @@ class LockManager:
         user_id: str | None = None,
         ttl: Seconds | None = None,
     ) -> Taking[Hold]:
-        """Holds the nights from ``check_in`` to ``check_out`` on ``room:101`` or ``room_type:3``, all or none.
+        """Holds the nights from ``check_in`` to ``check_out`` on ``room:101`` or ``room_type:1/3``, all or none.
 
         ``await`` it to keep them until they are released or expire; ``async with`` releases them at the end.
 

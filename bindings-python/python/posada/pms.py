@@ -8,12 +8,13 @@ from typing import Literal
 
 from posada import _native
 from posada._checks import day as _day
-from posada._checks import instance, moment, optional_whole, text, whole
+from posada._checks import identifier, instance, moment, optional_identifier, text, whole
 from posada._idempotency import IdempotencyKey
 from posada._native import Mock
+from posada._pms_account import Folio, FolioLine, Invoice, Payment, make_folio
+from posada._pms_prices import CancellationTerms, Charge, ChargeKind, Due, Money, Occupancy, OccupancyLimits, Price
 from posada._pms_values import (
     Availability,
-    BookedRoom,
     BookedService,
     Booking,
     BookingChange,
@@ -23,27 +24,19 @@ from posada._pms_values import (
     ChosenService,
     Collision,
     Created,
-    Folio,
-    FolioLine,
     Guest,
     GuestProfile,
     Hotel,
-    Invoice,
     MissingPermission,
-    Money,
-    Occupancy,
-    OccupancyLimits,
     Offer,
-    Payment,
     PmsEvent,
     Quote,
     QuotedService,
-    Recheck,
+    RoomStay,
     RoomType,
     Service,
     checked_services,
     make_booking,
-    make_folio,
     make_offer,
     make_quote,
     make_room_type,
@@ -55,17 +48,20 @@ from posada.stay import Stay
 
 __all__ = [
     "Availability",
-    "BookedRoom",
     "BookedService",
     "Booking",
     "BookingChange",
     "BookingRequest",
     "BookingStatus",
+    "CancellationTerms",
     "Change",
     "Changes",
+    "Charge",
+    "ChargeKind",
     "ChosenService",
     "Collision",
     "Created",
+    "Due",
     "Folio",
     "FolioLine",
     "Guest",
@@ -83,9 +79,10 @@ __all__ = [
     "PmsClient",
     "PmsEvent",
     "PmsEvents",
+    "Price",
     "Quote",
     "QuotedService",
-    "Recheck",
+    "RoomStay",
     "RoomType",
     "Service",
 ]
@@ -187,10 +184,18 @@ class MockPms(Mock):
         """What becomes of the loser of a collision."""
         self._set_collision(text("collision", collision))
 
-    def set_base_price(self, room_type: int, price: Money) -> None:
+    def set_base_price(self, room_type: int | str, price: Money) -> None:
         """Changes the list price of a room type, as the hotel may do between a quote and a booking."""
         instance("price", price, Money)
-        self._set_base_price(_number("room_type", room_type), price.amount, price.currency)
+        self._set_base_price(identifier("room_type", room_type), price.amount, price.currency)
+
+    def set_city_tax(self, each: Money) -> None:
+        """Lets the town take a tax of each guest for each night, which is paid at the hotel on top of everything else.
+
+        Raises ``money.invalid`` for another currency than that of the hotel.
+        """
+        instance("each", each, Money)
+        self._set_city_tax(each.amount, each.currency)
 
 
 class PmsClient:
@@ -216,28 +221,28 @@ class PmsClient:
         """
         return [MissingPermission(*parts) for parts in await self._native.self_test()]
 
-    async def room_types(self, hotel: int) -> list[RoomType]:
+    async def room_types(self, hotel: int | str) -> list[RoomType]:
         """The room types of a hotel, with their limits. Raises ``pms.unknown_hotel``."""
-        return [make_room_type(parts) for parts in await self._native.room_types(_number("hotel", hotel))]
+        return [make_room_type(parts) for parts in await self._native.room_types(identifier("hotel", hotel))]
 
-    async def services(self, hotel: int, room_type: int) -> list[Service]:
+    async def services(self, hotel: int | str, room_type: int | str) -> list[Service]:
         """What a guest can have beside a room of this type, and what every such room has already (``automatic``).
 
         As old as the room types. Raises ``pms.unknown_hotel``, ``pms.unknown_room_type``; ``pms.not_permitted`` when
         the key of the system may not see the taxes on services.
         """
-        found = await self._native.services(_number("hotel", hotel), _number("room_type", room_type))
+        found = await self._native.services(identifier("hotel", hotel), identifier("room_type", room_type))
         return [make_service(parts) for parts in found]
 
     async def availability(
         self,
-        hotel: int,
+        hotel: int | str,
         stay: Stay,
         *,
         adults: int | None = None,
         child_ages: Sequence[int] = (),
         party: Sequence[Occupancy] = (),
-        room_type: int | None = None,
+        room_type: int | str | None = None,
     ) -> Availability:
         """What a party can book for a stay: of one room type, or of all. A moment's view: only ``book`` gives a room.
 
@@ -248,18 +253,18 @@ class PmsClient:
         """
         guests = list(party_of(adults, child_ages, party))
         found = await self._native.availability(
-            _number("hotel", hotel),
+            identifier("hotel", hotel),
             instance("stay", stay, Stay),
             guests,
-            optional_whole("room_type", room_type, bits=64),
+            optional_identifier("room_type", room_type),
         )
         hotel, nights, offers, age, stale = found
         return Availability(hotel, Stay(*nights), tuple(make_offer(parts) for parts in offers), age, stale)
 
     async def quote(
         self,
-        hotel: int,
-        room_type: int,
+        hotel: int | str,
+        room_type: int | str,
         stay: Stay,
         *,
         adults: int | None = None,
@@ -278,7 +283,7 @@ class PmsClient:
         guests = list(party_of(adults, child_ages, party))
         chosen = checked_services(services)
         quoted = await self._native.quote(
-            _number("hotel", hotel), _number("room_type", room_type), instance("stay", stay, Stay), guests, chosen
+            identifier("hotel", hotel), identifier("room_type", room_type), instance("stay", stay, Stay), guests, chosen
         )
         return make_quote(quoted)
 
@@ -295,9 +300,9 @@ class PmsClient:
         held = None if hold is None else instance("hold", hold, Hold)._native
         return make_booking(await self._native.book(instance("request", request, BookingRequest), held))
 
-    async def booking(self, id: int) -> Booking | None:
+    async def booking(self, id: int | str) -> Booking | None:
         """A booking as it is now; ``None`` when there is none of that id. Raises ``pms.outcome_unknown``."""
-        parts = await self._native.booking(_number("id", id))
+        parts = await self._native.booking(identifier("id", id))
         return None if parts is None else make_booking(parts)
 
     async def find_booking(self, key: str) -> Booking | None:
@@ -305,22 +310,22 @@ class PmsClient:
         parts = await self._native.find_booking(text("key", key))
         return None if parts is None else make_booking(parts)
 
-    async def cancel(self, id: int) -> Booking:
+    async def cancel(self, id: int | str) -> Booking:
         """Cancels a booking and frees its rooms; one that is cancelled already is answered as it is. Detached.
 
         Raises ``pms.unknown_booking``; ``pms.wrong_state`` when the guest is, or was, in the house;
         ``pms.outcome_unknown``, and then the call may be repeated.
         """
-        return make_booking(await self._native.cancel(_number("id", id)))
+        return make_booking(await self._native.cancel(identifier("id", id)))
 
-    async def force_cancel(self, id: int) -> Booking:
+    async def force_cancel(self, id: int | str) -> Booking:
         """Cancels a booking although its guest is in the house: for the front desk. Detached.
 
         Raises as ``cancel``; ``pms.wrong_state`` when the guest has checked out.
         """
-        return make_booking(await self._native.force_cancel(_number("id", id)))
+        return make_booking(await self._native.force_cancel(identifier("id", id)))
 
-    async def modify(self, id: int, change: BookingChange) -> Booking:
+    async def modify(self, id: int | str, change: BookingChange) -> Booking:
         """Gives a booking other nights, guests or rooms, under the same id; answers it as it is then. Detached.
 
         Its own room counts as free for it. Asking for the same change twice is harmless. When a call came to no end,
@@ -329,31 +334,31 @@ class PmsClient:
         Raises ``pms.unknown_booking``, ``pms.wrong_state``; ``pms.sold_out`` and ``pms.price_changed``, and nothing
         was changed then; ``pms.invalid_request``, ``pms.occupancy``; ``pms.outcome_unknown``: ask again.
         """
-        return make_booking(await self._native.modify(_number("id", id), instance("change", change, BookingChange)))
+        return make_booking(await self._native.modify(identifier("id", id), instance("change", change, BookingChange)))
 
-    async def quote_change(self, id: int, change: BookingChange) -> Quote:
+    async def quote_change(self, id: int | str, change: BookingChange) -> Quote:
         """What a booking would cost after a change, all of it. Cancel-safe read. Raises as ``modify``."""
-        return make_quote(await self._native.quote_change(_number("id", id), instance("change", change, BookingChange)))
+        return make_quote(await self._native.quote_change(identifier("id", id), instance("change", change, BookingChange)))
 
-    async def check_in(self, id: int) -> Booking:
+    async def check_in(self, id: int | str) -> Booking:
         """The guests of a booking are in the house, from now on. Detached. Raises as ``cancel``."""
-        return make_booking(await self._native.check_in(_number("id", id)))
+        return make_booking(await self._native.check_in(identifier("id", id)))
 
-    async def check_out(self, id: int) -> Booking:
+    async def check_out(self, id: int | str) -> Booking:
         """The guests of a booking have left, just now: their rooms are free. Detached.
 
         Raises ``pms.unknown_booking``; ``pms.wrong_state`` for guests who never arrived; ``pms.outcome_unknown``.
         """
-        return make_booking(await self._native.check_out(_number("id", id)))
+        return make_booking(await self._native.check_out(identifier("id", id)))
 
-    async def arrivals(self, hotel: int, day: dt.date) -> list[Booking]:
+    async def arrivals(self, hotel: int | str, day: dt.date) -> list[Booking]:
         """The bookings that arrive on a day: confirmed, or in the house already. Cancel-safe read."""
-        found = await self._native.arrivals(_number("hotel", hotel), _day("day", day))
+        found = await self._native.arrivals(identifier("hotel", hotel), _day("day", day))
         return [make_booking(parts) for parts in found]
 
-    async def departures(self, hotel: int, day: dt.date) -> list[Booking]:
+    async def departures(self, hotel: int | str, day: dt.date) -> list[Booking]:
         """The bookings that leave on a day: confirmed, in the house, or gone already. Cancel-safe read."""
-        found = await self._native.departures(_number("hotel", hotel), _day("day", day))
+        found = await self._native.departures(identifier("hotel", hotel), _day("day", day))
         return [make_booking(parts) for parts in found]
 
     async def guest(self, email: str) -> GuestProfile | None:
@@ -368,9 +373,9 @@ class PmsClient:
         """
         return GuestProfile(*await self._native.create_guest(instance("guest", guest, Guest)))
 
-    async def invoices(self, id: int) -> Folio:
+    async def invoices(self, id: int | str) -> Folio:
         """What a booking costs in lines, what was invoiced, and what was paid. Raises ``pms.unknown_booking``."""
-        return make_folio(await self._native.invoices(_number("id", id)))
+        return make_folio(await self._native.invoices(identifier("id", id)))
 
     def changes_since(self, cursor: str | dt.datetime) -> Changes:
         """Every booking that changes, from a moment or from a cursor that was kept. Nothing is asked before ``next``.
@@ -384,7 +389,3 @@ class PmsClient:
     def events(self) -> PmsEvents:
         """What rechecks of bookings do from now on. Listen before you book."""
         return PmsEvents(self._native.events())
-
-
-def _number(name: str, given: int) -> int:
-    return whole(name, given, bits=64)

@@ -15,8 +15,8 @@ type Events = (Arc<Mutex<PmsEvents>>, Unread<Option<EventParts>>);
 type EventParts = (
     &'static str,
     Option<String>,
-    Option<u64>,
-    Option<u64>,
+    Option<String>,
+    Option<String>,
     Option<BookingParts>,
     Option<&'static str>,
 );
@@ -34,12 +34,12 @@ impl PmsWatch {
 fn parts(event: PmsEvent) -> EventParts {
     match event {
         PmsEvent::Moved { key, booking: moved } => {
-            let id = moved.id.get();
+            let id = moved.id.to_string();
             let moved = booking(*moved);
             ("moved", Some(key.to_string()), Some(id), None, Some(moved), None)
         }
         PmsEvent::Yielded { key, booking, other } => {
-            let (ours, other) = (booking.get(), other.get());
+            let (ours, other) = (booking.to_string(), other.to_string());
             (
                 "yielded",
                 Some(key.to_string()),
@@ -50,11 +50,11 @@ fn parts(event: PmsEvent) -> EventParts {
             )
         }
         PmsEvent::Kept { key, booking, other } => {
-            let (ours, other) = (booking.get(), other.get());
+            let (ours, other) = (booking.to_string(), other.to_string());
             ("kept", Some(key.to_string()), Some(ours), Some(other), None, None)
         }
         PmsEvent::RecheckFailed { key, booking, code } => {
-            let ours = booking.get();
+            let ours = booking.to_string();
             (
                 "recheck_failed",
                 Some(key.to_string()),

@@ -13,7 +13,7 @@ use crate::correlation;
 use crate::errors::Refusal;
 
 /// (booking id, changed_at, booking)
-type ChangeParts = (u64, DateTime<Utc>, Option<BookingParts>);
+type ChangeParts = (String, DateTime<Utc>, Option<BookingParts>);
 
 #[pyclass(frozen, module = "posada._native")]
 pub(crate) struct Feed(ProcessBound<Source>);
@@ -36,7 +36,11 @@ impl Feed {
             let next = async {
                 let mut changes = changes.lock().await;
                 let change = changes.next().await?.map(|change| -> ChangeParts {
-                    (change.id.get(), change.changed_at, change.booking.map(booking))
+                    (
+                        change.id.to_string(),
+                        change.changed_at,
+                        change.booking.map(booking),
+                    )
                 });
                 Ok((change, changes.cursor().to_string()))
             };

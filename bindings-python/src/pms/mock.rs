@@ -6,8 +6,8 @@ use posada::pms::{Currency, MockCollision, MockFault, MockOperation, MockPms};
 use pyo3::prelude::*;
 use rust_decimal::Decimal;
 
+use super::Id;
 use super::request::unknown;
-use super::room_type_id;
 use crate::bridge::{Home, ProcessBound};
 use crate::errors::Refusal;
 
@@ -79,10 +79,17 @@ impl Mock {
         Ok(())
     }
 
-    fn _set_base_price(&self, room_type: u64, amount: Decimal, currency: &str) -> PyResult<()> {
+    fn _set_base_price(&self, room_type: Id, amount: Decimal, currency: &str) -> PyResult<()> {
         let currency = Currency::parse(currency).map_err(Refusal::from)?;
         let price = Money::new(amount, currency).map_err(Refusal::from)?;
-        self.0.get()?.set_base_price(room_type_id(room_type)?, price);
+        self.0.get()?.set_base_price(room_type.read()?, price);
+        Ok(())
+    }
+
+    fn _set_city_tax(&self, amount: Decimal, currency: &str) -> PyResult<()> {
+        let currency = Currency::parse(currency).map_err(Refusal::from)?;
+        let each = Money::new(amount, currency).map_err(Refusal::from)?;
+        self.0.get()?.set_city_tax(each).map_err(Refusal::from)?;
         Ok(())
     }
 

@@ -6,8 +6,9 @@ mod mock;
 mod request;
 mod values;
 
+use std::str::FromStr;
+
 use chrono::NaiveDate;
-use posada::pms::{BookingId, HotelId, RoomTypeId, ServiceId};
 use posada::{IdempotencyKey, PmsClient};
 use pyo3::prelude::*;
 
@@ -60,20 +61,21 @@ impl Pms {
     }
 }
 
-fn hotel_id(id: u64) -> Result<HotelId, Refusal> {
-    Ok(HotelId::new(id)?)
+/// An id as it is given: a number, or text.
+#[derive(FromPyObject)]
+pub(crate) enum Id {
+    Number(u64),
+    Text(String),
 }
 
-fn room_type_id(id: u64) -> Result<RoomTypeId, Refusal> {
-    Ok(RoomTypeId::new(id)?)
-}
-
-fn service_id(id: u64) -> Result<ServiceId, Refusal> {
-    Ok(ServiceId::new(id)?)
-}
-
-fn booking_id(id: u64) -> Result<BookingId, Refusal> {
-    Ok(BookingId::new(id)?)
+impl Id {
+    /// The id of whatever kind is wanted.
+    pub(super) fn read<T: From<u64> + FromStr<Err = posada::Error>>(&self) -> Result<T, Refusal> {
+        match self {
+            Self::Number(number) => Ok(T::from(*number)),
+            Self::Text(text) => Ok(text.parse()?),
+        }
+    }
 }
 
 #[pymethods]
@@ -100,16 +102,16 @@ impl Pms {
         })
     }
 
-    fn room_types(&self, py: Python<'_>, hotel: u64) -> PyResult<Operation> {
-        let hotel = hotel_id(hotel)?;
+    fn room_types(&self, py: Python<'_>, hotel: Id) -> PyResult<Operation> {
+        let hotel = hotel.read()?;
         self.read(py, async move |pms: PmsClient| {
             let types = pms.room_types(hotel).await?;
             Ok(types.into_iter().map(room_type).collect::<Vec<_>>())
         })
     }
 
-    fn services(&self, py: Python<'_>, hotel: u64, room_type: u64) -> PyResult<Operation> {
-        let (hotel, room_type) = (hotel_id(hotel)?, room_type_id(room_type)?);
+    fn services(&self, py: Python<'_>, hotel: Id, room_type: Id) -> PyResult<Operation> {
+        let (hotel, room_type) = (hotel.read()?, room_type.read()?);
         self.read(py, async move |pms: PmsClient| {
             let services = pms.services(hotel, room_type).await?;
             Ok(services.into_iter().map(service).collect::<Vec<_>>())
@@ -120,13 +122,13 @@ impl Pms {
     fn availability(
         &self,
         py: Python<'_>,
-        hotel: u64,
+        hotel: Id,
         stay: Nights,
         party: Parts<Rooms>,
-        room_type: Option<u64>,
+        room_type: Option<Id>,
     ) -> PyResult<Operation> {
-        let (hotel, party) = (hotel_id(hotel)?, party.0.party()?);
-        let room_type = room_type.map(room_type_id).transpose()?;
+        let (hotel, party) = (hotel.read()?, party.0.party()?);
+        let room_type = room_type.map(|id| id.read()).transpose()?;
         self.read(py, async move |pms: PmsClient| {
             let found = pms.availability(hotel, stay.0, party, room_type).await?;
             Ok(availability(found))
@@ -136,13 +138,13 @@ impl Pms {
     fn quote(
         &self,
         py: Python<'_>,
-        hotel: u64,
-        room_type: u64,
+        hotel: Id,
+        room_type: Id,
         stay: Nights,
         party: Parts<Rooms>,
         services: Parts<Vec<Choice>>,
     ) -> PyResult<Operation> {
-        let (hotel, room_type, party) = (hotel_id(hotel)?, room_type_id(room_type)?, party.0.party()?);
+        let (hotel, room_type, party) = (hotel.read()?, room_type.read()?, party.0.party()?);
         let services = chosen(&services.0)?;
         self.read(py, async move |pms: PmsClient| {
             let quote = pms.quote_with_services(hotel, room_type, stay.0, party, services);
@@ -159,8 +161,8 @@ impl Pms {
         })
     }
 
-    fn booking(&self, py: Python<'_>, id: u64) -> PyResult<Operation> {
-        let id = booking_id(id)?;
+    fn booking(&self, py: Python<'_>, id: Id) -> PyResult<Operation> {
+        let id = id.read()?;
         self.read(py, async move |pms: PmsClient| {
             Ok(pms.booking(id).await?.map(booking))
         })
@@ -173,56 +175,56 @@ impl Pms {
         })
     }
 
-    fn cancel(&self, py: Python<'_>, id: u64) -> PyResult<Operation> {
-        let id = booking_id(id)?;
+    fn cancel(&self, py: Python<'_>, id: Id) -> PyResult<Operation> {
+        let id = id.read()?;
         self.finish(py, async move |pms: PmsClient| Ok(booking(pms.cancel(id).await?)))
     }
 
-    fn force_cancel(&self, py: Python<'_>, id: u64) -> PyResult<Operation> {
-        let id = booking_id(id)?;
+    fn force_cancel(&self, py: Python<'_>, id: Id) -> PyResult<Operation> {
+        let id = id.read()?;
         self.finish(py, async move |pms: PmsClient| {
             Ok(booking(pms.force_cancel(id).await?))
         })
     }
 
-    fn modify(&self, py: Python<'_>, id: u64, change: Parts<Wanted>) -> PyResult<Operation> {
-        let (id, change) = (booking_id(id)?, change.0.change()?);
+    fn modify(&self, py: Python<'_>, id: Id, change: Parts<Wanted>) -> PyResult<Operation> {
+        let (id, change) = (id.read()?, change.0.change()?);
         self.finish(py, async move |pms: PmsClient| {
             Ok(booking(pms.modify(id, &change).await?))
         })
     }
 
-    fn quote_change(&self, py: Python<'_>, id: u64, change: Parts<Wanted>) -> PyResult<Operation> {
-        let (id, change) = (booking_id(id)?, change.0.change()?);
+    fn quote_change(&self, py: Python<'_>, id: Id, change: Parts<Wanted>) -> PyResult<Operation> {
+        let (id, change) = (id.read()?, change.0.change()?);
         self.read(py, async move |pms: PmsClient| {
             Ok(Quoted(pms.quote_change(id, &change).await?))
         })
     }
 
-    fn check_in(&self, py: Python<'_>, id: u64) -> PyResult<Operation> {
-        let id = booking_id(id)?;
+    fn check_in(&self, py: Python<'_>, id: Id) -> PyResult<Operation> {
+        let id = id.read()?;
         self.finish(py, async move |pms: PmsClient| {
             Ok(booking(pms.check_in(id).await?))
         })
     }
 
-    fn check_out(&self, py: Python<'_>, id: u64) -> PyResult<Operation> {
-        let id = booking_id(id)?;
+    fn check_out(&self, py: Python<'_>, id: Id) -> PyResult<Operation> {
+        let id = id.read()?;
         self.finish(py, async move |pms: PmsClient| {
             Ok(booking(pms.check_out(id).await?))
         })
     }
 
-    fn arrivals(&self, py: Python<'_>, hotel: u64, day: NaiveDate) -> PyResult<Operation> {
-        let hotel = hotel_id(hotel)?;
+    fn arrivals(&self, py: Python<'_>, hotel: Id, day: NaiveDate) -> PyResult<Operation> {
+        let hotel = hotel.read()?;
         self.read(py, async move |pms: PmsClient| {
             let arriving = pms.arrivals(hotel, day).await?;
             Ok(arriving.into_iter().map(booking).collect::<Vec<_>>())
         })
     }
 
-    fn departures(&self, py: Python<'_>, hotel: u64, day: NaiveDate) -> PyResult<Operation> {
-        let hotel = hotel_id(hotel)?;
+    fn departures(&self, py: Python<'_>, hotel: Id, day: NaiveDate) -> PyResult<Operation> {
+        let hotel = hotel.read()?;
         self.read(py, async move |pms: PmsClient| {
             let leaving = pms.departures(hotel, day).await?;
             Ok(leaving.into_iter().map(booking).collect::<Vec<_>>())
@@ -242,8 +244,8 @@ impl Pms {
         })
     }
 
-    fn invoices(&self, py: Python<'_>, id: u64) -> PyResult<Operation> {
-        let id = booking_id(id)?;
+    fn invoices(&self, py: Python<'_>, id: Id) -> PyResult<Operation> {
+        let id = id.read()?;
         self.read(py, async move |pms: PmsClient| Ok(folio(pms.invoices(id).await?)))
     }
 

@@ -3,12 +3,12 @@
 use posada::IdempotencyKey;
 use posada::error::codes;
 use posada::pms::{
-    BookingChange, BookingRequest, ChosenService, Collision, Guest, Occupancy, Party, Recheck,
+    BookingChange, BookingRequest, ChosenService, Collision, Guest, Occupancy, Party, Recheck, StayId,
 };
 use pyo3::prelude::*;
 
+use super::Id;
 use super::values::Quoted;
-use super::{hotel_id, room_type_id, service_id};
 use crate::arguments::Nights;
 use crate::errors::Refusal;
 
@@ -53,8 +53,8 @@ impl Room {
 pub(super) struct Person {
     first_name: String,
     last_name: String,
-    email: String,
-    phone: String,
+    email: Option<String>,
+    phone: Option<String>,
 }
 
 impl Person {
@@ -62,8 +62,8 @@ impl Person {
         Ok(Guest::new(
             &self.first_name,
             &self.last_name,
-            &self.email,
-            &self.phone,
+            self.email.as_deref(),
+            self.phone.as_deref(),
         )?)
     }
 }
@@ -71,15 +71,25 @@ impl Person {
 /// The attributes of `posada.ChosenService`.
 #[derive(FromPyObject)]
 pub(super) struct Choice {
-    service: u64,
+    service: Id,
     quantity: u32,
 }
 
 pub(super) fn chosen(choices: &[Choice]) -> Result<Vec<ChosenService>, Refusal> {
     let chosen = choices
         .iter()
-        .map(|choice| Ok(ChosenService::new(service_id(choice.service)?, choice.quantity)?));
+        .map(|choice| Ok(ChosenService::new(choice.service.read()?, choice.quantity)?));
     chosen.collect()
+}
+
+/// A room of a booking: the number on its door, or a `posada.RoomStay`.
+#[derive(FromPyObject)]
+enum RoomOfBooking {
+    #[pyo3(transparent)]
+    Number(String),
+    Stay {
+        id: String,
+    },
 }
 
 /// The attributes of `posada.BookingChange`.
@@ -87,7 +97,7 @@ pub(super) fn chosen(choices: &[Choice]) -> Result<Vec<ChosenService>, Refusal> 
 pub(super) struct Wanted {
     stay: Option<Nights>,
     party: Rooms,
-    rooms: Vec<(String, String)>,
+    rooms: Vec<(RoomOfBooking, String)>,
     quote: Option<Price>,
 }
 
@@ -95,16 +105,19 @@ impl Wanted {
     pub(super) fn change(self) -> Result<BookingChange, Refusal> {
         let mut change = BookingChange::new();
         if let Some(stay) = self.stay {
-            change = change.with_stay(stay.0);
+            change = change.stay(stay.0);
         }
         if !self.party.0.is_empty() {
-            change = change.with_party(self.party.party()?);
+            change = change.party(self.party.party()?);
         }
         for (from, to) in &self.rooms {
-            change = change.with_room(from, to);
+            change = match from {
+                RoomOfBooking::Number(number) => change.room_number(number, to),
+                RoomOfBooking::Stay { id } => change.room(StayId::parse(id)?, to),
+            };
         }
         if let Some(price) = self.quote {
-            change = change.with_quote(price.quoted.0)?;
+            change = change.quote(price.quoted.0)?;
         }
         Ok(change)
     }
@@ -120,8 +133,8 @@ struct Price {
 /// The attributes of `posada.BookingRequest`.
 #[derive(FromPyObject)]
 pub(super) struct Wish {
-    hotel: u64,
-    room_type: u64,
+    hotel: Id,
+    room_type: Id,
     stay: Nights,
     party: Rooms,
     guest: Person,
@@ -137,21 +150,21 @@ impl Wish {
     pub(super) fn request(self) -> Result<BookingRequest, Refusal> {
         let guest = self.guest.guest()?;
         let mut request = BookingRequest::new(
-            hotel_id(self.hotel)?,
-            room_type_id(self.room_type)?,
+            self.hotel.read()?,
+            self.room_type.read()?,
             self.stay.0,
             self.party.party()?,
             guest,
             IdempotencyKey::parse(&self.idempotency_key)?,
         )
-        .with_recheck(recheck(&self.recheck)?)
-        .with_collision(collision(&self.collision)?)
-        .with_services(chosen(&self.services)?)?;
+        .recheck(recheck(&self.recheck)?)
+        .collision(collision(&self.collision)?)
+        .services(chosen(&self.services)?)?;
         if let Some(remark) = &self.remark {
-            request = request.with_remark(remark)?;
+            request = request.remark(remark)?;
         }
         if let Some(price) = self.quote {
-            request = request.with_quote(price.quoted.0)?;
+            request = request.quote(price.quoted.0)?;
         }
         Ok(request)
     }

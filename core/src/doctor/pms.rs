@@ -45,7 +45,7 @@ async fn hotel(pms: &PmsClient, server: &QloAppsSettings) -> Option<Finding> {
     let id = server.hotel_id;
     // That the QloApps server answers is known; what else is wrong with the list shows in the permissions.
     let hotels = pms.hotels().await.ok()?;
-    if let Some(hotel) = hotels.iter().find(|hotel| hotel.id.get() == id) {
+    if let Some(hotel) = hotels.iter().find(|hotel| hotel.id.number() == Some(id)) {
         return Some(Finding::ok(
             codes::PMS_HOTEL,
             format!("The hotel {id} is {}.", hotel.name),

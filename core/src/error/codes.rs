@@ -132,7 +132,7 @@ codes! {
     LOCKS_INVALID_NAME = "locks.invalid_name", Invalid, Never;
     /// A time to live, wait or extension that is zero, negative or too long.
     LOCKS_INVALID_DURATION = "locks.invalid_duration", Invalid, Never;
-    /// Not a resource such as `room:101` or `room_type:3`.
+    /// Not a resource such as `room:101` or `room_type:1/3`.
     LOCKS_INVALID_RESOURCE = "locks.invalid_resource", Invalid, Never;
     /// A quantity or capacity that cannot be.
     LOCKS_INVALID_QUANTITY = "locks.invalid_quantity", Invalid, Never;

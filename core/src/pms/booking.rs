@@ -236,7 +236,7 @@ impl BookingService {
             return Err(dead(&record));
         }
         if self.is_young(&record) && !known.is_reported(record.id) {
-            let record = match request.quote() {
+            let record = match request.agreed() {
                 Some(quote) => self.find_complete(request.key(), None, Some(quote.total)).await?,
                 None => record,
             };
@@ -287,7 +287,8 @@ impl BookingService {
             }
         };
         records.retain(|record| record.complete);
-        records.sort_by_key(|record| (record.cancelled, record.was_back_ordered(), record.id));
+        // Within each kind they stay in the order of writing.
+        records.sort_by_key(|record| (record.cancelled, record.was_back_ordered()));
         let mut records = records.into_iter();
         let kept = records.next().ok_or_else(|| outcome_unknown(key, made, None))?;
         for extra in records.filter(|extra| !extra.cancelled && self.is_young(extra)) {
@@ -316,7 +317,7 @@ pub(super) fn answer(record: &Record, created: Created) -> Result<Booking> {
 }
 
 fn same_price(request: &BookingRequest, current: Money) -> Result<()> {
-    match request.quote() {
+    match request.agreed() {
         Some(quote) if quote.total != current => Err(Error::new(
             codes::PMS_PRICE_CHANGED,
             "the price is not the one that was quoted",
@@ -510,9 +511,7 @@ mod tests {
             .quote(hotel(), room_type(), stay(), room(2))
             .await
             .unwrap();
-        let quoted = request("dearer", stay(), room(2))
-            .with_quote(quote.clone())
-            .unwrap();
+        let quoted = request("dearer", stay(), room(2)).quote(quote.clone()).unwrap();
         world.mock.set_gap(200);
         let (answer, ()) = join(process.book(&quoted, None), async {
             for _ in 0..60 {

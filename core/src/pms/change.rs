@@ -1,7 +1,9 @@
 //! What is to become of a booking that exists.
 
+use super::id::StayId;
 use super::model::Quote;
 use super::occupancy::Party;
+use super::provider::Row;
 use crate::error::{Error, Result, codes};
 use crate::stay::Stay;
 
@@ -10,16 +12,16 @@ use crate::stay::Stay;
 /// ```
 /// use posada::Stay;
 /// use posada::pms::{BookingChange, Occupancy};
-/// let longer = BookingChange::new().with_stay(Stay::parse("2027-03-10", "2027-03-14")?);
-/// let baby = BookingChange::new().with_party(Occupancy::new(2, &[0])?);
-/// let quieter = BookingChange::new().with_room("GR-101", "GR-105");
+/// let longer = BookingChange::new().stay(Stay::parse("2027-03-10", "2027-03-14")?);
+/// let baby = BookingChange::new().party(Occupancy::new(2, &[0])?);
+/// let quieter = BookingChange::new().room_number("GR-101", "GR-105");
 /// # Ok::<(), posada::Error>(())
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BookingChange {
     pub(super) stay: Option<Stay>,
     pub(super) party: Option<Party>,
-    pub(super) rooms: Vec<(String, String)>,
+    pub(super) rooms: Vec<(RoomOfBooking, String)>,
     pub(super) quote: Option<Quote>,
 }
 
@@ -31,7 +33,7 @@ impl BookingChange {
 
     /// Other nights, for all rooms of the booking. They cost what they cost now.
     #[must_use]
-    pub fn with_stay(mut self, stay: Stay) -> Self {
+    pub fn stay(mut self, stay: Stay) -> Self {
         self.stay = Some(stay);
         self
     }
@@ -39,15 +41,24 @@ impl BookingChange {
     /// Other guests in each room, in the order of the booking's rooms; one [`Occupancy`](crate::pms::Occupancy) for a
     /// booking of one room. The number of rooms stays.
     #[must_use]
-    pub fn with_party(mut self, party: impl Into<Party>) -> Self {
+    pub fn party(mut self, party: impl Into<Party>) -> Self {
         self.party = Some(party.into());
         self
     }
 
-    /// Another room of the same type, both by the number on the door.
+    /// Another room of the same type for one room of the booking, by the [id](crate::pms::RoomStay::id) of that room
+    /// and the number on the door of the other.
     #[must_use]
-    pub fn with_room(mut self, from: &str, to: &str) -> Self {
-        self.rooms.push((from.to_owned(), to.to_owned()));
+    pub fn room(mut self, stay: StayId, to: &str) -> Self {
+        self.rooms.push((RoomOfBooking::Stay(stay), to.to_owned()));
+        self
+    }
+
+    /// The same, by the numbers on both doors: for the front desk, which knows rooms by them.
+    #[must_use]
+    pub fn room_number(mut self, from: &str, to: &str) -> Self {
+        self.rooms
+            .push((RoomOfBooking::Number(from.to_owned()), to.to_owned()));
         self
     }
 
@@ -56,7 +67,7 @@ impl BookingChange {
     ///
     /// # Errors
     /// `pms.invalid_request` (field `quote`) when the quote is for other nights.
-    pub fn with_quote(mut self, quote: Quote) -> Result<Self> {
+    pub fn quote(mut self, quote: Quote) -> Result<Self> {
         if self.stay.is_some_and(|stay| stay != quote.stay) {
             return Err(Error::field_invalid(
                 codes::PMS_INVALID_REQUEST,
@@ -68,9 +79,26 @@ impl BookingChange {
         Ok(self)
     }
 
-    /// The door number to which the room with this one shall be changed.
-    pub(super) fn room_for(&self, number: &str) -> Option<&str> {
+    /// The door number of the room that this row shall get.
+    pub(super) fn room_for(&self, row: &Row) -> Option<&str> {
         let mut rooms = self.rooms.iter();
-        rooms.find(|(from, _)| from == number).map(|(_, to)| to.as_str())
+        rooms.find(|(from, _)| from.is(row)).map(|(_, to)| to.as_str())
+    }
+}
+
+/// Which room of a booking.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum RoomOfBooking {
+    Stay(StayId),
+    /// By the number on its door.
+    Number(String),
+}
+
+impl RoomOfBooking {
+    pub(super) fn is(&self, row: &Row) -> bool {
+        match self {
+            Self::Stay(id) => *id == row.id,
+            Self::Number(number) => *number == row.room.number,
+        }
     }
 }

@@ -89,11 +89,11 @@ impl World {
 }
 
 pub(super) fn hotel() -> HotelId {
-    HotelId::new(1).unwrap()
+    HotelId::from(1)
 }
 
 pub(super) fn room_type() -> RoomTypeId {
-    RoomTypeId::new(1).unwrap()
+    RoomTypeId::from(1)
 }
 
 pub(super) fn room(adults: u32) -> Occupancy {

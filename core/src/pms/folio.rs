@@ -42,8 +42,8 @@ pub struct FolioLine {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Invoice {
-    /// Its number in the hotel's books.
-    pub number: u64,
+    /// Its number in the hotel's books, as it is written there.
+    pub number: String,
     /// When it was made.
     pub made_at: DateTime<Utc>,
     /// Its amount, without tax.

@@ -85,7 +85,7 @@ mod tests {
     use crate::task::Tasks;
 
     fn hotel(id: u64) -> HotelId {
-        HotelId::new(id).unwrap()
+        HotelId::from(id)
     }
 
     fn locks() -> LockManager {

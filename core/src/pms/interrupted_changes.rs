@@ -6,13 +6,13 @@ use super::provider::{PmsProvider as _, Room, RowChange};
 use super::store::KeyStore as _;
 use super::{
     Booking, BookingId, BookingStatus, IdempotencyKey, MockFault, MockOperation, Money, Party, PmsClient,
-    RoomId,
+    RoomId, StayId,
 };
 use crate::error::codes;
 use crate::stay::Stay;
 
 fn nights(check_in: &str, check_out: &str) -> BookingChange {
-    BookingChange::new().with_stay(Stay::parse(check_in, check_out).unwrap())
+    BookingChange::new().stay(Stay::parse(check_in, check_out).unwrap())
 }
 
 fn longer() -> BookingChange {
@@ -78,7 +78,7 @@ async fn a_change_that_died_before_its_price_is_finished_by_the_next_call_at_the
     let world = World::new();
     let booking = book(&world.process(), 1).await;
     let agreed = world.process().quote_change(booking.id, &longer()).await.unwrap();
-    let change = longer().with_quote(agreed).unwrap();
+    let change = longer().quote(agreed).unwrap();
     dies_after(&world, booking.id, &change, 1).await;
     dearer(&world);
     let other = world.process();
@@ -201,7 +201,7 @@ async fn other_guests_alone_leave_a_change_that_died_to_be_finished() {
     dies_after(&world, booking.id, &longer(), 1).await;
     dearer(&world);
     let process = world.process();
-    let alone = BookingChange::new().with_party(room(1));
+    let alone = BookingChange::new().party(room(1));
     process.modify(booking.id, &alone).await.unwrap();
     let changed = process.modify(booking.id, &longer()).await.unwrap();
     assert_eq!(dollars(&changed), "3900.00 USD");
@@ -233,21 +233,25 @@ async fn whoever_finishes_a_change_looks_for_somebody_in_its_new_nights() {
         world.occupy(last_night, 4).await;
         // One of them had checked before our row was written, and has our room.
         let ours = Room {
-            id: RoomId::new(1).unwrap(),
+            id: RoomId::from(1),
             number: "GR-101".into(),
         };
         let key = IdempotencyKey::parse("occupied").unwrap();
         let others = world.process().find_booking(&key).await.unwrap().unwrap();
         world
             .mock
-            .change_row(others.id, 2, &RowChange::to_room(ours))
+            .change_row(others.id, StayId::from(2), &RowChange::to_room(ours))
             .await
             .unwrap();
         assert_eq!(world.mock.double_booked_nights(), 1);
         let process = world.process();
         if !is_full {
             let changed = process.modify(booking.id, &longer()).await.unwrap();
-            assert_eq!(changed.rooms[0].number, "GR-102", "which the other one left");
+            assert_eq!(
+                changed.rooms[0].number.as_deref(),
+                Some("GR-102"),
+                "which the other one left"
+            );
             assert_eq!(dollars(&changed), "3900.00 USD");
             assert_eq!(world.mock.double_booked_nights(), 0);
             continue;

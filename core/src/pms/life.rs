@@ -171,11 +171,17 @@ impl PmsClient {
     /// booking. Detached.
     ///
     /// # Errors
+    /// `pms.invalid_request` (field `email`) for a guest without an address, and as for [`book`](Self::book);
     /// `pms.rejected`; `pms.outcome_unknown` when the answer was lost, and then the call may be repeated.
     pub async fn create_guest(&self, guest: &Guest) -> Result<GuestProfile> {
-        let guest = guest.clone();
+        self.provider()?.admit_guest(guest)?;
+        let email = guest.email().ok_or_else(|| {
+            let message = "is needed: guests are found by it";
+            Error::field_invalid(codes::PMS_INVALID_REQUEST, "email", message)
+        })?;
+        let (guest, email) = (guest.clone(), email.to_owned());
         self.detached(move |bookings| async move {
-            if let Some(known) = bookings.provider.guest(guest.email()).await? {
+            if let Some(known) = bookings.provider.guest(&email).await? {
                 return Ok(known);
             }
             let lost = match bookings.provider.create_guest(&guest).await {
@@ -183,7 +189,7 @@ impl PmsClient {
                 Err(error) if error.is(codes::PMS_OUTCOME_UNKNOWN) => Some(error),
                 Err(error) => return Err(error),
             };
-            let read = || bookings.provider.guest(guest.email());
+            let read = || bookings.provider.guest(&email);
             let known = bookings.retry.persist(read).await?;
             known.ok_or_else(|| lost.unwrap_or_else(lost_guest))
         })

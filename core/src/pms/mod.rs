@@ -16,17 +16,17 @@
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> posada::Result<()> {
 //! # let clock = ManualClock::at("2027-01-01T09:00:00Z".parse().unwrap());
 //! # let posada = Posada::builder().clock(clock.shared()).build()?;
-//! let (hotel, couple) = (HotelId::new(1)?, Occupancy::new(2, &[])?);
+//! let (hotel, couple) = (HotelId::from(1), Occupancy::new(2, &[])?);
 //! let stay = Stay::parse("2027-03-10", "2027-03-12")?;
 //! let found = posada.pms().availability(hotel, stay, couple.clone(), None).await?;
 //! let cheapest = found.offers[0].room_type;
-//! let quote = posada.pms().quote(hotel, cheapest, stay, couple.clone()).await?;
+//! let quote = posada.pms().quote(hotel, cheapest, stay, couple).await?;
 //! assert_eq!(quote.total.to_string(), "2600.00 USD");
 //!
 //! let guest = Guest::new("Ana", "Gómez", "ana@example.com", "+5491112345678")?;
 //! let message = "wamid.HBgNNTQ5MTE4NzY1NDMyMRUCABIYIDNFQjBDMEE4RDc0RjRBQjJDOUU2RjAxQjJEM0M0RTVGAA==";
 //! let key = IdempotencyKey::of("whatsapp", message)?;
-//! let request = BookingRequest::new(hotel, cheapest, stay, couple, guest, key).with_quote(quote)?;
+//! let request = BookingRequest::from_quote(quote, guest, key);
 //! let booking = posada.pms().book(&request, None).await?;
 //! let again = posada.pms().book(&request, None).await?;
 //! assert_eq!(again.id, booking.id);
@@ -55,6 +55,7 @@ mod model;
 mod modify;
 mod money;
 mod occupancy;
+mod price;
 mod provider;
 mod qloapps;
 mod recheck;
@@ -84,15 +85,17 @@ pub use feed::{Change, ChangeCursor, Changes};
 pub use folio::{Folio, FolioLine, Invoice, Payment};
 pub(crate) use gate::{HotelGate, LockGate};
 pub use guest::{Guest, GuestProfile};
-pub use id::{BookingId, GuestId, HotelId, IdempotencyKey, RoomId, RoomTypeId, ServiceId};
+pub use id::{
+    BookingId, GuestId, HotelId, IdempotencyKey, RatePlanId, RoomId, RoomTypeId, ServiceId, StayId,
+};
 pub(crate) use memory::MemoryKeys;
 pub use mock::{MockCollision, MockFault, MockOperation, MockPms};
 pub use model::{
-    Availability, BookedRoom, Booking, BookingStatus, Created, Hotel, MissingPermission, Offer, Quote,
-    RoomType,
+    Availability, Booking, BookingStatus, Created, Hotel, MissingPermission, Offer, Quote, RoomStay, RoomType,
 };
 pub use money::{Currency, Money};
 pub use occupancy::{Occupancy, OccupancyLimits, Party};
+pub use price::{CancellationTerms, Charge, ChargeKind, Due, Price};
 pub(crate) use provider::PmsProvider;
 pub(crate) use qloapps::QloApps;
 #[cfg(any(test, feature = "testkit"))]
@@ -299,7 +302,7 @@ impl PmsClient {
                 Error::new(codes::PMS_SOLD_OUT, "not enough rooms are free").with("room_type", room_type)
             })?;
         let quoted_at = self.0.bookings.clock.now();
-        Ok(Quote::new(hotel, room_type, stay, party, sale.total, quoted_at).with_services(sale.services))
+        Quote::of_offer(hotel, stay, party, &sale.offer, sale.services, quoted_at)
     }
 
     /// Books, or finds the booking that an earlier call with the same key made. Detached; takes as long as the
@@ -322,12 +325,15 @@ impl PmsClient {
     /// * `pms.not_permitted` with `resource`: the key lacks what making, seeing or cancelling a booking needs. Nothing
     ///   was booked.
     /// * `pms.outcome_unknown`: it may or may not be booked. Ask again with the same key; never with another.
+    /// * `pms.invalid_request` for a guest whom the system cannot write down; the field names what it lacks or refuses.
+    ///   QloApps needs an e-mail address and a phone number, and names of at most 32 characters without digits.
     /// * Those of [`availability`](Self::availability). Nothing was booked then.
     pub async fn book(&self, request: &BookingRequest, hold: Option<&HoldProof>) -> Result<Booking> {
         if let Some(hold) = hold {
             self.1.admit(hold.tenant.as_ref())?;
             hold.covers(request)?;
         }
+        self.provider()?.admit_guest(request.guest())?;
         let (bookings, request, hold) = (self.0.bookings.clone(), request.clone(), hold.cloned());
         let tasks = self.0.tasks.clone();
         self.0
@@ -344,7 +350,7 @@ impl PmsClient {
                     waiting.pause(pause).await;
                     bookings.recheck(&watched, id).await
                 };
-                match request.recheck() {
+                match request.recheck {
                     Recheck::Wait => look_again.await,
                     Recheck::Detached => {
                         tasks.in_background(async move { drop(look_again.await) });
@@ -381,9 +387,113 @@ impl fmt::Debug for PmsClient {
 
 #[cfg(test)]
 mod tests {
-    use super::fixture::{World, hotel, room, room_type, stay};
+    use super::fixture::{World, hotel, request, room, room_type, stay};
     use super::*;
     use crate::testkit::pms::Suite;
+
+    #[tokio::test]
+    async fn a_city_tax_comes_on_top_is_due_at_the_hotel_and_is_part_of_what_the_guest_pays() {
+        let world = World::new();
+        world
+            .mock
+            .set_city_tax(Money::parse("5", "USD").unwrap())
+            .unwrap();
+        let euros = world.mock.set_city_tax(Money::parse("5", "EUR").unwrap());
+        assert!(euros.unwrap_err().is(codes::MONEY_INVALID));
+        let process = world.process();
+        let family = Occupancy::new(2, &[7]).unwrap();
+        let quote = process.quote(hotel(), room_type(), stay(), family).await.unwrap();
+        assert_eq!(quote.total.to_string(), "2630.00 USD");
+        assert_eq!(
+            (quote.price.payable, quote.price.net.unwrap().to_string()),
+            (quote.total, "2500.00 USD".into())
+        );
+        let charges = |price: &Price| -> Vec<_> {
+            let charges = price.charges.iter();
+            charges
+                .map(|charge| {
+                    (
+                        charge.kind,
+                        charge.amount.to_string(),
+                        charge.included,
+                        charge.due,
+                    )
+                })
+                .collect()
+        };
+        let tax = (ChargeKind::Tax, "100.00 USD".to_owned(), true, Due::AtBooking);
+        let city_tax = (ChargeKind::CityTax, "30.00 USD".to_owned(), false, Due::AtHotel);
+        assert_eq!(charges(&quote.price), [tax, city_tax.clone()]);
+        let template = request("city-tax", stay(), room(2));
+        let request =
+            BookingRequest::from_quote(quote.clone(), template.guest().clone(), template.key().clone());
+        let booking = process.book(&request, None).await.unwrap();
+        assert_eq!(
+            (booking.total, charges(&booking.price)),
+            (quote.total, vec![city_tax])
+        );
+        assert_eq!(booking.rooms[0].price, Some(quote.total));
+        let longer = BookingChange::new().stay(Stay::parse("2027-03-10", "2027-03-13").unwrap());
+        let quote = process.quote_change(booking.id, &longer).await.unwrap();
+        let changed = process
+            .modify(booking.id, &longer.quote(quote).unwrap())
+            .await
+            .unwrap();
+        assert_eq!(changed.total.to_string(), "3945.00 USD");
+        assert_eq!(charges(&changed.price)[0].1, "45.00 USD");
+    }
+
+    #[tokio::test]
+    async fn every_room_of_a_booking_has_an_id_a_state_and_a_price_of_its_own() {
+        let world = World::new();
+        let party = Party::new(vec![room(1), room(2)]).unwrap();
+        let booking = world
+            .process()
+            .book(&request("two", stay(), party), None)
+            .await
+            .unwrap();
+        let [one, other] = booking.rooms.as_slice() else {
+            panic!("{booking:?}");
+        };
+        assert_ne!(one.id, other.id);
+        for room in [one, other] {
+            assert_eq!((room.status, room.stay), (BookingStatus::Confirmed, stay()));
+            assert_eq!(room.rate_plan, RatePlanId::default());
+            assert_eq!(room.price.unwrap().times(2).unwrap(), booking.total);
+        }
+        let cancelled = world.process().cancel(booking.id).await.unwrap();
+        assert!(
+            cancelled
+                .rooms
+                .iter()
+                .all(|room| room.status == BookingStatus::Cancelled)
+        );
+    }
+
+    #[tokio::test]
+    async fn a_guest_who_has_only_a_telephone_books_and_is_found_again() {
+        let world = World::new();
+        let process = world.process();
+        let guest = |phone| Guest::new("Ana", "Gómez", None, phone).unwrap();
+        let quote = process
+            .quote(hotel(), room_type(), stay(), room(1))
+            .await
+            .unwrap();
+        let wish = |phone| {
+            let key = IdempotencyKey::parse("by-phone").unwrap();
+            BookingRequest::from_quote(quote.clone(), guest(phone), key)
+        };
+        let booking = process.book(&wish("+54 9 11 8765-4321"), None).await.unwrap();
+        let again = process.book(&wish("+5491187654321"), None).await.unwrap();
+        assert_eq!((again.id, again.created), (booking.id, Created::FoundAgain));
+        let error = process.book(&wish("+5491187654322"), None).await.unwrap_err();
+        assert_eq!(
+            (error.code(), error.fact("differs")),
+            ("pms.key_reused", Some("guest"))
+        );
+        let error = process.create_guest(&guest("+5491187654321")).await.unwrap_err();
+        assert_eq!(error.field(), Some("email"));
+    }
 
     #[tokio::test]
     async fn the_mock_keeps_every_promise() {
@@ -430,7 +540,8 @@ mod tests {
             totals,
             ["2600.00 USD", "3640.00 USD", "4680.00 USD", "5720.00 USD"]
         );
-        assert_eq!(answer.offers[0].net_total.to_string(), "2500.00 USD");
+        let net = answer.offers[0].price.net.unwrap();
+        assert_eq!(net.to_string(), "2500.00 USD");
         assert_eq!(answer.offers[0].per_night[0].1.to_string(), "1300.00 USD");
         assert_eq!((answer.age, answer.potentially_stale), (Duration::ZERO, false));
     }
@@ -471,7 +582,7 @@ mod tests {
         assert!(process.hotels().await.unwrap_err().is(codes::POSADA_CLOSED));
         assert!(
             process
-                .cancel(BookingId::new(1).unwrap())
+                .cancel(BookingId::from(1))
                 .await
                 .unwrap_err()
                 .is(codes::POSADA_CLOSED)

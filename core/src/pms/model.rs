@@ -6,11 +6,13 @@ use std::time::Duration;
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 
 use super::guest::GuestProfile;
-use super::id::{BookingId, HotelId, IdempotencyKey, RoomTypeId};
+use super::id::{BookingId, HotelId, IdempotencyKey, RatePlanId, RoomTypeId, StayId};
 use super::money::{Currency, Money};
 use super::occupancy::{Occupancy, OccupancyLimits, Party};
-use super::service::{BookedService, ChosenService, QuotedService};
+use super::price::{CancellationTerms, Price};
+use super::service::{BookedService, QuotedService, with_services};
 use crate::error::Result;
+use crate::locks::Resource;
 use crate::stay::Stay;
 
 /// A hotel.
@@ -58,17 +60,36 @@ pub struct RoomType {
 pub struct Offer {
     /// The room type's id.
     pub room_type: RoomTypeId,
+    /// The rate plan at which it is offered.
+    pub rate_plan: RatePlanId,
     /// The room type's name.
     pub name: String,
     /// Rooms that are free in every night of the stay, at least as many as the party needs.
     pub available: u32,
     /// The price of one room in each night, with tax and with the services that the hotel adds by itself.
     pub per_night: Vec<(NaiveDate, Money)>,
-    /// The price of the whole stay for all rooms of the party, without tax.
-    pub net_total: Money,
-    /// The price of the whole stay for all rooms of the party, with tax: what the guest pays. It binds, and may
-    /// differ from the sum of the nights by rounding.
+    /// The price of the whole stay for all rooms of the party. It may differ from the sum of the nights by rounding.
+    pub price: Price,
+    /// What the guest pays: the short way to [`payable`](Price::payable) of the price.
     pub total: Money,
+    /// What becomes of the money when it is cancelled.
+    pub terms: CancellationTerms,
+}
+
+impl Offer {
+    /// An offer of a room type at the `default` rate plan, without prices of its nights and under unknown terms.
+    pub fn new(room_type: RoomTypeId, name: &str, available: u32, price: Price) -> Self {
+        Self {
+            room_type,
+            rate_plan: RatePlanId::default(),
+            name: name.to_owned(),
+            available,
+            per_night: Vec::new(),
+            total: price.payable,
+            price,
+            terms: CancellationTerms::default(),
+        }
+    }
 }
 
 /// The answer to a question about free rooms.
@@ -99,8 +120,14 @@ pub struct Quote {
     pub stay: Stay,
     /// The guests of each room.
     pub party: Party,
+    /// The rate plan.
+    pub rate_plan: RatePlanId,
     /// The price of the whole stay for all rooms, with tax, automatic services and those that were chosen.
+    pub price: Price,
+    /// What the guest pays: the short way to [`payable`](Price::payable) of the price. It binds.
     pub total: Money,
+    /// What becomes of the money when it is cancelled.
+    pub terms: CancellationTerms,
     /// The services that were chosen, each with its part of the total; in the order of their ids.
     pub services: Vec<QuotedService>,
     /// When it was quoted.
@@ -123,18 +150,51 @@ impl Quote {
             room_type,
             stay,
             party: party.into(),
+            rate_plan: RatePlanId::default(),
+            price: Price::new(total),
             total,
+            terms: CancellationTerms::default(),
             services: Vec::new(),
             quoted_at,
         }
     }
 
+    /// A quote for an offer, with its price, rate plan and terms, and with what was chosen beside it.
+    ///
+    /// # Errors
+    /// `money.invalid` for services in another currency, which no hotel sells.
+    pub(crate) fn of_offer(
+        hotel: HotelId,
+        stay: Stay,
+        party: Party,
+        offer: &Offer,
+        services: Vec<QuotedService>,
+        quoted_at: DateTime<Utc>,
+    ) -> Result<Self> {
+        let total = with_services(offer.total, &services)?;
+        let mut quote = Self::new(hotel, offer.room_type, stay, party, total, quoted_at);
+        quote.rate_plan = offer.rate_plan;
+        quote.terms = offer.terms.clone();
+        quote.price = Price {
+            payable: total,
+            // What the services cost without tax is not known here.
+            net: offer.price.net.filter(|_| services.is_empty()),
+            charges: offer.price.charges.clone(),
+        };
+        Ok(quote.services(services))
+    }
+
     /// Adds the items of chosen services; the total contains them already.
     #[must_use]
-    pub fn with_services(mut self, services: Vec<QuotedService>) -> Self {
+    pub fn services(mut self, services: Vec<QuotedService>) -> Self {
         self.services = services;
         self.services.sort_by_key(|item| item.service);
         self
+    }
+
+    /// What a hold keeps for this quote: the rooms of its type in its hotel.
+    pub fn resource(&self) -> Resource {
+        Resource::room_type(&self.hotel, &self.room_type)
     }
 
     /// What the rooms alone cost, with tax and automatic services: the total without the chosen services.
@@ -144,14 +204,6 @@ impl Quote {
     pub fn rooms_total(&self) -> Result<Money> {
         let services = Money::sum(self.total.currency(), self.services.iter().map(|item| item.total))?;
         self.total.minus(services)
-    }
-
-    /// The services that were chosen.
-    pub(crate) fn chosen(&self) -> Result<Vec<ChosenService>> {
-        let chosen = self.services.iter();
-        chosen
-            .map(|item| ChosenService::new(item.service, item.quantity))
-            .collect()
     }
 }
 
@@ -214,18 +266,27 @@ pub enum Created {
     FoundAgain,
 }
 
-/// One room of a booking.
+/// One room of a booking: it has a state, nights and guests of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct BookedRoom {
-    /// The number on the door, such as `GR-101`. The hotel may still move the guest.
-    pub number: String,
+pub struct RoomStay {
+    /// Its id.
+    pub id: StayId,
+    /// How far it is.
+    pub status: BookingStatus,
     /// The room type.
     pub room_type: RoomTypeId,
-    /// The nights in this room.
+    /// The rate plan.
+    pub rate_plan: RatePlanId,
+    /// Its nights.
     pub stay: Stay,
-    /// The guests in this room.
+    /// Its guests.
     pub occupancy: Occupancy,
+    /// The number on the door, such as `GR-101`. The hotel may still move the guest. `None` while the system has given
+    /// the stay no room, which many do only on the day of arrival.
+    pub number: Option<String>,
+    /// What it costs of the booking's total; `None` when the system tells the price of the whole booking only.
+    pub price: Option<Money>,
 }
 
 /// A booking as the system has it now.
@@ -245,12 +306,14 @@ pub struct Booking {
     /// How far it is.
     pub status: BookingStatus,
     /// Its rooms, in the order in which they were written.
-    pub rooms: Vec<BookedRoom>,
+    pub rooms: Vec<RoomStay>,
     /// From the first arrival to the last departure of its rooms.
     pub stay: Stay,
     /// The services that were chosen for it, in the order of their ids.
     pub services: Vec<BookedService>,
-    /// What the guest pays, with tax.
+    /// What all of it costs.
+    pub price: Price,
+    /// What the guest pays: the short way to [`payable`](Price::payable) of the price.
     pub total: Money,
     /// Whether this call made it.
     pub created: Created,

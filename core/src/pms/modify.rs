@@ -16,10 +16,11 @@ use super::admission::HotelSnapshot;
 use super::booking::{BookingService, answer, sold_out};
 use super::change::BookingChange;
 use super::gate::Turn;
-use super::id::{BookingId, IdempotencyKey, RoomTypeId};
+use super::id::{BookingId, IdempotencyKey, RoomTypeId, StayId};
 use super::model::{Booking, BookingStatus, Created, Quote};
 use super::money::Money;
 use super::occupancy::{Occupancy, Party};
+use super::price::Charge;
 use super::provider::{Record, Room, Row, RowChange, RowState};
 use super::recheck::Watched;
 use super::retry::{is_lost, may_be_lost};
@@ -38,6 +39,7 @@ struct Plan {
     party: Party,
     /// What the booking costs then, and its services of that.
     total: Money,
+    charges: Vec<Charge>,
     services: Vec<QuotedService>,
     /// Whether the price is one for other nights; otherwise it stays.
     is_priced: bool,
@@ -68,7 +70,7 @@ impl BookingService {
         let known = self.keys.read(self.provider.name(), &name(&record)).await?;
         let plan = self.plan(&record, change, known.begun()).await?;
         let now = self.clock.now();
-        let quote = Quote::new(
+        let mut quote = Quote::new(
             record.hotel,
             plan.room_type,
             plan.stay,
@@ -76,7 +78,8 @@ impl BookingService {
             plan.total,
             now,
         );
-        Ok(quote.with_services(plan.services))
+        quote.price.charges = plan.charges;
+        Ok(quote.services(plan.services))
     }
 
     /// Makes the change; see [`PmsClient::modify`](crate::PmsClient::modify).
@@ -91,7 +94,7 @@ impl BookingService {
         }
         let began = self.clock.instant();
         // Whoever moves gives way to everybody there, also when this process dies over it.
-        known.moved.extend(plan.movers().map(|(row, _)| row.id));
+        known.moves(plan.movers().map(|(row, _)| row.id));
         if plan.is_priced {
             known.begin(Some((plan.stay, plan.total)));
         }
@@ -155,7 +158,7 @@ impl BookingService {
         let party = Party::new(occupancies.clone())?;
         let stay = new_stay.unwrap_or(first.stay);
         let priced = self.priced_services(&snapshot, record, first.room_type, stay, &party);
-        let (total, services) = match new_stay {
+        let (total, charges, services) = match new_stay {
             Some(stay) => {
                 let now = live.iter().find(|row| !is_new(row)).unwrap_or(&first).stay;
                 let uniform =
@@ -174,20 +177,24 @@ impl BookingService {
                 let is_begun = live.iter().any(|row| is_new(row));
                 let agreed = unfinished.filter(|(begun, _)| *begun == stay && is_begun);
                 let services = priced.await?;
-                let total = if let Some((_, total)) = agreed {
-                    total
+                let (total, charges) = if let Some((_, total)) = agreed {
+                    (total, Vec::new())
                 } else {
-                    let rooms = snapshot.price(stay, &party, first.room_type).await?.total;
-                    with_services(rooms, &services)?
+                    let rooms = snapshot.price(stay, &party, first.room_type).await?.price;
+                    (with_services(rooms.payable, &services)?, rooms.charges)
                 };
                 if total != record.total {
                     let and_back = unfinished.is_none();
                     self.provider.can_set_total(record, stay, total, and_back).await?;
                 }
-                (total, services)
+                (total, charges, services)
             }
             // The price stays, whatever its items cost now.
-            None => (record.total, priced.await.unwrap_or_default()),
+            None => (
+                record.total,
+                record.charges.clone(),
+                priced.await.unwrap_or_default(),
+            ),
         };
         Ok(Plan {
             rows: self
@@ -197,6 +204,7 @@ impl BookingService {
             stay,
             party,
             total,
+            charges,
             services,
             is_priced: new_stay.is_some(),
             unfinished,
@@ -247,11 +255,11 @@ impl BookingService {
         whole: bool,
     ) -> Result<Vec<(Row, RowChange)>> {
         for (from, _) in &change.rooms {
-            if !live.iter().any(|row| row.room.number == *from) {
+            if !live.iter().any(|row| from.is(row)) {
                 return Err(Error::field_invalid(
                     codes::PMS_INVALID_REQUEST,
                     "room",
-                    "the booking has no room of this number",
+                    "the booking has no such room",
                 ));
             }
         }
@@ -259,9 +267,7 @@ impl BookingService {
         let mut given = HashSet::new();
         for (row, occupancy) in live.iter().zip(occupancies) {
             let stay = change.stay.unwrap_or(row.stay);
-            let wanted = change
-                .room_for(&row.room.number)
-                .filter(|number| **number != *row.room.number);
+            let wanted = change.room_for(row).filter(|number| **number != *row.room.number);
             let is_known = !whole && row.stay.covers(stay);
             let stays_alone = wanted.is_none() && (is_known || self.is_alone(row, stay).await?);
             let room = if stays_alone {
@@ -388,7 +394,7 @@ impl BookingService {
     }
 
     /// Writes a row. Writing the same again is harmless, so a lost answer may be followed by another try.
-    pub(super) async fn write_row(&self, booking: BookingId, row: u64, change: &RowChange) -> Result<()> {
+    pub(super) async fn write_row(&self, booking: BookingId, row: StayId, change: &RowChange) -> Result<()> {
         let write = || self.provider.change_row(booking, row, change);
         self.retry.persist_while(is_lost, write).await
     }
@@ -479,7 +485,7 @@ mod tests {
 
     fn longer() -> (Stay, BookingChange) {
         let stay = Stay::parse("2027-03-10", "2027-03-13").unwrap();
-        (stay, BookingChange::new().with_stay(stay))
+        (stay, BookingChange::new().stay(stay))
     }
 
     async fn book(process: &PmsClient, key: &str) -> Booking {

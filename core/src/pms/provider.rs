@@ -15,10 +15,11 @@ use chrono::{DateTime, NaiveDate, Utc};
 use super::feed::ChangeCursor;
 use super::folio::Folio;
 use super::guest::{Guest, GuestProfile};
-use super::id::{BookingId, HotelId, IdempotencyKey, RoomId, RoomTypeId};
-use super::model::{BookedRoom, Booking, BookingStatus, Created, Hotel, MissingPermission, Offer, RoomType};
+use super::id::{BookingId, HotelId, IdempotencyKey, RatePlanId, RoomId, RoomTypeId, StayId};
+use super::model::{Booking, BookingStatus, Created, Hotel, MissingPermission, Offer, RoomStay, RoomType};
 use super::money::Money;
 use super::occupancy::{Occupancy, Party};
+use super::price::{Charge, Price};
 use super::request::BookingRequest;
 use super::service::{BookedService, Service};
 use crate::error::Result;
@@ -35,6 +36,14 @@ pub(crate) trait PmsProvider: Send + Sync {
     /// # Errors
     /// `pms.unavailable` while the system is left alone because it kept failing.
     fn is_asked(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Whether the system can write this guest down, by rules of its own beside those of every [`Guest`]. Asks nothing.
+    ///
+    /// # Errors
+    /// `pms.invalid_request` naming the field, and never its value.
+    fn admit_guest(&self, _guest: &Guest) -> Result<()> {
         Ok(())
     }
 
@@ -97,7 +106,7 @@ pub(crate) trait PmsProvider: Send + Sync {
     ///
     /// # Errors
     /// `pms.wrong_state` when the system cannot do that with this row; otherwise as every write.
-    async fn change_row(&self, booking: BookingId, row: u64, change: &RowChange) -> Result<()>;
+    async fn change_row(&self, booking: BookingId, row: StayId, change: &RowChange) -> Result<()>;
 
     /// Makes the booking cost this much in all, with tax, as its rows are now; its services stay. Doing it twice is
     /// harmless.
@@ -185,8 +194,10 @@ pub(crate) struct Room {
 /// One room of one booking, as the system stores it.
 #[derive(Debug, Clone)]
 pub(crate) struct Row {
-    /// Grows with time: of two rows on one room, the smaller was written first.
-    pub(crate) id: u64,
+    pub(crate) id: StayId,
+    /// Grows with time: of two rows on one room, the one with the smaller was written first. A number that the system
+    /// counts up, or, where it has none, the moment of writing, as fine as its clock is.
+    pub(crate) sequence: u64,
     /// The booking that it is part of.
     pub(crate) booking: BookingId,
     pub(crate) room: Room,
@@ -194,6 +205,8 @@ pub(crate) struct Row {
     pub(crate) stay: Stay,
     pub(crate) occupancy: Occupancy,
     pub(crate) state: RowState,
+    /// What it costs of the booking's total, when the system tells.
+    pub(crate) price: Option<Money>,
 }
 
 /// What a row means for its room.
@@ -221,11 +234,13 @@ pub(crate) struct Record {
     pub(crate) key: Option<IdempotencyKey>,
     pub(crate) hotel: HotelId,
     pub(crate) guest: Option<GuestProfile>,
-    /// Its rows, smallest id first; never empty once `complete`.
+    /// Its rows, the one that was written first before the others; never empty once `complete`.
     pub(crate) rows: Vec<Row>,
     /// The chosen services, in the order of their ids; not those that are in the price of every room.
     pub(crate) services: Vec<BookedService>,
     pub(crate) total: Money,
+    /// The taxes and fees in the total that the system names.
+    pub(crate) charges: Vec<Charge>,
     /// When the system began to write it.
     pub(crate) made_at: DateTime<Utc>,
     /// Whether the system has finished writing it.
@@ -275,7 +290,7 @@ impl Record {
             Some("stay")
         } else if occupancies != request.party().sorted() {
             Some("party")
-        } else if !self.is_of(request.guest().email()) {
+        } else if !self.is_of(request.guest()) {
             Some("guest")
         } else if !request.choice().is(&self.services, request.party().rooms()) {
             Some("services")
@@ -284,9 +299,8 @@ impl Record {
         }
     }
 
-    fn is_of(&self, email: &str) -> bool {
-        let guest = self.guest.as_ref();
-        guest.is_some_and(|guest| guest.email.eq_ignore_ascii_case(email))
+    fn is_of(&self, guest: &Guest) -> bool {
+        self.guest.as_ref().is_some_and(|known| known.is(guest))
     }
 
     /// The booking as callers see it; `None` while the system has written no row yet.
@@ -300,22 +314,45 @@ impl Record {
             hotel: self.hotel,
             guest: self.guest.clone(),
             status: self.status(),
-            rooms: self.rows.iter().map(Row::booked_room).collect(),
+            rooms: self.rows.iter().map(|row| self.room_stay(row)).collect(),
             stay: Stay::new(arrival, departure).ok()?,
             services: self.services.clone(),
+            price: Price {
+                charges: self.charges.clone(),
+                ..Price::new(self.total)
+            },
             total: self.total,
             created,
         })
     }
+
+    fn room_stay(&self, row: &Row) -> RoomStay {
+        let status = match row.state {
+            _ if self.cancelled => BookingStatus::Cancelled,
+            _ if !self.complete => BookingStatus::Pending,
+            RowState::Reserved => BookingStatus::Confirmed,
+            RowState::CheckedIn => BookingStatus::CheckedIn,
+            RowState::CheckedOut => BookingStatus::CheckedOut,
+            RowState::BackOrdered => BookingStatus::BackOrdered,
+            RowState::Cancelled => BookingStatus::Cancelled,
+        };
+        RoomStay {
+            id: row.id,
+            status,
+            room_type: row.room_type,
+            rate_plan: RatePlanId::default(),
+            stay: row.stay,
+            occupancy: row.occupancy.clone(),
+            number: Some(row.room.number.clone()).filter(|number| !number.is_empty()),
+            price: row.price,
+        }
+    }
 }
 
 impl Row {
-    fn booked_room(&self) -> BookedRoom {
-        BookedRoom {
-            number: self.room.number.clone(),
-            room_type: self.room_type,
-            stay: self.stay,
-            occupancy: self.occupancy.clone(),
-        }
+    /// Whether this row was written before the other one. Two that were written in the same moment are told apart by
+    /// their ids, so that everybody who looks sees the same order.
+    pub(crate) fn is_before(&self, other: &Self) -> bool {
+        (self.sequence, self.id) < (other.sequence, other.id)
     }
 }

@@ -153,7 +153,7 @@ impl From<&BookingRequest> for Watched {
         Self {
             hotel: request.hotel(),
             key: request.key().clone(),
-            collision: request.collision(),
+            collision: request.collision,
         }
     }
 }
@@ -255,7 +255,7 @@ impl BookingService {
         for row in &record.rows {
             let read = || self.provider.rows_on(row.room.id, row.stay);
             for other in self.retry.persist(read).await? {
-                if other.id != row.id && (other.id < row.id || self.is_foreign(other.booking).await?) {
+                if other.id != row.id && (other.is_before(row) || self.is_foreign(other.booking).await?) {
                     return Ok(Some(other.booking));
                 }
             }

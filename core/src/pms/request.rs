@@ -9,7 +9,7 @@ use super::model::Quote;
 use super::occupancy::Party;
 use super::recheck::{Collision, Recheck};
 use crate::error::{Error, Result, codes};
-use crate::locks::Hold;
+use crate::locks::{Hold, Resource};
 use crate::pms::guest::Guest;
 use crate::pms::service::{Choice, ChosenService};
 use crate::stay::Stay;
@@ -29,15 +29,34 @@ pub struct BookingRequest {
     remark: Option<String>,
     services: Choice,
     quote: Option<Quote>,
-    recheck: Recheck,
-    collision: Collision,
+    pub(super) recheck: Recheck,
+    pub(super) collision: Collision,
 }
 
 impl BookingRequest {
     /// Longest remark, in characters.
     pub const MAX_REMARK_CHARS: usize = 1000;
 
-    /// A request without remark, services and quote. `party` may be one [`Occupancy`](crate::pms::Occupancy).
+    /// A request for what was quoted: the hotel, the room type, the nights, the guests of each room and the services are
+    /// those of the quote, and the booking is made at its price or not at all.
+    pub fn from_quote(quote: Quote, guest: Guest, key: IdempotencyKey) -> Self {
+        Self {
+            hotel: quote.hotel,
+            room_type: quote.room_type,
+            stay: quote.stay,
+            party: quote.party.clone(),
+            guest,
+            key,
+            remark: None,
+            services: Choice::of_quote(&quote.services),
+            quote: Some(quote),
+            recheck: Recheck::default(),
+            collision: Collision::default(),
+        }
+    }
+
+    /// A request without a price that was agreed: it is booked at what it costs then. `party` may be one
+    /// [`Occupancy`](crate::pms::Occupancy).
     pub fn new(
         hotel: HotelId,
         room_type: RoomTypeId,
@@ -63,14 +82,14 @@ impl BookingRequest {
 
     /// Says whether `book` waits for the recheck; by default it does not.
     #[must_use]
-    pub fn with_recheck(mut self, recheck: Recheck) -> Self {
+    pub fn recheck(mut self, recheck: Recheck) -> Self {
         self.recheck = recheck;
         self
     }
 
     /// Says what becomes of the booking when the recheck finds a foreign booking in its room; by default it yields.
     #[must_use]
-    pub fn with_collision(mut self, collision: Collision) -> Self {
+    pub fn collision(mut self, collision: Collision) -> Self {
         self.collision = collision;
         self
     }
@@ -80,7 +99,7 @@ impl BookingRequest {
     /// # Errors
     /// `pms.invalid_request` (field `remark`) when it is longer than 1000 characters or holds control characters
     /// other than line breaks.
-    pub fn with_remark(mut self, remark: &str) -> Result<Self> {
+    pub fn remark(mut self, remark: &str) -> Result<Self> {
         let remark = remark.trim();
         if remark.chars().count() > Self::MAX_REMARK_CHARS {
             return Err(invalid("remark", "must have at most 1000 characters"));
@@ -102,10 +121,10 @@ impl BookingRequest {
     /// `pms.invalid_request` (field `services`) when a service is named twice or there are more than 50; (field
     /// `quote`) when the request has a quote already, and that is for other services. Whether the room type has them
     /// is found out by `book`.
-    pub fn with_services(mut self, services: impl IntoIterator<Item = ChosenService>) -> Result<Self> {
+    pub fn services(mut self, services: impl IntoIterator<Item = ChosenService>) -> Result<Self> {
         self.services = Choice::new(services)?;
         match self.quote.take() {
-            Some(quote) => self.with_quote(quote),
+            Some(quote) => self.quote(quote),
             None => Ok(self),
         }
     }
@@ -116,8 +135,8 @@ impl BookingRequest {
     /// # Errors
     /// `pms.invalid_request` (field `quote`) when the quote is for another hotel, room type, stay or party, or for
     /// other services.
-    pub fn with_quote(mut self, quote: Quote) -> Result<Self> {
-        if Choice::new(quote.chosen()?)? != self.services {
+    pub fn quote(mut self, quote: Quote) -> Result<Self> {
+        if Choice::of_quote(&quote.services) != self.services {
             return Err(invalid(
                 "quote",
                 "is for other services; name those of the quote, or ask for a quote with these",
@@ -165,12 +184,12 @@ impl BookingRequest {
     }
 
     /// Words for the front bookings.
-    pub fn remark(&self) -> Option<&str> {
+    pub fn remark_text(&self) -> Option<&str> {
         self.remark.as_deref()
     }
 
     /// What the guest has beside the rooms, in the order of the ids.
-    pub fn services(&self) -> &[ChosenService] {
+    pub fn chosen_services(&self) -> &[ChosenService] {
         self.services.as_slice()
     }
 
@@ -178,18 +197,8 @@ impl BookingRequest {
         &self.services
     }
 
-    /// Whether `book` waits for the recheck.
-    pub fn recheck(&self) -> Recheck {
-        self.recheck
-    }
-
-    /// What becomes of the booking when a foreign booking is in its room.
-    pub fn collision(&self) -> Collision {
-        self.collision
-    }
-
     /// The price that the guest was told.
-    pub fn quote(&self) -> Option<&Quote> {
+    pub fn agreed(&self) -> Option<&Quote> {
         self.quote.as_ref()
     }
 }
@@ -214,7 +223,7 @@ impl fmt::Debug for BookingRequest {
 pub struct HoldProof {
     /// Whose rooms are held, if they belong to a tenant.
     pub tenant: Option<TenantId>,
-    /// What is held, such as `room_type:1`.
+    /// What is held, such as `room_type:1/3`.
     pub resource: String,
     /// The nights that are held.
     pub stay: Stay,
@@ -246,7 +255,10 @@ impl HoldProof {
     /// # Errors
     /// `pms.hold_mismatch`; the fact `differs` is `resource`, `stay` or `quantity`.
     pub(crate) fn covers(&self, request: &BookingRequest) -> Result<()> {
-        let differs = if self.resource != format!("room_type:{}", request.room_type) {
+        let wanted = Resource::room_type(&request.hotel, &request.room_type);
+        // Holds that an earlier version made name no hotel.
+        let is_held = |name: Resource| self.resource == name.to_string();
+        let differs = if !is_held(wanted.clone()) && !wanted.without_hotel().is_some_and(is_held) {
             "resource"
         } else if !self.stay.covers(request.stay) {
             "stay"
@@ -299,8 +311,8 @@ mod tests {
 
     fn request() -> BookingRequest {
         BookingRequest::new(
-            HotelId::new(1).unwrap(),
-            RoomTypeId::new(3).unwrap(),
+            HotelId::from(1),
+            RoomTypeId::from(3),
             stay("2027-03-10", "2027-03-12"),
             Party::new(vec![Occupancy::new(2, &[]).unwrap(); 2]).unwrap(),
             Guest::new("Ana", "Gómez", "ana@example.com", "5551234567").unwrap(),
@@ -311,7 +323,7 @@ mod tests {
     fn hold() -> HoldProof {
         HoldProof {
             tenant: None,
-            resource: "room_type:3".into(),
+            resource: "room_type:1/3".into(),
             stay: stay("2027-03-09", "2027-03-12"),
             quantity: 2,
             fence: 7,
@@ -325,9 +337,18 @@ mod tests {
     }
 
     #[test]
+    fn a_hold_of_an_earlier_version_that_names_no_hotel_covers_its_room_type() {
+        let old = HoldProof {
+            resource: "room_type:3".into(),
+            ..hold()
+        };
+        assert!(old.covers(&request()).is_ok());
+    }
+
+    #[test]
     fn a_hold_that_lacks_something_says_what() {
-        let other_type = HoldProof {
-            resource: "room_type:30".into(),
+        let of = |resource: &str| HoldProof {
+            resource: resource.into(),
             ..hold()
         };
         let one_night = HoldProof {
@@ -339,7 +360,10 @@ mod tests {
             ..hold()
         };
         for (hold, differs) in [
-            (other_type, "resource"),
+            (of("room_type:1/30"), "resource"),
+            (of("room_type:2/3"), "resource"),
+            (of("room_type:30"), "resource"),
+            (of("room:3"), "resource"),
             (one_night, "stay"),
             (one_room, "quantity"),
         ] {
@@ -361,15 +385,28 @@ mod tests {
     }
 
     #[test]
+    fn a_request_from_a_quote_is_for_what_was_quoted_at_its_price() {
+        let breakfast = ChosenService::new(ServiceId::from(9), 2).unwrap();
+        let item = QuotedService::new(breakfast, "Breakfast", Money::parse("10", "USD").unwrap());
+        let quote = quote(request().stay).services(vec![item]);
+        let (guest, key) = (request().guest, request().key);
+        let from_quote = BookingRequest::from_quote(quote.clone(), guest, key);
+        assert_eq!(
+            from_quote,
+            request().services([breakfast]).unwrap().quote(quote).unwrap()
+        );
+    }
+
+    #[test]
     fn a_quote_of_another_stay_is_refused() {
         let quote = quote(stay("2027-03-10", "2027-03-13"));
-        assert_eq!(request().with_quote(quote).unwrap_err().field(), Some("quote"));
+        assert_eq!(request().quote(quote).unwrap_err().field(), Some("quote"));
     }
 
     fn quote(stay: Stay) -> Quote {
         Quote::new(
-            HotelId::new(1).unwrap(),
-            RoomTypeId::new(3).unwrap(),
+            HotelId::from(1),
+            RoomTypeId::from(3),
             stay,
             request().party,
             Money::parse("100", "USD").unwrap(),
@@ -379,41 +416,38 @@ mod tests {
 
     #[test]
     fn a_quote_is_for_the_services_of_the_request_in_whatever_order_they_are_named() {
-        let chosen = |id, quantity| ChosenService::new(ServiceId::new(id).unwrap(), quantity).unwrap();
+        let chosen = |id, quantity| ChosenService::new(ServiceId::from(id), quantity).unwrap();
         let item = |chosen| QuotedService::new(chosen, "Breakfast", Money::parse("10", "USD").unwrap());
-        let quote = quote(request().stay).with_services(vec![item(chosen(9, 2)), item(chosen(7, 1))]);
+        let quote = quote(request().stay).services(vec![item(chosen(9, 2)), item(chosen(7, 1))]);
         assert_eq!(quote.rooms_total().unwrap().to_string(), "80.00 USD");
         let both = [chosen(7, 1), chosen(9, 2)];
-        let asked = request().with_services(both).unwrap();
-        assert_eq!(asked.with_quote(quote.clone()).unwrap().services(), both);
+        let asked = request().services(both).unwrap();
+        assert_eq!(asked.quote(quote.clone()).unwrap().chosen_services(), both);
         for other in [vec![], vec![chosen(7, 1)], vec![chosen(7, 1), chosen(9, 1)]] {
-            let asked = request().with_services(other).unwrap();
-            assert_eq!(
-                asked.with_quote(quote.clone()).unwrap_err().field(),
-                Some("quote")
-            );
+            let asked = request().services(other).unwrap();
+            assert_eq!(asked.quote(quote.clone()).unwrap_err().field(), Some("quote"));
         }
-        let asked = request().with_services(both).unwrap().with_quote(quote).unwrap();
-        assert_eq!(asked.with_services([]).unwrap_err().field(), Some("quote"));
+        let asked = request().services(both).unwrap().quote(quote).unwrap();
+        assert_eq!(asked.services([]).unwrap_err().field(), Some("quote"));
     }
 
     #[test]
     fn a_remark_is_bounded_and_plain() {
         assert_eq!(
-            request().with_remark(" late \n arrival ").unwrap().remark(),
+            request().remark(" late \n arrival ").unwrap().remark_text(),
             Some("late \n arrival")
         );
-        assert_eq!(request().with_remark(" ").unwrap().remark(), None);
-        assert_eq!(request().with_remark("a\0b").unwrap_err().field(), Some("remark"));
+        assert_eq!(request().remark(" ").unwrap().remark_text(), None);
+        assert_eq!(request().remark("a\0b").unwrap_err().field(), Some("remark"));
         assert_eq!(
-            request().with_remark(&"x".repeat(1001)).unwrap_err().field(),
+            request().remark(&"x".repeat(1001)).unwrap_err().field(),
             Some("remark")
         );
     }
 
     #[test]
     fn debug_shows_neither_guest_nor_remark() {
-        let shown = format!("{:?}", request().with_remark("it is a surprise").unwrap());
+        let shown = format!("{:?}", request().remark("it is a surprise").unwrap());
         assert!(
             !shown.contains("ana@example.com") && !shown.contains("surprise"),
             "{shown}"

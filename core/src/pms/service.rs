@@ -172,7 +172,27 @@ impl Choice {
             return Err(invalid("must be at most 50 services".to_owned()));
         }
         services.sort_unstable();
-        let twice = services.windows(2).find_map(|pair| match pair {
+        let choice = Self(services);
+        choice.check()?;
+        Ok(choice)
+    }
+
+    /// What was chosen in a quote. It is checked when it is priced.
+    pub(crate) fn of_quote(items: &[QuotedService]) -> Self {
+        let chosen = |item: &QuotedService| ChosenService {
+            service: item.service,
+            quantity: item.quantity,
+        };
+        let mut services: Vec<_> = items.iter().map(chosen).collect();
+        services.sort_unstable();
+        Self(services)
+    }
+
+    fn check(&self) -> Result<()> {
+        for chosen in &self.0 {
+            ChosenService::new(chosen.service, chosen.quantity)?;
+        }
+        let twice = self.0.windows(2).find_map(|pair| match pair {
             [one, other] if one.service == other.service => Some(one.service),
             _ => None,
         });
@@ -180,7 +200,7 @@ impl Choice {
             Some(service) => Err(invalid(format!(
                 "service {service} is chosen twice; name it once, with its quantity"
             ))),
-            None => Ok(Self(services)),
+            None => Ok(()),
         }
     }
 
@@ -194,6 +214,7 @@ impl Choice {
     /// `pms.invalid_request` (field `services`) for one that the room type does not have, that is in its price
     /// anyway, or that is not sold so often.
     pub(crate) fn priced(&self, sold: &[Service], rooms: u32, nights: u32) -> Result<Vec<QuotedService>> {
+        self.check()?;
         let priced = self.0.iter().map(|chosen| {
             let service = sold.iter().find(|service| service.id == chosen.service);
             let service = service.ok_or_else(|| {
@@ -239,7 +260,7 @@ mod tests {
     use super::*;
 
     fn id(id: u64) -> ServiceId {
-        ServiceId::new(id).unwrap()
+        ServiceId::from(id)
     }
 
     fn chosen(service: u64, quantity: u32) -> ChosenService {

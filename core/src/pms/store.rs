@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::id::{BookingId, IdempotencyKey};
+use super::id::{BookingId, IdempotencyKey, StayId, StoredId};
 use super::money::Money;
 use crate::error::Result;
 use crate::stay::Stay;
@@ -20,20 +20,46 @@ use crate::stay::Stay;
 pub(crate) const KEPT: Duration = Duration::from_hours(30 * 24);
 
 /// What is remembered of one key. Empty for one that was never used.
+///
+/// Records of the first form are read, and a process of a version that wrote them reads these, as long as the system's
+/// ids are numbers: it skips the version, and finds numbers where it looks for them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct KeyRecord {
+    #[serde(default)]
+    version: Version,
     /// When a booking was last sent, in milliseconds of the Unix epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sent_at: Option<i64>,
     /// The rows that were moved.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub(crate) moved: BTreeSet<u64>,
+    moved: BTreeSet<StoredId>,
     /// The booking that a caller was told about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    reported: Option<u64>,
+    reported: Option<StoredId>,
     /// The change of nights that was begun, until its price is set or everything is put back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     begun: Option<Begun>,
+}
+
+/// The form in which records are written, as a number in the text and nothing in memory. The first form had none, and
+/// ids that were numbers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Version;
+
+impl Version {
+    const WRITTEN: u32 = 2;
+}
+
+impl Serialize for Version {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.serialize_u32(Self::WRITTEN)
+    }
+}
+
+impl<'de> Deserialize<'de> for Version {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        u32::deserialize(deserializer).map(|_| Self)
+    }
 }
 
 /// Nights that a booking is getting, and what it shall cost in all then.
@@ -61,9 +87,19 @@ impl KeyRecord {
             .is_some_and(|sent| now.timestamp_millis().saturating_sub(sent) < limit)
     }
 
+    /// Notes that rows are about to be moved.
+    pub(crate) fn moves(&mut self, rows: impl Iterator<Item = StayId>) {
+        self.moved.extend(rows.map(StoredId::from));
+    }
+
+    /// Whether a row was moved into the room that it has.
+    pub(crate) fn has_moved(&self, row: StayId) -> bool {
+        self.moved.contains(&row.into())
+    }
+
     /// Notes that a caller is about to be told.
     pub(crate) fn report(&mut self, booking: BookingId) {
-        self.reported = Some(booking.get());
+        self.reported = Some(booking.into());
     }
 
     /// Notes that the rows of a booking are about to get these nights, and its price to become this; `None` when there
@@ -87,7 +123,7 @@ impl KeyRecord {
 
     /// Whether a caller was told about this booking.
     pub(crate) fn is_reported(&self, booking: BookingId) -> bool {
-        self.reported == Some(booking.get())
+        self.reported == Some(booking.into())
     }
 }
 
@@ -114,7 +150,7 @@ mod tests {
     #[test]
     fn a_change_that_was_begun_is_read_again_as_it_was_written() {
         let mut known = KeyRecord::default();
-        known.report(BookingId::new(7).unwrap());
+        known.report(BookingId::from(7));
         let before = serde_json::to_string(&known).unwrap();
         known.begin(Some(change()));
         let text = serde_json::to_string(&known).unwrap();
@@ -142,7 +178,65 @@ mod tests {
         let mut known = known;
         known.begin(Some(change()));
         let read: Old = serde_json::from_str(&serde_json::to_string(&known).unwrap()).unwrap();
-        assert_eq!(read.moved, known.moved);
+        assert_eq!(read.moved, [1, 2].into());
+    }
+
+    #[derive(Deserialize)]
+    struct Vectors {
+        first: Vec<FirstForm>,
+    }
+
+    #[derive(Deserialize)]
+    struct FirstForm {
+        text: String,
+        second: String,
+        reported: Option<String>,
+        #[serde(default)]
+        moved: Vec<String>,
+        begun: Option<(String, String)>,
+    }
+
+    #[test]
+    fn records_of_the_first_form_are_read_and_written_in_the_second() {
+        let vectors = include_str!("../../../tests/vectors/pms/key_records.json");
+        for vector in serde_json::from_str::<Vectors>(vectors).unwrap().first {
+            let known: KeyRecord = serde_json::from_str(&vector.text).unwrap();
+            assert_eq!(serde_json::to_string(&known).unwrap(), vector.second);
+            let reported = vector.reported.map(|id| BookingId::parse(&id).unwrap());
+            assert!(reported.is_none_or(|id| known.is_reported(id)), "{}", vector.text);
+            assert!(!known.is_reported(BookingId::from(2)));
+            let moved = vector.moved.iter().map(|id| StayId::parse(id).unwrap());
+            assert!(moved.into_iter().all(|id| known.has_moved(id)), "{}", vector.text);
+            let begun = known
+                .begun()
+                .map(|(stay, total)| (stay.to_string(), total.to_string()));
+            assert_eq!(begun, vector.begun);
+        }
+    }
+
+    #[test]
+    fn a_record_says_in_which_form_it_is_written_and_ids_may_be_texts() {
+        let mut known = KeyRecord::default();
+        known.report(BookingId::parse("XPGMSXGF-1").unwrap());
+        known.moves(
+            ["XPGMSXGF-1", "12"]
+                .into_iter()
+                .map(|id| StayId::parse(id).unwrap()),
+        );
+        let text = serde_json::to_string(&known).unwrap();
+        assert_eq!(
+            text,
+            r#"{"version":2,"moved":[12,"XPGMSXGF-1"],"reported":"XPGMSXGF-1"}"#
+        );
+        let read: KeyRecord = serde_json::from_str(&text).unwrap();
+        assert_eq!(read, known);
+        assert!(read.has_moved(StayId::from(12)) && !read.has_moved(StayId::from(13)));
+        let nothing: KeyRecord = serde_json::from_str(r#"{"version":2}"#).unwrap();
+        assert_eq!(
+            nothing,
+            KeyRecord::default(),
+            "and the form is nothing that is remembered"
+        );
     }
 
     #[test]

@@ -69,7 +69,7 @@ impl BookingService {
                         .retry
                         .persist(|| self.provider.rows_on(row.room.id, row.stay))
                         .await?;
-                    let newcomer = known.moved.contains(&row.id);
+                    let newcomer = known.has_moved(row.id);
                     self.loses(row, newcomer, look, &on_room).await?
                 }
                 // The front desk has decided about these.
@@ -86,7 +86,7 @@ impl BookingService {
     async fn loses(&self, row: &Row, newcomer: bool, look: Look, on_room: &[Row]) -> Result<bool> {
         for other in on_room.iter().filter(|other| other.id != row.id) {
             let foreign_wins = look == Look::Recheck && self.is_foreign(other.booking).await?;
-            if newcomer || other.id < row.id || foreign_wins {
+            if newcomer || other.is_before(row) || foreign_wins {
                 return Ok(true);
             }
         }
@@ -104,14 +104,14 @@ impl BookingService {
         key: &IdempotencyKey,
         known: &mut KeyRecord,
     ) -> Result<bool> {
-        known.moved.extend(lost.iter().map(|row| row.id));
+        known.moves(lost.iter().map(|row| row.id));
         self.remember(key, known).await;
         let mut given = HashSet::new();
         for row in lost {
             let read = || self.provider.free_rooms(record.hotel, row.room_type, row.stay);
             let mut free = self.retry.persist(read).await?;
             free.retain(|room| !given.contains(&room.id));
-            let Some(room) = choose(&free, row.id) else {
+            let Some(room) = choose(&free, row.sequence) else {
                 return Ok(false);
             };
             let change = RowChange::to_room(room.clone());
@@ -162,7 +162,7 @@ mod tests {
 
     use super::super::fixture::{World, request, room, stay};
     use super::super::provider::PmsProvider;
-    use super::super::{BookingStatus, MockCollision, MockFault, MockOperation, Party, RoomId};
+    use super::super::{BookingStatus, MockCollision, MockFault, MockOperation, Party, RoomId, StayId};
     use super::*;
     use crate::pms::Booking;
     use crate::stay::Stay;
@@ -368,11 +368,15 @@ mod tests {
                 .await
                 .unwrap();
             let first_room = Room {
-                id: RoomId::new(1).unwrap(),
+                id: RoomId::from(1),
                 number: "GR-101".into(),
             };
             let change = RowChange::to_room(first_room);
-            world.mock.change_row(booking.id, 5, &change).await.unwrap();
+            world
+                .mock
+                .change_row(booking.id, StayId::from(5), &change)
+                .await
+                .unwrap();
             process
                 .book(&request("into-the-gap", stay(), room(2)), None)
                 .await
@@ -472,7 +476,7 @@ mod tests {
                     for night in room.stay.each_night() {
                         assert!(
                             taken.insert((room.number.clone(), night)),
-                            "{} twice on {night}",
+                            "{:?} twice on {night}",
                             room.number
                         );
                     }

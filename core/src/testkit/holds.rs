@@ -174,7 +174,7 @@ async fn resources_and_tenants_do_not_meet(locks: &LockManager, tenant: &TenantI
     let other = TenantId::parse(&format!("{tenant}-other")).unwrap();
     locks.hold_stay(&wish(tenant, "ana", nights)).await.unwrap();
     locks.hold_stay(&wish(&other, "bea", nights)).await.unwrap();
-    for resource in [room("102"), Resource::room_type(101)] {
+    for resource in [room("102"), "room_type:1/101".parse().unwrap()] {
         locks
             .hold_stay(&StayHold::new(resource, nights).tenant(tenant))
             .await

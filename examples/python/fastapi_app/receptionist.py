@@ -69,8 +69,9 @@ async def _book(hotel: Posada, session: Session, message: Message, stay: Stay, a
     if not offers:
         return SOLD_OUT
     cheapest = min(offers, key=lambda offer: offer.total.amount)
+    quote = await hotel.pms.quote(PMS_HOTEL, cheapest.room_type, stay, adults=adults)
     async with hotel.locks.hold_stay(
-        f"room_type:{cheapest.room_type}",
+        quote.resource,
         stay.check_in,
         stay.check_out,
         capacity=cheapest.available,
@@ -78,14 +79,7 @@ async def _book(hotel: Posada, session: Session, message: Message, stay: Stay, a
         user_id=message.guest,
     ) as hold:
         guest = Guest("WhatsApp", "Guest", f"{message.guest}@whatsapp.example.com", f"+{message.guest}")
-        request = BookingRequest(
-            hotel=PMS_HOTEL,
-            room_type=cheapest.room_type,
-            stay=stay,
-            adults=adults,
-            guest=guest,
-            idempotency_key=_key(message),
-        )
+        request = BookingRequest.from_quote(quote, guest, _key(message))
         return _confirmed(await hotel.pms.book(request, hold=hold))
 
 

@@ -318,7 +318,7 @@ async fn holds(posada: &Posada, plain: &MultiplexedConnection) {
     let stay = Stay::parse("2027-03-10", "2027-03-12").unwrap();
     for crowd in [0u32, 100, 9_900] {
         let resource = Resource::parse(&format!(
-            "room_type:{}",
+            "room_type:1/{}",
             u64::from(std::process::id()) * 100_000 + u64::from(crowd)
         ))
         .unwrap();

@@ -62,7 +62,7 @@ fn main() {
                 } else {
                     Recheck::Detached
                 };
-                let request = request(key, check_in.parse().unwrap()).with_recheck(recheck);
+                let request = request(key, check_in.parse().unwrap()).recheck(recheck);
                 wishes.push(runtime.spawn(book(posada.clone(), request)));
             }
             _ => panic!("not understood: {line}"),
@@ -80,7 +80,7 @@ async fn book(posada: Posada, request: posada::pms::BookingRequest) {
 }
 
 async fn change(posada: Posada, booking: BookingId, stay: Stay) {
-    let change = BookingChange::new().with_stay(stay);
+    let change = BookingChange::new().stay(stay);
     say(&match posada.pms().modify(booking, &change).await {
         Ok(_) => format!("{booking} changed"),
         Err(error) => format!("{booking} refused {}", error.code()),

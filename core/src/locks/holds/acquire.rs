@@ -1,5 +1,6 @@
 //! Making holds: one, or several at once, all of them or none; and finding one again.
 
+use super::earlier;
 use super::engine::{HoldEngine, Made, PlannedHold};
 use super::hold::Hold;
 use super::model::StayHold;
@@ -24,8 +25,17 @@ pub(in crate::locks) async fn hold(holds: &HoldEngine, request: &StayHold) -> Re
     let planned = PlannedHold::of(request, holds);
     holds.end_pending(&planned.key, &planned.slot).await?;
     let asked = holds.instant();
-    let step = holds.store().hold(planned.request(request)).await?;
-    let made = holds.made(request, &planned, step, asked)?;
+    // Both at once: earlier holds are there only during an update, and then the hold is made again.
+    let making = holds.store().hold(planned.request(request));
+    let (kept, step) = tokio::join!(earlier::kept(holds, request), making);
+    let made = holds.made(request, &planned, step?, asked)?;
+    let made = match kept? {
+        Some(kept) if made.is_new => {
+            holds.end(&planned.key, &planned.slot, &planned.token).await?;
+            earlier::made_beside(holds, request, &kept).await?
+        }
+        Some(_) | None => made,
+    };
     Ok(Hold::new(holds.clone(), planned.key, made))
 }
 
@@ -69,6 +79,7 @@ pub(in crate::locks) async fn hold_all(holds: &HoldEngine, requests: &[StayHold]
     }
     requests.iter().try_for_each(StayHold::check)?;
     holds.tasks().ensure_open()?;
+    let requests = earlier::all_beside(holds, requests).await?;
     let mut sorted: Vec<_> = requests.iter().enumerate().collect();
     sorted.sort_by_key(|(_, request)| (&request.tenant, &request.resource, request.stay));
     let parts = sorted.iter().map(|(_, request)| Part {

@@ -371,7 +371,7 @@ impl HoldEngine {
         (step.answer, step.now)
     }
 
-    fn taken(
+    pub(super) fn taken(
         &self,
         request: &StayHold,
         key: &ResourceKey,

@@ -1,6 +1,7 @@
 //! Stay holds: nights that are kept for a guest while she decides.
 
 mod acquire;
+mod earlier;
 mod engine;
 mod hold;
 mod memory;

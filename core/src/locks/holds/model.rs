@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::error::{Error, Result, codes};
+use crate::ids::{HotelId, RoomTypeId};
 use crate::locks::audit::fit_key;
 use crate::locks::model::{AcquireOptions, check_duration, check_owner, check_text};
 use crate::stay::Stay;
@@ -16,8 +17,11 @@ use crate::text::Shown;
 ///
 /// ```
 /// use posada::locks::Resource;
+/// use posada::pms::{HotelId, RoomTypeId};
 /// assert_eq!(Resource::room("101")?.to_string(), "room:101");
-/// assert_eq!("room_type:3".parse::<Resource>()?, Resource::room_type(3));
+/// let rooms = Resource::room_type(&HotelId::from(1), &RoomTypeId::parse("MUC-SUITE")?);
+/// assert_eq!(rooms.to_string(), "room_type:1/MUC-SUITE");
+/// assert_eq!(rooms, "room_type:1/MUC-SUITE".parse()?);
 /// # Ok::<(), posada::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -26,7 +30,9 @@ pub struct Resource(Kind);
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Kind {
     Room(String),
-    RoomType(u64),
+    /// The hotel belongs to it, because two hotels may give their room types the same ids. Holds that an earlier
+    /// version made name none.
+    RoomType(Option<HotelId>, RoomTypeId),
 }
 
 impl Resource {
@@ -42,33 +48,66 @@ impl Resource {
         Ok(Self(Kind::Room(id.to_owned())))
     }
 
-    /// All rooms of a type, by its number in the hotel's own system.
-    pub fn room_type(id: u64) -> Self {
-        Self(Kind::RoomType(id))
+    /// All rooms of a type of a hotel, by their ids in the hotel's own system.
+    pub fn room_type(hotel: &HotelId, id: &RoomTypeId) -> Self {
+        Self(Kind::RoomType(Some(*hotel), *id))
     }
 
-    /// Reads `room:101` or `room_type:3`.
+    /// The same room type without its hotel, as holds of an earlier version name it.
+    pub(crate) fn without_hotel(&self) -> Option<Self> {
+        match self.0 {
+            Kind::RoomType(Some(_), id) if id.number().is_some() => Some(Self(Kind::RoomType(None, id))),
+            _ => None,
+        }
+    }
+
+    /// Whether new holds may be made of it. A room type without its hotel is only read.
+    fn check(&self) -> Result<()> {
+        match self.0 {
+            Kind::RoomType(None, _) => {
+                let wanted = format!("must name the hotel of the room type, as in room_type:1/3, is {self}");
+                Err(Error::field_invalid(
+                    codes::LOCKS_INVALID_RESOURCE,
+                    "resource",
+                    wanted,
+                ))
+            }
+            Kind::Room(_) | Kind::RoomType(Some(_), _) => Ok(()),
+        }
+    }
+
+    /// Reads `room:101` or `room_type:1/3`, which is the room type 3 of the hotel 1; in both ids a slash is written as
+    /// `%2F` and a percent sign as `%25`. Also read is `room_type:3`, which holds of an earlier version name; no new
+    /// ones are made of it.
     ///
     /// # Errors
     /// `locks.invalid_resource` (field `resource`).
     pub fn parse(text: &str) -> Result<Self> {
         let invalid = || {
             let wanted =
-                format_args!("must look like room:101 or room_type:3, is {}", Shown(text)).to_string();
+                format_args!("must look like room:101 or room_type:1/3, is {}", Shown(text)).to_string();
             Error::field_invalid(codes::LOCKS_INVALID_RESOURCE, "resource", wanted)
         };
-        match text.split_once(':').ok_or_else(invalid)? {
-            ("room", id) => Self::room(id),
-            ("room_type", id) => {
-                let number: u64 = id.parse().map_err(|_| invalid())?;
-                // "007" and "+7" would be second names of the same thing.
-                if number.to_string() == id {
-                    Ok(Self::room_type(number))
+        let resource = match text.split_once(':').ok_or_else(invalid)? {
+            ("room", id) => return Self::room(id),
+            ("room_type", ids) => {
+                if let Some((hotel, id)) = ids.split_once('/') {
+                    let hotel = HotelId::parse(&unescaped(hotel)).map_err(|_| invalid())?;
+                    let id = RoomTypeId::parse(&unescaped(id)).map_err(|_| invalid())?;
+                    Self::room_type(&hotel, &id)
                 } else {
-                    Err(invalid())
+                    // Ids were numbers then.
+                    let number: u64 = ids.parse().map_err(|_| invalid())?;
+                    Self(Kind::RoomType(None, RoomTypeId::from(number)))
                 }
             }
-            _ => Err(invalid()),
+            _ => return Err(invalid()),
+        };
+        // Another way of writing it, such as "007" or "%2f", would be a second name of the same thing.
+        if resource.to_string() == text {
+            Ok(resource)
+        } else {
+            Err(invalid())
         }
     }
 
@@ -76,25 +115,34 @@ impl Resource {
     pub fn kind(&self) -> &'static str {
         match self.0 {
             Kind::Room(_) => "room",
-            Kind::RoomType(_) => "room_type",
+            Kind::RoomType(..) => "room_type",
         }
     }
 
-    /// The id alone.
+    /// What stands behind the kind and the colon: the id of the room, or the hotel and the room type.
     pub fn id(&self) -> String {
         match &self.0 {
             Kind::Room(id) => id.clone(),
-            Kind::RoomType(id) => id.to_string(),
+            Kind::RoomType(Some(hotel), id) => {
+                format!("{}/{}", escaped(hotel.as_str()), escaped(id.as_str()))
+            }
+            Kind::RoomType(None, id) => id.to_string(),
         }
     }
 }
 
+/// An id in which a slash separates nothing.
+fn escaped(id: &str) -> String {
+    id.replace('%', "%25").replace('/', "%2F")
+}
+
+fn unescaped(text: &str) -> String {
+    text.replace("%2F", "/").replace("%25", "%")
+}
+
 impl fmt::Display for Resource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Kind::Room(id) => write!(f, "room:{id}"),
-            Kind::RoomType(id) => write!(f, "room_type:{id}"),
-        }
+        write!(f, "{}:{}", self.kind(), self.id())
     }
 }
 
@@ -181,6 +229,7 @@ impl StayHold {
     }
 
     pub(super) fn check(&self) -> Result<()> {
+        self.resource.check()?;
         let invalid = |field, what: String| Error::field_invalid(codes::LOCKS_INVALID_QUANTITY, field, what);
         if !(1..=Self::MAX_CAPACITY).contains(&self.capacity) {
             let (most, is) = (Self::MAX_CAPACITY, self.capacity);
@@ -245,7 +294,15 @@ mod tests {
 
     #[test]
     fn resources_read_back() {
-        for text in ["room:101", "room:a:b", "room_type:3", "room_type:0"] {
+        for text in [
+            "room:101",
+            "room:a:b",
+            "room_type:1/3",
+            "room_type:MUC/NONREF-FAMILY",
+            "room_type:a%2Fb/c%252F%25",
+            "room_type:3",
+            "room_type:0",
+        ] {
             assert_eq!(Resource::parse(text).unwrap().to_string(), text);
         }
     }
@@ -260,6 +317,12 @@ mod tests {
             "suite:1",
             "room_type:",
             "room_type:x",
+            "room_type:/3",
+            "room_type:1/",
+            "room_type:1/2/3",
+            "room_type:1/a%2fb",
+            "room_type:1/50%",
+            "room_type:1/a b",
             "room_type:007",
             "room_type:+7",
         ] {
@@ -270,8 +333,35 @@ mod tests {
     }
 
     #[test]
+    fn room_types_of_two_hotels_and_ids_with_slashes_are_kept_apart() {
+        let of = |hotel: &str, id: &str| {
+            let (hotel, id) = (HotelId::parse(hotel).unwrap(), RoomTypeId::parse(id).unwrap());
+            Resource::room_type(&hotel, &id)
+        };
+        assert_ne!(of("1", "3"), of("2", "3"));
+        for (one, other) in [
+            (of("a/b", "c"), of("a", "b/c")),
+            (of("a%2Fb", "c"), of("a/b", "c")),
+        ] {
+            assert_ne!(one.to_string(), other.to_string());
+            assert_eq!(Resource::parse(&one.to_string()).unwrap(), one);
+            assert_eq!(Resource::parse(&other.to_string()).unwrap(), other);
+        }
+    }
+
+    #[test]
+    fn a_room_type_without_its_hotel_is_read_and_not_held_anew() {
+        let old = Resource::parse("room_type:3").unwrap();
+        let new = Resource::room_type(&HotelId::from(1), &RoomTypeId::from(3));
+        assert_eq!(new.without_hotel(), Some(old.clone()));
+        let error = StayHold::new(old, stay()).check().unwrap_err();
+        assert!(error.is(codes::LOCKS_INVALID_RESOURCE), "{error}");
+        assert!(error.message().contains("room_type:1/3"), "{error}");
+    }
+
+    #[test]
     fn bad_requests_name_the_field() {
-        let hold = || StayHold::new(Resource::room_type(3), stay());
+        let hold = || StayHold::new("room_type:1/3".parse().unwrap(), stay());
         for (request, field) in [
             (hold().quantity(0), "quantity"),
             (hold().quantity(2), "quantity"),

@@ -7,10 +7,11 @@ use rust_decimal::Decimal;
 
 use crate::error::{Error, Result, codes};
 use crate::pms::guest::GuestProfile;
-use crate::pms::id::{BookingId, HotelId, RoomId, RoomTypeId, ServiceId};
+use crate::pms::id::{BookingId, HotelId, RoomId, RoomTypeId, ServiceId, StayId};
 use crate::pms::model::{Hotel, RoomType};
 use crate::pms::money::{Currency, Money};
-use crate::pms::occupancy::OccupancyLimits;
+use crate::pms::occupancy::{Occupancy, OccupancyLimits};
+use crate::pms::price::{Charge, ChargeKind, Due};
 use crate::pms::provider::{Record, Room, Row, RowState};
 use crate::pms::request::BookingRequest;
 use crate::pms::service::{BookedService, Service};
@@ -45,11 +46,13 @@ pub(super) struct MockHotel {
     /// Every room with its type, smallest id first.
     rooms: Vec<(RoomTypeId, Room)>,
     /// The rows that take a room in a night. Two of them are a double booking.
-    nights: BTreeMap<(RoomId, NaiveDate), BTreeSet<u64>>,
+    nights: BTreeMap<(RoomId, NaiveDate), BTreeSet<StayId>>,
     pub(super) bookings: BTreeMap<BookingId, Record>,
     last_row: u64,
     /// Everybody who ever booked, in that order.
     pub(super) guests: Vec<GuestProfile>,
+    /// What the town takes of each guest for each night.
+    pub(super) city_tax: Option<Money>,
     /// The bookings in the order in which they changed last, each with the number and the time of the change.
     pub(super) changes: VecDeque<(BookingId, (u64, DateTime<Utc>))>,
     pub(super) revision: u64,
@@ -63,7 +66,7 @@ impl MockHotel {
     pub(super) fn demo() -> Result<Self> {
         let dollars = Currency::parse("USD")?;
         let hotel = Hotel {
-            id: HotelId::new(1)?,
+            id: HotelId::from(1),
             name: "The Hotel Prime".into(),
             check_in: NaiveTime::from_hms_opt(12, 0, 0).unwrap_or_default(),
             check_out: NaiveTime::from_hms_opt(11, 0, 0).unwrap_or_default(),
@@ -73,7 +76,7 @@ impl MockHotel {
         let mut room_types = Vec::new();
         let mut rooms = Vec::new();
         for (id, (name, prefix, price)) in (1..).zip(ROOM_TYPES) {
-            let room_type = RoomTypeId::new(id)?;
+            let room_type = RoomTypeId::from(id);
             room_types.push(RoomType {
                 id: room_type,
                 hotel: hotel.id,
@@ -88,7 +91,7 @@ impl MockHotel {
                 max_nights: None,
             });
             for place in 1..=ROOMS_EACH {
-                let room = RoomId::new((id - 1) * ROOMS_EACH + place)?;
+                let room = RoomId::from((id - 1) * ROOMS_EACH + place);
                 rooms.push((
                     room_type,
                     Room {
@@ -102,7 +105,7 @@ impl MockHotel {
         for (id, name, net, per_night, most) in SERVICES {
             let net_price = Money::new(net.into(), dollars)?;
             services.push(Service {
-                id: ServiceId::new(id)?,
+                id: ServiceId::from(id),
                 name: name.into(),
                 price: net_price.scaled(Self::TAX)?,
                 net_price,
@@ -120,6 +123,7 @@ impl MockHotel {
             bookings: BTreeMap::new(),
             last_row: 0,
             guests: Vec::new(),
+            city_tax: None,
             changes: VecDeque::new(),
             revision: 0,
         })
@@ -139,7 +143,7 @@ impl MockHotel {
 
     /// The rows that take the room in some night of the stay.
     pub(super) fn rows_on(&self, room: RoomId, stay: Stay) -> Vec<Row> {
-        let ids: BTreeSet<u64> = stay
+        let ids: BTreeSet<StayId> = stay
             .each_night()
             .filter_map(|night| self.nights.get(&(room, night)))
             .flatten()
@@ -168,18 +172,10 @@ impl MockHotel {
     }
 
     /// Writes the head of a booking, as yet without rooms.
-    pub(super) fn open(
-        &mut self,
-        request: &BookingRequest,
-        total: Money,
-        now: DateTime<Utc>,
-    ) -> Result<BookingId> {
-        let number = self
-            .bookings
-            .last_key_value()
-            .map_or(1, |(last, _)| last.get() + 1);
-        let id = BookingId::new(number)?;
-        let guest = self.booker(request.guest())?;
+    pub(super) fn open(&mut self, request: &BookingRequest, total: Money, now: DateTime<Utc>) -> BookingId {
+        let number = u64::try_from(self.bookings.len()).unwrap_or(u64::MAX - 1) + 1;
+        let id = BookingId::from(number);
+        let guest = self.booker(request.guest());
         self.bookings.insert(
             id,
             Record {
@@ -191,18 +187,35 @@ impl MockHotel {
                 rows: Vec::new(),
                 services: self.booked_services(request),
                 total,
+                charges: Vec::new(),
                 made_at: now,
                 complete: false,
                 cancelled: false,
             },
         );
         self.note(id, now);
-        Ok(id)
+        id
+    }
+
+    /// The tax of the town on these rooms.
+    pub(super) fn city_tax<'a>(
+        &self,
+        rooms: impl IntoIterator<Item = &'a Occupancy>,
+        nights: u32,
+    ) -> Result<Option<Charge>> {
+        let Some(each) = self.city_tax else {
+            return Ok(None);
+        };
+        let guests: u32 = rooms.into_iter().map(Occupancy::guests).sum();
+        let amount = each.times(guests)?.times(nights)?;
+        let mut charge = Charge::new("City tax", ChargeKind::CityTax, amount);
+        charge.due = Due::AtHotel;
+        Ok(Some(charge))
     }
 
     fn booked_services(&self, request: &BookingRequest) -> Vec<BookedService> {
         let sold = |id| self.services.iter().find(|service| service.id == id);
-        let chosen = request.services().iter().filter_map(|chosen| {
+        let chosen = request.chosen_services().iter().filter_map(|chosen| {
             let service = sold(chosen.service())?;
             Some(BookedService {
                 service: service.id,
@@ -246,7 +259,8 @@ impl MockHotel {
             let collides = !self.rows_on(room.id, request.stay()).is_empty();
             collisions += usize::from(collides);
             let row = Row {
-                id: self.last_row,
+                id: StayId::from(self.last_row),
+                sequence: self.last_row,
                 booking: id,
                 room,
                 room_type: request.room_type(),
@@ -257,6 +271,7 @@ impl MockHotel {
                 } else {
                     RowState::Reserved
                 },
+                price: None,
             };
             self.take(&row);
             rows.push(row);
@@ -265,6 +280,7 @@ impl MockHotel {
             record.rows = rows;
             record.complete = true;
         }
+        self.itemise(id);
         self.note(id, now);
         collisions
     }

@@ -9,7 +9,7 @@ use crate::error::{Error, Result, codes};
 use crate::pms::feed::ChangeCursor;
 use crate::pms::folio::{Folio, FolioLine};
 use crate::pms::guest::{Guest, GuestProfile};
-use crate::pms::id::{BookingId, GuestId, HotelId};
+use crate::pms::id::{BookingId, GuestId, HotelId, StayId};
 use crate::pms::money::Money;
 use crate::pms::provider::{ChangePage, Movement, Record, RowChange, RowState};
 
@@ -24,7 +24,7 @@ impl MockHotel {
     pub(super) fn change_row(
         &mut self,
         id: BookingId,
-        row: u64,
+        row: StayId,
         change: &RowChange,
         now: DateTime<Utc>,
     ) -> Result<()> {
@@ -64,8 +64,36 @@ impl MockHotel {
     pub(super) fn set_total(&mut self, id: BookingId, total: Money, now: DateTime<Utc>) {
         if let Some(record) = self.bookings.get_mut(&id) {
             record.total = total;
+            self.itemise(id);
             self.note(id, now);
         }
+    }
+
+    /// Works out what a booking's total consists of: the city tax, and the price of each room.
+    pub(super) fn itemise(&mut self, id: BookingId) {
+        let Some(record) = self.bookings.get(&id) else {
+            return;
+        };
+        let live = || record.rows.iter().filter(|row| row.state.takes_room());
+        let nights = live().next().map_or(0, |row| row.stay.nights());
+        let charge = self.city_tax(live().map(|row| &row.occupancy), nights);
+        let charges: Vec<_> = charge.ok().flatten().into_iter().collect();
+        let share = self.room_share(record).ok();
+        if let Some(record) = self.bookings.get_mut(&id) {
+            record.charges = charges;
+            for row in &mut record.rows {
+                row.price = share;
+            }
+        }
+    }
+
+    /// What each room costs of a booking's total: all rooms the same.
+    fn room_share(&self, record: &Record) -> Result<Money> {
+        let rows = u32::try_from(record.rows.len()).unwrap_or(1).max(1);
+        let nights = record.rows.first().map_or(0, |row| row.stay.nights());
+        let services = self.price_of(&record.services, nights)?;
+        let share = Decimal::ONE.checked_div(rows.into()).unwrap_or(Decimal::ONE);
+        record.total.minus(services)?.scaled(share)
     }
 
     /// The bookings that come or go on a day.
@@ -92,26 +120,23 @@ impl MockHotel {
     }
 
     /// Writes a guest down.
-    pub(super) fn add_guest(&mut self, guest: &Guest) -> Result<GuestProfile> {
+    pub(super) fn add_guest(&mut self, guest: &Guest) -> GuestProfile {
         let id = u64::try_from(self.guests.len()).unwrap_or(u64::MAX - 1) + 1;
-        let profile = GuestProfile::new(GuestId::new(id)?, guest);
+        let profile = GuestProfile::new(GuestId::from(id), guest);
         self.guests.push(profile.clone());
-        Ok(profile)
+        profile
     }
 
     /// The guest of a booking: an address that is known gets the name and the phone that were sent.
-    pub(super) fn booker(&mut self, guest: &Guest) -> Result<GuestProfile> {
-        let known = self
-            .guests
-            .iter_mut()
-            .find(|known| known.email.eq_ignore_ascii_case(guest.email()));
+    pub(super) fn booker(&mut self, guest: &Guest) -> GuestProfile {
+        let known = self.guests.iter_mut().find(|known| known.is(guest));
         match known {
             Some(known) => {
                 *known = GuestProfile {
                     email: known.email.clone(),
                     ..GuestProfile::new(known.id, guest)
                 };
-                Ok(known.clone())
+                known.clone()
             }
             None => self.add_guest(guest),
         }
@@ -119,7 +144,6 @@ impl MockHotel {
 
     /// One line for each room and each service; nothing is ever invoiced or paid here.
     pub(super) fn folio(&self, record: &Record) -> Result<Folio> {
-        let rows = u32::try_from(record.rows.len()).unwrap_or(1).max(1);
         let nights = record.rows.first().map_or(0, |row| row.stay.nights());
         let to_net = Decimal::ONE.checked_div(Self::TAX).unwrap_or(Decimal::ONE);
         let mut services = Vec::new();
@@ -132,11 +156,7 @@ impl MockHotel {
                 total,
             });
         }
-        let of_services = Money::sum(record.total.currency(), services.iter().map(|line| line.total))?;
-        let share = record
-            .total
-            .minus(of_services)?
-            .scaled(Decimal::ONE.checked_div(rows.into()).unwrap_or(Decimal::ONE))?;
+        let share = self.room_share(record)?;
         let net = share.scaled(to_net)?;
         let line = |row: &crate::pms::provider::Row| {
             let types = &self.room_types;

@@ -18,10 +18,11 @@ use rust_decimal::Decimal;
 use super::feed::ChangeCursor;
 use super::folio::Folio;
 use super::guest::{Guest, GuestProfile};
-use super::id::{BookingId, HotelId, IdempotencyKey, RoomId, RoomTypeId};
+use super::id::{BookingId, HotelId, IdempotencyKey, RoomId, RoomTypeId, StayId};
 use super::model::{Hotel, MissingPermission, Offer, RoomType};
 use super::money::Money;
 use super::occupancy::Party;
+use super::price::Price;
 use super::provider::{ChangePage, Movement, PmsProvider, Record, Room, Row, RowChange};
 use super::request::BookingRequest;
 use super::service::Service;
@@ -126,6 +127,18 @@ impl MockPms {
         }
     }
 
+    /// Lets the town take a tax of each guest for each night, which is paid at the hotel on top of everything else. It
+    /// counts for what is offered and booked from now on.
+    ///
+    /// # Errors
+    /// `money.invalid` for another currency than that of the hotel.
+    pub fn set_city_tax(&self, each: Money) -> Result<()> {
+        let mut state = self.state();
+        Money::zero(state.hotel.hotel.currency).plus(each)?;
+        state.hotel.city_tax = Some(each);
+        Ok(())
+    }
+
     /// How many rooms collided so far.
     pub fn collisions(&self) -> usize {
         self.state().collisions
@@ -193,15 +206,19 @@ impl MockState {
     /// Begins a booking. A total above the hotel's own price is charged as given; a lower one is ignored.
     fn open(&mut self, request: &BookingRequest, total: Money, now: DateTime<Utc>) -> Result<BookingId> {
         let types = &self.hotel.room_types;
-        let price = match types.iter().find(|known| known.id == request.room_type()) {
+        let mut price = match types.iter().find(|known| known.id == request.room_type()) {
             Some(known) => Self::night(known)?
                 .1
                 .times(request.stay().nights() * request.party().rooms())?
                 .plus(self.hotel.price_of_services(request)?)?,
             None => total,
         };
-        self.hotel
-            .open(request, if total > price { total } else { price }, now)
+        let (guests, nights) = (request.party().each_room(), request.stay().nights());
+        if let Some(charge) = self.hotel.city_tax(guests, nights)? {
+            price = price.plus(charge.amount)?;
+        }
+        let total = if total > price { total } else { price };
+        Ok(self.hotel.open(request, total, now))
     }
 
     fn fill(&mut self, id: BookingId, request: &BookingRequest, rooms: Vec<Room>, now: DateTime<Utc>) {
@@ -277,14 +294,16 @@ impl PmsProvider for MockPms {
         let offer = |known: &RoomType| {
             let (net, gross) = MockState::night(known)?;
             let room_nights = stay.nights() * party.rooms();
-            Ok(Offer {
-                room_type: known.id,
-                name: known.name.clone(),
-                available: u32::try_from(state.hotel.free_rooms(known.id, stay).len()).unwrap_or(u32::MAX),
-                per_night: stay.each_night().map(|night| (night, gross)).collect(),
-                net_total: net.times(room_nights)?,
-                total: gross.times(room_nights)?,
-            })
+            let free = state.hotel.free_rooms(known.id, stay).len();
+            let available = u32::try_from(free).unwrap_or(u32::MAX);
+            let mut price = Price::taxed(net.times(room_nights)?, gross.times(room_nights)?);
+            if let Some(charge) = state.hotel.city_tax(party.each_room(), stay.nights())? {
+                price.payable = price.payable.plus(charge.amount)?;
+                price.charges.push(charge);
+            }
+            let mut offer = Offer::new(known.id, &known.name, available, price);
+            offer.per_night = stay.each_night().map(|night| (night, gross)).collect();
+            Ok(offer)
         };
         state.hotel.room_types.iter().filter(asked).map(offer).collect()
     }
@@ -330,7 +349,7 @@ impl PmsProvider for MockPms {
         Ok(self.read()?.hotel.free_rooms(room_type, stay))
     }
 
-    async fn change_row(&self, booking: BookingId, row: u64, change: &RowChange) -> Result<()> {
+    async fn change_row(&self, booking: BookingId, row: StayId, change: &RowChange) -> Result<()> {
         let (strike, gap) = {
             let mut state = self.state();
             (state.script.write(MockOperation::Place)?, state.gap)
@@ -366,7 +385,7 @@ impl PmsProvider for MockPms {
     async fn create_guest(&self, guest: &Guest) -> Result<()> {
         let mut state = self.state();
         let strike = state.script.write(MockOperation::Guest)?;
-        state.hotel.add_guest(guest)?;
+        state.hotel.add_guest(guest);
         answered(strike)
     }
 

@@ -61,7 +61,7 @@ pub(super) fn read_lines(list: &Value, currency: Currency) -> Result<Vec<FolioLi
 pub(super) fn read_invoices(list: &Value, currency: Currency, catalogue: &Catalogue) -> Result<Vec<Invoice>> {
     let invoice = |node: Node<'_>| {
         Ok(Invoice {
-            number: node.required("number", Node::number)?,
+            number: node.required("number", Node::text)?,
             made_at: catalogue.moment(node.required("date_add", Node::moment)?),
             net_total: money(node.required("total_paid_tax_excl", Node::decimal)?, currency)?,
             total: money(node.required("total_paid_tax_incl", Node::decimal)?, currency)?,

@@ -21,7 +21,7 @@ use super::permissions::read_missing;
 use super::redact::Redactor;
 use super::row::{changed, read_orders, read_taking};
 use crate::error::{Result, codes};
-use crate::pms::id::{BookingId, HotelId, RoomId};
+use crate::pms::id::{BookingId, HotelId, RoomId, StayId};
 use crate::pms::money::Currency;
 use crate::pms::occupancy::Occupancy;
 use crate::pms::provider::{Movement, Room, RowChange};
@@ -174,7 +174,7 @@ fn read_value(root: &str, effect: Effect, value: &Value) -> Result<()> {
                 customers: value,
                 ..parts()
             };
-            parts.read(&CATALOGUE, hotel()?)?;
+            parts.read(&CATALOGUE, hotel())?;
             found?;
         }
         ("hotel_ari", _) => drop(read_vacancies(value)?),
@@ -184,7 +184,7 @@ fn read_value(root: &str, effect: Effect, value: &Value) -> Result<()> {
                 lines: value,
                 ..parts()
             };
-            parts.read(&CATALOGUE, hotel()?)?;
+            parts.read(&CATALOGUE, hotel())?;
             read_lines(value, Currency::parse("USD")?)?;
         }
         ("order_invoices", _) => drop(read_invoices(value, Currency::parse("USD")?, &CATALOGUE)?),
@@ -194,7 +194,7 @@ fn read_value(root: &str, effect: Effect, value: &Value) -> Result<()> {
                 orders: value,
                 ..parts()
             };
-            let records = parts.read(&CATALOGUE, hotel()?);
+            let records = parts.read(&CATALOGUE, hotel());
             place().take(value, &ROWS)?;
             for record in records? {
                 let _ = record.booking(crate::pms::Created::FoundAgain);
@@ -241,14 +241,14 @@ fn read_catalogue(part: &str, value: &Value) -> Result<()> {
 
 fn read_rows(rows: &Value) -> Result<()> {
     let stay = Stay::parse("2027-03-11", "2027-03-14")?;
-    let taking = read_taking(rows, RoomId::new(1)?, stay);
+    let taking = read_taking(rows, RoomId::from(1), stay);
     let orders = read_orders(rows);
-    let records = Parts { rows, ..parts() }.read(&CATALOGUE, hotel()?);
+    let records = Parts { rows, ..parts() }.read(&CATALOGUE, hotel());
     let moved = place().take(&ORDERS, rows);
     for change in [
         RowChange {
             room: Some(Room {
-                id: RoomId::new(2)?,
+                id: RoomId::from(2),
                 number: "GR-102".into(),
             }),
             stay: Some(stay),
@@ -260,7 +260,7 @@ fn read_rows(rows: &Value) -> Result<()> {
             ..RowChange::default()
         },
     ] {
-        let _ = changed(rows, &CATALOGUE, BookingId::new(1)?, 1, &change);
+        let _ = changed(rows, &CATALOGUE, BookingId::from(1), StayId::from(1), &change);
     }
     for record in records? {
         let _ = record.booking(crate::pms::Created::FoundAgain);
@@ -277,8 +277,8 @@ fn parts() -> Parts<'static> {
     }
 }
 
-fn hotel() -> Result<HotelId> {
-    HotelId::new(1)
+fn hotel() -> HotelId {
+    HotelId::from(1)
 }
 
 fn moment() -> DateTime<Utc> {

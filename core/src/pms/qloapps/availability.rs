@@ -19,6 +19,7 @@ use crate::pms::id::{HotelId, RoomId, RoomTypeId};
 use crate::pms::model::Offer;
 use crate::pms::money::{Currency, Money};
 use crate::pms::occupancy::{Occupancy, Party};
+use crate::pms::price::Price;
 use crate::pms::provider::Room;
 use crate::stay::Stay;
 
@@ -64,13 +65,12 @@ pub(super) async fn offers(
         ..question
     };
     let (vacancies, mut nights) = tokio::try_join!(vacancies(http, question), nights(http, one_room))?;
-    let offers = vacancies.into_iter().map(|vacancy| Offer {
-        per_night: nights.remove(&vacancy.room_type).unwrap_or_default(),
-        room_type: vacancy.room_type,
-        name: vacancy.name,
-        available: u32::try_from(vacancy.free.len()).unwrap_or(u32::MAX),
-        net_total: vacancy.net,
-        total: vacancy.gross,
+    let offers = vacancies.into_iter().map(|vacancy| {
+        let available = u32::try_from(vacancy.free.len()).unwrap_or(u32::MAX);
+        let price = Price::taxed(vacancy.net, vacancy.gross);
+        let mut offer = Offer::new(vacancy.room_type, &vacancy.name, available, price);
+        offer.per_night = nights.remove(&vacancy.room_type).unwrap_or_default();
+        offer
     });
     Ok(offers.collect())
 }
@@ -126,7 +126,7 @@ pub(super) fn read_vacancies(answer: &Value) -> Result<Vec<Vacancy>> {
         let mut free = Vec::new();
         for room in node.field("rooms").field("available").list() {
             free.push(Room {
-                id: RoomId::new(room.required("id_room", Node::number)?)?,
+                id: RoomId::from(room.required("id_room", Node::id)?),
                 number: match room.field("room_number").text() {
                     // As XML names it.
                     Some(number) => number,
@@ -136,7 +136,7 @@ pub(super) fn read_vacancies(answer: &Value) -> Result<Vec<Vacancy>> {
         }
         free.sort_by_key(|room| room.id);
         Ok(Vacancy {
-            room_type: RoomTypeId::new(node.required("id_room_type", Node::number)?)?,
+            room_type: RoomTypeId::from(node.required("id_room_type", Node::id)?),
             name: node.required("name", Node::text)?,
             net: money(node.required("total_price", Node::decimal)?, currency)?,
             gross: money(node.required("total_price_with_tax", Node::decimal)?, currency)?,
@@ -156,7 +156,7 @@ pub(super) fn read_nights(answer: &Value) -> Result<Nights> {
         }
         let (date, currency) = (night.required("date_from", Node::date)?, currency(night)?);
         for node in types {
-            let room_type = RoomTypeId::new(node.required("id_room_type", Node::number)?)?;
+            let room_type = RoomTypeId::from(node.required("id_room_type", Node::id)?);
             let price = node.required("total_price_with_tax", Node::decimal)?;
             let known = nights.entry(room_type).or_default();
             known.push((date, money(price, currency)?));

@@ -239,7 +239,7 @@ fn read_hotels(list: &Value, settings: &Settings, currency: Currency) -> Result<
             own
         };
         hotels.push(Hotel {
-            id: HotelId::new(node.required("id", Node::number)?)?,
+            id: HotelId::from(node.required("id", Node::id)?),
             name: node.required("hotel_name", Node::text)?,
             check_in: node.field("check_in").time().unwrap_or(time(CHECK_IN)),
             check_out: node.field("check_out").time().unwrap_or(time(CHECK_OUT)),
@@ -271,8 +271,8 @@ fn read_room_types(limits: &Value, types: &Value, currency: Currency) -> Result<
         };
         let price = node.required("price", Node::decimal)?;
         room_types.push(RoomType {
-            id: RoomTypeId::new(id)?,
-            hotel: HotelId::new(limits.required("id_hotel", Node::number)?)?,
+            id: RoomTypeId::from(id),
+            hotel: HotelId::from(limits.required("id_hotel", Node::id)?),
             name: node.required("name", Node::text)?,
             base_price: Money::new(price, currency)?,
             limits: OccupancyLimits {

@@ -111,7 +111,7 @@ impl Stream {
             }
             self.seen.push(seen);
             self.at = self.at.max(at);
-            let booking = BookingId::new(node.required(order, Node::number)?)?;
+            let booking = BookingId::from(node.required(order, Node::id)?);
             let known = changed.entry(booking).or_insert(at);
             *known = at.max(*known);
         }
@@ -143,20 +143,20 @@ mod tests {
         json!({"id": id, "current_state": state, "date_upd": at.format("%Y-%m-%d %H:%M:%S").to_string()})
     }
 
-    fn take(stream: &mut Stream, list: &[Value]) -> Vec<u64> {
+    fn take(stream: &mut Stream, list: &[Value]) -> Vec<String> {
         let mut changed = BTreeMap::new();
         stream.take(&json!(list), "id", &mut changed).unwrap();
-        changed.keys().map(|id| id.get()).collect()
+        changed.keys().map(BookingId::to_string).collect()
     }
 
     #[test]
     fn what_was_seen_comes_again_only_when_it_changed_in_the_same_second() {
         let mut stream = Place::since(second(0)).orders;
         let list = [order(7, second(1), 1), order(8, second(1), 1)];
-        assert_eq!(take(&mut stream, &list), [7, 8]);
+        assert_eq!(take(&mut stream, &list), ["7", "8"]);
         assert!(take(&mut stream, &list).is_empty());
-        assert_eq!(take(&mut stream, &[order(7, second(1), 4)]), [7]);
-        assert_eq!(take(&mut stream, &[order(6, second(1), 1)]), [6], "stored late");
+        assert_eq!(take(&mut stream, &[order(7, second(1), 4)]), ["7"]);
+        assert_eq!(take(&mut stream, &[order(6, second(1), 1)]), ["6"], "stored late");
     }
 
     #[test]

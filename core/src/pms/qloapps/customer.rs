@@ -6,10 +6,52 @@ use super::http::HttpClient;
 use super::query::Query;
 use super::reader::Node;
 use super::xml::Xml;
-use crate::error::Result;
+use crate::error::{Error, Result, codes};
 use crate::pms::guest::{Guest, GuestProfile};
 use crate::pms::id::GuestId;
 use crate::rng;
+
+/// Longest first or last name, in characters.
+const MAX_NAME_CHARS: usize = 32;
+/// Longest e-mail address, in bytes.
+const MAX_EMAIL_BYTES: usize = 128;
+
+/// Refuses a guest on whom the server would break, sometimes after it has begun to write: it does not refuse them itself.
+///
+/// # Errors
+/// `pms.invalid_request`, naming the field and never its value.
+pub(super) fn admit(guest: &Guest) -> Result<()> {
+    for (field, name) in [
+        ("first_name", guest.first_name()),
+        ("last_name", guest.last_name()),
+    ] {
+        if name.chars().count() > MAX_NAME_CHARS {
+            return Err(invalid(field, "must have at most 32 characters in QloApps"));
+        }
+        let unfit = |c: char| c.is_numeric() || u32::from(c) > 0xFFFF || "!<>,;?=+()@#\"°{}_$%:".contains(c);
+        if name.contains(unfit) {
+            return Err(invalid(
+                field,
+                "must not contain digits, emoji or any of !<>,;?=+()@#\"°{}_$%: in QloApps",
+            ));
+        }
+    }
+    match guest.email() {
+        None => return Err(invalid("email", "is needed by QloApps")),
+        Some(email) if email.len() > MAX_EMAIL_BYTES => {
+            return Err(invalid("email", "must have at most 128 bytes in QloApps"));
+        }
+        Some(_) => {}
+    }
+    match guest.phone() {
+        None => Err(invalid("phone", "is needed by QloApps")),
+        Some(_) => Ok(()),
+    }
+}
+
+fn invalid(field: &'static str, message: &'static str) -> Error {
+    Error::field_invalid(codes::PMS_INVALID_REQUEST, field, message)
+}
 
 /// Reads one customer.
 ///
@@ -18,7 +60,7 @@ use crate::rng;
 pub(super) fn read_customer(node: Node<'_>) -> Result<GuestProfile> {
     let text = |name: &str| node.field(name).text().unwrap_or_default();
     Ok(GuestProfile {
-        id: GuestId::new(node.required("id", Node::number)?)?,
+        id: GuestId::from(node.required("id", Node::id)?),
         first_name: text("firstname"),
         last_name: text("lastname"),
         email: text("email"),
@@ -59,10 +101,60 @@ pub(super) async fn create(http: &HttpClient, guest: &Guest) -> Result<()> {
             xml.value("passwd", &rng::token());
             xml.value("lastname", guest.last_name());
             xml.value("firstname", guest.first_name());
-            xml.value("email", guest.email());
-            xml.value("phone", guest.phone());
+            // Without them the guest was refused before.
+            xml.value("email", guest.email().unwrap_or_default());
+            xml.value("phone", guest.phone().unwrap_or_default());
             xml.value("active", "1");
         });
     });
     http.create("customers", "customer", body).await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(
+        first_name: &str,
+        last_name: &str,
+        email: Option<&str>,
+        phone: Option<&str>,
+    ) -> Option<String> {
+        let guest = Guest::new(first_name, last_name, email, phone).unwrap();
+        let error = admit(&guest).err()?;
+        assert!(error.is(codes::PMS_INVALID_REQUEST));
+        error.field().map(str::to_owned)
+    }
+
+    #[test]
+    fn what_breaks_the_server_is_refused_and_named() {
+        let (email, phone) = (Some("ana@example.com"), Some("+54 9 11 1234-5678"));
+        for (first_name, last_name) in [
+            ("José María", "O'Neill-Núñez"),
+            ("小明", "王"),
+            (&*"x".repeat(32), "y"),
+        ] {
+            assert_eq!(refused(first_name, last_name, email, phone), None);
+        }
+        for (first_name, last_name, email, phone, field) in [
+            ("Ana 2", "Gómez", email, phone, "first_name"),
+            ("Ana😀", "Gómez", email, phone, "first_name"),
+            ("Ana", "Gómez <script>", email, phone, "last_name"),
+            ("Ana", &*"x".repeat(33), email, phone, "last_name"),
+            ("Ana", "Gómez", None, phone, "email"),
+            (
+                "Ana",
+                "Gómez",
+                Some(&*format!("{}@example.com", "a".repeat(117))),
+                phone,
+                "email",
+            ),
+            ("Ana", "Gómez", email, None, "phone"),
+        ] {
+            assert_eq!(
+                refused(first_name, last_name, email, phone).as_deref(),
+                Some(field)
+            );
+        }
+    }
 }

@@ -83,7 +83,7 @@ pub(super) fn read_services(
     }
     let mut hotels = HashMap::new();
     for node in Node::new(&described.limits).list() {
-        let hotel = HotelId::new(node.required("id_hotel", Node::number)?)?;
+        let hotel = HotelId::from(node.required("id_hotel", Node::id)?);
         hotels.insert(node.required("id_product", Node::number)?, hotel);
     }
     let mut of_type = HashMap::new();
@@ -98,18 +98,11 @@ pub(super) fn read_services(
                 .number()
                 .and_then(|id| Some((id, known.get(&id)?)));
             if let Some((id, service)) = service {
-                extras.push(read_extra(
-                    id,
-                    service,
-                    own,
-                    room_group,
-                    (taxes, place),
-                    currency,
-                )?);
+                extras.push(read_extra(id, service, own, room_group, (taxes, place), currency));
             }
         }
         extras.sort_by_key(|extra: &Extra| extra.id);
-        of_type.insert(RoomTypeId::new(number)?, extras);
+        of_type.insert(RoomTypeId::from(number), extras);
     }
     Ok(of_type)
 }
@@ -121,7 +114,7 @@ fn read_extra(
     room_group: u64,
     (taxes, place): (&Taxes, Option<&Place>),
     currency: Currency,
-) -> Result<Extra> {
+) -> Extra {
     let node = service.node;
     let is_in_the_price = node.field("auto_add_to_cart").flag()
         && node.field("price_addition_type").number() == Some(WITH_THE_ROOM);
@@ -134,8 +127,8 @@ fn read_extra(
             .or_else(|| node.field("id_tax_rules_group").number())
             .unwrap_or(0)
     };
-    Ok(Extra {
-        id: ServiceId::new(id)?,
+    Extra {
+        id: ServiceId::from(id),
         name: node.field("name").text().unwrap_or_default(),
         net: own.field("price").decimal().unwrap_or(service.net),
         currency,
@@ -147,5 +140,5 @@ fn read_extra(
         } else {
             Some(1)
         },
-    })
+    }
 }

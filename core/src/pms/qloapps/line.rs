@@ -39,7 +39,7 @@ pub(super) fn read_services<'a>(
         if is_room || is_in_the_price {
             continue;
         }
-        let service = ServiceId::new(line.required("product_id", Node::number)?)?;
+        let service = ServiceId::from(line.required("product_id", Node::id)?);
         if rows
             .first()
             .is_some_and(|row| catalogue.is_in_the_price(row.room_type, service))

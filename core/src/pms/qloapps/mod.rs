@@ -67,7 +67,7 @@ use super::cache::{AnswerStore, Cache};
 use super::feed::ChangeCursor;
 use super::folio::Folio;
 use super::guest::{Guest, GuestProfile};
-use super::id::{BookingId, HotelId, IdempotencyKey, RoomId, RoomTypeId};
+use super::id::{BookingId, HotelId, IdempotencyKey, RoomId, RoomTypeId, StayId};
 use super::model::{Hotel, MissingPermission, Offer, RoomType};
 use super::money::Money;
 use super::occupancy::Party;
@@ -125,7 +125,7 @@ impl QloApps {
             catalogue_fresh: settings.limits.room_types_fresh,
             name,
             clock,
-            hotel: HotelId::new(settings.hotel_id)?,
+            hotel: HotelId::from(settings.hotel_id),
             catalogue: Mutex::new(None),
             may_book: Mutex::new(None),
         })
@@ -205,6 +205,10 @@ impl PmsProvider for QloApps {
         self.http.is_asked()
     }
 
+    fn admit_guest(&self, guest: &Guest) -> Result<()> {
+        customer::admit(guest)
+    }
+
     async fn missing_permissions(&self) -> Result<Vec<MissingPermission>> {
         permissions::missing(&self.http).await
     }
@@ -259,7 +263,12 @@ impl PmsProvider for QloApps {
         let catalogue = self.catalogue().await?;
         let services = catalogue.services_net(request.room_type(), request.stay().nights());
         let rooms = request.party().rooms();
-        let tax = order::room_tax(offer.net_total, offer.total, services, rooms);
+        let tax = order::room_tax(
+            offer.price.net.unwrap_or(offer.total),
+            offer.total,
+            services,
+            rooms,
+        );
         let body = order::create_body(request, total, tax)?;
         match self.http.create("bookings", "booking", body).await {
             Ok(answer) => order::created_id(&answer),
@@ -282,6 +291,10 @@ impl PmsProvider for QloApps {
     }
 
     async fn record(&self, booking: BookingId) -> Result<Option<Record>> {
+        // What is no number could mean something else in a question.
+        if booking.number().is_none() {
+            return Ok(None);
+        }
         Ok(self.records(Query::full().equal("id", booking)).await?.pop())
     }
 
@@ -302,7 +315,7 @@ impl PmsProvider for QloApps {
         Ok(offer.map(|offer| offer.free).unwrap_or_default())
     }
 
-    async fn change_row(&self, booking: BookingId, row: u64, change: &RowChange) -> Result<()> {
+    async fn change_row(&self, booking: BookingId, row: StayId, change: &RowChange) -> Result<()> {
         let catalogue = self.catalogue().await?;
         row::change(&self.http, &catalogue, booking, row, change).await
     }
@@ -318,6 +331,7 @@ impl PmsProvider for QloApps {
     }
 
     async fn cancel(&self, booking: BookingId) -> Result<()> {
+        let booking = order::id("booking", booking.number())?;
         let state = self.catalogue().await?.cancelled_state;
         let body = Xml::document(|xml| {
             xml.element("order_history", |xml| {

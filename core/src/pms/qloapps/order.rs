@@ -21,7 +21,7 @@ use super::reader::Node;
 use super::row::read_row;
 use crate::error::{Error, Result, codes};
 use crate::pms::guest::GuestProfile;
-use crate::pms::id::{BookingId, HotelId};
+use crate::pms::id::{BookingId, GuestId, HotelId};
 use crate::pms::money::Money;
 use crate::pms::provider::{Record, Row};
 use crate::pms::request::BookingRequest;
@@ -107,16 +107,19 @@ pub(super) struct ServiceBody {
 /// nothing for the guest.
 ///
 /// # Errors
-/// `pms.invalid_request` for an amount that JSON cannot carry, which no price is.
+/// `pms.invalid_request` for an id that is no number, which the server has none of; for an amount that JSON cannot carry,
+/// which no price is.
 pub(super) fn create_body(request: &BookingRequest, total: Money, room_tax: Decimal) -> Result<String> {
     let currency = total.currency();
     let (guest, stay) = (request.guest(), request.stay());
     let source = key::source(request.key());
-    let chosen = request.services().iter().map(|chosen| ServiceBody {
-        id_service: chosen.service().get(),
-        quantity: chosen.quantity(),
+    let chosen = request.chosen_services().iter().map(|chosen| {
+        Ok(ServiceBody {
+            id_service: id("services", chosen.service().number())?,
+            quantity: chosen.quantity(),
+        })
     });
-    let services: Vec<_> = chosen.collect();
+    let services = chosen.collect::<Result<Vec<_>>>()?;
     let mut rooms = Vec::new();
     for room in request.party().each_room() {
         rooms.push(RoomBody {
@@ -130,25 +133,26 @@ pub(super) fn create_body(request: &BookingRequest, total: Money, room_tax: Deci
     }
     let body = Body {
         booking: BookingBody {
-            id_property: request.hotel().get(),
+            id_property: id("hotel", request.hotel().number())?,
             currency: currency.as_str(),
             booking_status: NEW,
             payment_status: AWAITING_PAYMENT,
             source: &source,
-            remark: request.remark(),
+            remark: request.remark_text(),
             associations: Associations {
                 customer_detail: Customer {
                     firstname: guest.first_name(),
                     lastname: guest.last_name(),
-                    email: guest.email(),
-                    phone: guest.phone(),
+                    // Without them the guest was refused before.
+                    email: guest.email().unwrap_or_default(),
+                    phone: guest.phone().unwrap_or_default(),
                 },
                 price_details: Price {
                     total_paid: 0,
                     total_price_with_tax: number(total.amount())?,
                 },
                 room_types: [RoomTypeBody {
-                    id_room_type: request.room_type().get(),
+                    id_room_type: id("room_type", request.room_type().number())?,
                     checkin_date: stay.check_in().to_string(),
                     checkout_date: stay.check_out().to_string(),
                     number_of_rooms: request.party().rooms(),
@@ -158,6 +162,15 @@ pub(super) fn create_body(request: &BookingRequest, total: Money, room_tax: Deci
         },
     };
     serde_json::to_string(&body).map_err(unwritable)
+}
+
+/// The number of something in the server, which knows everything by numbers.
+///
+/// # Errors
+/// `pms.invalid_request` naming the field, for an id that is none.
+pub(super) fn id(field: &'static str, number: Option<u64>) -> Result<u64> {
+    let message = "is not an id of this system, whose ids are whole numbers above zero";
+    number.ok_or_else(|| Error::field_invalid(codes::PMS_INVALID_REQUEST, field, message))
 }
 
 /// A decimal as a JSON number, never through a float.
@@ -187,8 +200,8 @@ pub(super) fn room_tax(net: Money, gross: Money, services: Decimal, rooms: u32) 
 /// # Errors
 /// `pms.outcome_unknown`: the server has booked and does not say what.
 pub(super) fn created_id(answer: &Value) -> Result<BookingId> {
-    let id = Node::new(answer).field("id").number();
-    id.and_then(|id| BookingId::new(id).ok()).ok_or_else(|| {
+    let id = Node::new(answer).field("id").id();
+    id.map(BookingId::from).ok_or_else(|| {
         Error::new(
             codes::PMS_OUTCOME_UNKNOWN,
             "the server booked, and its answer does not say under which number",
@@ -291,7 +304,7 @@ impl Parts<'_> {
         let mut guests = HashMap::new();
         for node in Node::new(self.customers).list() {
             let guest = read_customer(node)?;
-            guests.insert(guest.id.get(), guest);
+            guests.insert(guest.id, guest);
         }
         let mut lines_of = line::by_order(self.lines)?;
         let mut records = Vec::new();
@@ -299,7 +312,7 @@ impl Parts<'_> {
             let id = order.required("id", Node::number)?;
             let rows = rows_of.remove(&id).unwrap_or_default();
             let customer = order.field("id_customer").number();
-            let guest = customer.and_then(|id| guests.get(&id).cloned());
+            let guest = customer.and_then(|id| guests.get(&GuestId::from(id)).cloned());
             let mut record = read_order(order, rows, guest, catalogue, fallback)?;
             let lines = lines_of.remove(&id).unwrap_or_default();
             record.services = line::read_services(lines, &record.rows, catalogue)?;
@@ -317,7 +330,7 @@ fn read_order(
     catalogue: &Catalogue,
     fallback: HotelId,
 ) -> Result<Record> {
-    rows.sort_by_key(|(_, row)| row.id);
+    rows.sort_by_key(|(_, row)| row.sequence);
     let state = order.required("current_state", Node::number)?;
     let total = order.required("total_paid_tax_incl", Node::decimal)?;
     let currency = catalogue.currency(order.required("id_currency", Node::number)?)?;
@@ -325,7 +338,7 @@ fn read_order(
     let ours = order.field("module").text().as_deref() == Some(WEB_SERVICE);
     let source = order.field("source").text().unwrap_or_default();
     Ok(Record {
-        id: BookingId::new(order.required("id", Node::number)?)?,
+        id: BookingId::from(order.required("id", Node::id)?),
         reference: order.required("reference", Node::text)?,
         key: if ours { key::key(&source) } else { None },
         hotel: rows.first().map_or(fallback, |(hotel, _)| *hotel),
@@ -336,6 +349,7 @@ fn read_order(
         rows: rows.into_iter().map(|(_, row)| row).collect(),
         services: Vec::new(),
         total: money(total, currency)?,
+        charges: Vec::new(),
         made_at: catalogue.moment(made_at),
     })
 }

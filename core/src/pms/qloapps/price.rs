@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 use super::account;
 use super::catalogue::Catalogue;
 use super::http::HttpClient;
-use super::order::{Customer, ServiceBody, number, unwritable};
+use super::order::{self, Customer, ServiceBody, number, unwritable};
 use super::query::Query;
 use super::reader::Node;
 use crate::error::{Error, Result, codes};
@@ -215,7 +215,7 @@ fn room_for_raising(record: &Record, service: &Repeatable, nights: u32, total: M
 }
 
 async fn has_no_facilities(http: &HttpClient, record: &Record) -> Result<()> {
-    let rows: Vec<u64> = record.live_rows().map(|row| row.id).collect();
+    let rows: Vec<_> = record.live_rows().map(|row| row.id).collect();
     let further = Query::full().any_of("id_htl_booking", rows);
     let further = http
         .list("booking_extra_demands", "extra_demands", further)
@@ -275,7 +275,7 @@ fn repeatable(catalogue: &Catalogue, record: &Record) -> Result<Repeatable> {
         )),
         Some(sold) => Ok(Repeatable {
             body: ServiceBody {
-                id_service: booked.service.get(),
+                id_service: order::id("services", booked.service.number())?,
                 quantity,
             },
             sold,
@@ -380,7 +380,7 @@ fn body(record: &Record, cost: Cost, services: &[ServiceBody]) -> Result<String>
         };
         let room = |room: &RoomId| {
             Ok(RoomBody {
-                id_room: room.get(),
+                id_room: order::id("room", room.number())?,
                 unit_price_without_tax: price.map(number).transpose()?,
                 services: services.to_vec(),
                 total_tax: 0,
@@ -397,8 +397,8 @@ fn body(record: &Record, cost: Cost, services: &[ServiceBody]) -> Result<String>
     let currency = record.total.currency();
     let body = Body {
         booking: BookingBody {
-            id: record.id.get(),
-            id_property: record.hotel.get(),
+            id: order::id("booking", record.id.number())?,
+            id_property: order::id("hotel", record.hotel.number())?,
             currency: currency.as_str(),
             associations: Associations {
                 // As the server has them, because it overwrites what it has.
@@ -413,7 +413,7 @@ fn body(record: &Record, cost: Cost, services: &[ServiceBody]) -> Result<String>
                     .into_iter()
                     .map(|((room_type, (from, to)), rooms)| {
                         Ok(RoomTypeBody {
-                            id_room_type: room_type.get(),
+                            id_room_type: order::id("room_type", room_type.number())?,
                             checkin_date: from.to_string(),
                             checkout_date: to.to_string(),
                             number_of_rooms: rooms.len(),

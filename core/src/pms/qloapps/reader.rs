@@ -90,6 +90,11 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// The number of a thing: above zero.
+    pub(super) fn id(self) -> Option<u64> {
+        self.number().filter(|id| *id > 0)
+    }
+
     /// A number of things. More than can be is as many as can be.
     pub(super) fn count(self) -> Option<u32> {
         self.number()

@@ -19,6 +19,7 @@ use super::redact::Redactor;
 use super::row::read_row;
 use crate::Money;
 use crate::error::Result;
+use crate::pms::id::{HotelId, ServiceId};
 use crate::pms::provider::RowState;
 use crate::settings::Secret;
 use crate::testkit::Dice;
@@ -178,7 +179,7 @@ fn a_document_says_the_same_as_the_json_of_the_same_answer() {
     assert_eq!(Refusal::of(&refused), Refusal::SoldOut);
     let rows = value(&recordings, "833");
     let (hotel, row) = read_row(Node::new(&rows[0])).unwrap();
-    assert_eq!((hotel.get(), row.state), (1, RowState::Reserved));
+    assert_eq!((hotel, row.state), (HotelId::from(1), RowState::Reserved));
 }
 
 #[test]
@@ -192,7 +193,7 @@ fn a_month_of_nights_has_a_price_for_each() {
 }
 
 /// The services of the one order that these recorded lines are of, which has one room for so many nights.
-fn services_of(lines: &Value, check_out: &str) -> Vec<(u64, String, u32)> {
+fn services_of(lines: &Value, check_out: &str) -> Vec<(ServiceId, String, u32)> {
     let rows = json!([{"id": 1, "id_product": 1, "id_hotel": 1, "id_order": 1, "id_room": 1, "room_num": "GR-101",
         "id_status": 1, "date_from": "2027-08-01 00:00:00", "date_to": format!("{check_out} 00:00:00"),
         "is_refunded": 0, "is_cancelled": 0, "is_back_order": 0, "adults": 2, "children": 0, "child_ages": "[]"}]);
@@ -201,7 +202,7 @@ fn services_of(lines: &Value, check_out: &str) -> Vec<(u64, String, u32)> {
     let booked = line::read_services(lines, &rows, &anything::CATALOGUE).unwrap();
     let parts = booked.into_iter();
     parts
-        .map(|booked| (booked.service.get(), booked.name, booked.quantity))
+        .map(|booked| (booked.service, booked.name, booked.quantity))
         .collect()
 }
 
@@ -211,10 +212,13 @@ fn a_service_for_each_night_is_had_once_whatever_its_line_counts() {
     let made = services_of(&value(&recordings, "994"), "2027-08-03");
     assert_eq!(
         made,
-        [(7, "Airport Shuttle".into(), 1), (9, "Breakfast".into(), 1)]
+        [
+            (7.into(), "Airport Shuttle".into(), 1),
+            (9.into(), "Breakfast".into(), 1)
+        ]
     );
     let changed = services_of(&value(&recordings, "996"), "2027-08-04");
-    assert_eq!(changed, [(7, "Airport Shuttle".into(), 1)]);
+    assert_eq!(changed, [(7.into(), "Airport Shuttle".into(), 1)]);
     assert_eq!(services_of(&value(&recordings, "828"), "2027-08-03"), []);
 }
 
@@ -228,7 +232,10 @@ fn rows_say_who_has_lost() {
     assert!(cancelled.into_iter().all(|row| row.state == RowState::Cancelled));
     let live = value(&recordings(), "406");
     let (hotel, row) = read_row(Node::new(&live[0])).unwrap();
-    assert_eq!((hotel.get(), row.id, row.room.number.as_str()), (1, 1, "GR-101"));
+    assert_eq!(
+        (hotel.as_str(), row.id.as_str(), row.room.number.as_str()),
+        ("1", "1", "GR-101")
+    );
     assert_eq!((row.state, row.occupancy.adults()), (RowState::Reserved, 2));
     let lost = value(&recordings(), "947");
     assert!(Node::new(&lost[1]).field("is_back_order").flag());

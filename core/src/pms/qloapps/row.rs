@@ -15,7 +15,7 @@ use super::query::Query;
 use super::reader::Node;
 use super::xml::{Xml, is_name};
 use crate::error::{Error, Result, codes};
-use crate::pms::id::{BookingId, HotelId, RoomId, RoomTypeId};
+use crate::pms::id::{BookingId, HotelId, RoomId, RoomTypeId, StayId};
 use crate::pms::occupancy::Occupancy;
 use crate::pms::provider::{Movement, Room, Row, RowChange, RowState};
 use crate::stay::Stay;
@@ -32,19 +32,24 @@ pub(super) fn read_row(node: Node<'_>) -> Result<(HotelId, Row)> {
         node.required("date_from", Node::date)?,
         node.required("date_to", Node::date)?,
     );
+    let number = node.required("id", Node::id)?;
     let row = Row {
-        id: node.required("id", Node::number)?,
-        booking: BookingId::new(node.required("id_order", Node::number)?)?,
+        id: StayId::from(number),
+        // The server counts its rows.
+        sequence: number,
+        booking: BookingId::from(node.required("id_order", Node::id)?),
         room: Room {
-            id: RoomId::new(node.required("id_room", Node::number)?)?,
+            id: RoomId::from(node.required("id_room", Node::id)?),
             number: node.field("room_num").text().unwrap_or_default(),
         },
-        room_type: RoomTypeId::new(node.required("id_product", Node::number)?)?,
+        room_type: RoomTypeId::from(node.required("id_product", Node::id)?),
         stay: stay.map_err(|cause| not_understood("a row has no night").caused_by(cause))?,
         occupancy: read_occupancy(node)?,
         state: read_state(node),
+        // The server leaves it behind when the booking gets another price.
+        price: None,
     };
-    Ok((HotelId::new(node.required("id_hotel", Node::number)?)?, row))
+    Ok((HotelId::from(node.required("id_hotel", Node::id)?), row))
 }
 
 fn read_state(node: Node<'_>) -> RowState {
@@ -133,7 +138,7 @@ pub(super) async fn orders_moving(
 pub(super) fn read_orders(rows: &Value) -> Result<BTreeSet<BookingId>> {
     let mut orders = BTreeSet::new();
     for node in Node::new(rows).list() {
-        orders.insert(BookingId::new(node.required("id_order", Node::number)?)?);
+        orders.insert(BookingId::from(node.required("id_order", Node::id)?));
     }
     Ok(orders)
 }
@@ -147,9 +152,11 @@ pub(super) async fn change(
     http: &HttpClient,
     catalogue: &Catalogue,
     booking: BookingId,
-    id: u64,
+    id: StayId,
     change: &RowChange,
 ) -> Result<()> {
+    // What is no number could mean something else in a question.
+    id.number().ok_or_else(|| gone(id))?;
     let query = Query::full().equal("id", id);
     let rows = http.list("room_bookings", "bookings", query).await?;
     let body = changed(&rows, catalogue, booking, id, change)?;
@@ -162,13 +169,13 @@ pub(super) fn changed(
     rows: &Value,
     catalogue: &Catalogue,
     booking: BookingId,
-    id: u64,
+    id: StayId,
     change: &RowChange,
 ) -> Result<String> {
     let mut fields = fields(rows, id)?;
     let now = Value::Object(fields.clone());
     let node = Node::new(&now);
-    let theirs = node.field("id_order").number() == Some(booking.get());
+    let theirs = node.field("id_order").id().map(BookingId::from) == Some(booking);
     let state = read_state(node);
     // A departure whose answer was lost may be written again.
     let leaves = matches!(change.moved, Some((Movement::Departure, _)));
@@ -180,7 +187,7 @@ pub(super) fn changed(
         .with("booking", booking));
     }
     if let Some(room) = &change.room {
-        fields.insert("id_room".into(), room.id.get().into());
+        fields.insert("id_room".into(), room.id.as_str().into());
         fields.insert("room_num".into(), room.number.as_str().into());
     }
     if let Some(stay) = change.stay {
@@ -213,9 +220,13 @@ fn moment(local: NaiveDateTime) -> String {
 }
 
 /// All fields of a row, as they are now.
-fn fields(rows: &Value, id: u64) -> Result<Map<String, Value>> {
+fn fields(rows: &Value, id: StayId) -> Result<Map<String, Value>> {
     let row = rows.get(0).and_then(Value::as_object).cloned();
-    row.ok_or_else(|| Error::new(codes::PMS_WRONG_STATE, "the row is gone").with("row", id))
+    row.ok_or_else(|| gone(id))
+}
+
+fn gone(id: StayId) -> Error {
+    Error::new(codes::PMS_WRONG_STATE, "the row is gone").with("row", id)
 }
 
 fn body(fields: &Map<String, Value>) -> String {

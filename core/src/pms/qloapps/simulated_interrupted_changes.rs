@@ -9,13 +9,13 @@ use crate::pms::{BookingChange, BookingId, ChosenService, PmsClient, ServiceId};
 use crate::testkit::qloapps::{OpenBooking, SimulatedCall, SimulatedFault};
 
 fn nights(check_in: &str, check_out: &str) -> BookingChange {
-    BookingChange::new().with_stay(Stay::parse(check_in, check_out).unwrap())
+    BookingChange::new().stay(Stay::parse(check_in, check_out).unwrap())
 }
 
 /// The booking in the server's own tables.
 fn in_the_shop(world: &World, id: BookingId) -> OpenBooking {
     let mut open = world.server.open_bookings().into_iter();
-    open.find(|open| open.id == id.get()).unwrap()
+    open.find(|open| open.id == id).unwrap()
 }
 
 /// A process begins a change and dies after its row and so many of the requests for its price were answered.
@@ -42,7 +42,7 @@ async fn dies(world: &World, process: &PmsClient, id: BookingId, change: &Bookin
 /// With one night less, a price is undercut before it is set, and so it is with a service.
 #[tokio::test]
 async fn a_change_that_died_before_its_price_gets_the_agreed_one_from_another_process() {
-    let breakfast = ServiceId::new(9).unwrap();
+    let breakfast = ServiceId::from(9);
     let (longer, shorter) = (
         nights("2027-03-10", "2027-03-13"),
         nights("2027-03-11", "2027-03-12"),
@@ -58,11 +58,11 @@ async fn a_change_that_died_before_its_price_gets_the_agreed_one_from_another_pr
         let world = World::new().await;
         let process = world.process();
         let wish =
-            request("half", stay(), room(2)).with_services(services.iter().copied().map(ChosenService::from));
+            request("half", stay(), room(2)).services(services.iter().copied().map(ChosenService::from));
         let booking = process.book(&wish.unwrap(), None).await.unwrap();
         let quote = process.quote_change(booking.id, change).await.unwrap();
         let agreed = quote.total;
-        let change = change.clone().with_quote(quote).unwrap();
+        let change = change.clone().quote(quote).unwrap();
         dies(&world, &process, booking.id, &change, prices).await;
         let half = in_the_shop(&world, booking.id);
         assert_ne!(half.stays, [stay()], "its row is written");
@@ -91,7 +91,6 @@ async fn a_change_that_died_before_its_price_gets_the_agreed_one_from_another_pr
 async fn a_change_of_the_website_s_booking_that_died_is_finished_too() {
     let world = World::new().await;
     let id = world.server.website_books(room_type(), stay()).await.unwrap();
-    let id = BookingId::new(id).unwrap();
     let process = world.process();
     let longer = nights("2027-03-10", "2027-03-13");
     let agreed = process.quote_change(id, &longer).await.unwrap().total;

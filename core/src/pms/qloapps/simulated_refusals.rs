@@ -8,7 +8,7 @@ use crate::pms::{BookingRequest, Guest, HotelId, IdempotencyKey, Occupancy, Part
 
 fn wish(of: (u64, u64), stay: (&str, &str), party: impl Into<Party>) -> BookingRequest {
     let guest = Guest::new("Ana", "Gómez", "ana@example.com", "5551234567").unwrap();
-    let (hotel, room_type) = (HotelId::new(of.0).unwrap(), RoomTypeId::new(of.1).unwrap());
+    let (hotel, room_type) = (HotelId::from(of.0), RoomTypeId::from(of.1));
     let stay = Stay::parse(stay.0, stay.1).unwrap();
     let key = IdempotencyKey::parse("refused").unwrap();
     BookingRequest::new(hotel, room_type, stay, party, guest, key)

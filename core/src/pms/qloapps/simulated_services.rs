@@ -15,21 +15,21 @@ const DINNER: u64 = 10;
 /// So many nights from the same day on.
 fn nights(nights: u32) -> BookingChange {
     let end = format!("2027-03-{}", 10 + nights);
-    BookingChange::new().with_stay(Stay::parse("2027-03-10", &end).unwrap())
+    BookingChange::new().stay(Stay::parse("2027-03-10", &end).unwrap())
 }
 
 fn shorter() -> BookingChange {
-    BookingChange::new().with_stay(Stay::parse("2027-03-11", "2027-03-12").unwrap())
+    BookingChange::new().stay(Stay::parse("2027-03-11", "2027-03-12").unwrap())
 }
 
 fn service(id: u64) -> ServiceId {
-    ServiceId::new(id).unwrap()
+    ServiceId::from(id)
 }
 
 async fn book_with(process: &PmsClient, services: &[u64], rooms: usize) -> Booking {
     let party = Party::new(vec![room(1); rooms]).unwrap();
     let chosen = services.iter().map(|id| ChosenService::from(service(*id)));
-    let wish = request("with-services", stay(), party).with_services(chosen);
+    let wish = request("with-services", stay(), party).services(chosen);
     process.book(&wish.unwrap(), None).await.unwrap()
 }
 
@@ -129,7 +129,7 @@ async fn a_change_that_could_not_be_put_back_is_refused_before_anything_is_writt
     let process = world.process();
     let chosen = [ChosenService::from(service(BREAKFAST))];
     let four = Stay::parse("2027-03-10", "2027-03-14").unwrap();
-    let wish = request("four", four, room(1)).with_services(chosen).unwrap();
+    let wish = request("four", four, room(1)).services(chosen).unwrap();
     let booking = process.book(&wish, None).await.unwrap();
     let why = "cost more than its rooms";
     is_refused(&world, &process, &booking, &nights(2), why).await;
@@ -142,11 +142,7 @@ async fn fewer_nights_of_a_booking_with_lines_that_are_no_rooms_are_refused_befo
         let world = World::new().await;
         let process = world.process();
         book_with(&process, &[], 1).await;
-        let booking = process
-            .booking(BookingId::new(1).unwrap())
-            .await
-            .unwrap()
-            .unwrap();
+        let booking = process.booking(BookingId::from(1)).await.unwrap().unwrap();
         // The server's own fee: it is in every price, and no service that a guest chose.
         world.server.sells_to_first_room(booking.id, service(FEE));
         let now = process.booking(booking.id).await.unwrap().unwrap();
@@ -189,7 +185,7 @@ async fn other_nights_of_a_guest_whom_the_shop_hides_are_refused_before_anything
     for change in [nights(3), shorter()] {
         is_refused(&world, &process, &booking, &change, "whose booking").await;
     }
-    let alone = BookingChange::new().with_party(room(2));
+    let alone = BookingChange::new().party(room(2));
     let changed = process.modify(booking.id, &alone).await.unwrap();
     assert_eq!((changed.guest, changed.total), (None, booking.total));
 }
@@ -200,7 +196,7 @@ async fn what_leaves_the_price_alone_is_changed_with_any_services() {
     let process = world.process();
     let booking = book_with(&process, &[SHUTTLE, DINNER], 1).await;
     world.server.adds_facility(booking.id);
-    let change = BookingChange::new().with_party(room(2));
+    let change = BookingChange::new().party(room(2));
     let quote = process.quote_change(booking.id, &change).await.unwrap();
     assert_eq!(quote.total, booking.total);
     let writes = world.server.writes();

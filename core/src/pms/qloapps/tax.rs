@@ -99,7 +99,7 @@ pub(super) struct Taxes {
 impl Taxes {
     pub(super) fn new(described: &TaxesDescribed, hotels: &Value, is_taxed: bool) -> Self {
         let place = |node: Node<'_>| {
-            let id = HotelId::new(node.field("id").number()?).ok()?;
+            let id = HotelId::from(node.field("id").id()?);
             let place = Place {
                 country: node.field("id_country").number()?,
                 state: node.field("id_state").number().unwrap_or(0),
@@ -194,7 +194,7 @@ mod tests {
 
     fn rate(rules: &Value) -> String {
         let taxes = taxes(rules);
-        let place = taxes.place(HotelId::new(1).unwrap());
+        let place = taxes.place(HotelId::from(1));
         taxes.rate(1, place).unwrap().normalize().to_string()
     }
 
@@ -239,7 +239,7 @@ mod tests {
     fn what_the_shop_does_not_tell_is_not_guessed() {
         let hotels = json!([{"id": 1, "id_country": 21}]);
         let untold = Taxes::new(&TaxesDescribed::default(), &hotels, true);
-        let place = untold.place(HotelId::new(1).unwrap());
+        let place = untold.place(HotelId::from(1));
         assert_eq!(untold.rate(1, place), None);
         assert_eq!(untold.rate(0, place), Some(Decimal::ZERO));
         let untaxed = Taxes::new(&TaxesDescribed::default(), &hotels, false);

@@ -15,6 +15,7 @@ use chrono::{DateTime, Days, NaiveDate};
 use futures_util::future::join_all;
 
 use crate::error::codes;
+use crate::locks::Resource;
 use crate::pms::{
     BookingId, BookingRequest, BookingStatus, Created, Guest, HoldProof, HotelId, Occupancy, Party, RoomType,
     RoomTypeId,
@@ -97,17 +98,17 @@ impl Suite {
 
     /// Unknown hotels, room types and bookings have codes of their own, and look-ups of bookings answer `None`.
     pub async fn unknown_things_are_named(&self) {
-        let (hotel, nobody) = (self.room_type.hotel, HotelId::new(987_654).unwrap());
+        let (hotel, nobody) = (self.room_type.hotel, HotelId::from(987_654));
         let stay = self.stay(0, 1);
         let answer = self.client.availability(nobody, stay, adults(2), None).await;
         expect(answer, codes::PMS_UNKNOWN_HOTEL);
         expect(self.client.room_types(nobody).await, codes::PMS_UNKNOWN_HOTEL);
         let answer = self
             .client
-            .availability(hotel, stay, adults(2), Some(RoomTypeId::new(987_654).unwrap()))
+            .availability(hotel, stay, adults(2), Some(RoomTypeId::from(987_654)))
             .await;
         expect(answer, codes::PMS_UNKNOWN_ROOM_TYPE);
-        let booking = BookingId::new(987_654_321).unwrap();
+        let booking = BookingId::from(987_654_321);
         assert!(
             self.client.booking(booking).await.unwrap().is_none(),
             "an unknown booking is None"
@@ -168,7 +169,7 @@ impl Suite {
             (BookingStatus::Confirmed, Created::Created)
         );
         assert_eq!((booking.stay, booking.rooms.len()), (stay, 1));
-        assert!(!booking.reference.is_empty() && !booking.rooms[0].number.is_empty());
+        assert!(!booking.reference.is_empty() && booking.rooms[0].number.is_some());
         assert_eq!(self.free(stay).await, before - 1, "a booking takes one room");
         let read = self.client.booking(booking.id).await.unwrap().unwrap();
         assert_eq!(
@@ -210,7 +211,7 @@ impl Suite {
         assert_eq!(offers[0].per_night.len(), 3);
         let request = self
             .request(stay, adults(2), "quoted")
-            .with_quote(quote.clone())
+            .quote(quote.clone())
             .unwrap();
         assert_eq!(self.client.book(&request, None).await.unwrap().total, quote.total);
     }
@@ -228,10 +229,7 @@ impl Suite {
         let current = quote.total;
         quote.total = Money::zero(current.currency());
         let told = quote.total;
-        let request = self
-            .request(stay, adults(2), "outdated")
-            .with_quote(quote)
-            .unwrap();
+        let request = self.request(stay, adults(2), "outdated").quote(quote).unwrap();
         let error = expect(self.client.book(&request, None).await, codes::PMS_PRICE_CHANGED);
         assert_eq!(error.fact("quoted"), Some(told.to_string().as_str()));
         assert_eq!(error.fact("current"), Some(current.to_string().as_str()));
@@ -381,7 +379,7 @@ impl Suite {
         let before = self.free(stay).await;
         let hold = HoldProof {
             tenant: None,
-            resource: format!("room_type:{}", self.room_type.id),
+            resource: Resource::room_type(&self.room_type.hotel, &self.room_type.id).to_string(),
             stay,
             quantity: 1,
             fence: 1,

@@ -137,7 +137,7 @@ impl Races {
     fn request(&self, stay: Stay, party: impl Into<Party>, key: IdempotencyKey) -> BookingRequest {
         let guest = Guest::new("Ana", "Gómez", "ana@example.com", "5551234567").unwrap();
         let room_type = &self.room_type;
-        BookingRequest::new(room_type.hotel, room_type.id, stay, party, guest, key).with_recheck(self.recheck)
+        BookingRequest::new(room_type.hotel, room_type.id, stay, party, guest, key).recheck(self.recheck)
     }
 
     async fn free(&self, stay: Stay) -> u32 {

@@ -4,7 +4,8 @@ use super::{Suite, adults, expect};
 use crate::Stay;
 use crate::error::codes;
 use crate::pms::{
-    Booking, BookingChange, ChosenService, Created, HotelId, Party, Quote, RoomTypeId, Service, ServiceId,
+    Booking, BookingChange, BookingRequest, ChosenService, Created, HotelId, Party, Quote, RoomTypeId,
+    Service, ServiceId,
 };
 
 impl Suite {
@@ -48,8 +49,11 @@ impl Suite {
     /// Books what a quote is about, at its price.
     async fn book_quoted(&self, quote: &Quote, services: &[ChosenService], key: &str) -> Booking {
         let request = self.request(quote.stay, quote.party.clone(), key);
-        let request = request.with_services(services.iter().copied()).unwrap();
-        let request = request.with_quote(quote.clone()).unwrap();
+        let request =
+            BookingRequest::from_quote(quote.clone(), request.guest().clone(), request.key().clone());
+        let mut chosen = services.to_vec();
+        chosen.sort_unstable();
+        assert_eq!(request.chosen_services(), chosen);
         self.client.book(&request, None).await.unwrap()
     }
 
@@ -66,12 +70,12 @@ impl Suite {
                 "{service:?}"
             );
         }
-        let (hotel, nowhere) = (self.room_type.hotel, RoomTypeId::new(987_654).unwrap());
+        let (hotel, nowhere) = (self.room_type.hotel, RoomTypeId::from(987_654));
         expect(
             self.client.services(hotel, nowhere).await,
             codes::PMS_UNKNOWN_ROOM_TYPE,
         );
-        let nobody = HotelId::new(987_654).unwrap();
+        let nobody = HotelId::from(987_654);
         expect(
             self.client.services(nobody, self.room_type.id).await,
             codes::PMS_UNKNOWN_HOTEL,
@@ -90,7 +94,7 @@ impl Suite {
         let (limited, most) = limited.unwrap();
         let (hotel, room_type) = (self.room_type.hotel, self.room_type.id);
         for (name, service, quantity) in [
-            ("unknown service", ServiceId::new(987_654).unwrap(), 1),
+            ("unknown service", ServiceId::from(987_654), 1),
             ("automatic service", automatic.id, 1),
             ("too much of it", limited, most + 1),
         ] {
@@ -100,7 +104,7 @@ impl Suite {
                 .quote_with_services(hotel, room_type, stay, adults(2), chosen);
             let error = expect(quote.await, codes::PMS_INVALID_REQUEST);
             assert_eq!(error.field(), Some("services"), "{name}");
-            let request = self.request(stay, adults(2), name).with_services(chosen).unwrap();
+            let request = self.request(stay, adults(2), name).services(chosen).unwrap();
             let error = expect(self.client.book(&request, None).await, codes::PMS_INVALID_REQUEST);
             assert_eq!(error.field(), Some("services"), "{name}");
         }
@@ -166,7 +170,7 @@ impl Suite {
         let request = |services: &[ServiceId]| {
             let chosen = services.iter().copied().map(ChosenService::from);
             let request = self.request(stay, adults(2), "other services");
-            request.with_services(chosen).unwrap()
+            request.services(chosen).unwrap()
         };
         self.client.book(&request(&[one.id]), None).await.unwrap();
         for services in [&[][..], &[other.id], &[one.id, other.id]] {
@@ -187,11 +191,11 @@ impl Suite {
             let quote = self.quoted(self.stay(day, 2), adults(2), &chosen).await;
             let booking = self.book_quoted(&quote, &chosen, &name).await;
             for nights in [3, 1, 2] {
-                let change = BookingChange::new().with_stay(self.stay(day, nights));
+                let change = BookingChange::new().stay(self.stay(day, nights));
                 let asked = self.quoted(self.stay(day, nights), adults(2), &chosen).await;
                 let quote = self.client.quote_change(booking.id, &change).await.unwrap();
                 assert_eq!((quote.total, &quote.services), (asked.total, &asked.services));
-                let change = change.with_quote(quote).unwrap();
+                let change = change.quote(quote).unwrap();
                 let changed = self.client.modify(booking.id, &change).await.unwrap();
                 assert_eq!(
                     (changed.stay, changed.total),
@@ -211,12 +215,13 @@ impl Suite {
         let booking = self.book_quoted(&quote, &chosen, "moves with services").await;
         let other = self.book(stay, "tells a number").await.unwrap();
         self.client.cancel(other.id).await.unwrap();
-        let number = &other.rooms[0].number;
+        let number = other.rooms[0].number.as_deref().unwrap();
         let change = BookingChange::new()
-            .with_room(&booking.rooms[0].number, number)
-            .with_party(adults(1));
+            .room(booking.rooms[0].id, number)
+            .party(adults(1));
         let changed = self.client.modify(booking.id, &change).await.unwrap();
-        assert_eq!((&changed.rooms[0].number, changed.total), (number, booking.total));
+        let changed_room = changed.rooms[0].number.as_deref();
+        assert_eq!((changed_room, changed.total), (Some(number), booking.total));
         self.has(&changed, &two, 1);
     }
 

@@ -207,7 +207,7 @@ impl Server {
         let is_open =
             |(_, order): &(&u64, &serde_json::Map<String, Value>)| order["current_state"] != json!(CANCELLED);
         let open = |(id, order): (&u64, &serde_json::Map<String, Value>)| OpenBooking {
-            id: *id,
+            id: (*id).into(),
             source: order["source"].as_str().unwrap_or_default().to_owned(),
             rooms: self
                 .live_rows_of(*id)

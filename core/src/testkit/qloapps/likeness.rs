@@ -218,7 +218,7 @@ async fn prepare(service: &Service, question: &Question, recorded: &Recorded) {
                     .as_u64()
                     .unwrap();
                 service
-                    .book(&website_wish(RoomTypeId::new(room_type).unwrap(), stay))
+                    .book(&website_wish(RoomTypeId::from(room_type), stay))
                     .await
                     .unwrap();
             }
@@ -233,7 +233,7 @@ async fn book(service: &Service, count: usize) {
         let arrival = "2027-05-01".parse::<chrono::NaiveDate>().unwrap() + chrono::Days::new(7 * week as u64);
         let stay = Stay::new(arrival, arrival + chrono::Days::new(2)).unwrap();
         service
-            .book(&website_wish(RoomTypeId::new(1).unwrap(), stay))
+            .book(&website_wish(RoomTypeId::from(1), stay))
             .await
             .unwrap();
     }
@@ -243,9 +243,7 @@ async fn book(service: &Service, count: usize) {
 async fn wish(service: &Service, rooms: &Value) {
     let text = |name: &str| rooms[name].as_str().unwrap_or_default();
     let stay = Stay::parse(text("checkin_date"), text("checkout_date"));
-    let room_type = rooms["id_room_type"]
-        .as_u64()
-        .and_then(|id| RoomTypeId::new(id).ok());
+    let room_type = rooms["id_room_type"].as_u64().map(RoomTypeId::from);
     if let (Ok(stay), Some(room_type)) = (stay, room_type) {
         let _ = service.book(&website_wish(room_type, stay)).await;
     }

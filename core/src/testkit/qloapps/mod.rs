@@ -244,35 +244,43 @@ impl QloAppsSimulator {
 
     /// How many rooms of the type are free.
     pub fn free(&self, room_type: RoomTypeId, stay: Stay) -> usize {
-        self.service.desk().server.free_rooms(room_type.get(), stay).len()
+        self.service
+            .desk()
+            .server
+            .free_rooms(number(room_type.number()), stay)
+            .len()
     }
 
     /// Takes money for a booking, in dollars, as the front desk does.
     pub fn takes_payment(&self, booking: BookingId, dollars: u32) {
         let now = self.service.now();
-        self.service.desk().server.pay(booking.get(), dollars.into(), now);
+        self.service
+            .desk()
+            .server
+            .pay(number(booking.number()), dollars.into(), now);
     }
 
     /// Makes an invoice for a booking, as the front desk does.
     pub fn makes_invoice(&self, booking: BookingId) {
         let now = self.service.now();
-        self.service.desk().server.invoice(booking.get(), now);
+        self.service.desk().server.invoice(number(booking.number()), now);
     }
 
     /// Sells one of a service to the first room of a booking alone, as the front desk does.
     pub fn sells_to_first_room(&self, booking: BookingId, service: ServiceId) {
         let mut desk = self.service.desk();
-        desk.server.sell_to_first_room(booking.get(), service.get());
+        desk.server
+            .sell_to_first_room(number(booking.number()), number(service.number()));
     }
 
     /// Gives the first room of a booking a facility, such as a cot, as the front desk does.
     pub fn adds_facility(&self, booking: BookingId) {
-        self.service.desk().server.add_facility(booking.get());
+        self.service.desk().server.add_facility(number(booking.number()));
     }
 
     /// Forgets whose booking it is, as a server does for a key of another branch.
     pub fn hides_guest(&self, booking: BookingId) {
-        self.service.desk().server.hide_customer(booking.get());
+        self.service.desk().server.hide_customer(number(booking.number()));
     }
 
     /// Lets the hotel's own website check for one room, and write when it is told to: whoever books in between is not
@@ -294,7 +302,7 @@ impl QloAppsSimulator {
     ///
     /// # Errors
     /// `pms.sold_out`.
-    pub async fn website_books(&self, room_type: RoomTypeId, stay: Stay) -> crate::Result<u64> {
+    pub async fn website_books(&self, room_type: RoomTypeId, stay: Stay) -> crate::Result<BookingId> {
         booked_id(self.service.book(&website_wish(room_type, stay)).await)
     }
 }
@@ -303,8 +311,8 @@ impl QloAppsSimulator {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OpenBooking {
-    /// Its number.
-    pub id: u64,
+    /// Its id.
+    pub id: BookingId,
     /// Who says that it made it.
     pub source: String,
     /// The numbers on the doors of its rooms; empty while it is being written, and after its rooms were lost.
@@ -322,9 +330,9 @@ pub struct UnwrittenBooking {
 }
 
 impl UnwrittenBooking {
-    /// Writes it, whoever has the room meanwhile. Answers the number of the booking.
-    pub fn write(self) -> u64 {
-        self.service.write(&self.chosen)
+    /// Writes it, whoever has the room meanwhile. Returns the id of the booking.
+    pub fn write(self) -> BookingId {
+        self.service.write(&self.chosen).into()
     }
 }
 
@@ -334,10 +342,15 @@ impl std::fmt::Debug for UnwrittenBooking {
     }
 }
 
+/// The number of what the simulated server knows only by numbers.
+fn number(number: Option<u64>) -> u64 {
+    number.expect("the simulated server has numbers")
+}
+
 fn website_wish(room_type: RoomTypeId, stay: Stay) -> String {
     json!({"booking": {"id_property": 1, "currency": "USD", "source": WEBSITE, "associations": {
             "customer_detail": {"firstname": "Web", "lastname": "Site", "email": "web@example.com", "phone": "1"},
-            "room_types": [{"id_room_type": room_type.get(), "checkin_date": stay.check_in().to_string(),
+            "room_types": [{"id_room_type": number(room_type.number()), "checkin_date": stay.check_in().to_string(),
                 "checkout_date": stay.check_out().to_string(), "number_of_rooms": 1,
                 "rooms": [{"adults": 1, "total_tax": 0}]}]}}})
     .to_string()

@@ -14,6 +14,7 @@ use super::server::{Chosen, Server, WishedTax, local};
 use super::wish::read_wish;
 use super::{Dialect, SimulatedCall, SimulatedCollision, SimulatedFault};
 use crate::clock::SharedClock;
+use crate::pms::BookingId;
 use crate::{Error, Stay};
 
 const JSON: &str = "application/json";
@@ -522,9 +523,9 @@ pub(super) fn as_text(value: Value) -> Value {
 }
 
 /// The answer of a booking that the hotel's own website makes.
-pub(super) fn booked_id(answer: Result<Value, Refused>) -> Result<u64, Error> {
+pub(super) fn booked_id(answer: Result<Value, Refused>) -> Result<BookingId, Error> {
     match answer {
-        Ok(answer) => Ok(answer["booking"]["id"].as_u64().unwrap()),
+        Ok(answer) => Ok(answer["booking"]["id"].as_u64().unwrap().into()),
         Err(refused) => Err(Error::new(crate::error::codes::PMS_SOLD_OUT, refused.body)),
     }
 }

@@ -170,7 +170,7 @@ fn may_the_agent_book(posada: &Posada, tenant: &TenantId) {
 async fn what_is_free(posada: &Posada, stay: Stay) -> Result<Option<Offer>, Error> {
     let offers = posada
         .pms()
-        .availability(HotelId::new(1)?, stay, Occupancy::new(2, &[])?, None)
+        .availability(HotelId::from(1), stay, Occupancy::new(2, &[])?, None)
         .await?
         .offers;
     let offer = offers.into_iter().next();
@@ -194,7 +194,7 @@ async fn keep_the_nights(
     offer: &Offer,
     stay: Stay,
 ) -> Result<Hold, Error> {
-    let nights = StayHold::new(Resource::room_type(offer.room_type.get()), stay)
+    let nights = StayHold::new(Resource::room_type(&HotelId::from(1), &offer.room_type), stay)
         .tenant(tenant)
         .user_id(GUEST);
     let nights = nights.capacity(offer.available);
@@ -223,17 +223,20 @@ async fn keep_the_nights(
 }
 
 async fn book(posada: &Posada, hold: &Hold, offer: &Offer, stay: Stay) -> Result<(), Error> {
-    let request = BookingRequest::new(
-        HotelId::new(1)?,
-        offer.room_type,
-        stay,
-        Occupancy::new(2, &[])?,
-        Guest::new("Ana", "Pérez", "ana@example.com", "+5491187654321")?,
-        IdempotencyKey::of("whatsapp", MESSAGE)?,
-    );
+    let two = Occupancy::new(2, &[])?;
+    let quote = posada
+        .pms()
+        .quote(HotelId::from(1), offer.room_type, stay, two)
+        .await?;
+    let guest = Guest::new("Ana", "Pérez", "ana@example.com", "+5491187654321")?;
+    let request = BookingRequest::from_quote(quote, guest, IdempotencyKey::of("whatsapp", MESSAGE)?);
     let proof = HoldProof::from(hold);
     let booking = posada.pms().book(&request, Some(&proof)).await?;
-    let rooms: Vec<_> = booking.rooms.iter().map(|room| room.number.as_str()).collect();
+    let rooms: Vec<_> = booking
+        .rooms
+        .iter()
+        .filter_map(|room| room.number.as_deref())
+        .collect();
     step(
         6,
         "booking",

@@ -1,0 +1,119 @@
+"""What values of the property management system are made of: money, the guests of a room, prices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal
+
+from posada import _native
+from posada._checks import several, text, whole
+from posada.errors import InvalidError
+
+ChargeKind = Literal["tax", "city_tax", "fee", "other"]
+"""What a charge is."""
+
+Due = Literal["at_booking", "at_hotel"]
+"""When a charge is paid: with the price of the rooms, or by the guest in the hotel."""
+
+CancellationTerms = Literal["unknown"]
+"""What becomes of the money when a booking is cancelled; ``unknown`` when the system does not tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """An amount of a currency. Never a float. Raises ``money.invalid`` for NaN and the infinities."""
+
+    amount: Decimal
+    """How much."""
+    currency: str
+    """Its ISO 4217 code, such as ``USD``."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.amount, Decimal):
+            raise TypeError(f"amount: expected Decimal, not {type(self.amount).__name__}")
+        if not self.amount.is_finite():
+            raise InvalidError(
+                f"amount: expected a number, not {self.amount}", code="money.invalid", context={"field": "amount"}
+            )
+        text("currency", self.currency)
+
+    def __str__(self) -> str:
+        return f"{self.amount} {self.currency}"
+
+
+@dataclass(frozen=True, slots=True)
+class Occupancy:
+    """The guests of one room."""
+
+    adults: int
+    """How many adults, at least one."""
+    child_ages: tuple[int, ...] = ()
+    """The age of each child, 0 to 17."""
+
+    def __post_init__(self) -> None:
+        whole("adults", self.adults)
+        object.__setattr__(
+            self, "child_ages", tuple(whole("child_ages", age) for age in several("child_ages", self.child_ages))
+        )
+
+    @property
+    def children(self) -> int:
+        """How many children."""
+        return len(self.child_ages)
+
+    @property
+    def guests(self) -> int:
+        """How many people."""
+        return self.adults + self.children
+
+
+@dataclass(frozen=True, slots=True)
+class OccupancyLimits:
+    """How many guests a room takes."""
+
+    max_adults: int
+    """At most so many adults."""
+    max_children: int
+    """At most so many children."""
+    max_guests: int
+    """At most so many people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """A tax or a fee."""
+
+    name: str
+    """What it is called, in the system's words."""
+    kind: ChargeKind
+    """What it is."""
+    amount: Money
+    """How much, for the whole stay and all rooms."""
+    included: bool
+    """Whether the prices of the nights contain it already; otherwise it comes on top of them."""
+    due: Due
+    """When it is paid."""
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What a guest pays, and what is known of its parts."""
+
+    payable: Money
+    """Everything that the guest pays, also what is paid at the hotel. It binds; its parts may differ by rounding."""
+    net: Money | None = None
+    """The same without tax; ``None`` when the system does not tell."""
+    charges: tuple[Charge, ...] = ()
+    """The taxes and fees that the system names, inside of the prices of the nights and on top of them."""
+
+
+def make_price(parts: _native._PriceParts) -> Price:
+    payable, net, charges = parts
+    named = (Charge(name, kind, Money(*amount), included, due) for name, kind, amount, included, due in charges)
+    return Price(Money(*payable), None if net is None else Money(*net), tuple(named))
+
+
+def make_occupancy(parts: _native._Guests) -> Occupancy:
+    adults, ages = parts
+    return Occupancy(adults, tuple(ages))
