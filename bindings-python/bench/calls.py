@@ -48,6 +48,11 @@ async def tenants(contest: Contest, p: posada.Posada) -> None:
 
     await contest.awaited("tenants.resolve, cached / dict in async def", "<= 1.5, 0.25 us", 1, ours, theirs)
 
+    async def scoped(_: int) -> object:
+        return p.for_tenant((await p.tenants.resolve(NUMBER, "whatsapp")).tenant)
+
+    await contest.awaited("tenants.resolve and for_tenant / tenants.resolve", "<= 3 us", 1, scoped, ours)
+
 
 async def flags(contest: Contest, p: posada.Posada) -> None:
     """A flag with a rollout against two clients that also evaluate in memory."""

@@ -21,6 +21,7 @@ pub(crate) async fn all(only: &str) {
     let wanted = |name: &str| name.contains(only);
     if wanted("memory") {
         resolve().await;
+        scope().await;
         flags().await;
         footprint();
     }
@@ -133,6 +134,32 @@ async fn resolve() {
             },
         );
     }
+}
+
+/// What a request pays for a handle of its hotel: the look-up of the hotel is the least that every request does.
+async fn scope() {
+    let posada = Posada::embedded();
+    let new = NewTenant::new("hotel-test", "Hotel Test").unwrap();
+    let tenant = posada.tenants().create(new).await.unwrap();
+    let (tenants, phone) = (posada.tenants(), "+5491120000042");
+    tenants.add_identifier(&tenant.id, phone, None).await.unwrap();
+    tenants.resolve(phone, None).await.unwrap();
+    let found = || tenants.cached(black_box(phone), None);
+    contest::plain(
+        "cached resolve and for_tenant, against the cached resolve",
+        "<= 1 us",
+        |times| {
+            for _ in 0..times {
+                let resolution = found().unwrap();
+                black_box(posada.for_tenant(&resolution.tenant().unwrap().id).unwrap());
+            }
+        },
+        |times| {
+            for _ in 0..times {
+                black_box(found());
+            }
+        },
+    );
 }
 
 async fn flags() {
