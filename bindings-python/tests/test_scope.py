@@ -157,6 +157,7 @@ REFUSED: dict[str, Attempt] = {
     ),
     "LockManager.resume_hold": lambda lab: lab.scope.locks.resume_hold(lab.other.hold.ticket),
     "LockManager.holds": lambda lab: lab.scope.locks.holds("room_type:1", STAY, tenant=lab.other.id),
+    "LockManager.audit of a hold": lambda lab: lab.scope.locks.audit(lab.other.hold.audit_key),
     "LockManager.sweep": lambda lab: lab.scope.locks.sweep(),
     "PmsClient.book": lambda lab: booking(lab, lab.other.hold),
     "Authenticator.create_user": lambda lab: lab.scope.auth.create_user(

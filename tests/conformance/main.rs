@@ -38,6 +38,7 @@ mod postgres_rights;
 mod postgres_tls;
 mod redis_urls;
 mod scope;
+mod scope_hotel;
 mod scope_surface;
 mod servers;
 mod sessions;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use posada::auth::{Claims, NewUser, Permission, Role, SignIn, TokenKind};
+use posada::auth::{NewUser, Permission, Role, SignIn, TokenKind};
 use posada::error::codes;
 use posada::flags::{Context, FlagChange, FlagSource, Reason};
 use posada::limits::RateLimit;
@@ -14,57 +14,12 @@ use posada::tenants::{NewTenant, Resolution, TenantUpdate};
 use posada::{IdempotencyKey, Posada, Settings, Stay, TenantId};
 use posada_tests::{servers, unique};
 
+use crate::scope_hotel::{GUEST, Hotel, PASSWORD};
 use crate::scope_surface::Tried;
 
-const GUEST: &str = "5491187654321";
 const KEY: &str = "c0ffee5ecret0123456789abcdef0123456789abcdef";
-const PASSWORD: &str = "el loro pinta mapas de cobre";
 const SECOND: &str = "una llama silba en do menor";
 const REPORTS: Permission = Permission::VIEW_REPORTS;
-
-/// A hotel with a number, a conversation and a user.
-struct Hotel {
-    id: TenantId,
-    number: String,
-    username: String,
-    user: String,
-}
-
-impl Hotel {
-    async fn open(posada: &Posada, number: u32) -> Self {
-        let slug = unique("scope");
-        let (id, username) = (TenantId::parse(&slug).unwrap(), format!("ana-{slug}"));
-        let new = NewTenant::new(&slug, "Hotel Costanera").unwrap();
-        posada.tenants().create(new).await.unwrap();
-        let digits: String = slug.chars().filter(char::is_ascii_digit).collect();
-        let number = format!("+5491{number}{:0>8}", &digits[digits.len().saturating_sub(8)..]);
-        posada.tenants().add_identifier(&id, &number, None).await.unwrap();
-        posada
-            .sessions()
-            .get_or_create(&id, GUEST, "whatsapp")
-            .await
-            .unwrap();
-        let ana = NewUser::new(&username, &format!("{username}@example.com"), PASSWORD).unwrap();
-        let ana = ana.tenant(&id).role(Role::Manager);
-        let user = posada.auth().create_user(ana).await.unwrap().id;
-        Self {
-            id,
-            number,
-            username,
-            user,
-        }
-    }
-
-    fn sign_in(&self) -> SignIn {
-        SignIn::new(&self.username, PASSWORD)
-    }
-
-    async fn claims(&self, posada: &Posada) -> (String, String, Claims) {
-        let tokens = posada.auth().login(&self.sign_in()).await.unwrap();
-        let claims = posada.auth().verify(&tokens.access).await.unwrap();
-        (tokens.access, tokens.refresh, claims)
-    }
-}
 
 fn stay() -> Stay {
     Stay::parse("2027-03-10", "2027-03-12").unwrap()
@@ -370,9 +325,11 @@ async fn locks(posada: &Posada, scope: &Posada, own: &Hotel, other: &Hotel, trie
     tried.refused("LockManager.resume_hold", locks.resume_hold(&hold.ticket()).await);
     tried.refused("LockManager.holds", locks.holds(&other.id, &room, stay()).await);
     tried.refused("LockManager.sweep", locks.sweep().await);
+    tried.refused("LockManager.audit", locks.audit(&hold.audit_key(), 10).await);
     let held = locks.hold_stay(&wish()).await.unwrap();
     assert_eq!(held.tenant(), Some(&own.id));
     assert_eq!(locks.holds(None, &room, stay()).await.unwrap().len(), 1);
+    locks.audit(&held.audit_key(), 10).await.unwrap();
     locks.resume_hold(&held.ticket()).await.unwrap();
 
     let request = || {
@@ -532,6 +489,72 @@ async fn another_hotel_is_out_of_reach_on_servers() {
 #[tokio::test]
 async fn another_hotel_is_out_of_reach_in_memory() {
     another_hotel_is_out_of_reach(&Posada::embedded()).await;
+}
+
+/// Servers that are not there would answer late and with another error.
+#[tokio::test]
+async fn what_an_argument_tells_is_refused_before_any_server_is_asked() {
+    let settings = || Settings::builder().secret_key(KEY);
+    let there = Posada::builder()
+        .settings(settings().build().unwrap())
+        .build()
+        .unwrap();
+    let other = Hotel::open(&there, 3).await;
+    let (access, refresh, theirs) = other.claims(&there).await;
+    let mut session = there.sessions().get(&other.id, GUEST).await.unwrap().unwrap();
+    let nights = StayHold::new(
+        Resource::room_type(&HotelId::from(1), &RoomTypeId::from(1)),
+        stay(),
+    )
+    .tenant(&other.id);
+    let hold = there.locks().hold_stay(&nights).await.unwrap();
+    let kind = TokenKind::ResetPassword;
+    let reset = there.auth().issue(&other.id, &other.user, kind).await.unwrap();
+
+    let nowhere = settings()
+        .postgres_url("postgres://app:secret@127.0.0.1:1/hotel")
+        .redis_url("redis://127.0.0.1:1");
+    let away = Posada::builder()
+        .settings(nowhere.build().unwrap())
+        .build()
+        .unwrap();
+    let own = TenantId::parse("hotel-costanera").unwrap();
+    let scope = away.for_tenant(&own).unwrap();
+    let down = scope.sessions().get(None, GUEST).await.unwrap_err();
+    assert_eq!(down.kind(), posada::Kind::Unavailable, "{down}");
+    let mut tried = Tried::default();
+    tried.refused("sessions.get", scope.sessions().get(&other.id, GUEST).await);
+    tried.refused("sessions.save", scope.sessions().save(&mut session).await);
+    tried.refused(
+        "flags.set",
+        scope.flags().set(&other.id, "canary.enabled", true).await,
+    );
+    tried.refused("flags.list", scope.flags().list(&other.id).await);
+    let foreign = AcquireOptions::new().tenant(&other.id);
+    tried.refused(
+        "locks.acquire",
+        scope.locks().acquire("night-audit", &foreign).await,
+    );
+    tried.refused("locks.list", scope.locks().list(&other.id).await);
+    tried.refused("locks.hold_stay", scope.locks().hold_stay(&nights).await);
+    tried.refused(
+        "locks.resume_hold",
+        scope.locks().resume_hold(&hold.ticket()).await,
+    );
+    tried.refused("locks.audit", scope.locks().audit(&hold.audit_key(), 10).await);
+    tried.refused("tenants.get", scope.tenants().get(&other.id).await);
+    tried.refused("tenants.suspend", scope.tenants().suspend(&other.id).await);
+    tried.refused("tenants.list", scope.tenants().list().await);
+    tried.refused("migrate", scope.migrate().await);
+    let auth = scope.auth();
+    tried.refused("auth.login", auth.login(&other.sign_in().tenant(&other.id)).await);
+    tried.refused("auth.verify", auth.verify(&access).await);
+    tried.refused("auth.verify_privileged", auth.verify_privileged(&access).await);
+    tried.refused("auth.refresh", auth.refresh(&refresh).await);
+    tried.refused("auth.logout", auth.logout(&refresh).await);
+    tried.refused("auth.sessions", auth.sessions(&theirs).await);
+    tried.refused("auth.issue", auth.issue(&other.id, &other.user, kind).await);
+    tried.refused("auth.reset_password", auth.reset_password(&reset, SECOND).await);
 }
 
 #[tokio::test]

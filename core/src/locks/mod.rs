@@ -81,7 +81,7 @@ pub(crate) use store::{Attempt, Extension, Grant, Lease, LockKey, Released, Rene
 
 use crate::clock::SharedClock;
 use crate::error::{Error, Result, codes};
-use crate::scope::Scope;
+use crate::scope::{OutOfScope, Scope};
 use crate::stay::Stay;
 use crate::task::Tasks;
 use crate::tenants::TenantId;
@@ -383,11 +383,19 @@ impl LockManager {
     }
 
     /// The newest audit rows of a key, newest first. Rows reach the audit a moment after the event. Of a handle that is
-    /// bound to a tenant, only that tenant's: named locks of the same name have the same key. Cancel-safe read.
+    /// bound to a tenant, only that tenant's: named locks of the same name have the same key, and the key of another
+    /// tenant's hold is refused. Cancel-safe read.
     ///
     /// # Errors
     /// `postgres.*`.
     pub async fn audit(&self, lock_key: &str, limit: usize) -> Result<Vec<AuditEntry>> {
+        if let Some(tenant) = self.scope.tenant() {
+            // What holds are audited under names their tenant.
+            let (own, is_of_hold) = (format!("tenant:{tenant}:lock:"), lock_key.contains(":lock:"));
+            if lock_key.starts_with("tenant:") && is_of_hold && !lock_key.starts_with(&own) {
+                return Err(OutOfScope.into());
+            }
+        }
         self.audit.recent(lock_key, self.scope.tenant(), limit).await
     }
 }

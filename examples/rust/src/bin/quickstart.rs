@@ -53,19 +53,21 @@ async fn receive_a_guest() -> Result<(), Error> {
     set_up_a_hotel(&posada).await?;
 
     let tenant = which_hotel(&posada).await?;
-    let session = what_was_said(&posada, &tenant.id).await?;
-    may_the_agent_book(&posada, &tenant.id);
+    // The same handle, which cannot touch another hotel.
+    let hotel = posada.for_tenant(&tenant.id)?;
+    let session = what_was_said(&hotel).await?;
+    may_the_agent_book(&hotel);
     let stay = Stay::parse("2027-03-10", "2027-03-12")?;
-    let Some(offer) = what_is_free(&posada, stay).await? else {
+    let Some(offer) = what_is_free(&hotel, stay).await? else {
         println!("the hotel is full for {stay}");
         return posada.close().await;
     };
-    let hold = keep_the_nights(&posada, &tenant.id, &session, &offer, stay).await?;
-    book(&posada, &hold, &offer, stay).await?;
+    let hold = keep_the_nights(&hotel, &session, &offer, stay).await?;
+    book(&hotel, &hold, &offer, stay).await?;
 
     hold.release().await?;
     step(7, "release", "the booking has the room now; the hold is released");
-    show_the_audit(&posada, &hold).await?;
+    show_the_audit(&hotel, &hold).await?;
     println!("\nhealth  {}", posada.health().await.to_json());
     posada.close().await
 }
@@ -124,27 +126,21 @@ async fn which_hotel(posada: &Posada) -> Result<std::sync::Arc<Tenant>, Error> {
     Ok(tenant)
 }
 
-async fn what_was_said(posada: &Posada, tenant: &TenantId) -> Result<Session, Error> {
-    let mut mine = posada
-        .sessions()
-        .get_or_create(Some(tenant), GUEST, "whatsapp")
-        .await?;
-    let mut theirs = posada
-        .sessions()
-        .get_or_create(Some(tenant), GUEST, "whatsapp")
-        .await?;
+async fn what_was_said(hotel: &Posada) -> Result<Session, Error> {
+    let mut mine = hotel.sessions().get_or_create(None, GUEST, "whatsapp").await?;
+    let mut theirs = hotel.sessions().get_or_create(None, GUEST, "whatsapp").await?;
     mine.document.set(["context", "last_intent"], "book")?;
-    posada.sessions().save(&mut mine).await?;
+    hotel.sessions().save(&mut mine).await?;
     step(2, "session", &format!("conversation {} saved", mine.id()));
 
     theirs.document.set(["context", "nights"], 2)?;
-    let conflict = posada.sessions().save(&mut theirs).await.err();
+    let conflict = hotel.sessions().save(&mut theirs).await.err();
     more(&format!(
         "a second worker with the old copy is stopped: {}",
         code(conflict.as_ref())
     ));
     let patch = Json::parse(r#"{"context": {"nights": 2}}"#)?;
-    let both = posada.sessions().update(Some(tenant), GUEST, &patch).await?;
+    let both = hotel.sessions().update(None, GUEST, &patch).await?;
     let context = both
         .document
         .at(["context"])
@@ -156,10 +152,8 @@ async fn what_was_said(posada: &Posada, tenant: &TenantId) -> Result<Session, Er
     Ok(both)
 }
 
-fn may_the_agent_book(posada: &Posada, tenant: &TenantId) {
-    let answer = posada
-        .flags()
-        .evaluate("canary.enabled", &Context::new().tenant(tenant));
+fn may_the_agent_book(hotel: &Posada) {
+    let answer = hotel.flags().evaluate("canary.enabled", &Context::new());
     step(
         3,
         "flag",
@@ -167,8 +161,8 @@ fn may_the_agent_book(posada: &Posada, tenant: &TenantId) {
     );
 }
 
-async fn what_is_free(posada: &Posada, stay: Stay) -> Result<Option<Offer>, Error> {
-    let offers = posada
+async fn what_is_free(hotel: &Posada, stay: Stay) -> Result<Option<Offer>, Error> {
+    let offers = hotel
         .pms()
         .availability(HotelId::from(1), stay, Occupancy::new(2, &[])?, None)
         .await?
@@ -188,17 +182,14 @@ async fn what_is_free(posada: &Posada, stay: Stay) -> Result<Option<Offer>, Erro
 }
 
 async fn keep_the_nights(
-    posada: &Posada,
-    tenant: &TenantId,
+    hotel: &Posada,
     session: &Session,
     offer: &Offer,
     stay: Stay,
 ) -> Result<Hold, Error> {
-    let nights = StayHold::new(Resource::room_type(&HotelId::from(1), &offer.room_type), stay)
-        .tenant(tenant)
-        .user_id(GUEST);
+    let nights = StayHold::new(Resource::room_type(&HotelId::from(1), &offer.room_type), stay).user_id(GUEST);
     let nights = nights.capacity(offer.available);
-    let hold = posada
+    let hold = hotel
         .locks()
         .hold_stay(&nights.clone().session_id(session.id()))
         .await?;
@@ -213,7 +204,7 @@ async fn keep_the_nights(
         ),
     );
     let greedy = nights.session_id("another guest").quantity(offer.available);
-    let refused = posada.locks().hold_stay(&greedy).await.err();
+    let refused = hotel.locks().hold_stay(&greedy).await.err();
     more(&format!(
         "another guest who wants all {}: {}",
         offer.available,
@@ -222,16 +213,16 @@ async fn keep_the_nights(
     Ok(hold)
 }
 
-async fn book(posada: &Posada, hold: &Hold, offer: &Offer, stay: Stay) -> Result<(), Error> {
+async fn book(hotel: &Posada, hold: &Hold, offer: &Offer, stay: Stay) -> Result<(), Error> {
     let two = Occupancy::new(2, &[])?;
-    let quote = posada
+    let quote = hotel
         .pms()
         .quote(HotelId::from(1), offer.room_type, stay, two)
         .await?;
     let guest = Guest::new("Ana", "Pérez", "ana@example.com", "+5491187654321")?;
     let request = BookingRequest::from_quote(quote, guest, IdempotencyKey::of("whatsapp", MESSAGE)?);
     let proof = HoldProof::from(hold);
-    let booking = posada.pms().book(&request, Some(&proof)).await?;
+    let booking = hotel.pms().book(&request, Some(&proof)).await?;
     let rooms: Vec<_> = booking
         .rooms
         .iter()
@@ -247,7 +238,7 @@ async fn book(posada: &Posada, hold: &Hold, offer: &Offer, stay: Stay) -> Result
             booking.total
         ),
     );
-    let again = posada.pms().book(&request, Some(&proof)).await?;
+    let again = hotel.pms().book(&request, Some(&proof)).await?;
     more(&format!(
         "the same message delivered twice: {} {:?}",
         again.reference, again.created
@@ -255,12 +246,12 @@ async fn book(posada: &Posada, hold: &Hold, offer: &Offer, stay: Stay) -> Result
     Ok(())
 }
 
-async fn show_the_audit(posada: &Posada, hold: &Hold) -> Result<(), Error> {
-    posada
+async fn show_the_audit(hotel: &Posada, hold: &Hold) -> Result<(), Error> {
+    hotel
         .locks()
         .flush_audit(std::time::Duration::from_secs(5))
         .await?;
-    let rows = posada.locks().audit(&hold.audit_key(), 10).await?;
+    let rows = hotel.locks().audit(&hold.audit_key(), 10).await?;
     let events: Vec<_> = rows.iter().rev().map(|row| row.event.as_str()).collect();
     step(8, "audit", &format!("lock_audit has: {}", events.join(", ")));
     Ok(())
