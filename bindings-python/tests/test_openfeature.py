@@ -217,3 +217,15 @@ def posada_of(redis_url: str) -> Iterator[posada.Posada]:
         yield p
     finally:
         asyncio.run(p.close())
+
+
+def test_a_handle_of_one_hotel_answers_for_that_hotel_and_for_no_other(posada_handle: posada.Posada) -> None:
+    asyncio.run(posada_handle.flags.set("late.checkout", True, tenant="hotel-a"))
+    asyncio.run(posada_handle.flags.set("late.checkout", True, tenant="hotel-b"))
+    api.set_provider_and_wait(provider(posada_handle.for_tenant("hotel-a")))
+    client = api.get_client()
+    details = client.get_boolean_details("late.checkout", False)
+    assert (details.value, details.error_code) == (True, None)
+    details = client.get_boolean_details("late.checkout", False, EvaluationContext("guest-1", {"tenant": "hotel-b"}))
+    assert (details.value, details.reason, details.error_code) == (False, Reason.ERROR, ErrorCode.GENERAL)
+    assert "hotel-b" not in (details.error_message or "")

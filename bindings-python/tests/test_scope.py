@@ -136,7 +136,6 @@ REFUSED: dict[str, Attempt] = {
     "FeatureFlags.unset": lambda lab: lab.scope.flags.unset(lab.flag, tenant=lab.other.id),
     "FeatureFlags.list": lambda lab: lab.scope.flags.list(tenant=lab.other.id),
     "FeatureFlags.warm": lambda lab: lab.scope.flags.warm([lab.own.id, lab.other.id]),
-    "FeatureFlags.refresh": lambda lab: lab.scope.flags.refresh(),
     "FeatureFlags.adopt": lambda lab: lab.scope.flags.adopt(),
     "FlagSnapshot.is_enabled": lambda lab: lab.scope.flags.snapshot().is_enabled(lab.flag, tenant=lab.other.id),
     "FlagSnapshot.evaluate": lambda lab: lab.scope.flags.snapshot().evaluate(lab.flag, tenant=lab.other.id),
@@ -237,6 +236,11 @@ async def watched(lab: Lab) -> bool:
     return all(change is not None and change.tenant in {None, lab.own.id} for change in changes)
 
 
+async def refreshed(lab: Lab) -> bool:
+    await lab.scope.flags.refresh()
+    return not lab.scope.flags.is_enabled(lab.flag, tenant=lab.own.id)
+
+
 async def told(lab: Lab) -> bool:
     events = lab.scope.auth.events()
     await lab.p.auth.login(lab.other.user.username, PASSWORD)
@@ -272,6 +276,7 @@ APART: dict[str, Attempt] = {
     "TenantResolver.resolve_many": many,
     "SessionManager.purge_user": purge,
     "FeatureFlags.snapshot": lambda lab: not lab.scope.flags.snapshot().is_enabled(lab.flag),
+    "FeatureFlags.refresh": refreshed,
     "FeatureFlags.watch": watched,
     "LockManager.audit": audited,
     "LockManager.check_fence": fenced,

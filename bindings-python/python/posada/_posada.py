@@ -60,6 +60,7 @@ class Posada:
         self._mock_pms = mock_pms
         self._native: _native.Handle | None = None
         self._tenant: str | None = None
+        self._whole: Posada | None = None
         self._closed = False
 
     @classmethod
@@ -119,7 +120,7 @@ class Posada:
         with ``DeniedError`` (``tenants.out_of_scope``) before anything is asked of a server, and after it was read
         where only the answer tells whose it is; in Python the evaluation of a flag is refused, too. So is what is about
         all tenants: ``tenants.list``, ``create``, ``refresh`` and ``warm``, the ``measure`` of sessions and of sign-in,
-        ``flags.refresh`` and ``adopt``, ``locks.sweep``, ``migrate``, and users without a hotel.
+        ``flags.adopt``, ``locks.sweep``, ``migrate``, and users without a hotel.
         ``sessions.purge_user`` deletes the conversation with this tenant; limits are the tenant's own, on keys that
         begin with ``tenant:{id}/``; watches and audit events are those of the tenant.
 
@@ -147,6 +148,8 @@ class Posada:
         scope._settings = self._settings
         scope._native = native
         scope._tenant = native.tenant
+        # At the end of the process, what is under way is waited for only while the whole handle is alive.
+        scope._whole = self
         # Nobody has to close it.
         scope._closed = True
         return scope

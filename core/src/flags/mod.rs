@@ -314,12 +314,15 @@ impl FeatureFlags {
             .await
     }
 
-    /// Reads everything from Redis now. Detached.
+    /// Reads everything from Redis now; of a handle that is bound to a tenant, the global flags and its overrides.
+    /// Detached.
     ///
     /// # Errors
     /// `redis.*`; the last good values stay, and are stale.
     pub async fn refresh(&self) -> Result<()> {
-        self.1.ensure_all()?;
+        if let Some(tenant) = self.1.tenant() {
+            return self.warm(std::slice::from_ref(tenant)).await;
+        }
         let flags = self.clone();
         self.0
             .tasks
