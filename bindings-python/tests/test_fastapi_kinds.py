@@ -364,6 +364,17 @@ def test_callers_are_told_facts_of_a_fixed_list() -> None:
         assert httpx.Response(200, content=body).json()["facts"] == {"field": "tenant", "nights": "2027-03-10"}
 
 
+def test_what_the_hotels_system_cannot_do_is_said_with_501_and_no_outage(caplog: pytest.LogCaptureFixture) -> None:
+    facts = {"feature": "bookings.change", "system": "hotel.example.com", "instead": "cancel it"}
+    error = posada.errors.KINDS["unsupported"]("the system cannot do this", code="pms.unsupported", context=facts)
+    assert isinstance(error, posada.UnsupportedError)
+    status, body = run(ask(facts_app(error), "/raise/1"))
+    told = httpx.Response(200, content=body).json()
+    assert (status, told["code"], told["message"]) == (501, "pms.unsupported", "the system cannot do this")
+    assert told["facts"] == {"feature": "bookings.change", "instead": "cancel it"}
+    assert not caplog.records
+
+
 def test_nobody_learns_why_a_token_was_refused() -> None:
     for code in ("auth.invalid_token", "auth.session_ended", "auth.token_expired"):
         error = posada.UnauthenticatedError(

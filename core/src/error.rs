@@ -61,6 +61,9 @@ pub enum Kind {
     Timeout,
     /// A write was sent and its answer never came: it may or may not have happened. Read before repeating it.
     Ambiguous,
+    /// The system in use cannot do this, and nothing was asked of it. The facts name the `feature` and the `system`,
+    /// and `instead` what can be done. A repeat fails again.
+    Unsupported,
     /// The handle was closed.
     Closed,
     /// A defect, in posada or in the stored data. Repeating does not help; please report it.
@@ -80,6 +83,7 @@ impl Kind {
             Self::Unavailable => "unavailable",
             Self::Timeout => "timeout",
             Self::Ambiguous => "ambiguous",
+            Self::Unsupported => "unsupported",
             Self::Closed => "closed",
             Self::Internal => "internal",
         }

@@ -39,6 +39,7 @@ from posada.errors import (
     TimeoutError,
     UnauthenticatedError,
     UnavailableError,
+    UnsupportedError,
 )
 from posada.settings import VARIABLES, Environment, Pooling, Settings, TlsMode
 
@@ -102,6 +103,7 @@ if TYPE_CHECKING:
         BookingRequest,
         BookingStatus,
         CancellationTerms,
+        Capabilities,
         Change,
         Changes,
         Charge,
@@ -157,8 +159,8 @@ else:
             "AuditEntry AuditEvent Hold HoldState LockGuard LockManager LockState LossCause Release StayHold Taking"
         ),
         "pms": (
-            "Availability BookedService Booking BookingChange BookingRequest BookingStatus CancellationTerms Change "
-            "Changes Charge ChargeKind ChosenService Collision Created Due Folio FolioLine Guest GuestProfile Hotel "
+            "Availability BookedService Booking BookingChange BookingRequest BookingStatus CancellationTerms "
+            "Capabilities Change Changes Charge ChargeKind ChosenService Collision Created Due Folio FolioLine Guest GuestProfile Hotel "
             "IdempotencyKey Invoice MissingPermission MockPms Money Occupancy OccupancyLimits Offer Payment PmsClient "
             "PmsEvent PmsEvents "
             "Price Quote QuotedService RoomStay RoomType Service Recheck"
@@ -204,6 +206,7 @@ __all__ = [
     "BookingStatus",
     "BusinessHours",
     "CancellationTerms",
+    "Capabilities",
     "Change",
     "Changes",
     "Charge",
@@ -302,6 +305,7 @@ __all__ = [
     "TokenPair",
     "UnauthenticatedError",
     "UnavailableError",
+    "UnsupportedError",
     "User",
     "Whose",
     "__version__",

@@ -29,6 +29,7 @@ _STATUS: Final[Mapping[str, int]] = {
     "unavailable": 503,
     "timeout": 504,
     "ambiguous": 503,
+    "unsupported": 501,
     "closed": 503,
     "internal": 500,
 }
@@ -55,8 +56,10 @@ _PUBLIC_FACTS: Final = frozenset(
         "bytes",
         "current",
         "differs",
+        "feature",
         "field",
         "frees_at",
+        "instead",
         "limit",
         "nights",
         "permission",
@@ -92,8 +95,8 @@ def status_of(error: PosadaError) -> int:
 def add_error_handlers(app: FastAPI) -> None:
     """Answers every error of posada with its status and ``{"detail", "code", "message", "facts"}``.
 
-    ``facts`` are of a fixed list, none of which names a guest, a key or another hotel. Answers of 500 and above keep
-    message and facts to the log ``posada.fastapi``, where an outage is a line in ten seconds and not one for each
+    ``facts`` are of a fixed list, none of which names a guest, a key or another hotel. Answers of 500 and above, but
+    for 501, keep message and facts to the log ``posada.fastapi``, where an outage is a line in ten seconds and not one for each
     request. 429, 503 and 504 say in ``Retry-After`` how many seconds to wait. A websocket is closed with the error's
     code as its reason, or refused with the same answer before it was accepted.
     """
@@ -103,7 +106,7 @@ def add_error_handlers(app: FastAPI) -> None:
         if not isinstance(error, PosadaError):
             raise error
         status = status_of(error)
-        if status >= 500:
+        if status >= 500 and status != 501:
             failures.note(connection, status, error)
         if isinstance(connection, WebSocket) and not _can_answer(connection):
             await connection.close(_CLOSED.get(status, 1008), error.code)
@@ -123,7 +126,7 @@ def _response(status: int, error: PosadaError) -> Response:
     message, facts = error.message, {name: fact for name, fact in error.context.items() if name in _PUBLIC_FACTS}
     if error.code in _REFUSED_TOKENS:
         message, facts = _NO_TOKEN, {}
-    elif status >= 500:
+    elif status >= 500 and status != 501:
         message = "the server failed" if status == 500 else "a server does not answer; try again later"
         facts = {}
     headers = {}

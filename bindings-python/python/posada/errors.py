@@ -32,6 +32,7 @@ __all__ = [
     "TimeoutError",
     "UnauthenticatedError",
     "UnavailableError",
+    "UnsupportedError",
 ]
 
 
@@ -160,6 +161,15 @@ class AmbiguousError(PosadaError):
     kind = "ambiguous"
 
 
+class UnsupportedError(PosadaError):
+    """The system in use cannot do this, and nothing was asked of it.
+
+    The facts name the ``feature`` and the ``system``, and ``instead`` what can be done.
+    """
+
+    kind = "unsupported"
+
+
 class ClosedError(PosadaError):
     """The handle was closed, or belongs to the process from before a fork: open a new one."""
 
@@ -185,6 +195,7 @@ KINDS: Mapping[str, type[PosadaError]] = MappingProxyType(
             UnavailableError,
             TimeoutError,
             AmbiguousError,
+            UnsupportedError,
             ClosedError,
             InternalError,
         )

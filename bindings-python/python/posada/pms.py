@@ -12,6 +12,7 @@ from posada._checks import identifier, instance, moment, optional_identifier, te
 from posada._idempotency import IdempotencyKey
 from posada._native import Mock
 from posada._pms_account import Folio, FolioLine, Invoice, Payment, make_folio
+from posada._pms_capabilities import Capabilities
 from posada._pms_prices import CancellationTerms, Charge, ChargeKind, Due, Money, Occupancy, OccupancyLimits, Price
 from posada._pms_values import (
     Availability,
@@ -54,6 +55,7 @@ __all__ = [
     "BookingRequest",
     "BookingStatus",
     "CancellationTerms",
+    "Capabilities",
     "Change",
     "Changes",
     "Charge",
@@ -210,6 +212,11 @@ class PmsClient:
     def __init__(self, handle: _native.Handle) -> None:
         self._native = _native.Pms(handle)
 
+    def capabilities(self) -> Capabilities:
+        """What the hotel's system can do, and which promises it keeps by itself. Asks nothing."""
+        system, guards, features = self._native.capabilities()
+        return Capabilities(system, dict(guards), dict(features))
+
     async def hotels(self) -> list[Hotel]:
         """All hotels."""
         return [Hotel(*parts) for parts in await self._native.hotels()]
@@ -217,7 +224,7 @@ class PmsClient:
     async def self_test(self) -> list[MissingPermission]:
         """What the key of the system may not do; empty when nothing is missing.
 
-        Raises ``pms.refused``, ``pms.switched_off``, ``pms.not_qloapps``.
+        Raises ``pms.refused``, ``pms.switched_off``, ``pms.wrong_system``.
         """
         return [MissingPermission(*parts) for parts in await self._native.self_test()]
 

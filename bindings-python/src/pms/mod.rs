@@ -9,6 +9,7 @@ mod values;
 use std::str::FromStr;
 
 use chrono::NaiveDate;
+use posada::pms::{Feature, Support};
 use posada::{IdempotencyKey, PmsClient};
 use pyo3::prelude::*;
 
@@ -83,6 +84,28 @@ impl Pms {
     #[new]
     fn new(handle: &Handle) -> PyResult<Self> {
         Ok(Self(handle.keep(|posada| posada.pms().clone())?))
+    }
+
+    #[allow(clippy::type_complexity, reason = "one answer, read in one place")]
+    fn capabilities(
+        &self,
+    ) -> PyResult<(
+        String,
+        Vec<(&'static str, bool)>,
+        Vec<(&'static str, &'static str)>,
+    )> {
+        let pms = self.0.get()?;
+        let capabilities = pms.capabilities();
+        let features = Feature::ALL.map(|feature| {
+            let support = match capabilities.has(feature) {
+                Support::Yes => "yes",
+                Support::No => "no",
+                Support::Partly(limit) => limit,
+            };
+            (feature.as_str(), support)
+        });
+        let guards = capabilities.guards().each();
+        Ok((pms.system().to_owned(), guards.to_vec(), features.to_vec()))
     }
 
     fn hotels(&self, py: Python<'_>) -> PyResult<Operation> {

@@ -83,7 +83,7 @@ fn failed(error: &Error, server: &QloAppsSettings) -> Finding {
             codes::PMS_PERMISSIONS,
             "Tick the resources that posada needs at the key, under Web service.",
         )
-    } else if error.is(errors::PMS_NOT_QLOAPPS) {
+    } else if error.is(errors::PMS_WRONG_SYSTEM) {
         (
             codes::PMS_ADDRESS,
             "Set PMS_BASE_URL to the address that the QloApps server itself uses, with its scheme and port and without \

@@ -247,8 +247,10 @@ codes! {
     PMS_NOT_PERMITTED = "pms.not_permitted", Unavailable, Never;
     /// The web service of the property management system is switched off.
     PMS_SWITCHED_OFF = "pms.switched_off", Unavailable, Backoff;
-    /// Whatever stands at the configured address is not the web service of QloApps.
-    PMS_NOT_QLOAPPS = "pms.not_qloapps", Unavailable, Never;
+    /// Whatever stands at the configured address is not the system that it should be.
+    PMS_WRONG_SYSTEM = "pms.wrong_system", Unavailable, Never;
+    /// The property management system in use cannot do this, or not this much of it. Nothing was asked.
+    PMS_UNSUPPORTED = "pms.unsupported", Unsupported, Never;
     /// The property management system refused the request for a reason of its own, which the facts repeat.
     PMS_REJECTED = "pms.rejected", Conflict, Never;
     /// The property management system answered something that posada does not understand.

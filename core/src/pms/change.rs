@@ -79,6 +79,11 @@ impl BookingChange {
         Ok(self)
     }
 
+    /// Whether it is about which room the guest has.
+    pub(super) fn names_rooms(&self) -> bool {
+        !self.rooms.is_empty()
+    }
+
     /// The door number of the room that this row shall get.
     pub(super) fn room_for(&self, row: &Row) -> Option<&str> {
         let mut rooms = self.rooms.iter();

@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::Feature;
 use super::booking::BookingService;
 use super::id::BookingId;
 use super::model::{Booking, Created};
@@ -127,6 +128,10 @@ impl Changes {
     /// when the system is down, and then the same call may be repeated.
     pub async fn next(&mut self) -> Result<Option<Change>> {
         self.tasks.ensure_open()?;
+        let provider = &self.bookings.provider;
+        provider
+            .capabilities()
+            .require(Feature::Changes, provider.name())?;
         if self.read.is_empty() {
             self.advance();
             let page = self.bookings.provider.changes(&self.cursor, PAGE).await?;

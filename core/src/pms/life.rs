@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use chrono::NaiveDate;
 
-use super::PmsClient;
 use super::booking::{self, BookingService};
 use super::change::BookingChange;
 use super::feed::{ChangeCursor, Changes};
@@ -14,6 +13,7 @@ use super::guest::{Guest, GuestProfile};
 use super::id::{BookingId, HotelId, IdempotencyKey};
 use super::model::{Booking, BookingStatus, Created, Quote};
 use super::provider::{Movement, Record};
+use super::{Feature, PmsClient};
 use crate::error::{Error, Result, codes};
 
 impl PmsClient {
@@ -93,6 +93,7 @@ impl PmsClient {
     ///   booking does not have, `stay` as for [`availability`](Self::availability); `pms.occupancy`.
     /// * `pms.outcome_unknown`: answers were lost; the booking may be half changed. Ask again.
     pub async fn modify(&self, id: BookingId, change: &BookingChange) -> Result<Booking> {
+        self.require_change(change)?;
         let (change, tasks) = (change.clone(), self.0.tasks.clone());
         self.detached(move |bookings| async move {
             let modified = bookings.modify(id, &change).await?;
@@ -117,6 +118,8 @@ impl PmsClient {
     /// Those of [`modify`](Self::modify), as far as they can be known before; `redis.unavailable` when nobody can say
     /// whether an earlier change is to be finished.
     pub async fn quote_change(&self, id: BookingId, change: &BookingChange) -> Result<Quote> {
+        self.require(Feature::QuoteChange)?;
+        self.require_change(change)?;
         self.provider()?;
         self.0.bookings.quote_change(id, change).await
     }
@@ -127,6 +130,7 @@ impl PmsClient {
     /// # Errors
     /// `pms.unknown_booking`, `pms.wrong_state`, `pms.outcome_unknown` as [`cancel`](Self::cancel).
     pub async fn check_in(&self, id: BookingId) -> Result<Booking> {
+        self.require(Feature::CheckIn)?;
         self.detached(move |bookings| async move { bookings.move_guests(id, Movement::Arrival).await })
             .await
     }
@@ -137,6 +141,7 @@ impl PmsClient {
     /// # Errors
     /// `pms.unknown_booking`; `pms.wrong_state` for guests who never arrived; `pms.outcome_unknown`.
     pub async fn check_out(&self, id: BookingId) -> Result<Booking> {
+        self.require(Feature::CheckOut)?;
         self.detached(move |bookings| async move { bookings.move_guests(id, Movement::Departure).await })
             .await
     }
@@ -163,6 +168,7 @@ impl PmsClient {
     /// # Errors
     /// `pms.invalid_request` (field `email`), and as the [type](Self) says.
     pub async fn guest(&self, email: &str) -> Result<Option<GuestProfile>> {
+        self.require(Feature::Guests)?;
         let email = Guest::check_email(email)?;
         self.provider()?.guest(&email).await
     }
@@ -174,6 +180,7 @@ impl PmsClient {
     /// `pms.invalid_request` (field `email`) for a guest without an address, and as for [`book`](Self::book);
     /// `pms.rejected`; `pms.outcome_unknown` when the answer was lost, and then the call may be repeated.
     pub async fn create_guest(&self, guest: &Guest) -> Result<GuestProfile> {
+        self.require(Feature::Guests)?;
         self.provider()?.admit_guest(guest)?;
         let email = guest.email().ok_or_else(|| {
             let message = "is needed: guests are found by it";
@@ -201,6 +208,7 @@ impl PmsClient {
     /// # Errors
     /// `pms.unknown_booking`, and as the [type](Self) says.
     pub async fn invoices(&self, id: BookingId) -> Result<Folio> {
+        self.require(Feature::Folio)?;
         let provider = self.provider()?;
         let record = self.0.bookings.existing(id).await?;
         provider.folio(&record).await
@@ -213,6 +221,7 @@ impl PmsClient {
     }
 
     async fn movements(&self, hotel: HotelId, movement: Movement, day: NaiveDate) -> Result<Vec<Booking>> {
+        self.require(Feature::Movements)?;
         let provider = self.provider()?;
         let known = provider.hotels().await?.iter().any(|known| known.id == hotel);
         if !known {
@@ -223,6 +232,14 @@ impl PmsClient {
             .iter()
             .filter_map(|record| record.booking(Created::FoundAgain));
         Ok(bookings.collect())
+    }
+
+    fn require_change(&self, change: &BookingChange) -> Result<()> {
+        self.require(Feature::Change)?;
+        if change.names_rooms() {
+            self.require(Feature::ChooseRoom)?;
+        }
+        Ok(())
     }
 
     /// Work that ends although its caller goes away.

@@ -37,6 +37,7 @@
 mod admission;
 mod booking;
 mod cache;
+mod capabilities;
 mod change;
 mod feed;
 #[cfg(test)]
@@ -80,6 +81,7 @@ use admission::HotelSnapshot;
 use booking::BookingService;
 pub(crate) use cache::{AnswerStore, MemoryAnswers, RedisAnswers};
 use cache::{Cache, KeptOffer};
+pub use capabilities::{Capabilities, Feature, Guards, Support};
 pub use change::BookingChange;
 pub use feed::{Change, ChangeCursor, Changes};
 pub use folio::{Folio, FolioLine, Invoice, Payment};
@@ -173,6 +175,21 @@ impl PmsClient {
         Self(self.0.clone(), scope.clone())
     }
 
+    /// What the hotel's system can do, and which promises it keeps by itself. Asks nothing. What it cannot do is
+    /// refused with `pms.unsupported`, before anything is asked, held or written.
+    pub fn capabilities(&self) -> &Capabilities {
+        self.0.bookings.provider.capabilities()
+    }
+
+    /// The stable name of the hotel's system, such as `mock`, or the host of a QloApps server.
+    pub fn system(&self) -> &str {
+        self.0.bookings.provider.name()
+    }
+
+    fn require(&self, feature: Feature) -> Result<()> {
+        self.capabilities().require(feature, self.system())
+    }
+
     /// All hotels. Cancel-safe read.
     ///
     /// # Errors
@@ -185,7 +202,7 @@ impl PmsClient {
     /// QloApps tells which resources a key sees, but not which methods it has there. Cancel-safe read.
     ///
     /// # Errors
-    /// `pms.refused`, `pms.switched_off`, `pms.not_qloapps`, and as the [type](Self) says.
+    /// `pms.refused`, `pms.switched_off`, `pms.wrong_system`, and as the [type](Self) says.
     pub async fn self_test(&self) -> Result<Vec<MissingPermission>> {
         self.provider()?.missing_permissions().await
     }
@@ -208,6 +225,7 @@ impl PmsClient {
     /// `pms.unknown_hotel`, `pms.unknown_room_type`; `pms.not_permitted` when the key may not see the taxes on
     /// services.
     pub async fn services(&self, hotel: HotelId, room_type: RoomTypeId) -> Result<Vec<Service>> {
+        self.require(Feature::Services)?;
         HotelSnapshot::read(self.provider()?, hotel)
             .await?
             .services(room_type)
@@ -294,6 +312,9 @@ impl PmsClient {
         services: impl IntoIterator<Item = ChosenService> + Send,
     ) -> Result<Quote> {
         let (party, choice) = (party.into(), Choice::new(services)?);
+        if !choice.as_slice().is_empty() {
+            self.require(Feature::Services)?;
+        }
         let snapshot = HotelSnapshot::read(self.provider()?, hotel).await?;
         let sale = snapshot
             .sale(room_type, stay, &party, &choice)
@@ -329,6 +350,9 @@ impl PmsClient {
     ///   QloApps needs an e-mail address and a phone number, and names of at most 32 characters without digits.
     /// * Those of [`availability`](Self::availability). Nothing was booked then.
     pub async fn book(&self, request: &BookingRequest, hold: Option<&HoldProof>) -> Result<Booking> {
+        if !request.choice().as_slice().is_empty() {
+            self.require(Feature::Services)?;
+        }
         if let Some(hold) = hold {
             self.1.admit(hold.tenant.as_ref())?;
             hold.covers(request)?;

@@ -12,6 +12,7 @@
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
 
+use super::Capabilities;
 use super::feed::ChangeCursor;
 use super::folio::Folio;
 use super::guest::{Guest, GuestProfile};
@@ -30,6 +31,9 @@ use crate::stay::Stay;
 pub(crate) trait PmsProvider: Send + Sync {
     /// Which system this is, in at most 120 bytes; two systems have different names.
     fn name(&self) -> &str;
+
+    /// What it can do. It does not change.
+    fn capabilities(&self) -> &Capabilities;
 
     /// Whether questions are sent at all now. Asks nothing.
     ///

@@ -15,6 +15,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
 
+use super::capabilities::{Capabilities, Feature, Guards};
 use super::feed::ChangeCursor;
 use super::folio::Folio;
 use super::guest::{Guest, GuestProfile};
@@ -58,6 +59,7 @@ pub struct MockPms(Arc<Inner>);
 
 struct Inner {
     clock: SharedClock,
+    capabilities: Capabilities,
     state: Mutex<MockState>,
 }
 
@@ -80,6 +82,7 @@ impl MockPms {
     pub fn new(clock: SharedClock) -> Result<Self> {
         Ok(Self(Arc::new(Inner {
             clock,
+            capabilities: Capabilities::new(Guards::default()).all_of(&Feature::ALL),
             state: Mutex::new(MockState {
                 hotel: MockHotel::demo()?,
                 script: Script::default(),
@@ -244,6 +247,10 @@ async fn pause(yields: usize) {
 impl PmsProvider for MockPms {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        &self.0.capabilities
     }
 
     async fn missing_permissions(&self) -> Result<Vec<MissingPermission>> {

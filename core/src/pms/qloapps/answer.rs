@@ -49,7 +49,7 @@ impl Answer {
     /// The value under `root`, or an empty list when the answer is one.
     ///
     /// # Errors
-    /// * `pms.refused`, `pms.not_permitted`, `pms.switched_off`, `pms.not_qloapps`: see their remedies.
+    /// * `pms.refused`, `pms.not_permitted`, `pms.switched_off`, `pms.wrong_system`: see their remedies.
     /// * `pms.rejected` with `reason` and `reason_code`: the system will not do this; nothing was done.
     /// * `pms.unavailable`: it failed, and nothing was changed.
     /// * `pms.outcome_unknown`: it failed, and what was to be written may be written.
@@ -107,7 +107,7 @@ impl Answer {
         match (self.status, effect) {
             (300..=399, _) => {
                 let error = Error::new(
-                    codes::PMS_NOT_QLOAPPS,
+                    codes::PMS_WRONG_SYSTEM,
                     "the server redirects; the base URL must name the server's own domain, with its port and scheme",
                 );
                 match &self.location {
@@ -118,7 +118,7 @@ impl Answer {
             (401, _) => refused(),
             (429, _) => self.busy(),
             (400..=499, _) => Error::new(
-                codes::PMS_NOT_QLOAPPS,
+                codes::PMS_WRONG_SYSTEM,
                 "this is not the web service of QloApps; check the base URL, and that the server rewrites /api",
             ),
             (200..=299, Effect::Write) if self.body.starts_with(UNKNOWN_ORDER) => Error::new(
@@ -128,7 +128,7 @@ impl Answer {
             (_, Effect::Write) => outcome_unknown(),
             (200..=299, Effect::Read) if is_json => not_understood("the answer is about something else"),
             (200..=299, Effect::Read) => Error::new(
-                codes::PMS_NOT_QLOAPPS,
+                codes::PMS_WRONG_SYSTEM,
                 "the server answered a page instead of data; check the base URL",
             ),
             (_, Effect::Read) => self.busy(),
@@ -157,7 +157,7 @@ fn refusal(code: u64, effect: Effect) -> Error {
             "the web service of the server is switched off; switch it on in the back office",
         ),
         27 => Error::new(
-            codes::PMS_NOT_QLOAPPS,
+            codes::PMS_WRONG_SYSTEM,
             "the server does not know this resource; QloApps 1.6.1 or newer is needed",
         ),
         _ => rejected(effect),

@@ -64,6 +64,7 @@ use sha1::{Digest, Sha1};
 use tokio::sync::Mutex;
 
 use super::cache::{AnswerStore, Cache};
+use super::capabilities::{Capabilities, Feature, Guards};
 use super::feed::ChangeCursor;
 use super::folio::Folio;
 use super::guest::{Guest, GuestProfile};
@@ -95,6 +96,7 @@ const EVERYTHING: &str = "shop";
 /// One server. It may have several hotels.
 pub(crate) struct QloApps {
     name: String,
+    capabilities: Capabilities,
     http: Arc<HttpClient>,
     clock: SharedClock,
     cache: Cache,
@@ -124,6 +126,7 @@ impl QloApps {
             cache: Cache::new(kept, &name, clock.clone(), tasks),
             catalogue_fresh: settings.limits.room_types_fresh,
             name,
+            capabilities: Capabilities::new(Guards::default()).all_of(&Feature::ALL),
             clock,
             hotel: HotelId::from(settings.hotel_id),
             catalogue: Mutex::new(None),
@@ -199,6 +202,10 @@ fn name(base_url: &str) -> String {
 impl PmsProvider for QloApps {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
     }
 
     fn is_asked(&self) -> Result<()> {
