@@ -5,6 +5,7 @@ mod watching;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::auth::{
     AuditSink, AuthOptions, AuthParts, AuthStore, Authenticator, Hotels, KeyRing, MemoryAuth, MemoryThrottle,
@@ -22,14 +23,15 @@ use crate::locks::{
     AuditStore, FenceStore, HoldRules, HoldStore, LockManager, LockStore, MemoryAudit, MemoryFences,
     MemoryHolds, MemoryLocks, PostgresAudit, PostgresFences, RedisHolds, RedisLocks,
 };
+use crate::pms::port::{BookingSystem, Catalogue, Connected, Connection};
 use crate::pms::{
-    AnswerCache, AnswerStore, KeyStore, LockGate, MemoryAnswers, MemoryKeys, MockPms, PmsClient, PmsProvider,
-    QloApps, RedisAnswers, RedisKeys, RetryPolicy,
+    AnswerCache, AnswerStore, ClientParts, KeyStore, LockGate, MemoryAnswers, MemoryKeys, MockPms, PmsClient,
+    QloApps, RedisAnswers, RedisKeys, Resilience, Resilient, RetryPolicy,
 };
 use crate::rng;
 use crate::scope::Scope;
 use crate::sessions::{MemorySessions, RedisSessions, SessionManager, SessionOptions, SessionStore};
-use crate::settings::{PmsSettings, Secret, Settings, Store};
+use crate::settings::{PmsLimits, PmsSettings, QloAppsSettings, Secret, Settings, Store};
 use crate::task::Tasks;
 use crate::tenants::{
     Invalidation, LocalInvalidation, MemoryTenants, PostgresTenants, RedisInvalidation, TenantId,
@@ -74,7 +76,7 @@ pub struct PosadaBuilder {
     flags: Vec<(String, bool)>,
     auth: Option<AuthOptions>,
     audit: Option<AuditSink>,
-    pms: Option<MockPms>,
+    pms: Option<Given>,
 }
 
 impl PosadaBuilder {
@@ -119,7 +121,16 @@ impl PosadaBuilder {
     /// A mock hotel to book in, whatever the settings say: its script of faults stays in the caller's hand.
     #[must_use]
     pub fn mock_pms(mut self, pms: MockPms) -> Self {
-        self.pms = Some(pms);
+        self.pms = Some(Given::Mock(pms));
+        self
+    }
+
+    /// A property management system that posada does not know, whatever the settings say: `Arc::new(mine)` for one that
+    /// keeps every promise by itself, `Guarded::new(Arc::new(mine))` for any other. Deadlines, breaker, pace and retries
+    /// of reads stand around it. See [`port`](crate::pms::port) for how to write one.
+    #[must_use]
+    pub fn pms(mut self, system: impl Into<Connection>) -> Self {
+        self.pms = Some(Given::Own(system.into()));
         self
     }
 
@@ -477,41 +488,103 @@ impl Parts<'_> {
         RateLimiter::new(store, self.clock.clone())
     }
 
-    fn pms(&self, mock: Option<MockPms>, locks: &LockManager) -> Result<PmsClient> {
-        let (clock, tasks) = (self.clock.clone(), self.tasks.clone());
-        let mut retry = RetryPolicy::default();
-        // What is in this process anyway needs no copy.
-        let mut kept = None;
-        let provider: Arc<dyn PmsProvider> = match (mock, self.settings.pms()) {
-            (Some(mock), _) => Arc::new(mock),
+    fn pms(&self, given: Option<Given>, locks: &LockManager) -> Result<PmsClient> {
+        let clock = self.clock.clone();
+        let system: Arc<dyn BookingSystem> = match (given, self.settings.pms()) {
+            (Some(Given::Mock(mock)), _) => Arc::new(mock),
+            (Some(Given::Own(connection)), _) => return self.connected(connection, locks),
             (None, PmsSettings::Mock) => Arc::new(MockPms::new(clock)?),
             (None, PmsSettings::QloApps(server)) => {
-                let answers: Arc<dyn AnswerStore> = match self.redis {
-                    Some(redis) => Arc::new(RedisAnswers::new(redis.clone())),
-                    None => Arc::new(MemoryAnswers::new(clock.clone())),
-                };
-                let system = QloApps::new(server, clock.clone(), tasks.clone(), answers.clone())?;
-                let fresh = server.limits.availability_fresh;
-                kept = Some(AnswerCache::new(answers, system.name(), fresh, clock, tasks));
-                // A QloApps server works on a lost request no longer than on one that somebody waits for.
-                retry.total = server.limits.booking_timeout;
-                retry.limit = server.limits.booking_timeout * 2;
-                Arc::new(system)
+                let answers = self.answers();
+                let resilience = Resilience::new(&server.limits, server.timeout, &clock);
+                let system = QloApps::new(server, clock, self.tasks.clone(), answers.clone(), resilience)?;
+                let kept = self.answer_cache(answers, &system, &server.limits);
+                return Ok(self.guarded(Arc::new(system), locks, &server.limits, Some(kept)));
             }
         };
-        let gate = Arc::new(LockGate::new(locks.clone(), provider.name()));
+        // What is in this process anyway needs no copy.
+        Ok(self.guarded(system, locks, &PmsLimits::default(), None))
+    }
+
+    /// The client of a caller's own system, with everything around it that QloApps has.
+    fn connected(&self, connection: Connection, locks: &LockManager) -> Result<PmsClient> {
+        /// As long as a question to a QloApps server may take by default.
+        const READ: Duration = QloAppsSettings::DEFAULT_TIMEOUT;
+        connection.check()?;
+        let limits = match self.settings.pms() {
+            PmsSettings::QloApps(server) => server.limits.clone(),
+            PmsSettings::Mock => PmsLimits::default(),
+        };
+        let rules = Resilience::new(&limits, READ, self.clock);
+        Ok(match connection.0 {
+            Connected::Guarded(system) => {
+                let kept = self.answer_cache(self.answers(), &*system, &limits);
+                self.guarded(
+                    Arc::new(Resilient::new(system, rules)),
+                    locks,
+                    &limits,
+                    Some(kept),
+                )
+            }
+            Connected::Own(pms) => {
+                let kept = self.answer_cache(self.answers(), &*pms, &limits);
+                PmsClient::own(
+                    Arc::new(Resilient::new(pms, rules)),
+                    self.client(&limits, Some(kept)),
+                )
+            }
+        })
+    }
+
+    fn guarded(
+        &self,
+        system: Arc<dyn BookingSystem>,
+        locks: &LockManager,
+        limits: &PmsLimits,
+        kept: Option<AnswerCache>,
+    ) -> PmsClient {
+        let gate = Arc::new(LockGate::new(locks.clone(), system.system()));
         let keys: Arc<dyn KeyStore> = match self.redis {
             Some(redis) => Arc::new(RedisKeys::new(redis.clone())),
             None => Arc::new(MemoryKeys::new(self.clock.clone())),
         };
-        Ok(PmsClient::new(
-            provider,
-            gate,
-            keys,
-            self.clock.clone(),
-            self.tasks.clone(),
-            retry,
-            kept,
-        ))
+        PmsClient::guarded(system, gate, keys, self.client(limits, kept))
     }
+
+    fn client(&self, limits: &PmsLimits, answers: Option<AnswerCache>) -> ClientParts {
+        ClientParts {
+            clock: self.clock.clone(),
+            tasks: self.tasks.clone(),
+            retry: RetryPolicy {
+                // A system works on a lost request no longer than on one that somebody waits for.
+                total: limits.booking_timeout,
+                limit: limits.booking_timeout * 2,
+                ..RetryPolicy::default()
+            },
+            answers,
+        }
+    }
+
+    fn answers(&self) -> Arc<dyn AnswerStore> {
+        match self.redis {
+            Some(redis) => Arc::new(RedisAnswers::new(redis.clone())),
+            None => Arc::new(MemoryAnswers::new(self.clock.clone())),
+        }
+    }
+
+    fn answer_cache(
+        &self,
+        store: Arc<dyn AnswerStore>,
+        system: &dyn Catalogue,
+        limits: &PmsLimits,
+    ) -> AnswerCache {
+        let (clock, tasks) = (self.clock.clone(), self.tasks.clone());
+        AnswerCache::new(store, system.system(), limits.availability_fresh, clock, tasks)
+    }
+}
+
+/// A system that was given to the builder.
+enum Given {
+    Mock(MockPms),
+    Own(Connection),
 }

@@ -8,14 +8,14 @@ use super::id::{HotelId, RoomTypeId};
 use super::model::{Hotel, Offer, RoomType};
 use super::money::Money;
 use super::occupancy::Party;
-use super::provider::PmsProvider;
+use super::port::Catalogue;
 use super::service::{Choice, QuotedService, Service, with_services};
 use crate::error::{Error, Result, codes};
 use crate::stay::Stay;
 
 /// One hotel as it is now.
 pub(super) struct HotelSnapshot {
-    provider: Arc<dyn PmsProvider>,
+    provider: Arc<dyn Catalogue>,
     hotel: Hotel,
     room_types: Vec<RoomType>,
     today: NaiveDate,
@@ -34,7 +34,7 @@ impl HotelSnapshot {
     ///
     /// # Errors
     /// `pms.unknown_hotel`, or that of a failed read.
-    pub(super) async fn read(provider: &Arc<dyn PmsProvider>, id: HotelId) -> Result<Self> {
+    pub(super) async fn read(provider: &Arc<dyn Catalogue>, id: HotelId) -> Result<Self> {
         let (hotels, room_types, today) =
             tokio::try_join!(provider.hotels(), provider.room_types(id), provider.today(id))?;
         let hotel = hotels

@@ -3,7 +3,7 @@
 use super::id::StayId;
 use super::model::Quote;
 use super::occupancy::Party;
-use super::provider::Row;
+use super::record::Row;
 use crate::error::{Error, Result, codes};
 use crate::stay::Stay;
 
@@ -103,7 +103,7 @@ impl RoomOfBooking {
     pub(super) fn is(&self, row: &Row) -> bool {
         match self {
             Self::Stay(id) => *id == row.id,
-            Self::Number(number) => *number == row.room.number,
+            Self::Number(number) => row.room.as_ref().is_some_and(|room| room.number == *number),
         }
     }
 }

@@ -12,9 +12,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::Feature;
-use super::booking::BookingService;
 use super::id::BookingId;
-use super::model::{Booking, Created};
+use super::model::Booking;
+use super::port::Pms;
 use crate::error::{Error, Result, codes};
 use crate::task::Tasks;
 
@@ -102,7 +102,7 @@ pub struct Change {
 /// The changes of a system, one after the other. Every change comes at least once; several quick changes of one
 /// booking may come as one, and a change may come again after a restart and around the hour in which clocks go back.
 pub struct Changes {
-    bookings: Arc<BookingService>,
+    pms: Arc<dyn Pms>,
     tasks: Tasks,
     cursor: ChangeCursor,
     /// The changes behind the cursor that were read and not handed out, and the cursor behind them.
@@ -111,9 +111,9 @@ pub struct Changes {
 }
 
 impl Changes {
-    pub(super) fn new(bookings: Arc<BookingService>, tasks: Tasks, cursor: ChangeCursor) -> Self {
+    pub(super) fn new(pms: Arc<dyn Pms>, tasks: Tasks, cursor: ChangeCursor) -> Self {
         Self {
-            bookings,
+            pms,
             tasks,
             cursor,
             read: VecDeque::new(),
@@ -128,23 +128,14 @@ impl Changes {
     /// when the system is down, and then the same call may be repeated.
     pub async fn next(&mut self) -> Result<Option<Change>> {
         self.tasks.ensure_open()?;
-        let provider = &self.bookings.provider;
-        provider
+        self.pms
             .capabilities()
-            .require(Feature::Changes, provider.name())?;
+            .require(Feature::Changes, self.pms.system())?;
         if self.read.is_empty() {
             self.advance();
-            let page = self.bookings.provider.changes(&self.cursor, PAGE).await?;
-            self.read = page
-                .changes
-                .into_iter()
-                .map(|(id, changed_at, record)| Change {
-                    id,
-                    changed_at,
-                    booking: record.and_then(|record| record.booking(Created::FoundAgain)),
-                })
-                .collect();
-            self.behind = Some(page.next);
+            let (changes, next) = self.pms.changes(&self.cursor, PAGE).await?;
+            self.read = changes.into();
+            self.behind = Some(next);
         }
         let next = self.read.pop_front();
         if next.is_none() {

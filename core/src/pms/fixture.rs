@@ -8,10 +8,10 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use tokio::sync::OwnedMutexGuard;
 
-use super::gate::{HotelGate, Turn, turn_timeout};
+use super::guarded::gate::{HotelGate, Scope, Turn, turn_timeout};
 use super::{
-    BookingRequest, Guest, HotelId, IdempotencyKey, MemoryKeys, MockPms, Occupancy, Party, PmsClient,
-    RetryPolicy, RoomTypeId,
+    BookingRequest, ClientParts, Guest, HotelId, IdempotencyKey, MemoryKeys, MockPms, Occupancy, Party,
+    PmsClient, RetryPolicy, RoomTypeId,
 };
 use crate::clock::ManualClock;
 use crate::error::Result;
@@ -57,14 +57,16 @@ impl World {
             recheck: Duration::ZERO,
         };
         let provider = Arc::new(self.mock.clone());
-        PmsClient::new(
+        PmsClient::guarded(
             provider,
             Arc::new(LocalGate::default()),
             keys,
-            self.clock.shared(),
-            Tasks::new(),
-            retry,
-            None,
+            ClientParts {
+                clock: self.clock.shared(),
+                tasks: Tasks::new(),
+                retry,
+                answers: None,
+            },
         )
     }
 
@@ -120,7 +122,7 @@ pub(super) fn request(key: &str, stay: Stay, party: impl Into<Party>) -> Booking
 /// Turns within one process only, so that nothing but the look afterwards keeps processes apart.
 #[derive(Debug, Default)]
 pub(super) struct LocalGate {
-    hotels: Mutex<HashMap<HotelId, Arc<tokio::sync::Mutex<()>>>>,
+    hotels: Mutex<HashMap<Scope, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 struct LocalTurn {
@@ -134,20 +136,20 @@ impl Turn for LocalTurn {
 }
 
 impl LocalGate {
-    fn queue(&self, hotel: HotelId) -> Arc<tokio::sync::Mutex<()>> {
+    fn queue(&self, scope: &Scope) -> Arc<tokio::sync::Mutex<()>> {
         let mut hotels = self.hotels.lock().unwrap_or_else(PoisonError::into_inner);
         // A queue that only the map knows is empty; unknown hotels must not fill the map.
-        hotels.retain(|known, queue| *known == hotel || Arc::strong_count(queue) > 1);
-        hotels.entry(hotel).or_default().clone()
+        hotels.retain(|known, queue| known == scope || Arc::strong_count(queue) > 1);
+        hotels.entry(scope.clone()).or_default().clone()
     }
 }
 
 #[async_trait]
 impl HotelGate for LocalGate {
-    async fn enter(&self, hotel: HotelId, wait: Duration) -> Result<Box<dyn Turn>> {
-        match tokio::time::timeout(wait, self.queue(hotel).lock_owned()).await {
+    async fn enter(&self, scope: &Scope, wait: Duration) -> Result<Box<dyn Turn>> {
+        match tokio::time::timeout(wait, self.queue(scope).lock_owned()).await {
             Ok(guard) => Ok(Box::new(LocalTurn { _guard: guard })),
-            Err(_) => Err(turn_timeout(hotel)),
+            Err(_) => Err(turn_timeout(scope.hotel())),
         }
     }
 }

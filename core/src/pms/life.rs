@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use chrono::NaiveDate;
 
-use super::booking::{self, BookingService};
 use super::change::BookingChange;
 use super::feed::{ChangeCursor, Changes};
 use super::folio::Folio;
 use super::guest::{Guest, GuestProfile};
 use super::id::{BookingId, HotelId, IdempotencyKey};
-use super::model::{Booking, BookingStatus, Created, Quote};
-use super::provider::{Movement, Record};
+use super::model::{Booking, Quote};
+use super::port::Pms;
+use super::record::Movement;
 use super::{Feature, PmsClient};
 use crate::error::{Error, Result, codes};
 
@@ -22,10 +22,7 @@ impl PmsClient {
     /// # Errors
     /// `pms.outcome_unknown` while the system is still writing its rooms.
     pub async fn booking(&self, id: BookingId) -> Result<Option<Booking>> {
-        let record = self.provider()?.record(id).await?;
-        record
-            .map(|record| booking::answer(&record, Created::FoundAgain))
-            .transpose()
+        self.pms()?.booking(id).await
     }
 
     /// The booking that was made with a key: the live one, else the last that was cancelled; `None` when there is
@@ -34,14 +31,7 @@ impl PmsClient {
     /// # Errors
     /// `pms.outcome_unknown` while the system is still writing its rooms.
     pub async fn find_booking(&self, key: &IdempotencyKey) -> Result<Option<Booking>> {
-        let records = self.provider()?.find(key).await?;
-        let live = records
-            .iter()
-            .find(|record| record.status() != BookingStatus::Cancelled);
-        let found: Option<&Record> = live.or(records.last());
-        found
-            .map(|record| booking::answer(record, Created::FoundAgain))
-            .transpose()
+        self.pms()?.find(key).await
     }
 
     /// Cancels a booking and frees its rooms; a booking that is cancelled already is answered as it is. Detached.
@@ -51,7 +41,7 @@ impl PmsClient {
     /// when the answer was lost every time, and then the call may be repeated; `redis.unavailable` when no turn at
     /// the hotel can be had.
     pub async fn cancel(&self, id: BookingId) -> Result<Booking> {
-        self.detached(move |bookings| async move { bookings.cancel(id, false).await })
+        self.writing(id, move |pms| async move { pms.cancel(id, false).await })
             .await
     }
 
@@ -61,7 +51,7 @@ impl PmsClient {
     /// # Errors
     /// Those of [`cancel`](Self::cancel); `pms.wrong_state` when the guest has checked out.
     pub async fn force_cancel(&self, id: BookingId) -> Result<Booking> {
-        self.detached(move |bookings| async move { bookings.cancel(id, true).await })
+        self.writing(id, move |pms| async move { pms.cancel(id, true).await })
             .await
     }
 
@@ -94,21 +84,9 @@ impl PmsClient {
     /// * `pms.outcome_unknown`: answers were lost; the booking may be half changed. Ask again.
     pub async fn modify(&self, id: BookingId, change: &BookingChange) -> Result<Booking> {
         self.require_change(change)?;
-        let (change, tasks) = (change.clone(), self.0.tasks.clone());
-        self.detached(move |bookings| async move {
-            let modified = bookings.modify(id, &change).await?;
-            if let Some((took, watched)) = modified.moved.filter(|_| !bookings.retry.recheck.is_zero()) {
-                let (pause, waiting, bookings) =
-                    (bookings.recheck_pause(took), tasks.clone(), bookings.clone());
-                tasks.in_background(async move {
-                    waiting.pause(pause).await;
-                    // What it did is told as an event.
-                    drop(bookings.recheck(&watched, id).await);
-                });
-            }
-            Ok(modified.booking)
-        })
-        .await
+        let change = change.clone();
+        self.writing(id, move |pms| async move { pms.change(id, &change).await })
+            .await
     }
 
     /// What a booking would cost after a change, all of it; to be told to the guest and to be carried by the change.
@@ -120,8 +98,7 @@ impl PmsClient {
     pub async fn quote_change(&self, id: BookingId, change: &BookingChange) -> Result<Quote> {
         self.require(Feature::QuoteChange)?;
         self.require_change(change)?;
-        self.provider()?;
-        self.0.bookings.quote_change(id, change).await
+        self.pms()?.quote_change(id, change).await
     }
 
     /// The guests of a booking are in the house, from now on. On which day is the front desk's decision. A booking
@@ -131,8 +108,10 @@ impl PmsClient {
     /// `pms.unknown_booking`, `pms.wrong_state`, `pms.outcome_unknown` as [`cancel`](Self::cancel).
     pub async fn check_in(&self, id: BookingId) -> Result<Booking> {
         self.require(Feature::CheckIn)?;
-        self.detached(move |bookings| async move { bookings.move_guests(id, Movement::Arrival).await })
-            .await
+        self.writing(id, move |pms| async move {
+            pms.move_guests(id, Movement::Arrival).await
+        })
+        .await
     }
 
     /// The guests of a booking have left, just now: their rooms are free, also in nights that were left. A booking
@@ -142,8 +121,10 @@ impl PmsClient {
     /// `pms.unknown_booking`; `pms.wrong_state` for guests who never arrived; `pms.outcome_unknown`.
     pub async fn check_out(&self, id: BookingId) -> Result<Booking> {
         self.require(Feature::CheckOut)?;
-        self.detached(move |bookings| async move { bookings.move_guests(id, Movement::Departure).await })
-            .await
+        self.writing(id, move |pms| async move {
+            pms.move_guests(id, Movement::Departure).await
+        })
+        .await
     }
 
     /// The bookings that arrive on a day: confirmed, or in the house already. Cancel-safe read.
@@ -170,7 +151,7 @@ impl PmsClient {
     pub async fn guest(&self, email: &str) -> Result<Option<GuestProfile>> {
         self.require(Feature::Guests)?;
         let email = Guest::check_email(email)?;
-        self.provider()?.guest(&email).await
+        self.catalogue()?.guest(&email).await
     }
 
     /// Writes a guest down, or answers the one that the system has under this address, unchanged. Not needed before
@@ -181,26 +162,27 @@ impl PmsClient {
     /// `pms.rejected`; `pms.outcome_unknown` when the answer was lost, and then the call may be repeated.
     pub async fn create_guest(&self, guest: &Guest) -> Result<GuestProfile> {
         self.require(Feature::Guests)?;
-        self.provider()?.admit_guest(guest)?;
+        self.catalogue()?.admit_guest(guest)?;
         let email = guest.email().ok_or_else(|| {
             let message = "is needed: guests are found by it";
             Error::field_invalid(codes::PMS_INVALID_REQUEST, "email", message)
         })?;
         let (guest, email) = (guest.clone(), email.to_owned());
-        self.detached(move |bookings| async move {
-            if let Some(known) = bookings.provider.guest(&email).await? {
+        let (system, retry) = (self.0.catalogue.clone(), self.0.retry);
+        let writing = async move {
+            if let Some(known) = system.guest(&email).await? {
                 return Ok(known);
             }
-            let lost = match bookings.provider.create_guest(&guest).await {
+            let lost = match system.create_guest(&guest).await {
                 Ok(()) => None,
                 Err(error) if error.is(codes::PMS_OUTCOME_UNKNOWN) => Some(error),
                 Err(error) => return Err(error),
             };
-            let read = || bookings.provider.guest(&email);
-            let known = bookings.retry.persist(read).await?;
+            let read = || system.guest(&email);
+            let known = retry.persist(read).await?;
             known.ok_or_else(|| lost.unwrap_or_else(lost_guest))
-        })
-        .await
+        };
+        self.0.tasks.detach(writing).await
     }
 
     /// What a booking costs in lines, what was invoiced, and what was paid. Cancel-safe read.
@@ -209,29 +191,23 @@ impl PmsClient {
     /// `pms.unknown_booking`, and as the [type](Self) says.
     pub async fn invoices(&self, id: BookingId) -> Result<Folio> {
         self.require(Feature::Folio)?;
-        let provider = self.provider()?;
-        let record = self.0.bookings.existing(id).await?;
-        provider.folio(&record).await
+        self.pms()?.folio(id).await
     }
 
     /// Every booking that changes, from the cursor on: ask for [`next`](Changes::next) again and again, and keep the
     /// [`cursor`](Changes::cursor). Nothing is asked before the first `next`.
     pub fn changes_since(&self, cursor: ChangeCursor) -> Changes {
-        Changes::new(self.0.bookings.clone(), self.0.tasks.clone(), cursor)
+        Changes::new(self.0.pms.clone(), self.0.tasks.clone(), cursor)
     }
 
     async fn movements(&self, hotel: HotelId, movement: Movement, day: NaiveDate) -> Result<Vec<Booking>> {
         self.require(Feature::Movements)?;
-        let provider = self.provider()?;
-        let known = provider.hotels().await?.iter().any(|known| known.id == hotel);
+        let pms = self.pms()?;
+        let known = pms.hotels().await?.iter().any(|known| known.id == hotel);
         if !known {
             return Err(super::admission::unknown_hotel(hotel));
         }
-        let records = provider.movements(hotel, movement, day).await?;
-        let bookings = records
-            .iter()
-            .filter_map(|record| record.booking(Created::FoundAgain));
-        Ok(bookings.collect())
+        pms.movements(hotel, movement, day).await
     }
 
     fn require_change(&self, change: &BookingChange) -> Result<()> {
@@ -242,13 +218,22 @@ impl PmsClient {
         Ok(())
     }
 
-    /// Work that ends although its caller goes away.
-    async fn detached<T, F>(&self, work: impl FnOnce(Arc<BookingService>) -> F) -> Result<T>
+    /// Work on a booking that ends although its caller goes away.
+    async fn writing<F>(&self, id: BookingId, work: impl FnOnce(Arc<dyn Pms>) -> F) -> Result<Booking>
     where
-        T: Send + 'static,
-        F: Future<Output = Result<T>> + Send + 'static,
+        F: Future<Output = Result<Booking>> + Send + 'static,
     {
-        self.0.tasks.detach(work(self.0.bookings.clone())).await
+        let (inner, work) = (self.0.clone(), work(self.0.pms.clone()));
+        let writing = async move {
+            if inner.is_guarded {
+                return work.await;
+            }
+            let known = inner.pms.booking(id).await?;
+            let unknown = || Error::new(codes::PMS_UNKNOWN_BOOKING, "no such booking").with("booking", id);
+            let hotel = known.ok_or_else(unknown)?.hotel;
+            inner.changing(hotel, work).await
+        };
+        self.0.tasks.detach(writing).await
     }
 }
 

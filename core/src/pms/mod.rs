@@ -5,8 +5,8 @@
 //! * Values that a request is made of ([`Guest`], [`Party`], [`IdempotencyKey`], …) were checked when they were
 //!   made, because the system behind them often breaks on a bad value instead of refusing it.
 //! * A [`BookingRequest`] carries an [`IdempotencyKey`]: the same key asks for the same booking.
-//! * [`PmsClient`] trusts no system: what it booked, it looks at again (`verify.rs`), and no write is ever repeated
-//!   on a guess (`booking.rs`). Providers only translate (`provider.rs`).
+//! * [`PmsClient`] trusts no system: what it booked, it looks at again (`guarded/verify.rs`), and no write is ever repeated
+//!   on a guess (`guarded/booking.rs`). Systems only translate ([`port`]).
 //!
 //! ```
 //! use posada::clock::ManualClock;
@@ -35,38 +35,30 @@
 //! ```
 
 mod admission;
-mod booking;
 mod cache;
 mod capabilities;
 mod change;
+mod events;
 mod feed;
 #[cfg(test)]
 mod fixture;
 mod folio;
-mod front_desk;
-mod gate;
+mod guarded;
 mod guest;
 mod id;
-#[cfg(test)]
-mod interrupted_changes;
 mod life;
-mod memory;
 mod mock;
 mod model;
-mod modify;
 mod money;
 mod occupancy;
+mod own;
+pub mod port;
 mod price;
-mod provider;
 mod qloapps;
-mod recheck;
-mod redis;
+mod record;
 mod request;
 mod resilience;
-mod retry;
 mod service;
-mod store;
-mod verify;
 
 use std::fmt;
 use std::sync::Arc;
@@ -78,38 +70,38 @@ use crate::scope::Scope;
 use crate::stay::Stay;
 use crate::task::Tasks;
 use admission::HotelSnapshot;
-use booking::BookingService;
 pub(crate) use cache::{AnswerStore, MemoryAnswers, RedisAnswers};
 use cache::{Cache, KeptOffer};
 pub use capabilities::{Capabilities, Feature, Guards, Support};
 pub use change::BookingChange;
+use events::EventSender;
+pub use events::{Collision, PmsEvent, PmsEvents, Recheck};
 pub use feed::{Change, ChangeCursor, Changes};
 pub use folio::{Folio, FolioLine, Invoice, Payment};
-pub(crate) use gate::{HotelGate, LockGate};
+pub(crate) use guarded::gate::{HotelGate, LockGate};
+pub(crate) use guarded::retry::RetryPolicy;
+pub(crate) use guarded::store::KeyStore;
+use guarded::{BookingService, GuardedPms};
+pub(crate) use guarded::{MemoryKeys, RedisKeys};
 pub use guest::{Guest, GuestProfile};
 pub use id::{
     BookingId, GuestId, HotelId, IdempotencyKey, RatePlanId, RoomId, RoomTypeId, ServiceId, StayId,
 };
-pub(crate) use memory::MemoryKeys;
 pub use mock::{MockCollision, MockFault, MockOperation, MockPms};
 pub use model::{
     Availability, Booking, BookingStatus, Created, Hotel, MissingPermission, Offer, Quote, RoomStay, RoomType,
 };
 pub use money::{Currency, Money};
 pub use occupancy::{Occupancy, OccupancyLimits, Party};
+use port::{BookingSystem, Catalogue, Pms};
 pub use price::{CancellationTerms, Charge, ChargeKind, Due, Price};
-pub(crate) use provider::PmsProvider;
 pub(crate) use qloapps::QloApps;
 #[cfg(any(test, feature = "testkit"))]
 pub(crate) use qloapps::anything;
-pub use recheck::{Collision, PmsEvent, PmsEvents, Recheck};
-use recheck::{EventSender, Watched};
-pub(crate) use redis::RedisKeys;
 pub use request::{BookingRequest, HoldProof};
-pub(crate) use retry::RetryPolicy;
+pub(crate) use resilience::{Resilience, Resilient};
 use service::Choice;
 pub use service::{BookedService, ChosenService, QuotedService, Service};
-pub(crate) use store::KeyStore;
 
 /// The property management system of a hotel company, behind one promise: **no double booking, no silently
 /// back-ordered guest, no second booking after a lost answer.** Cloning is cheap.
@@ -144,30 +136,65 @@ impl AnswerCache {
 }
 
 struct Inner {
-    bookings: Arc<BookingService>,
+    pms: Arc<dyn Pms>,
+    /// The same as what it sells.
+    catalogue: Arc<dyn Catalogue>,
+    /// Whether posada keeps promises around it, and so looks before a booking in its turn at the hotel.
+    is_guarded: bool,
+    /// Where answers about free rooms are kept, if they are.
+    answers: Option<AnswerCache>,
+    events: EventSender,
+    retry: RetryPolicy,
+    clock: SharedClock,
     tasks: Tasks,
+    #[cfg(test)]
+    bookings: Option<Arc<BookingService>>,
+}
+
+/// What every client needs beside its system.
+pub(crate) struct ClientParts {
+    pub(crate) clock: SharedClock,
+    pub(crate) tasks: Tasks,
+    pub(crate) retry: RetryPolicy,
+    /// Where answers about free rooms are kept, if they are.
+    pub(crate) answers: Option<AnswerCache>,
 }
 
 impl PmsClient {
-    pub(crate) fn new(
-        provider: Arc<dyn PmsProvider>,
+    /// A system around which posada keeps the promises that it does not claim.
+    pub(crate) fn guarded(
+        provider: Arc<dyn BookingSystem>,
         gate: Arc<dyn HotelGate>,
         keys: Arc<dyn KeyStore>,
-        clock: SharedClock,
-        tasks: Tasks,
-        retry: RetryPolicy,
-        answers: Option<AnswerCache>,
+        parts: ClientParts,
     ) -> Self {
+        let events = EventSender::new();
         let bookings = Arc::new(BookingService {
-            answers,
+            answers: parts.answers.clone(),
             provider,
             gate,
             keys,
-            clock,
-            retry,
-            events: EventSender::new(),
+            clock: parts.clock.clone(),
+            retry: parts.retry,
+            events: events.clone(),
         });
-        Self(Arc::new(Inner { bookings, tasks }), Scope::default())
+        let tasks = parts.tasks.clone();
+        let pms = Arc::new(GuardedPms {
+            bookings: bookings.clone(),
+            tasks,
+        });
+        let mut inner = Inner::new(pms, events, parts);
+        inner.is_guarded = true;
+        #[cfg(test)]
+        {
+            inner.bookings = Some(bookings);
+        }
+        Self(Arc::new(inner), Scope::default())
+    }
+
+    /// A system that keeps every promise by itself.
+    pub(crate) fn own(pms: Arc<dyn Pms>, parts: ClientParts) -> Self {
+        Self(Arc::new(Inner::new(pms, EventSender::new(), parts)), Scope::default())
     }
 
     /// The same system, which takes holds of one tenant only.
@@ -178,12 +205,12 @@ impl PmsClient {
     /// What the hotel's system can do, and which promises it keeps by itself. Asks nothing. What it cannot do is
     /// refused with `pms.unsupported`, before anything is asked, held or written.
     pub fn capabilities(&self) -> &Capabilities {
-        self.0.bookings.provider.capabilities()
+        self.0.catalogue.capabilities()
     }
 
     /// The stable name of the hotel's system, such as `mock`, or the host of a QloApps server.
     pub fn system(&self) -> &str {
-        self.0.bookings.provider.name()
+        self.0.catalogue.system()
     }
 
     fn require(&self, feature: Feature) -> Result<()> {
@@ -195,7 +222,7 @@ impl PmsClient {
     /// # Errors
     /// As the [type](Self) says.
     pub async fn hotels(&self) -> Result<Vec<Hotel>> {
-        self.provider()?.hotels().await
+        self.catalogue()?.hotels().await
     }
 
     /// What the key of the system may not do, although posada needs it, and for what; empty when nothing is missing.
@@ -204,7 +231,7 @@ impl PmsClient {
     /// # Errors
     /// `pms.refused`, `pms.switched_off`, `pms.wrong_system`, and as the [type](Self) says.
     pub async fn self_test(&self) -> Result<Vec<MissingPermission>> {
-        self.provider()?.missing_permissions().await
+        self.catalogue()?.check().await
     }
 
     /// The room types of a hotel, with their limits; up to an hour old (`POSADA_PMS_ROOM_TYPES_FRESH`), and up to a
@@ -213,7 +240,7 @@ impl PmsClient {
     /// # Errors
     /// `pms.unknown_hotel`.
     pub async fn room_types(&self, hotel: HotelId) -> Result<Vec<RoomType>> {
-        Ok(HotelSnapshot::read(self.provider()?, hotel)
+        Ok(HotelSnapshot::read(self.catalogue()?, hotel)
             .await?
             .into_room_types())
     }
@@ -226,7 +253,7 @@ impl PmsClient {
     /// services.
     pub async fn services(&self, hotel: HotelId, room_type: RoomTypeId) -> Result<Vec<Service>> {
         self.require(Feature::Services)?;
-        HotelSnapshot::read(self.provider()?, hotel)
+        HotelSnapshot::read(self.catalogue()?, hotel)
             .await?
             .services(room_type)
             .await
@@ -253,8 +280,8 @@ impl PmsClient {
         room_type: Option<RoomTypeId>,
     ) -> Result<Availability> {
         let party = party.into();
-        let snapshot = HotelSnapshot::read(self.provider()?, hotel).await?;
-        let Some(kept) = &self.0.bookings.answers else {
+        let snapshot = HotelSnapshot::read(self.catalogue()?, hotel).await?;
+        let Some(kept) = &self.0.answers else {
             return Ok(Availability {
                 hotel,
                 stay,
@@ -265,7 +292,7 @@ impl PmsClient {
         };
         let admitted = snapshot.admit(stay, &party, room_type)?;
         let question = cache::question(stay, &party, room_type);
-        let provider = self.provider()?.clone();
+        let provider = self.catalogue()?.clone();
         let load = || async move {
             let offers = provider.offers(hotel, stay, &party, room_type).await?;
             Ok(offers.into_iter().map(KeptOffer::from).collect::<Vec<_>>())
@@ -315,14 +342,14 @@ impl PmsClient {
         if !choice.as_slice().is_empty() {
             self.require(Feature::Services)?;
         }
-        let snapshot = HotelSnapshot::read(self.provider()?, hotel).await?;
+        let snapshot = HotelSnapshot::read(self.catalogue()?, hotel).await?;
         let sale = snapshot
             .sale(room_type, stay, &party, &choice)
             .await?
             .ok_or_else(|| {
                 Error::new(codes::PMS_SOLD_OUT, "not enough rooms are free").with("room_type", room_type)
             })?;
-        let quoted_at = self.0.bookings.clock.now();
+        let quoted_at = self.0.clock.now();
         Quote::of_offer(hotel, stay, party, &sale.offer, sale.services, quoted_at)
     }
 
@@ -357,54 +384,63 @@ impl PmsClient {
             self.1.admit(hold.tenant.as_ref())?;
             hold.covers(request)?;
         }
-        self.provider()?.admit_guest(request.guest())?;
-        let (bookings, request, hold) = (self.0.bookings.clone(), request.clone(), hold.cloned());
-        let tasks = self.0.tasks.clone();
+        self.catalogue()?.admit_guest(request.guest())?;
+        let (inner, request, hold) = (self.0.clone(), request.clone(), hold.cloned());
         self.0
             .tasks
             .detach(async move {
-                let booked = bookings.book(&request, hold.as_ref()).await?;
-                let (Some(made_in), false) = (booked.made_in, bookings.retry.recheck.is_zero()) else {
-                    return Ok(booked.booking);
-                };
-                let (pause, id) = (bookings.recheck_pause(made_in), booked.booking.id);
-                let (watched, waiting) = (Watched::from(&request), tasks.clone());
-                let look_again = async move {
-                    // A handle that closes does not wait for the pause; looking a little early is better than never.
-                    waiting.pause(pause).await;
-                    bookings.recheck(&watched, id).await
-                };
-                match request.recheck {
-                    Recheck::Wait => look_again.await,
-                    Recheck::Detached => {
-                        tasks.in_background(async move { drop(look_again.await) });
-                        Ok(booked.booking)
-                    }
-                }
+                let order = inner.order(request, hold).await?;
+                inner
+                    .changing(order.request().hotel(), inner.pms.book(&order))
+                    .await
             })
             .await
     }
 
     /// What rechecks of bookings do from now on. Listen before you book.
     pub fn events(&self) -> PmsEvents {
-        self.0.bookings.events.listen()
+        self.0.events.listen()
     }
 
     /// Whether the hotel is in memory.
     pub(crate) fn is_mock(&self) -> bool {
-        self.0.bookings.provider.name() == mock::NAME
+        self.0.catalogue.system() == mock::NAME
     }
 
-    fn provider(&self) -> Result<&Arc<dyn PmsProvider>> {
+    /// What the hotels sell.
+    fn catalogue(&self) -> Result<&Arc<dyn Catalogue>> {
         self.0.tasks.ensure_open()?;
-        Ok(&self.0.bookings.provider)
+        Ok(&self.0.catalogue)
+    }
+
+    fn pms(&self) -> Result<&Arc<dyn Pms>> {
+        self.0.tasks.ensure_open()?;
+        Ok(&self.0.pms)
+    }
+}
+
+impl Inner {
+    fn new(pms: Arc<dyn Pms>, events: EventSender, parts: ClientParts) -> Self {
+        let catalogue = pms.clone();
+        Self {
+            pms,
+            catalogue,
+            is_guarded: false,
+            answers: parts.answers,
+            events,
+            retry: parts.retry,
+            clock: parts.clock,
+            tasks: parts.tasks,
+            #[cfg(test)]
+            bookings: None,
+        }
     }
 }
 
 impl fmt::Debug for PmsClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PmsClient")
-            .field("retry", &self.0.bookings.retry)
+            .field("system", &self.system())
             .finish_non_exhaustive()
     }
 }

@@ -4,10 +4,10 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 
+use super::events::{Collision, Recheck};
 use super::id::{HotelId, IdempotencyKey, RoomTypeId};
 use super::model::Quote;
 use super::occupancy::Party;
-use super::recheck::{Collision, Recheck};
 use crate::error::{Error, Result, codes};
 use crate::locks::{Hold, Resource};
 use crate::pms::guest::Guest;

@@ -12,7 +12,7 @@ use crate::pms::model::{Hotel, RoomType};
 use crate::pms::money::{Currency, Money};
 use crate::pms::occupancy::{Occupancy, OccupancyLimits};
 use crate::pms::price::{Charge, ChargeKind, Due};
-use crate::pms::provider::{Record, Room, Row, RowState};
+use crate::pms::record::{Record, Room, Row, RowState};
 use crate::pms::request::BookingRequest;
 use crate::pms::service::{BookedService, Service};
 use crate::stay::Stay;
@@ -262,7 +262,7 @@ impl MockHotel {
                 id: StayId::from(self.last_row),
                 sequence: self.last_row,
                 booking: id,
-                room,
+                room: Some(room),
                 room_type: request.room_type(),
                 stay: request.stay(),
                 occupancy: occupancy.clone(),
@@ -310,22 +310,20 @@ impl MockHotel {
     }
 
     pub(super) fn take(&mut self, row: &Row) {
-        if row.state.takes_room() {
+        if let (true, Some(room)) = (row.state.takes_room(), &row.room) {
             for night in row.stay.each_night() {
-                self.nights
-                    .entry((row.room.id, night))
-                    .or_default()
-                    .insert(row.id);
+                self.nights.entry((room.id, night)).or_default().insert(row.id);
             }
         }
     }
 
     pub(super) fn release(&mut self, row: &Row) {
+        let Some(room) = &row.room else { return };
         for night in row.stay.each_night() {
-            if let Some(rows) = self.nights.get_mut(&(row.room.id, night)) {
+            if let Some(rows) = self.nights.get_mut(&(room.id, night)) {
                 rows.remove(&row.id);
                 if rows.is_empty() {
-                    self.nights.remove(&(row.room.id, night));
+                    self.nights.remove(&(room.id, night));
                 }
             }
         }

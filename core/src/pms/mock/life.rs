@@ -11,7 +11,7 @@ use crate::pms::folio::{Folio, FolioLine};
 use crate::pms::guest::{Guest, GuestProfile};
 use crate::pms::id::{BookingId, GuestId, HotelId, StayId};
 use crate::pms::money::Money;
-use crate::pms::provider::{ChangePage, Movement, Record, RowChange, RowState};
+use crate::pms::record::{ChangePage, Movement, Record, RowChange, RowState};
 
 /// A place in the mock's changes.
 #[derive(Serialize, Deserialize)]
@@ -36,7 +36,7 @@ impl MockHotel {
                 let row = record.rows.iter_mut().find(|known| known.id == row)?;
                 let before = row.clone();
                 if let Some(room) = &change.room {
-                    row.room = room.clone();
+                    row.room = Some(room.clone());
                     if row.state == RowState::BackOrdered {
                         row.state = RowState::Reserved;
                     }
@@ -158,7 +158,7 @@ impl MockHotel {
         }
         let share = self.room_share(record)?;
         let net = share.scaled(to_net)?;
-        let line = |row: &crate::pms::provider::Row| {
+        let line = |row: &crate::pms::record::Row| {
             let types = &self.room_types;
             let known = types.iter().find(|known| known.id == row.room_type);
             FolioLine {

@@ -23,8 +23,9 @@ use super::id::{BookingId, HotelId, IdempotencyKey, RoomId, RoomTypeId, StayId};
 use super::model::{Hotel, MissingPermission, Offer, RoomType};
 use super::money::Money;
 use super::occupancy::Party;
+use super::port::{BookingSystem, Catalogue, RoomLedger};
 use super::price::Price;
-use super::provider::{ChangePage, Movement, PmsProvider, Record, Room, Row, RowChange};
+use super::record::{ChangePage, Movement, Record, Room, Row, RowChange};
 use super::request::BookingRequest;
 use super::service::Service;
 use crate::clock::SharedClock;
@@ -244,8 +245,8 @@ async fn pause(yields: usize) {
 }
 
 #[async_trait]
-impl PmsProvider for MockPms {
-    fn name(&self) -> &'static str {
+impl Catalogue for MockPms {
+    fn system(&self) -> &'static str {
         NAME
     }
 
@@ -253,7 +254,7 @@ impl PmsProvider for MockPms {
         &self.0.capabilities
     }
 
-    async fn missing_permissions(&self) -> Result<Vec<MissingPermission>> {
+    async fn check(&self) -> Result<Vec<MissingPermission>> {
         drop(self.read()?);
         Ok(Vec::new())
     }
@@ -315,6 +316,20 @@ impl PmsProvider for MockPms {
         state.hotel.room_types.iter().filter(asked).map(offer).collect()
     }
 
+    async fn guest(&self, email: &str) -> Result<Option<GuestProfile>> {
+        Ok(self.read()?.hotel.guest(email).cloned())
+    }
+
+    async fn create_guest(&self, guest: &Guest) -> Result<()> {
+        let mut state = self.state();
+        let strike = state.script.write(MockOperation::Guest)?;
+        state.hotel.add_guest(guest);
+        answered(strike)
+    }
+}
+
+#[async_trait]
+impl BookingSystem for MockPms {
     async fn create(&self, request: &BookingRequest, _offer: &Offer, total: Money) -> Result<BookingId> {
         let strike = self.state().script.write(MockOperation::Create)?;
         if let Strike::WriteLater { after_lookups } = strike {
@@ -348,14 +363,6 @@ impl PmsProvider for MockPms {
         Ok(self.read()?.hotel.bookings.get(&booking).cloned())
     }
 
-    async fn rows_on(&self, room: RoomId, stay: Stay) -> Result<Vec<Row>> {
-        Ok(self.read()?.hotel.rows_on(room, stay))
-    }
-
-    async fn free_rooms(&self, _hotel: HotelId, room_type: RoomTypeId, stay: Stay) -> Result<Vec<Room>> {
-        Ok(self.read()?.hotel.free_rooms(room_type, stay))
-    }
-
     async fn change_row(&self, booking: BookingId, row: StayId, change: &RowChange) -> Result<()> {
         let (strike, gap) = {
             let mut state = self.state();
@@ -365,6 +372,10 @@ impl PmsProvider for MockPms {
         let now = self.0.clock.now();
         self.state().hotel.change_row(booking, row, change, now)?;
         answered(strike)
+    }
+
+    fn rooms(&self) -> Option<&dyn RoomLedger> {
+        Some(self)
     }
 
     async fn set_total(&self, record: &Record, total: Money) -> Result<()> {
@@ -385,23 +396,23 @@ impl PmsProvider for MockPms {
         Ok(self.read()?.hotel.movements(hotel, movement, day))
     }
 
-    async fn guest(&self, email: &str) -> Result<Option<GuestProfile>> {
-        Ok(self.read()?.hotel.guest(email).cloned())
-    }
-
-    async fn create_guest(&self, guest: &Guest) -> Result<()> {
-        let mut state = self.state();
-        let strike = state.script.write(MockOperation::Guest)?;
-        state.hotel.add_guest(guest);
-        answered(strike)
-    }
-
     async fn folio(&self, record: &Record) -> Result<Folio> {
         self.read()?.hotel.folio(record)
     }
 
     async fn changes(&self, cursor: &ChangeCursor, most: usize) -> Result<ChangePage> {
         self.read()?.hotel.changes_since(cursor, most)
+    }
+}
+
+#[async_trait]
+impl RoomLedger for MockPms {
+    async fn rows_on(&self, room: RoomId, stay: Stay) -> Result<Vec<Row>> {
+        Ok(self.read()?.hotel.rows_on(room, stay))
+    }
+
+    async fn free_rooms(&self, _hotel: HotelId, room_type: RoomTypeId, stay: Stay) -> Result<Vec<Room>> {
+        Ok(self.read()?.hotel.free_rooms(room_type, stay))
     }
 }
 

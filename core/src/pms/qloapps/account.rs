@@ -10,7 +10,7 @@ use super::reader::Node;
 use crate::error::Result;
 use crate::pms::folio::{Folio, FolioLine, Invoice, Payment};
 use crate::pms::money::{Currency, Money};
-use crate::pms::provider::Record;
+use crate::pms::record::Record;
 
 /// Reads all three at once.
 ///

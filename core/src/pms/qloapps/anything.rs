@@ -24,7 +24,7 @@ use crate::error::{Result, codes};
 use crate::pms::id::{BookingId, HotelId, RoomId, StayId};
 use crate::pms::money::Currency;
 use crate::pms::occupancy::Occupancy;
-use crate::pms::provider::{Movement, Room, RowChange};
+use crate::pms::record::{Movement, Room, RowChange};
 use crate::settings::Secret;
 use crate::stay::Stay;
 

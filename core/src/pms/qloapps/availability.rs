@@ -20,7 +20,7 @@ use crate::pms::model::Offer;
 use crate::pms::money::{Currency, Money};
 use crate::pms::occupancy::{Occupancy, Party};
 use crate::pms::price::Price;
-use crate::pms::provider::Room;
+use crate::pms::record::Room;
 use crate::stay::Stay;
 
 /// What is asked.

@@ -11,10 +11,9 @@ use super::answer::{Answer, Effect};
 use super::query::Query;
 use super::redact::Redactor;
 use crate::backends::tls;
-use crate::clock::SharedClock;
 use crate::correlation::Correlation;
 use crate::error::{Error, Result, codes};
-use crate::pms::resilience::{Attempt, Class, Guard};
+use crate::pms::resilience::{Attempt, Class, Resilience};
 use crate::settings::{QloAppsSettings, Secret};
 
 /// The largest answer that is read.
@@ -42,7 +41,7 @@ pub(super) struct HttpClient {
     base: String,
     key: Secret,
     redactor: Redactor,
-    guard: Guard,
+    resilience: Resilience,
 }
 
 impl HttpClient {
@@ -50,7 +49,7 @@ impl HttpClient {
     ///
     /// # Errors
     /// `settings.invalid` when the system's certificates cannot be read.
-    pub(super) fn new(settings: &QloAppsSettings, clock: &SharedClock) -> Result<Self> {
+    pub(super) fn new(settings: &QloAppsSettings, resilience: Resilience) -> Result<Self> {
         tls::install_provider();
         let client = Client::builder()
             .user_agent(concat!("posada/", env!("CARGO_PKG_VERSION")))
@@ -75,7 +74,7 @@ impl HttpClient {
             base: settings.base_url.clone(),
             key: settings.api_key.clone(),
             redactor: Redactor::new(&settings.api_key),
-            guard: Guard::new(&settings.limits, settings.timeout, clock),
+            resilience,
         })
     }
 
@@ -84,7 +83,7 @@ impl HttpClient {
     /// # Errors
     /// `pms.unavailable` while the breaker is open.
     pub(super) fn is_asked(&self) -> Result<()> {
-        self.guard.refusal(Class::Read).map_or(Ok(()), Err)
+        self.resilience.refusal(Class::Read).map_or(Ok(()), Err)
     }
 
     /// Reads a list of objects; `root` is the list's name, which often is not that of the resource.
@@ -148,7 +147,7 @@ impl HttpClient {
     }
 
     async fn send(&self, call: Call<'_>) -> Result<Value> {
-        let answer = self.guard.run(call.class, || self.attempt(&call)).await;
+        let answer = self.resilience.run(call.class, || self.attempt(&call)).await;
         answer.map_err(|error| error.with("resource", call.path))
     }
 

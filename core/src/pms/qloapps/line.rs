@@ -13,7 +13,7 @@ use super::extra::{PER_NIGHT, WITH_THE_ROOM};
 use super::reader::Node;
 use crate::error::Result;
 use crate::pms::id::ServiceId;
-use crate::pms::provider::Row;
+use crate::pms::record::Row;
 use crate::pms::service::BookedService;
 
 /// The chosen services of each order, in the order of their ids.

@@ -72,8 +72,10 @@ use super::id::{BookingId, HotelId, IdempotencyKey, RoomId, RoomTypeId, StayId};
 use super::model::{Hotel, MissingPermission, Offer, RoomType};
 use super::money::Money;
 use super::occupancy::Party;
-use super::provider::{ChangePage, Movement, PmsProvider, Record, Room, Row, RowChange};
+use super::port::{self, BookingSystem, RoomLedger};
+use super::record::{ChangePage, Movement, Record, Room, Row, RowChange};
 use super::request::BookingRequest;
+use super::resilience::Resilience;
 use super::service::Service;
 use crate::clock::SharedClock;
 use crate::error::{Error, Result, codes};
@@ -119,10 +121,11 @@ impl QloApps {
         clock: SharedClock,
         tasks: Tasks,
         kept: Arc<dyn AnswerStore>,
+        resilience: Resilience,
     ) -> Result<Self> {
         let name = name(&settings.base_url);
         Ok(Self {
-            http: Arc::new(HttpClient::new(settings, &clock)?),
+            http: Arc::new(HttpClient::new(settings, resilience)?),
             cache: Cache::new(kept, &name, clock.clone(), tasks),
             catalogue_fresh: settings.limits.room_types_fresh,
             name,
@@ -199,8 +202,8 @@ fn name(base_url: &str) -> String {
 }
 
 #[async_trait]
-impl PmsProvider for QloApps {
-    fn name(&self) -> &str {
+impl port::Catalogue for QloApps {
+    fn system(&self) -> &str {
         &self.name
     }
 
@@ -216,7 +219,7 @@ impl PmsProvider for QloApps {
         customer::admit(guest)
     }
 
-    async fn missing_permissions(&self) -> Result<Vec<MissingPermission>> {
+    async fn check(&self) -> Result<Vec<MissingPermission>> {
         permissions::missing(&self.http).await
     }
 
@@ -256,6 +259,17 @@ impl PmsProvider for QloApps {
         availability::offers(&self.http, hotel, stay, party, room_type).await
     }
 
+    async fn guest(&self, email: &str) -> Result<Option<GuestProfile>> {
+        customer::find(&self.http, email).await
+    }
+
+    async fn create_guest(&self, guest: &Guest) -> Result<()> {
+        customer::create(&self.http, guest).await
+    }
+}
+
+#[async_trait]
+impl BookingSystem for QloApps {
     async fn can_book(&self) -> Result<()> {
         let now = self.clock.instant();
         let mut seen = self.may_book.lock().await;
@@ -305,21 +319,8 @@ impl PmsProvider for QloApps {
         Ok(self.records(Query::full().equal("id", booking)).await?.pop())
     }
 
-    async fn rows_on(&self, room: RoomId, stay: Stay) -> Result<Vec<Row>> {
-        row::on_room(&self.http, room, stay).await
-    }
-
-    async fn free_rooms(&self, hotel: HotelId, room_type: RoomTypeId, stay: Stay) -> Result<Vec<Room>> {
-        let one_adult = super::occupancy::Occupancy::new(1, &[])?;
-        let question = Question {
-            hotel,
-            stay,
-            rooms: &[one_adult],
-            room_type: Some(room_type),
-        };
-        let vacancies = vacancies(&self.http, question).await?;
-        let offer = vacancies.into_iter().find(|offer| offer.room_type == room_type);
-        Ok(offer.map(|offer| offer.free).unwrap_or_default())
+    fn rooms(&self) -> Option<&dyn RoomLedger> {
+        Some(self)
     }
 
     async fn change_row(&self, booking: BookingId, row: StayId, change: &RowChange) -> Result<()> {
@@ -363,14 +364,6 @@ impl PmsProvider for QloApps {
         Ok(records)
     }
 
-    async fn guest(&self, email: &str) -> Result<Option<GuestProfile>> {
-        customer::find(&self.http, email).await
-    }
-
-    async fn create_guest(&self, guest: &Guest) -> Result<()> {
-        customer::create(&self.http, guest).await
-    }
-
     async fn folio(&self, record: &Record) -> Result<Folio> {
         let catalogue = self.catalogue().await?;
         account::folio(&self.http, &catalogue, record).await
@@ -398,5 +391,25 @@ impl PmsProvider for QloApps {
             changes,
             next: ChangeCursor::write(&place),
         })
+    }
+}
+
+#[async_trait]
+impl RoomLedger for QloApps {
+    async fn rows_on(&self, room: RoomId, stay: Stay) -> Result<Vec<Row>> {
+        row::on_room(&self.http, room, stay).await
+    }
+
+    async fn free_rooms(&self, hotel: HotelId, room_type: RoomTypeId, stay: Stay) -> Result<Vec<Room>> {
+        let one_adult = super::occupancy::Occupancy::new(1, &[])?;
+        let question = Question {
+            hotel,
+            stay,
+            rooms: &[one_adult],
+            room_type: Some(room_type),
+        };
+        let vacancies = vacancies(&self.http, question).await?;
+        let offer = vacancies.into_iter().find(|offer| offer.room_type == room_type);
+        Ok(offer.map(|offer| offer.free).unwrap_or_default())
     }
 }

@@ -23,7 +23,7 @@ use crate::error::{Error, Result, codes};
 use crate::pms::guest::GuestProfile;
 use crate::pms::id::{BookingId, GuestId, HotelId};
 use crate::pms::money::Money;
-use crate::pms::provider::{Record, Row};
+use crate::pms::record::{Record, Row};
 use crate::pms::request::BookingRequest;
 
 /// The module that makes the orders of the web service.

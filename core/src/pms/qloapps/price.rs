@@ -20,11 +20,11 @@ use super::order::{self, Customer, ServiceBody, number, unwritable};
 use super::query::Query;
 use super::reader::Node;
 use crate::error::{Error, Result, codes};
+use crate::pms::guarded::retry::is_lost;
 use crate::pms::guest::GuestProfile;
 use crate::pms::id::RoomId;
 use crate::pms::money::Money;
-use crate::pms::provider::Record;
-use crate::pms::retry::is_lost;
+use crate::pms::record::Record;
 use crate::pms::service::Service;
 use crate::stay::Stay;
 
@@ -370,7 +370,8 @@ fn body(record: &Record, cost: Cost, services: &[ServiceBody]) -> Result<String>
     let mut rooms = BTreeMap::<_, Vec<_>>::new();
     for row in record.live_rows() {
         let stay = (row.stay.check_in(), row.stay.check_out());
-        rooms.entry((row.room_type, stay)).or_default().push(row.room.id);
+        let room = row.room.iter().map(|room| room.id);
+        rooms.entry((row.room_type, stay)).or_default().extend(room);
     }
     let listed = |rooms: &[RoomId]| -> Result<Vec<RoomBody>> {
         let price = match cost {

@@ -20,7 +20,7 @@ use super::row::read_row;
 use crate::Money;
 use crate::error::Result;
 use crate::pms::id::{HotelId, ServiceId};
-use crate::pms::provider::RowState;
+use crate::pms::record::RowState;
 use crate::settings::Secret;
 use crate::testkit::Dice;
 
@@ -233,7 +233,11 @@ fn rows_say_who_has_lost() {
     let live = value(&recordings(), "406");
     let (hotel, row) = read_row(Node::new(&live[0])).unwrap();
     assert_eq!(
-        (hotel.as_str(), row.id.as_str(), row.room.number.as_str()),
+        (
+            hotel.as_str(),
+            row.id.as_str(),
+            row.room.as_ref().unwrap().number.as_str()
+        ),
         ("1", "1", "GR-101")
     );
     assert_eq!((row.state, row.occupancy.adults()), (RowState::Reserved, 2));

@@ -17,7 +17,7 @@ use super::xml::{Xml, is_name};
 use crate::error::{Error, Result, codes};
 use crate::pms::id::{BookingId, HotelId, RoomId, RoomTypeId, StayId};
 use crate::pms::occupancy::Occupancy;
-use crate::pms::provider::{Movement, Room, Row, RowChange, RowState};
+use crate::pms::record::{Movement, Room, Row, RowChange, RowState};
 use crate::stay::Stay;
 
 const CHECKED_IN: u64 = 2;
@@ -38,10 +38,10 @@ pub(super) fn read_row(node: Node<'_>) -> Result<(HotelId, Row)> {
         // The server counts its rows.
         sequence: number,
         booking: BookingId::from(node.required("id_order", Node::id)?),
-        room: Room {
+        room: Some(Room {
             id: RoomId::from(node.required("id_room", Node::id)?),
             number: node.field("room_num").text().unwrap_or_default(),
-        },
+        }),
         room_type: RoomTypeId::from(node.required("id_product", Node::id)?),
         stay: stay.map_err(|cause| not_understood("a row has no night").caused_by(cause))?,
         occupancy: read_occupancy(node)?,
@@ -104,7 +104,10 @@ pub(super) fn read_taking(rows: &Value, room: RoomId, stay: Stay) -> Result<Vec<
     let mut taking = Vec::new();
     for node in Node::new(rows).list() {
         let (_, row) = read_row(node)?;
-        if row.state.takes_room() && row.room.id == room && row.stay.overlaps(stay) {
+        if row.state.takes_room()
+            && row.room.as_ref().is_some_and(|known| known.id == room)
+            && row.stay.overlaps(stay)
+        {
             taking.push(row);
         }
     }

@@ -10,10 +10,12 @@ use super::QloApps;
 use crate::clock::ManualClock;
 use crate::error::{Error, Result, codes};
 use crate::pms::fixture::{LocalGate, hotel, request, room, room_type, stay};
-use crate::pms::store::KeyStore as _;
+use crate::pms::guarded::store::KeyStore as _;
+use crate::pms::port::{BookingSystem as _, Catalogue as _};
 use crate::pms::{
-    AnswerCache, Booking, BookingId, BookingRequest, BookingStatus, Collision, Created, MemoryAnswers,
-    MemoryKeys, Occupancy, Party, PmsClient, PmsEvent, PmsEvents, PmsProvider as _, Recheck, RetryPolicy,
+    AnswerCache, Booking, BookingId, BookingRequest, BookingStatus, ClientParts, Collision, Created,
+    MemoryAnswers, MemoryKeys, Occupancy, Party, PmsClient, PmsEvent, PmsEvents, Recheck, Resilience,
+    RetryPolicy,
 };
 use crate::settings::{PmsLimits, QloAppsSettings, Secret};
 use crate::task::Tasks;
@@ -59,7 +61,9 @@ impl World {
 
     /// The provider of one process.
     pub(super) fn provider(&self, settings: &QloAppsSettings) -> QloApps {
-        QloApps::new(settings, self.clock.shared(), Tasks::new(), self.answers.clone()).unwrap()
+        let clock = self.clock.shared();
+        let resilience = Resilience::new(&settings.limits, settings.timeout, &clock);
+        QloApps::new(settings, clock, Tasks::new(), self.answers.clone(), resilience).unwrap()
     }
 
     /// One process, with a gate of its own.
@@ -79,19 +83,21 @@ impl World {
         let server = self.provider(settings);
         let kept = AnswerCache::new(
             self.answers.clone(),
-            server.name(),
+            server.system(),
             settings.limits.availability_fresh,
             self.clock.shared(),
             Tasks::new(),
         );
-        PmsClient::new(
+        PmsClient::guarded(
             Arc::new(server),
             Arc::new(LocalGate::default()),
             self.keys.clone(),
-            self.clock.shared(),
-            Tasks::new(),
-            retry,
-            Some(kept),
+            ClientParts {
+                clock: self.clock.shared(),
+                tasks: Tasks::new(),
+                retry,
+                answers: Some(kept),
+            },
         )
     }
 
@@ -106,7 +112,7 @@ impl World {
 
     /// Whether the first check at the last booking, made with this key, is over.
     async fn is_reported(&self, process: &PmsClient, key: &IdempotencyKey) -> bool {
-        let system = process.0.bookings.provider.name();
+        let system = process.system();
         let known = self.keys.read(system, key).await.unwrap();
         let last = BookingId::from(u64::try_from(self.server.bookings()).unwrap());
         known.is_reported(last)
@@ -317,7 +323,16 @@ async fn keys_may_be_as_long_as_the_ids_of_messages_and_longer() {
         let found = process.find_booking(&key).await.unwrap().unwrap();
         assert_eq!((found.id, found.key), (made.id, Some(key)));
         // Whoever knows the booking alone finds out what is remembered of its key.
-        assert!(!process.0.bookings.is_foreign(made.id).await.unwrap());
+        assert!(
+            !process
+                .0
+                .bookings
+                .as_ref()
+                .unwrap()
+                .is_foreign(made.id)
+                .await
+                .unwrap()
+        );
     }
 }
 

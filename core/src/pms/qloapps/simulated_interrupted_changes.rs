@@ -25,7 +25,7 @@ async fn dies(world: &World, process: &PmsClient, id: BookingId, change: &Bookin
     world.server.script(SimulatedCall::Price, &at_once, prices);
     let lost = SimulatedFault::LostBeforeWork;
     world.server.script(SimulatedCall::Price, &lost, 1000);
-    let dying = process.0.bookings.modify(id, change);
+    let dying = process.0.pms.change(id, change);
     let looking = async {
         while world.server.writes() < before + 1 + prices + 1 {
             tokio::task::yield_now().await;
@@ -33,7 +33,7 @@ async fn dies(world: &World, process: &PmsClient, id: BookingId, change: &Bookin
     };
     tokio::select! {
         biased;
-        answer = dying => panic!("its price cannot be set: {:?}", answer.map(|modified| modified.booking)),
+        answer = dying => panic!("its price cannot be set: {:?}", answer),
         () = looking => {}
     }
     world.server.calm();

@@ -4,7 +4,7 @@ use super::simulated::{World, book};
 use crate::error::codes;
 use crate::pms::Created;
 use crate::pms::fixture::{hotel, room, stay};
-use crate::pms::provider::PmsProvider as _;
+use crate::pms::port::BookingSystem as _;
 use crate::testkit::qloapps::{SimulatedCall, SimulatedFault};
 
 #[tokio::test]

@@ -7,6 +7,7 @@
 mod breaker;
 mod budget;
 mod pace;
+mod system;
 
 use std::future::Future;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use crate::settings::PmsLimits;
 use breaker::{Breaker, Rule};
 use budget::RetryBudget;
 use pace::Pace;
+pub(crate) use system::Resilient;
 
 /// The most tries of one question.
 const TRIES: u32 = 3;
@@ -49,7 +51,7 @@ pub(super) struct Attempt<T> {
 
 /// Everything around the requests to one host.
 #[derive(Debug)]
-pub(super) struct Guard {
+pub(crate) struct Resilience {
     read: Lane,
     availability: Lane,
     write: Lane,
@@ -66,9 +68,9 @@ struct Lane {
     slots: Semaphore,
 }
 
-impl Guard {
+impl Resilience {
     /// The breakers take their time from `clock`.
-    pub(super) fn new(limits: &PmsLimits, read: Duration, clock: &SharedClock) -> Self {
+    pub(crate) fn new(limits: &PmsLimits, read: Duration, clock: &SharedClock) -> Self {
         let lane = |name, deadline| Lane {
             deadline,
             breaker: Breaker::new(
@@ -243,13 +245,13 @@ mod tests {
     use super::*;
     use crate::clock::ManualClock;
 
-    fn guard() -> (Guard, ManualClock) {
+    fn resilience() -> (Resilience, ManualClock) {
         let clock = ManualClock::at(chrono::DateTime::UNIX_EPOCH);
-        let guard = Guard::new(&PmsLimits::default(), Duration::from_secs(10), &clock.shared());
+        let guard = Resilience::new(&PmsLimits::default(), Duration::from_secs(10), &clock.shared());
         (guard, clock)
     }
 
-    async fn failing(guard: &Guard, class: Class, tries: &AtomicU32) -> Error {
+    async fn failing(guard: &Resilience, class: Class, tries: &AtomicU32) -> Error {
         let attempt = || {
             tries.fetch_add(1, Ordering::Relaxed);
             async {
@@ -264,7 +266,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_question_is_tried_three_times_and_a_write_once() {
-        let (guard, _) = guard();
+        let (guard, _) = resilience();
         let tries = AtomicU32::new(0);
         failing(&guard, Class::Read, &tries).await;
         assert_eq!(tries.swap(0, Ordering::Relaxed), 3);
@@ -274,7 +276,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_fifth_failure_opens_one_class_and_its_advice_says_for_how_long() {
-        let (guard, clock) = guard();
+        let (guard, clock) = resilience();
         let tries = AtomicU32::new(0);
         for _ in 0..4 {
             assert_eq!(failing(&guard, Class::Write, &tries).await.fact("breaker"), None);
@@ -301,7 +303,7 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_asks_two_things_at_once_finds_out_that_the_server_is_well_again() {
-        let (guard, clock) = guard();
+        let (guard, clock) = resilience();
         for _ in 0..2 {
             failing(&guard, Class::Availability, &AtomicU32::new(0)).await;
         }
@@ -320,7 +322,7 @@ mod tests {
 
     #[tokio::test]
     async fn when_a_probe_fails_whoever_waited_for_it_asks_nothing() {
-        let (guard, clock) = guard();
+        let (guard, clock) = resilience();
         let tries = AtomicU32::new(0);
         for _ in 0..5 {
             failing(&guard, Class::Write, &tries).await;
@@ -344,7 +346,7 @@ mod tests {
 
     #[tokio::test]
     async fn refusals_are_answers() {
-        let (guard, _) = guard();
+        let (guard, _) = resilience();
         let refused = || async {
             Attempt::<()> {
                 outcome: Err(Error::new(codes::PMS_REJECTED, "no")),
@@ -360,7 +362,7 @@ mod tests {
     #[tokio::test]
     async fn whoever_finds_no_place_in_time_has_sent_nothing() {
         let clock = ManualClock::at(chrono::DateTime::UNIX_EPOCH);
-        let guard = Guard::new(&PmsLimits::default(), Duration::from_millis(10), &clock.shared());
+        let guard = Resilience::new(&PmsLimits::default(), Duration::from_millis(10), &clock.shared());
         let everything = PmsLimits::default().max_concurrent;
         let held = guard.read.slots.acquire_many(everything).await.unwrap();
         let tries = AtomicU32::new(0);
@@ -382,7 +384,7 @@ mod tests {
             booking_timeout: Duration::from_millis(10),
             ..PmsLimits::default()
         };
-        let guard = Guard::new(&limits, Duration::from_millis(10), &clock.shared());
+        let guard = Resilience::new(&limits, Duration::from_millis(10), &clock.shared());
         let stuck = || std::future::pending::<Attempt<()>>();
         let error = guard.run(Class::Write, stuck).await.unwrap_err();
         assert!(error.is(codes::PMS_OUTCOME_UNKNOWN));

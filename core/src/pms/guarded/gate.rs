@@ -5,9 +5,37 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::id::HotelId;
 use crate::error::{Error, Result, codes};
 use crate::locks::{AcquireOptions, LockGuard, LockManager};
+use crate::pms::capabilities::Guards;
+use crate::pms::id::{HotelId, IdempotencyKey};
+use crate::pms::request::BookingRequest;
+
+/// What is done one at a time.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Scope {
+    /// Bookings of a hotel whose system does not keep two of them apart.
+    Hotel(HotelId),
+    /// Calls with a key at a hotel whose system keeps bookings apart, and would book twice for two calls.
+    Key(HotelId, IdempotencyKey),
+}
+
+impl Scope {
+    /// What a booking must be alone in; `None` where the system sees to it.
+    pub(in crate::pms) fn of(guards: Guards, request: &BookingRequest) -> Option<Self> {
+        match (guards.stock, guards.once) {
+            (false, _) => Some(Self::Hotel(request.hotel())),
+            (true, false) => Some(Self::Key(request.hotel(), request.key().clone())),
+            (true, true) => None,
+        }
+    }
+
+    pub(in crate::pms) fn hotel(&self) -> HotelId {
+        match self {
+            Self::Hotel(hotel) | Self::Key(hotel, _) => *hotel,
+        }
+    }
+}
 
 /// Lets one booking of each hotel through at a time.
 #[async_trait]
@@ -16,7 +44,7 @@ pub(crate) trait HotelGate: Send + Sync {
     ///
     /// # Errors
     /// `pms.timeout` when the turn did not come within `wait`, or the error of whoever gives the turns.
-    async fn enter(&self, hotel: HotelId, wait: Duration) -> Result<Box<dyn Turn>>;
+    async fn enter(&self, scope: &Scope, wait: Duration) -> Result<Box<dyn Turn>>;
 }
 
 /// The right to book in one hotel.
@@ -46,8 +74,12 @@ impl LockGate {
 
 #[async_trait]
 impl HotelGate for LockGate {
-    async fn enter(&self, hotel: HotelId, wait: Duration) -> Result<Box<dyn Turn>> {
-        let name = format!("pms:{}:hotel:{hotel}", self.system);
+    async fn enter(&self, scope: &Scope, wait: Duration) -> Result<Box<dyn Turn>> {
+        let hotel = scope.hotel();
+        let name = match scope {
+            Scope::Hotel(_) => format!("pms:{}:hotel:{hotel}", self.system),
+            Scope::Key(_, key) => format!("pms:{}:hotel:{hotel}:key:{}", self.system, key.mark()),
+        };
         let options = AcquireOptions::new().ttl(Self::TTL).wait(wait).auto_extend(true);
         match self.locks.acquire(&name, &options).await {
             Ok(guard) => Ok(Box::new(LockTurn(guard))),
@@ -104,27 +136,38 @@ mod tests {
     #[tokio::test]
     async fn a_hotel_gives_one_turn_at_a_time_and_hotels_do_not_wait_for_each_other() {
         let gate = LockGate::new(locks(), "mock");
-        let turn = gate.enter(hotel(1), Duration::from_secs(5)).await.unwrap();
+        let turn = gate
+            .enter(&Scope::Hotel(hotel(1)), Duration::from_secs(5))
+            .await
+            .unwrap();
         assert!(turn.is_live());
         let refused = gate
-            .enter(hotel(1), Duration::from_millis(1))
+            .enter(&Scope::Hotel(hotel(1)), Duration::from_millis(1))
             .await
             .err()
             .unwrap();
         assert!(refused.is(codes::PMS_TIMEOUT));
-        assert!(gate.enter(hotel(2), Duration::from_millis(1)).await.is_ok());
+        assert!(
+            gate.enter(&Scope::Hotel(hotel(2)), Duration::from_millis(1))
+                .await
+                .is_ok()
+        );
         drop(turn);
-        assert!(gate.enter(hotel(1), Duration::from_secs(5)).await.is_ok());
+        assert!(
+            gate.enter(&Scope::Hotel(hotel(1)), Duration::from_secs(5))
+                .await
+                .is_ok()
+        );
     }
 
     #[tokio::test]
     async fn hotels_of_two_systems_do_not_wait_for_each_other() {
         let locks = locks();
         let turn = LockGate::new(locks.clone(), "shop.example")
-            .enter(hotel(1), Duration::ZERO)
+            .enter(&Scope::Hotel(hotel(1)), Duration::ZERO)
             .await;
         let other = LockGate::new(locks, "other.example")
-            .enter(hotel(1), Duration::ZERO)
+            .enter(&Scope::Hotel(hotel(1)), Duration::ZERO)
             .await;
         assert!(turn.is_ok() && other.is_ok());
     }

@@ -8,15 +8,15 @@
 use std::collections::HashSet;
 
 use super::booking::BookingService;
-use super::id::IdempotencyKey;
-use super::provider::{Record, Room, Row, RowChange, RowState};
 use super::retry::may_be_lost;
 use super::store::KeyRecord;
 use crate::error::{Error, Result, codes};
+use crate::pms::id::IdempotencyKey;
+use crate::pms::record::{Record, Room, Row, RowChange, RowState};
 
 /// Which look it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Look {
+pub(in crate::pms) enum Look {
     /// Right after a booking was made: the row that was written first wins.
     First,
     /// Later: foreign bookings win too, because they never yield.
@@ -32,7 +32,7 @@ impl BookingService {
     ///
     /// # Errors
     /// That of a read that kept failing.
-    pub(super) async fn secure(
+    pub(in crate::pms) async fn secure(
         &self,
         mut record: Record,
         key: &IdempotencyKey,
@@ -65,12 +65,8 @@ impl BookingService {
             let loses = match row.state {
                 RowState::BackOrdered => true,
                 RowState::Reserved => {
-                    let on_room = self
-                        .retry
-                        .persist(|| self.provider.rows_on(row.room.id, row.stay))
-                        .await?;
                     let newcomer = known.has_moved(row.id);
-                    self.loses(row, newcomer, look, &on_room).await?
+                    self.loses_to(row, newcomer, look).await?.is_some()
                 }
                 // The front desk has decided about these.
                 RowState::CheckedIn | RowState::CheckedOut | RowState::Cancelled => false,
@@ -80,17 +76,6 @@ impl BookingService {
             }
         }
         Ok(lost)
-    }
-
-    /// Whether the row must leave its room to one of the others there.
-    async fn loses(&self, row: &Row, newcomer: bool, look: Look, on_room: &[Row]) -> Result<bool> {
-        for other in on_room.iter().filter(|other| other.id != row.id) {
-            let foreign_wins = look == Look::Recheck && self.is_foreign(other.booking).await?;
-            if newcomer || other.is_before(row) || foreign_wins {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 
     /// Moves each row to a free room. Answers false when there is no room for one of them.
@@ -104,11 +89,15 @@ impl BookingService {
         key: &IdempotencyKey,
         known: &mut KeyRecord,
     ) -> Result<bool> {
+        // Where rooms are given later, there is no other place of the type.
+        let Some(rooms) = self.provider.rooms() else {
+            return Ok(false);
+        };
         known.moves(lost.iter().map(|row| row.id));
         self.remember(key, known).await;
         let mut given = HashSet::new();
         for row in lost {
-            let read = || self.provider.free_rooms(record.hotel, row.room_type, row.stay);
+            let read = || rooms.free_rooms(record.hotel, row.room_type, row.stay);
             let mut free = self.retry.persist(read).await?;
             free.retain(|room| !given.contains(&room.id));
             let Some(room) = choose(&free, row.sequence) else {
@@ -131,7 +120,7 @@ impl BookingService {
     /// # Errors
     /// `pms.outcome_unknown` when that could not be done: the system has a booking that nobody was told about, and
     /// the next call with the same key deals with it.
-    pub(super) async fn give_back(&self, record: &Record) -> Result<()> {
+    pub(in crate::pms) async fn give_back(&self, record: &Record) -> Result<()> {
         let id = record.id;
         // Cancelling twice is harmless, so a lost answer may be followed by another try.
         let done = self
@@ -160,11 +149,11 @@ mod tests {
     use futures_util::future::join_all;
     use proptest::prelude::*;
 
-    use super::super::fixture::{World, request, room, stay};
-    use super::super::provider::PmsProvider;
-    use super::super::{BookingStatus, MockCollision, MockFault, MockOperation, Party, RoomId, StayId};
     use super::*;
     use crate::pms::Booking;
+    use crate::pms::fixture::{World, request, room, stay};
+    use crate::pms::port::{BookingSystem as _, RoomLedger as _};
+    use crate::pms::{BookingStatus, MockCollision, MockFault, MockOperation, Party, RoomId, StayId};
     use crate::stay::Stay;
 
     /// Enough yields that all bookers choose their rooms before the first writes.

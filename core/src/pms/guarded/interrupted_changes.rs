@@ -1,14 +1,15 @@
 //! Tests of changes that died between their rows and their price, on the mock.
 
-use super::change::BookingChange;
-use super::fixture::{World, request, room, room_type, stay};
-use super::provider::{PmsProvider as _, Room, RowChange};
 use super::store::KeyStore as _;
-use super::{
+use crate::error::codes;
+use crate::pms::change::BookingChange;
+use crate::pms::fixture::{World, request, room, room_type, stay};
+use crate::pms::port::BookingSystem as _;
+use crate::pms::record::{Room, RowChange};
+use crate::pms::{
     Booking, BookingId, BookingStatus, IdempotencyKey, MockFault, MockOperation, Money, Party, PmsClient,
     RoomId, StayId,
 };
-use crate::error::codes;
 use crate::stay::Stay;
 
 fn nights(check_in: &str, check_out: &str) -> BookingChange {
@@ -42,7 +43,7 @@ async fn dies_after(world: &World, id: BookingId, change: &BookingChange, rooms:
     world
         .mock
         .script(MockOperation::Price, MockFault::TimeoutBeforeWrite, 1);
-    let dying = process.0.bookings.modify(id, change);
+    let dying = process.0.pms.change(id, change);
     let looking = async {
         loop {
             let seen = now(world, id).await;
@@ -55,7 +56,7 @@ async fn dies_after(world: &World, id: BookingId, change: &BookingChange, rooms:
     };
     tokio::select! {
         biased;
-        answer = dying => panic!("its price cannot be set: {:?}", answer.map(|modified| modified.booking)),
+        answer = dying => panic!("its price cannot be set: {:?}", answer),
         () = looking => {}
     }
     world.mock.set_gap(0);

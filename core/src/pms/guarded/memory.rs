@@ -2,11 +2,11 @@
 
 use async_trait::async_trait;
 
-use super::id::IdempotencyKey;
 use super::store::{KEPT, KeyRecord, KeyStore};
 use crate::backends::memory::{Change, ExpiringMap};
 use crate::clock::SharedClock;
 use crate::error::Result;
+use crate::pms::id::IdempotencyKey;
 
 /// By the name of the system and the key as it is stored.
 pub(crate) struct MemoryKeys(ExpiringMap<(String, String), KeyRecord>);

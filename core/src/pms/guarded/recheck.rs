@@ -5,133 +5,24 @@
 //! by then and wrote later is seen only by looking again. The website never yields, so ours does: it moves to a free
 //! room, or follows the request's [`Collision`].
 
-use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::broadcast;
-
 use super::booking::{BookingService, answer, sold_out};
-use super::id::{BookingId, HotelId, IdempotencyKey};
-use super::model::{Booking, BookingStatus, Created};
-use super::provider::Record;
-use super::request::BookingRequest;
+use super::gate::Scope;
 use super::store::KeyRecord;
 use super::verify::Look;
 use crate::error::{Error, Result, codes};
-
-/// Events that a slow listener may lag behind.
-const KEPT_EVENTS: usize = 256;
-
-/// Whether `book` waits for the recheck.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Recheck {
-    /// `book` answers after the first check; the second goes on without the caller, and tells by a [`PmsEvent`].
-    #[default]
-    Detached,
-    /// `book` answers after the recheck, two seconds later or more.
-    Wait,
-}
-
-/// What becomes of our booking when the recheck finds a foreign booking in its room and no room is free.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Collision {
-    /// Ours is cancelled, so that no room stays double.
-    #[default]
-    Yield,
-    /// Ours stays; the staff must find a room.
-    Keep,
-}
-
-/// What the recheck did.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum PmsEvent {
-    /// A foreign booking was in the room, and ours has another one now.
-    Moved {
-        /// The key of our booking.
-        key: IdempotencyKey,
-        /// Our booking, as it is now.
-        booking: Box<Booking>,
-    },
-    /// A foreign booking was in the room, no other was free, and ours is cancelled: the guest must be told.
-    Yielded {
-        /// The key of our booking.
-        key: IdempotencyKey,
-        /// Our booking.
-        booking: BookingId,
-        /// The booking that has the room.
-        other: BookingId,
-    },
-    /// A foreign booking is in the room, no other is free, and both bookings stay: the staff must decide.
-    Kept {
-        /// The key of our booking.
-        key: IdempotencyKey,
-        /// Our booking.
-        booking: BookingId,
-        /// The other booking in its room.
-        other: BookingId,
-    },
-    /// The recheck could not be made; the booking may share its room.
-    RecheckFailed {
-        /// The key of our booking.
-        key: IdempotencyKey,
-        /// Our booking.
-        booking: BookingId,
-        /// The code of the error.
-        code: &'static str,
-    },
-}
-
-/// Hears the events of one [`PmsClient`](crate::PmsClient), from the moment it was made.
-pub struct PmsEvents(broadcast::Receiver<PmsEvent>);
-
-impl PmsEvents {
-    /// The next event; `None` when the client is gone. A listener that is 256 events behind misses the oldest.
-    /// Cancel-safe.
-    pub async fn next(&mut self) -> Option<PmsEvent> {
-        loop {
-            match self.0.recv().await {
-                Ok(event) => return Some(event),
-                Err(broadcast::error::RecvError::Lagged(missed)) => {
-                    tracing::warn!(missed, "a listener was too slow for the events of the PMS");
-                }
-                Err(broadcast::error::RecvError::Closed) => return None,
-            }
-        }
-    }
-}
-
-impl fmt::Debug for PmsEvents {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PmsEvents").finish_non_exhaustive()
-    }
-}
-
-/// Where events are told.
-#[derive(Clone)]
-pub(super) struct EventSender(broadcast::Sender<PmsEvent>);
-
-impl EventSender {
-    pub(super) fn new() -> Self {
-        Self(broadcast::Sender::new(KEPT_EVENTS))
-    }
-
-    pub(super) fn listen(&self) -> PmsEvents {
-        PmsEvents(self.0.subscribe())
-    }
-
-    fn tell(&self, event: PmsEvent) {
-        tracing::info!(?event, "the recheck of a booking");
-        // Nobody has to listen.
-        let _ = self.0.send(event);
-    }
-}
+use crate::pms::events::{Collision, PmsEvent};
+use crate::pms::id::{BookingId, HotelId, IdempotencyKey};
+use crate::pms::model::{Booking, BookingStatus, Created};
+use crate::pms::record::Record;
+use crate::pms::request::BookingRequest;
 
 /// What the recheck is about.
 #[derive(Clone)]
-pub(super) struct Watched {
+pub(in crate::pms) struct Watched {
     hotel: HotelId,
     key: IdempotencyKey,
     collision: Collision,
@@ -139,7 +30,7 @@ pub(super) struct Watched {
 
 impl Watched {
     /// A booking that must stay, whoever else is in its room.
-    pub(super) fn keeping(hotel: HotelId, key: IdempotencyKey) -> Self {
+    pub(in crate::pms) fn keeping(hotel: HotelId, key: IdempotencyKey) -> Self {
         Self {
             hotel,
             key,
@@ -161,7 +52,7 @@ impl From<&BookingRequest> for Watched {
 impl BookingService {
     /// How long after its first check a booking that took so long is looked at again: whoever checked before it was
     /// written has written by then.
-    pub(super) fn recheck_pause(&self, made_in: Duration) -> Duration {
+    pub(in crate::pms) fn recheck_pause(&self, made_in: Duration) -> Duration {
         self.retry.recheck.max(made_in * 2)
     }
 
@@ -169,7 +60,11 @@ impl BookingService {
     ///
     /// # Errors
     /// `pms.sold_out` with `cancelled_booking` when ours yielded; `pms.outcome_unknown` when the look failed.
-    pub(super) async fn recheck(self: Arc<Self>, watched: &Watched, id: BookingId) -> Result<Booking> {
+    pub(in crate::pms) async fn recheck(
+        self: Arc<Self>,
+        watched: &Watched,
+        id: BookingId,
+    ) -> Result<Booking> {
         let key = watched.key.clone();
         let looked = self.look_again(watched, id).await;
         if let Err(error) = &looked
@@ -199,8 +94,11 @@ impl BookingService {
         if let ControlFlow::Break(fine) = self.glance(id).await? {
             return Ok(fine);
         }
-        let turn = self.gate.enter(watched.hotel, self.retry.turn).await?;
-        let mut known = self.keys.read(self.provider.name(), &watched.key).await?;
+        let turn = self
+            .gate
+            .enter(&Scope::Hotel(watched.hotel), self.retry.turn)
+            .await?;
+        let mut known = self.keys.read(self.provider.system(), &watched.key).await?;
         let (record, other) = match self.glance(id).await? {
             ControlFlow::Break(fine) => return Ok(fine),
             ControlFlow::Continue(found) => found,
@@ -250,14 +148,11 @@ impl BookingService {
         answer(&record, Created::Created).map(ControlFlow::Break)
     }
 
-    /// Somebody in a room of the booking who must stay there.
+    /// Somebody in the place of the booking who must stay there.
     async fn foreign(&self, record: &Record) -> Result<Option<BookingId>> {
         for row in &record.rows {
-            let read = || self.provider.rows_on(row.room.id, row.stay);
-            for other in self.retry.persist(read).await? {
-                if other.id != row.id && (other.is_before(row) || self.is_foreign(other.booking).await?) {
-                    return Ok(Some(other.booking));
-                }
+            if let Some(other) = self.loses_to(row, false, Look::Recheck).await? {
+                return Ok(Some(other));
             }
         }
         Ok(None)
@@ -265,10 +160,10 @@ impl BookingService {
 
     /// Whether a booking was made without us. Ours look by themselves, and the later one leaves. What is remembered
     /// tells them apart, because other programs may write anything where our key stands.
-    pub(super) async fn is_foreign(&self, booking: BookingId) -> Result<bool> {
+    pub(in crate::pms) async fn is_foreign(&self, booking: BookingId) -> Result<bool> {
         let record = self.retry.persist(|| self.provider.record(booking)).await?;
         match record.and_then(|record| record.key) {
-            Some(key) => Ok(self.keys.read(self.provider.name(), &key).await? == KeyRecord::default()),
+            Some(key) => Ok(self.keys.read(self.provider.system(), &key).await? == KeyRecord::default()),
             None => Ok(true),
         }
     }

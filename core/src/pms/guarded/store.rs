@@ -11,9 +11,9 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::id::{BookingId, IdempotencyKey, StayId, StoredId};
-use super::money::Money;
 use crate::error::Result;
+use crate::pms::id::{BookingId, IdempotencyKey, StayId, StoredId};
+use crate::pms::money::Money;
 use crate::stay::Stay;
 
 /// How long a key is remembered after it was last used. The booking itself is found by its key for ever.
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn records_of_the_first_form_are_read_and_written_in_the_second() {
-        let vectors = include_str!("../../../tests/vectors/pms/key_records.json");
+        let vectors = include_str!("../../../../tests/vectors/pms/key_records.json");
         for vector in serde_json::from_str::<Vectors>(vectors).unwrap().first {
             let known: KeyRecord = serde_json::from_str(&vector.text).unwrap();
             assert_eq!(serde_json::to_string(&known).unwrap(), vector.second);

@@ -12,22 +12,22 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::admission::HotelSnapshot;
 use super::booking::{BookingService, answer, sold_out};
-use super::change::BookingChange;
-use super::gate::Turn;
-use super::id::{BookingId, IdempotencyKey, RoomTypeId, StayId};
-use super::model::{Booking, BookingStatus, Created, Quote};
-use super::money::Money;
-use super::occupancy::{Occupancy, Party};
-use super::price::Charge;
-use super::provider::{Record, Room, Row, RowChange, RowState};
+use super::gate::{Scope, Turn};
 use super::recheck::Watched;
 use super::retry::{is_lost, may_be_lost};
-use super::service::{BookedService, Choice, ChosenService, QuotedService, with_services};
 use super::store::KeyRecord;
 use super::verify::Look;
 use crate::error::{Error, Result, codes};
+use crate::pms::admission::HotelSnapshot;
+use crate::pms::change::BookingChange;
+use crate::pms::id::{BookingId, IdempotencyKey, RoomTypeId, StayId};
+use crate::pms::model::{Booking, BookingStatus, Created, Quote};
+use crate::pms::money::Money;
+use crate::pms::occupancy::{Occupancy, Party};
+use crate::pms::price::Charge;
+use crate::pms::record::{Record, Room, Row, RowChange, RowState};
+use crate::pms::service::{BookedService, Choice, ChosenService, QuotedService, with_services};
 use crate::stay::Stay;
 
 /// A change that can be made.
@@ -57,17 +57,17 @@ impl Plan {
 }
 
 /// A booking that was changed, and what the recheck needs.
-pub(super) struct Modified {
-    pub(super) booking: Booking,
+pub(in crate::pms) struct Modified {
+    pub(in crate::pms) booking: Booking,
     /// How long it took, and what to look at, when rows were moved.
-    pub(super) moved: Option<(Duration, Watched)>,
+    pub(in crate::pms) moved: Option<(Duration, Watched)>,
 }
 
 impl BookingService {
     /// What the change would cost; an error when it cannot be made.
-    pub(super) async fn quote_change(&self, id: BookingId, change: &BookingChange) -> Result<Quote> {
+    pub(in crate::pms) async fn quote_change(&self, id: BookingId, change: &BookingChange) -> Result<Quote> {
         let record = self.existing(id).await?;
-        let known = self.keys.read(self.provider.name(), &name(&record)).await?;
+        let known = self.keys.read(self.provider.system(), &name(&record)).await?;
         let plan = self.plan(&record, change, known.begun()).await?;
         let now = self.clock.now();
         let mut quote = Quote::new(
@@ -83,11 +83,11 @@ impl BookingService {
     }
 
     /// Makes the change; see [`PmsClient::modify`](crate::PmsClient::modify).
-    pub(super) async fn modify(&self, id: BookingId, change: &BookingChange) -> Result<Modified> {
+    pub(in crate::pms) async fn modify(&self, id: BookingId, change: &BookingChange) -> Result<Modified> {
         let (turn, record) = self.in_turn(id).await?;
         let hotel = record.hotel;
         let name = name(&record);
-        let mut known = self.keys.read(self.provider.name(), &name).await?;
+        let mut known = self.keys.read(self.provider.system(), &name).await?;
         let plan = self.plan(&record, change, known.begun()).await?;
         if let Some(quote) = change.quote.as_ref().filter(|quote| quote.total != plan.total) {
             return Err(price_changed(quote.total, plan.total));
@@ -98,7 +98,7 @@ impl BookingService {
         if plan.is_priced {
             known.begin(Some((plan.stay, plan.total)));
         }
-        self.keys.write(self.provider.name(), &name, &known).await?;
+        self.keys.write(self.provider.system(), &name, &known).await?;
         if !turn.is_live() {
             return Err(super::gate::turn_timeout(hotel));
         }
@@ -115,13 +115,13 @@ impl BookingService {
 
     /// The booking, when it is our turn at its hotel. A row is written as a whole, so nobody else may write it
     /// meanwhile.
-    pub(super) async fn in_turn(&self, id: BookingId) -> Result<(Box<dyn Turn>, Record)> {
+    pub(in crate::pms) async fn in_turn(&self, id: BookingId) -> Result<(Box<dyn Turn>, Record)> {
         let hotel = self.existing(id).await?.hotel;
-        let turn = self.gate.enter(hotel, self.retry.turn).await?;
+        let turn = self.gate.enter(&Scope::Hotel(hotel), self.retry.turn).await?;
         Ok((turn, self.existing(id).await?))
     }
 
-    pub(super) async fn existing(&self, id: BookingId) -> Result<Record> {
+    pub(in crate::pms) async fn existing(&self, id: BookingId) -> Result<Record> {
         let unknown = || Error::new(codes::PMS_UNKNOWN_BOOKING, "no such booking").with("booking", id);
         self.provider.record(id).await?.ok_or_else(unknown)
     }
@@ -149,7 +149,7 @@ impl BookingService {
         let new_stay = change
             .stay
             .filter(|stay| unfinished.is_some() || live.iter().any(|row| row.stay != *stay));
-        let snapshot = HotelSnapshot::read(&self.provider, record.hotel).await?;
+        let snapshot = HotelSnapshot::read(&self.catalogue(), record.hotel).await?;
         for (row, occupancy) in live.iter().zip(&occupancies) {
             if *occupancy != row.occupancy {
                 snapshot.admit_guests(row.room_type, &Party::from(occupancy.clone()))?;
@@ -267,23 +267,24 @@ impl BookingService {
         let mut given = HashSet::new();
         for (row, occupancy) in live.iter().zip(occupancies) {
             let stay = change.stay.unwrap_or(row.stay);
-            let wanted = change.room_for(row).filter(|number| **number != *row.room.number);
+            let number = row.room.as_ref().map(|room| &*room.number);
+            let wanted = change.room_for(row).filter(|wanted| Some(*wanted) != number);
             let is_known = !whole && row.stay.covers(stay);
-            let stays_alone = wanted.is_none() && (is_known || self.is_alone(row, stay).await?);
-            let room = if stays_alone {
+            let stays = wanted.is_none() && (is_known || self.can_stay(row, live.len(), stay).await?);
+            let room = if stays {
                 None
             } else {
-                let read = self
-                    .provider
-                    .free_rooms(record.hotel, row.room_type, stay)
-                    .await?;
+                let read = match self.provider.rooms() {
+                    Some(rooms) => rooms.free_rooms(record.hotel, row.room_type, stay).await?,
+                    None => Vec::new(),
+                };
                 let fits = |room: &Room| {
                     !given.contains(&room.id) && wanted.is_none_or(|number| room.number == number)
                 };
                 let room = read.into_iter().find(fits);
                 Some(room.ok_or_else(|| sold_out("no room is free for this change; nothing was changed"))?)
             };
-            given.insert(room.as_ref().map_or(row.room.id, |room| room.id));
+            given.extend(room.as_ref().or(row.room.as_ref()).map(|room| room.id));
             let row_change = RowChange {
                 room,
                 stay: (whole || stay != row.stay).then_some(stay),
@@ -297,12 +298,13 @@ impl BookingService {
         Ok(rows)
     }
 
-    /// Whether nobody else has the row's room in these nights.
-    async fn is_alone(&self, row: &Row, stay: Stay) -> Result<bool> {
-        let on_room = self
-            .retry
-            .persist(|| self.provider.rows_on(row.room.id, stay))
-            .await?;
+    /// Whether nobody else has the row's room in these nights, or its type, of which the booking has so many rows, is
+    /// not sold out.
+    async fn can_stay(&self, row: &Row, rows: usize, stay: Stay) -> Result<bool> {
+        let (Some(rooms), Some(room)) = (self.provider.rooms(), &row.room) else {
+            return self.has_stock(row, rows, stay).await;
+        };
+        let on_room = self.retry.persist(|| rooms.rows_on(room.id, stay)).await?;
         Ok(on_room.iter().all(|other| other.id == row.id))
     }
 
@@ -356,11 +358,16 @@ impl BookingService {
     /// Looks at what was written, and sets the price.
     async fn refusal(&self, record: &Record, plan: &Plan) -> Result<()> {
         for (row, change) in plan.movers() {
-            let room = change.room.as_ref().unwrap_or(&row.room);
+            let room = change.room.as_ref().or(row.room.as_ref());
             let stay = change.stay.unwrap_or(row.stay);
-            let read = || self.provider.rows_on(room.id, stay);
-            let on_room = self.retry.persist(read).await?;
-            if on_room.iter().any(|other| other.booking != record.id) {
+            let is_free = match (self.provider.rooms(), room) {
+                (Some(rooms), Some(room)) => {
+                    let on_room = self.retry.persist(|| rooms.rows_on(room.id, stay)).await?;
+                    on_room.iter().all(|other| other.booking == record.id)
+                }
+                _ => self.has_stock(row, record.live_rows().count(), stay).await?,
+            };
+            if !is_free {
                 return Err(sold_out(
                     "somebody took the room at the same time; nothing was changed",
                 ));
@@ -394,7 +401,12 @@ impl BookingService {
     }
 
     /// Writes a row. Writing the same again is harmless, so a lost answer may be followed by another try.
-    pub(super) async fn write_row(&self, booking: BookingId, row: StayId, change: &RowChange) -> Result<()> {
+    pub(in crate::pms) async fn write_row(
+        &self,
+        booking: BookingId,
+        row: StayId,
+        change: &RowChange,
+    ) -> Result<()> {
         let write = || self.provider.change_row(booking, row, change);
         self.retry.persist_while(is_lost, write).await
     }
@@ -409,7 +421,7 @@ impl BookingService {
     ) -> Result<()> {
         for row in written {
             let before = RowChange {
-                room: Some(row.room.clone()),
+                room: row.room.clone(),
                 stay: Some(row.stay),
                 occupancy: Some(row.occupancy.clone()),
                 moved: None,
@@ -451,7 +463,7 @@ fn occupancies(change: &BookingChange, live: &[&Row]) -> Result<Vec<Occupancy>> 
     }
 }
 
-pub(super) fn wrong_state(record: &Record, message: &'static str) -> Error {
+pub(in crate::pms) fn wrong_state(record: &Record, message: &'static str) -> Error {
     Error::new(codes::PMS_WRONG_STATE, message)
         .with("booking", record.id)
         .with("status", record.status())
@@ -479,9 +491,9 @@ fn interrupted(record: &Record, cause: Error) -> Error {
 mod tests {
     use futures_util::future::join;
 
-    use super::super::fixture::{World, request, room, stay};
-    use super::super::{MockCollision, MockFault, MockOperation, PmsClient};
     use super::*;
+    use crate::pms::fixture::{World, request, room, stay};
+    use crate::pms::{MockCollision, MockFault, MockOperation, PmsClient};
 
     fn longer() -> (Stay, BookingChange) {
         let stay = Stay::parse("2027-03-10", "2027-03-13").unwrap();

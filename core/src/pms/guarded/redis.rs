@@ -3,10 +3,10 @@
 use async_trait::async_trait;
 use redis::cmd;
 
-use super::id::IdempotencyKey;
 use super::store::{KEPT, KeyRecord, KeyStore};
 use crate::backends::redis::{Redis, keys};
 use crate::error::{Error, Result, codes};
+use crate::pms::id::IdempotencyKey;
 
 pub(crate) struct RedisKeys {
     redis: Redis,

@@ -82,12 +82,12 @@ impl RetryPolicy {
 }
 
 /// Whether the answer to a write was lost.
-pub(super) fn is_lost(error: &Error) -> bool {
+pub(in crate::pms) fn is_lost(error: &Error) -> bool {
     error.is(codes::PMS_OUTCOME_UNKNOWN)
 }
 
 /// Whether a write that must happen is worth another try.
-pub(super) fn may_be_lost(error: &Error) -> bool {
+pub(in crate::pms) fn may_be_lost(error: &Error) -> bool {
     error.is_retryable() || is_lost(error)
 }
 

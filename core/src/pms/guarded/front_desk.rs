@@ -1,16 +1,16 @@
 //! Arrival, departure and the end of a booking.
 
 use super::booking::{BookingService, answer};
-use super::id::BookingId;
-use super::model::{Booking, BookingStatus, Created};
 use super::modify::wrong_state;
-use super::provider::{Movement, Record, RowChange, RowState};
 use super::retry::is_lost;
 use crate::error::{Error, Result};
+use crate::pms::id::BookingId;
+use crate::pms::model::{Booking, BookingStatus, Created};
+use crate::pms::record::{Movement, Record, RowChange, RowState};
 
 impl BookingService {
     /// Checks the guests in, or out.
-    pub(super) async fn move_guests(&self, id: BookingId, movement: Movement) -> Result<Booking> {
+    pub(in crate::pms) async fn move_guests(&self, id: BookingId, movement: Movement) -> Result<Booking> {
         let (turn, record) = self.in_turn(id).await?;
         let from = match (movement, record.status()) {
             (Movement::Arrival, BookingStatus::Confirmed | BookingStatus::CheckedIn) => RowState::Reserved,
@@ -39,7 +39,7 @@ impl BookingService {
     }
 
     /// Cancels a booking; see [`PmsClient::cancel`](crate::PmsClient::cancel).
-    pub(super) async fn cancel(&self, id: BookingId, forced: bool) -> Result<Booking> {
+    pub(in crate::pms) async fn cancel(&self, id: BookingId, forced: bool) -> Result<Booking> {
         let (turn, record) = self.in_turn(id).await?;
         if let Some(refusal) = cancelling_refused(&record, forced) {
             return Err(refusal);

@@ -1,50 +1,56 @@
 //! How a booking is made, whatever the system: the order of the steps is the promise.
 //!
-//! 1. Wait for a turn: one booking at a time in each hotel.
+//! 1. Wait for a turn: one booking at a time in each hotel. Where the system keeps *stock*, only the key needs one;
+//!    where it keeps *once* too, nothing does.
 //! 2. Look for the key, as long as an earlier try may still be under way. What is there is finished and answered,
 //!    never made again.
 //! 3. Ask for free rooms and the price now, never from a cache.
-//! 4. Note that the booking is sent, and make it once. A write is never repeated.
+//! 4. Note that the booking is sent, and make it once. A write is never repeated, but where the system keeps *once*.
 //! 5. Look for the key until the booking shows, also when the answer was lost.
-//! 6. Look again whether every room is the guest's alone; move to a free room, or cancel and answer `pms.sold_out`.
+//! 6. Unless the system keeps *stock*, look again whether every room is the guest's alone, or the type is not oversold;
+//!    move to a free room, or cancel and answer `pms.sold_out`. Unless it keeps *price*, cancel what costs something
+//!    else than was agreed.
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::AnswerCache;
-use super::admission::{HotelSnapshot, Sale};
 use super::gate::HotelGate;
-use super::id::{BookingId, HotelId, IdempotencyKey};
-use super::model::{Booking, BookingStatus, Created};
-use super::money::Money;
-use super::provider::{PmsProvider, Record, RowState};
-use super::recheck::EventSender;
-use super::request::{BookingRequest, HoldProof};
-use super::retry::RetryPolicy;
+use super::gate::Scope;
+use super::retry::{RetryPolicy, is_lost};
 use super::store::{KeyRecord, KeyStore};
 use super::verify::Look;
 use crate::clock::SharedClock;
 use crate::error::{Error, Result, codes};
+use crate::pms::AnswerCache;
+use crate::pms::admission::{HotelSnapshot, Sale};
+use crate::pms::capabilities::Guards;
+use crate::pms::events::EventSender;
+use crate::pms::id::{BookingId, HotelId, IdempotencyKey};
+use crate::pms::model::{Booking, BookingStatus, Created};
+use crate::pms::money::Money;
+use crate::pms::port::{BookingSystem, Catalogue};
+use crate::pms::record::{Record, RowState};
+use crate::pms::request::{BookingRequest, HoldProof};
 
 /// Where bookings are made. It has no state of its own.
-pub(super) struct BookingService {
-    pub(super) provider: Arc<dyn PmsProvider>,
-    pub(super) gate: Arc<dyn HotelGate>,
-    pub(super) keys: Arc<dyn KeyStore>,
-    pub(super) clock: SharedClock,
-    pub(super) retry: RetryPolicy,
-    pub(super) events: EventSender,
+pub(in crate::pms) struct BookingService {
+    pub(in crate::pms) provider: Arc<dyn BookingSystem>,
+    pub(in crate::pms) gate: Arc<dyn HotelGate>,
+    pub(in crate::pms) keys: Arc<dyn KeyStore>,
+    pub(in crate::pms) clock: SharedClock,
+    pub(in crate::pms) retry: RetryPolicy,
+    pub(in crate::pms) events: EventSender,
     /// Where answers about free rooms are kept, if they are.
-    pub(super) answers: Option<AnswerCache>,
+    pub(in crate::pms) answers: Option<AnswerCache>,
 }
 
 /// A booking for the caller, and what the recheck needs.
 #[derive(Debug)]
-pub(super) struct Booked {
-    pub(super) booking: Booking,
+pub(in crate::pms) struct Booked {
+    pub(in crate::pms) booking: Booking,
     /// How long the system took to make it; `None` when it was not made now.
-    pub(super) made_in: Option<Duration>,
+    pub(in crate::pms) made_in: Option<Duration>,
 }
 
 impl BookingService {
@@ -56,12 +62,20 @@ impl BookingService {
     ///
     /// What depends on the time (past dates, an expired hold, a changed price) is checked after the look for the
     /// key, so that a repeated request finds its booking for ever.
-    pub(super) async fn book(&self, request: &BookingRequest, hold: Option<&HoldProof>) -> Result<Booked> {
+    pub(in crate::pms) async fn book(
+        &self,
+        request: &BookingRequest,
+        hold: Option<&HoldProof>,
+    ) -> Result<Booked> {
         // Where nothing can be asked or remembered nothing is booked, and this says so sooner than the wait for a turn.
         self.provider.is_asked()?;
-        self.keys.read(self.provider.name(), request.key()).await?;
-        let turn = self.gate.enter(request.hotel(), self.retry.turn).await?;
-        let mut known = self.keys.read(self.provider.name(), request.key()).await?;
+        self.keys.read(self.provider.system(), request.key()).await?;
+        let guards = self.guards();
+        let turn = match Scope::of(guards, request) {
+            Some(scope) => Some(self.gate.enter(&scope, self.retry.turn).await?),
+            None => None,
+        };
+        let mut known = self.keys.read(self.provider.system(), request.key()).await?;
         if self.is_there(request.key(), &known).await? {
             let again = Box::pin(self.bounded(request, self.find_again(request, known)));
             return Ok(Booked {
@@ -77,15 +91,22 @@ impl BookingService {
         if let Some(hold) = hold {
             hold.is_live(self.clock.now())?;
         }
-        if !turn.is_live() {
+        if turn.as_ref().is_some_and(|turn| !turn.is_live()) {
             return Err(super::gate::turn_timeout(request.hotel()));
         }
         known.send(self.clock.now());
         self.keys
-            .write(self.provider.name(), request.key(), &known)
+            .write(self.provider.system(), request.key(), &known)
             .await?;
         let began = self.clock.instant();
-        let made = match self.provider.create(request, &offer, total).await {
+        let send = || self.provider.create(request, &offer, total);
+        let sent = if guards.once {
+            // The same key books once, so what was lost may be sent again.
+            self.retry.persist_while(is_lost, send).await
+        } else {
+            send().await
+        };
+        let made = match sent {
             Ok(id) => Some(id),
             Err(error) if error.is(codes::PMS_OUTCOME_UNKNOWN) => None,
             Err(error) => return Err(error),
@@ -101,9 +122,19 @@ impl BookingService {
         })
     }
 
+    /// The system as what it sells.
+    pub(super) fn catalogue(&self) -> Arc<dyn Catalogue> {
+        self.provider.clone()
+    }
+
+    /// The promises that the system keeps by itself.
+    pub(in crate::pms) fn guards(&self) -> Guards {
+        self.provider.capabilities().guards()
+    }
+
     /// Does what changes something in a hotel, and notes that, so that no kept answer about free rooms counts as fresh:
     /// also when it came to a bad end, because part of it may have been done.
-    pub(super) async fn changing<T>(
+    pub(in crate::pms) async fn changing<T>(
         &self,
         hotel: HotelId,
         work: impl Future<Output = Result<T>> + Send,
@@ -123,7 +154,7 @@ impl BookingService {
             if !self.provider.find(key).await?.is_empty() {
                 return Ok(true);
             }
-            let wait = known.may_be_under_way(self.clock.now(), self.retry.total);
+            let wait = !self.guards().once && known.may_be_under_way(self.clock.now(), self.retry.total);
             match pauses.next().filter(|_| wait) {
                 Some(pause) => tokio::time::sleep(pause).await,
                 None => return Ok(false),
@@ -133,8 +164,8 @@ impl BookingService {
 
     /// Remembers what was learnt of a key. Only a process that dies later misses it, so a failure is not one of the
     /// booking.
-    pub(super) async fn remember(&self, key: &IdempotencyKey, known: &KeyRecord) {
-        if let Err(error) = self.keys.write(self.provider.name(), key, known).await {
+    pub(in crate::pms) async fn remember(&self, key: &IdempotencyKey, known: &KeyRecord) {
+        if let Err(error) = self.keys.write(self.provider.system(), key, known).await {
             tracing::warn!(key = key.mark(), %error, "the state of a booking could not be remembered");
         }
     }
@@ -155,7 +186,7 @@ impl BookingService {
 
     /// What the request buys now, if it can be booked.
     async fn price_now(&self, request: &BookingRequest) -> Result<Sale> {
-        let snapshot = HotelSnapshot::read(&self.provider, request.hotel()).await?;
+        let snapshot = HotelSnapshot::read(&self.catalogue(), request.hotel()).await?;
         let (room_type, stay) = (request.room_type(), request.stay());
         let sale = snapshot
             .sale(room_type, stay, request.party(), request.choice())
@@ -174,7 +205,7 @@ impl BookingService {
         price: Money,
     ) -> Result<Booking> {
         // An answer that came says that everything is written. Without one, the price comes last.
-        let price = made.is_none().then_some(price);
+        let price = Some(price).filter(|_| made.is_none() && !self.guards().price);
         let record = self.find_complete(request.key(), made, price).await?;
         let other = made.is_some_and(|id| id != record.id);
         // What this call made may show the request imperfectly; what only carries its key must match it.
@@ -210,7 +241,12 @@ impl BookingService {
     ) -> Result<Booking> {
         let refusal = match kept {
             Some(kept) => {
-                match same_price(request, kept.total).and_then(|()| same_services(request, &kept)) {
+                let priced = if self.guards().price {
+                    Ok(())
+                } else {
+                    same_price(request, kept.total)
+                };
+                match priced.and_then(|()| same_services(request, &kept)) {
                     Ok(()) => {
                         known.report(kept.id);
                         self.remember(request.key(), known).await;
@@ -306,7 +342,7 @@ impl BookingService {
 ///
 /// # Errors
 /// `pms.outcome_unknown` while the system has written its head but none of its rooms.
-pub(super) fn answer(record: &Record, created: Created) -> Result<Booking> {
+pub(in crate::pms) fn answer(record: &Record, created: Created) -> Result<Booking> {
     record.booking(created).ok_or_else(|| {
         Error::new(
             codes::PMS_OUTCOME_UNKNOWN,
@@ -316,7 +352,7 @@ pub(super) fn answer(record: &Record, created: Created) -> Result<Booking> {
     })
 }
 
-fn same_price(request: &BookingRequest, current: Money) -> Result<()> {
+pub(in crate::pms) fn same_price(request: &BookingRequest, current: Money) -> Result<()> {
     match request.agreed() {
         Some(quote) if quote.total != current => Err(Error::new(
             codes::PMS_PRICE_CHANGED,
@@ -362,7 +398,7 @@ fn key_reused(record: &Record, differs: &'static str) -> Error {
     .with("differs", differs)
 }
 
-pub(super) fn sold_out(message: &'static str) -> Error {
+pub(in crate::pms) fn sold_out(message: &'static str) -> Error {
     Error::new(codes::PMS_SOLD_OUT, message)
 }
 
@@ -386,9 +422,9 @@ fn outcome_unknown(key: &IdempotencyKey, made: Option<BookingId>, failure: Optio
 mod tests {
     use futures_util::future::join;
 
-    use super::super::fixture::{World, hotel, request, room, room_type, stay};
-    use super::super::{MockFault, MockOperation, MockPms, PmsClient};
     use super::*;
+    use crate::pms::fixture::{World, hotel, request, room, room_type, stay};
+    use crate::pms::{MockFault, MockOperation, MockPms, PmsClient};
 
     async fn book(process: &PmsClient, key: &str) -> Result<Booking> {
         process.book(&request(key, stay(), room(2)), None).await

@@ -1,0 +1,290 @@
+//! Bookings as a system stores them: what a [`BookingSystem`](super::port::BookingSystem) translates into.
+
+use chrono::{DateTime, Utc};
+
+use super::feed::ChangeCursor;
+use super::guest::{Guest, GuestProfile};
+use super::id::{BookingId, HotelId, IdempotencyKey, RatePlanId, RoomId, RoomTypeId, StayId};
+use super::model::{Booking, BookingStatus, Created, RoomStay};
+use super::money::Money;
+use super::occupancy::Occupancy;
+use super::price::{Charge, Price};
+use super::request::BookingRequest;
+use super::service::BookedService;
+use crate::stay::Stay;
+
+/// What becomes of a row. `None` leaves a part as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RowChange {
+    /// Another room, of the same type.
+    pub room: Option<Room>,
+    /// Other nights.
+    pub stay: Option<Stay>,
+    /// Other guests.
+    pub occupancy: Option<Occupancy>,
+    /// The guest arrives, or leaves, at this moment.
+    pub moved: Option<(Movement, DateTime<Utc>)>,
+}
+
+impl RowChange {
+    pub(crate) fn to_room(room: Room) -> Self {
+        Self {
+            room: Some(room),
+            ..Self::default()
+        }
+    }
+}
+
+/// Coming or going.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Movement {
+    /// The guests come.
+    Arrival,
+    /// The guests go.
+    Departure,
+}
+
+/// A part of all changes.
+pub struct ChangePage {
+    /// Each changed booking, and when it changed. `None` for one that is gone, or of which only the head is written.
+    pub changes: Vec<(BookingId, DateTime<Utc>, Option<Record>)>,
+    /// The place behind them.
+    pub next: ChangeCursor,
+}
+
+/// One physical room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Room {
+    /// Its id.
+    pub id: RoomId,
+    /// The number on the door.
+    pub number: String,
+}
+
+/// One room of one booking, as the system stores it.
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// Its id.
+    pub id: StayId,
+    /// Grows with time: of two rows on one room, the one with the smaller was written first. A number that the system
+    /// counts up, or, where it has none, the moment of writing, as fine as its clock is.
+    pub sequence: u64,
+    /// The booking that it is part of.
+    pub booking: BookingId,
+    /// Its room; `None` while the system has given it none.
+    pub room: Option<Room>,
+    /// The room type.
+    pub room_type: RoomTypeId,
+    /// Its nights.
+    pub stay: Stay,
+    /// Its guests.
+    pub occupancy: Occupancy,
+    /// What it means for its room.
+    pub state: RowState,
+    /// What it costs of the booking's total, when the system tells.
+    pub price: Option<Money>,
+}
+
+/// What a row means for its room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowState {
+    /// The guest is expected.
+    Reserved,
+    /// The guest is there.
+    CheckedIn,
+    /// The guest has left.
+    CheckedOut,
+    /// The system took it although it had no room for it.
+    BackOrdered,
+    /// It does not count any more.
+    Cancelled,
+}
+
+impl RowState {
+    /// Whether the row keeps others out of its room. A guest who has left does not.
+    pub fn takes_room(self) -> bool {
+        matches!(self, Self::Reserved | Self::CheckedIn)
+    }
+}
+
+/// A booking as the system stores it. Without `Debug`, because it holds an address.
+#[derive(Clone)]
+pub struct Record {
+    /// Its id.
+    pub id: BookingId,
+    /// The short text that guests and the front desk use.
+    pub reference: String,
+    /// The key that it carries; `None` for a booking that was made without posada.
+    pub key: Option<IdempotencyKey>,
+    /// The hotel.
+    pub hotel: HotelId,
+    /// Who booked; `None` when the system does not tell.
+    pub guest: Option<GuestProfile>,
+    /// Its rows, the one that was written first before the others; never empty once `complete`.
+    pub rows: Vec<Row>,
+    /// The chosen services, in the order of their ids; not those that are in the price of every room.
+    pub services: Vec<BookedService>,
+    /// What the guest pays for all of it.
+    pub total: Money,
+    /// The taxes and fees in the total that the system names.
+    pub charges: Vec<Charge>,
+    /// When the system began to write it.
+    pub made_at: DateTime<Utc>,
+    /// Whether the system has finished writing it.
+    pub complete: bool,
+    /// Whether the booking as a whole was cancelled or refunded.
+    pub cancelled: bool,
+}
+
+impl Record {
+    /// A complete booking without rooms, guest, key and services, which are fields to be set.
+    pub fn new(id: BookingId, hotel: HotelId, total: Money, made_at: DateTime<Utc>) -> Self {
+        Self {
+            id,
+            reference: id.to_string(),
+            key: None,
+            hotel,
+            guest: None,
+            rows: Vec::new(),
+            services: Vec::new(),
+            total,
+            charges: Vec::new(),
+            made_at,
+            complete: true,
+            cancelled: false,
+        }
+    }
+
+    /// How far the booking is as a whole.
+    pub fn status(&self) -> BookingStatus {
+        let any = |state| self.rows.iter().any(|row| row.state == state);
+        if self.cancelled {
+            BookingStatus::Cancelled
+        } else if !self.complete || self.rows.is_empty() {
+            BookingStatus::Pending
+        } else if any(RowState::BackOrdered) {
+            BookingStatus::BackOrdered
+        } else if any(RowState::CheckedIn) {
+            BookingStatus::CheckedIn
+        } else if any(RowState::Reserved) {
+            BookingStatus::Confirmed
+        } else if any(RowState::CheckedOut) {
+            BookingStatus::CheckedOut
+        } else {
+            BookingStatus::Cancelled
+        }
+    }
+
+    /// The rows that take a room.
+    pub(crate) fn live_rows(&self) -> impl Iterator<Item = &Row> {
+        self.rows.iter().filter(|row| row.state.takes_room())
+    }
+
+    pub(crate) fn was_back_ordered(&self) -> bool {
+        self.rows.iter().any(|row| row.state == RowState::BackOrdered)
+    }
+
+    /// The first part of the request that this booking does not answer to, if any.
+    pub(crate) fn differs_from(&self, request: &BookingRequest) -> Option<&'static str> {
+        let mut occupancies: Vec<_> = self.rows.iter().map(|row| &row.occupancy).collect();
+        occupancies.sort_unstable();
+        if self.hotel != request.hotel() {
+            Some("hotel")
+        } else if self.rows.iter().any(|row| row.room_type != request.room_type()) {
+            Some("room_type")
+        } else if self.rows.iter().any(|row| row.stay != request.stay()) {
+            Some("stay")
+        } else if occupancies != request.party().sorted() {
+            Some("party")
+        } else if !self.is_of(request.guest()) {
+            Some("guest")
+        } else if !request.choice().is(&self.services, request.party().rooms()) {
+            Some("services")
+        } else {
+            None
+        }
+    }
+
+    fn is_of(&self, guest: &Guest) -> bool {
+        self.guest.as_ref().is_some_and(|known| known.is(guest))
+    }
+
+    /// The booking as callers see it; `None` while the system has written no row yet.
+    pub fn booking(&self, created: Created) -> Option<Booking> {
+        let arrival = self.rows.iter().map(|row| row.stay.check_in()).min()?;
+        let departure = self.rows.iter().map(|row| row.stay.check_out()).max()?;
+        Some(Booking {
+            id: self.id,
+            reference: self.reference.clone(),
+            key: self.key.clone(),
+            hotel: self.hotel,
+            guest: self.guest.clone(),
+            status: self.status(),
+            rooms: self.rows.iter().map(|row| self.room_stay(row)).collect(),
+            stay: Stay::new(arrival, departure).ok()?,
+            services: self.services.clone(),
+            price: Price {
+                charges: self.charges.clone(),
+                ..Price::new(self.total)
+            },
+            total: self.total,
+            created,
+        })
+    }
+
+    fn room_stay(&self, row: &Row) -> RoomStay {
+        let status = match row.state {
+            _ if self.cancelled => BookingStatus::Cancelled,
+            _ if !self.complete => BookingStatus::Pending,
+            RowState::Reserved => BookingStatus::Confirmed,
+            RowState::CheckedIn => BookingStatus::CheckedIn,
+            RowState::CheckedOut => BookingStatus::CheckedOut,
+            RowState::BackOrdered => BookingStatus::BackOrdered,
+            RowState::Cancelled => BookingStatus::Cancelled,
+        };
+        RoomStay {
+            id: row.id,
+            status,
+            room_type: row.room_type,
+            rate_plan: RatePlanId::default(),
+            stay: row.stay,
+            occupancy: row.occupancy.clone(),
+            number: row
+                .room
+                .as_ref()
+                .map(|room| room.number.clone())
+                .filter(|number| !number.is_empty()),
+            price: row.price,
+        }
+    }
+}
+
+impl Row {
+    /// A reserved row of a booking, without a room; the other fields can be set.
+    pub fn new(
+        booking: BookingId,
+        id: StayId,
+        sequence: u64,
+        room_type: RoomTypeId,
+        stay: Stay,
+        occupancy: Occupancy,
+    ) -> Self {
+        Self {
+            id,
+            sequence,
+            booking,
+            room: None,
+            room_type,
+            stay,
+            occupancy,
+            state: RowState::Reserved,
+            price: None,
+        }
+    }
+
+    /// Whether this row was written before the other one. Two that were written in the same moment are told apart by
+    /// their ids, so that everybody who looks sees the same order.
+    pub(crate) fn is_before(&self, other: &Self) -> bool {
+        (self.sequence, self.id) < (other.sequence, other.id)
+    }
+}
