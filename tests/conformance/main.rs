@@ -32,6 +32,7 @@ mod main_job;
 mod migrations;
 mod pms;
 mod pms_live;
+mod pms_systems;
 mod postgres;
 mod postgres_passwords;
 mod postgres_rights;

@@ -127,7 +127,8 @@ impl GuestProfile {
         }
     }
 
-    pub(crate) fn new(id: GuestId, guest: &Guest) -> Self {
+    /// The guest as a request names them, under the id that the system gave them.
+    pub fn new(id: GuestId, guest: &Guest) -> Self {
         Self {
             id,
             first_name: guest.first_name.clone(),

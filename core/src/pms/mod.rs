@@ -194,7 +194,10 @@ impl PmsClient {
 
     /// A system that keeps every promise by itself.
     pub(crate) fn own(pms: Arc<dyn Pms>, parts: ClientParts) -> Self {
-        Self(Arc::new(Inner::new(pms, EventSender::new(), parts)), Scope::default())
+        Self(
+            Arc::new(Inner::new(pms, EventSender::new(), parts)),
+            Scope::default(),
+        )
     }
 
     /// The same system, which takes holds of one tenant only.

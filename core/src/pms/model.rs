@@ -33,6 +33,26 @@ pub struct Hotel {
     pub max_days_ahead: Option<u32>,
 }
 
+impl Hotel {
+    /// A hotel that sells as far ahead as anybody asks.
+    pub fn new(
+        id: HotelId,
+        name: &str,
+        currency: Currency,
+        check_in: NaiveTime,
+        check_out: NaiveTime,
+    ) -> Self {
+        Self {
+            id,
+            name: name.to_owned(),
+            check_in,
+            check_out,
+            currency,
+            max_days_ahead: None,
+        }
+    }
+}
+
 /// A kind of room that a hotel sells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -51,6 +71,27 @@ pub struct RoomType {
     pub min_nights: u32,
     /// Most nights of a stay; `None` without a limit.
     pub max_nights: Option<u32>,
+}
+
+impl RoomType {
+    /// A room type for stays of any length.
+    pub fn new(
+        hotel: HotelId,
+        id: RoomTypeId,
+        name: &str,
+        base_price: Money,
+        limits: OccupancyLimits,
+    ) -> Self {
+        Self {
+            id,
+            hotel,
+            name: name.to_owned(),
+            base_price,
+            limits,
+            min_nights: 1,
+            max_nights: None,
+        }
+    }
 }
 
 /// A room type that can be booked for the stay and the party that was asked about: enough rooms are free and every

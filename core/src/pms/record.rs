@@ -1,5 +1,7 @@
 //! Bookings as a system stores them: what a [`BookingSystem`](super::port::BookingSystem) translates into.
 
+use std::fmt;
+
 use chrono::{DateTime, Utc};
 
 use super::feed::ChangeCursor;
@@ -45,6 +47,7 @@ pub enum Movement {
 }
 
 /// A part of all changes.
+#[derive(Debug)]
 pub struct ChangePage {
     /// Each changed booking, and when it changed. `None` for one that is gone, or of which only the head is written.
     pub changes: Vec<(BookingId, DateTime<Utc>, Option<Record>)>,
@@ -107,7 +110,7 @@ impl RowState {
     }
 }
 
-/// A booking as the system stores it. Without `Debug`, because it holds an address.
+/// A booking as the system stores it. `Debug` shows no personal data.
 #[derive(Clone)]
 pub struct Record {
     /// Its id.
@@ -134,6 +137,18 @@ pub struct Record {
     pub complete: bool,
     /// Whether the booking as a whole was cancelled or refunded.
     pub cancelled: bool,
+}
+
+impl fmt::Debug for Record {
+    /// No personal data, and not the key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record")
+            .field("id", &self.id)
+            .field("hotel", &self.hotel)
+            .field("rows", &self.rows)
+            .field("total", &self.total)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Record {
@@ -185,7 +200,7 @@ impl Record {
     }
 
     /// The first part of the request that this booking does not answer to, if any.
-    pub(crate) fn differs_from(&self, request: &BookingRequest) -> Option<&'static str> {
+    pub fn differs_from(&self, request: &BookingRequest) -> Option<&'static str> {
         let mut occupancies: Vec<_> = self.rows.iter().map(|row| &row.occupancy).collect();
         occupancies.sort_unstable();
         if self.hotel != request.hotel() {

@@ -152,7 +152,7 @@ mod tests {
     use super::*;
     use crate::pms::Booking;
     use crate::pms::fixture::{World, request, room, stay};
-    use crate::pms::port::{BookingSystem as _, RoomLedger as _};
+    use crate::pms::port::BookingSystem as _;
     use crate::pms::{BookingStatus, MockCollision, MockFault, MockOperation, Party, RoomId, StayId};
     use crate::stay::Stay;
 

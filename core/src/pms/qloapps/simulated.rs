@@ -11,7 +11,7 @@ use crate::clock::ManualClock;
 use crate::error::{Error, Result, codes};
 use crate::pms::fixture::{LocalGate, hotel, request, room, room_type, stay};
 use crate::pms::guarded::store::KeyStore as _;
-use crate::pms::port::{BookingSystem as _, Catalogue as _};
+use crate::pms::port::Catalogue as _;
 use crate::pms::{
     AnswerCache, Booking, BookingId, BookingRequest, BookingStatus, ClientParts, Collision, Created,
     MemoryAnswers, MemoryKeys, Occupancy, Party, PmsClient, PmsEvent, PmsEvents, Recheck, Resilience,

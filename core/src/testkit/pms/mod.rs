@@ -5,6 +5,7 @@
 //! service, and sell two others, at most once each: one for each night and one for the stay.
 
 mod life;
+mod promises;
 mod races;
 mod services;
 
@@ -21,6 +22,7 @@ use crate::pms::{
     RoomTypeId,
 };
 use crate::{Code, Error, IdempotencyKey, Money, PmsClient, Stay};
+pub use promises::{Lab, Promises};
 pub use races::Races;
 
 /// One run of the suite.
