@@ -25,11 +25,28 @@
 //!
 //! What posada does around either, so that no system does: checks of dates, nights and guests against the catalogue,
 //! holds, kept answers about free rooms, calls that go on without their caller, metrics.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use posada::Posada;
+//! use posada::clock::SystemClock;
+//! use posada::pms::MockPms;
+//! use posada::pms::port::Guarded;
+//!
+//! # fn main() -> posada::Result<()> {
+//! let system = Arc::new(MockPms::new(SystemClock::shared())?);
+//! let posada = Posada::builder().pms(Guarded::new(system)).build()?;
+//! assert_eq!(posada.pms().system(), "mock");
+//! # Ok(())
+//! # }
+//! ```
 
 use std::fmt;
 use std::sync::Arc;
 
-use async_trait::async_trait;
+#[doc(no_inline)]
+pub use async_trait::async_trait;
 use chrono::NaiveDate;
 
 use super::BookingChange;

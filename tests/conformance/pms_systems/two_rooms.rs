@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use async_trait::async_trait;
 use chrono::{NaiveDate, NaiveTime, Utc};
 use posada::error::codes;
-use posada::pms::port::{BookingOrder, Catalogue, Pms, Record, Room, Row, failure};
+use posada::pms::port::{BookingOrder, Catalogue, Pms, Record, Room, Row, async_trait, failure};
 use posada::pms::{
     Booking, BookingId, Capabilities, Created, Guards, GuestId, GuestProfile, Hotel, HotelId,
     MissingPermission, OccupancyLimits, Offer, Party, Price, RoomId, RoomType, RoomTypeId, StayId,

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use async_trait::async_trait;
 use chrono::{NaiveDate, NaiveTime, Utc};
 use posada::error::codes;
 use posada::pms::port::{
-    BookingSystem, Catalogue, Record, Row, RowChange, RowState, StockLedger, StockNight, failure,
+    BookingSystem, Catalogue, Record, Row, RowChange, RowState, StockLedger, StockNight, async_trait, failure,
 };
 use posada::pms::{
     BookingId, BookingRequest, Capabilities, Feature, Guards, GuestId, GuestProfile, Hotel, HotelId,
