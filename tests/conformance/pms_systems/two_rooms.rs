@@ -13,7 +13,7 @@ use posada::pms::{
 use posada::testkit::pms::Lab;
 use posada::{IdempotencyKey, Money, Result, Stay};
 
-pub struct TwoRooms {
+pub(super) struct TwoRooms {
     capabilities: Capabilities,
     state: Mutex<State>,
 }
@@ -27,7 +27,7 @@ struct State {
 }
 
 impl TwoRooms {
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             capabilities: Capabilities::new(Guards::ALL),
             state: Mutex::new(State {
@@ -217,6 +217,10 @@ impl Lab for TwoRooms {
             .values()
             .filter(|record| !record.cancelled)
             .count()
+    }
+
+    fn written(&self) -> usize {
+        self.state().by_key.len()
     }
 
     fn oversold(&self) -> usize {

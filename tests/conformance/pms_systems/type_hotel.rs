@@ -17,7 +17,7 @@ use posada::{IdempotencyKey, Money, Result, Stay};
 
 const SELLABLE: u32 = 3;
 
-pub struct TypeHotel {
+pub(super) struct TypeHotel {
     name: &'static str,
     keeps: Guards,
     capabilities: Capabilities,
@@ -34,7 +34,7 @@ struct State {
 
 impl TypeHotel {
     /// What it does, and what it says that it does.
-    pub fn new(keeps: Guards, claims: Guards) -> Self {
+    pub(super) fn new(keeps: Guards, claims: Guards) -> Self {
         Self {
             name: "type-hotel",
             keeps,
@@ -49,12 +49,12 @@ impl TypeHotel {
         }
     }
 
-    pub fn called(mut self, name: &'static str) -> Self {
+    pub(super) fn called(mut self, name: &'static str) -> Self {
         self.name = name;
         self
     }
 
-    pub fn without_ledger(mut self) -> Self {
+    pub(super) fn without_ledger(mut self) -> Self {
         self.has_ledger = false;
         self
     }
@@ -301,6 +301,10 @@ impl Lab for TypeHotel {
             .values()
             .filter(|record| !record.cancelled)
             .count()
+    }
+
+    fn written(&self) -> usize {
+        self.state().bookings.len()
     }
 
     fn oversold(&self) -> usize {
