@@ -512,7 +512,7 @@ impl Parts<'_> {
         const READ: Duration = QloAppsSettings::DEFAULT_TIMEOUT;
         connection.check()?;
         let limits = match self.settings.pms() {
-            PmsSettings::QloApps(server) => server.limits.clone(),
+            PmsSettings::QloApps(server) => server.limits,
             PmsSettings::Mock => PmsLimits::default(),
         };
         let rules = Resilience::new(&limits, READ, self.clock);

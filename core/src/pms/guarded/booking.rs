@@ -100,13 +100,13 @@ impl BookingService {
             .await?;
         let began = self.clock.instant();
         let send = || self.provider.create(request, &offer, total);
-        let sent = if guards.once {
+        let taken = if guards.once {
             // The same key books once, so what was lost may be sent again.
             self.retry.persist_while(is_lost, send).await
         } else {
             send().await
         };
-        let made = match sent {
+        let made = match taken {
             Ok(id) => Some(id),
             Err(error) if error.is(codes::PMS_OUTCOME_UNKNOWN) => None,
             Err(error) => return Err(error),

@@ -203,12 +203,12 @@ impl<'a> Promises<'a> {
         let (pms, stay) = (&self.client, self.stay(11, 3));
         let (hotel, room_type) = (self.room_type.hotel, self.room_type.id);
         let quote = pms.quote(hotel, room_type, stay, adults(2)).await.unwrap();
-        let request = BookingRequest::from_quote(quote.clone(), self.guest(), self.key("quoted"));
+        let request = BookingRequest::from_quote(quote.clone(), Self::guest(), self.key("quoted"));
         let booking = pms.book(&request, None).await.unwrap();
         assert_eq!(booking.total, quote.total, "the quote is what the guest pays");
         self.end(vec![booking]).await;
         let before = self.lab.live();
-        let request = BookingRequest::from_quote(quote, self.guest(), self.key("dearer"));
+        let request = BookingRequest::from_quote(quote, Self::guest(), self.key("dearer"));
         self.lab.raise_price_in_next_write();
         expect(pms.book(&request, None).await, codes::PMS_PRICE_CHANGED);
         assert_eq!(self.lab.live(), before, "at another price there is no booking");
@@ -243,10 +243,10 @@ impl<'a> Promises<'a> {
 
     fn request(&self, key: &str, stay: Stay) -> BookingRequest {
         let (hotel, room_type) = (self.room_type.hotel, self.room_type.id);
-        BookingRequest::new(hotel, room_type, stay, adults(2), self.guest(), self.key(key))
+        BookingRequest::new(hotel, room_type, stay, adults(2), Self::guest(), self.key(key))
     }
 
-    fn guest(&self) -> Guest {
+    fn guest() -> Guest {
         Guest::new("Ana", "Gómez", "ana@example.com", "5551234567").unwrap()
     }
 
