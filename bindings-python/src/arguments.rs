@@ -1,5 +1,8 @@
 //! Values that Python hands in.
 //!
+//! What is of another type than it should be is a `TypeError`, a mistake of the program; what is of the right type and
+//! cannot be meant is `posada.invalid_argument`, because it may come from a guest.
+//!
 //! What a method of Rust that has no wrapper in Python is given for its arguments is read here by their names: PyO3 names
 //! an argument in a note of the exception, which Python 3.10 does not have.
 
@@ -9,10 +12,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::NaiveDate;
+use posada::error::{Code, codes};
 use posada::sessions::JsonText;
 use posada::tenants::Channel;
 use posada::{Stay, TenantId};
-use pyo3::exceptions::{PyOverflowError, PyTypeError, PyUnicodeError, PyValueError};
+use pyo3::exceptions::{PyOverflowError, PyTypeError, PyUnicodeError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDelta, PyFloat, PyInt, PyMapping, PyString, PyType};
@@ -31,24 +35,41 @@ fn unexpected(name: &str, expected: &str, kind: &Bound<'_, PyType>) -> PyErr {
     }
 }
 
+/// The refusal of a value that cannot be meant.
+#[cold]
+fn invalid(name: &str, message: &str) -> PyErr {
+    refused(codes::POSADA_INVALID_ARGUMENT, name, message)
+}
+
+#[cold]
+fn refused(code: Code, name: &str, message: &str) -> PyErr {
+    Refusal::invalid(code, name, format!("{name}: {message}")).into()
+}
+
 /// Reads a text.
 ///
 /// # Errors
-/// `TypeError`, or `ValueError` for one that cannot be written as UTF-8; both name the argument.
+/// `TypeError`, or `posada.invalid_argument` for one that cannot be written as UTF-8; both name the argument.
 #[inline]
 pub(crate) fn text<'a>(name: &str, given: Given<'a, '_>) -> PyResult<&'a str> {
+    text_or(codes::POSADA_INVALID_ARGUMENT, name, given)
+}
+
+/// Reads a text; `code` is that of one that cannot be written as UTF-8.
+///
+/// # Errors
+/// `TypeError` or `code`; both name the argument.
+#[inline]
+pub(crate) fn text_or<'a>(code: Code, name: &str, given: Given<'a, '_>) -> PyResult<&'a str> {
     let read = given.cast::<PyString>().map(|text| text.to_str());
     match read {
         Ok(Ok(text)) => Ok(text),
-        Ok(Err(refusal)) => Err(unreadable(name, &refusal, given.py())),
+        Ok(Err(_)) => Err(refused(code, name, NO_UNICODE)),
         Err(_) => Err(unexpected(name, "str", &given.get_type())),
     }
 }
 
-#[cold]
-fn unreadable(name: &str, refusal: &PyErr, py: Python<'_>) -> PyErr {
-    PyValueError::new_err(format!("{name}: {}", refusal.value(py)))
-}
+const NO_UNICODE: &str = "expected Unicode text, has half a surrogate pair";
 
 /// Reads what a person has written, which may be anything that Python takes for a text: half of an emoji is kept.
 ///
@@ -82,7 +103,7 @@ pub(crate) fn optional_text<'a>(name: &str, given: Option<Given<'a, '_>>) -> PyR
 /// Reads a whole number of zero or more.
 ///
 /// # Errors
-/// `TypeError` or `ValueError`, which name the argument.
+/// `TypeError` or `posada.invalid_argument`, which name the argument.
 pub(crate) fn whole<'py, N>(name: &str, given: Given<'_, 'py>) -> PyResult<N>
 where
     N: for<'a> FromPyObject<'a, 'py>,
@@ -90,21 +111,19 @@ where
     if !given.is_instance_of::<PyInt>() || given.is_instance_of::<PyBool>() {
         return Err(unexpected(name, "int", &given.get_type()));
     }
-    let out_of_range = |_| PyValueError::new_err(format!("{name}: {given} is out of range"));
-    given.extract().map_err(out_of_range)
+    given.extract().map_err(|_| invalid(name, "is out of range"))
 }
 
 /// Reads the place of a file or folder.
 ///
 /// # Errors
-/// `TypeError` or `ValueError`, which name the argument.
+/// `TypeError` or `posada.invalid_argument`, which name the argument.
 pub(crate) fn path(name: &str, given: Given<'_, '_>) -> PyResult<PathBuf> {
-    let py = given.py();
     given.extract().map_err(|refusal: PyErr| {
-        if refusal.is_instance_of::<PyTypeError>(py) {
+        if refusal.is_instance_of::<PyTypeError>(given.py()) {
             unexpected(name, "str or os.PathLike", &given.get_type())
         } else {
-            unreadable(name, &refusal, py)
+            invalid(name, NO_UNICODE)
         }
     })
 }
@@ -183,8 +202,10 @@ fn innermost(mut refusal: PyErr, py: Python<'_>) -> PyErr {
     };
     if refusal.is_instance_of::<PyTypeError>(py) {
         PyTypeError::new_err(format!("{name}: {message}"))
-    } else if refusal.is_instance_of::<PyUnicodeError>(py) || refusal.is_instance_of::<PyOverflowError>(py) {
-        PyValueError::new_err(format!("{name}: {message}"))
+    } else if refusal.is_instance_of::<PyUnicodeError>(py) {
+        invalid(&name, NO_UNICODE)
+    } else if refusal.is_instance_of::<PyOverflowError>(py) {
+        invalid(&name, "is out of range")
     } else {
         refusal
     }
@@ -197,7 +218,7 @@ impl Whose {
     /// Reads the argument `name`.
     ///
     /// # Errors
-    /// `TypeError` or `ValueError`, which name it.
+    /// `TypeError` or `tenants.invalid_id`, which name it.
     pub(crate) fn read(name: &str, given: Given<'_, '_>) -> PyResult<TenantId> {
         if let Ok(tenant) = given.cast::<Tenant>() {
             return Ok(tenant.get().0.id.clone());
@@ -205,7 +226,8 @@ impl Whose {
         if !given.is_instance_of::<PyString>() {
             return Err(unexpected(name, "str or posada.Tenant", &given.get_type()));
         }
-        Ok(TenantId::parse(text(name, given)?).map_err(Refusal::from)?)
+        let id = text_or(codes::TENANTS_INVALID_ID, name, given)?;
+        Ok(TenantId::parse(id).map_err(Refusal::from)?)
     }
 }
 
@@ -235,7 +257,7 @@ impl Span {
     /// Reads the argument `name`.
     ///
     /// # Errors
-    /// `TypeError` or `ValueError`, which name it.
+    /// `TypeError` or `posada.invalid_argument`, which name it.
     pub(crate) fn read(name: &str, given: &Bound<'_, PyAny>) -> PyResult<Duration> {
         let seconds = if let Ok(seconds) = given.cast::<PyFloat>() {
             seconds.value()
@@ -249,11 +271,9 @@ impl Span {
         } else {
             return Err(unexpected(name, "seconds or a timedelta", &given.get_type()));
         };
-        Duration::try_from_secs_f64(seconds).or_else(|_| {
-            let given = given.repr()?;
-            Err(PyValueError::new_err(format!(
-                "{name}: expected a length of time of zero or more, not {given}"
-            )))
+        Duration::try_from_secs_f64(seconds).map_err(|_| {
+            let message = format!("expected a length of time of zero or more, not {seconds} seconds");
+            invalid(name, &message)
         })
     }
 }

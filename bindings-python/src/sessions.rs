@@ -4,10 +4,11 @@ use std::sync::OnceLock;
 
 use chrono::{DateTime, Utc};
 use posada::SessionManager;
+use posada::error::codes;
 use posada::sessions::{Json, Session, Turn};
 use pyo3::prelude::*;
 
-use crate::arguments::{Given, Whose, any_text, id_of, text};
+use crate::arguments::{Given, Whose, any_text, id_of, text, text_or};
 use crate::bridge::{Operation, ProcessBound};
 use crate::errors::Refusal;
 use crate::json;
@@ -97,6 +98,10 @@ impl SessionState {
     }
 }
 
+fn user_of<'a>(given: Given<'a, '_>) -> PyResult<&'a str> {
+    text_or(codes::SESSIONS_INVALID_USER, "user", given)
+}
+
 #[pymethods]
 impl Sessions {
     #[new]
@@ -112,10 +117,7 @@ impl Sessions {
         channel: Given<'_, '_>,
         tenant: Option<Whose>,
     ) -> PyResult<Operation> {
-        let (user, channel) = (
-            text("user", user)?.to_owned(),
-            text("channel", channel)?.to_owned(),
-        );
+        let (user, channel) = (user_of(user)?.to_owned(), text("channel", channel)?.to_owned());
         let tenant = id_of(tenant);
         self.0.read(py, async move |sessions: SessionManager| {
             let session = sessions.get_or_create(tenant.as_ref(), &user, &channel).await?;
@@ -125,7 +127,7 @@ impl Sessions {
 
     #[pyo3(signature = (user, tenant=None))]
     fn get(&self, py: Python<'_>, user: Given<'_, '_>, tenant: Option<Whose>) -> PyResult<Operation> {
-        let (user, tenant) = (text("user", user)?.to_owned(), id_of(tenant));
+        let (user, tenant) = (user_of(user)?.to_owned(), id_of(tenant));
         self.0.read(py, async move |sessions: SessionManager| {
             Ok(sessions
                 .get(tenant.as_ref(), &user)
@@ -162,7 +164,7 @@ impl Sessions {
         tenant: Option<Whose>,
     ) -> PyResult<Operation> {
         let patch = Json::parse(json::write("patch", patch)?).map_err(Refusal::from)?;
-        let (user, tenant) = (text("user", user)?.to_owned(), id_of(tenant));
+        let (user, tenant) = (user_of(user)?.to_owned(), id_of(tenant));
         self.0.finish(py, async move |sessions: SessionManager| {
             Ok(SessionState::read(
                 sessions.update(tenant.as_ref(), &user, &patch).await?,
@@ -183,7 +185,7 @@ impl Sessions {
         more: Option<&Bound<'_, PyAny>>,
         tenant: Option<Whose>,
     ) -> PyResult<Operation> {
-        let (user, tenant) = (text("user", user)?.to_owned(), id_of(tenant));
+        let (user, tenant) = (user_of(user)?.to_owned(), id_of(tenant));
         let mut turn = Turn::new(role, any_text("content", content)?);
         if let Some(id) = id {
             turn = turn.id(id);
@@ -210,7 +212,7 @@ impl Sessions {
 
     #[pyo3(signature = (user, tenant=None))]
     fn touch(&self, py: Python<'_>, user: Given<'_, '_>, tenant: Option<Whose>) -> PyResult<Operation> {
-        let (user, tenant) = (text("user", user)?.to_owned(), id_of(tenant));
+        let (user, tenant) = (user_of(user)?.to_owned(), id_of(tenant));
         self.0.finish(py, async move |sessions: SessionManager| {
             Ok(sessions.touch(tenant.as_ref(), &user).await?)
         })
@@ -218,7 +220,7 @@ impl Sessions {
 
     #[pyo3(signature = (user, tenant=None))]
     fn delete(&self, py: Python<'_>, user: Given<'_, '_>, tenant: Option<Whose>) -> PyResult<Operation> {
-        let (user, tenant) = (text("user", user)?.to_owned(), id_of(tenant));
+        let (user, tenant) = (user_of(user)?.to_owned(), id_of(tenant));
         self.0.finish(py, async move |sessions: SessionManager| {
             Ok(sessions.delete(tenant.as_ref(), &user).await?)
         })
@@ -258,7 +260,7 @@ impl Sessions {
     }
 
     fn purge_user(&self, py: Python<'_>, user: Given<'_, '_>) -> PyResult<Operation> {
-        let user = text("user", user)?.to_owned();
+        let user = user_of(user)?.to_owned();
         self.0.finish(py, async move |sessions: SessionManager| {
             Ok(sessions.purge_user(&user).await?)
         })

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use posada::TenantResolver;
+use posada::error::codes;
 use posada::tenants::{
     BusinessHours, Channel, Identifier, NewTenant, Resolution as Resolved, Tenant as CoreTenant,
     TenantStatus, TenantUpdate,
 };
 use pyo3::prelude::*;
 
-use crate::arguments::{Given, Whose, channel, optional_text, text};
+use crate::arguments::{Given, Whose, channel, optional_text, text_or};
 use crate::bridge::{Operation, ProcessBound};
 use crate::errors::Refusal;
 use crate::open::Handle;
@@ -175,7 +176,8 @@ fn asked<'a>(
     channel: Option<Given<'_, '_>>,
 ) -> PyResult<(&'a str, Option<Channel>)> {
     let channel = self::channel(optional_text("channel", channel)?)?;
-    Ok((text("identifier", identifier)?, channel))
+    let identifier = text_or(codes::TENANTS_INVALID_IDENTIFIER, "identifier", identifier)?;
+    Ok((identifier, channel))
 }
 
 /// Reads hours as the Python class keeps them.

@@ -8,14 +8,55 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import inspect
-from collections.abc import Callable, Mapping
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from decimal import Decimal
+from enum import Enum
 from typing import Any
 
 import posada
 
-RIGHT = [("SessionManager.append_turn", "content", "\ud800")]
-"""What people write is kept as it is, half of an emoji too."""
+HALF = "hola \ud83d"
+"""A text with half of an emoji, as cut messages have it: no other language can take it."""
+
+HOSTILE = ("", "a\0b", "\0", "\x7f", "\ufeff", "\u202e", "a\r\nb", "' OR 1=1 --", "ñ" * 70_000, " ", "%00", "\ufffe")
+"""Texts that people send and nobody means."""
+
+THEIRS = (
+    posada.InvalidError,
+    posada.UnauthenticatedError,
+    posada.DeniedError,
+    posada.NotFoundError,
+    posada.ConflictError,
+    posada.ExhaustedError,
+)
+"""What lies with who asks: below 500 over HTTP."""
+
+KEPT = {("SessionManager.append_turn", "content"), ("TenantResolver.resolve_many", "identifiers")}
+"""What people write is kept as it is; of many identifiers a wrong one has its refusal as its answer."""
+
+PROOFS = {
+    *((f"Authenticator.{call}", "access") for call in ("verify", "verify_privileged", "change_password")),
+    *(("Authenticator.login", name) for name in ("username", "password", "user_agent", "device_cookie")),
+    ("Authenticator.refresh", "refresh"),
+    ("Authenticator.logout", "token"),
+    ("Authenticator.change_password", "current"),
+    ("Authenticator.reset_password", "reset"),
+    ("password_matches", "password"),
+    ("password_matches", "hash"),
+}
+"""With which somebody wants to be let in: as wrong as any other wrong one."""
+
+ANSWERS = (
+    "ActiveSession Applied AuditEntry AuthEvent AuthEvents Authenticator Availability BookedService Booking Change "
+    "Changes Charge Claims Connecting Decision Diagnosis Evaluation FeatureFlags Finding Flag FlagChange "
+    "FlagPayload FlagSnapshot FlagStatus FlagVariant FlagWatch Folio FolioLine GuestProfile Health Hold HoldState "
+    "Hotel Identifier Invoice LockGuard LockManager LockState MissingPermission OccupancyLimits Offer Payment "
+    "PmsClient PmsEvent PmsEvents Posada Price Quote QuotedService RateLimiter Resolution RoomStay RoomType Service "
+    "Session SessionManager Settings SignInSession Taking Tenant TenantResolver TenantStats TokenPair User"
+)
+"""What posada makes; nobody else does."""
 
 Call = tuple[Callable[..., Any], dict[str, Any]]
 
@@ -49,6 +90,7 @@ class Id(int):
     """An id of a hotel system, which may be a number or text."""
 
 
+MOMENT = dt.datetime(2026, 11, 30, 12, tzinfo=dt.timezone.utc)
 BOOKING = posada.BookingRequest(hotel=1, room_type=1, stay=STAY, adults=2, guest=GUEST, idempotency_key="wa-arguments")
 
 
@@ -77,7 +119,7 @@ def of_tenants(tenants: posada.TenantResolver) -> list[Call]:
 
 def of_sessions(sessions: posada.SessionManager, session: posada.Session) -> list[Call]:
     whose = {"user": "ana", "tenant": "hotel-test"}
-    turn = {"role": "user", "content": "hola", "id": "1", "at": dt.datetime.now(dt.timezone.utc), "more": {"a": 1}}
+    turn = {"role": "user", "content": "hola", "id": "1", "at": MOMENT, "more": {"a": 1}}
     return [
         (sessions.get_or_create, {**whose, "channel": "web"}),
         (sessions.get, whose),
@@ -104,6 +146,7 @@ def of_flags(flags: posada.FeatureFlags) -> list[Call]:
         (snapshot.is_enabled, asked),
         (snapshot.evaluate, asked),
         (snapshot.evaluate_all, ASKER),
+        (snapshot.variant, asked),
         (flags.set, {"flag": "canary.enabled", "value": True, "tenant": "hotel-test"}),
         (flags.unset, {"flag": "canary.enabled", "tenant": "hotel-test"}),
         (flags.list, {"tenant": "hotel-test"}),
@@ -219,6 +262,7 @@ def of_values() -> list[Call]:
     nights = {"quantity": 1, "capacity": 1, "tenant": "hotel-test", "session_id": "s", "user_id": "u", "ttl": 5}
     booking = {"hotel": Id(1), "room_type": Id(1), "stay": STAY, "adults": 2, "child_ages": (4,), "guest": GUEST}
     booking |= {"idempotency_key": "k", "remark": "late", "recheck": "detached", "collision": "yield"}
+    several_rooms = {name: value for name, value in booking.items() if name not in {"adults", "child_ages"}}
     lives = dict.fromkeys(("access_life", "idle_life", "absolute_life", "grace", "max_staleness", "password_life"), 60)
     rules = {"password_policy": "nist", "password_min_length": 12, "password_history": 3, "session_limit": 3}
     sign_in = {"profile": "legacy", "accept_sessionless": True, "issuer": "x", "audience": "x", "previous_keys": ()}
@@ -236,6 +280,7 @@ def of_values() -> list[Call]:
         (posada.BusinessHours, {"start": 8, "end": 20, "timezone": "UTC"}),
         (posada.StayHold, {"resource": "room:1", "stay": STAY, **nights}),
         (posada.BookingRequest, {**booking, "services": (), "quote": None}),
+        (posada.BookingRequest, {**several_rooms, "party": (posada.Occupancy(2),)}),
         (posada.BookingChange, {"stay": STAY, "party": (), "rooms": (), "quote": None}),
         (posada.RateLimit, {"text": "5/minute", "strategy": "fixed_window"}),
         (posada.RateLimit.parse_many, {"text": "5/minute"}),
@@ -247,6 +292,9 @@ def of_values() -> list[Call]:
         (posada.password_violations, {"password": "x", "policy": "nist", "min_length": 3, "context": ["a"]}),
         (posada.legacy_password_hash, {"password": "x"}),
         (posada.role_permissions, {"role": "guest"}),
+        (posada.own_permission, {"name": "manage_numbers"}),
+        (posada.correlation, {"request_id": "r-1", "traceparent": f"00-{'a' * 32}-{'b' * 16}-01"}),
+        (posada.IdempotencyKey.of, {"namespace": "whatsapp", "message_id": "wamid.HBgNNTQ5MTE4NzY1NDMyMRUCABEYEjdE"}),
         (posada.set_workers, {"workers": 2}),
         (mock.script, {"operation": "read", "fault": "unavailable", "times": 1, "after_lookups": 1}),
         (mock.set_gap, {"yields": 1}),
@@ -269,17 +317,54 @@ def options() -> list[tuple[str, object]]:
     return [(name, right(str(parameter.annotation))) for name, parameter in parameters.items()]
 
 
-def wrongs(right: object) -> list[object]:
-    """What cannot stand in the place of a value."""
+def wrong_types(right: object) -> list[object]:
+    """What is of another type than a value."""
+    wrong: list[object] = [object(), b"x"]
+    if not isinstance(right, (int, dt.date)):
+        wrong.append(5)
     if isinstance(right, bool):
-        return [object(), 1]
-    if isinstance(right, Id):
-        return [object(), b"1", "\ud800", 1.0, True, -1, 2**70]
-    if isinstance(right, int):
-        return [object(), "1", True, -1, 2**70]
+        wrong.append(1)
+    elif isinstance(right, Id):
+        wrong += [1.0, True]
+    elif isinstance(right, int):
+        wrong += ["1", True]
+    elif isinstance(right, (list, tuple)):
+        wrong += ["abc", [object()]]
+    elif isinstance(right, dict):
+        wrong += [[("a", "b")]]
+    elif type(right) is dt.date:
+        wrong += ["2031-03-01", MOMENT]
+    return wrong
+
+
+def wrong_values(call: Callable[..., Any], name: str, right: object) -> list[object]:
+    """What is of the type of a value and cannot be meant."""
     if isinstance(right, str):
-        return [object(), 5, b"x", "\ud800"]
-    return [object(), 5]
+        return [HALF]
+    if isinstance(right, list) and right and all(isinstance(each, str) for each in right):
+        return [[HALF], [*right, HALF]]
+    if isinstance(right, bool):
+        return []
+    if isinstance(right, Id):
+        return [HALF, -1, 2**70]
+    if isinstance(right, int):
+        lengths = [float("nan"), float("inf"), -0.5, dt.timedelta(-1), 10**400]
+        return [-1, 2**70, *(lengths if "Seconds" in str(annotation(call, name)) else [])]
+    if isinstance(right, Decimal):
+        return [Decimal(wrong) for wrong in ("NaN", "sNaN", "Infinity", "1e400", "-1e12", "1e-400")]
+    if isinstance(right, dt.datetime):
+        edges = [dt.datetime(1, 1, 1), dt.datetime(9999, 12, 31, 23)]
+        zones = [dt.timezone(dt.timedelta(hours=hours)) for hours in (14, -12)]
+        return [
+            MOMENT.replace(tzinfo=None),
+            *(edge.replace(tzinfo=zone) for edge, zone in zip(edges, zones, strict=True)),
+        ]
+    return []
+
+
+def annotation(call: Callable[..., Any], name: str) -> object:
+    """The type that the signature gives a parameter."""
+    return inspect.signature(call).parameters[name].annotation
 
 
 async def refused(call: Callable[..., Any], arguments: Mapping[str, Any]) -> BaseException | None:
@@ -288,6 +373,8 @@ async def refused(call: Callable[..., Any], arguments: Mapping[str, Any]) -> Bas
         answer = call(**arguments)
         if inspect.isawaitable(answer):
             await answer
+        elif isinstance(answer, AbstractContextManager):
+            answer.__enter__()
     except Exception as raised:
         return raised
     return None
@@ -298,53 +385,120 @@ async def unnamed(calls: list[Call]) -> list[str]:
     found = []
     for call, arguments in calls:
         for name, right in arguments.items():
-            for wrong in wrongs(right):
-                if (call.__qualname__, name, wrong) in RIGHT:
-                    continue
+            wrongs = [(wrong, TypeError) for wrong in wrong_types(right)]
+            if (place(call), name) not in KEPT | PROOFS:
+                wrongs += [(wrong, posada.InvalidError) for wrong in wrong_values(call, name, right)]
+            for wrong, expected in wrongs:
                 raised = await refused(call, {**arguments, name: wrong})
                 # In the message, not in a note: Python 3.10 has none.
-                if not isinstance(raised, (TypeError, ValueError)) or name not in str(raised):
+                if not isinstance(raised, expected) or name not in str(raised):
                     found.append(f"{call.__qualname__}({name}={wrong!r}): {raised!r}")
     return found
 
 
-def unasked(rooms: list[object], calls: list[Call]) -> set[str]:
-    """The arguments of public methods that no call above has."""
-    asked = {(call.__qualname__, name) for call, arguments in calls for name in arguments}
-    missing = set()
-    for room in rooms:
-        for method in (getattr(room, name) for name in dir(room) if not name.startswith("_")):
-            if not callable(method):
+async def mistaken(calls: list[Call]) -> list[str]:
+    """The proofs that half of an emoji, or NUL, makes anything else than wrong."""
+    found = []
+    for call, arguments in calls:
+        for name in arguments:
+            if (place(call), name) not in PROOFS:
                 continue
-            for name, parameter in inspect.signature(method).parameters.items():
-                is_named = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
-                if is_named and (method.__qualname__, name) not in asked:
-                    missing.add(f"{method.__qualname__}({name}=)")
+            for wrong in (HALF, "a\0b"):
+                raised = await refused(call, {**arguments, name: wrong})
+                allowed = (posada.UnauthenticatedError, posada.ExhaustedError)
+                if raised is not None and not isinstance(raised, allowed):
+                    found.append(f"{call.__qualname__}({name}={wrong!r}): {raised!r}")
+    return found
+
+
+async def broken(calls: list[Call], texts: Sequence[str]) -> list[str]:
+    """The calls that these texts make fail as nobody's request may."""
+    found = []
+    for call, arguments in calls:
+        for name, right in arguments.items():
+            if not isinstance(right, str):
+                continue
+            for text in texts:
+                raised = await refused(call, {**arguments, name: text})
+                is_theirs = isinstance(raised, THEIRS) and raised.code != "postgres.invalid_text"
+                if raised is not None and not is_theirs:
+                    found.append(f"{call.__qualname__}({name}={text!r}): {raised!r}")
+                if isinstance(raised, posada.InvalidError) and raised.field is None:
+                    found.append(f"{call.__qualname__}({name}={text!r}) names no field: {raised!r}")
+    return found
+
+
+def public() -> Iterator[tuple[str, Callable[..., Any]]]:
+    """Whatever a program can call, with its name."""
+    for name in posada.__all__:
+        each = getattr(posada, name)
+        if not isinstance(each, type):
+            if inspect.isroutine(each):
+                yield name, each
+            continue
+        if issubclass(each, (BaseException, Enum)):
+            continue
+        if name not in ANSWERS.split() and not issubclass(each, str):
+            yield name, each
+        own = {method for home in each.__mro__ if home.__module__.startswith("posada") for method in vars(home)}
+        methods = ((method, getattr(each, method)) for method in own if not method.startswith("_"))
+        yield from ((f"{name}.{method}", call) for method, call in methods if callable(call))
+
+
+def place(call: Callable[..., Any]) -> str:
+    """The public name of a call."""
+    owner = getattr(call, "__self__", None)
+    is_method = owner is not None and not inspect.ismodule(owner) and not isinstance(owner, type)
+    return f"{type(owner).__name__}.{call.__name__}" if is_method else call.__qualname__
+
+
+def unasked(calls: list[Call]) -> set[str]:
+    """The arguments that no call above has."""
+    asked = {(place(call), name) for call, arguments in calls for name in arguments}
+    missing = set()
+    for title, call in public():
+        for name, parameter in inspect.signature(call).parameters.items():
+            is_named = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+            if is_named and name != "self" and (title, name) not in asked:
+                missing.add(f"{title}({name}=)")
     return missing
+
+
+async def every_call(p: posada.Posada) -> list[Call]:
+    """The calls of a handle, each with every argument that it has."""
+    name, hold = f"ana-{uuid.uuid4().hex[:12]}", "room:102"
+    if await p.tenants.get("hotel-test") is None:
+        await p.tenants.create("hotel-test", name="Hotel Test")
+    await p.auth.create_user(name, f"{name}@hotel.example", PASSWORD, role="admin")
+    claims = await p.auth.verify((await p.auth.login(name, PASSWORD)).access)
+    session = await p.sessions.get_or_create(name, "web")
+    lock = await p.locks.acquire("b")
+    held = await p.locks.hold_stay(hold, STAY.check_in, STAY.check_out)
+    quoted = {"quote": await p.pms.quote(1, 1, STAY, adults=2), "guest": GUEST, "idempotency_key": "k"}
+    return [
+        *of_tenants(p.tenants),
+        *of_sessions(p.sessions, session),
+        *of_flags(p.flags),
+        *of_locks(p.locks, lock, held),
+        *of_auth(p.auth, claims),
+        *of_limits(p.limits),
+        *of_pms(p.pms, held),
+        *of_values(),
+        ((await p.doctor()).finding, {"code": "ok"}),
+        (posada.BookingRequest.from_quote, {**quoted, "remark": "late", "recheck": "wait", "collision": "yield"}),
+        (p.for_tenant, {"tenant": "hotel-test"}),
+        (p.for_claims, {"claims": claims}),
+    ]
 
 
 def test_every_wrong_argument_is_refused_by_its_name() -> None:
     async def job() -> None:
         async with posada.Posada.connect(posada.Settings.build(secret_key=KEY)) as p:
-            await p.tenants.create("hotel-test", name="Hotel Test")
-            await p.auth.create_user("ana", "ana@hotel.example", PASSWORD, role="admin")
-            claims = await p.auth.verify((await p.auth.login("ana", PASSWORD)).access)
-            session = await p.sessions.get_or_create("ana", "web")
-            lock = await p.locks.acquire("b")
-            hold = await p.locks.hold_stay("room:102", STAY.check_in, STAY.check_out)
-            calls = [
-                *of_tenants(p.tenants),
-                *of_sessions(p.sessions, session),
-                *of_flags(p.flags),
-                *of_locks(p.locks, lock, hold),
-                *of_auth(p.auth, claims),
-                *of_limits(p.limits),
-                *of_pms(p.pms, hold),
-                *of_values(),
-            ]
-            rooms = [p.tenants, p.sessions, p.flags, p.flags.snapshot(), p.locks, lock, hold, p.auth, claims]
-            assert unasked([*rooms, p.limits, p.pms], calls) == set()
+            calls = await every_call(p)
+            assert unasked(calls) == set()
             assert await unnamed(calls) == []
+            assert await mistaken(calls) == []
+            assert await broken(calls, HOSTILE) == []
 
     asyncio.run(job())
 

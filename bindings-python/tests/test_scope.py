@@ -413,7 +413,8 @@ def test_a_user_without_a_hotel_has_no_handle_of_one() -> None:
             claims = await p.auth.verify((await p.auth.login("root", PASSWORD)).access)
             with pytest.raises(posada.DeniedError, match=r"auth\.wrong_tenant"):
                 p.for_claims(claims)
-            acting = p.auth.act_across_tenants(claims, tenant="hotel-costanera", reason="support")
+            await p.tenants.create("hotel-costanera", name="Hotel Costanera")
+            acting = await p.auth.act_across_tenants(claims, tenant="hotel-costanera", reason="support")
             assert p.for_claims(acting).tenant == "hotel-costanera"
             with pytest.raises(posada.DeniedError, match=r"tenants\.out_of_scope"):
                 p.for_tenant("hotel-norte").for_claims(acting)

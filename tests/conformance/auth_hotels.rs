@@ -106,6 +106,44 @@ impl Hotel {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nobody_acts_for_a_hotel_that_is_gone_suspended_or_without_a_status() {
+    for layout in [&schema_sql(), L2, L3] {
+        let hotel = Hotel::open(layout).await;
+        hotel.sql("ALTER TABLE tenants ALTER COLUMN status DROP NOT NULL");
+        let auth = hotel.posada.auth();
+        let central = NewUser::new("central", "central@example.com", PASSWORD).unwrap();
+        auth.create_user(central.superuser()).await.unwrap();
+        let superuser = auth.login(&SignIn::new("central", PASSWORD)).await.unwrap();
+        let superuser = auth.verify(&superuser.access).await.unwrap();
+        let ordinary = auth
+            .verify(&hotel.login(PASSWORD).await.unwrap().access)
+            .await
+            .unwrap();
+        let acting = auth
+            .act_across_tenants(&hotel.id, &superuser, "support")
+            .await
+            .unwrap();
+        assert_eq!(acting.tenant.as_ref(), Some(&hotel.id));
+        for (change, code) in [
+            ("UPDATE tenants SET status = 'suspended'", codes::TENANTS_INACTIVE),
+            ("UPDATE tenants SET status = NULL", codes::TENANTS_INACTIVE),
+            (
+                "DELETE FROM tenant_user_identifiers; UPDATE users SET tenant_id = NULL; DELETE FROM tenants",
+                codes::TENANTS_NOT_FOUND,
+            ),
+        ] {
+            hotel.sql(change);
+            let refused = auth.act_across_tenants(&hotel.id, &superuser, "support").await;
+            let error = refused.expect_err(change);
+            assert!(error.is(code), "{change}: {error}");
+            let refused = auth.act_across_tenants(&hotel.id, &ordinary, "support").await;
+            let error = refused.expect_err(change);
+            assert!(error.is(codes::AUTH_FORBIDDEN), "{change}: {error}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_hotel_that_is_gone_suspended_or_without_a_status_lets_nobody_in_and_uses_nothing_up() {
     for layout in [&schema_sql(), L2, L3] {
         let hotel = Hotel::open(layout).await;

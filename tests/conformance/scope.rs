@@ -463,9 +463,9 @@ async fn auth(posada: &Posada, scope: &Posada, own: &Hotel, other: &Hotel, tried
     let reason = "support reads a conversation";
     tried.refused(
         "Authenticator.act_across_tenants",
-        auth.act_across_tenants(&other.id, &above, reason),
+        auth.act_across_tenants(&other.id, &above, reason).await,
     );
-    let acting = all.act_across_tenants(&own.id, &above, reason).unwrap();
+    let acting = all.act_across_tenants(&own.id, &above, reason).await.unwrap();
     assert_eq!(posada.for_claims(&acting).unwrap().tenant(), Some(&own.id));
     let homeless = posada.for_claims(&above).unwrap_err();
     assert!(homeless.is(codes::AUTH_WRONG_TENANT), "{homeless}");

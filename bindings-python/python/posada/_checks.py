@@ -1,12 +1,18 @@
-"""Arguments are checked before anything is sent, and an error names the argument."""
+"""Arguments are checked before anything is sent, and an error names the argument.
+
+What is of another type than the signature says is a ``TypeError``: a mistake of the program. What is of the right type
+and cannot be meant is an ``InvalidError``, because it may come from a guest: a text with half of an emoji, a number
+that is out of range, a time without a zone.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias, TypeVar
 
 from posada._native import Tenant, seconds
+from posada.errors import InvalidError
 
 Seconds: TypeAlias = float | dt.timedelta
 """A length of time: seconds, or a ``timedelta``."""
@@ -15,6 +21,12 @@ Whose: TypeAlias = str | Tenant
 """A tenant: its id, or the object that a look-up answered."""
 
 _Each = TypeVar("_Each")
+_Other = TypeVar("_Other")
+
+
+def invalid(name: str, message: str, code: str = "posada.invalid_argument") -> InvalidError:
+    """The refusal of a value, which names the argument."""
+    return InvalidError(f"{name}: {message}", code=code, context={"field": name})
 
 
 def optional_seconds(name: str, given: Seconds | None) -> float | None:
@@ -27,11 +39,15 @@ def moment(name: str, given: dt.datetime) -> dt.datetime:
     if not isinstance(given, dt.datetime):
         raise TypeError(f"{name}: expected a datetime, not {type(given).__name__}")
     if given.utcoffset() is None:
-        raise ValueError(
-            f"{name}: expected an aware datetime, not {given!r}; "
-            "say which zone it is in, for instance datetime.now(timezone.utc)"
+        raise invalid(
+            name,
+            f"expected an aware datetime, not {given!r}; "
+            "say which zone it is in, for instance datetime.now(timezone.utc)",
         )
-    return given.astimezone(dt.timezone.utc)
+    try:
+        return given.astimezone(dt.timezone.utc)
+    except OverflowError:
+        raise invalid(name, f"expected a time that UTC can say, not {given!r}") from None
 
 
 def day(name: str, given: dt.date) -> dt.date:
@@ -42,16 +58,32 @@ def day(name: str, given: dt.date) -> dt.date:
     return given
 
 
-def text(name: str, given: str) -> str:
-    """A text that can be sent: one without half a surrogate pair."""
+def text(name: str, given: str, code: str = "posada.invalid_argument") -> str:
+    """A text that can be sent: one without half a surrogate pair. ``code`` is that of the refusal."""
     if not isinstance(given, str):
         raise TypeError(f"{name}: expected str, not {type(given).__name__}")
     if not given.isascii():
         try:
             given.encode()
         except UnicodeEncodeError as refusal:
-            raise ValueError(f"{name}: {refusal}") from None
+            raise invalid(name, f"expected Unicode text, has half a surrogate pair at {refusal.start}", code) from None
     return given
+
+
+def proof(name: str, given: str) -> str:
+    """What a stranger sends to be let in: a name, a password or a token.
+
+    A text that cannot be sent is as wrong as any other wrong one, so it becomes one that nobody has.
+    """
+    try:
+        return text(name, given)
+    except InvalidError:
+        return "\0"
+
+
+def optional_proof(name: str, given: str | None) -> str | None:
+    """The same, where it may be left out."""
+    return None if given is None else proof(name, given)
 
 
 def optional_text(name: str, given: str | None) -> str | None:
@@ -61,9 +93,18 @@ def optional_text(name: str, given: str | None) -> str | None:
 
 def several(name: str, given: Iterable[_Each]) -> list[_Each]:
     """Several values; a text is one and not a list of letters."""
-    if isinstance(given, str) or not isinstance(given, Iterable):
+    if isinstance(given, (str, bytes, bytearray)) or not isinstance(given, Iterable):
         raise TypeError(f"{name}: expected several values, not {type(given).__name__}")
     return [*given]
+
+
+def pairs(name: str, given: Iterable[tuple[_Each, _Other]]) -> list[tuple[_Each, _Other]]:
+    """Several pairs."""
+    found = several(name, given)
+    for each in found:
+        if not isinstance(each, Sequence) or isinstance(each, (str, bytes)) or len(each) != 2:
+            raise TypeError(f"{name}: expected pairs, not {type(each).__name__}")
+    return found
 
 
 def texts(name: str, given: Iterable[str]) -> list[str]:
@@ -73,11 +114,16 @@ def texts(name: str, given: Iterable[str]) -> list[str]:
 
 def optional_whose(name: str, given: Whose | None) -> Whose | None:
     """A tenant that may be left out."""
-    if given is not None and not isinstance(given, Tenant):
-        if not isinstance(given, str):
-            raise TypeError(f"{name}: expected str or posada.Tenant, not {type(given).__name__}")
-        text(name, given)
-    return given
+    return None if given is None else whose(name, given)
+
+
+def whose(name: str, given: Whose) -> Whose:
+    """A tenant."""
+    if isinstance(given, Tenant):
+        return given
+    if not isinstance(given, str):
+        raise TypeError(f"{name}: expected str or posada.Tenant, not {type(given).__name__}")
+    return text(name, given, "tenants.invalid_id")
 
 
 def switch(name: str, given: bool) -> bool:
@@ -97,9 +143,9 @@ def whole(name: str, given: int, bits: int = 32) -> int:
     if not isinstance(given, int) or isinstance(given, bool):
         raise TypeError(f"{name}: expected int, not {type(given).__name__}")
     if given < 0:
-        raise ValueError(f"{name}: expected zero or more, not {given}")
+        raise invalid(name, "expected zero or more")
     if given >> bits:
-        raise ValueError(f"{name}: expected less than 2**{bits}")
+        raise invalid(name, f"expected less than 2**{bits}")
     return given
 
 

@@ -82,13 +82,9 @@ _QuoteParts: TypeAlias = tuple[
     list[_ChargeParts],
     CancellationTerms,
 ]
-_OfferParts: TypeAlias = tuple[
-    str, str, str, int, list[tuple[dt.date, _Amount]], _PriceParts, CancellationTerms
-]
+_OfferParts: TypeAlias = tuple[str, str, str, int, list[tuple[dt.date, _Amount]], _PriceParts, CancellationTerms]
 _AvailabilityParts: TypeAlias = tuple[str, _Nights, list[_OfferParts], dt.timedelta, bool]
-_RoomParts: TypeAlias = tuple[
-    str, BookingStatus, str, str, _Nights, _Guests, str | None, _Amount | None
-]
+_RoomParts: TypeAlias = tuple[str, BookingStatus, str, str, _Nights, _Guests, str | None, _Amount | None]
 _GuestParts: TypeAlias = tuple[str, str, str, str, str]
 _FolioParts: TypeAlias = tuple[
     str,
@@ -651,7 +647,7 @@ class Auth:
     def verify(self, access: str) -> Operation[Claims]: ...
     def verify_privileged(self, access: str) -> Operation[Claims]: ...
     def has_permission(self, claims: Claims, permission: str) -> bool: ...
-    def act_across_tenants(self, claims: Claims, tenant: Whose, reason: str) -> Claims: ...
+    def act_across_tenants(self, claims: Claims, tenant: Whose, reason: str) -> Operation[Claims]: ...
 
 @final
 class AuthWatch:

@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 
 from starlette.types import Scope
 
-from posada._checks import texts
+from posada._checks import invalid, texts
 
 _Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -70,4 +70,4 @@ def _network(name: str, given: str) -> ipaddress.IPv4Network | ipaddress.IPv6Net
     try:
         return ipaddress.ip_network(str(_address(given) or given), strict=False)
     except ValueError:
-        raise ValueError(f"{name}: expected addresses or networks such as 10.0.0.0/8") from None
+        raise invalid(name, "expected addresses or networks such as 10.0.0.0/8") from None

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal
+from typing import Final, Literal
 
 from posada import _native
-from posada._checks import several, text, whole
-from posada.errors import InvalidError
+from posada._checks import invalid, several, text, whole
 
 ChargeKind = Literal["tax", "city_tax", "fee", "other"]
 """What a charge is."""
@@ -20,9 +19,18 @@ CancellationTerms = Literal["unknown"]
 """What becomes of the money when a booking is cancelled; ``unknown`` when the system does not tell."""
 
 
+_MOST_DIGITS: Final = 12
+"""Of an amount, before the point."""
+_MOST_DECIMALS: Final = 6
+"""Of an amount, after the point."""
+
+
 @dataclass(frozen=True, slots=True)
 class Money:
-    """An amount of a currency. Never a float. Raises ``money.invalid`` for NaN and the infinities."""
+    """An amount of a currency. Never a float.
+
+    Raises ``money.invalid`` for NaN, the infinities and amounts of more than 12 digits before the point or 6 behind it.
+    """
 
     amount: Decimal
     """How much."""
@@ -33,10 +41,13 @@ class Money:
         if not isinstance(self.amount, Decimal):
             raise TypeError(f"amount: expected Decimal, not {type(self.amount).__name__}")
         if not self.amount.is_finite():
-            raise InvalidError(
-                f"amount: expected a number, not {self.amount}", code="money.invalid", context={"field": "amount"}
-            )
-        text("currency", self.currency)
+            raise invalid("amount", f"expected a number, not {self.amount}", "money.invalid")
+        if self.amount.adjusted() >= _MOST_DIGITS:
+            raise invalid("amount", f"expected at most {_MOST_DIGITS} digits before the point", "money.invalid")
+        exponent = self.amount.as_tuple().exponent
+        if int(exponent) < -_MOST_DECIMALS and self.amount != round(self.amount, _MOST_DECIMALS):
+            raise invalid("amount", f"expected at most {_MOST_DECIMALS} digits after the point", "money.invalid")
+        text("currency", self.currency, "money.invalid")
 
     def __str__(self) -> str:
         return f"{self.amount} {self.currency}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal, overload
 
 from posada import _native
-from posada._checks import identifier, instance, optional_instance, optional_text, several, text, whole
+from posada._checks import identifier, instance, optional_instance, optional_text, pairs, several, text, whole
 from posada._pms_prices import (
     CancellationTerms,
     Money,
@@ -390,7 +390,7 @@ class BookingChange:
     def __post_init__(self) -> None:
         optional_instance("stay", self.stay, Stay)
         party = tuple(instance("party", room, Occupancy) for room in several("party", self.party))
-        rooms = tuple((_room("rooms", start), text("rooms", end)) for start, end in several("rooms", self.rooms))
+        rooms = tuple((_room("rooms", start), text("rooms", end)) for start, end in pairs("rooms", self.rooms))
         object.__setattr__(self, "party", party)
         object.__setattr__(self, "rooms", rooms)
         optional_instance("quote", self.quote, Quote)
@@ -508,9 +508,7 @@ def _same_quote(
 ) -> Quote:
     # What a version without the last three pickled is read, too.
     party, stay = [make_occupancy(each) for each in rooms], Stay(*nights)
-    return make_quote(
-        _native.Quoted(hotel, room_type, stay, party, total, items, at, rate_plan, net, [*charges])
-    )
+    return make_quote(_native.Quoted(hotel, room_type, stay, party, total, items, at, rate_plan, net, [*charges]))
 
 
 def make_room(parts: _native._RoomParts) -> RoomStay:
@@ -548,6 +546,4 @@ def make_booking(parts: _native._BookingParts) -> Booking:
     booked = tuple(make_room(room) for room in rooms)
     profile = None if guest is None else GuestProfile(*guest)
     extras = tuple(BookedService(*each) for each in services)
-    return Booking(
-        id, reference, key, hotel, profile, status, booked, Stay(*stay), extras, make_price(price), created
-    )
+    return Booking(id, reference, key, hotel, profile, status, booked, Stay(*stay), extras, make_price(price), created)

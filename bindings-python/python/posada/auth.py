@@ -14,10 +14,12 @@ from posada._checks import (
     Whose,
     instance,
     moment,
+    optional_proof,
     optional_seconds,
     optional_text,
     optional_whole,
-    several,
+    pairs,
+    proof,
     switch,
     text,
     texts,
@@ -194,7 +196,7 @@ class AuthOptions:
             optional_whole(name, getattr(self, name))
         if self.accept_sessionless is not None:
             switch("accept_sessionless", self.accept_sessionless)
-        previous = several("previous_keys", self.previous_keys)
+        previous = pairs("previous_keys", self.previous_keys)
         keys = tuple((text("previous_keys", key), moment("previous_keys", until)) for key, until in previous)
         object.__setattr__(self, "previous_keys", keys)
 
@@ -281,7 +283,7 @@ class Authenticator:
         new = (
             text("username", username),
             text("email", email),
-            text("password", password),
+            text("password", password, "auth.invalid_password"),
             optional_text("full_name", full_name),
             tenant,
             text("role", role),
@@ -306,12 +308,12 @@ class Authenticator:
         time to wait; ``auth.second_factor_required`` (403); ``auth.hashing_busy``; ``postgres.*`` (503).
         """
         attempt = (
-            text("username", username),
-            text("password", password),
+            proof("username", username),
+            proof("password", password),
             tenant,
             optional_text("address", address),
-            optional_text("user_agent", user_agent),
-            optional_text("device_cookie", device_cookie),
+            optional_proof("user_agent", user_agent),
+            optional_proof("device_cookie", device_cookie),
         )
         return TokenPair(*await self._native.login(attempt))
 
@@ -328,11 +330,11 @@ class Authenticator:
         Raises ``auth.invalid_token``, ``auth.token_expired``, ``auth.session_ended``, and ``auth.token_reused`` (all
         401) for a token that was used before: its session is revoked then. ``postgres.*`` (503): not used up.
         """
-        return TokenPair(*await self._native.refresh(text("refresh", refresh)))
+        return TokenPair(*await self._native.refresh(proof("refresh", refresh)))
 
     async def logout(self, token: str) -> None:
         """Ends the session of an access or refresh token. Detached. Raises as ``verify``; ``postgres.*``."""
-        await self._native.logout(text("token", token))
+        await self._native.logout(proof("token", token))
 
     async def logout_session(self, claims: Claims, session: str) -> bool:
         """Ends one session of the user of the claims; answers whether there was one. Detached."""
@@ -362,7 +364,9 @@ class Authenticator:
         ``auth.weak_password``, ``auth.password_reused``, ``auth.invalid_password``, ``auth.password_conflict``;
         ``auth.hashing_busy``, ``postgres.*`` (503).
         """
-        changed = await self._native.change_password(text("access", access), text("current", current), text("new", new))
+        changed = await self._native.change_password(
+            proof("access", access), proof("current", current), text("new", new, "auth.invalid_password")
+        )
         return TokenPair(*changed)
 
     async def set_password(self, user: str, new: str, *, tenant: Whose | None = None, must_change: bool = True) -> None:
@@ -371,7 +375,10 @@ class Authenticator:
         The caller has checked that it may. Raises ``auth.user_not_found``, also for a user of another hotel.
         """
         await self._native.set_password(
-            text("user", user), tenant, text("new", new), switch("must_change", must_change)
+            text("user", user),
+            tenant,
+            text("new", new, "auth.invalid_password"),
+            switch("must_change", must_change),
         )
 
     async def issue(self, user: str, kind: TokenKind, *, tenant: Whose | None = None) -> str:
@@ -383,7 +390,7 @@ class Authenticator:
 
     async def reset_password(self, reset: str, new: str) -> None:
         """Sets the password of whoever holds a token of ``issue``. Works once. Every session ends. Detached."""
-        await self._native.reset_password(text("reset", reset), text("new", new))
+        await self._native.reset_password(proof("reset", reset), text("new", new, "auth.invalid_password"))
 
     async def verify(self, access: str) -> Claims:
         """Whose access token it is. A known session costs no I/O. Cancel-safe read.
@@ -392,11 +399,11 @@ class Authenticator:
         ``auth.password_must_change`` (403); ``settings.*`` without a usable key; ``postgres.*`` (503) when Postgres
         is down and the session is not known, never 401.
         """
-        return await self._native.verify(text("access", access))
+        return await self._native.verify(proof("access", access))
 
     async def verify_privileged(self, access: str) -> Claims:
         """As ``verify``, but the store is asked now: for requests that administer users, hotels or money."""
-        return await self._native.verify_privileged(text("access", access))
+        return await self._native.verify_privileged(proof("access", access))
 
     def has_permission(self, claims: Claims, permission: str) -> bool:
         """Whether the role of the claims has a permission; in which hotel is asked by ``Claims.require_for``.
@@ -405,13 +412,18 @@ class Authenticator:
         """
         return self._native.has_permission(instance("claims", claims, Claims), text("permission", permission))
 
-    def act_across_tenants(self, claims: Claims, *, tenant: Whose, reason: str) -> Claims:
+    async def act_across_tenants(self, claims: Claims, *, tenant: Whose, reason: str) -> Claims:
         """Claims with which a superuser acts for another hotel. Raises an audit event with ``reason``.
 
-        The reason is a constant of 1 to 200 bytes that says why the program does it; a process has at most 256 of
-        them. Raises ``ValueError`` for a reason that is none; ``auth.forbidden`` (403) for everybody else.
+        The store is asked now whether the hotel is there and active. Cancel-safe read. The reason is a constant of 1
+        to 200 bytes that says why the program does it; a process has at most 256 of them.
+
+        Raises ``auth.forbidden`` (403) for users who are not superusers, whether there is such a hotel or not;
+        ``tenants.not_found``; ``tenants.inactive`` (403); ``posada.invalid_argument`` for a reason that is none;
+        ``postgres.*``.
         """
-        return self._native.act_across_tenants(instance("claims", claims, Claims), tenant, text("reason", reason))
+        claims = instance("claims", claims, Claims)
+        return await self._native.act_across_tenants(claims, tenant, text("reason", reason))
 
     def events(self) -> AuthEvents:
         """The audit events of this handle from now on; of one that is bound to a tenant, those of that tenant."""
@@ -422,7 +434,7 @@ def own_permission(name: str) -> str:
     """Declares a permission of the program's own, which administrators have and nobody else; answers its name.
 
     Declare it in one place, as a constant. Raises ``auth.invalid_permission`` for anything but 1 to 64 lower-case
-    letters, digits and ``_``; ``ValueError`` for the 257th of a process.
+    letters, digits and ``_``; ``posada.invalid_argument`` for the 257th of a process.
     """
     return _native.own_permission(text("name", name))
 
@@ -438,7 +450,7 @@ def password_matches(password: str, hash: str) -> bool:
     Takes tens to hundreds of milliseconds of this thread, without the interpreter's lock; in a coroutine use
     ``asyncio.to_thread``. A sign-in is ``Authenticator.login``, which also counts attempts.
     """
-    return _native.password_matches(text("password", password), text("hash", hash))
+    return _native.password_matches(proof("password", password), proof("hash", hash))
 
 
 def legacy_password_hash(password: str) -> str:
@@ -446,7 +458,7 @@ def legacy_password_hash(password: str) -> str:
 
     Raises ``auth.invalid_password`` for more than 72 bytes, which is all that bcrypt reads, and for NUL.
     """
-    return _native.legacy_password_hash(text("password", password))
+    return _native.legacy_password_hash(text("password", password, "auth.invalid_password"))
 
 
 def password_violations(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from posada import _native
+from posada._checks import text
 
 if TYPE_CHECKING:
     from posada._native import _DiagnosisParts
@@ -71,6 +72,7 @@ class Diagnosis:
 
     def finding(self, code: str) -> Finding | None:
         """The first finding with this code."""
+        text("code", code)
         return next((finding for finding in self.findings if finding.code == code), None)
 
     def to_dict(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from posada import _native
-from posada._checks import Whose, several, switch, text, words
+from posada._checks import Whose, several, switch, text, whose, words
 from posada._native import Flags, Snapshot
 
 __all__ = [
@@ -232,6 +232,8 @@ class FeatureFlags(Flags, _Evaluating):
         """
         if not isinstance(value, (bool, str)):
             raise TypeError(f"value: expected bool or str, not {type(value).__name__}")
+        if isinstance(value, str):
+            value = text("value", value, "flags.invalid_value")
         await self._set(text("flag", flag), value, tenant)
 
     async def unset(self, flag: str, *, tenant: Whose | None = None) -> bool:
@@ -247,7 +249,7 @@ class FeatureFlags(Flags, _Evaluating):
 
     async def warm(self, tenants: Iterable[Whose]) -> None:
         """Loads the overrides of these tenants now, which spares their first request. Raises ``redis.*``."""
-        await self._warm(several("tenants", tenants))
+        await self._warm([whose("tenants", tenant) for tenant in several("tenants", tenants)])
 
     async def refresh(self) -> None:
         """Reads everything from Redis now. Raises ``redis.*``; the last good values stay, and are stale."""

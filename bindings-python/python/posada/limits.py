@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from posada import _native
-from posada._checks import optional_text, several, texts, whole
+from posada._checks import optional_text, pairs, texts, whole
 from posada._checks import text as _text
 
 __all__ = ["Decision", "FailurePolicy", "RateLimit", "RateLimiter", "Strategy"]
@@ -135,8 +135,7 @@ class RateLimiter:
 
         Raises as ``check``, and ``limits.invalid`` for none or more than 16 limits.
         """
-        pairs = several("limits", limits)
-        wanted = [(_limit(limit), texts("identifiers", identifiers)) for limit, identifiers in pairs]
+        wanted = [(_limit(limit), texts("identifiers", identifiers)) for limit, identifiers in pairs("limits", limits)]
         return [Decision(*parts) for parts in await self._native.check_many(wanted)]
 
     async def peek(self, limit: str | RateLimit, *identifiers: str) -> Decision:

@@ -345,7 +345,9 @@ class PmsClient:
 
     async def quote_change(self, id: int | str, change: BookingChange) -> Quote:
         """What a booking would cost after a change, all of it. Cancel-safe read. Raises as ``modify``."""
-        return make_quote(await self._native.quote_change(identifier("id", id), instance("change", change, BookingChange)))
+        return make_quote(
+            await self._native.quote_change(identifier("id", id), instance("change", change, BookingChange))
+        )
 
     async def check_in(self, id: int | str) -> Booking:
         """The guests of a booking are in the house, from now on. Detached. Raises as ``cancel``."""

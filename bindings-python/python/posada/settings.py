@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from posada import _native
-from posada._checks import Seconds, Whose, optional_text, texts, words
+from posada._checks import Seconds, Whose, invalid, optional_text, texts, words
 
 __all__ = ["VARIABLES", "Environment", "Pooling", "Settings", "TlsMode"]
 
@@ -111,7 +111,7 @@ class Settings:
         }
         qloapps = None if pms_qloapps is None else texts("pms_qloapps", pms_qloapps)
         if qloapps is not None and len(qloapps) != 2:
-            raise ValueError(f"pms_qloapps: expected the address and the key, not {len(qloapps)} values")
+            raise invalid("pms_qloapps", f"expected the address and the key, not {len(qloapps)} values")
         pooler = optional_text("postgres_pooler", postgres_pooler)
         named = {} if variables is None else words("variables", variables)
         return cls(_native.Settings.build(options, qloapps, pooler, named))

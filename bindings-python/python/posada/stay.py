@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from posada._checks import day, instance, text
+from posada._checks import day, instance, invalid, text
 from posada.errors import InvalidError
 
 __all__ = ["Stay"]
@@ -15,6 +15,7 @@ __all__ = ["Stay"]
 _MOST_NIGHTS = 366
 _MOST_SHOWN = 40
 _DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_COMPACT = re.compile("20[0-9]{2}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])")
 _GUEST = re.compile("[0-9]{8}|@|wamid")
 
 
@@ -52,12 +53,13 @@ class Stay:
         for name, given in (("check_in", check_in), ("check_out", check_out)):
             try:
                 # Newer versions of Python also read weeks, `2027-W10-3`.
-                if _DATE.fullmatch(text(name, given)) is None:
-                    raise ValueError
+                if _DATE.fullmatch(text(name, given, "stay.invalid")) is None:
+                    raise invalid(name, _no_date(given), "stay.invalid")
                 dates.append(dt.date.fromisoformat(given))
+            except InvalidError:
+                raise
             except ValueError:
-                message = f"{name}: expected a date YYYY-MM-DD such as 2027-03-10, not {_shown(given)}"
-                raise InvalidError(message, code="stay.invalid", context={"field": name}) from None
+                raise invalid(name, _no_date(given), "stay.invalid") from None
         return cls(dates[0], dates[1])
 
     @property
@@ -83,6 +85,9 @@ class Stay:
         return f"{self.check_in.isoformat()}/{self.check_out.isoformat()}"
 
 
-def _shown(given: str) -> str:
-    """What was given, unless that is a whole message, or a guest."""
-    return repr(given) if len(given) <= _MOST_SHOWN and _GUEST.search(given) is None else "a text that is none"
+def _no_date(given: str) -> str:
+    """What is wrong with a text that is no date. It is repeated unless it is a whole message, or a guest."""
+    expected = "expected a date YYYY-MM-DD such as 2027-03-10, not "
+    if _COMPACT.fullmatch(given):
+        return f"{expected}{given!r}: the hyphens are missing"
+    return expected + (repr(given) if len(given) <= _MOST_SHOWN and _GUEST.search(given) is None else "another text")

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from posada import _native
-from posada._checks import Whose, instance, optional_text, optional_whole, text, texts, whole
+from posada._checks import Whose, instance, optional_text, optional_whole, several, text, whole
 from posada._native import Resolution, Tenant, Tenants
-from posada.errors import PosadaError
+from posada.errors import InvalidError, PosadaError
 
 __all__ = [
     "BusinessHours",
@@ -63,7 +63,9 @@ class Identifier:
 
         Raises ``InvalidError`` (``tenants.invalid_identifier``, ``tenants.invalid_channel``).
         """
-        return _identifier(_native.parse_identifier(text("identifier", identifier), optional_text("channel", channel)))
+        return _identifier(
+            _native.parse_identifier(text("identifier", identifier, _NO_IDENTIFIER), optional_text("channel", channel))
+        )
 
     def __str__(self) -> str:
         return self.canonical
@@ -91,6 +93,8 @@ class _Keep:
 
 
 _KEEP: Final = _Keep()
+
+_NO_IDENTIFIER: Final = "tenants.invalid_identifier"
 
 
 class TenantResolver(Tenants):
@@ -124,7 +128,10 @@ class TenantResolver(Tenants):
         One answer for each, in their order: a resolution, or the exception that ``resolve`` would have raised.
         Cancel-safe read.
         """
-        return await self._resolve_many(texts("identifiers", identifiers), optional_text("channel", channel))
+        asked = [_readable(each) for each in several("identifiers", identifiers)]
+        readable = [each for each in asked if isinstance(each, str)]
+        found = iter(await self._resolve_many(readable, optional_text("channel", channel)))
+        return [next(found) if isinstance(each, str) else each for each in asked]
 
     async def get(self, tenant: Whose) -> Tenant | None:
         """A tenant by its id, whatever its status; ``None`` when there is none. Cached like identifiers are.
@@ -195,7 +202,9 @@ class TenantResolver(Tenants):
         Raises ``tenants.identifier_taken`` when it belongs to another tenant in any spelling;
         ``tenants.invalid_identifier``, ``tenants.not_found``; ``postgres.*``.
         """
-        added = await self._add_identifier(tenant, text("identifier", identifier), optional_text("channel", channel))
+        added = await self._add_identifier(
+            tenant, text("identifier", identifier, _NO_IDENTIFIER), optional_text("channel", channel)
+        )
         return _identifier(added)
 
     async def remove_identifier(self, tenant: Whose, identifier: str, channel: Channel | None = None) -> None:
@@ -204,7 +213,9 @@ class TenantResolver(Tenants):
         Raises ``tenants.identifier_not_found``, ``tenants.not_found``, ``tenants.invalid_identifier``;
         ``postgres.*``.
         """
-        await self._remove_identifier(tenant, text("identifier", identifier), optional_text("channel", channel))
+        await self._remove_identifier(
+            tenant, text("identifier", identifier, _NO_IDENTIFIER), optional_text("channel", channel)
+        )
 
     async def refresh(self) -> int:
         """Asks Postgres again for everything that is cached, and answers how many identifiers that were.
@@ -220,6 +231,13 @@ class TenantResolver(Tenants):
     def stats(self) -> TenantStats:
         """What the resolver holds and did."""
         return TenantStats(*self._stats())
+
+
+def _readable(identifier: str) -> str | InvalidError:
+    try:
+        return text("identifiers", identifier, _NO_IDENTIFIER)
+    except InvalidError as refusal:
+        return refusal
 
 
 def _identifier(parts: tuple[Literal["email", "phone", "host", "account"], str, list[str]]) -> Identifier:

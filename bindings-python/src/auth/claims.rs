@@ -5,8 +5,8 @@ use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
 use posada::auth::Permission;
+use posada::error::codes;
 use posada::{Claims as CoreClaims, TenantId};
-use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::arguments::{Given, Whose, optional_text, text};
@@ -41,9 +41,9 @@ pub(crate) fn own_permission(name: &str) -> PyResult<String> {
     let permission = Permission::own(name).map_err(Refusal::from)?;
     let mut own = own();
     if own.len() == MOST_OWN && !own.contains(name) {
-        return Err(PyValueError::new_err(
-            "name: expected a constant: this process has declared 256 permissions already",
-        ));
+        let message = "name: expected a constant: this process has declared 256 permissions already";
+        let refusal = Refusal::invalid(codes::POSADA_INVALID_ARGUMENT, "name", message.to_owned());
+        return Err(refusal.into());
     }
     own.insert(name.to_owned());
     Ok(permission.to_string())

@@ -12,7 +12,6 @@ use chrono::{DateTime, Utc};
 use posada::Authenticator;
 use posada::auth::{NewUser, Role, SignIn, SignInSession, TokenKind, TokenPair, User};
 use posada::error::codes;
-use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::arguments::{Parts, Whose, id_of};
@@ -128,9 +127,12 @@ const MOST_REASONS: usize = 256;
 const LONGEST_REASON: usize = 200;
 
 /// Reasons are constants of the program, and the crate wants them to live for ever: each is kept once.
-fn constant(reason: &str) -> PyResult<&'static str> {
+fn constant(reason: &str) -> Result<&'static str, Refusal> {
     static REASONS: Mutex<Option<HashSet<&'static str>>> = Mutex::new(None);
-    let invalid = |message: &str| PyValueError::new_err(format!("reason: {message}"));
+    let invalid = |message: &str| {
+        let message = format!("reason: {message}");
+        Refusal::invalid(codes::POSADA_INVALID_ARGUMENT, "reason", message)
+    };
     let mut reasons = REASONS.lock().unwrap_or_else(PoisonError::into_inner);
     let reasons = reasons.get_or_insert_with(HashSet::new);
     if let Some(known) = reasons.get(reason) {
@@ -370,13 +372,16 @@ impl Auth {
         Ok(self.service.get()?.has_permission(&claims.0, &permission))
     }
 
-    fn act_across_tenants(&self, claims: &Claims, tenant: Whose, reason: &str) -> PyResult<Claims> {
-        let reason = constant(reason)?;
-        let claims = self
-            .service
-            .get()?
-            .act_across_tenants(&tenant.0, &claims.0, reason)
-            .map_err(Refusal::from)?;
-        Ok(Claims(claims))
+    fn act_across_tenants(
+        &self,
+        py: Python<'_>,
+        claims: &Claims,
+        tenant: Whose,
+        reason: &str,
+    ) -> PyResult<Operation> {
+        let (claims, reason) = (claims.0.clone(), constant(reason)?);
+        self.service.read(py, async move |auth: Authenticator| {
+            Ok(Claims(auth.act_across_tenants(&tenant.0, &claims, reason).await?))
+        })
     }
 }

@@ -5,7 +5,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use posada::error::codes;
-use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use tokio::runtime::{Builder, Handle, Runtime};
 
@@ -132,9 +131,9 @@ pub(crate) fn shutdown(py: Python<'_>, seconds: f64) {
 pub(crate) fn set_workers(workers: Given<'_, '_>) -> PyResult<()> {
     let workers = whole("workers", workers)?;
     if !(1..=MOST_WORKERS).contains(&workers) {
-        return Err(PyValueError::new_err(format!(
-            "workers: expected 1 to {MOST_WORKERS}, not {workers}"
-        )));
+        let message = format!("workers: expected 1 to {MOST_WORKERS}, not {workers}");
+        let refusal = Refusal::invalid(codes::POSADA_INVALID_ARGUMENT, "workers", message);
+        return Err(refusal.into());
     }
     WORKERS.store(workers, Ordering::Relaxed);
     Ok(())

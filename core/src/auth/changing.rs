@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use super::Authenticator;
 use super::events::AuthEventKind;
 use super::model::TokenPair;
 use super::password::{self, Password, Verdict};
@@ -14,10 +13,11 @@ use super::store::{Owner, PasswordChange, StoredUser};
 use super::throttle::Counters;
 use super::token::{self, NewToken, TokenKind};
 use super::verifying::ended;
+use super::{Authenticator, LONGEST_ID};
 use crate::TenantId;
 use crate::error::{Error, Result, codes};
 use crate::metrics as names;
-use crate::rng;
+use crate::{rng, text};
 
 /// Life of a token that resets a password or verifies an e-mail.
 const ERRAND_LIFE: Duration = Duration::from_mins(15);
@@ -224,6 +224,8 @@ impl Authenticator {
             tenant: self.1.choose(tenant)?.cloned(),
         };
         let missing = || Error::new(codes::AUTH_USER_NOT_FOUND, "there is no such user in that hotel");
+        // No user has an id that the store cannot hold.
+        text::check(user, LONGEST_ID).map_err(|_| missing())?;
         self.0.store.user(&owner).await?.ok_or_else(missing)
     }
 

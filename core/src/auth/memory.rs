@@ -54,12 +54,18 @@ impl MemoryAuth {
 }
 
 impl Tables {
-    /// Whether the user's hotel is active; `None` when there is none of that id.
+    /// Whether a hotel is active; `None` when there is none of that id.
+    fn is_active(&self, tenant: &TenantId) -> Option<bool> {
+        let hotels = self.hotels.as_ref();
+        hotels.map_or(Some(true), |hotels| hotels.is_active(tenant))
+    }
+
+    /// The same of the user's hotel.
     fn hotel(&self, user: &StoredUser) -> Option<bool> {
-        let tenant = user.user.tenant.as_ref().zip(self.hotels.as_ref());
-        tenant.map_or(Some(user.tenant_active), |(tenant, hotels)| {
-            hotels.is_active(tenant)
-        })
+        match (&user.user.tenant, &self.hotels) {
+            (Some(tenant), Some(_)) => self.is_active(tenant),
+            _ => Some(user.tenant_active),
+        }
     }
 
     fn seen(&self, user: &StoredUser) -> StoredUser {
@@ -212,6 +218,10 @@ impl AuthStore for MemoryAuth {
             tables.sessions.insert(new.id.clone(), row);
             Some(surplus)
         }))
+    }
+
+    async fn is_active(&self, tenant: &TenantId) -> Result<Option<bool>> {
+        Ok(self.with(|tables| tables.is_active(tenant)))
     }
 
     async fn dearest_hash(&self) -> Result<Option<String>> {

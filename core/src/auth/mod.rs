@@ -228,6 +228,9 @@ impl Authenticator {
     }
 }
 
+/// The longest id of a user or session, in bytes: what the columns hold.
+const LONGEST_ID: usize = 255;
+
 /// What marks of a password's moment are derived for.
 const MARK: &str = "password";
 

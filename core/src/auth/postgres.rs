@@ -12,7 +12,7 @@ use sqlx::postgres::PgRow;
 use super::model::{SignInSession, User};
 use super::role::Role;
 use super::sql::{
-    BEGIN, CHANGE, COUNT, DEAREST, DOOR, END_SURPLUS, FORGETFUL, HAS_ADDRESS, HISTORY, INSERT,
+    BEGIN, CHANGE, COUNT, DEAREST, DOOR, END_SURPLUS, FORGETFUL, HAS_ADDRESS, HISTORY, HOTEL, INSERT,
     INSERT_WITH_FACTOR, INSERT_WITH_ROLE, NOTE_HOTEL, NOTE_LOGIN, PRUNE, REHASH, REMEMBER, REMEMBERING,
     REQUIRE_CHANGE, REVOKE, Reads, SESSIONS,
 };
@@ -131,6 +131,14 @@ impl AuthStore for PostgresAuth {
             Box::pin(async move { begin(tx, &new, notes, remembers).await })
         });
         Ok(begun.await?)
+    }
+
+    async fn is_active(&self, tenant: &TenantId) -> Result<Option<bool>> {
+        let statement = Statement::read("auth.hotel", HOTEL).bind(tenant.as_str());
+        let rows = self.postgres.fetch(statement).await?;
+        let is_active: std::result::Result<Option<bool>, sqlx::Error> =
+            rows.first().map(|row| row.try_get("is_active")).transpose();
+        Ok(is_active.map_err(Failure::from)?)
     }
 
     async fn dearest_hash(&self) -> Result<Option<String>> {

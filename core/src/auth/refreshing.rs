@@ -10,15 +10,16 @@
 
 use chrono::{DateTime, Utc};
 
-use super::Authenticator;
 use super::events::AuthEventKind;
 use super::model::{Claims, SignInSession, TokenPair};
 use super::signing_in::owner_of;
 use super::store::{Owner, Rotation, SessionState, Which};
 use super::token::{self, TokenClaims, TokenKind};
 use super::verifying::ended;
+use super::{Authenticator, LONGEST_ID};
 use crate::error::{Error, Result, codes};
 use crate::metrics as names;
+use crate::text;
 
 /// What the mark in the id of the next refresh token is derived for.
 const NEXT: &str = "refresh";
@@ -99,6 +100,10 @@ impl Authenticator {
     /// `postgres.*` when Postgres is down: then the session has not ended.
     pub async fn logout_session(&self, claims: &Claims, session: &str) -> Result<bool> {
         self.1.admit(claims.tenant.as_ref())?;
+        // No session has an id that the store cannot hold.
+        if text::check(session, LONGEST_ID).is_err() {
+            return Ok(false);
+        }
         let ended = self
             .end(&owner_of(claims), &Which::One(session.to_owned()))
             .await?;

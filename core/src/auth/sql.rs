@@ -149,6 +149,9 @@ pub(super) const HAS_ADDRESS: &str = "SELECT count(*) AS taken FROM users u WHER
 pub(super) const DEAREST: &str = "SELECT u.hashed_password::text AS hash FROM users u \
      WHERE u.hashed_password ~ '^[$]2[aby]?[$](0[4-9]|1[0-4])[$]' \
      ORDER BY split_part(u.hashed_password::text, '$', 3) DESC LIMIT 1";
+/// Whether a hotel is active, as [`active`] means it.
+pub(super) const HOTEL: &str =
+    "SELECT coalesce(t.status::text = 'active', FALSE) AS is_active FROM tenants t WHERE t.tenant_id = $1";
 pub(super) const INSERT: &str = "INSERT INTO users (id, tenant_id, username, email, hashed_password, full_name, is_active, \
      is_superuser, password_must_change, password_last_changed, created_at, updated_at) \
      SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $10 \
@@ -268,15 +271,16 @@ mod tests {
         for sql in [COUNT, HAS_ADDRESS] {
             assert!(sql.starts_with("SELECT count(*) "), "{sql}");
         }
-        // A lock, and a hash that is used to look at a clock.
+        // A lock, a hash that is used to look at a clock, and a hotel without its users.
         assert!(DOOR.starts_with("SELECT pg_advisory_xact_lock(") && DEAREST.ends_with("LIMIT 1"));
+        assert!(HOTEL.ends_with("t.tenant_id = $1") && !HOTEL.contains("users"));
         // Whoever adds a statement adds it to the lists above.
         let source = include_str!("sql.rs");
         let texts = source.matches("\npub(super) const ").count() - 2;
         assert_eq!(
             texts,
-            statements.len() + 3 + 2 + 2,
-            "three inserts, two numbers, two others"
+            statements.len() + 3 + 2 + 3,
+            "three inserts, two numbers, three others"
         );
     }
 }

@@ -140,6 +140,9 @@ pub(crate) trait AuthStore: Send + Sync {
 
     async fn user(&self, owner: &Owner) -> Result<Option<StoredUser>>;
 
+    /// Whether a hotel is served; `None` when there is none of that id.
+    async fn is_active(&self, tenant: &TenantId) -> Result<Option<bool>>;
+
     /// Replaces a hash by a better one of the same password, unless it was changed. Touches nothing else.
     async fn rehash(&self, owner: &Owner, old: &str, new: &str) -> Result<bool>;
 

@@ -117,6 +117,10 @@ impl AuthStore for Postgres {
         self.check("require_change").await?;
         self.0.require_change(owner).await
     }
+    async fn is_active(&self, tenant: &TenantId) -> Result<Option<bool>> {
+        self.check("is_active").await?;
+        self.0.is_active(tenant).await
+    }
     async fn dearest_hash(&self) -> Result<Option<String>> {
         self.check("dearest_hash").await?;
         self.0.dearest_hash().await

@@ -50,11 +50,13 @@ impl Authenticator {
     }
 
     /// Claims with which a superuser acts for another hotel. Raises an event with `reason`; a constant that says why
-    /// the program does it.
+    /// the program does it. The store is asked now whether the hotel is there and active. Cancel-safe read.
     ///
     /// # Errors
-    /// `auth.forbidden` (403) for everybody else.
-    pub fn act_across_tenants(
+    /// `auth.forbidden` (403) for users who are not superusers, whether there is such a hotel or not;
+    /// `tenants.not_found` for a hotel that does not exist; `tenants.inactive` (403) for one that is not active;
+    /// `postgres.*` when Postgres is down.
+    pub async fn act_across_tenants(
         &self,
         tenant: &TenantId,
         claims: &Claims,
@@ -74,6 +76,7 @@ impl Authenticator {
                 "only superusers may act for other hotels",
             ));
         }
+        self.require_active(claims, tenant).await?;
         self.raise(
             AuthEventKind::ActedAcrossTenants,
             Some(&claims.user_id),
@@ -84,6 +87,23 @@ impl Authenticator {
             tenant: Some(tenant.clone()),
             ..claims.clone()
         })
+    }
+
+    async fn require_active(&self, claims: &Claims, tenant: &TenantId) -> Result<()> {
+        let (detail, error) = match self.0.store.is_active(tenant).await? {
+            Some(true) => return Ok(()),
+            Some(false) => (
+                "an inactive hotel",
+                Error::new(codes::TENANTS_INACTIVE, "the tenant is not active"),
+            ),
+            None => (
+                "an unknown hotel",
+                Error::new(codes::TENANTS_NOT_FOUND, "there is no tenant of that id"),
+            ),
+        };
+        let kind = AuthEventKind::AuthorizationFail;
+        self.raise(kind, Some(&claims.user_id), Some(tenant), detail);
+        Err(error.with("tenant", tenant))
     }
 
     pub(super) async fn verify_within(

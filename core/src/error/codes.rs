@@ -37,6 +37,9 @@ codes! {
     POSADA_CLOSED = "posada.closed", Closed, Never;
     /// Work was still under way when `close()` stopped waiting; it ends by itself.
     POSADA_CLOSE_TIMEOUT = "posada.close_timeout", Timeout, Never;
+    /// An argument cannot be read: a text that is no Unicode, a number that is out of range, a time without a zone. The
+    /// bindings raise it, for what the types of Rust rule out.
+    POSADA_INVALID_ARGUMENT = "posada.invalid_argument", Invalid, Never;
     /// A defect of posada itself.
     POSADA_INTERNAL = "posada.internal", Internal, Never;
 
@@ -99,6 +102,8 @@ codes! {
     TENANTS_INVALID_FIELD = "tenants.invalid_field", Invalid, Never;
     /// No tenant of that id.
     TENANTS_NOT_FOUND = "tenants.not_found", NotFound, Never;
+    /// The tenant is not active, and nothing may be done for it.
+    TENANTS_INACTIVE = "tenants.inactive", Denied, Never;
     /// A tenant of that id exists.
     TENANTS_EXISTS = "tenants.exists", Conflict, Never;
     /// The identifier, or another spelling of it, belongs to a tenant already.

@@ -387,8 +387,9 @@ impl LockManager {
     /// tenant's hold is refused. Cancel-safe read.
     ///
     /// # Errors
-    /// `postgres.*`.
+    /// `locks.invalid_name` (field `lock_key`) for a key that no lock can have; `postgres.*`.
     pub async fn audit(&self, lock_key: &str, limit: usize) -> Result<Vec<AuditEntry>> {
+        model::check_text(codes::LOCKS_INVALID_NAME, "lock_key", lock_key, LONGEST_AUDIT_KEY)?;
         if let Some(tenant) = self.scope.tenant() {
             // What holds are audited under names their tenant.
             let (own, is_of_hold) = (format!("tenant:{tenant}:lock:"), lock_key.contains(":lock:"));
@@ -399,6 +400,9 @@ impl LockManager {
         self.audit.recent(lock_key, self.scope.tenant(), limit).await
     }
 }
+
+/// The longest key of the audit, in bytes: more than any lock has.
+const LONGEST_AUDIT_KEY: usize = 1024;
 
 impl fmt::Debug for LockManager {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -527,25 +527,30 @@ async fn cases_112_and_115_another_hotel_finds_nothing(run: &Run<'_>) {
 }
 
 async fn case_118_only_superusers_act_for_other_hotels(run: &Run<'_>) {
-    let other = TenantId::parse("another-hotel").unwrap();
+    let missing = TenantId::parse("another-hotel").unwrap();
     run.user("rosa").await;
     let claims = run.claims(&run.login("rosa", PASSWORD).await).await;
-    let error = run
-        .auth
-        .act_across_tenants(&other, &claims, "support")
-        .unwrap_err();
-    assert!(error.is(codes::AUTH_FORBIDDEN));
-    run.auth
-        .create_user(run.new_user("sara").superuser())
-        .await
-        .unwrap();
-    let claims = run.claims(&run.login("sara", PASSWORD).await).await;
+    for tenant in [run.tenant, &missing] {
+        let acting = run.auth.act_across_tenants(tenant, &claims, "support").await;
+        assert!(acting.unwrap_err().is(codes::AUTH_FORBIDDEN), "whatever there is");
+    }
+    let name = run.name("sara");
+    let sara = NewUser::new(&name, &format!("{name}@example.com"), PASSWORD).unwrap();
+    run.auth.create_user(sara.superuser()).await.unwrap();
+    let pair = run.auth.login(&SignIn::new(&name, PASSWORD)).await.unwrap();
+    let claims = run.claims(&pair).await;
     assert!(
-        claims.narrow(Some(other.as_str())).is_err(),
+        claims.narrow(Some(run.tenant.as_str())).is_err(),
         "not without the call"
     );
-    let acting = run.auth.act_across_tenants(&other, &claims, "support").unwrap();
-    assert_eq!(acting.narrow(None).unwrap(), Some(&other));
+    let acting = run.auth.act_across_tenants(run.tenant, &claims, "support").await;
+    assert_eq!(acting.unwrap().narrow(None).unwrap(), Some(run.tenant));
+    let error = run
+        .auth
+        .act_across_tenants(&missing, &claims, "support")
+        .await
+        .unwrap_err();
+    assert!(error.is(codes::TENANTS_NOT_FOUND), "{error}");
 }
 
 async fn a_reset_token_works_once(run: &Run<'_>) {

@@ -89,7 +89,7 @@ async def conversation(
     logged.
     """
     if user.tenant != tenant_id:
-        user = p.auth.act_across_tenants(user, tenant=tenant_id, reason="support reads a conversation")
+        user = await p.auth.act_across_tenants(user, tenant=tenant_id, reason="support reads a conversation")
     user.require_for(tenant_id, Permission.VIEW_REPORTS)
     session = await p.for_claims(user).sessions.get(who.guest)
     if session is None:

@@ -205,7 +205,10 @@ async fn every_kind_of_event_is_raised_and_a_user_has_one_mark() {
     claims
         .require_for(&other, &Permission::GUEST_CHECKIN)
         .unwrap_err();
-    lab.auth.act_across_tenants(&other, &claims, "support").unwrap();
+    lab.auth
+        .act_across_tenants(&other, &claims, "support")
+        .await
+        .unwrap();
     lab.auth.refresh(&third.refresh).await.unwrap();
     lab.clock.advance(Duration::from_secs(11));
     let error = lab.auth.refresh(&third.refresh).await.unwrap_err();
@@ -299,7 +302,11 @@ async fn a_right_is_one_in_a_hotel() {
                 tenant.is_some(),
                 "{name}"
             );
-            let acting = lab.auth.act_across_tenants(&other, &claims, "support").unwrap();
+            let acting = lab
+                .auth
+                .act_across_tenants(&other, &claims, "support")
+                .await
+                .unwrap();
             acting.require_for(&other, permission).unwrap();
             assert!(acting.require_for(&hotel, permission).is_err(), "{name}");
         }
