@@ -82,6 +82,11 @@ impl Stay {
             .filter_map(move |night| self.check_in.checked_add_days(Days::new(night)))
     }
 
+    /// Whether this night belongs to the stay; the day of departure does not.
+    pub(crate) fn contains(self, night: NaiveDate) -> bool {
+        self.check_in <= night && night < self.check_out
+    }
+
     /// Whether at least one night belongs to both.
     pub fn overlaps(self, other: Self) -> bool {
         self.check_in < other.check_out && other.check_in < self.check_out

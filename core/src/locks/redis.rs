@@ -354,7 +354,7 @@ impl LockStore for RedisLocks {
 }
 
 /// What a script answers: in the common case one text, because lists cost the server more.
-pub(super) enum Answer<T> {
+enum Answer<T> {
     Text(String),
     Parts(T),
 }

@@ -13,10 +13,10 @@ local live = tonumber(known[3] or 0)
 local record = known[1] and read_record(known[1])
 local own = record and record.quantity or 0
 if own == quantity then
-  return { 'same', known[1], '', '', tostring(now), expired }
+  return answer(expired, 'same', known[1])
 end
 if not record and live >= most then
-  return { 'full', '', '', '', tostring(now), expired }
+  return answer(expired, 'full')
 end
 
 local need = quantity - own
@@ -34,14 +34,14 @@ end
 if #taken > 0 then
   local frees = frees_at(taken, slot)
   local own = own_in_the_way(taken, missing, slot)
-  return { 'taken', own, table.concat(taken, ','), frees or '', tostring(now), expired }
+  return answer(expired, 'taken', own, table.concat(taken, ','), frees or '')
 end
 
-local answer = 'same'
+local outcome = 'same'
 if record then
   record.quantity = quantity
 else
-  answer = 'new'
+  outcome = 'new'
   record = {
     id = id, token = token, quantity = quantity, fence = whole(math.max((tonumber(known[2]) or 0) + 1, now_us)),
     acquired = now, expires = now + ttl, extensions = 0, user = user,
@@ -51,4 +51,4 @@ else
   changes[#changes + 1] = 'live'
   changes[#changes + 1] = live + 1
 end
-return { answer, write_record(slot, record, changes), '', '', tostring(now), expired }
+return answer(expired, outcome, write_record(slot, record, changes))

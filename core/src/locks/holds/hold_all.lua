@@ -14,13 +14,13 @@ local answers, before = {}, {}
 local function undo(number)
   at(number)
   local slot = ARGV[(number - 1) * FIELDS + 1]
-  if answers[number][1] == 'new' then
+  if answers[number][OUTCOME] == 'new' then
     take({ slot })
-  elseif before[number] ~= answers[number][2] then
+  elseif before[number] ~= answers[number][RECORD] then
     local first, last = read_slot(slot)
     local record = read_record(before[number])
     local change = {}
-    for day = first, last - 1 do change[day] = record.quantity - read_record(answers[number][2]).quantity end
+    for day = first, last - 1 do change[day] = record.quantity - read_record(answers[number][RECORD]).quantity end
     change_nights(change)
     write_record(slot, record)
   end
@@ -30,9 +30,9 @@ for number = 1, #keys / 2 do
   at(number)
   local arguments = { unpack(ARGV, (number - 1) * FIELDS + 1, number * FIELDS) }
   before[number] = redis.call('HGET', KEYS[1], 'h' .. arguments[1])
-  local answer = hold(arguments)
-  answers[number] = answer
-  if answer[1] ~= 'new' and answer[1] ~= 'same' then
+  answers[number] = hold(arguments)
+  local outcome = answers[number][OUTCOME]
+  if outcome ~= 'new' and outcome ~= 'same' then
     -- The last first: two of them may be on the same nights.
     for earlier = number - 1, 1, -1 do undo(earlier) end
     break

@@ -1,9 +1,10 @@
 -- ARGV: slot, id, token, user, quantity, capacity, ttl (ms), most live holds
--- Answers {'new' | 'same', record, nights, end, now, expired}, {'taken', own, nights, earliest end, …} or {'full', …}.
+-- Answers new, same: record; taken: own, nights, earliest end; full.
 -- own: slot and record, parted by a tab, of the holder's own hold if nobody else is in the way.
 --
 -- The common case, before the functions that the others need are made: no hold has ended by itself, the holder has
--- none on these nights, and all of them are free. Answers now (ms) and the record, parted by a tab.
+-- none on these nights, and all of them are free. Answers the outcome, now (ms) and the record, parted by
+-- tabs.
 -- The table keeps its time to live: 'first_end' is still to come, so a step that set both was less than a hold's life ago.
 do
   local slot, quantity, capacity = ARGV[1], ARGV[5], tonumber(ARGV[6])
@@ -24,7 +25,7 @@ do
   if is_free then
     local fence, expires = micros, now + ARGV[7]
     -- Numbers of as many digits compare as texts do.
-    if known[3] and (#known[3] ~= #fence or known[3] >= fence) then fence = whole(known[3] + 1) end
+    if known[3] and (#known[3] ~= #fence or known[3] >= fence) then fence = whole(math.max(known[3] + 1, now_us)) end
     local record = ARGV[2] .. '\t' .. ARGV[3] .. '\t' .. quantity .. '\t' .. fence .. '\t' .. millis .. '\t'
       .. expires .. '\t0\t' .. ARGV[4]
     if expires < ends then
@@ -34,6 +35,6 @@ do
     redis.call('HSET', KEYS[1], fields[2], record, 'fence', fence, 'live', live + 1, unpack(changes))
     redis.call('ZADD', KEYS[2], expires, slot)
     if live == 0 then redis.call('PEXPIRE', KEYS[2], RETENTION) end
-    return millis .. '\t' .. record
+    return 'new\t' .. millis .. '\t' .. record
   end
 end

@@ -143,6 +143,14 @@ local function write_record(slot, record, more)
   return text
 end
 
+-- What every step but the common ones answers: now (ms), the ended holds as a flat list of slot and record, the outcome,
+-- and what belongs to the outcome. The reader is `Answer` in redis.rs.
+local function answer(expired, outcome, ...)
+  return { tostring(now), expired, outcome, ... }
+end
+-- Where an answer has its outcome, and the record behind it.
+local OUTCOME, RECORD = 3, 4
+
 -- The record of a slot if the token owns it; otherwise why not.
 local function owned(slot, token)
   local text = redis.call('HGET', KEYS[1], 'h' .. slot)

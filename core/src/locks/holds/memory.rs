@@ -150,8 +150,7 @@ impl HoldTable {
         }
         let is_full = |night: &NaiveDate| {
             let others = self.units(*night);
-            !(slot.stay.check_in()..slot.stay.check_out()).contains(night)
-                && others + record.quantity > capacity
+            !slot.stay.contains(*night) && others + record.quantity > capacity
         };
         let full: Vec<_> = stay.each_night().filter(is_full).collect();
         if !full.is_empty() {
@@ -179,9 +178,7 @@ impl HoldTable {
         let is_own = |other: &HoldSlot| {
             matches!(other.holder, Holder::Session(_)) && other.holder == slot.holder && other != slot
         };
-        let has = |other: &HoldSlot, night: &NaiveDate| {
-            other.stay.check_in() <= *night && *night < other.stay.check_out()
-        };
+        let has = |other: &HoldSlot, night: &NaiveDate| other.stay.contains(*night);
         let own: Vec<_> = self
             .holds
             .values()
@@ -207,11 +204,7 @@ impl HoldTable {
 
     /// When the first hold of others on one of these nights ends.
     fn frees_at(&self, taken: &[NaiveDate], own: &HoldSlot) -> Option<DateTime<Utc>> {
-        let touches = |slot: &HoldSlot| {
-            taken
-                .iter()
-                .any(|night| slot.stay.check_in() <= *night && *night < slot.stay.check_out())
-        };
+        let touches = |slot: &HoldSlot| taken.iter().any(|night| slot.stay.contains(*night));
         self.by_end
             .iter()
             .find(|(_, slot)| slot != own && touches(slot))

@@ -1,6 +1,6 @@
 -- ARGV: slot, token, new slot, capacity
--- Answers {'done', record, '', '', now, expired}, {'taken', own, nights, earliest end, …}, {'occupied', …} when the same
--- holder has a hold on exactly the new nights, or {'gone' | 'not_owner', …}.
+-- Answers done: record; taken: own, nights, earliest end; occupied, when the same holder has a hold on exactly the new
+-- nights; gone; not_owner.
 local slot, token, target, capacity = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 
 local expired = take_expired()
@@ -8,12 +8,12 @@ local record, refusal = owned(slot, token)
 if not record then
   -- The answer to an earlier call was lost: it is this one, repeated.
   local moved = owned(target, token)
-  if moved then return { 'done', record_text(moved), '', '', tostring(now), expired } end
-  return { refusal, '', '', '', tostring(now), expired }
+  if moved then return answer(expired, 'done', record_text(moved)) end
+  return answer(expired, refusal)
 end
-if slot == target then return { 'done', record_text(record), '', '', tostring(now), expired } end
+if slot == target then return answer(expired, 'done', record_text(record)) end
 if redis.call('HEXISTS', KEYS[1], 'h' .. target) == 1 then
-  return { 'occupied', '', '', '', tostring(now), expired }
+  return answer(expired, 'occupied')
 end
 
 local first, last = read_slot(slot)
@@ -40,10 +40,10 @@ for index, day in ipairs(added) do
 end
 if #taken > 0 then
   local own = own_in_the_way(taken, missing, slot)
-  return { 'taken', own, table.concat(taken, ','), frees_at(taken, slot) or '', tostring(now), expired }
+  return answer(expired, 'taken', own, table.concat(taken, ','), frees_at(taken, slot) or '')
 end
 
 change_nights(change)
 redis.call('HDEL', KEYS[1], 'h' .. slot)
 redis.call('ZREM', KEYS[2], slot)
-return { 'done', write_record(target, record), '', '', tostring(now), expired }
+return answer(expired, 'done', write_record(target, record))

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Days, NaiveDate, Utc};
+use redis::{FromRedisValue, ParsingError, Value};
 
 use super::store::{
     Changed, Ended, HoldOutcome, HoldRequest, HoldSlot, HoldStore, Holder, MAX_HOLDS, Moved, Prolong, Record,
@@ -13,7 +14,6 @@ use crate::backends::redis::keys::{self, HoldKeys};
 use crate::backends::redis::{Call, Failure, Redis, Script, script};
 use crate::error::{Error, Result};
 use crate::locks::model::Release;
-use crate::locks::redis::Answer;
 use crate::stay::Stay;
 
 static HOLD: Script = script!(
@@ -94,11 +94,123 @@ pub(crate) struct RedisHolds {
     redis: Redis,
 }
 
-/// A flat list of slot and record.
-type Records = Vec<String>;
+/// What every script of holds answers: as `answer` in `hold_table.lua` makes it, or in the common cases one text, because
+/// lists cost the server more.
+struct Answer {
+    now: String,
+    /// A flat list of slot and record.
+    expired: Vec<String>,
+    outcome: String,
+    /// What belongs to the outcome.
+    fields: Vec<String>,
+}
 
-/// Outcome, record, nights, the earliest end, now, expired.
-type OutcomeParts = (String, String, String, String, String, Records);
+impl FromRedisValue for Answer {
+    fn from_redis_value(value: Value) -> std::result::Result<Self, ParsingError> {
+        let Value::Array(parts) = value else {
+            let text = String::from_redis_value(value)?;
+            let (outcome, rest) = text.split_once('\t').unwrap_or_default();
+            let (now, record) = rest.split_once('\t').unwrap_or_default();
+            return Ok(Self {
+                now: now.to_owned(),
+                expired: Vec::new(),
+                outcome: outcome.to_owned(),
+                fields: vec![record.to_owned()],
+            });
+        };
+        let mut parts = parts.into_iter();
+        let mut next = || parts.next().unwrap_or(Value::Nil);
+        Ok(Self {
+            now: String::from_redis_value(next())?,
+            expired: Vec::from_redis_value(next())?,
+            outcome: String::from_redis_value(next())?,
+            fields: parts
+                .map(String::from_redis_value)
+                .collect::<std::result::Result<_, _>>()?,
+        })
+    }
+}
+
+impl Answer {
+    fn field(&self, number: usize) -> Result<&str> {
+        self.fields
+            .get(number)
+            .map(String::as_str)
+            .ok_or_else(|| unexpected("answer"))
+    }
+
+    /// The record that the outcome brings, of this slot.
+    fn record(&self, slot: &HoldSlot) -> Result<Record> {
+        read_record(slot.clone(), self.field(0)?)
+    }
+
+    /// Which nights lack units.
+    fn shortage(&self) -> Result<Shortage> {
+        let own = self
+            .field(0)?
+            .split_once('\t')
+            .map(|(slot, record)| read_record(read_slot(slot)?, record));
+        Ok(Shortage {
+            nights: self.field(1)?.split(',').map(read_day).collect::<Result<_>>()?,
+            frees_at: read_optional_moment(self.field(2)?)?,
+            own: own.transpose()?.map(Box::new),
+        })
+    }
+
+    fn step<T>(&self, answer: T) -> Result<Step<T>> {
+        Ok(Step {
+            answer,
+            expired: read_records(&self.expired)?,
+            now: moment(&self.now)?,
+        })
+    }
+
+    fn held(&self, slot: &HoldSlot) -> Result<Step<HoldOutcome>> {
+        self.step(match self.outcome.as_str() {
+            "new" => HoldOutcome::New(self.record(slot)?),
+            "same" => HoldOutcome::Same(self.record(slot)?),
+            "full" => HoldOutcome::Full,
+            "taken" => HoldOutcome::Taken(self.shortage()?),
+            _ => return Err(unexpected("answer")),
+        })
+    }
+
+    fn changed(&self, slot: &HoldSlot) -> Result<Step<Changed>> {
+        self.step(match self.outcome.as_str() {
+            "done" => Changed::Done(self.record(slot)?),
+            "already" => Changed::Already(self.record(slot)?),
+            "max" => Changed::MaxExtensions(self.record(slot)?),
+            "gone" => Changed::Gone,
+            "not_owner" => Changed::NotOwner,
+            _ => return Err(unexpected("answer")),
+        })
+    }
+
+    fn moved(&self, target: &HoldSlot) -> Result<Step<Moved>> {
+        self.step(match self.outcome.as_str() {
+            "done" => Moved::Done(self.record(target)?),
+            "taken" => Moved::Taken(self.shortage()?),
+            "occupied" => Moved::Occupied,
+            "gone" => Moved::Gone,
+            "not_owner" => Moved::NotOwner,
+            _ => return Err(unexpected("answer")),
+        })
+    }
+
+    fn ended(&self, slot: &HoldSlot, token: &str) -> Result<Step<Ended>> {
+        let mut step = self.step(match self.outcome.as_str() {
+            "released" => Ended::Done(Release::Released, Some(self.record(slot)?)),
+            "gone" => Ended::Done(Release::AlreadyReleased, None),
+            "not_owner" => Ended::NotOwner,
+            _ => return Err(unexpected("answer")),
+        })?;
+        let is_this = |record: &Record| record.slot == *slot && record.token == token;
+        if step.expired.iter().any(is_this) {
+            step.answer = Ended::Done(Release::Expired, None);
+        }
+        Ok(step)
+    }
+}
 
 impl RedisHolds {
     pub(crate) fn new(redis: Redis) -> Self {
@@ -109,36 +221,15 @@ impl RedisHolds {
         let HoldKeys { table, ends } = keys_of(key);
         self.redis.script(script).key(table).key(ends)
     }
-
-    /// Runs one of the scripts that change a hold.
-    async fn change(call: Call<'_>, slot: &HoldSlot) -> Result<Step<Changed>> {
-        let (outcome, record, now, expired): (String, String, String, Records) = call.read().await?;
-        let answer = match outcome.as_str() {
-            "done" => Changed::Done(read_record(slot.clone(), &record)?),
-            "already" => Changed::Already(read_record(slot.clone(), &record)?),
-            "max" => Changed::MaxExtensions(read_record(slot.clone(), &record)?),
-            "gone" => Changed::Gone,
-            "not_owner" => Changed::NotOwner,
-            _ => return Err(unexpected("answer")),
-        };
-        step(answer, &now, &expired)
-    }
 }
 
 /// Every script may run twice without harm, so a dropped connection is repeated like a read.
 #[async_trait]
 impl HoldStore for RedisHolds {
     async fn hold(&self, request: HoldRequest<'_>) -> Result<Step<HoldOutcome>> {
-        match with_request(self.call(&HOLD, request.key), request)
-            .read()
-            .await?
-        {
-            Answer::Text(text) => {
-                let (now, record) = read_short(request.slot, &text)?;
-                step(HoldOutcome::New(record), now, &[])
-            }
-            Answer::Parts(answer) => read_outcome(request, answer),
-        }
+        let call = with_request(self.call(&HOLD, request.key), request);
+        let answer: Answer = call.read().await?;
+        answer.held(request.slot)
     }
 
     fn share_a_step(&self, keys: &[&ResourceKey]) -> bool {
@@ -154,10 +245,9 @@ impl HoldStore for RedisHolds {
         for request in requests {
             call = with_request(call, *request);
         }
-        let answers: Vec<OutcomeParts> = call.read().await?;
+        let answers: Vec<Answer> = call.read().await?;
         let each = requests.iter().zip(answers);
-        each.map(|(request, answer)| read_outcome(*request, answer))
-            .collect()
+        each.map(|(request, answer)| answer.held(request.slot)).collect()
     }
 
     async fn extend(
@@ -174,7 +264,8 @@ impl HoldStore for RedisHolds {
             .arg(millis(prolong.extra))
             .arg(prolong.limit)
             .arg(prolong.seen);
-        Self::change(call, slot).await
+        let answer: Answer = call.read().await?;
+        answer.changed(slot)
     }
 
     async fn confirm(
@@ -189,7 +280,8 @@ impl HoldStore for RedisHolds {
             .arg(slot_text(slot))
             .arg(token)
             .arg(millis(at_least));
-        Self::change(call, slot).await
+        let answer: Answer = call.read().await?;
+        answer.changed(slot)
     }
 
     async fn move_to(
@@ -208,60 +300,24 @@ impl HoldStore for RedisHolds {
             .arg(token)
             .arg(slot_text(&target))
             .arg(capacity);
-        let (outcome, record, nights, frees_at, now, expired): (
-            String,
-            String,
-            String,
-            String,
-            String,
-            Records,
-        ) = call.read().await?;
-        let answer = match outcome.as_str() {
-            "done" => Moved::Done(read_record(target, &record)?),
-            "taken" => Moved::Taken(read_shortage(&record, &nights, &frees_at)?),
-            "occupied" => Moved::Occupied,
-            "gone" => Moved::Gone,
-            "not_owner" => Moved::NotOwner,
-            _ => return Err(unexpected("answer")),
-        };
-        step(answer, &now, &expired)
+        let answer: Answer = call.read().await?;
+        answer.moved(&target)
     }
 
     async fn release(&self, key: &ResourceKey, slot: &HoldSlot, token: &str) -> Result<Step<Ended>> {
         let call = self.call(&RELEASE, key).arg(slot_text(slot)).arg(token);
-        let answer: Answer<(String, String, String, Records)> = call.read().await?;
-        let (outcome, record, now, expired) = match answer {
-            Answer::Text(text) => {
-                let (now, record) = read_short(slot, &text)?;
-                return step(Ended::Done(Release::Released, Some(record)), now, &[]);
-            }
-            Answer::Parts(parts) => parts,
-        };
-        let answer = match outcome.as_str() {
-            "released" => Ended::Done(Release::Released, Some(read_record(slot.clone(), &record)?)),
-            "gone" => Ended::Done(Release::AlreadyReleased, None),
-            "not_owner" => Ended::NotOwner,
-            _ => return Err(unexpected("answer")),
-        };
-        let mut step = step(answer, &now, &expired)?;
-        if step
-            .expired
-            .iter()
-            .any(|record| record.slot == *slot && record.token == token)
-        {
-            step.answer = Ended::Done(Release::Expired, None);
-        }
-        Ok(step)
+        let answer: Answer = call.read().await?;
+        answer.ended(slot, token)
     }
 
     async fn list(&self, key: &ResourceKey) -> Result<Step<Vec<Record>>> {
-        let (now, expired, live): (String, Records, Records) = self.call(&LIST, key).read().await?;
-        step(read_records(&live)?, &now, &expired)
+        let answer: Answer = self.call(&LIST, key).read().await?;
+        answer.step(read_records(&answer.fields)?)
     }
 
     async fn sweep(&self, key: &ResourceKey) -> Result<Step<Option<DateTime<Utc>>>> {
-        let (now, expired, next): (String, Records, String) = self.call(&SWEEP, key).read().await?;
-        step(read_optional_moment(&next)?, &now, &expired)
+        let answer: Answer = self.call(&SWEEP, key).read().await?;
+        answer.step(read_optional_moment(answer.field(0)?)?)
     }
 }
 
@@ -279,45 +335,6 @@ fn with_request<'a>(call: Call<'a>, request: HoldRequest<'_>) -> Call<'a> {
         .arg(request.capacity)
         .arg(millis(request.ttl))
         .arg(MAX_HOLDS)
-}
-
-fn read_outcome(
-    request: HoldRequest<'_>,
-    (outcome, record, nights, frees_at, now, expired): OutcomeParts,
-) -> Result<Step<HoldOutcome>> {
-    let answer = match outcome.as_str() {
-        "new" => HoldOutcome::New(read_record(request.slot.clone(), &record)?),
-        "same" => HoldOutcome::Same(read_record(request.slot.clone(), &record)?),
-        "full" => HoldOutcome::Full,
-        "taken" => HoldOutcome::Taken(read_shortage(&record, &nights, &frees_at)?),
-        _ => return Err(unexpected("answer")),
-    };
-    step(answer, &now, &expired)
-}
-
-fn read_shortage(own: &str, nights: &str, frees_at: &str) -> Result<Shortage> {
-    let own = own
-        .split_once('\t')
-        .map(|(slot, record)| read_record(read_slot(slot)?, record));
-    Ok(Shortage {
-        nights: read_nights(nights)?,
-        frees_at: read_optional_moment(frees_at)?,
-        own: own.transpose()?.map(Box::new),
-    })
-}
-
-/// The answer of the common case: now, and the record of this slot.
-fn read_short<'a>(slot: &HoldSlot, text: &'a str) -> Result<(&'a str, Record)> {
-    let (now, record) = text.split_once('\t').ok_or_else(|| unexpected("answer"))?;
-    Ok((now, read_record(slot.clone(), record)?))
-}
-
-fn step<T>(answer: T, now: &str, expired: &[String]) -> Result<Step<T>> {
-    Ok(Step {
-        answer,
-        expired: read_records(expired)?,
-        now: moment(now)?,
-    })
 }
 
 /// First night, night after the last, holder: `=` and the conversation, or `#` and the hold's own id.
@@ -394,10 +411,6 @@ fn millis(duration: Duration) -> u64 {
 fn moment(text: &str) -> Result<DateTime<Utc>> {
     let millis = text.parse().map_err(|_| unexpected("time"))?;
     DateTime::from_timestamp_millis(millis).ok_or_else(|| unexpected("time"))
-}
-
-fn read_nights(text: &str) -> Result<Vec<NaiveDate>> {
-    text.split(',').map(read_day).collect()
 }
 
 fn read_optional_moment(text: &str) -> Result<Option<DateTime<Utc>>> {

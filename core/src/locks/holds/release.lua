@@ -5,6 +5,6 @@ local expired = take_expired()
 local record, refusal = owned(slot, token)
 if record then
   local taken = take({ slot })
-  return { 'released', taken[2], tostring(now), expired }
+  return answer(expired, 'released', taken[2])
 end
-return { refusal, '', tostring(now), expired }
+return answer(expired, refusal)

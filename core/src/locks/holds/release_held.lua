@@ -1,7 +1,7 @@
--- ARGV: slot, token. Answers {outcome, record, now, expired}; the record is there when this call ended the hold.
+-- ARGV: slot, token. Answers released: record; gone; not_owner.
 --
 -- The common case, before the functions that the others need are made: no hold has ended by itself, and the token has
--- this one. Answers now (ms) and the record, parted by a tab.
+-- this one. Answers the outcome, now (ms) and the record, parted by tabs.
 do
   local slot, token = ARGV[1], ARGV[2]
   local first, last = string.match(slot, '^(-?%d+):(-?%d+):')
@@ -24,6 +24,6 @@ do
     redis.call('HSET', KEYS[1], unpack(kept))
     redis.call('HDEL', KEYS[1], unpack(gone))
     redis.call('ZREM', KEYS[2], slot)
-    return millis .. '\t' .. known[2]
+    return 'released\t' .. millis .. '\t' .. known[2]
   end
 end

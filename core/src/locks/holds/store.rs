@@ -1,5 +1,23 @@
 //! The port of stay holds: what the service needs from a server.
 //!
+//! # Where the rule stands that holds do not overlap
+//!
+//! No night of a resource is given out beyond its capacity, and with a capacity of one no two holds share a night.
+//!
+//! * **On Redis** the rule is the loop over the nights in `hold.lua`: it adds the units that each night has (`n` and the
+//!   day in the hold table, see `layout.lua`) and those that are asked for, and refuses with `taken` when the sum is above
+//!   the capacity. `move.lua` has the same loop for the nights that a move adds. `hold_free.lua` is the case of `hold.lua`
+//!   in which every night is free, and `hold_all.lua` calls `hold.lua` for each request and undoes all on a refusal. No
+//!   other script adds units.
+//! * **In memory** it is `HoldTable::hold` and `HoldTable::move_to` in `memory.rs`, the executable specification.
+//! * **Why it is atomic**: Redis runs one script at a time, both keys of a resource live in one slot (`keys::holds`), and
+//!   the counts and the record are written by the script that compared them. In memory all of it is under one mutex.
+//! * **Why counts and records agree**: every script but the common cases begins with `take_expired`, which takes the units
+//!   of ended holds back and mends a table of which a server has evicted a key.
+//! * **Tests that play it**: `testkit/holds_walk.rs` compares both adapters with a plain count of units per night, over
+//!   random steps; `testkit/holds.rs` is the suite of examples; `tests/conformance/fast_paths.rs` plays each common case
+//!   through the whole script; `tests/conformance/hold_rules.rs` and `hold_sets.rs` let processes race on real servers.
+//!
 //! Every operation is one indivisible step, keyed by a token that the caller chose, and may be repeated without
 //! harm. A step first takes out the holds of that resource whose time has passed, and reports each of them once.
 

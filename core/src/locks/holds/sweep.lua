@@ -1,4 +1,4 @@
--- Answers {now, expired, end of the next hold (ms) or ''}.
+-- Answers swept: end of the next hold (ms) or ''.
 local expired = take_expired()
 local next_end = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2]
-return { tostring(now), expired, next_end and whole(next_end) or '' }
+return answer(expired, 'swept', next_end and whole(next_end) or '')
