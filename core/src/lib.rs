@@ -73,6 +73,7 @@ mod redact;
 mod rng;
 mod scope;
 mod seldom;
+mod single_flight;
 pub mod sessions;
 pub mod settings;
 mod stay;

@@ -2,15 +2,14 @@
 //!
 //! An ended session stays ended here: nothing that was read before the end can bring it back.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use papaya::Operation;
-use tokio::sync::OnceCell;
 
 use super::model::ClaimsSource;
 use super::store::SessionState;
 use crate::error::{Error, Result};
+use crate::single_flight::SingleFlight;
 
 /// Most sessions that are remembered.
 const MOST: usize = 50_000;
@@ -26,13 +25,11 @@ pub(super) struct Known {
     pub(super) until: u64,
 }
 
-/// A look-up that any number of callers wait for.
-type Flight = Arc<OnceCell<std::result::Result<Option<Known>, Arc<Error>>>>;
-
 #[derive(Default)]
 pub(super) struct LiveSessions {
     known: papaya::HashMap<String, Known>,
-    flights: Mutex<HashMap<String, Flight>>,
+    /// Look-ups that any number of callers wait for.
+    flights: SingleFlight<String, std::result::Result<Option<Known>, Arc<Error>>>,
 }
 
 impl LiveSessions {
@@ -72,52 +69,28 @@ impl LiveSessions {
     /// How many sessions are remembered, and how many look-ups are under way.
     #[cfg(test)]
     pub(super) fn counts(&self) -> (usize, usize) {
-        (self.known.pin().len(), self.flights().len())
+        (self.known.pin().len(), self.flights.len())
     }
 
-    /// One look-up for all who ask at the same time.
+    /// One look-up for all who ask at the same time. It runs in the caller who began it; when that one goes away, one of
+    /// those who wait looks itself.
     pub(super) async fn once(
         &self,
         id: &str,
         look: impl Future<Output = Result<Option<Known>>>,
     ) -> Result<Option<Known>> {
-        let flight = self.flights().entry(id.to_owned()).or_default().clone();
-        let seat = Seat {
-            live: self,
-            id,
-            flight,
+        let id = id.to_owned();
+        let outcome = loop {
+            let (follower, leader) = self.flights.join(&id);
+            if let Some(leader) = leader {
+                let outcome = look.await.map_err(Arc::new);
+                leader.complete(outcome.clone());
+                break outcome;
+            }
+            if let Some(outcome) = follower.outcome().await {
+                break outcome;
+            }
         };
-        let outcome = seat
-            .flight
-            .get_or_init(async || look.await.map_err(Arc::new))
-            .await
-            .clone();
         outcome.map_err(|error| error.repeat())
-    }
-
-    fn flights(&self) -> std::sync::MutexGuard<'_, HashMap<String, Flight>> {
-        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// One caller's place in a look-up. Whoever leaves a finished one, or leaves it last, takes it off the board: also
-/// when the caller went away before it was done.
-struct Seat<'a> {
-    live: &'a LiveSessions,
-    id: &'a str,
-    flight: Flight,
-}
-
-impl Drop for Seat<'_> {
-    fn drop(&mut self) {
-        let mut flights = self.live.flights();
-        let is_ours = flights
-            .get(self.id)
-            .is_some_and(|current| Arc::ptr_eq(current, &self.flight));
-        // The board has one, this seat the other.
-        let is_last = Arc::strong_count(&self.flight) == 2;
-        if is_ours && (is_last || self.flight.initialized()) {
-            flights.remove(self.id);
-        }
     }
 }

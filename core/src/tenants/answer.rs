@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use tokio::sync::watch;
 
 use super::question::Target;
 use super::resolution::{Resolution, ResolutionSource, Verdict};
 use crate::error::Error;
+use crate::single_flight::{Follower, Leader};
 
 /// An answer of the store. Times are milliseconds of [`coarse_millis`](crate::clock::Clock::coarse_millis).
 #[derive(Debug, Clone)]
@@ -108,16 +108,15 @@ pub(super) enum Outcome {
     Failed(Arc<Error>),
 }
 
-pub(super) type Waiting = watch::Receiver<Option<Outcome>>;
+pub(super) type Waiting = Follower<Outcome>;
 
-/// The sending half of a question that is under way.
-#[derive(Debug)]
+/// The duty to answer a question that is under way.
 pub(super) struct Flight {
     pub(super) generation: u64,
-    pub(super) sender: watch::Sender<Option<Outcome>>,
+    pub(super) leader: Leader<Box<str>, Outcome>,
 }
 
-/// What entering the book with a question gives.
+/// What entering the index with a question gives.
 pub(super) enum Entry {
     /// Somebody else learnt the answer in the meantime, or under another spelling.
     Known(Arc<Answer>, Arc<Slot>),

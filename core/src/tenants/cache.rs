@@ -2,12 +2,12 @@
 //!
 //! Reads take no lock: a caller's text leads to a [`Slot`] by one probe of a concurrent map, and the slot holds
 //! the answer and until when it counts as fresh. Everything that changes goes through one mutex, the
-//! [`Book`], so that the rules below need no reasoning about interleavings:
+//! [`Index`], so that the rules below need no reasoning about interleavings:
 //!
 //! * Every question gets a *generation* before it is sent. An answer whose generation is older than what the
 //!   slot holds, or older than the last change anybody announced, is given to those who waited for it and is not
 //!   kept: it may describe the time before.
-//! * A slot that leaves the book never becomes fresh again, so memos of it are harmless.
+//! * A slot that leaves the index never becomes fresh again, so memos of it are harmless.
 //! * "Unknown" is kept apart, with its own bound, so that probing strangers cannot push hotels out.
 
 use std::collections::HashMap;
@@ -16,7 +16,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
-use tokio::sync::watch;
 
 use super::answer::{Answer, Entry, Flight, Hit, Outcome, Slot, Waiting};
 use super::identifier::Identifier;
@@ -25,6 +24,7 @@ use super::question::{OwnedRaw, Raw, Target};
 use super::resolution::{Resolution, ResolutionSource, Verdict};
 use crate::error::Error;
 use crate::rng;
+use crate::single_flight::SingleFlight;
 
 #[derive(Debug, Clone, Copy)]
 struct Absent {
@@ -32,28 +32,22 @@ struct Absent {
     generation: u64,
 }
 
-#[derive(Debug)]
-struct Underway {
-    generation: u64,
-    waiting: Waiting,
-}
-
-#[derive(Debug, Default)]
-struct Book {
+#[derive(Default)]
+struct Index {
     slots: HashMap<Box<str>, Arc<Slot>>,
-    underway: HashMap<Box<str>, Underway>,
+    /// The questions on which an answer is under way that was asked for after the last change.
+    underway: SingleFlight<Box<str>, Outcome>,
     generation: u64,
     changed: u64,
 }
 
 /// Answers by identifier and by tenant id.
-#[derive(Debug)]
 pub(super) struct Cache {
     known: papaya::HashMap<OwnedRaw, Arc<Slot>, RandomState>,
     absent: papaya::HashMap<OwnedRaw, Absent, RandomState>,
-    /// The book's `changed`, for readers.
+    /// The index's `changed`, for readers.
     changed: AtomicU64,
-    book: Mutex<Book>,
+    index: Mutex<Index>,
     limits: Limits,
 }
 
@@ -74,7 +68,7 @@ impl Cache {
             known: papaya::HashMap::with_hasher(RandomState::default()),
             absent: papaya::HashMap::with_hasher(RandomState::default()),
             changed: AtomicU64::new(0),
-            book: Mutex::default(),
+            index: Mutex::default(),
             limits: Limits {
                 fresh: millis(options.fresh_for),
                 stale: millis(options.stale_for),
@@ -128,9 +122,9 @@ impl Cache {
 
     /// Joins the question for a target or begins it. `ask` begins it although a fresh answer is there.
     pub(super) fn enter(&self, target: &Target, now: i64, ask: bool) -> Entry {
-        let mut book = self.lock();
+        let mut index = self.lock();
         let key = target.key().into_boxed_str();
-        let slot = book.slots.get(&key).cloned();
+        let slot = index.slots.get(&key).cloned();
         let old = slot.as_ref().and_then(|slot| slot.answer.load_full());
         if let (Some(slot), Some(old), false) = (&slot, &old, ask)
             && now < slot.fresh_until.load(Ordering::Acquire)
@@ -138,20 +132,13 @@ impl Cache {
             return Entry::Known(old.clone(), slot.clone());
         }
         let old = old.filter(|old| now - old.fetched <= self.limits.stale);
-        if let Some(underway) = book.underway.get(&key)
-            && underway.generation > book.changed
-            && underway.waiting.has_changed().is_ok()
-        {
-            return Entry::Join(underway.waiting.clone(), old);
+        match index.underway.join(&key) {
+            (waiting, None) => Entry::Join(waiting, old),
+            (waiting, Some(leader)) => {
+                let generation = index.next_generation();
+                Entry::Lead(Flight { generation, leader }, waiting, old)
+            }
         }
-        let generation = book.next_generation();
-        let (sender, waiting) = watch::channel(None);
-        let underway = Underway {
-            generation,
-            waiting: waiting.clone(),
-        };
-        book.underway.insert(key, underway);
-        Entry::Lead(Flight { generation, sender }, waiting, old)
     }
 
     /// The answer for a target, unless it is too old even to be served stale. What a change made wrong is held until
@@ -176,10 +163,9 @@ impl Cache {
 
     /// Keeps what the store said, unless something newer is known.
     pub(super) fn install(&self, target: &Target, generation: u64, verdict: Verdict, now: i64) -> Outcome {
-        let mut book = self.lock();
+        let mut index = self.lock();
         let key = target.key().into_boxed_str();
-        book.land(&key, generation);
-        if let Some(slot) = book.slots.get(&key) {
+        if let Some(slot) = index.slots.get(&key) {
             slot.refreshing.store(false, Ordering::Release);
         }
         let answer = Arc::new(Answer {
@@ -188,17 +174,17 @@ impl Cache {
             source: ResolutionSource::Fresh,
             generation,
         });
-        if generation <= book.changed {
+        if generation <= index.changed {
             return Outcome::Answered { answer, slot: None };
         }
         if answer.verdict == Verdict::Unknown {
             // A definite "unknown" ends what was known, also as a stale answer.
-            if let Some(slot) = book.slots.remove(&key) {
+            if let Some(slot) = index.slots.remove(&key) {
                 slot.forget();
             }
             return Outcome::Answered { answer, slot: None };
         }
-        let slot = book.slot(key, target, &self.limits);
+        let slot = index.slot(key, target, &self.limits);
         if slot
             .answer
             .load()
@@ -221,10 +207,9 @@ impl Cache {
     /// The store did not answer: the older answer, if there is one that may still be served, is from now on
     /// served as stale, and asked for again after a pause.
     pub(super) fn fail(&self, target: &Target, generation: u64, error: Error, now: i64) -> Outcome {
-        let mut book = self.lock();
+        let mut index = self.lock();
         let key = target.key().into_boxed_str();
-        book.land(&key, generation);
-        let slot = book.slots.get(&key).cloned();
+        let slot = index.slots.get(&key).cloned();
         let held = slot.as_ref().and_then(|slot| slot.answer.load_full());
         let (Some(slot), Some(held)) = (slot, held) else {
             return Outcome::Failed(Arc::new(error));
@@ -249,8 +234,8 @@ impl Cache {
     /// The store takes too long: the older answer, if there still is one that may be served, is served until the
     /// new one comes.
     pub(super) fn lose_patience(&self, target: &Target, now: i64) -> Option<Arc<Answer>> {
-        let book = self.lock();
-        let slot = book.slots.get(target.key().as_str())?;
+        let index = self.lock();
+        let slot = index.slots.get(target.key().as_str())?;
         let held = slot.answer.load_full()?;
         if now < slot.fresh_until.load(Ordering::Acquire) {
             return Some(held);
@@ -302,9 +287,9 @@ impl Cache {
     /// A tenant changed, and perhaps identifiers came or went: what they touch is known to be wrong and is not
     /// served again, not even as stale; nothing that was asked before is kept.
     pub(super) fn forget(&self, tenant: &str, identifiers: &[String]) {
-        let mut book = self.lock();
-        self.mark_changed(&mut book);
-        for slot in book.slots.values() {
+        let mut index = self.lock();
+        self.mark_changed(&mut index);
+        for slot in index.slots.values() {
             let names_tenant = match &slot.target {
                 Target::Tenant(id) => id.as_str() == tenant,
                 Target::Identifier(_) => slot.answer.load().as_ref().is_some_and(|answer| {
@@ -323,17 +308,17 @@ impl Cache {
 
     /// Anything may have changed: everything has to be asked again before it counts as fresh.
     pub(super) fn expire_all(&self) {
-        let mut book = self.lock();
-        self.mark_changed(&mut book);
-        for slot in book.slots.values() {
+        let mut index = self.lock();
+        self.mark_changed(&mut index);
+        for slot in index.slots.values() {
             slot.expire();
         }
     }
 
     /// What is remembered, for a refresh or for the disk.
     pub(super) fn answers(&self) -> Vec<(Target, Option<Arc<Answer>>)> {
-        let book = self.lock();
-        book.slots
+        let index = self.lock();
+        index.slots
             .values()
             .map(|slot| (slot.target.clone(), slot.answer.load_full()))
             .collect()
@@ -342,9 +327,9 @@ impl Cache {
     /// Keeps an answer that an earlier process learnt, unless this process knows better. It is served only when
     /// the store does not answer.
     pub(super) fn restore(&self, target: &Target, verdict: Verdict, fetched: i64) {
-        let mut book = self.lock();
+        let mut index = self.lock();
         let key = target.key().into_boxed_str();
-        let slot = book.slot(key, target, &self.limits);
+        let slot = index.slot(key, target, &self.limits);
         if slot.answer.load().is_none() {
             slot.answer.store(Some(Arc::new(Answer {
                 verdict,
@@ -365,32 +350,23 @@ impl Cache {
         self.changed.load(Ordering::Acquire)
     }
 
-    fn mark_changed(&self, book: &mut Book) {
-        book.changed = book.next_generation();
-        self.changed.store(book.changed, Ordering::Release);
+    fn mark_changed(&self, index: &mut Index) {
+        index.changed = index.next_generation();
+        self.changed.store(index.changed, Ordering::Release);
+        // Who asks from now on must not get an answer that was asked for before.
+        index.underway.retire(|_| true);
         self.absent.pin().clear();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Book> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Index> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Book {
+impl Index {
     fn next_generation(&mut self) -> u64 {
         self.generation += 1;
         self.generation
-    }
-
-    /// Takes a question off the list, unless a newer one took its place.
-    fn land(&mut self, key: &str, generation: u64) {
-        if self
-            .underway
-            .get(key)
-            .is_some_and(|underway| underway.generation == generation)
-        {
-            self.underway.remove(key);
-        }
     }
 
     fn slot(&mut self, key: Box<str>, target: &Target, limits: &Limits) -> Arc<Slot> {

@@ -107,17 +107,24 @@ impl Drop for Lane {
 
 #[cfg(test)]
 mod tests {
-    use tokio::sync::watch;
+    use futures_util::FutureExt;
 
     use super::*;
+    use crate::single_flight::SingleFlight;
     use crate::tenants::TenantId;
+    use crate::tenants::answer::Waiting;
 
-    fn asked(id: &str) -> Asked {
+    fn waited_for(id: &str) -> (Asked, Waiting) {
+        let (waiting, leader) = SingleFlight::default().join(&id.into());
         let flight = Flight {
             generation: 0,
-            sender: watch::channel(None).0,
+            leader: leader.unwrap(),
         };
-        (Target::Tenant(TenantId::parse(id).unwrap()), flight)
+        ((Target::Tenant(TenantId::parse(id).unwrap()), flight), waiting)
+    }
+
+    fn asked(id: &str) -> Asked {
+        waited_for(id).0
     }
 
     fn names(batch: &[Asked]) -> Vec<String> {
@@ -163,13 +170,13 @@ mod tests {
         let mut lanes: Vec<_> = (0..LANES)
             .map(|_| gathering.join(asked("first")).unwrap().0)
             .collect();
-        let (target, flight) = asked("a");
-        let waiting = flight.sender.subscribe();
-        assert!(gathering.join((target, flight)).is_none());
+        let (asked_last, waiting) = waited_for("a");
+        let mut waiting = Box::pin(waiting.outcome());
+        assert!(gathering.join(asked_last).is_none());
         lanes.pop();
-        assert!(waiting.has_changed().is_ok());
+        assert!(waiting.as_mut().now_or_never().is_none());
         lanes.clear();
-        assert!(waiting.has_changed().is_err());
+        assert!(matches!(waiting.now_or_never(), Some(None)));
         assert!(gathering.join(asked("b")).is_some());
     }
 }

@@ -144,7 +144,7 @@ impl Inner {
         }
         if let Some(target) = self.cache.claim_refresh(raw)
             && let Entry::Lead(flight, ..) = self.cache.enter(&target, self.now(), true)
-            && let Some(flying) = self.take_off(target, flight)
+            && let Some(flying) = self.start_flight(target, flight)
         {
             self.tasks.in_background(flying);
         }
@@ -332,7 +332,7 @@ impl Inner {
                 }
                 Entry::Join(waiting, old) => (waiting, old),
                 Entry::Lead(flight, waiting, old) => {
-                    if let Some(flying) = self.take_off(target.clone(), flight) {
+                    if let Some(flying) = self.start_flight(target.clone(), flight) {
                         self.tasks.begin(flying);
                     }
                     (waiting, old)
@@ -351,11 +351,8 @@ impl Inner {
     }
 
     /// Waits for a flight; `None` when patience ended, which only those have who can be served stale.
-    async fn wait(&self, mut waiting: Waiting, can_be_stale: bool) -> Option<Result<Outcome>> {
-        let landed = async {
-            let outcome = waiting.wait_for(Option::is_some).await.map_err(|_| lost())?;
-            outcome.clone().ok_or_else(lost)
-        };
+    async fn wait(&self, waiting: Waiting, can_be_stale: bool) -> Option<Result<Outcome>> {
+        let landed = async { waiting.outcome().await.ok_or_else(lost) };
         if can_be_stale {
             tokio::time::timeout(self.options.patience, landed).await.ok()
         } else {
@@ -388,7 +385,7 @@ impl Inner {
     }
 
     /// The work that answers a question, unless it was left to work that is under way.
-    fn take_off(self: &Arc<Self>, target: Target, flight: Flight) -> Option<BoxFuture<'static, ()>> {
+    fn start_flight(self: &Arc<Self>, target: Target, flight: Flight) -> Option<BoxFuture<'static, ()>> {
         if let Target::Tenant(id) = target {
             return Some(Box::pin(ask_for_tenant(self.clone(), id, flight)));
         }
@@ -450,7 +447,7 @@ async fn ask_for_tenant(inner: Arc<Inner>, id: TenantId, flight: Flight) {
         Err(error) => inner.cache.fail(&target, flight.generation, error, now),
     };
     inner.note_size();
-    flight.sender.send_replace(Some(outcome));
+    flight.leader.complete(outcome);
 }
 
 /// Asks the store, then for all that gathered in the meantime, until nothing waits. In a box, because it begins others
@@ -474,7 +471,7 @@ fn ask_for_identifiers(inner: Arc<Inner>, lane: Lane, first: Vec<Asked>) -> BoxF
             };
             inner.note_size();
             for ((_, flight), outcome) in batch.iter().zip(outcomes) {
-                flight.sender.send_replace(Some(outcome));
+                flight.leader.complete(outcome);
             }
             turn = lane.next();
         }

@@ -1,14 +1,14 @@
 //! A connection that is made when it is needed, and made again when it is lost.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::failure::Failure;
 use super::link::{Connector, Link, WeakLoop};
+use crate::single_flight::SingleFlight;
 use crate::task::Tasks;
 
 /// What all slots of a handle share.
@@ -24,11 +24,9 @@ pub(super) struct ConnectionSlot {
     /// The event loop that drives the connection, if tokio does not.
     pub(super) event_loop: Option<WeakLoop>,
     live: ArcSwapOption<Link>,
-    attempt: Mutex<Option<Attempt>>,
+    /// The attempt to connect that is under way.
+    attempt: SingleFlight<(), Result<Arc<Link>, Failure>>,
 }
-
-/// A running attempt to connect, which any number of callers await.
-type Attempt = watch::Receiver<Option<Result<Arc<Link>, Failure>>>;
 
 impl ConnectionSlot {
     pub(super) fn new(shared: Arc<SlotFactory>, event_loop: Option<WeakLoop>) -> Arc<Self> {
@@ -36,7 +34,7 @@ impl ConnectionSlot {
             shared,
             event_loop,
             live: ArcSwapOption::empty(),
-            attempt: Mutex::default(),
+            attempt: SingleFlight::default(),
         })
     }
 
@@ -50,39 +48,27 @@ impl ConnectionSlot {
         if self.shared.tasks.ensure_admitted().is_err() {
             return Err(Failure::Closed);
         }
-        let mut attempt = self.attempt();
-        match attempt.wait_for(Option::is_some).await.as_deref() {
-            Ok(Some(Ok(link))) => Ok(link.clone()),
-            Ok(Some(Err(failure))) => Err(failure.clone()),
-            Ok(None) | Err(_) => Err(Failure::unavailable("the attempt to connect was given up")),
+        let (follower, leader) = self.attempt.join(&());
+        if let Some(leader) = leader {
+            // It runs by itself, so that a caller with a short deadline does not abort it for the others.
+            let this = self.clone();
+            self.shared.tasks.in_background(async move {
+                let limit = this.shared.connect_timeout;
+                let connecting = this.shared.connector.connect(this.event_loop.as_ref());
+                let outcome = match timeout(limit, connecting).await {
+                    Ok(Ok(link)) => Ok(Arc::new(link)),
+                    Ok(Err(error)) => Err(Failure::while_connecting(&error)),
+                    Err(_) => Err(Failure::unavailable(format_args!(
+                        "no connection within {limit:?}"
+                    ))),
+                };
+                // Before the attempt ends: who comes then finds the connection and does not begin another.
+                this.live.store(outcome.as_ref().ok().cloned());
+                leader.complete(outcome);
+            });
         }
-    }
-
-    /// Joins the running attempt to connect or starts one. It runs by itself, so that a caller with a short
-    /// deadline does not abort it for the others.
-    fn attempt(self: &Arc<Self>) -> Attempt {
-        let mut running = self.attempt.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(attempt) = &*running {
-            return attempt.clone();
-        }
-        let (done, attempt) = watch::channel(None);
-        *running = Some(attempt.clone());
-        let this = self.clone();
-        self.shared.tasks.in_background(async move {
-            let limit = this.shared.connect_timeout;
-            let connecting = this.shared.connector.connect(this.event_loop.as_ref());
-            let outcome = match timeout(limit, connecting).await {
-                Ok(Ok(link)) => Ok(Arc::new(link)),
-                Ok(Err(error)) => Err(Failure::while_connecting(&error)),
-                Err(_) => Err(Failure::unavailable(format_args!(
-                    "no connection within {limit:?}"
-                ))),
-            };
-            this.live.store(outcome.as_ref().ok().cloned());
-            this.attempt.lock().unwrap_or_else(PoisonError::into_inner).take();
-            done.send_replace(Some(outcome));
-        });
-        attempt
+        let given_up = || Err(Failure::unavailable("the attempt to connect was given up"));
+        follower.outcome().await.unwrap_or_else(given_up)
     }
 
     /// Forgets the connection: it is closed as soon as no call uses it.

@@ -16,7 +16,8 @@
 //!   of ended holds back and mends a table of which a server has evicted a key.
 //! * **Tests that play it**: `testkit/holds_walk.rs` compares both adapters with a plain count of units per night, over
 //!   random steps; `testkit/holds.rs` is the suite of examples; `tests/conformance/fast_paths.rs` plays each common case
-//!   through the whole script; `tests/conformance/hold_rules.rs` and `hold_sets.rs` let processes race on real servers.
+//!   through the whole script; `tests/conformance/hold_sets.rs` asks for several at once on real servers, also for callers
+//!   who go away.
 //!
 //! Every operation is one indivisible step, keyed by a token that the caller chose, and may be repeated without
 //! harm. A step first takes out the holds of that resource whose time has passed, and reports each of them once.

@@ -10,19 +10,18 @@ mod offers;
 mod redis;
 mod store;
 
-use std::collections::HashMap;
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
 
 use crate::clock::SharedClock;
 use crate::error::{Error, Result, codes};
 use crate::metrics::{PMS_CACHE_HITS_TOTAL, PMS_CACHE_MISSES_TOTAL};
 use crate::seldom::Seldom;
+use crate::single_flight::{Leader, SingleFlight};
 use crate::task::{Need, Tasks};
 pub(crate) use memory::MemoryAnswers;
 pub(super) use offers::{KeptOffer, question};
@@ -53,8 +52,7 @@ struct Entry<T> {
 }
 
 /// What came of a question, for everybody who waited.
-type Outcome = Option<Arc<Result<Vec<u8>>>>;
-type Flights = Arc<Mutex<HashMap<Place, watch::Receiver<Outcome>>>>;
+type Outcome = Arc<Result<Vec<u8>>>;
 
 /// The answers of one system. Cloning is cheap.
 #[derive(Clone)]
@@ -63,7 +61,7 @@ pub(super) struct Cache {
     system: String,
     clock: SharedClock,
     tasks: Tasks,
-    flights: Flights,
+    flights: SingleFlight<Place, Outcome>,
 }
 
 impl Cache {
@@ -73,7 +71,7 @@ impl Cache {
             system: system.to_owned(),
             clock,
             tasks,
-            flights: Flights::default(),
+            flights: SingleFlight::default(),
         }
     }
 
@@ -142,7 +140,7 @@ impl Cache {
     /// Notes that we changed something in a part: what was asked before is not fresh any more.
     pub(super) async fn changed(&self, part: &str) {
         // Who asks from now on must not get an answer that was asked for before.
-        self.flights().retain(|place, _| place.part != part);
+        self.flights.retire(|place| place.part == part);
         if self.note_change(part).await.is_err() {
             let (this, part) = (self.clone(), part.to_owned());
             let what = "the note that something changed in the PMS";
@@ -157,10 +155,6 @@ impl Cache {
     async fn note_change(&self, part: &str) -> Result<()> {
         let now = self.clock.now().timestamp_millis();
         self.store.change(&self.system, part, now, KEPT).await
-    }
-
-    fn flights(&self) -> MutexGuard<'_, HashMap<Place, watch::Receiver<Outcome>>> {
-        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn age<T>(&self, entry: &Entry<T>) -> Duration {
@@ -183,34 +177,24 @@ impl Cache {
         T: Serialize + DeserializeOwned + Send + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
     {
-        let (mut outcome, pilot) = {
-            let mut flights = self.flights();
-            if let Some(outcome) = flights.get(&place) {
-                (outcome.clone(), None)
-            } else {
-                let (tell, outcome) = watch::channel(None);
-                flights.insert(place.clone(), outcome.clone());
-                (outcome, Some(tell))
-            }
-        };
-        if let Some(tell) = pilot {
-            let landing = Landing {
-                flights: self.flights.clone(),
-                place,
-                tell,
-            };
-            self.tasks.in_background(self.clone().fly(landing, load()));
+        let (follower, leader) = self.flights.join(&place);
+        if let Some(leader) = leader {
+            self.tasks
+                .in_background(self.clone().load_once(place, leader, load()));
         }
-        let landed = outcome.wait_for(Option::is_some).await;
-        let landed = landed.map_or(None, |landed| landed.clone()).ok_or_else(lost)?;
-        match landed.as_ref() {
+        let outcome = follower.outcome().await.ok_or_else(lost)?;
+        match outcome.as_ref() {
             Ok(text) => serde_json::from_slice(text).map_err(|cause| lost().caused_by(cause)),
             Err(error) => Err(error.repeat()),
         }
     }
 
-    async fn fly<T>(self, landing: Landing, load: impl Future<Output = Result<T>> + Send)
-    where
+    async fn load_once<T>(
+        self,
+        place: Place,
+        leader: Leader<Place, Outcome>,
+        load: impl Future<Output = Result<T>> + Send,
+    ) where
         T: Serialize + Send,
     {
         let at = self.clock.now().timestamp_millis();
@@ -218,35 +202,14 @@ impl Cache {
             serde_json::to_vec(&Entry { at, value }).map_err(|cause| lost().caused_by(cause))
         });
         if let Ok(text) = &text
-            && let Err(error) = self.store.write(&landing.place, text.clone(), KEPT).await
+            && let Err(error) = self.store.write(&place, text.clone(), KEPT).await
         {
             static SELDOM: Seldom = Seldom::new();
             if let Some(before) = SELDOM.turn() {
                 tracing::warn!(%error, before, "an answer of the PMS could not be kept");
             }
         }
-        landing.tell.send_replace(Some(Arc::new(text)));
-    }
-}
-
-/// A question under way. However it ends, the next one may begin.
-struct Landing {
-    flights: Flights,
-    place: Place,
-    tell: watch::Sender<Outcome>,
-}
-
-impl Drop for Landing {
-    fn drop(&mut self) {
-        let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
-        // Another flight may have taken the place.
-        let ours = self.tell.subscribe();
-        if flights
-            .get(&self.place)
-            .is_some_and(|known| known.same_channel(&ours))
-        {
-            flights.remove(&self.place);
-        }
+        leader.complete(Arc::new(text));
     }
 }
 
