@@ -41,6 +41,16 @@ pub trait Clock: Send + Sync + fmt::Debug {
     fn coarse_millis(&self) -> u64;
 }
 
+/// A duration in whole milliseconds.
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A time to live in milliseconds, at least one: Redis refuses a life of zero.
+pub(crate) fn life_millis(ttl: Duration) -> u64 {
+    millis(ttl).max(1)
+}
+
 /// A clock that many components share.
 pub type SharedClock = Arc<dyn Clock>;
 
@@ -85,7 +95,7 @@ impl Clock for SystemClock {
         static START: OnceLock<Instant> = OnceLock::new();
         let now = self.instant();
         let start = START.get_or_init(|| now);
-        u64::try_from(now.saturating_duration_since(*start).as_millis()).unwrap_or(u64::MAX)
+        millis(now.saturating_duration_since(*start))
     }
 }
 
@@ -127,12 +137,7 @@ mod sleepless {
 
     #[cfg(target_os = "linux")]
     pub(super) fn coarse(clock: rustix::time::ClockId) -> u64 {
-        millis(duration(rustix::time::clock_gettime(clock)))
-    }
-
-    #[cfg(target_os = "linux")]
-    fn millis(duration: Duration) -> u64 {
-        u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+        super::millis(duration(rustix::time::clock_gettime(clock)))
     }
 
     /// How long the machine has slept, give or take a tenth of a second. There is no coarse clock that counts it. But a
@@ -146,7 +151,7 @@ mod sleepless {
         if apart.abs_diff(APART.load(Ordering::Relaxed)) > 100 {
             let exactly_awake = duration(rustix::time::clock_gettime(ClockId::Monotonic));
             let slept = now().unwrap_or_default().saturating_sub(exactly_awake);
-            SLEPT.fetch_max(millis(slept), Ordering::Relaxed);
+            SLEPT.fetch_max(super::millis(slept), Ordering::Relaxed);
             APART.store(apart, Ordering::Relaxed);
         }
         SLEPT.load(Ordering::Relaxed)
@@ -173,8 +178,7 @@ impl ManualClock {
 
     /// Moves the clock forward, by whole milliseconds.
     pub fn advance(&self, by: Duration) {
-        let millis = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
-        self.elapsed_millis.fetch_add(millis, Ordering::SeqCst);
+        self.elapsed_millis.fetch_add(millis(by), Ordering::SeqCst);
     }
 
     /// This clock, ready to share; the original still moves it.

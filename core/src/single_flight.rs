@@ -118,7 +118,10 @@ mod tests {
         let mut second = Box::pin(second.outcome());
         assert!(second.as_mut().now_or_never().is_none());
         leader.unwrap().complete(7);
-        assert_eq!((first.outcome().now_or_never(), second.now_or_never()), (Some(Some(7)), Some(Some(7))));
+        assert_eq!(
+            (first.outcome().now_or_never(), second.now_or_never()),
+            (Some(Some(7)), Some(Some(7)))
+        );
     }
 
     #[test]
@@ -161,6 +164,9 @@ mod tests {
         old.unwrap().complete(1);
         assert_eq!(flights.len(), 1, "the old leader took the new one off the list");
         new.unwrap().complete(2);
-        assert_eq!((before.outcome().now_or_never(), after.outcome().now_or_never()), (Some(Some(1)), Some(Some(2))));
+        assert_eq!(
+            (before.outcome().now_or_never(), after.outcome().now_or_never()),
+            (Some(Some(1)), Some(Some(2)))
+        );
     }
 }

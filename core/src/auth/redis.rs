@@ -21,7 +21,7 @@ use super::throttle::Quota;
 use super::token::KeyRing;
 use crate::TenantId;
 use crate::backends::redis::{Redis, Script, keys};
-use crate::clock::SharedClock;
+use crate::clock::{SharedClock, life_millis};
 use crate::error::Result;
 
 static LOOK: Script = Script::new("auth.look", include_str!("look.lua"));
@@ -150,7 +150,7 @@ impl SessionCache for RedisSessionCache {
 
     async fn put(&self, id: &str, state: &SessionState, asked: Asked, life: Duration) -> Result<()> {
         let text = self.signed(id, &Wire::of(state, asked));
-        let until = asked.there.saturating_add(millis(life));
+        let until = asked.there.saturating_add(life_millis(life));
         let call = self.redis.script(&SHARE).key(keys::sign_in(id));
         // Sharing twice does no harm.
         let _: i64 = call.arg(text).arg(until).arg(ENDED).read().await?;
@@ -163,7 +163,7 @@ impl SessionCache for RedisSessionCache {
             .arg(keys::sign_in(id))
             .arg(ENDED)
             .arg("PX")
-            .arg(millis(life));
+            .arg(life_millis(life));
         self.redis.read::<()>(&command).await?;
         Ok(())
     }
@@ -204,10 +204,10 @@ impl RedisThrottle {
         let wait = call
             .arg(what)
             .arg(self.quota.free)
-            .arg(millis(self.quota.longest_wait))
-            .arg(millis(self.quota.memory))
+            .arg(life_millis(self.quota.longest_wait))
+            .arg(life_millis(self.quota.memory))
             .arg(self.quota.most)
-            .arg(millis(self.quota.day))
+            .arg(life_millis(self.quota.day))
             .write()
             .await?;
         Ok(wait)
@@ -217,7 +217,7 @@ impl RedisThrottle {
         let call = self.redis.script(&ADDRESS).key(keys::sign_in_address(address));
         let wait = call
             .arg(what)
-            .arg(millis(self.quota.interval))
+            .arg(life_millis(self.quota.interval))
             .arg(self.quota.burst)
             .write()
             .await?;
@@ -256,8 +256,4 @@ impl Throttle for RedisThrottle {
         }
         Ok(())
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).max(1)
 }

@@ -17,6 +17,7 @@ use super::role::Permission;
 use super::store::{SessionState, StoredUser, Who};
 use super::token::{self, TokenClaims};
 use crate::TenantId;
+use crate::clock::millis;
 use crate::error::{Error, Result, codes};
 
 /// How long the end of a session is remembered by this process, beyond what can be in flight.
@@ -341,8 +342,4 @@ fn state_of(stored: &StoredUser, expires_at: i64) -> SessionState {
 /// The session is over, whatever ended it.
 pub(super) fn ended() -> Error {
     Error::new(codes::AUTH_SESSION_ENDED, "the session has ended; sign in again")
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

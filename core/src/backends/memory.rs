@@ -4,10 +4,11 @@ use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use crate::clock::SharedClock;
+use crate::sync;
 
 /// A map whose entries may have a time to live, like the keys of a Redis server. One lock: an
 /// [`update`](Self::update) is as indivisible as a script.
@@ -140,7 +141,7 @@ impl<K: Eq + Hash + Clone, V: Clone> ExpiringMap<K, V> {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<K, Entry<V>>> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.entries)
     }
 }
 

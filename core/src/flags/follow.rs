@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -18,6 +18,7 @@ use super::watch::BACKLOG;
 use super::{FeatureFlags, Inner};
 use crate::metrics::FLAGS_SNAPSHOT_AGE_SECONDS;
 use crate::rng;
+use crate::sync;
 use crate::tenants::TenantId;
 
 /// Longest pause between two attempts while Redis fails.
@@ -80,7 +81,7 @@ impl Follower {
     }
 
     pub(super) fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.ledger)
     }
 }
 

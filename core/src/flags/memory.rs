@@ -1,7 +1,7 @@
 //! Flags in this process: the default of an embedded posada, and the specification of the other adapter.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use tokio::sync::broadcast;
@@ -9,6 +9,7 @@ use tokio::sync::broadcast;
 use super::store::{FlagNotices, FlagStore, LOG, LoggedWrite, Notice, RawFlags, RawLayer, Written};
 use crate::error::Result;
 use crate::rng;
+use crate::sync;
 use crate::tenants::TenantId;
 
 /// Notices that a slow subscriber may be behind before it is told that it missed some.
@@ -57,7 +58,7 @@ impl MemoryFlags {
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
-        work(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+        work(&mut sync::lock(&self.state))
     }
 
     fn write(&self, tenant: Option<&TenantId>, flag: &str, value: Option<&str>) -> Written {

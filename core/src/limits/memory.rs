@@ -1,7 +1,7 @@
 //! Counters in this process: the specification of the script, and the fallback while Redis is down.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,6 +10,7 @@ use super::model::Strategy;
 use super::store::{Charge, LimitStore, Mode, Window};
 use crate::clock::SharedClock;
 use crate::error::Result;
+use crate::sync;
 
 /// Counters that each check looks at to see whether their window has passed: more than it may add, so that they do not
 /// pile up, and so few that a check costs the same however many there are.
@@ -57,7 +58,7 @@ impl MemoryLimits {
 impl LimitStore for MemoryLimits {
     async fn take(&self, mode: Mode, charges: &[Charge]) -> Result<Vec<Window>> {
         let now = self.clock.coarse_millis();
-        let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counters = sync::lock(&self.counters);
         let mut look = |charge: &Charge| {
             counters.forget_some(now);
             let counter = counters.of(charge);
@@ -88,7 +89,7 @@ impl LimitStore for MemoryLimits {
     }
 
     async fn reset(&self, charge: &Charge) -> Result<()> {
-        let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counters = sync::lock(&self.counters);
         // It stays in the queue, so it is forgotten from there.
         if let Some(counter) = counters.by_key.get_mut(&key(charge)) {
             *counter = Counter::default();

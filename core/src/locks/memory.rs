@@ -1,7 +1,7 @@
 //! Named locks in memory: the executable specification of the scripts, for one process.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,6 +15,7 @@ use super::store::{
 };
 use crate::clock::SharedClock;
 use crate::error::Result;
+use crate::sync;
 use crate::tenants::TenantId;
 
 /// Wake-ups that a slow listener may lag behind before it is told to look for itself.
@@ -79,7 +80,7 @@ impl MemoryLocks {
     }
 
     fn locks(&self) -> MutexGuard<'_, Locks> {
-        self.locks.lock().unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.locks)
     }
 
     fn acquire_one(&self, locks: &mut Locks, attempt: Attempt<'_>, now: DateTime<Utc>) -> Found<Grant> {

@@ -16,6 +16,7 @@ use super::store::{
 };
 use crate::backends::redis::keys::{self, LockKeys};
 use crate::backends::redis::{Call, Event, Failure, Redis, Script, Subscription, script};
+use crate::clock::millis;
 use crate::error::{Error, Result};
 use crate::tenants::TenantId;
 
@@ -388,10 +389,6 @@ impl Wakes for RedisWakes {
 
 fn keys_of(key: &LockKey) -> LockKeys {
     keys::lock(key.tenant.as_ref().map(AsRef::as_ref), key.name.as_str())
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn found<T>(answer: T, expired: &str) -> Result<Found<T>> {

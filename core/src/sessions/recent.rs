@@ -1,8 +1,9 @@
 //! What this process has noted in an index lately, so that it is not noted again at every read.
 
+use crate::sync;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// A bounded memory of hashes. It may forget, which costs one more note; a collision of two 64-bit hashes hides an
@@ -27,7 +28,7 @@ impl Recent {
     /// Remembers that the index knows `what` up to a moment.
     pub(crate) fn note(&self, what: &impl Hash, until: Instant, now: Instant) {
         let hash = self.hashing.hash_one(what);
-        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut noted = sync::lock(&self.noted);
         if noted.len() >= self.limit && !noted.contains_key(&hash) {
             noted.retain(|_, until| *until > now);
             if noted.len() >= self.limit {
@@ -40,17 +41,14 @@ impl Recent {
     /// Whether the index knows `what` up to a moment, give or take `slack`.
     pub(crate) fn covers(&self, what: &impl Hash, until: Instant, slack: Duration) -> bool {
         let hash = self.hashing.hash_one(what);
-        let noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        let noted = sync::lock(&self.noted);
         noted.get(&hash).is_some_and(|known| *known + slack >= until)
     }
 
     /// Forgets `what`: it left the index.
     pub(crate) fn forget(&self, what: &impl Hash) {
         let hash = self.hashing.hash_one(what);
-        self.noted
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&hash);
+        sync::lock(&self.noted).remove(&hash);
     }
 }
 

@@ -18,7 +18,7 @@ use super::store::{Replaced, Replacement, SessionStore, Stored};
 use super::version::Version;
 use crate::TenantId;
 use crate::backends::redis::{Failure, Redis, Script, keys};
-use crate::clock::SharedClock;
+use crate::clock::{SharedClock, life_millis};
 use crate::error::{Error, Result};
 use crate::metrics::SESSION_EXPIRATIONS_TOTAL;
 use crate::task::{Need, Tasks};
@@ -75,7 +75,7 @@ impl RedisSessions {
             self.redis
                 .script(&NOTE)
                 .key(keys::session_index(tenant))
-                .arg(millis(ttl))
+                .arg(life_millis(ttl))
                 .arg(&*at.user)
                 .arg(if only_known { "XX" } else { "" })
                 .read::<u64>(),
@@ -215,7 +215,7 @@ impl SessionStore for RedisSessions {
             .script(&CREATE)
             .key(at.key())
             .arg(body)
-            .arg(millis(ttl))
+            .arg(life_millis(ttl))
             .read::<(Vec<u8>, i64, bool)>();
         // An unknown conversation will exist after this call, so the index learns of it in the same round trip.
         let is_noted = self.is_noted(at, Duration::ZERO);
@@ -254,7 +254,7 @@ impl SessionStore for RedisSessions {
             .arg(expected.hex())
             .arg(new)
             .arg(repeated)
-            .arg(millis(ttl))
+            .arg(life_millis(ttl))
             .write::<Reply>();
         let (reply, noted) = if self.is_noted(at, ttl) {
             (replace.await, Ok(()))
@@ -281,7 +281,7 @@ impl SessionStore for RedisSessions {
             .redis
             .script(&TOUCH)
             .key(at.key())
-            .arg(millis(ttl))
+            .arg(life_millis(ttl))
             .read::<i64>();
         let (reply, noted) = tokio::join!(renew, self.note(at, ttl, true));
         match named(|| at.shown(), reply)? {
@@ -420,11 +420,6 @@ fn stored((body, left): (Vec<u8>, i64)) -> Stored {
         body,
         time_to_live: u64::try_from(left).ok().map(Duration::from_millis),
     }
-}
-
-/// At least one millisecond: Redis refuses a life of zero.
-fn millis(ttl: Duration) -> u64 {
-    u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
 /// A failure names the key that it is about.

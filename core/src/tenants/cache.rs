@@ -12,7 +12,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
@@ -25,6 +25,7 @@ use super::resolution::{Resolution, ResolutionSource, Verdict};
 use crate::error::Error;
 use crate::rng;
 use crate::single_flight::SingleFlight;
+use crate::sync;
 
 #[derive(Debug, Clone, Copy)]
 struct Absent {
@@ -318,7 +319,8 @@ impl Cache {
     /// What is remembered, for a refresh or for the disk.
     pub(super) fn answers(&self) -> Vec<(Target, Option<Arc<Answer>>)> {
         let index = self.lock();
-        index.slots
+        index
+            .slots
             .values()
             .map(|slot| (slot.target.clone(), slot.answer.load_full()))
             .collect()
@@ -359,7 +361,7 @@ impl Cache {
     }
 
     fn lock(&self) -> MutexGuard<'_, Index> {
-        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.index)
     }
 }
 

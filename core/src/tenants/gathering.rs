@@ -6,10 +6,11 @@
 //! with the answer in place of a tick of the clock. A database that is slow does not hold them up: after a while they
 //! are asked beside it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::answer::Flight;
 use super::question::Target;
+use crate::sync;
 
 /// Statements under way before questions gather.
 const LANES: usize = 2;
@@ -63,7 +64,7 @@ impl Gathering {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.0)
     }
 }
 

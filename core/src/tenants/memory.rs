@@ -1,7 +1,7 @@
 //! Tenants in memory: the embedded default, and the specification that Postgres is measured by.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -12,6 +12,7 @@ use super::identifier::{Identifier, loose};
 use super::model::Tenant;
 use super::store::{Assignment, TenantStore, exists, identifier_not_found, identifier_taken, not_found};
 use crate::error::Result;
+use crate::sync;
 
 /// A table of tenants and a table of identifiers, under one lock.
 #[derive(Debug, Default)]
@@ -35,7 +36,7 @@ impl MemoryTenants {
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Tables) -> T) -> T {
-        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        work(&mut sync::lock(&self.0))
     }
 
     /// Writes a row exactly as given, the way the app and people with SQL do.

@@ -5,7 +5,7 @@
 //! state. Here a [`Lease`] that is merely dropped closes its connection, and only [`Lease::give_back`] keeps it.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use sqlx::Connection as _;
@@ -17,6 +17,7 @@ use super::deadline::Deadline;
 use super::failure::Failure;
 use crate::clock::SharedClock;
 use crate::settings::{Pooling, PostgresSettings};
+use crate::sync;
 use crate::task::{Tasks, closed};
 use crate::{metrics as names, rng};
 
@@ -221,7 +222,7 @@ impl Pool {
 
 impl Shared {
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Live>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.idle)
     }
 
     /// The most recently used connection, when there is a place for the caller, nobody waits for one, and it is so

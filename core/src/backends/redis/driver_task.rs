@@ -12,11 +12,12 @@ use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, TryLockError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, TryLockError, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 
 use futures_util::task::AtomicWaker;
 
+use crate::sync;
 use crate::task;
 
 type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -257,7 +258,7 @@ struct CloseOnDrop(Arc<Shared>);
 
 impl Drop for CloseOnDrop {
     fn drop(&mut self) {
-        let work = self.0.work.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let work = sync::lock(&self.0.work).take();
         drop(work);
     }
 }

@@ -24,7 +24,7 @@ mod script;
 #[cfg(unix)]
 mod socket;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
@@ -41,6 +41,7 @@ pub(crate) use script::{Call, Script, script};
 
 use crate::error::Result as ApiResult;
 use crate::settings::{RedisSettings, RedisTopology};
+use crate::sync;
 use crate::task::Tasks;
 use connection_slot::{ConnectionSlot, SlotFactory};
 use link::{Connector, Request};
@@ -255,7 +256,7 @@ impl Redis {
 
     #[cfg(unix)]
     fn loop_slots(&self) -> MutexGuard<'_, Vec<Arc<ConnectionSlot>>> {
-        self.0.loop_slots.lock().unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.0.loop_slots)
     }
 }
 

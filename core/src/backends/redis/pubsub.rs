@@ -4,7 +4,7 @@
 //! told [`Event::Reconnected`] whenever messages may have been missed, and must look again itself.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -15,6 +15,7 @@ use tokio::time::{sleep, timeout};
 
 use super::link::Connector;
 use crate::rng;
+use crate::sync;
 use crate::task::Tasks;
 
 /// Messages that a slow subscriber may lag behind before it is told to look for itself.
@@ -85,10 +86,10 @@ impl PubSub {
 
     /// Listens on a channel; the first call starts the connection.
     pub(super) fn subscribe(&self, channel: &str) -> Subscription {
-        if let Some(listener) = self.start.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        if let Some(listener) = sync::lock(&self.start).take() {
             self.tasks.run_until_closed(listener.run());
         }
-        let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut channels = sync::lock(&self.channels);
         let sender = channels.entry(channel.to_owned()).or_insert_with(|| {
             // The listener may be gone after close(); then nobody waits for messages either.
             let _ = self.added.send(channel.to_owned());
@@ -122,13 +123,7 @@ impl Listener {
             let (mut sink, stream) = client.get_async_pubsub().await?.split();
             // What was announced until now is in the map already.
             while self.added.try_recv().is_ok() {}
-            let names: Vec<String> = self
-                .channels
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .keys()
-                .cloned()
-                .collect();
+            let names: Vec<String> = sync::lock(&self.channels).keys().cloned().collect();
             for name in names {
                 sink.subscribe(name).await?;
             }
@@ -172,24 +167,14 @@ impl Listener {
     }
 
     fn tell(&self, channel: &str, event: Event) {
-        if let Some(sender) = self
-            .channels
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(channel)
-        {
+        if let Some(sender) = sync::lock(&self.channels).get(channel) {
             // Nobody listening at the moment is fine.
             let _ = sender.send(event);
         }
     }
 
     fn tell_all(&self) {
-        for sender in self
-            .channels
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .values()
-        {
+        for sender in sync::lock(&self.channels).values() {
             let _ = sender.send(Event::Reconnected);
         }
     }

@@ -3,7 +3,7 @@
 //! `WAIT` speaks of what its own connection has written, and holds up everything that comes behind it there. So these
 //! calls have connections to themselves: one call at a time on each, a few of which are kept for the next calls.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use redis::{FromRedisValue, Pipeline, Value};
@@ -14,6 +14,7 @@ use super::script::Call;
 use super::{Effect, Failure};
 use crate::error::Result as ApiResult;
 use crate::settings::RedisSettings;
+use crate::sync;
 
 /// Connections that are kept while nobody needs them.
 const KEPT: usize = 4;
@@ -106,11 +107,11 @@ impl Replicated {
 
     /// Closes what is kept.
     pub(super) fn leave(&self) {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        sync::lock(&self.idle).clear();
     }
 
     fn kept(&self) -> Option<Link> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = sync::lock(&self.idle);
         while let Some(link) = idle.pop() {
             if !link.is_gone() {
                 return Some(link);
@@ -120,7 +121,7 @@ impl Replicated {
     }
 
     fn keep(&self, link: Link) {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = sync::lock(&self.idle);
         if idle.len() < KEPT {
             idle.push(link);
         }

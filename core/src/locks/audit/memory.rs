@@ -1,13 +1,14 @@
 //! The audit in memory: the newest rows of this process.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 
 use super::model::{AuditEntry, Note};
 use super::store::AuditStore;
 use crate::error::Result;
+use crate::sync;
 use crate::tenants::TenantId;
 
 /// Rows that are kept.
@@ -22,7 +23,7 @@ pub(crate) struct MemoryAudit {
 #[async_trait]
 impl AuditStore for MemoryAudit {
     async fn append(&self, rows: &[Arc<Note>]) -> Result<()> {
-        let mut kept = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = sync::lock(&self.rows);
         kept.extend(rows.iter().cloned());
         let surplus = kept.len().saturating_sub(CAPACITY);
         kept.drain(..surplus);
@@ -35,7 +36,7 @@ impl AuditStore for MemoryAudit {
         tenant: Option<&TenantId>,
         limit: usize,
     ) -> Result<Vec<AuditEntry>> {
-        let kept = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = sync::lock(&self.rows);
         Ok(kept
             .iter()
             .rev()

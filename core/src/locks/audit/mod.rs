@@ -14,7 +14,7 @@ mod postgres;
 mod store;
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
@@ -27,6 +27,7 @@ pub(crate) use store::AuditStore;
 
 use crate::error::{Error, Kind, Result, codes};
 use crate::redact::Quiet;
+use crate::sync;
 use crate::task::Tasks;
 use crate::tenants::TenantId;
 use crate::{metrics as names, rng};
@@ -146,7 +147,7 @@ impl Audit {
 
 impl Inner {
     fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.queue)
     }
 
     fn settle(&self, count: usize) {

@@ -1,12 +1,13 @@
 //! Fences in memory, for one process.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use async_trait::async_trait;
 
 use super::store::FenceStore;
 use crate::error::Result;
+use crate::sync;
 
 /// The highest fence of each resource. None is forgotten: it must not go back.
 #[derive(Debug, Default)]
@@ -15,7 +16,7 @@ pub(crate) struct MemoryFences(Mutex<HashMap<String, i64>>);
 #[async_trait]
 impl FenceStore for MemoryFences {
     async fn accept(&self, resource: &str, fence: i64) -> Result<bool> {
-        let mut fences = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut fences = sync::lock(&self.0);
         let last = fences.entry(resource.to_owned()).or_insert(fence);
         let accepted = *last <= fence;
         *last = fence.max(*last);

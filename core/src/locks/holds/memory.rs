@@ -1,7 +1,7 @@
 //! Stay holds in memory: the executable specification of the scripts, for one process.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,6 +15,7 @@ use crate::clock::SharedClock;
 use crate::error::Result;
 use crate::locks::model::Release;
 use crate::stay::Stay;
+use crate::sync;
 
 /// All holds of this process under one mutex, so that every operation is indivisible.
 #[derive(Debug)]
@@ -44,7 +45,7 @@ impl MemoryHolds {
     /// One indivisible step on the table of a resource.
     fn step<T>(&self, key: &ResourceKey, decide: impl FnOnce(&mut HoldTable, DateTime<Utc>) -> T) -> Step<T> {
         let now = self.clock.now();
-        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tables = sync::lock(&self.tables);
         let table = tables.entry(key.clone()).or_default();
         let expired = table.take_expired(now);
         Step {
@@ -245,7 +246,7 @@ impl HoldStore for MemoryHolds {
 
     async fn hold_together(&self, requests: &[HoldRequest<'_>]) -> Result<Vec<Step<HoldOutcome>>> {
         let now = self.clock.now();
-        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tables = sync::lock(&self.tables);
         let mut steps = Vec::with_capacity(requests.len());
         let mut undo: Vec<(&HoldRequest<'_>, Option<Record>)> = Vec::new();
         for request in requests {

@@ -12,6 +12,7 @@ use super::store::{
 };
 use crate::backends::redis::keys::{self, HoldKeys};
 use crate::backends::redis::{Call, Failure, Redis, Script, script};
+use crate::clock::millis;
 use crate::error::{Error, Result};
 use crate::locks::model::Release;
 use crate::stay::Stay;
@@ -402,10 +403,6 @@ fn read_day(text: &str) -> Result<NaiveDate> {
         epoch.checked_add_days(distance)
     };
     date.ok_or_else(|| unexpected("day"))
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn moment(text: &str) -> Result<DateTime<Utc>> {

@@ -7,6 +7,7 @@ use redis::cmd;
 
 use super::store::{AnswerStore, Kept, Place};
 use crate::backends::redis::{Redis, keys};
+use crate::clock::life_millis;
 use crate::error::Result;
 
 pub(crate) struct RedisAnswers {
@@ -17,10 +18,6 @@ impl RedisAnswers {
     pub(crate) fn new(redis: Redis) -> Self {
         Self { redis }
     }
-}
-
-fn millis(ttl: Duration) -> u64 {
-    u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
 #[async_trait]
@@ -41,7 +38,7 @@ impl AnswerStore for RedisAnswers {
             .arg(keys::pms_answer(&place.system, &place.part, &place.question))
             .arg(text)
             .arg("PX")
-            .arg(millis(ttl));
+            .arg(life_millis(ttl));
         // Writing the same again changes nothing, so a lost answer may be followed by another try.
         self.redis.read::<()>(&command).await?;
         Ok(())
@@ -53,7 +50,7 @@ impl AnswerStore for RedisAnswers {
             .arg(keys::pms_change(system, part))
             .arg(at)
             .arg("PX")
-            .arg(millis(ttl));
+            .arg(life_millis(ttl));
         self.redis.read::<()>(&command).await?;
         Ok(())
     }
