@@ -19,11 +19,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::store::{RawFlags, RawLayer};
-use super::view::{Entry, Layer, Map, Overrides, View};
+use super::view::{Entry, Layer, Map, Overrides, Place, View};
 use crate::tenants::TenantId;
-
-/// A flag in a layer: whose override, or the global one.
-pub(super) type Place = (Option<TenantId>, Arc<str>);
 
 /// From this size on, a hash that loses more than half of its fields is suspicious; a smaller one only when it
 /// loses all.

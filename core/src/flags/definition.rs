@@ -25,8 +25,11 @@ use unleash_yggdrasil::strategy_parsing::{RuleFragment, compile_rule};
 use unleash_yggdrasil::strategy_upgrade::upgrade;
 
 use super::bucket::Buckets;
-use super::engine::{Candidate, Choice, Membership, Rollout, Stickiness};
-use super::model::{FlagPayload, FlagVariant, MAX_VALUE_BYTES};
+use super::selection::{Candidate, Choice, Membership, Rollout, Stickiness};
+use super::variant::{FlagPayload, FlagVariant};
+
+/// Longest definition, in bytes.
+pub(super) const MAX_VALUE_BYTES: usize = 64 * 1024;
 
 /// Most constraints of one definition, so that a rule is never deeper than a small stack.
 const MAX_CONSTRAINTS: usize = 500;

@@ -8,12 +8,12 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tokio::sync::{Notify, broadcast};
 
-use super::adopt::Place;
 use super::history::History;
 use super::load::Extent;
 use super::model::{FlagChange, FlagOptions};
 use super::status::Health;
 use super::store::{FlagNotices, FlagStore, Notice, Written};
+use super::view::Place;
 use super::watch::BACKLOG;
 use super::{FeatureFlags, Inner};
 use crate::metrics::FLAGS_SNAPSHOT_AGE_SECONDS;

@@ -7,7 +7,7 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use super::adopt::Place;
+use super::view::Place;
 use super::store::{LOG, RawFlags, Written};
 
 /// The writes that this process knows of.

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::FeatureFlags;
-use super::adopt::{Judgement, Place, adopt};
+use super::adopt::{Judgement, adopt};
 use super::history::History;
 use super::model::FlagChange;
 use super::store::RawFlags;
-use super::view::{Entry, View};
+use super::view::{Entry, Place, View};
 use crate::error::Result;
 use crate::metrics::{FEATURE_FLAG_ENABLED, FLAGS_LOST_TOTAL, FLAGS_RELOADS_TOTAL};
 use crate::tenants::TenantId;

@@ -50,9 +50,11 @@ mod load;
 mod memory;
 mod model;
 mod redis;
+mod selection;
 mod snapshot;
 mod status;
 mod store;
+mod variant;
 mod view;
 mod watch;
 mod write;
@@ -70,12 +72,10 @@ use crate::task::Tasks;
 use crate::tenants::TenantId;
 
 pub use context::Context;
-pub use model::{
-    DEFAULT_FLAGS, Evaluation, Flag, FlagChange, FlagDefinition, FlagPayload, FlagSource, FlagValue,
-    FlagVariant, Reason,
-};
+pub use model::{DEFAULT_FLAGS, Evaluation, Flag, FlagChange, FlagDefinition, FlagSource, FlagValue, Reason};
 pub use snapshot::FlagSnapshot;
 pub use status::FlagStatus;
+pub use variant::{FlagPayload, FlagVariant};
 pub use watch::FlagWatch;
 
 pub(crate) use memory::MemoryFlags;

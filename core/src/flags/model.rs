@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::definition::Definition;
 use super::fields::check_fields;
+use super::variant::FlagVariant;
 use crate::error::{Error, Result, codes};
 use crate::tenants::TenantId;
 use crate::text;
@@ -27,9 +28,6 @@ pub const DEFAULT_FLAGS: &[(&str, bool)] = &[
 
 /// Longest flag name, in bytes.
 pub(super) const MAX_KEY_BYTES: usize = 200;
-
-/// Longest definition, in bytes.
-pub(super) const MAX_VALUE_BYTES: usize = 64 * 1024;
 
 /// Accepts a flag name: 1 to 200 bytes without control characters.
 pub(super) fn check_key(flag: &str) -> Result<()> {
@@ -232,26 +230,6 @@ pub struct Evaluation {
     pub error: Option<Arc<str>>,
 }
 
-/// One of the variants of a definition.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct FlagVariant {
-    /// Its name.
-    pub name: String,
-    /// What it carries.
-    pub payload: Option<FlagPayload>,
-}
-
-/// What a variant carries.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct FlagPayload {
-    /// Unleash's type: `string`, `json`, `csv` or `number`.
-    pub kind: String,
-    /// The value, as text.
-    pub value: String,
-}
-
 /// One flag, as [`FeatureFlags::list`](super::FeatureFlags::list) shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -322,6 +300,7 @@ pub enum FlagChange {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flags::definition::MAX_VALUE_BYTES;
 
     #[test]
     fn truth_is_what_the_vectors_say() {

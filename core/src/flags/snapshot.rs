@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::FeatureFlags;
 use super::context::Context;
-use super::model::{Evaluation, FlagVariant, Reason};
+use super::model::{Evaluation, Reason};
+use super::variant::FlagVariant;
 use super::view::{Layer, View};
 use crate::error::Error;
 use crate::scope::OutOfScope;

@@ -6,13 +6,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use unleash_types::client_features::FeatureDependency;
 
-use super::adopt::Place;
 use super::context::Context;
 use super::definition::Definition;
-use super::model::{FlagSource, FlagVariant, Reason, is_truthy, plain_fault};
+use super::model::{FlagSource, Reason, is_truthy, plain_fault};
+use super::variant::FlagVariant;
 use crate::clock::Clock;
 use crate::redact::Quiet;
 use crate::tenants::TenantId;
+
+/// A flag in a layer: whose override, or the global one.
+pub(super) type Place = (Option<TenantId>, Arc<str>);
 
 /// A map for hot look-ups. The hasher is seeded per process.
 pub(super) type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;

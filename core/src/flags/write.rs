@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use super::FeatureFlags;
-use super::adopt::Place;
+use super::view::Place;
 use super::follow::Recent;
 use super::load::Extent;
 use super::store::Written;
