@@ -73,7 +73,7 @@ impl<K: Eq + Hash + Clone, V: Clone> ExpiringMap<K, V> {
             .filter(|left| !left.is_zero())
     }
 
-    /// Removes the entry; answers the value that was live.
+    /// Removes the entry; returns the value that was live.
     pub(crate) fn remove<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
@@ -127,7 +127,7 @@ impl<K: Eq + Hash + Clone, V: Clone> ExpiringMap<K, V> {
         entries.len() > most
     }
 
-    /// Keeps only the live entries that `keep` accepts; answers how many live ones were removed.
+    /// Keeps only the live entries that `keep` accepts; returns how many live ones were removed.
     pub(crate) fn retain(&self, mut keep: impl FnMut(&K, &V) -> bool) -> usize {
         let now = self.clock.instant();
         let mut removed = 0;

@@ -79,8 +79,8 @@ impl<'a> Context<'a> {
 
     /// Any other fact that constraints may name. Allocates.
     ///
-    /// As in Unleash, `currentTime` (RFC 3339, such as `2027-03-10T12:00:00Z`) takes the place of the clock, to ask what
-    /// holds at another moment; constraints on a time that cannot be read do not hold.
+    /// As in Unleash, `currentTime` (RFC 3339, such as `2027-03-10T12:00:00Z`) takes the place of the clock, to ask
+    /// what holds at another moment; constraints on a time that cannot be read do not hold.
     #[must_use]
     pub fn property(mut self, name: impl Into<Cow<'a, str>>, value: impl Into<Cow<'a, str>>) -> Self {
         self.properties

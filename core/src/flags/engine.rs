@@ -1,10 +1,9 @@
 //! The evaluation of one definition for one context.
 //!
-//! The order of decisions is Unleash's: `enabled`, then the flags it depends on, then the first strategy that
-//! lets the context through; its variants, or else those of the definition. Rules are closures compiled by
-//! `unleash-yggdrasil`; lists of values, rollouts and variants are decided in `selection.rs`, without an allocation and with
-//! the strategy at hand that gives the reason. A test compares every decision with `unleash-yggdrasil`'s own
-//! engine.
+//! The order of decisions is Unleash's: `enabled`, then the flags it depends on, then the first strategy that lets the
+//! context through; its variants, or else those of the definition. Rules are closures compiled by `unleash-yggdrasil`;
+//! lists of values, rollouts and variants are decided in `selection.rs`, without an allocation and with the strategy at
+//! hand that gives the reason. A test compares every decision with `unleash-yggdrasil`'s own engine.
 
 use std::sync::Arc;
 

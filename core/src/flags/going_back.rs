@@ -1,5 +1,5 @@
-//! Stores with bad contents: one that goes back in time (a restart from an older snapshot, or the promotion of a replica
-//! that was behind), and one with fields that mean nothing.
+//! Stores with bad contents: one that goes back in time (a restart from an older snapshot, or the promotion of a
+//! replica that was behind), and one with fields that mean nothing.
 
 use std::time::Duration;
 

@@ -245,7 +245,7 @@ impl FeatureFlags {
         .await
     }
 
-    /// Removes a flag's global value, or a tenant's override, so that the next layer speaks. Answers whether
+    /// Removes a flag's global value, or a tenant's override, so that the next layer speaks. Returns whether
     /// there was one. Detached.
     ///
     /// # Errors

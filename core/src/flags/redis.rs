@@ -92,7 +92,7 @@ impl RedisFlags {
         })
     }
 
-    /// Answers how many fields of that name were there, and the version.
+    /// Returns how many fields of that name were there, and the version.
     async fn write_in_steps(
         &self,
         hash: &str,

@@ -171,7 +171,7 @@ impl Counter {
                 let until_gone = |time: &Millis| (time + length).saturating_sub(now);
                 let reset = self.times.front().map_or(length, until_gone);
                 let allowed = count.saturating_add(cost) <= amount;
-                // The request fits when so many of the oldest have left that its cost finds room.
+                // The request fits when enough of the oldest have left that its cost finds room.
                 let leaving = count
                     .saturating_add(cost)
                     .saturating_sub(amount)
@@ -240,7 +240,8 @@ fn length(charge: &Charge) -> Millis {
     charge.limit.seconds() * 1000
 }
 
-/// The most of its life that a previous window may have left so that no more of its count is weighed than there is room.
+/// The most of its life that a previous window may have left so that no more of its count is weighed than there is
+/// room.
 fn fitting(count: u32, room: u32, length: Millis) -> Millis {
     let longest = (u128::from(room) + 1) * u128::from(length);
     let fits = longest.div_ceil(u128::from(count.max(1)));

@@ -5,7 +5,8 @@
 //! * One check is one round trip and one indivisible step; [`check_many`](RateLimiter::check_many) takes from all
 //!   its limits or from none.
 //! * A key that lost its time to live, which would deny for ever, is mended by the next check.
-//! * When Redis is down, or refuses to work, the [`FailurePolicy`] decides, within the deadline, and the answer says so.
+//! * When Redis is down, or refuses to work, the [`FailurePolicy`] decides, within the deadline, and the answer says
+//!   so.
 //!
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -102,7 +103,7 @@ impl RateLimiter {
         first(self.ask(Mode::Hit, std::slice::from_ref(&charge)).await?)
     }
 
-    /// Takes one request from every limit, or from none if one of them refuses. Answers one decision per limit, in
+    /// Takes one request from every limit, or from none if one of them refuses. Returns one decision per limit, in
     /// order; the request is allowed if all are.
     ///
     /// On a Redis Cluster the counters live on different nodes: there every limit is looked at first, and taken

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::error::{Error, Result, Retry, codes};
 use crate::text::Shown;
 
-/// So many requests in so much time, by one of three strategies. Made by [`RateLimit::parse`].
+/// A number of requests in a time, by one of three strategies. Made by [`RateLimit::parse`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RateLimit {
     pub(super) amount: u32,

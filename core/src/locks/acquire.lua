@@ -1,5 +1,5 @@
 -- Every case; ARGV stands in acquire_free.lua.
--- Answers {'granted', lease, expired}, {'full', '', expired} when its owner has entered too often, or
+-- Returns {'granted', lease, expired}, {'full', '', expired} when its owner has entered too often, or
 -- {'busy', holder, remaining (ms), waiters in front, expired}.
 local token, owner, ttl, channel, waits, again = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5], ARGV[6]
 local MOST_ENTRIES = 64

@@ -39,7 +39,7 @@ pub(super) async fn acquire(
     Ok(guard)
 }
 
-/// Takes the locks of these names, and answers their guards in the same order.
+/// Takes the locks of these names, and returns their guards in the same order.
 pub(super) async fn acquire_all(
     engine: &LockEngine,
     request: &[&str],
@@ -142,7 +142,7 @@ async fn finish(engine: &LockEngine, guards: &mut [LockGuard], options: &Acquire
 }
 
 /// Waits until replicas have these grants. The extension is what is waited for: it is written after every grant,
-/// whoever's step made that, and on the connection that waits.
+/// in which step it came, and on the connection that waits.
 async fn replicate(engine: &LockEngine, guards: &[LockGuard], options: &AcquireOptions) -> Result<()> {
     let replicas = Replicas {
         count: options.replicas,

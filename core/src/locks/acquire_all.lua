@@ -1,7 +1,7 @@
 -- Several locks in one step, in the order in which KEYS lists them, up to the first that is refused.
 -- ARGV: owner, ttl (ms), channel of the process, '1' if its owner may enter again, '1' if a refusal gives back what was
--- taken before it, token of each lock in turn. Nobody is queued.
--- Answers what acquire answers, lock by lock up to the refusal.
+-- taken before it, token of each lock in turn. No request is queued.
+-- Returns what acquire answers, lock by lock up to the refusal.
 local owner, ttl, channel, again, all_or_none = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 
 local answers = {}

@@ -1,4 +1,4 @@
-//! A acquisition on a lock: from the first request to the grant, and the clean-up when nobody wants it any more.
+//! Acquiring one lock: from the first request to the grant, and the clean-up when the caller goes away before it.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -17,12 +17,12 @@ pub(super) const REPEAT_WITHDRAWAL_AFTER: Duration = Duration::from_secs(1);
 /// The pause after a failed attempt, while there is time left to wait.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(200);
 
-/// How often a waiter asks although nothing has happened: a place in the queue may be lost in ways that nobody thought
-/// of. Rare, because it is the only thing that every waiter sends.
+/// How often a waiter asks although nothing has happened: a place in the queue may be lost in ways that were not
+/// thought of. Rare, because it is the only thing that every waiter sends.
 const RECHECK: Duration = Duration::from_secs(20);
 
-/// One caller's acquisition. The token is chosen before anything is sent, so that a acquisition that was dropped at any await
-/// can be ended by it: a cancelled caller leaves no lock and no place in the queue behind.
+/// One caller's acquisition. The token is chosen before anything is sent, so that an acquisition that was dropped at
+/// any await can be ended by it: a cancelled caller leaves no lock and no place in the queue behind.
 pub(super) struct Acquisition {
     engine: LockEngine,
     key: LockKey,
@@ -35,7 +35,7 @@ pub(super) struct Acquisition {
     on_server: ServerState,
 }
 
-/// What the server may know of a acquisition.
+/// What the server may know of an acquisition.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ServerState {
     Nothing,
@@ -200,7 +200,7 @@ impl Acquisition {
         let before = std::mem::replace(&mut self.on_server, ServerState::Unknown);
         let grant = self.engine.server().acquire(self.request(waits)).await?;
         match &grant {
-            // Whoever takes the answer is responsible from now on; until then, a drop gives the lock back.
+            // The one that takes the answer is responsible from now on; until then, a drop gives the lock back.
             Grant::Granted(_) => {}
             Grant::Busy { .. } if waits => self.on_server = ServerState::Queued,
             Grant::Busy { .. } | Grant::Full => self.on_server = before,
@@ -232,7 +232,7 @@ impl Acquisition {
     fn refused(&self, holder: &str, remaining: Duration, ahead: usize) -> Error {
         let journal = self.engine.server().journal();
         journal.refused(&self.key, &self.owner, holder, self.audited);
-        Error::new(codes::LOCKS_CONTENDED, "somebody else holds the lock")
+        Error::new(codes::LOCKS_CONTENDED, "another caller holds the lock")
             .with("lock", &self.key.name)
             .with("holder", if holder.is_empty() { "a waiter" } else { holder })
             .with("remaining_ms", remaining.as_millis())

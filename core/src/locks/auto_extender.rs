@@ -100,7 +100,7 @@ impl AutoExtender {
         }
     }
 
-    /// Takes what is due off the agenda, and what soon will be, so that one call serves many; answers also how long
+    /// Takes what is due off the agenda, and what soon will be, so that one call serves many; returns also how long
     /// nothing else is; `None` when nothing is left.
     fn due(&self, now: Instant) -> (Vec<Entry>, Option<Duration>) {
         let mut agenda = self.agenda();

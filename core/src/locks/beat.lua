@@ -1,5 +1,5 @@
 -- ARGV: channel of the process. A sign of life for its waiters; also hands over what has ended by itself.
--- Answers {tokens of the lease or '', remaining (ms), '1' if the process counted as dead, '1' if the first waiter is
+-- Returns {tokens of the lease or '', remaining (ms), '1' if the process counted as dead, '1' if the first waiter is
 -- one of its own, expired}.
 local channel = ARGV[1]
 

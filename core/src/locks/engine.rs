@@ -209,7 +209,7 @@ impl LockEngine {
             Released::Done(release, _) => Ok(release),
             Released::Left => Ok(Release::Released),
             Released::NotOwner => {
-                Err(Error::new(codes::LOCKS_NOT_OWNER, "somebody else holds the lock")
+                Err(Error::new(codes::LOCKS_NOT_OWNER, "another caller holds the lock")
                     .with("lock", &key.name))
             }
         }

@@ -24,11 +24,12 @@ use crate::clock::{Clock, SystemClock};
 
 const TICK: Duration = Duration::from_secs(1);
 const TTL: Duration = Duration::from_secs(2);
-/// So many times a caller begins anew, with a new token.
+/// How often a caller begins anew, with a new token.
 const ROUNDS: u8 = 2;
 /// What the token of a second entry ends with.
 const SECOND: &str = "f";
-/// Within so many ticks every live waiter has had its turn: each of the others may let a lease and a life pass first.
+/// The number of ticks within which every live waiter has had its turn: each of the others may let a lease and a life
+/// pass first.
 const TICKS_UNTIL_SERVED: u64 = 20;
 
 /// A clock whose text is its time alone, so that equal states look equal.
@@ -77,7 +78,7 @@ enum Step {
     AskUnheard(usize),
     /// It asks, and the request stays in the network.
     Send(usize),
-    /// That request arrives; nobody listens for its answer any more.
+    /// That request arrives; its caller does not listen for the answer any more.
     Arrive(usize),
     Extend(usize),
     /// It extends, and the answer is lost: it relies on what it knew before.
@@ -93,7 +94,7 @@ enum Step {
     Leave(usize),
     /// Its process gives a sign of life.
     Beat(usize),
-    /// Somebody takes the lock away, and its holder hears of it.
+    /// The lock is taken away by force, and its holder hears of it.
     Force,
     Tick,
 }
@@ -125,7 +126,7 @@ struct World {
     wakes: Vec<Box<dyn Wakes>>,
     key: LockKey,
     callers: Vec<Caller>,
-    /// Tokens that asked to wait and that nobody has withdrawn or seen granted since.
+    /// Tokens that asked to wait and were neither withdrawn nor seen granted since.
     queued: BTreeSet<String>,
     last: (u64, String),
 }
@@ -307,7 +308,7 @@ impl World {
         self.callers[caller].entries = [granted, false];
     }
 
-    /// Takes the lock away. Whoever believes that it holds it is told, and told all its tokens.
+    /// Takes the lock away. The caller that believes to hold it is told, with all its tokens.
     fn force(&mut self) {
         self.was_woken();
         let found = self.store.force_release(&self.key).now_or_never();
@@ -350,7 +351,7 @@ impl World {
         match found.expect("memory answers at once").unwrap().answer {
             Grant::Granted(lease) => {
                 let is_ours = lease.token.split(',').any(|one| one == token);
-                assert!(is_ours, "somebody else's grant was answered");
+                assert!(is_ours, "the grant of another caller was returned");
                 let (fence, last) = &self.last;
                 assert!(
                     lease.fence > *fence || lease.fence == *fence && last == owner_of(token),
@@ -381,7 +382,7 @@ impl World {
         matches!(answer.unwrap().answer, Extension::Extended(_))
     }
 
-    /// Releases, and checks that the next in the queue hears of it: without lost messages nobody waits in vain.
+    /// Releases, and checks that the next in the queue hears of it: without lost messages no caller waits in vain.
     fn release(&mut self, token: &str) -> Released {
         let waiting = self.state().map_or(0, |state| state.waiters);
         self.was_woken();
@@ -391,7 +392,7 @@ impl World {
         self.queued.remove(token);
         if matches!(answer.released, Released::Done(Release::Released, _)) && waiting > 0 {
             let was_told = self.was_woken() || answer.next.is_some();
-            assert!(was_told, "nobody was told although somebody waits");
+            assert!(was_told, "no caller was told although one waits");
         }
         answer.released
     }
@@ -483,7 +484,7 @@ fn visit(callers: usize, path: &[Step], seen: &HashSet<u64>) -> Option<u64> {
     visited.unwrap_or_else(|_| panic!("what the message above says happens on the path {path:?}"))
 }
 
-/// Visits every state that so many callers reach in so many steps; answers how many there are.
+/// Visits every state that this number of callers reaches in this number of steps; returns how many there are.
 fn explore(callers: usize, depth: usize, all: bool) -> usize {
     let mut seen = HashSet::from([World::new(callers).key()]);
     let mut open = VecDeque::from([Vec::new()]);

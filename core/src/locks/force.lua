@@ -1,5 +1,5 @@
 -- ARGV: none. Ends whatever grant there is, tells its holder, and hands the lock over.
--- Answers {'released' or 'free', lease, expired}.
+-- Returns {'released' or 'free', lease, expired}.
 local lease = read_lease()
 if lease and lease.err then return lease end
 local expired, changed = settle(lease)

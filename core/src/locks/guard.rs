@@ -16,8 +16,9 @@ use crate::error::Result;
 ///
 /// A lock of Redis can be lost while its holder works: the process was paused, Redis lost its data, an extension did
 /// not arrive. So the guard knows its own deadline on the monotonic clock and reports the loss even when Redis says
-/// nothing; the time that the machine sleeps counts. Before a step that must not be done twice, call [`ensure_held`](Self::ensure_held), or hand the
-/// [`fence`](Self::fence) to the thing that is protected, so that it can refuse a latecomer.
+/// nothing; the time that the machine sleeps counts. Before a step that must not be done twice, call
+/// [`ensure_held`](Self::ensure_held), or hand the [`fence`](Self::fence) to the thing that is protected, so that it
+/// can refuse a latecomer.
 pub struct LockGuard {
     engine: LockEngine,
     held: Arc<HeldLock>,

@@ -1,4 +1,4 @@
--- Notes in a tenant's index which locks are held, and until when. The index is a good guess: whoever lists asks the
+-- Notes in a tenant's index which locks are held, and until when. The index is a good guess: a listing asks the
 -- locks themselves.
 -- KEYS[1] the index, a sorted set of names by the end of their lock (ms); ARGV name, remaining (ms) of each in turn.
 local clock = redis.call('TIME')

@@ -119,7 +119,7 @@ impl HeldLock {
     /// # Errors
     /// `locks.lost` when the lock is not held any more.
     pub(super) fn extended(&self, extension: Extension, ttl: Duration, sent: Instant) -> Result<()> {
-        // A loss is for good, also when nobody has looked at the deadline yet.
+        // A loss is for good, also when the deadline was not looked at yet.
         self.ensure_held()?;
         match extension {
             Extension::Extended(lease) => {

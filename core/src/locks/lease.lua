@@ -7,9 +7,9 @@
 -- waiters  hash: token -> ttl (ms), '1' if it enters again, channel, owner, parted by tabs;
 --          '@' .. channel -> until when that process counts as alive (ms)
 --
--- A lease is `held`; or `offered` to the first waiter, who has until `expires` to ask for it; or `ended`. It stays
--- for a while after its end, so that the fence does not go back, and so that an end without a release is noticed:
--- it is `held` until somebody releases it or notices that its time has passed. Whoever writes `ended` has looked for
+-- A lease is `held`; or `offered` to the first waiter, who has until `expires` to ask for it; or `ended`. It stays for
+-- a while after its end, so that the fence does not go back, and so that an end without a release is noticed: it is
+-- `held` until a step releases it or notices that its time has passed. The step that writes `ended` has looked for
 -- waiters who are alive and found none.
 
 local RETENTION = 604800000

@@ -137,7 +137,7 @@ impl MemoryLocks {
         }
     }
 
-    /// Nobody listening yet is fine: a beat tells the same.
+    /// A process that does not listen yet learns the same by its beat.
     fn tell(&self, wake: Option<(String, Wake)>) {
         if let Some(wake) = wake {
             let _ = self.wakes.send(wake);
@@ -170,14 +170,14 @@ impl Lock {
             .is_some_and(|lease| lease.token.split(',').any(|one| one == token))
     }
 
-    /// Notices that the lease has ended by itself; answers a grant that did, the first time.
+    /// Notices that the lease has ended by itself; returns a grant that did, the first time.
     fn settle(&mut self, now: DateTime<Utc>) -> Option<Lease> {
         let dead = self.live().filter(|lease| lease.expires_at <= now).cloned()?;
         let was = std::mem::replace(&mut self.state, State::Ended);
         if was == State::Held {
             return Some(dead);
         }
-        // Nobody claimed the offer. A process that was silent since then has probably ended.
+        // The offer was not claimed. A process that was silent since then has probably ended.
         let silent = |end: &DateTime<Utc>| *end - delta(LIFE) <= dead.acquired_at;
         if self.alive.get(&self.process).is_some_and(silent) {
             self.alive.remove(&self.process);
@@ -200,7 +200,7 @@ impl Lock {
         self.queue.retain(|waiter| waiter.token != token);
     }
 
-    /// A sign of life; answers whether the process counted as dead.
+    /// A sign of life; returns whether the process counted as dead.
     fn live_on(&mut self, process: &str, now: DateTime<Utc>) -> bool {
         let before = self.alive.insert(process.to_owned(), now + delta(LIFE));
         before.is_none_or(|end| end <= now)
@@ -222,8 +222,8 @@ impl Lock {
         lease
     }
 
-    /// Gives a lock that nobody holds to the first waiter: at once if it is one of `process`, otherwise as an offer.
-    /// Answers the grant, and the message for the other process.
+    /// Gives a lock that is free to the first waiter: at once if it is one of `process`, otherwise as an offer.
+    /// Returns the grant, and the message for the other process.
     fn hand_over(&mut self, process: &str, now: DateTime<Utc>) -> (Option<Lease>, Option<(String, Wake)>) {
         let Some(first) = self.first(now) else {
             return (None, None);

@@ -156,7 +156,7 @@ impl LockManager {
         acquire::acquire(&self.engine, name, &*self.meant(options)?, true).await
     }
 
-    /// Takes a lock if that is possible at once; `None` when somebody else holds it or waits for it. A `wait` in the
+    /// Takes a lock if that is possible at once; `None` when another caller holds it or waits for it. A `wait` in the
     /// options is ignored, and a refusal is audited only if they [say so](AcquireOptions::audit_misses). Otherwise as
     /// [`acquire`](Self::acquire).
     ///
@@ -171,9 +171,9 @@ impl LockManager {
         }
     }
 
-    /// Takes several locks, all of them or none, and answers their guards in the order of `names`.
+    /// Takes several locks, all of them or none, and returns their guards in the order of `names`.
     ///
-    /// * Without a wait: all in one indivisible step, in which nobody sees some of them taken.
+    /// * Without a wait: all in one indivisible step, in which no other caller sees some of them taken.
     /// * With a wait: in the order of their names, whatever the order of the request, so that two callers who want
     ///   the same locks never wait for each other in a circle. One step takes as many as are free; then this call
     ///   waits in the queue of the first that is not, keeps what it has alive meanwhile, and goes on. The wait is for
@@ -182,7 +182,7 @@ impl LockManager {
     ///   as in `{order-7}:stock` and `{order-7}:invoice`. Others are taken one after the other in the same order, and
     ///   given back in the background when one is refused.
     ///
-    /// Whoever takes more locks while holding some must keep to one order by herself. At most 100 names; one that is
+    /// A caller that takes more locks while it holds some must keep to one order itself. At most 100 names; one that is
     /// there twice is an error. Otherwise as [`acquire`](Self::acquire).
     ///
     /// # Errors
@@ -218,7 +218,7 @@ impl LockManager {
     /// A handle that is bound to a tenant keeps the resources of that tenant apart, as `tenant:{id}:{resource}`, with
     /// `:`, `/` and `%` of an id written as `%3A`, `%2F` and `%25`; a statement of your own names them so.
     ///
-    /// When Postgres is down this fails. Detached: the fence is remembered although nobody waits.
+    /// When Postgres is down this fails. Detached: the fence is remembered although the caller went away.
     ///
     /// # Errors
     /// `locks.stale_fence` when a higher one was seen; `locks.invalid_resource`, `locks.invalid_fence` with the field;
@@ -260,7 +260,7 @@ impl LockManager {
     /// dropping the future may or may not have released the lock.
     ///
     /// # Errors
-    /// `locks.not_owner` when somebody else holds the lock; `locks.invalid_name`; `redis.*`.
+    /// `locks.not_owner` when another caller holds the lock; `locks.invalid_name`; `redis.*`.
     pub async fn release<'t>(
         &self,
         tenant: impl Into<Option<&'t TenantId>>,
@@ -272,8 +272,8 @@ impl LockManager {
             .await
     }
 
-    /// Takes a lock away from whoever holds it, and gives it to the first waiter. Answers the owner who lost it; `None`
-    /// when nobody held it. The holder's guard is told at once, and the audit gets a row `released` with the reason.
+    /// Takes a lock away from its holder, and gives it to the first waiter. Returns the owner who lost it; `None` when
+    /// it was free. The holder's guard is told at once, and the audit gets a row `released` with the reason.
     ///
     /// The holder may still be at work: what it does is safe only if the protected thing checks the fence. When Redis
     /// is down this fails. Cancel-safe: dropping the future may or may not have ended the lock.
@@ -302,14 +302,15 @@ impl LockManager {
     ///
     /// # Errors
     /// `locks.nights_taken` with the facts `nights` (comma-separated dates) and `frees_at` (the earliest moment at
-    /// which one of them gets a unit back), or, when nobody but the same conversation is in the way, `own_hold` and
-    /// `own_stay` instead: [move](Hold::move_to) that hold, or release it first; `locks.too_many_holds`; `locks.invalid_quantity`,
-    /// `locks.invalid_duration`, `locks.invalid_owner` with the field; `redis.*`; `posada.closed`.
+    /// which one of them gets a unit back), or, when only the same conversation is in the way, `own_hold` and
+    /// `own_stay` instead: [move](Hold::move_to) that hold, or release it first; `locks.too_many_holds`;
+    /// `locks.invalid_quantity`, `locks.invalid_duration`, `locks.invalid_owner` with the field; `redis.*`;
+    /// `posada.closed`.
     pub async fn hold_stay(&self, request: &StayHold) -> Result<Hold> {
         holds::hold(&self.holds, &*self.wanted(request)?).await
     }
 
-    /// Holds several stays, all of them or none, and answers them in the order of the requests.
+    /// Holds several stays, all of them or none, and returns them in the order of the requests.
     ///
     /// * In memory and on one server, a Sentinel group included: in one indivisible step. A refusal changes nothing.
     /// * On a cluster, where resources live on different servers: one after the other in the order of their
@@ -357,7 +358,7 @@ impl LockManager {
             .await
     }
 
-    /// Looks for holds of this process that have ended, so that the audit learns of them; answers how many. It runs
+    /// Looks for holds of this process that have ended, so that the audit learns of them; returns how many. It runs
     /// by itself about once a minute. Ended holds do not count against a capacity, swept or not.
     ///
     /// # Errors
@@ -464,7 +465,7 @@ mod tests {
         let mut lost = Box::pin(guard.lost());
         assert!(futures_util::poll!(&mut lost).is_pending());
         clock.advance(std::time::Duration::from_mins(11));
-        // Nobody but the clock says so; a timer of ten minutes would outlast the patience of every test.
+        // Only the clock says so; a timer of ten minutes would outlast the patience of every test.
         assert_eq!(lost.await, LossCause::Expired);
     }
 

@@ -39,7 +39,7 @@ impl LockName {
         &self.0
     }
 
-    /// The same text, for whoever keeps it.
+    /// The same text, shared.
     pub(super) fn shared(&self) -> Arc<str> {
         self.0.clone()
     }
@@ -150,7 +150,7 @@ impl AcquireOptions {
 
     /// Lets the same [`owner`](Self::owner) enter again while it holds the lock, by whatever task or process: it gets
     /// the same fence, and the lock is free when every entry was released. All entries must ask for it, and an owner
-    /// must be given: choose one that nobody else can have, such as the id of a request.
+    /// must be given: choose one that no other caller can have, such as the id of a request.
     #[must_use]
     pub fn reentrant(mut self, on: bool) -> Self {
         self.reentrant = on;
@@ -165,9 +165,9 @@ impl AcquireOptions {
         self
     }
 
-    /// Answers a granted lock only when so many replicas of Redis have it (none by default), so that it outlives a
-    /// failover to one of them. Too few [in time](Self::replicas_within) is `locks.not_replicated`, and the lock is
-    /// given back. In memory there are no replicas.
+    /// Returns a granted lock only when at least this number of replicas of Redis has it (none by default), so that it
+    /// outlives a failover to one of them. Too few [in time](Self::replicas_within) is `locks.not_replicated`, and the
+    /// lock is given back. In memory there are no replicas.
     ///
     /// It costs a second round trip on a connection of its own, because Redis holds up everything that comes behind
     /// such a wait on the same connection. Extensions and releases do not wait for replicas.
@@ -223,14 +223,14 @@ pub struct LockState {
     pub waiters: usize,
 }
 
-/// What a release found. All of them are successes: nobody holds the thing under this token any more.
+/// What a release found. All of them are successes: the token holds nothing any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Release {
     /// It was held, and is free now.
     Released,
     /// It was released before: a repeated release, or one whose first answer was lost.
     AlreadyReleased,
-    /// It had expired before this release; what was done under it may have met somebody else.
+    /// It had expired before this release; another caller may have worked at the same time.
     Expired,
 }
 
@@ -257,11 +257,11 @@ impl fmt::Display for Release {
 pub enum LossCause {
     /// Its time to live passed and no extension was confirmed; Redis may have been silent.
     Expired,
-    /// The server says that the lock is not ours any more: expired there, removed, or granted to somebody else.
+    /// The server says that the lock is not ours any more: expired there, removed, or granted to another caller.
     TakenOver,
     /// Automatic extension ended at `max_hold`.
     MaxHold,
-    /// Somebody released it [by force](super::LockManager::force_release).
+    /// It was released [by force](super::LockManager::force_release).
     Forced,
 }
 

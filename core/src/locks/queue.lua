@@ -49,14 +49,14 @@ local function owns(lease, token)
   return lease.tokens == token or string.find(',' .. lease.tokens .. ',', ',' .. token .. ',', 1, true) ~= nil
 end
 
--- Looks whether the lease has ended by itself. Answers the text of a grant that did, the first time, and an empty
+-- Looks whether the lease has ended by itself. Returns the text of a grant that did, the first time, and an empty
 -- text otherwise; and whether the lease is to be written.
 local function settle(lease)
   if not lease or lease.state == 'ended' or lease.expires > now then return '', false end
   local was = lease.state
   lease.state = 'ended'
   if was == 'held' then return lease_text(lease), true end
-  -- Nobody claimed the offer. A process that was silent since then has probably ended, and so have its waiters.
+  -- The offer was not claimed. A process that was silent since then has probably ended, and so have its waiters.
   local life = redis.call('HGET', waiters_key, '@' .. lease.channel)
   if life and tonumber(life) - LIFE <= tonumber(lease.acquired) then
     redis.call('HDEL', waiters_key, '@' .. lease.channel)
@@ -90,7 +90,7 @@ local function first_waiter()
   end
 end
 
--- A sign of life of a process. Answers whether it counted as dead.
+-- A sign of life of a process. Returns whether it counted as dead.
 local function live_on(channel)
   local life = redis.call('HGET', waiters_key, '@' .. channel)
   redis.call('HSET', waiters_key, '@' .. channel, whole(now + LIFE))
@@ -99,8 +99,8 @@ local function live_on(channel)
   return not life or tonumber(life) <= now
 end
 
--- Gives a lock that nobody holds to the first waiter. One of the calling process holds it at once, because the
--- answer tells; any other process is told by a message, and its waiter has to ask. Answers the lease, or nil.
+-- Gives a lock that is free to the first waiter. One of the calling process holds it at once, because the
+-- answer tells; any other process is told by a message, and its waiter has to ask. Returns the lease, or nil.
 local function hand_over(last, channel)
   local first = first_waiter()
   if not first then return nil end

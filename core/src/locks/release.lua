@@ -1,6 +1,6 @@
--- Every case; ARGV stands in release_alone.lua. Ends the grant, the offer or the wait of the token, and hands the lock over.
--- Answers {outcome, lease, expired, next}; the lease is there when this call ended it, next when it went to a waiter
--- of the calling process.
+-- Every case; ARGV stands in release_alone.lua. Ends the grant, the offer or the wait of the token, and hands the lock
+-- over. Returns {outcome, lease, expired, next}; the lease is there when this call ended it, next when it went to a
+-- waiter of the calling process.
 local token, channel = ARGV[1], ARGV[2]
 
 local lease = read_lease()

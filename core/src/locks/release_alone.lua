@@ -1,7 +1,8 @@
 -- ARGV: token, channel of the process
 --
--- The common case, before the functions that the others need are made: the token alone has the lock and nobody waits.
--- Answers the lease. The key keeps its time to live, because setting it again costs more than the days are worth.
+-- The common case, before the functions that the others need are made: the token alone has the lock and there are no
+-- waiters. Returns the lease. The key keeps its time to live, because setting it again costs more than the days are
+-- worth.
 local text = redis.pcall('GET', KEYS[1])
 if type(text) == 'string' then
   local fence, tokens, expires = string.match(text, '^held\t([^\t]+)\t[^\t]*\t([^\t]+)\t([^\t]+)')

@@ -94,7 +94,7 @@ pub(crate) struct Lease {
 pub(crate) enum Grant {
     /// The lock is the caller's; also the answer to a repeated request.
     Granted(Lease),
-    /// Somebody else holds the lock, or was here first.
+    /// Another caller holds the lock, or was here first.
     Busy {
         /// Empty when the server could not say.
         holder: String,
@@ -123,7 +123,7 @@ pub(crate) struct Beat {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Found<T> {
     pub(crate) answer: T,
-    /// A grant that had ended without a release. Each is reported once, to whoever meets it first.
+    /// A grant that had ended without a release. Each is reported once, by the first step that meets it.
     pub(crate) expired: Option<Lease>,
 }
 
@@ -143,7 +143,7 @@ pub(crate) enum Released {
     Done(Release, Option<Lease>),
     /// Its owner still holds the lock, by another entry.
     Left,
-    /// Somebody else holds the lock.
+    /// Another caller holds the lock.
     NotOwner,
 }
 
@@ -170,7 +170,7 @@ pub(crate) enum Wake {
 /// A server of named locks.
 #[async_trait]
 pub(crate) trait LockStore: Send + Sync + 'static {
-    /// Grants the lock if it is free and nobody waits in front; queues the request otherwise, if it waits. Asking again
+    /// Grants the lock if it is free and no waiter is in front; queues the request otherwise, if it waits. Asking again
     /// with the same token claims an offer, or answers the grant that is there and lets it live `ttl` from now.
     async fn acquire(&self, attempt: Attempt<'_>) -> Result<Found<Grant>>;
 
@@ -178,17 +178,17 @@ pub(crate) trait LockStore: Send + Sync + 'static {
     fn share_a_step(&self, keys: &[&LockKey]) -> bool;
 
     /// Asks for several locks of one caller in one step, in this order up to the first that is refused, and without
-    /// waiting. Answers one grant per lock, the refusal last. With `whole`, a refusal gives those before it back.
+    /// waiting. Returns one grant per lock, the refusal last. With `whole`, a refusal gives those before it back.
     async fn acquire_together(&self, attempts: &[Attempt<'_>], whole: bool) -> Result<Vec<Found<Grant>>>;
 
     /// Gives a sign of life for the waiters of a process, and hands over a lock whose time has passed.
     async fn beat(&self, key: &LockKey, process: &str) -> Result<Found<Beat>>;
 
-    /// Lets locks live longer, each by itself; answers as many, in the same order.
+    /// Lets locks live longer, each by itself; returns as many, in the same order.
     async fn extend(&self, renewals: &[Renewal<'_>]) -> Vec<Result<Found<Extension>>>;
 
-    /// As [`extend`](Self::extend), and waits until so many replicas have it; answers also how many do, of the lock
-    /// that the fewest have.
+    /// As [`extend`](Self::extend), and waits until this number of replicas has it; returns also how many do, of the
+    /// lock that the fewest have.
     async fn extend_replicated(
         &self,
         renewals: &[Renewal<'_>],
@@ -198,7 +198,7 @@ pub(crate) trait LockStore: Send + Sync + 'static {
     /// Ends the grant, the offer or the wait of this token, and hands the lock to the first waiter.
     async fn release(&self, key: &LockKey, token: &str, process: &str) -> Result<Found<HandOver>>;
 
-    /// Ends whatever grant there is, tells the holder's process, and hands the lock to the first waiter. Answers the
+    /// Ends whatever grant there is, tells the holder's process, and hands the lock to the first waiter. Returns the
     /// grant that it ended.
     async fn force_release(&self, key: &LockKey) -> Result<Found<Option<Lease>>>;
 

@@ -39,7 +39,7 @@ struct Waiters {
     locks: HashMap<LockKey, WaitedLock>,
 }
 
-/// A lock that somebody of this process waits for, or did a moment ago.
+/// A lock with waiters in this process, now or a moment ago.
 struct WaitedLock {
     waiters: usize,
     /// When the server is to be asked next.
@@ -53,7 +53,7 @@ struct WaiterSignal {
     given: Mutex<Option<Handed>>,
 }
 
-/// A grant that came with somebody else's release, and when that was sent.
+/// A grant that came with the release of another caller, and when that was sent.
 pub(super) type Handed = (Lease, Instant);
 
 /// One waiter; dropping it ends the wait.
@@ -138,7 +138,7 @@ impl WaitQueue {
         Ok(())
     }
 
-    /// Asks the server about this lock by then, if somebody waits for it.
+    /// Asks the server about this lock by then, if it has waiters here.
     pub(super) fn look_by(&self, key: &LockKey, due: Instant) {
         if let Some(waited) = self.waiters().locks.get_mut(key) {
             waited.look_by(due);
@@ -163,7 +163,7 @@ impl WaitQueue {
         here.for_each(|signal| signal.came.notify_one());
     }
 
-    /// When the server is to be asked about this lock; `None`, and it is forgotten, when nobody waits any more.
+    /// When the server is to be asked about this lock; `None`, and it is forgotten, when it has no waiters any more.
     fn next_look(&self, key: &LockKey) -> Option<(Instant, Arc<Notify>)> {
         let mut waiters = self.waiters();
         let waited = waiters.locks.get(key)?;

@@ -1,6 +1,6 @@
 -- Begins a conversation unless there is one.
 -- KEYS[1] the conversation; ARGV[1] its text, ARGV[2] its life in milliseconds.
--- Answers {text, milliseconds or -1, 1 if it is new} of what is stored then.
+-- Returns {text, milliseconds or -1, 1 if it is new} of what is stored then.
 local stored = redis.pcall('GET', KEYS[1])
 if type(stored) == 'table' then return stored end
 if stored then return { stored, redis.call('PTTL', KEYS[1]), 0 } end

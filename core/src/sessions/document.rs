@@ -131,7 +131,7 @@ impl Document {
         self.0.set(path, value)
     }
 
-    /// Removes a member of the document and answers its value.
+    /// Removes a member of the document and returns its value.
     pub fn remove(&mut self, key: &str) -> Option<Json> {
         self.0.as_object_mut().and_then(|members| members.remove(key))
     }
@@ -209,7 +209,7 @@ impl fmt::Debug for Document {
 }
 
 /// What every write must leave as it was read: the app deletes documents that lack one of the first three, and a
-/// document that names another user or tenant belongs to somebody else.
+/// document that names another user or tenant is not theirs.
 #[derive(Clone, PartialEq)]
 pub(crate) struct Identity {
     user: Option<Json>,

@@ -24,10 +24,10 @@
 //!
 //! let mut session = sessions.get_or_create(&hotel, "5491112345678", "whatsapp").await?;
 //! session.document.set(["context", "last_intent"], "book")?;
-//! sessions.save(&mut session).await?; // `sessions.conflict` if somebody else wrote
+//! sessions.save(&mut session).await?; // `sessions.conflict` if another caller wrote
 //!
 //! let nights = Json::parse(r#"{"context": {"nights": 2}}"#)?;
-//! sessions.update(&hotel, "5491112345678", &nights).await?; // re-applied if somebody else wrote
+//! sessions.update(&hotel, "5491112345678", &nights).await?; // re-applied if another caller wrote
 //! sessions.append_turn(&hotel, "5491112345678", Turn::new("user", "¿Hay lugar?")).await?;
 //! assert_eq!(sessions.count(Some(&hotel)).await?, 1);
 //! # Ok(()) }
@@ -159,7 +159,7 @@ impl SessionManager {
     /// session in hand is of an older version.
     ///
     /// # Errors
-    /// `sessions.conflict` when somebody else wrote since it was read; `sessions.gone` when it expired or was deleted
+    /// `sessions.conflict` when another caller wrote since it was read; `sessions.gone` when it expired or was deleted
     /// (it is not brought back); `sessions.too_large` beyond 256 KiB; `sessions.invalid_document` when `user_id` or
     /// `tenant_id` was changed, `canal` or `state` removed, or the document is nested too deep.
     pub async fn save(&self, session: &mut Session) -> Result<()> {
@@ -176,7 +176,7 @@ impl SessionManager {
         let (outcome, new) = self.tasks.finish(work).await?;
         match outcome {
             Replaced::Done => {
-                // Found here and not before the write: whoever has the answer has more time than whoever asks.
+                // Found here and not before the write: a caller that has its answer has more time than one that waits.
                 session.stored(Version::of(new.as_bytes()), now + self.ttl());
                 Ok(())
             }
@@ -233,7 +233,7 @@ impl SessionManager {
         self.tasks.finish(work).await
     }
 
-    /// Renews the life of a conversation without writing it; answers whether there is one. Detached.
+    /// Renews the life of a conversation without writing it; returns whether there is one. Detached.
     ///
     /// # Errors
     /// Those of every call, after which a repeat does no harm; `sessions.corrupt` or `redis.wrong_type` when something
@@ -246,7 +246,7 @@ impl SessionManager {
             .await
     }
 
-    /// Ends a conversation; answers whether there was one. Sessions in hand cannot bring it back. It also removes
+    /// Ends a conversation; returns whether there was one. Sessions in hand cannot bring it back. It also removes
     /// what is `sessions.corrupt`. Detached.
     ///
     /// # Errors
@@ -297,7 +297,7 @@ impl SessionManager {
         Ok(active)
     }
 
-    /// Deletes every conversation of a tenant, also those that only the app has written; answers how many there were.
+    /// Deletes every conversation of a tenant, also those that only the app has written; returns how many there were.
     /// Detached.
     ///
     /// On one Redis server it walks all keys, so it is for the rare case. A cluster is not walked: there, what only
@@ -315,8 +315,8 @@ impl SessionManager {
     }
 
     /// Deletes the conversations of a user with every tenant and with none, found as by
-    /// [`purge_tenant`](Self::purge_tenant); answers how many there were. Of a handle that is bound to a tenant, only the
-    /// one with that tenant. Detached.
+    /// [`purge_tenant`](Self::purge_tenant); returns how many there were. Of a handle that is bound to a tenant, only
+    /// the one with that tenant. Detached.
     ///
     /// # Errors
     /// Only those of every call; after an error some may be left, and a repeat deletes those.

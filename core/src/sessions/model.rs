@@ -152,7 +152,7 @@ impl Address {
         &self.key
     }
 
-    /// The key as errors and the log show it: nobody's phone number or e-mail address.
+    /// The key as errors and the log show it: no phone number or e-mail address.
     pub(crate) fn shown(&self) -> String {
         match (redacted(&self.user), self.key.rsplit_once(':')) {
             // The user is the last part, in which a colon would be escaped.

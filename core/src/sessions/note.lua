@@ -1,7 +1,7 @@
 -- Notes in a tenant's index when a conversation ends, by the server's own clock.
 -- KEYS[1] the index, a sorted set of users by the millisecond at which their conversations end; ARGV[1] the life of
 -- the conversation in milliseconds, ARGV[2] the user, ARGV[3] 'XX' to change only what is there, or ''.
--- Answers how many conversations had ended since the last look; they are removed.
+-- Returns how many conversations had ended since the last look; they are removed.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local ended = redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)

@@ -227,7 +227,7 @@ impl SessionStore for RedisSessions {
         let (body, left, is_new) = named(|| at.shown(), reply)?;
         let stored = stored((body, left));
         if noted.is_err() || is_noted && is_new && self.note(at, ttl, false).await.is_err() {
-            // In the second case somebody else had deleted what we had noted, and its entry with it.
+            // In the second case another caller had deleted what we had noted, and its entry with it.
             self.note_later(at, ttl, false);
         } else {
             self.correct(at, &stored);
@@ -398,7 +398,7 @@ impl std::fmt::Debug for RedisSessions {
 enum Reply {
     Done,
     Missing,
-    /// Another text is there, with so many milliseconds to live.
+    /// Another text is there, with this number of milliseconds to live.
     Other(Vec<u8>, i64),
 }
 

@@ -1,4 +1,4 @@
--- Replaces the text of a conversation if nobody else has written it. The text is never looked into: cjson would
+-- Replaces the text of a conversation if no other caller has written it. The text is never looked into: cjson would
 -- turn empty lists into objects and large integers into floats.
 -- KEYS[1] the conversation; ARGV[1] SHA-1 of the text that must be there, ARGV[2] the new text, ARGV[3] its SHA-1 if an
 -- earlier call whose answer was lost may have stored it, else '', ARGV[4] its life in milliseconds.

@@ -21,17 +21,17 @@ pub(crate) trait SessionStore: Send + Sync + fmt::Debug {
     /// What is stored. Changes nothing, the time to live included.
     async fn read(&self, at: &Address) -> Result<Option<Stored>>;
 
-    /// Stores `body` if nothing is stored; answers what is stored then, and whether this call stored it. Safe to
+    /// Stores `body` if nothing is stored; returns what is stored then, and whether this call stored it. Safe to
     /// repeat.
     async fn create(&self, at: &Address, body: &str, ttl: Duration) -> Result<(Stored, bool)>;
 
     /// Stores the new text if the expected one is stored.
     async fn replace(&self, at: &Address, replacement: Replacement<'_>) -> Result<Replaced>;
 
-    /// Renews the time to live; answers whether something is stored.
+    /// Renews the time to live; returns whether something is stored.
     async fn touch(&self, at: &Address, ttl: Duration) -> Result<bool>;
 
-    /// Removes what is stored; answers whether something was.
+    /// Removes what is stored; returns whether something was.
     async fn delete(&self, at: &Address) -> Result<bool>;
 
     /// The live conversations of a tenant, the first to end first.
@@ -40,10 +40,10 @@ pub(crate) trait SessionStore: Send + Sync + fmt::Debug {
     /// How many conversations of a tenant live.
     async fn count(&self, tenant: Option<&TenantId>) -> Result<u64>;
 
-    /// Removes every conversation of a tenant; answers how many there were.
+    /// Removes every conversation of a tenant; returns how many there were.
     async fn purge_tenant(&self, tenant: &TenantId) -> Result<u64>;
 
-    /// Removes every conversation of a user; answers how many there were.
+    /// Removes every conversation of a user; returns how many there were.
     async fn purge_user(&self, user: &str) -> Result<u64>;
 
     /// The tenants that have, or had, conversations.
@@ -69,7 +69,7 @@ pub(crate) struct Replacement<'a> {
     /// Its life.
     pub(crate) ttl: Duration,
     /// Whether the same was asked before and the answer was lost: then it is also a success to find the new text.
-    /// Otherwise that is the work of somebody else who wrote the same, and counts as a conflict.
+    /// Otherwise that is the work of another caller that wrote the same, and counts as a conflict.
     pub(crate) is_repeat: bool,
 }
 

@@ -23,8 +23,8 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// What `role` (such as `user` or `assistant`) said, now. A text that is not quite Unicode, as an emoji that was cut
-    /// in two, is kept as it is.
+    /// What `role` (such as `user` or `assistant`) said, now. A text that is not quite Unicode, as an emoji that was
+    /// cut in two, is kept as it is.
     pub fn new(role: impl Into<String>, content: impl Into<JsonText>) -> Self {
         Self {
             role: role.into(),
@@ -57,7 +57,7 @@ impl Turn {
         self
     }
 
-    /// The turn as it will be stored, whoever tries how often.
+    /// The turn as it will be stored, however often it is tried.
     pub(crate) fn written(self, now: DateTime<Utc>) -> Written {
         let id: Json = self.id.unwrap_or_else(rng::token).into();
         let mut members = JsonObject::new();

@@ -1,4 +1,4 @@
-//! Which bytes of a conversation somebody has seen.
+//! Which bytes of a conversation a caller has seen.
 
 use std::fmt;
 use std::sync::Arc;

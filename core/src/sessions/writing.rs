@@ -170,11 +170,11 @@ fn count_retry(operation: &'static str, result: &'static str) {
     metrics::counter!(SESSION_SAVE_RETRIES_TOTAL, "operation" => operation, "result" => result).increment(1);
 }
 
-/// Somebody else wrote.
+/// Another caller wrote.
 pub(crate) fn conflict(at: &Address) -> Error {
     Error::new(
         codes::SESSIONS_CONFLICT,
-        "somebody else wrote the conversation since it was read",
+        "another caller wrote the conversation since it was read",
     )
     .with("key", at.shown())
 }
@@ -207,11 +207,11 @@ mod tests {
     enum Fate {
         /// Done, but the answer is lost.
         AnswerLost,
-        /// Not done, and nobody knows.
+        /// Not done, and the caller cannot know.
         RequestLost,
-        /// Somebody else writes first.
+        /// Another caller writes first.
         Overtaken,
-        /// Done, overtaken by somebody else who keeps what we wrote, and the answer is lost.
+        /// Done, overtaken by another caller that keeps what we wrote, and the answer is lost.
         AnswerLostThenOvertaken,
         /// Not done, and the store does not answer any more.
         Silence,

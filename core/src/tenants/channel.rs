@@ -76,8 +76,8 @@ impl Channel {
             })
     }
 
-    /// What a text with this in front of a colon is: `messenger:565233119996327`, `tel:+34600111222`. A name in front of
-    /// a port looks the same, so the channels of hosts have no scheme.
+    /// What a text with this in front of a colon is: `messenger:565233119996327`, `tel:+34600111222`. A name in front
+    /// of a port looks the same, so the channels of hosts have no scheme.
     pub(super) fn of_scheme(scheme: &str) -> Option<Self> {
         match scheme.to_ascii_lowercase().as_str() {
             "tel" => Some(Self::Sms),

@@ -1,10 +1,10 @@
 //! Questions that come while others are under way share the next statement.
 //!
 //! A lone question is asked at once. When several statements are under way already, the questions that follow gather,
-//! and whichever statement is answered first makes way for one that asks for all of them: the busier the process is, the
-//! less each question costs it and the database. This is what [`DataLoader`](https://github.com/graphql/dataloader) does,
-//! with the answer in place of a tick of the clock. A database that is slow does not hold them up: after a while they
-//! are asked beside it.
+//! and whichever statement is answered first makes way for one that asks for all of them: the busier the process is,
+//! the less each question costs it and the database. This is what [`DataLoader`](https://github.com/graphql/dataloader)
+//! does, with the answer in place of a tick of the clock. A database that is slow does not hold them up: after a while
+//! they are asked beside it.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -38,7 +38,7 @@ pub(super) struct Lane {
 }
 
 impl Gathering {
-    /// Answers a lane for this question, or keeps the question until one is free.
+    /// Returns a lane for this question, or keeps the question until one is free.
     pub(super) fn join(&self, asked: Asked) -> Option<(Lane, Asked)> {
         let mut state = self.state();
         if state.lanes < LANES {

@@ -127,7 +127,7 @@ impl Inner {
         Ok(())
     }
 
-    /// Answers what [`hit`](Self::hit) did not.
+    /// Returns what [`hit`](Self::hit) did not.
     pub(super) async fn ask(self: &Arc<Self>, raw: Raw<'_>) -> Result<Resolution> {
         self.start().await?;
         let answered = match self.target(raw) {
@@ -168,7 +168,7 @@ impl Inner {
         })
     }
 
-    /// Answers many questions with as few statements as possible; one answer for each, in their order.
+    /// Returns many questions with as few statements as possible; one answer for each, in their order.
     pub(super) async fn ask_many(self: &Arc<Self>, raws: &[Raw<'_>], again: bool) -> Vec<Result<Resolution>> {
         if let Err(error) = self.start().await {
             return raws.iter().map(|_| Err(error.repeat())).collect();
@@ -208,7 +208,7 @@ impl Inner {
             .collect()
     }
 
-    /// Asks again for every identifier that is remembered. Answers how many there were.
+    /// Asks again for every identifier that is remembered. Returns how many there were.
     pub(super) async fn refresh(self: &Arc<Self>) -> Result<usize> {
         self.start().await?;
         let tenants = self.store.list().await?;

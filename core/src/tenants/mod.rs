@@ -223,7 +223,7 @@ impl TenantResolver {
             .await
     }
 
-    /// Changes a tenant, and answers its new state. Detached.
+    /// Changes a tenant, and returns its new state. Detached.
     ///
     /// # Errors
     /// `tenants.not_found`; `postgres.*`, of which `postgres.outcome_unknown` leaves open whether it happened.
@@ -291,7 +291,7 @@ impl TenantResolver {
         self.0.write(id, Some(&identifier), work).await
     }
 
-    /// Asks Postgres again for everything that is cached, and answers how many identifiers that were. For after
+    /// Asks Postgres again for everything that is cached, and returns how many identifiers that were. For after
     /// changes that others made in the tables. When Postgres fails, what is cached stays and is served as stale.
     /// Cancel-safe: what was not asked yet is asked when somebody wants it.
     ///
@@ -303,7 +303,7 @@ impl TenantResolver {
     }
 
     /// Fills the cache with up to `limit` identifiers, so that the first guests after a start do not wait and an
-    /// outage finds them known. Answers how many were filled in. Cancel-safe.
+    /// outage finds them known. Returns how many were filled in. Cancel-safe.
     ///
     /// # Errors
     /// `postgres.*`; `posada.closed`.

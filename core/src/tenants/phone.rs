@@ -44,7 +44,7 @@ pub(crate) fn read_numbering_plans() {
     }
 }
 
-/// Reads a number, and answers its canonical form first and the equivalent ones behind it.
+/// Reads a number, and returns its canonical form first and the equivalent ones behind it.
 ///
 /// Numbers are read as international, with or without `+` or `00`; a number that begins with one zero is
 /// national, stays as it is, and has no equivalents.

@@ -268,7 +268,7 @@ struct Spelling {
     owner: String,
 }
 
-/// Closes the door behind us until the transaction ends, and answers the tenant's row.
+/// Closes the door behind us until the transaction ends, and returns the tenant's row.
 async fn enter(tx: &mut Tx, id: &TenantId) -> std::result::Result<i64, Failure> {
     tx.execute(Statement::read("tenants.door", DOOR)).await?;
     let rows = tx

@@ -43,7 +43,8 @@ impl ConnectionSlot {
         self.live.load().as_ref().filter(|link| !link.is_gone()).cloned()
     }
 
-    /// A new connection. After the end only for work in the background: a lock may be given back that late. Cancel-safe.
+    /// A new connection. After the end only for work in the background: a lock may be given back that late.
+    /// Cancel-safe.
     pub(super) async fn connect(self: &Arc<Self>) -> Result<Arc<Link>, Failure> {
         if self.shared.tasks.ensure_admitted().is_err() {
             return Err(Failure::Closed);

@@ -1,12 +1,12 @@
 //! The work of one connection, driven by the caller that has something to send.
 //!
 //! The client library wants its work in a task, so that a command changes threads before a byte of it is sent. Here the
-//! sender of the only command in flight drives the work itself, as far as it goes without waiting: its command is in the
-//! socket when it begins to wait for the answer. Several commands at once are left to the task, which sends them in one
-//! piece. The answers come through the task.
+//! sender of the only command in flight drives the work itself, as far as it goes without waiting: its command is in
+//! the socket when it begins to wait for the answer. Several commands at once are left to the task, which sends them in
+//! one piece. The answers come through the task.
 //!
-//! A connection of an [event loop](crate::bridge::LoopConnections) is driven by the loop in place of the task. While a loop
-//! gathers, commands wait until it sends, and then the thread that sends drives the work, with all of them.
+//! A connection of an [event loop](crate::bridge::LoopConnections) is driven by the loop in place of the task. While a
+//! loop gathers, commands wait until it sends, and then the thread that sends drives the work, with all of them.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -155,8 +155,8 @@ impl Shared {
         self.task.wake();
     }
 
-    /// No caller will send a command any more: closes the connection when the last answer has come. Returns whether that
-    /// is now.
+    /// No caller will send a command any more: closes the connection when the last answer has come. Returns whether
+    /// that is now.
     pub(super) fn close_when_idle(&self) -> bool {
         self.closes_when_idle.store(true, Ordering::SeqCst);
         let is_idle = self.in_flight.load(Ordering::SeqCst) == 0;

@@ -318,7 +318,8 @@ const UNASKED: Duration = Duration::from_millis(200);
 const LONGEST_REFUSAL: u64 = 1024;
 
 /// Finds out why a server hung up. One that has no place for a client, or takes none from here, says so and closes, and
-/// the driver, which was sending, learns no more than that. So a connection that failed is made once more, and only listens.
+/// the driver, which was sending, learns no more than that. So a connection that failed is made once more, and only
+/// listens.
 async fn with_refusal<T>(made: Result<T, RedisError>, host: &str, port: u16) -> Result<T, RedisError> {
     let error = match made {
         Err(error) if error.is_io_error() => error,

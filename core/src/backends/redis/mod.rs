@@ -166,8 +166,8 @@ impl Redis {
             .map(drop)
     }
 
-    /// Closes every connection; one that a call uses, after that. For the end: then only work in the background that comes
-    /// even later makes another one, which is closed with the handle.
+    /// Closes every connection; one that a call uses, after that. For the end: then only work in the background that
+    /// comes even later makes another one, which is closed with the handle.
     pub(crate) fn close(&self) {
         #[cfg(unix)]
         for slot in self.loop_slots().drain(..) {

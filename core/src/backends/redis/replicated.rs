@@ -45,7 +45,7 @@ impl Replicated {
         })
     }
 
-    /// Runs a script that may run twice without harm, and waits for replicas; answers also how many have it.
+    /// Runs a script that may run twice without harm, and waits for replicas; returns also how many have it.
     pub(super) async fn run<T: FromRedisValue>(
         &self,
         call: &mut Call<'_>,

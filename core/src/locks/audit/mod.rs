@@ -1,7 +1,7 @@
 //! The audit of locks and holds: who kept what, and when.
 //!
 //! Promises:
-//! * Nobody waits for the audit: an event is put into a bounded queue and written in batches by one background task.
+//! * No call waits for the audit: an event is put into a bounded queue and written in batches by one background task.
 //! * A database outage loses nothing until 10,000 events wait; then the oldest go, and
 //!   `lock_audit_dropped_total` counts them.
 //! * Events of a process are written in the order in which they happened. A batch whose answer was lost is written
@@ -36,13 +36,14 @@ use crate::{metrics as names, rng};
 const CAPACITY: usize = 10_000;
 /// Rows of one statement.
 const BATCH: usize = 500;
-/// How long the writer lets events gather after the first, unless a batch is full or somebody flushes: a process that
+/// How long the writer lets events gather after the first, unless a batch is full or a caller flushes: a process that
 /// locks all the time commits twenty times a second and not hundreds of times, and what it does otherwise is slowed by
 /// as few commits.
 const GATHER: Duration = Duration::from_millis(50);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// How long an attempt to write may take when the database is silent: the default time for a connection and a statement.
+/// How long an attempt to write may take when the database is silent: the default time for a connection and a
+/// statement.
 const LONGEST_ATTEMPT: Duration = Duration::from_secs(8);
 /// How long the writer waits, at close, for releases that are still under way.
 const LINGER: Duration = Duration::from_millis(100);
@@ -245,7 +246,7 @@ impl Inner {
     }
 }
 
-/// Whether the store was there and refused what we sent. A missing table is not about the rows: somebody may be
+/// Whether the store was there and refused what we sent. A missing table is not about the rows: a migration may be
 /// about to run the migrations.
 fn is_about_the_rows(error: &Error) -> bool {
     matches!(error.kind(), Kind::Invalid | Kind::Conflict | Kind::Internal)

@@ -20,7 +20,7 @@ pub enum AuditEvent {
     Extended,
     /// Its owner gave it back.
     Released,
-    /// Its time passed without a release; noticed by whoever met it first.
+    /// Its time passed without a release; noticed by the first step that met it.
     Expired,
     /// It was refused because of others.
     Conflict,

@@ -14,6 +14,6 @@ pub(in crate::locks) const GUARD: &str = "INSERT INTO posada.lock_fence AS known
 /// Where the highest fence of each resource is kept.
 #[async_trait]
 pub(crate) trait FenceStore: Send + Sync + 'static {
-    /// Remembers a fence unless a higher one was seen; answers whether it was accepted. May be repeated.
+    /// Remembers a fence unless a higher one was seen; returns whether it was accepted. May be repeated.
     async fn accept(&self, resource: &str, fence: i64) -> Result<bool>;
 }

@@ -67,7 +67,7 @@ pub(in crate::locks) async fn resume(holds: &HoldEngine, ticket: &str, scope: &S
     Ok(Hold::new(holds.clone(), key, made))
 }
 
-/// Makes these holds, and answers them in the same order.
+/// Makes these holds, and returns them in the same order.
 pub(in crate::locks) async fn hold_all(holds: &HoldEngine, requests: &[StayHold]) -> Result<Vec<Hold>> {
     if requests.len() > MOST {
         let what = "must be at most 100";

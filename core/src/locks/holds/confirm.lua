@@ -1,4 +1,4 @@
--- ARGV: slot, token, least time to live from now (ms). Answers done: record; gone; not_owner.
+-- ARGV: slot, token, least time to live from now (ms). Returns done: record; gone; not_owner.
 local slot, token, least = ARGV[1], ARGV[2], tonumber(ARGV[3])
 
 local expired = take_expired()

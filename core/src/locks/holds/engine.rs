@@ -181,7 +181,7 @@ impl HoldEngine {
             .collect())
     }
 
-    /// Takes out the ended holds of every resource that is due; answers how many there were.
+    /// Takes out the ended holds of every resource that is due; returns how many there were.
     pub(in crate::locks) async fn sweep(&self) -> Result<u64> {
         let mut ended = 0;
         let due = self.0.sweeper.due(self.instant());
@@ -396,7 +396,7 @@ impl HoldEngine {
         };
         if let Some(own) = &shortage.own {
             // WaitQueue for the end of one's own hold is no advice.
-            let message = "the same conversation holds some nights of the stay already, and nobody else is in the way: \
+            let message = "the same conversation holds some nights of the stay already, and no other holder is in the way: \
                            change that hold with `move_to`, or release it first";
             return refused(message)
                 .with("own_hold", &own.id)

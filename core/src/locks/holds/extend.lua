@@ -1,5 +1,5 @@
 -- ARGV: slot, token, extra (ms), most extensions, extensions that the caller has seen
--- Answers done, already, max: record; gone; not_owner.
+-- Returns done, already, max: record; gone; not_owner.
 local slot, token, extra, most, seen =
   ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 

@@ -199,10 +199,10 @@ impl Hold {
     /// Gives the nights back. May be repeated; a hold that had expired is no error, the answer says so.
     ///
     /// When Redis is down this fails, and the release goes on in the background: it is repeated until Redis is back, or
-    /// until the hold has ended by its time to live. From then on the hold counts as given back: in this process nothing
-    /// more can be done with it, and who asks for the same nights in the same conversation gets a new hold. (Another
-    /// process finds the old one until Redis has heard of the release, and then loses it.) Cancel-safe: dropping the
-    /// future releases in the background, too.
+    /// until the hold has ended by its time to live. From then on the hold counts as given back: in this process
+    /// nothing more can be done with it, and who asks for the same nights in the same conversation gets a new hold.
+    /// (Another process finds the old one until Redis has heard of the release, and then loses it.) Cancel-safe:
+    /// dropping the future releases in the background, too.
     ///
     /// # Errors
     /// `locks.not_owner` when the same conversation holds the nights anew; `redis.*`: the nights may still be kept, and

@@ -1,6 +1,6 @@
 -- Several holds in one step: all of them or none.
 -- KEYS: table and ends of each in turn; ARGV: what hold takes, of each in turn.
--- Answers what hold answers, one by one up to the first refusal, which undoes those before it.
+-- Returns what hold answers, one by one up to the first refusal, which undoes those before it.
 local FIELDS = 8
 
 local keys = {}

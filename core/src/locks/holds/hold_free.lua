@@ -1,11 +1,10 @@
 -- ARGV: slot, id, token, user, quantity, capacity, ttl (ms), most live holds
--- Answers new, same: record; taken: own, nights, earliest end; full.
--- own: slot and record, parted by a tab, of the holder's own hold if nobody else is in the way.
+-- Returns new, same: record; taken: own, nights, earliest end; full.
+-- own: slot and record, parted by a tab, of the holder's own hold if no other holder is in the way.
 --
--- The common case, before the functions that the others need are made: no hold has ended by itself, the holder has
--- none on these nights, and all of them are free. Answers the outcome, now (ms) and the record, parted by
--- tabs.
--- The table keeps its time to live: 'first_end' is still to come, so a step that set both was less than a hold's life ago.
+-- The common case, before the functions that the others need are made: no hold has ended by itself, the holder has none
+-- on these nights, and all of them are free. Returns the outcome, now (ms) and the record, parted by tabs. The table
+-- keeps its time to live: 'first_end' is still to come, so a step that set both was less than a hold's life ago.
 do
   local slot, quantity, capacity = ARGV[1], ARGV[5], tonumber(ARGV[6])
   local first, last = string.match(slot, '^(-?%d+):(-?%d+):')

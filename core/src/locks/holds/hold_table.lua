@@ -56,7 +56,7 @@ local function change_nights(change)
   in_chunks('HDEL', KEYS[1], gone)
 end
 
--- Takes slots out of the table; answers a flat list of slot and record.
+-- Takes slots out of the table; returns a flat list of slot and record.
 local function take(slots)
   local fields = {}
   for index, slot in ipairs(slots) do fields[index] = 'h' .. slot end
@@ -126,7 +126,7 @@ local function take_expired()
   return take(slots)
 end
 
--- Writes a record, and with it the fields and values that `more` lists. Answers the record's text.
+-- Writes a record, and with it the fields and values that `more` lists. Returns the record's text.
 local function write_record(slot, record, more)
   local text = record_text(record)
   if more then
@@ -143,8 +143,8 @@ local function write_record(slot, record, more)
   return text
 end
 
--- What every step but the common ones answers: now (ms), the ended holds as a flat list of slot and record, the outcome,
--- and what belongs to the outcome. The reader is `Answer` in redis.rs.
+-- What every step but the common ones answers: now (ms), the ended holds as a flat list of slot and record, the
+-- outcome, and what belongs to the outcome. The reader is `Answer` in redis.rs.
 local function answer(expired, outcome, ...)
   return { tostring(now), expired, outcome, ... }
 end
@@ -181,9 +181,9 @@ local function frees_at(taken, slot)
   end
 end
 
--- Which hold of the same conversation is in the way, if nobody else is: without such holds there were room in all of
--- these nights, of which missing[day] says how many units lack. Answers its slot and its record, parted by a tab, or ''.
--- Only a refusal looks, at the newest holds, so that a resource with thousands does not keep the server.
+-- Which hold of the same conversation is in the way, if no other is: without such holds there were room in all of these
+-- nights, of which missing[day] says how many units lack. Returns its slot and its record, parted by a tab, or ''. Only
+-- a refusal looks, at the newest holds, so that a resource with thousands does not keep the server.
 local function own_in_the_way(taken, missing, slot)
   -- Behind a colon a bare '-' would repeat it.
   local holder = string.match(slot, '^%-?%d+:%-?%d+:(=.*)$')

@@ -1,4 +1,4 @@
--- Answers live: slot and record of each live hold in turn, by their end.
+-- Returns live: slot and record of each live hold in turn, by their end.
 local expired = take_expired()
 local slots = redis.call('ZRANGE', KEYS[2], 0, -1)
 local fields = {}

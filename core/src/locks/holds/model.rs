@@ -166,7 +166,7 @@ impl StayHold {
     /// Largest capacity.
     pub const MAX_CAPACITY: u32 = 1_000_000;
 
-    /// One unit of a resource of which there is one, for nobody in particular, and as long as the settings say
+    /// One unit of a resource of which there is one, without a conversation, and as long as the settings say
     /// (`POSADA_HOLD_TTL`, 20 minutes by default: as guests need them to decide).
     pub fn new(resource: Resource, stay: Stay) -> Self {
         Self {

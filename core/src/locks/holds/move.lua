@@ -1,5 +1,5 @@
 -- ARGV: slot, token, new slot, capacity
--- Answers done: record; taken: own, nights, earliest end; occupied, when the same holder has a hold on exactly the new
+-- Returns done: record; taken: own, nights, earliest end; occupied, when the same holder has a hold on exactly the new
 -- nights; gone; not_owner.
 local slot, token, target, capacity = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 

@@ -1,7 +1,7 @@
 //! Holds that were given back and of whose release the server may not have heard yet.
 //!
 //! A repeated release is guarded by the token, and the same conversation finds its hold again under the same token. So
-//! whoever asks for the same nights in this process first ends what is to be ended there.
+//! a request for the same nights in this process first ends what is to be ended there.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};

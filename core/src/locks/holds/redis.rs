@@ -95,8 +95,8 @@ pub(crate) struct RedisHolds {
     redis: Redis,
 }
 
-/// What every script of holds answers: as `answer` in `hold_table.lua` makes it, or in the common cases one text, because
-/// lists cost the server more.
+/// What every script of holds answers: as `answer` in `hold_table.lua` makes it, or in the common cases one text,
+/// because lists cost the server more.
 struct Answer {
     now: String,
     /// A flat list of slot and record.

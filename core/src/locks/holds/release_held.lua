@@ -1,7 +1,7 @@
 -- ARGV: slot, token. Answers released: record; gone; not_owner.
 --
 -- The common case, before the functions that the others need are made: no hold has ended by itself, and the token has
--- this one. Answers the outcome, now (ms) and the record, parted by tabs.
+-- this one. Returns the outcome, now (ms) and the record, parted by tabs.
 do
   local slot, token = ARGV[1], ARGV[2]
   local first, last = string.match(slot, '^(-?%d+):(-?%d+):')

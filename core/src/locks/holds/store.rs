@@ -4,20 +4,21 @@
 //!
 //! No night of a resource is given out beyond its capacity, and with a capacity of one no two holds share a night.
 //!
-//! * **On Redis** the rule is the loop over the nights in `hold.lua`: it adds the units that each night has (`n` and the
-//!   day in the hold table, see `layout.lua`) and those that are asked for, and refuses with `taken` when the sum is above
-//!   the capacity. `move.lua` has the same loop for the nights that a move adds. `hold_free.lua` is the case of `hold.lua`
-//!   in which every night is free, and `hold_all.lua` calls `hold.lua` for each request and undoes all on a refusal. No
-//!   other script adds units.
+//! * **On Redis** the rule is the loop over the nights in `hold.lua`: it adds the units that each night has (`n` and
+//!   the day in the hold table, see `layout.lua`) and those that are asked for, and refuses with `taken` when the sum
+//!   is above the capacity. `move.lua` has the same loop for the nights that a move adds. `hold_free.lua` is the case
+//!   of `hold.lua` in which every night is free, and `hold_all.lua` calls `hold.lua` for each request and undoes all on
+//!   a refusal. No other script adds units.
 //! * **In memory** it is `HoldTable::hold` and `HoldTable::move_to` in `memory.rs`, the executable specification.
-//! * **Why it is atomic**: Redis runs one script at a time, both keys of a resource live in one slot (`keys::holds`), and
-//!   the counts and the record are written by the script that compared them. In memory all of it is under one mutex.
-//! * **Why counts and records agree**: every script but the common cases begins with `take_expired`, which takes the units
-//!   of ended holds back and mends a table of which a server has evicted a key.
+//! * **Why it is atomic**: Redis runs one script at a time, both keys of a resource live in one slot (`keys::holds`),
+//!   and the counts and the record are written by the script that compared them. In memory all of it is under one
+//!   mutex.
+//! * **Why counts and records agree**: every script but the common cases begins with `take_expired`, which takes the
+//!   units of ended holds back and mends a table of which a server has evicted a key.
 //! * **Tests that play it**: `testkit/holds_walk.rs` compares both adapters with a plain count of units per night, over
-//!   random steps; `testkit/holds.rs` is the suite of examples; `tests/conformance/fast_paths.rs` plays each common case
-//!   through the whole script; `tests/conformance/hold_sets.rs` asks for several at once on real servers, also for callers
-//!   who go away.
+//!   random steps; `testkit/holds.rs` is the suite of examples; `tests/conformance/fast_paths.rs` plays each common
+//!   case through the whole script; `tests/conformance/hold_sets.rs` asks for several at once on real servers, also for
+//!   callers who go away.
 //!
 //! Every operation is one indivisible step, keyed by a token that the caller chose, and may be repeated without
 //! harm. A step first takes out the holds of that resource whose time has passed, and reports each of them once.
@@ -104,7 +105,7 @@ pub(crate) struct Shortage {
     /// The earliest moment at which a hold on one of these nights ends; none if none does (the capacity itself became
     /// too small).
     pub(crate) frees_at: Option<DateTime<Utc>>,
-    /// A hold of the same conversation, if nobody else is in the way: without its own holds there were room.
+    /// A hold of the same conversation, if no other holder is in the way: without its own holds there were room.
     pub(crate) own: Option<Box<Record>>,
 }
 
@@ -174,7 +175,7 @@ pub(crate) trait HoldStore: Send + Sync + 'static {
     /// Whether holds of these resources can be made in one step.
     fn share_a_step(&self, keys: &[&ResourceKey]) -> bool;
 
-    /// Makes holds in one step, in this order: all of them or none. Answers one by one up to the first that is
+    /// Makes holds in one step, in this order: all of them or none. Returns one by one up to the first that is
     /// refused; then those before it were undone, quantities that had been changed included.
     async fn hold_together(&self, requests: &[HoldRequest<'_>]) -> Result<Vec<Step<HoldOutcome>>>;
 
@@ -212,6 +213,6 @@ pub(crate) trait HoldStore: Send + Sync + 'static {
     /// The live holds, by their end.
     async fn list(&self, key: &ResourceKey) -> Result<Step<Vec<Record>>>;
 
-    /// Only takes out the holds whose time has passed; answers when the next one ends.
+    /// Only takes out the holds whose time has passed; returns when the next one ends.
     async fn sweep(&self, key: &ResourceKey) -> Result<Step<Option<DateTime<Utc>>>>;
 }

@@ -11,7 +11,7 @@ use crate::sync::lock;
 /// How often ended holds are looked for. They do not count from the moment they end; this only says when the audit
 /// learns of it.
 const PERIOD: Duration = Duration::from_mins(1);
-/// Resources that are remembered. Holds of others are noticed by whoever next asks for their nights.
+/// Resources that are remembered. Holds of others are noticed by the next request for their nights.
 const CAPACITY: usize = 100_000;
 /// Different values of the label `room_id`; the rest counts as `other`.
 const LABELS: usize = 500;

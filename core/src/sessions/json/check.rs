@@ -116,7 +116,7 @@ impl<'text> Checker<'text> {
     }
 
     /// Checks an object whose members are at most `depth` deep, shows each with the place of its key between the
-    /// quotes, and answers its height.
+    /// quotes, and returns its height.
     pub(super) fn object(
         &mut self,
         depth: usize,
@@ -159,8 +159,8 @@ impl<'text> Checker<'text> {
         Ok(height + 1)
     }
 
-    /// Checks a list whose items are at most `depth` deep and answers its height. `item` steps over the next item
-    /// and answers the item's.
+    /// Checks a list whose items are at most `depth` deep and returns its height. `item` steps over the next item
+    /// and returns the item's.
     pub(super) fn list(
         &mut self,
         depth: usize,

@@ -1,4 +1,4 @@
-//! The members of an object: texts that become values when somebody looks at them.
+//! The members of an object: texts that become values when they are looked at.
 
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
@@ -204,7 +204,7 @@ pub(super) enum Part<'object> {
 struct Slot {
     /// Where its text is, while it is what it was read as.
     read: Option<Checked>,
-    /// The value, once somebody looked at it.
+    /// The value, once it was looked at.
     value: OnceLock<Json>,
 }
 

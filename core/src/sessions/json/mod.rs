@@ -12,7 +12,7 @@
 //! twice its last value counts, at the place of its first.
 //!
 //! Callers look at little of a document, so reading checks all of it and takes nothing apart. An object is a text until
-//! somebody looks at its members, each of which is a text until somebody looks at it. What did not change is written
+//! its members are looked at, each of which is a text until it is looked at itself. What did not change is written
 //! by copying its text, if that is what `json.dumps` would write; the check has found that out too.
 
 mod check;

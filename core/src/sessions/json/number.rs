@@ -72,7 +72,7 @@ fn spell(value: f64) -> String {
 }
 
 /// Of two equally short spellings that are equally near, Python takes the one with an even last digit, as rounding to
-/// so many digits does. Rust takes the greater.
+/// that number of digits does. Rust takes the greater.
 fn shortest(value: f64) -> String {
     let shortest = format!("{value:e}");
     let (digits, _) = shortest.split_once('e').unwrap_or((&shortest, "0"));

@@ -12,7 +12,7 @@ use super::value::Json;
 /// A new key goes to the end; a new value for a known key stays at that key's place. Two objects are equal when
 /// they hold equal members, in whatever order.
 ///
-/// Cheap to clone. An object that was read is a text at first, and its members are made of it as somebody looks at
+/// Cheap to clone. An object that was read is a text at first, and its members are made of it when it is looked at
 /// them; so it keeps the text of the whole document alive.
 #[derive(Clone, Default)]
 pub struct JsonObject {
@@ -60,12 +60,12 @@ impl JsonObject {
         self.members_mut().get_mut(key)
     }
 
-    /// Sets a member and answers the value that it had.
+    /// Sets a member and returns the value that it had.
     pub fn insert(&mut self, key: impl Into<JsonText>, value: impl Into<Json>) -> Option<Json> {
         self.members_mut().insert(key.into(), value.into())
     }
 
-    /// Removes a member and answers its value; the others keep their order.
+    /// Removes a member and returns its value; the others keep their order.
     pub fn remove(&mut self, key: &str) -> Option<Json> {
         self.members_mut().remove(key)
     }

@@ -1,4 +1,4 @@
-//! What is taken apart only where somebody looks behaves as what is taken apart at once: a plain model of documents
+//! What is taken apart only where it is looked at behaves as what is taken apart at once: a plain model of documents
 //! reads, changes and writes the same.
 
 use std::fmt::Write as _;

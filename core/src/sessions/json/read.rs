@@ -26,8 +26,8 @@ pub(super) fn read(bytes: &[u8], depth: usize) -> Result<Json, Fault> {
     })
 }
 
-/// Takes an object from whoever wrote its text and knows its members: the places of each one's key, between the quotes,
-/// and of its value, and how deep that is.
+/// Takes an object from code that wrote its text and knows its members: the places of each one's key, between the
+/// quotes, and of its value, and how deep that is.
 pub(super) fn written(
     text: &str,
     members: impl IntoIterator<Item = (Range<usize>, Range<usize>, u8)>,
@@ -80,7 +80,7 @@ pub(super) fn build(text: &Arc<str>, value: &Checked) -> Json {
     }
 }
 
-/// Makes the items of a list, and of the lists among them, in one pass; answers the height of the list.
+/// Makes the items of a list, and of the lists among them, in one pass; returns the height of the list.
 fn build_items(
     checker: &mut Checker<'_>,
     text: &Arc<str>,
