@@ -105,3 +105,65 @@ fn the_library_prints_nothing() {
             }),
     );
 }
+
+/// Names of types, modules and functions that said nothing to a reader who did not know the project's own language.
+const RETIRED: &[&str] = &[
+    "Berth",
+    "Book",
+    "Claim",
+    "Crowd",
+    "Herald",
+    "Holding",
+    "Inbox",
+    "Keeper",
+    "Landing",
+    "Named",
+    "Patience",
+    "Seat",
+    "Shelf",
+    "Stranger",
+    "Traces",
+    "Treacherous",
+    "fly",
+    "let_go",
+    "take_off",
+];
+
+#[test]
+fn names_that_were_replaced_do_not_come_back() {
+    let declarations = ["struct", "enum", "trait", "type", "mod", "fn"];
+    let declares = |line: &str| {
+        let words: Vec<_> = line
+            .split(|character: char| !character.is_alphanumeric() && character != '_')
+            .collect();
+        words
+            .windows(2)
+            .any(|pair| declarations.contains(&pair[0]) && RETIRED.contains(&pair[1]))
+    };
+    files::expect_none(sources().filter(|file| file.is_rust()).flat_map(move |file| {
+        file.code()
+            .filter(move |(_, line)| declares(line))
+            .map(|(number, _)| file.at(number, "say what it is: HoldTable, AutoExtender, ConnectionSlot"))
+    }));
+}
+
+#[test]
+fn modules_that_were_written_plainly_stay_plain() {
+    let modules = ["core/src/locks/", "core/src/sessions/", "core/src/limits/"];
+    let words = ["somebody", "whoever", "nobody", "so many"];
+    let is_plain = |line: &str| {
+        let line = line.to_lowercase();
+        !words.iter().any(|word| stands_alone(&line, word))
+    };
+    files::expect_none(
+        sources()
+            .filter(move |file| modules.iter().any(|module| file.path.starts_with(module)))
+            .flat_map(move |file| {
+                file.text
+                    .lines()
+                    .enumerate()
+                    .filter(move |(_, line)| !is_plain(line))
+                    .map(|(index, _)| file.at(index + 1, "say who: the caller, another process, at most N"))
+            }),
+    );
+}
