@@ -7,8 +7,8 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use super::view::Place;
 use super::store::{LOG, RawFlags, Written};
+use super::view::Place;
 
 /// The writes that this process knows of.
 #[derive(Debug, Clone, Default)]

@@ -33,7 +33,7 @@ pub(crate) struct RedisFlags(Redis);
 
 /// What a notice says on the wire.
 #[derive(Serialize, Deserialize)]
-struct Wire {
+struct NoticeText {
     flag: String,
     tenant: Option<String>,
 }
@@ -56,11 +56,11 @@ impl RedisFlags {
 
     /// Sets or removes a field.
     async fn write(&self, tenant: Option<&TenantId>, flag: &str, value: Option<&str>) -> Result<Written> {
-        let wire = Wire {
+        let notice = NoticeText {
             flag: flag.to_owned(),
             tenant: tenant.map(ToString::to_string),
         };
-        let notice = serde_json::to_vec(&wire).map_err(|error| {
+        let notice = serde_json::to_vec(&notice).map_err(|error| {
             Error::new(codes::POSADA_INTERNAL, "a notice cannot be written").caused_by(error)
         })?;
         let (hash, id) = (keys::flags(tenant), rng::token());
@@ -252,7 +252,7 @@ impl FlagNotices for RedisNotices {
 
 /// A notice that cannot be read, perhaps of a later version, still says that something happened.
 fn read_notice(payload: &[u8]) -> Notice {
-    let Ok(Wire { flag, tenant }) = serde_json::from_slice(payload) else {
+    let Ok(NoticeText { flag, tenant }) = serde_json::from_slice(payload) else {
         return Notice::Missed;
     };
     match tenant.as_deref().map(TenantId::parse).transpose() {

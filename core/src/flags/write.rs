@@ -4,10 +4,10 @@ use std::future::Future;
 use std::sync::Arc;
 
 use super::FeatureFlags;
-use super::view::Place;
 use super::follow::Recent;
 use super::load::Extent;
 use super::store::Written;
+use super::view::Place;
 use super::view::{Entry, Layer, View};
 use crate::error::{Result, codes};
 use crate::tenants::TenantId;

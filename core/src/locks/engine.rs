@@ -208,10 +208,9 @@ impl LockEngine {
         match outcome? {
             Released::Done(release, _) => Ok(release),
             Released::Left => Ok(Release::Released),
-            Released::NotOwner => {
-                Err(Error::new(codes::LOCKS_NOT_OWNER, "another caller holds the lock")
-                    .with("lock", &key.name))
-            }
+            Released::NotOwner => Err(
+                Error::new(codes::LOCKS_NOT_OWNER, "another caller holds the lock").with("lock", &key.name),
+            ),
         }
     }
 

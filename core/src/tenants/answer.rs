@@ -111,7 +111,7 @@ pub(super) enum Outcome {
 pub(super) type Waiting = Follower<Outcome>;
 
 /// The duty to answer a question that is under way.
-pub(super) struct Flight {
+pub(super) struct OpenQuestion {
     pub(super) generation: u64,
     pub(super) leader: Leader<Box<str>, Outcome>,
 }
@@ -123,5 +123,5 @@ pub(super) enum Entry {
     /// Somebody asks already.
     Join(Waiting, Option<Arc<Answer>>),
     /// The caller has to ask.
-    Lead(Flight, Waiting, Option<Arc<Answer>>),
+    Lead(OpenQuestion, Waiting, Option<Arc<Answer>>),
 }

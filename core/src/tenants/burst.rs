@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use futures_util::poll;
 
-use super::tests::House;
+use super::tests::Fixture;
 use super::*;
 use crate::error::codes;
 
@@ -12,14 +12,14 @@ fn numbers(count: u32) -> Vec<String> {
 }
 
 /// A hotel for each number, behind a store that answers nobody yet.
-async fn house_of(numbers: &[String]) -> (House, TenantResolver) {
-    let house = House::new().await;
+async fn house_of(numbers: &[String]) -> (Fixture, TenantResolver) {
+    let fixture = Fixture::new().await;
     for (index, number) in numbers.iter().enumerate() {
-        house.store.add(&format!("hotel-{index}"), number).await;
+        fixture.store.add(&format!("hotel-{index}"), number).await;
     }
-    house.store.set_open(false);
-    let resolver = house.resolver(TenantOptions::default());
-    (house, resolver)
+    fixture.store.set_open(false);
+    let resolver = fixture.resolver(TenantOptions::default());
+    (fixture, resolver)
 }
 
 fn ask<'a>(
@@ -36,42 +36,42 @@ fn tenant(answer: &Result<Resolution>) -> &str {
 #[tokio::test]
 async fn questions_that_come_while_others_are_under_way_share_a_statement() {
     let numbers = numbers(100);
-    let (house, resolver) = house_of(&numbers).await;
+    let (fixture, resolver) = house_of(&numbers).await;
     let mut all = std::pin::pin!(ask(&resolver, &numbers));
     assert!(poll!(&mut all).is_pending());
-    assert_eq!(house.store.finds(), 2);
-    house.store.set_open(true);
+    assert_eq!(fixture.store.finds(), 2);
+    fixture.store.set_open(true);
     for (index, answer) in all.await.iter().enumerate() {
         assert_eq!(tenant(answer), format!("hotel-{index}"));
     }
-    assert_eq!(house.store.finds(), 3);
+    assert_eq!(fixture.store.finds(), 3);
 }
 
 #[tokio::test]
 async fn a_statement_that_takes_long_holds_nobody_up() {
     let numbers = numbers(10);
-    let (house, resolver) = house_of(&numbers).await;
+    let (fixture, resolver) = house_of(&numbers).await;
     let mut all = std::pin::pin!(ask(&resolver, &numbers));
     assert!(poll!(&mut all).is_pending());
     // The first two are not answered; the others are asked beside them.
-    house.store.was_asked(3).await;
-    house.store.set_open(true);
+    fixture.store.was_asked(3).await;
+    fixture.store.set_open(true);
     assert!(all.await.iter().all(Result::is_ok));
-    assert_eq!(house.store.finds(), 3);
+    assert_eq!(fixture.store.finds(), 3);
 }
 
 #[tokio::test]
 async fn a_failure_reaches_everybody_who_shares_it_and_blocks_nobody_after() {
     let numbers = numbers(10);
-    let (house, resolver) = house_of(&numbers).await;
-    house.store.set_down(true);
+    let (fixture, resolver) = house_of(&numbers).await;
+    fixture.store.set_down(true);
     let mut all = std::pin::pin!(ask(&resolver, &numbers));
     assert!(poll!(&mut all).is_pending());
-    house.store.set_open(true);
+    fixture.store.set_open(true);
     for answer in all.await {
         assert!(answer.unwrap_err().is(codes::POSTGRES_UNAVAILABLE));
     }
-    house.store.set_down(false);
+    fixture.store.set_down(false);
     for (index, answer) in ask(&resolver, &numbers).await.iter().enumerate() {
         assert_eq!(tenant(answer), format!("hotel-{index}"));
     }
@@ -80,13 +80,13 @@ async fn a_failure_reaches_everybody_who_shares_it_and_blocks_nobody_after() {
 #[tokio::test]
 async fn callers_who_leave_take_no_answer_from_the_others() {
     let numbers = numbers(10);
-    let (house, resolver) = house_of(&numbers).await;
+    let (fixture, resolver) = house_of(&numbers).await;
     let mut leaving = Box::pin(ask(&resolver, &numbers));
     assert!(poll!(&mut leaving).is_pending());
     let mut staying = std::pin::pin!(ask(&resolver, &numbers));
     assert!(poll!(&mut staying).is_pending());
     drop(leaving);
-    house.store.set_open(true);
+    fixture.store.set_open(true);
     assert!(staying.await.iter().all(Result::is_ok));
-    assert_eq!(house.store.finds(), 3);
+    assert_eq!(fixture.store.finds(), 3);
 }

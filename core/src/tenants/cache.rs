@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use foldhash::fast::RandomState;
 
-use super::answer::{Answer, Entry, Flight, Hit, Outcome, Slot, Waiting};
+use super::answer::{Answer, Entry, Hit, OpenQuestion, Outcome, Slot};
 use super::identifier::Identifier;
 use super::options::TenantOptions;
 use super::question::{OwnedRaw, Raw, Target};
@@ -137,7 +137,7 @@ impl Cache {
             (waiting, None) => Entry::Join(waiting, old),
             (waiting, Some(leader)) => {
                 let generation = index.next_generation();
-                Entry::Lead(Flight { generation, leader }, waiting, old)
+                Entry::Lead(OpenQuestion { generation, leader }, waiting, old)
             }
         }
     }
@@ -208,7 +208,7 @@ impl Cache {
     /// The store did not answer: the older answer, if there is one that may still be served, is from now on
     /// served as stale, and asked for again after a pause.
     pub(super) fn fail(&self, target: &Target, generation: u64, error: Error, now: i64) -> Outcome {
-        let mut index = self.lock();
+        let index = self.lock();
         let key = target.key().into_boxed_str();
         let slot = index.slots.get(&key).cloned();
         let held = slot.as_ref().and_then(|slot| slot.answer.load_full());

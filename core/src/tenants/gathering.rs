@@ -8,17 +8,17 @@
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::answer::Flight;
+use super::answer::OpenQuestion;
 use super::question::Target;
 use crate::sync;
 
 /// Statements under way before questions gather.
-const LANES: usize = 2;
+const PERMITS: usize = 2;
 /// Most questions of one statement.
 pub(super) const BATCH: usize = 500;
 
 /// A question on its way.
-pub(super) type Asked = (Target, Flight);
+pub(super) type Asked = (Target, OpenQuestion);
 
 /// The questions of a resolver that wait for a statement. Clones share them.
 #[derive(Clone, Default)]
@@ -26,38 +26,38 @@ pub(super) struct Gathering(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
-    lanes: usize,
+    permits: usize,
     waiting: Vec<Asked>,
 }
 
 /// The right to ask the store, one statement after the other. Whoever drops one that is open gives up what waits, if
 /// nobody else is there to ask for it.
-pub(super) struct Lane {
+pub(super) struct QueryPermit {
     gathering: Gathering,
     is_open: bool,
 }
 
 impl Gathering {
-    /// Returns a lane for this question, or keeps the question until one is free.
-    pub(super) fn join(&self, asked: Asked) -> Option<(Lane, Asked)> {
+    /// Returns a permit for this question, or keeps the question until one is free.
+    pub(super) fn join(&self, asked: Asked) -> Option<(QueryPermit, Asked)> {
         let mut state = self.state();
-        if state.lanes < LANES {
+        if state.permits < PERMITS {
             return Some((self.open(&mut state), asked));
         }
         state.waiting.push(asked);
         None
     }
 
-    /// Another lane for what waits, if anything does: the open ones take too long.
-    pub(super) fn overtake(&self) -> Option<(Lane, Vec<Asked>)> {
+    /// Another permit for what waits, if anything does: the open ones take too long.
+    pub(super) fn overtake(&self) -> Option<(QueryPermit, Vec<Asked>)> {
         let mut state = self.state();
         let waiting = state.next_batch();
         (!waiting.is_empty()).then(|| (self.open(&mut state), waiting))
     }
 
-    fn open(&self, state: &mut State) -> Lane {
-        state.lanes += 1;
-        Lane {
+    fn open(&self, state: &mut State) -> QueryPermit {
+        state.permits += 1;
+        QueryPermit {
             gathering: self.clone(),
             is_open: true,
         }
@@ -75,13 +75,13 @@ impl State {
     }
 }
 
-impl Lane {
-    /// What waits. When nothing does, the lane is closed.
+impl QueryPermit {
+    /// What waits. When nothing does, the permit is closed.
     pub(super) fn next(mut self) -> Option<(Self, Vec<Asked>)> {
         let mut state = self.gathering.state();
         let batch = state.next_batch();
         if batch.is_empty() {
-            state.lanes -= 1;
+            state.permits -= 1;
             drop(state);
             self.is_open = false;
             return None;
@@ -91,14 +91,14 @@ impl Lane {
     }
 }
 
-impl Drop for Lane {
+impl Drop for QueryPermit {
     fn drop(&mut self) {
         if !self.is_open {
             return;
         }
         let mut state = self.gathering.state();
-        state.lanes -= 1;
-        if state.lanes == 0 {
+        state.permits -= 1;
+        if state.permits == 0 {
             let given_up = std::mem::take(&mut state.waiting);
             drop(state);
             drop(given_up);
@@ -117,11 +117,11 @@ mod tests {
 
     fn waited_for(id: &str) -> (Asked, Waiting) {
         let (waiting, leader) = SingleFlight::default().join(&id.into());
-        let flight = Flight {
+        let question = OpenQuestion {
             generation: 0,
             leader: leader.unwrap(),
         };
-        ((Target::Tenant(TenantId::parse(id).unwrap()), flight), waiting)
+        ((Target::Tenant(TenantId::parse(id).unwrap()), question), waiting)
     }
 
     fn asked(id: &str) -> Asked {
@@ -135,24 +135,24 @@ mod tests {
     #[test]
     fn questions_gather_when_every_lane_is_taken_and_leave_in_their_order() {
         let gathering = Gathering::default();
-        let lanes: Vec<_> = (0..LANES)
+        let permits: Vec<_> = (0..PERMITS)
             .map(|_| gathering.join(asked("first")).unwrap().0)
             .collect();
         for name in ["a", "b"] {
             assert!(gathering.join(asked(name)).is_none());
         }
-        let mut lanes = lanes.into_iter();
-        let (lane, batch) = lanes.next().unwrap().next().unwrap();
+        let mut permits = permits.into_iter();
+        let (permit, batch) = permits.next().unwrap().next().unwrap();
         assert_eq!(names(&batch), ["tenant:a", "tenant:b"]);
-        // Nothing waits: the lane closes, and the next question has one of its own.
-        assert!(lane.next().is_none());
+        // Nothing waits: the permit closes, and the next question has one of its own.
+        assert!(permit.next().is_none());
         assert!(gathering.join(asked("c")).is_some());
     }
 
     #[test]
     fn a_batch_is_no_larger_than_a_statement_may_be() {
         let gathering = Gathering::default();
-        let lanes: Vec<_> = (0..LANES)
+        let permits: Vec<_> = (0..PERMITS)
             .map(|_| gathering.join(asked("first")).unwrap().0)
             .collect();
         for _ in 0..=BATCH {
@@ -162,21 +162,21 @@ mod tests {
         assert_eq!(batch.len(), BATCH);
         assert_eq!(gathering.overtake().unwrap().1.len(), 1);
         assert!(gathering.overtake().is_none());
-        drop(lanes);
+        drop(permits);
     }
 
     #[test]
     fn what_nobody_will_ask_any_more_is_given_up() {
         let gathering = Gathering::default();
-        let mut lanes: Vec<_> = (0..LANES)
+        let mut permits: Vec<_> = (0..PERMITS)
             .map(|_| gathering.join(asked("first")).unwrap().0)
             .collect();
         let (asked_last, waiting) = waited_for("a");
         let mut waiting = Box::pin(waiting.outcome());
         assert!(gathering.join(asked_last).is_none());
-        lanes.pop();
+        permits.pop();
         assert!(waiting.as_mut().now_or_never().is_none());
-        lanes.clear();
+        permits.clear();
         assert!(matches!(waiting.now_or_never(), Some(None)));
         assert!(gathering.join(asked("b")).is_some());
     }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::sync::OnceCell;
 
-use super::answer::{Answer, Entry, Flight, Hit, Outcome, Waiting};
+use super::answer::{Answer, Entry, Hit, OpenQuestion, Outcome, Waiting};
 use super::cache::Cache;
-use super::gathering::{Asked, BATCH, Gathering, Lane};
+use super::gathering::{Asked, BATCH, Gathering, QueryPermit};
 use super::identifier::Identifier;
 use super::invalidation::{Change, Heard, Invalidation, Listener};
 use super::meters::Meters;
@@ -127,7 +127,7 @@ impl Inner {
         Ok(())
     }
 
-    /// Returns what [`hit`](Self::hit) did not.
+    /// Answers what [`hit`](Self::hit) did not.
     pub(super) async fn ask(self: &Arc<Self>, raw: Raw<'_>) -> Result<Resolution> {
         self.start().await?;
         let answered = match self.target(raw) {
@@ -143,10 +143,10 @@ impl Inner {
             return;
         }
         if let Some(target) = self.cache.claim_refresh(raw)
-            && let Entry::Lead(flight, ..) = self.cache.enter(&target, self.now(), true)
-            && let Some(flying) = self.start_flight(target, flight)
+            && let Entry::Lead(question, ..) = self.cache.enter(&target, self.now(), true)
+            && let Some(work) = self.start_question(target, question)
         {
-            self.tasks.in_background(flying);
+            self.tasks.in_background(work);
         }
     }
 
@@ -168,7 +168,7 @@ impl Inner {
         })
     }
 
-    /// Returns many questions with as few statements as possible; one answer for each, in their order.
+    /// Answers many questions with as few statements as possible; one answer for each, in their order.
     pub(super) async fn ask_many(self: &Arc<Self>, raws: &[Raw<'_>], again: bool) -> Vec<Result<Resolution>> {
         if let Err(error) = self.start().await {
             return raws.iter().map(|_| Err(error.repeat())).collect();
@@ -191,7 +191,7 @@ impl Inner {
             let questions = batch.iter().map(|(_, target)| (target, generation));
             for ((index, _), outcome) in batch.iter().zip(self.look_up(questions).await) {
                 if let (Some(place), Some(raw)) = (resolutions.get_mut(*index), raws.get(*index)) {
-                    *place = Some(self.finish(self.land(*raw, &outcome)).await);
+                    *place = Some(self.finish(self.take_outcome(*raw, &outcome)).await);
                 }
             }
         }
@@ -331,15 +331,15 @@ impl Inner {
                     return Ok(Answer::clone(&answer));
                 }
                 Entry::Join(waiting, old) => (waiting, old),
-                Entry::Lead(flight, waiting, old) => {
-                    if let Some(flying) = self.start_flight(target.clone(), flight) {
-                        self.tasks.begin(flying);
+                Entry::Lead(question, waiting, old) => {
+                    if let Some(work) = self.start_question(target.clone(), question) {
+                        self.tasks.begin(work);
                     }
                     (waiting, old)
                 }
             };
             match self.wait(waiting, old.is_some()).await {
-                Some(outcome) => return self.land(raw, &outcome?),
+                Some(outcome) => return self.take_outcome(raw, &outcome?),
                 None => {
                     if let Some(stale) = self.cache.lose_patience(target, self.now()) {
                         return Ok(Answer::clone(&stale));
@@ -350,7 +350,7 @@ impl Inner {
         }
     }
 
-    /// Waits for a flight; `None` when patience ended, which only those have who can be served stale.
+    /// Waits for a question; `None` when patience ended, which only those have who can be served stale.
     async fn wait(&self, waiting: Waiting, can_be_stale: bool) -> Option<Result<Outcome>> {
         let landed = async { waiting.outcome().await.ok_or_else(lost) };
         if can_be_stale {
@@ -360,7 +360,7 @@ impl Inner {
         }
     }
 
-    fn land(&self, raw: Raw<'_>, outcome: &Outcome) -> Result<Answer> {
+    fn take_outcome(&self, raw: Raw<'_>, outcome: &Outcome) -> Result<Answer> {
         match outcome {
             Outcome::Failed(error) => Err(error.repeat()),
             Outcome::Answered { answer, slot } => {
@@ -385,12 +385,16 @@ impl Inner {
     }
 
     /// The work that answers a question, unless it was left to work that is under way.
-    fn start_flight(self: &Arc<Self>, target: Target, flight: Flight) -> Option<BoxFuture<'static, ()>> {
+    fn start_question(
+        self: &Arc<Self>,
+        target: Target,
+        question: OpenQuestion,
+    ) -> Option<BoxFuture<'static, ()>> {
         if let Target::Tenant(id) = target {
-            return Some(Box::pin(ask_for_tenant(self.clone(), id, flight)));
+            return Some(Box::pin(ask_for_tenant(self.clone(), id, question)));
         }
-        let (lane, asked) = self.gathering.join((target, flight))?;
-        Some(ask_for_identifiers(self.clone(), lane, vec![asked]))
+        let (permit, asked) = self.gathering.join((target, question))?;
+        Some(ask_for_identifiers(self.clone(), permit, vec![asked]))
     }
 
     /// One statement for a batch of questions, each with the generation of the cache at which it was asked.
@@ -434,7 +438,7 @@ impl Inner {
 }
 
 /// Asks the store once, for everybody who waits.
-async fn ask_for_tenant(inner: Arc<Inner>, id: TenantId, flight: Flight) {
+async fn ask_for_tenant(inner: Arc<Inner>, id: TenantId, question: OpenQuestion) {
     let started = inner.clock.instant();
     let found = inner.store.get(&id).await;
     inner.meters.asked(inner.clock.instant() - started);
@@ -442,38 +446,40 @@ async fn ask_for_tenant(inner: Arc<Inner>, id: TenantId, flight: Flight) {
     let outcome = match found {
         Ok(tenant) => {
             let verdict = Verdict::of(tenant.map(Arc::new).into_iter().collect());
-            inner.cache.install(&target, flight.generation, verdict, now)
+            inner.cache.install(&target, question.generation, verdict, now)
         }
-        Err(error) => inner.cache.fail(&target, flight.generation, error, now),
+        Err(error) => inner.cache.fail(&target, question.generation, error, now),
     };
     inner.note_size();
-    flight.leader.complete(outcome);
+    question.leader.complete(outcome);
 }
 
 /// Asks the store, then for all that gathered in the meantime, until nothing waits. In a box, because it begins others
 /// like itself.
-fn ask_for_identifiers(inner: Arc<Inner>, lane: Lane, first: Vec<Asked>) -> BoxFuture<'static, ()> {
+fn ask_for_identifiers(inner: Arc<Inner>, permit: QueryPermit, first: Vec<Asked>) -> BoxFuture<'static, ()> {
     Box::pin(async move {
-        let mut turn = Some((lane, first));
-        while let Some((lane, batch)) = turn {
-            let questions = batch.iter().map(|(target, flight)| (target, flight.generation));
+        let mut turn = Some((permit, first));
+        while let Some((permit, batch)) = turn {
+            let questions = batch
+                .iter()
+                .map(|(target, question)| (target, question.generation));
             let mut answers = std::pin::pin!(inner.look_up(questions));
             let outcomes = loop {
                 match tokio::time::timeout(PATIENCE, &mut answers).await {
                     Ok(outcomes) => break outcomes,
                     Err(_) => {
-                        if let Some((lane, waiting)) = inner.gathering.overtake() {
-                            let beside = ask_for_identifiers(inner.clone(), lane, waiting);
+                        if let Some((permit, waiting)) = inner.gathering.overtake() {
+                            let beside = ask_for_identifiers(inner.clone(), permit, waiting);
                             inner.tasks.in_background(beside);
                         }
                     }
                 }
             };
             inner.note_size();
-            for ((_, flight), outcome) in batch.iter().zip(outcomes) {
-                flight.leader.complete(outcome);
+            for ((_, question), outcome) in batch.iter().zip(outcomes) {
+                question.leader.complete(outcome);
             }
-            turn = lane.next();
+            turn = permit.next();
         }
     })
 }

@@ -39,7 +39,7 @@ pub(super) struct Snapshot {
 }
 
 /// One answer that an earlier process left.
-pub(super) struct Kept {
+pub(super) struct SnapshotEntry {
     pub(super) target: Target,
     pub(super) verdict: Verdict,
     pub(super) fetched: DateTime<Utc>,
@@ -92,7 +92,7 @@ impl Snapshot {
     }
 
     /// What was kept; nothing when there is no usable file.
-    pub(super) async fn read(&self) -> Vec<Kept> {
+    pub(super) async fn read(&self) -> Vec<SnapshotEntry> {
         let path = self.path.clone();
         let read = tokio::task::spawn_blocking(move || read_file(&path)).await;
         match read {
@@ -169,7 +169,7 @@ impl Body {
         body
     }
 
-    fn into_kept(self) -> Vec<Kept> {
+    fn into_kept(self) -> Vec<SnapshotEntry> {
         let restore =
             |(id, stored): (String, StoredTenant)| Some((id.clone(), Arc::new(stored.restore(&id)?)));
         let tenants: BTreeMap<_, _> = self.tenants.into_iter().filter_map(restore).collect();
@@ -178,7 +178,7 @@ impl Body {
             .filter_map(|answer| {
                 let owners: Option<Vec<_>> =
                     answer.tenants.iter().map(|id| tenants.get(id).cloned()).collect();
-                Some(Kept {
+                Some(SnapshotEntry {
                     target: read_target(&answer.kind, &answer.text)?,
                     verdict: Verdict::of(owners?),
                     fetched: DateTime::from_timestamp_millis(answer.fetched_millis)?,

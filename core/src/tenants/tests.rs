@@ -12,14 +12,14 @@ use crate::error::codes;
 const NUMBER: &str = "5491112345678";
 const HOUR: Duration = Duration::from_hours(1);
 
-pub(super) struct House {
+pub(super) struct Fixture {
     pub(super) store: Arc<Faulty>,
     clock: ManualClock,
     channel: LocalInvalidation,
     tasks: Tasks,
 }
 
-impl House {
+impl Fixture {
     pub(super) async fn new() -> Self {
         let store = Faulty::new();
         store.add("hotel", "+5491112345678").await;
@@ -79,15 +79,15 @@ async fn the_memory_store_keeps_the_promises() {
 
 #[tokio::test]
 async fn a_thousand_simultaneous_misses_ask_once() {
-    let house = House::new().await;
-    let resolver = house.resolver(options());
-    house.store.set_open(false);
+    let fixture = Fixture::new().await;
+    let resolver = fixture.resolver(options());
+    fixture.store.set_open(false);
     let spellings = ["5491112345678", "+5491112345678", "00 54 9 11 1234-5678"];
     let callers = (0..1000).map(|index| resolver.resolve(spellings[index % 3], None));
     let all = futures_util::future::join_all(callers);
     let open = async {
-        until("the question", || house.store.finds() > 0).await;
-        house.store.set_open(true);
+        until("the question", || fixture.store.finds() > 0).await;
+        fixture.store.set_open(true);
     };
     let (answers, ()) = tokio::join!(all, open);
     assert!(
@@ -95,47 +95,47 @@ async fn a_thousand_simultaneous_misses_ask_once() {
             .iter()
             .all(|answer| answer.as_ref().unwrap().tenant().is_some())
     );
-    assert_eq!(house.store.finds(), 1);
+    assert_eq!(fixture.store.finds(), 1);
 }
 
 #[tokio::test]
 async fn dropping_the_caller_who_asked_first_fails_nobody() {
-    let house = House::new().await;
-    let resolver = house.resolver(options());
-    house.store.set_open(false);
+    let fixture = Fixture::new().await;
+    let resolver = fixture.resolver(options());
+    fixture.store.set_open(false);
     let mut first = Box::pin(resolver.resolve(NUMBER, None));
     assert!(futures_util::poll!(&mut first).is_pending());
     let second = resolver.resolve(NUMBER, None);
-    until("the question", || house.store.finds() == 1).await;
+    until("the question", || fixture.store.finds() == 1).await;
     drop(first);
-    house.store.set_open(true);
+    fixture.store.set_open(true);
     assert_eq!(second.await.unwrap().as_str(), "found");
-    assert_eq!(house.store.finds(), 1);
+    assert_eq!(fixture.store.finds(), 1);
 }
 
 #[tokio::test]
 async fn during_an_outage_what_is_known_is_served_as_stale_for_a_day() {
-    let house = House::new().await;
-    let resolver = house.resolver(options());
+    let fixture = Fixture::new().await;
+    let resolver = fixture.resolver(options());
     assert_eq!(
         source_and_age(&resolver, NUMBER).await,
         (ResolutionSource::Fresh, Duration::ZERO)
     );
-    house.store.set_down(true);
-    house.clock.advance(HOUR);
+    fixture.store.set_down(true);
+    fixture.clock.advance(HOUR);
     assert_eq!(
         source_and_age(&resolver, NUMBER).await,
         (ResolutionSource::Stale, HOUR)
     );
-    house.clock.advance(23 * HOUR);
+    fixture.clock.advance(23 * HOUR);
     assert_eq!(
         source_and_age(&resolver, NUMBER).await,
         (ResolutionSource::Stale, 24 * HOUR)
     );
-    house.clock.advance(HOUR);
+    fixture.clock.advance(HOUR);
     let error = resolver.resolve(NUMBER, None).await.unwrap_err();
     assert!(error.is(codes::POSTGRES_UNAVAILABLE), "{error}");
-    house.store.set_down(false);
+    fixture.store.set_down(false);
     assert_eq!(
         source_and_age(&resolver, NUMBER).await,
         (ResolutionSource::Fresh, Duration::ZERO)
@@ -144,32 +144,32 @@ async fn during_an_outage_what_is_known_is_served_as_stale_for_a_day() {
 
 #[tokio::test]
 async fn what_is_remembered_needs_no_wait_in_any_spelling_and_however_stale() {
-    let house = House::new().await;
-    let resolver = house.resolver(options());
+    let fixture = Fixture::new().await;
+    let resolver = fixture.resolver(options());
     assert_eq!(resolver.remembered(NUMBER, None), None, "nobody asked yet");
     resolver.resolve(NUMBER, None).await.unwrap();
     for spelling in [NUMBER, "+5491112345678", "00 54 9 11 1234-5678"] {
         let found = resolver.remembered(spelling, None).unwrap();
         assert_eq!(found.tenant().unwrap().id.as_str(), "hotel", "{spelling}");
     }
-    house.clock.advance(HOUR);
-    let asked = house.store.finds();
+    fixture.clock.advance(HOUR);
+    let asked = fixture.store.finds();
     match resolver.remembered(NUMBER, None).unwrap() {
         Resolution::Found { source, age, .. } => {
             assert_eq!((source, age), (ResolutionSource::Stale, HOUR));
         }
         other => panic!("{other:?}"),
     }
-    assert_eq!(house.store.finds(), asked);
-    house.clock.advance(24 * HOUR);
+    assert_eq!(fixture.store.finds(), asked);
+    fixture.clock.advance(24 * HOUR);
     assert_eq!(resolver.remembered(NUMBER, None), None, "too old");
     assert_eq!(resolver.remembered("no identifier\n", None), None);
 }
 
 #[tokio::test]
 async fn what_a_change_made_wrong_is_remembered_until_something_newer_is_known_and_never_resolved() {
-    let house = House::new().await;
-    let (here, there) = (house.resolver(options()), house.resolver(options()));
+    let fixture = Fixture::new().await;
+    let (here, there) = (fixture.resolver(options()), fixture.resolver(options()));
     here.resolve(NUMBER, None).await.unwrap();
     let before = here.stats().changes;
     let update = TenantUpdate::new().name("Hotel Renovado").unwrap();
@@ -177,7 +177,7 @@ async fn what_a_change_made_wrong_is_remembered_until_something_newer_is_known_a
         .update(&TenantId::parse("hotel").unwrap(), update)
         .await
         .unwrap();
-    house.store.set_down(true);
+    fixture.store.set_down(true);
     while here.stats().changes == before {
         tokio::task::yield_now().await;
     }
@@ -190,7 +190,7 @@ async fn what_a_change_made_wrong_is_remembered_until_something_newer_is_known_a
             other => panic!("{other:?}"),
         }
     }
-    house.store.set_down(false);
+    fixture.store.set_down(false);
     here.resolve(NUMBER, None).await.unwrap();
     let found = here.remembered(NUMBER, None).unwrap();
     assert_eq!(found.tenant().unwrap().name, "Hotel Renovado");
@@ -198,22 +198,22 @@ async fn what_a_change_made_wrong_is_remembered_until_something_newer_is_known_a
 
 #[tokio::test]
 async fn during_an_outage_the_store_is_not_asked_for_every_guest() {
-    let house = House::new().await;
-    let resolver = house.resolver(options());
+    let fixture = Fixture::new().await;
+    let resolver = fixture.resolver(options());
     resolver.resolve(NUMBER, None).await.unwrap();
-    house.store.set_down(true);
-    house.clock.advance(HOUR);
+    fixture.store.set_down(true);
+    fixture.clock.advance(HOUR);
     for _ in 0..100 {
         assert_eq!(source_and_age(&resolver, NUMBER).await.0, ResolutionSource::Stale);
     }
-    assert_eq!(house.store.finds(), 2);
+    assert_eq!(fixture.store.finds(), 2);
 }
 
 #[tokio::test]
 async fn during_an_outage_a_stranger_is_an_error_and_not_unknown() {
-    let house = House::new().await;
-    let resolver = house.resolver(options());
-    house.store.set_down(true);
+    let fixture = Fixture::new().await;
+    let resolver = fixture.resolver(options());
+    fixture.store.set_down(true);
     for _ in 0..2 {
         let error = resolver.resolve("+34600111222", None).await.unwrap_err();
         assert!(error.is(codes::POSTGRES_UNAVAILABLE), "{error}");
@@ -222,18 +222,18 @@ async fn during_an_outage_a_stranger_is_an_error_and_not_unknown() {
 
 #[tokio::test]
 async fn a_slow_store_delays_a_known_guest_by_the_patience_only() {
-    let house = House::new().await;
-    let resolver = house.resolver(options());
+    let fixture = Fixture::new().await;
+    let resolver = fixture.resolver(options());
     resolver.resolve(NUMBER, None).await.unwrap();
-    house.clock.advance(HOUR);
-    house.store.set_open(false);
+    fixture.clock.advance(HOUR);
+    fixture.store.set_open(false);
     assert_eq!(
         source_and_age(&resolver, NUMBER).await,
         (ResolutionSource::Stale, HOUR)
     );
     let again = futures_util::poll!(std::pin::pin!(resolver.resolve(NUMBER, None)));
     assert!(again.is_ready(), "the next caller does not wait at all");
-    house.store.set_open(true);
+    fixture.store.set_open(true);
     let fresh = || {
         matches!(resolver.cached(NUMBER, None), Some(Resolution::Found { source, .. })
         if source == ResolutionSource::Fresh)
@@ -243,17 +243,17 @@ async fn a_slow_store_delays_a_known_guest_by_the_patience_only() {
 
 #[tokio::test]
 async fn an_answer_from_before_a_change_is_not_kept() {
-    let house = House::new().await;
-    let resolver = house.resolver(options());
-    house.store.set_open(false);
+    let fixture = Fixture::new().await;
+    let resolver = fixture.resolver(options());
+    fixture.store.set_open(false);
     let mut before = Box::pin(resolver.resolve(NUMBER, None));
     assert!(futures_util::poll!(&mut before).is_pending());
-    until("the question", || house.store.finds() == 1).await;
+    until("the question", || fixture.store.finds() == 1).await;
     resolver
         .suspend(&TenantId::parse("hotel").unwrap())
         .await
         .unwrap();
-    house.store.set_open(true);
+    fixture.store.set_open(true);
     assert_eq!(
         before.await.unwrap().as_str(),
         "found",
@@ -268,55 +268,55 @@ async fn an_answer_from_before_a_change_is_not_kept() {
 
 #[tokio::test]
 async fn who_asks_after_a_change_does_not_join_a_question_from_before() {
-    let house = House::new().await;
-    let resolver = house.resolver(options());
-    house.store.set_open(false);
+    let fixture = Fixture::new().await;
+    let resolver = fixture.resolver(options());
+    fixture.store.set_open(false);
     let mut before = Box::pin(resolver.resolve(NUMBER, None));
     assert!(futures_util::poll!(&mut before).is_pending());
-    until("the question", || house.store.finds() == 1).await;
+    until("the question", || fixture.store.finds() == 1).await;
     resolver
         .suspend(&TenantId::parse("hotel").unwrap())
         .await
         .unwrap();
     let mut after = Box::pin(resolver.resolve(NUMBER, None));
     assert!(futures_util::poll!(&mut after).is_pending());
-    house.store.set_open(true);
+    fixture.store.set_open(true);
     assert_eq!(after.await.unwrap().as_str(), "suspended");
 }
 
 #[tokio::test]
 async fn what_a_change_made_wrong_is_not_served_as_stale() {
-    let house = House::new().await;
-    let resolver = house.resolver(options());
+    let fixture = Fixture::new().await;
+    let resolver = fixture.resolver(options());
     resolver.resolve(NUMBER, None).await.unwrap();
     let id = TenantId::parse("hotel").unwrap();
     resolver.remove_identifier(&id, NUMBER, None).await.unwrap();
-    house.store.set_down(true);
+    fixture.store.set_down(true);
     let error = resolver.resolve(NUMBER, None).await.unwrap_err();
     assert!(error.is(codes::POSTGRES_UNAVAILABLE), "{error}");
 }
 
 #[tokio::test]
 async fn unknown_is_believed_for_thirty_seconds_and_no_longer() {
-    let house = House::new().await;
-    let resolver = house.resolver(options());
+    let fixture = Fixture::new().await;
+    let resolver = fixture.resolver(options());
     let stranger = "+34600111222";
     assert_eq!(
         resolver.resolve(stranger, None).await.unwrap(),
         Resolution::Unknown
     );
-    house.store.add("newcomer", stranger).await;
-    house.clock.advance(Duration::from_millis(29_999));
+    fixture.store.add("newcomer", stranger).await;
+    fixture.clock.advance(Duration::from_millis(29_999));
     assert_eq!(resolver.cached(stranger, None), Some(Resolution::Unknown));
-    house.clock.advance(Duration::from_millis(1));
+    fixture.clock.advance(Duration::from_millis(1));
     assert_eq!(resolver.cached(stranger, None), None);
     assert_eq!(resolver.resolve(stranger, None).await.unwrap().as_str(), "found");
 }
 
 #[tokio::test]
 async fn who_was_known_and_is_removed_is_remembered_as_unknown() {
-    let house = House::new().await;
-    let resolver = house.resolver(options());
+    let fixture = Fixture::new().await;
+    let resolver = fixture.resolver(options());
     resolver.resolve(NUMBER, None).await.unwrap();
     let id = TenantId::parse("hotel").unwrap();
     resolver.remove_identifier(&id, NUMBER, None).await.unwrap();
@@ -329,8 +329,8 @@ async fn who_was_known_and_is_removed_is_remembered_as_unknown() {
 
 #[tokio::test]
 async fn strangers_who_probe_neither_fill_the_memory_nor_push_hotels_out() {
-    let house = House::new().await;
-    let resolver = house.resolver(TenantOptions {
+    let fixture = Fixture::new().await;
+    let resolver = fixture.resolver(TenantOptions {
         unknown_capacity: 50,
         ..options()
     });
@@ -347,18 +347,21 @@ async fn strangers_who_probe_neither_fill_the_memory_nor_push_hotels_out() {
 
 #[tokio::test]
 async fn the_cache_keeps_to_its_capacity() {
-    let house = House::new().await;
+    let fixture = Fixture::new().await;
     for number in 0..100 {
-        house.store.add("hotel", &format!("desk-{number}.example")).await;
+        fixture
+            .store
+            .add("hotel", &format!("desk-{number}.example"))
+            .await;
     }
-    let resolver = house.resolver(TenantOptions {
+    let resolver = fixture.resolver(TenantOptions {
         capacity: 20,
         ..options()
     });
     for number in 0..100 {
         let host = format!("desk-{number}.example");
         assert_eq!(resolver.resolve(&host, None).await.unwrap().as_str(), "found");
-        house.clock.advance(Duration::from_millis(1));
+        fixture.clock.advance(Duration::from_millis(1));
     }
     assert!(resolver.stats().cached <= 20, "{resolver:?}");
     assert!(
@@ -369,21 +372,21 @@ async fn the_cache_keeps_to_its_capacity() {
 
 #[tokio::test]
 async fn an_answer_in_use_is_asked_for_again_before_it_expires() {
-    let house = House::new().await;
-    let resolver = house.resolver(options());
+    let fixture = Fixture::new().await;
+    let resolver = fixture.resolver(options());
     resolver.resolve(NUMBER, None).await.unwrap();
-    house.clock.advance(Duration::from_secs(299));
+    fixture.clock.advance(Duration::from_secs(299));
     let at_once = futures_util::poll!(std::pin::pin!(resolver.resolve(NUMBER, None)));
     assert!(at_once.is_ready(), "the caller does not wait for the refresh");
-    until("the refresh", || house.store.finds() == 2).await;
-    house.clock.advance(Duration::from_secs(200));
+    until("the refresh", || fixture.store.finds() == 2).await;
+    fixture.clock.advance(Duration::from_secs(200));
     assert!(resolver.cached(NUMBER, None).is_some());
-    assert_eq!(house.store.finds(), 2);
+    assert_eq!(fixture.store.finds(), 2);
 }
 
 #[tokio::test]
 async fn rows_as_the_app_wrote_them_resolve() {
-    let house = House::new().await;
+    let fixture = Fixture::new().await;
     for (row, question) in [
         ("5491100000001", "+5491100000001"),
         (" 00 54 (9) 11-0000-0002 ", "5491100000002"),
@@ -392,17 +395,17 @@ async fn rows_as_the_app_wrote_them_resolve() {
         ("(011) 4444-5555", "01144445555"),
         ("Hotel.Example.", "hotel.example:443"),
     ] {
-        house.store.add("hotel", row).await;
-        let answer = house.resolver(options()).resolve(question, None).await.unwrap();
+        fixture.store.add("hotel", row).await;
+        let answer = fixture.resolver(options()).resolve(question, None).await.unwrap();
         assert_eq!(answer.as_str(), "found", "{row:?} by {question:?}");
     }
 }
 
 #[tokio::test]
 async fn spellings_that_belong_to_two_tenants_are_ambiguous() {
-    let house = House::new().await;
-    house.store.add("other", "54 11 1234 5678").await;
-    match house.resolver(options()).resolve(NUMBER, None).await.unwrap() {
+    let fixture = Fixture::new().await;
+    fixture.store.add("other", "54 11 1234 5678").await;
+    match fixture.resolver(options()).resolve(NUMBER, None).await.unwrap() {
         Resolution::Ambiguous { tenants } => {
             let ids: Vec<_> = tenants.iter().map(|tenant| tenant.id.as_str()).collect();
             assert_eq!(ids, ["hotel", "other"]);
@@ -413,9 +416,9 @@ async fn spellings_that_belong_to_two_tenants_are_ambiguous() {
 
 #[tokio::test]
 async fn a_default_tenant_takes_the_unknown_and_nobody_else() {
-    let house = House::new().await;
-    let suspended = house.store.add("suspended", "desk@suspended.example").await;
-    let resolver = house.resolver(TenantOptions {
+    let fixture = Fixture::new().await;
+    let suspended = fixture.store.add("suspended", "desk@suspended.example").await;
+    let resolver = fixture.resolver(TenantOptions {
         default_tenant: Some(TenantId::parse("default").unwrap()),
         ..options()
     });
@@ -440,7 +443,7 @@ async fn a_default_tenant_takes_the_unknown_and_nobody_else() {
             .as_str(),
         "suspended"
     );
-    house.store.set_down(true);
+    fixture.store.set_down(true);
     assert!(
         resolver.resolve("+34600999999", None).await.is_err(),
         "an outage makes nobody a guest of the default"
@@ -449,8 +452,8 @@ async fn a_default_tenant_takes_the_unknown_and_nobody_else() {
 
 #[tokio::test]
 async fn resolvers_hear_of_each_others_changes() {
-    let house = House::new().await;
-    let (one, other) = (house.resolver(options()), house.resolver(options()));
+    let fixture = Fixture::new().await;
+    let (one, other) = (fixture.resolver(options()), fixture.resolver(options()));
     for resolver in [&one, &other] {
         assert_eq!(source_and_age(resolver, NUMBER).await.0, ResolutionSource::Fresh);
         assert_eq!(
@@ -473,45 +476,45 @@ async fn resolvers_hear_of_each_others_changes() {
 
 #[tokio::test]
 async fn an_announcement_that_nobody_understands_makes_everything_be_asked_again() {
-    let house = House::new().await;
-    let resolver = house.resolver(options());
+    let fixture = Fixture::new().await;
+    let resolver = fixture.resolver(options());
     resolver.resolve(NUMBER, None).await.unwrap();
-    house
+    fixture
         .channel
         .announce(b"from a later version".to_vec())
         .await
         .unwrap();
     until("the announcement", || resolver.cached(NUMBER, None).is_none()).await;
-    house.store.set_down(true);
+    fixture.store.set_down(true);
     assert_eq!(source_and_age(&resolver, NUMBER).await.0, ResolutionSource::Stale);
 }
 
 #[tokio::test]
 async fn a_restart_during_an_outage_knows_its_hotels_from_the_disk() {
-    let house = House::new().await;
+    let fixture = Fixture::new().await;
     let folder = tempfile::tempdir().unwrap();
     let options = TenantOptions {
         snapshot_dir: Some(folder.path().to_owned()),
         ..options()
     };
-    let resolver = house.resolver(options.clone());
+    let resolver = fixture.resolver(options.clone());
     resolver.resolve(NUMBER, None).await.unwrap();
-    assert_eq!(house.tasks.close(Duration::from_secs(5)).await, 0);
+    assert_eq!(fixture.tasks.close(Duration::from_secs(5)).await, 0);
 
-    let house = House {
+    let fixture = Fixture {
         tasks: Tasks::new(),
-        ..house
+        ..fixture
     };
-    house.clock.advance(HOUR);
-    house.store.set_down(true);
-    let restarted = house.resolver(options.clone());
+    fixture.clock.advance(HOUR);
+    fixture.store.set_down(true);
+    let restarted = fixture.resolver(options.clone());
     assert_eq!(
         source_and_age(&restarted, "+54 9 11 1234 5678").await,
         (ResolutionSource::Disk, HOUR)
     );
     assert!(restarted.resolve("+34600111222", None).await.is_err());
-    house.store.set_down(false);
-    let restarted = house.resolver(options);
+    fixture.store.set_down(false);
+    let restarted = fixture.resolver(options);
     assert_eq!(
         source_and_age(&restarted, NUMBER).await,
         (ResolutionSource::Fresh, Duration::ZERO)
@@ -520,32 +523,32 @@ async fn a_restart_during_an_outage_knows_its_hotels_from_the_disk() {
 
 #[tokio::test]
 async fn a_damaged_snapshot_counts_as_none() {
-    let house = House::new().await;
+    let fixture = Fixture::new().await;
     let folder = tempfile::tempdir().unwrap();
     let options = TenantOptions {
         snapshot_dir: Some(folder.path().to_owned()),
         ..options()
     };
-    let resolver = house.resolver(options.clone());
+    let resolver = fixture.resolver(options.clone());
     resolver.resolve(NUMBER, None).await.unwrap();
-    house.tasks.close(Duration::from_secs(5)).await;
+    fixture.tasks.close(Duration::from_secs(5)).await;
     let path = folder.path().join("tenants.json");
     let kept = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, kept.replace("Hotel hotel", "Hotel other")).unwrap();
 
-    let house = House {
+    let fixture = Fixture {
         tasks: Tasks::new(),
-        ..house
+        ..fixture
     };
-    house.store.set_down(true);
-    let error = house.resolver(options).resolve(NUMBER, None).await.unwrap_err();
+    fixture.store.set_down(true);
+    let error = fixture.resolver(options).resolve(NUMBER, None).await.unwrap_err();
     assert!(error.is(codes::POSTGRES_UNAVAILABLE), "{error}");
 }
 
 #[tokio::test]
 async fn many_identifiers_cost_one_question() {
-    let house = House::new().await;
-    let resolver = house.resolver(options());
+    let fixture = Fixture::new().await;
+    let resolver = fixture.resolver(options());
     let asked: Vec<String> = (0..300).map(|number| format!("desk-{number}.example")).collect();
     let answers = resolver.resolve_many(&asked, None).await;
     assert!(
@@ -553,15 +556,15 @@ async fn many_identifiers_cost_one_question() {
             .iter()
             .all(|answer| *answer.as_ref().unwrap() == Resolution::Unknown)
     );
-    assert_eq!(house.store.finds(), 1);
+    assert_eq!(fixture.store.finds(), 1);
 }
 
 #[tokio::test]
 async fn a_closed_handle_refuses_what_it_does_not_know_already() {
-    let house = House::new().await;
-    let resolver = house.resolver(options());
+    let fixture = Fixture::new().await;
+    let resolver = fixture.resolver(options());
     resolver.resolve(NUMBER, None).await.unwrap();
-    house.tasks.close(Duration::from_secs(5)).await;
+    fixture.tasks.close(Duration::from_secs(5)).await;
     let error = resolver.resolve("+34600111222", None).await.unwrap_err();
     assert!(error.is(codes::POSADA_CLOSED), "{error}");
     let error = resolver
