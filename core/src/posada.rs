@@ -151,7 +151,7 @@ impl PosadaBuilder {
         let tasks = Tasks::new();
         let postgres = match settings.postgres() {
             Store::Memory => None,
-            Store::Server(server) => Some(Postgres::new(server, tasks.clone(), clock.clone())?),
+            Store::Server(server) => Some(Postgres::new(server, tasks.clone(), clock.clone())),
         };
         let redis = match settings.redis() {
             Store::Memory => None,

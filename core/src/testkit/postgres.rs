@@ -54,7 +54,7 @@ impl Probe {
     pub fn with_clock(settings: &PostgresSettings, clock: SharedClock) -> Result<Self> {
         let tasks = Tasks::new();
         Ok(Self {
-            postgres: Postgres::new(settings, tasks.clone(), clock)?,
+            postgres: Postgres::new(settings, tasks.clone(), clock),
             tasks,
         })
     }

@@ -33,7 +33,6 @@ use sqlx::postgres::PgRow;
 use self::deadline::Deadline;
 use self::pool::{Lease, Pool};
 use crate::clock::SharedClock;
-use crate::error::Error;
 use crate::settings::{Pooling, PostgresSettings};
 use crate::task::Tasks;
 use crate::{metrics as names, rng};
@@ -45,6 +44,7 @@ pub(crate) use self::pool::PoolUsage;
 pub(crate) use self::rights::{Guarded, Published};
 pub(crate) use self::schema::{Schema, TABLES};
 pub(crate) use self::statement::Statement;
+use self::transaction::Answer;
 pub(crate) use self::transaction::Tx;
 
 /// How often a transaction is run again after a failure that passes by itself.
@@ -75,22 +75,15 @@ struct Inner {
 
 impl Postgres {
     /// A handle. Nothing connects.
-    ///
-    /// # Errors
-    /// None today; settings that the driver cannot use would be `settings.invalid`.
-    #[allow(
-        clippy::unnecessary_wraps,
-        reason = "callers must not change when a setting becomes refusable"
-    )]
-    pub(crate) fn new(settings: &PostgresSettings, tasks: Tasks, clock: SharedClock) -> Result<Self, Error> {
-        Ok(Self(Arc::new(Inner {
+    pub(crate) fn new(settings: &PostgresSettings, tasks: Tasks, clock: SharedClock) -> Self {
+        Self(Arc::new(Inner {
             pool: Pool::new(settings.clone(), tasks.clone(), clock.clone()),
             tasks,
             clock,
             limit: settings.statement_timeout,
             place: settings.place().into(),
             schema: schema::Cache::default(),
-        })))
+        }))
     }
 
     /// One round trip through a statement, which proves that this role is shown every row. Detached.
@@ -116,24 +109,18 @@ impl Postgres {
 
     /// The rows of one statement. Detached: dropping the future loses only the answer.
     pub(crate) async fn fetch(&self, statement: Statement) -> Result<Vec<PgRow>, Failure> {
-        self.one(statement, |lease, statement| {
-            Box::pin(transaction::fetch(lease, statement))
-        })
-        .await
+        Ok(self.answer(statement).await?.rows)
     }
 
     /// How many rows one statement changed. Detached: dropping the future loses only the answer.
     pub(crate) async fn execute(&self, statement: Statement) -> Result<u64, Failure> {
-        self.one(statement, |lease, statement| {
-            Box::pin(transaction::execute(lease, statement))
-        })
-        .await
+        Ok(self.answer(statement).await?.changed)
     }
 
     /// Runs `work` in a transaction and commits it if it succeeds. Detached.
     ///
     /// `work` is run again, from the start and in a new transaction, after a collision or a lost connection, so it
-    /// must have no effect outside `tx`. An [`Error`] from it rolls back and comes out unchanged.
+    /// must have no effect outside `tx`. An [`Error`](crate::Error) from it rolls back and comes out unchanged.
     pub(crate) async fn transaction<T, F>(&self, name: &'static str, work: F) -> Result<T, Failure>
     where
         T: Send + 'static,
@@ -184,16 +171,12 @@ impl Postgres {
         self.0.pool.close().await;
     }
 
-    async fn one<T, F>(&self, statement: Statement, run: F) -> Result<T, Failure>
-    where
-        T: Send + 'static,
-        F: for<'run> Fn(&'run mut Lease, &'run Statement) -> Run<'run, T> + Send + Sync + 'static,
-    {
+    async fn answer(&self, statement: Statement) -> Result<Answer, Failure> {
         let (inner, name) = (self.0.clone(), statement.name);
         let work = async move {
             let deadline = Deadline::after(inner.clock.clone(), inner.limit);
             inner
-                .retrying(&deadline, || inner.attempt_one(&deadline, &statement, &run))
+                .retrying(&deadline, || inner.attempt_one(&deadline, &statement))
                 .await
         };
         self.detached(name, Box::pin(work)).await
@@ -220,8 +203,6 @@ impl Postgres {
     }
 }
 
-type Run<'run, T> = Pin<Box<dyn Future<Output = Result<T, sqlx::Error>> + Send + 'run>>;
-
 impl Inner {
     /// Runs an attempt again after failures that pass by themselves, with pauses of random length, as long as
     /// there is time.
@@ -246,12 +227,7 @@ impl Inner {
         }
     }
 
-    async fn attempt_one<T: Send + 'static>(
-        &self,
-        deadline: &Deadline,
-        statement: &Statement,
-        run: &(dyn for<'run> Fn(&'run mut Lease, &'run Statement) -> Run<'run, T> + Send + Sync),
-    ) -> Result<T, Failure> {
+    async fn attempt_one(&self, deadline: &Deadline, statement: &Statement) -> Result<Answer, Failure> {
         let stale = if statement.writes {
             STALE_FOR_WRITE
         } else {
@@ -259,9 +235,9 @@ impl Inner {
         };
         let mut lease = self.pool.acquire(deadline, stale).await?;
         if lease.pooling() == Pooling::Transaction {
-            return Box::pin(Self::attempt_in_transaction(lease, deadline, statement, run)).await;
+            return Box::pin(Self::attempt_in_transaction(lease, deadline, statement)).await;
         }
-        let lost = match deadline.bound(run(&mut lease, statement)).await {
+        let lost = match deadline.bound(transaction::answer(&mut lease, statement)).await {
             Some(Ok(value)) => {
                 lease.give_back();
                 return Ok(value);
@@ -286,14 +262,13 @@ impl Inner {
         })
     }
 
-    async fn attempt_in_transaction<T: Send + 'static>(
+    async fn attempt_in_transaction(
         lease: Lease,
         deadline: &Deadline,
         statement: &Statement,
-        run: &(dyn for<'run> Fn(&'run mut Lease, &'run Statement) -> Run<'run, T> + Send + Sync),
-    ) -> Result<T, Failure> {
+    ) -> Result<Answer, Failure> {
         let mut tx = Tx::begin(lease, deadline).await?;
-        let outcome = deadline.bound(tx.run(statement, run)).await;
+        let outcome = deadline.bound(tx.answer(statement)).await;
         Self::finish(tx, deadline, outcome).await
     }
 

@@ -7,11 +7,11 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use sqlx::AssertSqlSafe;
-use sqlx::postgres::{PgConnection, PgQueryResult, PgRow};
+use futures_util::TryStreamExt;
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{AssertSqlSafe, Either, Executor as _};
 use tracing::Instrument as _;
 
-use super::Run;
 use super::deadline::Deadline;
 use super::failure::{Failure, leaves_connection_usable};
 use super::pool::Lease;
@@ -34,26 +34,18 @@ pub(crate) struct Tx {
 impl Tx {
     /// The rows of a statement.
     pub(crate) async fn fetch(&mut self, statement: Statement) -> Result<Vec<PgRow>, Failure> {
-        self.wrote |= statement.writes;
-        let outcome = fetch(&mut self.lease, &statement).await;
-        self.note(outcome)
+        Ok(self.answer(&statement).await?.rows)
     }
 
     /// How many rows a statement changed.
     pub(crate) async fn execute(&mut self, statement: Statement) -> Result<u64, Failure> {
-        self.wrote |= statement.writes;
-        let outcome = execute(&mut self.lease, &statement).await;
-        self.note(outcome)
+        Ok(self.answer(&statement).await?.changed)
     }
 
-    /// One statement in whichever way `run` wants its answer.
-    pub(super) async fn run<T>(
-        &mut self,
-        statement: &Statement,
-        run: &(dyn for<'run> Fn(&'run mut Lease, &'run Statement) -> Run<'run, T> + Send + Sync),
-    ) -> Result<T, Failure> {
+    /// Runs one statement.
+    pub(super) async fn answer(&mut self, statement: &Statement) -> Result<Answer, Failure> {
         self.wrote |= statement.writes;
-        let outcome = run(&mut self.lease, statement).await;
+        let outcome = answer(&mut self.lease, statement).await;
         self.note(outcome)
     }
 
@@ -128,23 +120,29 @@ impl Tx {
     }
 }
 
-/// Runs a statement on a lent connection. Behind a pooler this is called inside a transaction only.
-pub(super) async fn fetch(lease: &mut Lease, statement: &Statement) -> Result<Vec<PgRow>, sqlx::Error> {
-    let query = bind(statement, lease.pooling())?;
-    query
-        .fetch_all(lease.connection())
-        .instrument(span(statement))
-        .await
+/// What one statement answered.
+#[derive(Default)]
+pub(super) struct Answer {
+    pub(super) rows: Vec<PgRow>,
+    /// How many rows it changed, or found.
+    pub(super) changed: u64,
 }
 
-/// Like [`fetch`], for the number of changed rows.
-pub(super) async fn execute(lease: &mut Lease, statement: &Statement) -> Result<u64, sqlx::Error> {
+/// Runs a statement on a lent connection. Behind a pooler this is called inside a transaction only.
+pub(super) async fn answer(lease: &mut Lease, statement: &Statement) -> Result<Answer, sqlx::Error> {
     let query = bind(statement, lease.pooling())?;
-    let done: PgQueryResult = query
-        .execute(lease.connection())
-        .instrument(span(statement))
-        .await?;
-    Ok(done.rows_affected())
+    let answered = async {
+        let mut answer = Answer::default();
+        let mut steps = lease.connection().fetch_many(query);
+        while let Some(step) = steps.try_next().await? {
+            match step {
+                Either::Left(done) => answer.changed += done.rows_affected(),
+                Either::Right(row) => answer.rows.push(row),
+            }
+        }
+        Ok(answer)
+    };
+    answered.instrument(span(statement)).await
 }
 
 type Bound = sqlx::query::Query<'static, sqlx::Postgres, sqlx::postgres::PgArguments>;
