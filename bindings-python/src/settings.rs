@@ -2,10 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
-use posada::settings::{Environment, Pooling, RedisTopology, SettingsBuilder, Store, TlsMode, Variable};
+use posada::settings::{
+    Environment, OptionSource, Pooling, RedisTopology, SettingValue, Store, TlsMode, Variable,
+};
 use posada::{Settings as CoreSettings, TenantId};
+use pyo3::exceptions::PyAttributeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -22,68 +26,53 @@ type RedisServer = (String, u16, i64, bool, Option<String>, Option<String>, TlsF
 /// Root certificates, certificate and key.
 type TlsFiles = (Option<PathBuf>, Option<PathBuf>, Option<PathBuf>);
 
-/// One function per option, so that an option that Python gives is read as what it is.
-type Option_ = fn(SettingsBuilder, &Bound<'_, PyAny>) -> PyResult<SettingsBuilder>;
+/// The value that Python gives for an option, read as what the table of settings says it is.
+struct Given<'a, 'py>(&'a Bound<'py, PyAny>);
 
-/// The options by their names: those of the crate's builder.
-fn option(name: &str) -> Option<Option_> {
-    macro_rules! read {
-        ($option:ident: $read:path) => {
-            |builder, value| Ok(builder.$option($read(stringify!($option), value)?))
-        };
+impl Given<'_, '_> {
+    fn parsed<T: FromStr<Err = posada::Error>>(&self, name: &str) -> PyResult<T> {
+        Ok(text(name, self.0)?.parse().map_err(Refusal::from)?)
     }
-    macro_rules! parsed {
-        ($option:ident: $type:ty) => {
-            |builder, value| {
-                let value: $type = text(stringify!($option), value)?
-                    .parse()
-                    .map_err(Refusal::from)?;
-                Ok(builder.$option(value))
-            }
-        };
+}
+
+impl OptionSource for Given<'_, '_> {
+    type Error = PyErr;
+
+    fn whole(&self, name: &'static str) -> PyResult<u32> {
+        whole(name, self.0)
     }
-    Some(match name {
-        "environment" => parsed!(environment: Environment),
-        "postgres_url" => read!(postgres_url: text),
-        "postgres_pool_size" => read!(postgres_pool_size: whole),
-        "postgres_max_overflow" => read!(postgres_max_overflow: whole),
-        "postgres_sslmode" => parsed!(postgres_sslmode: TlsMode),
-        "postgres_root_certificate" => read!(postgres_root_certificate: path),
-        "postgres_acquire_timeout" => read!(postgres_acquire_timeout: Span::read),
-        "postgres_statement_timeout" => read!(postgres_statement_timeout: Span::read),
-        "use_supabase" => |builder, value| {
-            let on = value.extract::<Switch>()?.read("use_supabase", value.py())?;
-            Ok(builder.use_supabase(on))
-        },
-        "redis_url" => read!(redis_url: text),
-        "redis_password" => read!(redis_password: text),
-        "redis_connect_timeout" => read!(redis_connect_timeout: Span::read),
-        "redis_command_timeout" => read!(redis_command_timeout: Span::read),
-        "pms_hotel_id" => read!(pms_hotel_id: whole),
-        "pms_timeout" => read!(pms_timeout: Span::read),
-        "pms_availability_timeout" => read!(pms_availability_timeout: Span::read),
-        "pms_booking_timeout" => read!(pms_booking_timeout: Span::read),
-        "pms_max_concurrent" => read!(pms_max_concurrent: whole),
-        "pms_max_rate" => read!(pms_max_rate: whole),
-        "pms_breaker_failures" => read!(pms_breaker_failures: whole),
-        "pms_breaker_pause" => read!(pms_breaker_pause: Span::read),
-        "pms_availability_fresh" => read!(pms_availability_fresh: Span::read),
-        "pms_room_types_fresh" => read!(pms_room_types_fresh: Span::read),
-        "secret_key" => read!(secret_key: text),
-        "jwt_expiry" => read!(jwt_expiry: Span::read),
-        "default_tenant" => read!(default_tenant: Whose::read),
-        "snapshot_dir" => read!(snapshot_dir: path),
-        "session_ttl" => read!(session_ttl: Span::read),
-        "tenant_cache_fresh" => read!(tenant_cache_fresh: Span::read),
-        "tenant_cache_stale" => read!(tenant_cache_stale: Span::read),
-        "tenant_cache_negative" => read!(tenant_cache_negative: Span::read),
-        "flags_poll" => read!(flags_poll: Span::read),
-        "hold_ttl" => read!(hold_ttl: Span::read),
-        "hold_extension" => read!(hold_extension: Span::read),
-        "hold_max_extensions" => read!(hold_max_extensions: whole),
-        "close_deadline" => read!(close_deadline: Span::read),
-        _ => return None,
-    })
+
+    fn id(&self, name: &'static str) -> PyResult<u64> {
+        whole(name, self.0)
+    }
+
+    fn time(&self, name: &'static str) -> PyResult<Duration> {
+        Span::read(name, self.0)
+    }
+
+    fn yes_or_no(&self, name: &'static str) -> PyResult<bool> {
+        self.0.extract::<Switch>()?.read(name, self.0.py())
+    }
+
+    fn secret(&self, name: &'static str) -> PyResult<String> {
+        text(name, self.0).map(Into::into)
+    }
+
+    fn path(&self, name: &'static str) -> PyResult<PathBuf> {
+        path(name, self.0)
+    }
+
+    fn environment(&self, name: &'static str) -> PyResult<Environment> {
+        self.parsed(name)
+    }
+
+    fn tls(&self, name: &'static str) -> PyResult<TlsMode> {
+        self.parsed(name)
+    }
+
+    fn tenant(&self, name: &'static str) -> PyResult<TenantId> {
+        Whose::read(name, self.0)
+    }
 }
 
 #[pymethods]
@@ -115,8 +104,7 @@ impl Settings {
         for (name, value) in options {
             let name: String = name.extract()?;
             let unknown = || pyo3::exceptions::PyTypeError::new_err(format!("unknown option {name:?}"));
-            let set = option(&name).ok_or_else(unknown)?;
-            builder = set(builder, &value)?;
+            builder = builder.option(&name, &Given(&value))?.ok_or_else(unknown)?;
         }
         if let Some([url, key]) = pms_qloapps {
             builder = builder.pms_qloapps(url, key);
@@ -182,59 +170,25 @@ impl Settings {
         self.0.snapshot_dir().map(Into::into)
     }
 
-    #[getter]
-    fn jwt_expiry(&self) -> Duration {
-        self.0.jwt_expiry()
+    /// A time that says how posada behaves, by the name of its getter.
+    fn time(&self, name: &str) -> PyResult<Duration> {
+        match self.0.value(name) {
+            Some(SettingValue::Time(time)) => Ok(time),
+            _ => Err(PyAttributeError::new_err(name.to_owned())),
+        }
     }
 
-    #[getter]
-    fn session_ttl(&self) -> Duration {
-        self.0.session_ttl()
-    }
-
-    #[getter]
-    fn tenant_cache_fresh(&self) -> Duration {
-        self.0.tenant_cache_fresh()
-    }
-
-    #[getter]
-    fn tenant_cache_stale(&self) -> Duration {
-        self.0.tenant_cache_stale()
-    }
-
-    #[getter]
-    fn tenant_cache_negative(&self) -> Duration {
-        self.0.tenant_cache_negative()
-    }
-
-    #[getter]
-    fn flags_poll(&self) -> Duration {
-        self.0.flags_poll()
-    }
-
-    #[getter]
-    fn hold_ttl(&self) -> Duration {
-        self.0.hold_ttl()
-    }
-
-    #[getter]
-    fn hold_extension(&self) -> Duration {
-        self.0.hold_extension()
+    /// A number that does.
+    fn whole(&self, name: &str) -> PyResult<u32> {
+        match self.0.value(name) {
+            Some(SettingValue::Whole(number)) => Ok(number),
+            _ => Err(PyAttributeError::new_err(name.to_owned())),
+        }
     }
 
     #[getter]
     fn service_variables(&self) -> Vec<String> {
         self.0.service_variables().to_vec()
-    }
-
-    #[getter]
-    fn hold_max_extensions(&self) -> u32 {
-        self.0.hold_max_extensions()
-    }
-
-    #[getter]
-    fn close_deadline(&self) -> Duration {
-        self.0.close_deadline()
     }
 
     fn __repr__(&self) -> String {

@@ -1,8 +1,9 @@
 //! The names of the variables are a contract with everybody's `.env` files: `SETTINGS.md` is the list that people read.
 
-use posada::settings::{PostgresSettings, RedisSettings, Settings, Variable};
+use posada::settings::{PostgresSettings, RedisSettings, Settings, SettingsBuilder, Variable};
 
 const PAGE: &str = include_str!("../../SETTINGS.md");
+const PYTHON: &str = include_str!("../../bindings-python/python/posada/settings.py");
 
 #[test]
 fn settings_md_has_the_table_of_the_crate() {
@@ -11,6 +12,23 @@ fn settings_md_has_the_table_of_the_crate() {
         PAGE.contains(&table),
         "put this table into SETTINGS.md in the place of the old one:\n{table}"
     );
+}
+
+#[test]
+fn python_has_every_option_and_every_value() {
+    let settings = Settings::embedded();
+    for name in SettingsBuilder::OPTIONS {
+        assert!(
+            PYTHON.contains(&format!("        {name}: ")),
+            "Settings.build lacks {name}"
+        );
+        if settings.value(name).is_some() {
+            assert!(
+                PYTHON.contains(&format!("    def {name}(self)")),
+                "Settings lacks {name}"
+            );
+        }
+    }
 }
 
 #[test]

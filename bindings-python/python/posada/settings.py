@@ -139,52 +139,52 @@ class Settings:
     @property
     def jwt_expiry(self) -> dt.timedelta:
         """Life of an access token."""
-        return self._native.jwt_expiry
+        return self._native.time("jwt_expiry")
 
     @property
     def session_ttl(self) -> dt.timedelta:
         """Life of a conversation after its last write."""
-        return self._native.session_ttl
+        return self._native.time("session_ttl")
 
     @property
     def tenant_cache_fresh(self) -> dt.timedelta:
         """Age up to which a resolved tenant is served without asking Postgres."""
-        return self._native.tenant_cache_fresh
+        return self._native.time("tenant_cache_fresh")
 
     @property
     def tenant_cache_stale(self) -> dt.timedelta:
         """Age up to which a resolved tenant is served while Postgres fails."""
-        return self._native.tenant_cache_stale
+        return self._native.time("tenant_cache_stale")
 
     @property
     def tenant_cache_negative(self) -> dt.timedelta:
         """Time for which an unknown identifier is remembered as unknown."""
-        return self._native.tenant_cache_negative
+        return self._native.time("tenant_cache_negative")
 
     @property
     def flags_poll(self) -> dt.timedelta:
         """Longest time between two looks at the flags in Redis."""
-        return self._native.flags_poll
+        return self._native.time("flags_poll")
 
     @property
     def hold_ttl(self) -> dt.timedelta:
         """Life of a stay hold."""
-        return self._native.hold_ttl
+        return self._native.time("hold_ttl")
 
     @property
     def hold_extension(self) -> dt.timedelta:
         """What one extension adds to a stay hold."""
-        return self._native.hold_extension
+        return self._native.time("hold_extension")
 
     @property
     def hold_max_extensions(self) -> int:
         """How often a stay hold may be extended."""
-        return self._native.hold_max_extensions
+        return self._native.whole("hold_max_extensions")
 
     @property
     def close_deadline(self) -> dt.timedelta:
         """Longest time that ``close`` waits for work under way."""
-        return self._native.close_deadline
+        return self._native.time("close_deadline")
 
     def __repr__(self) -> str:
         return repr(self._native)

@@ -1,19 +1,20 @@
 //! Collects settings from code and from variables, and checks them once, at the end.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use super::given::{Fault, Slot};
 use super::pms::{PmsSource, PmsType};
 use super::postgres_source::{Pooler, PostgresSource};
 use super::redis_source::RedisSource;
-use super::{ADVICE, Environment, Pooling, Secret, Settings, Store, TlsMode, variables};
+use super::table::GivenValues;
+use super::{ADVICE, Environment, Pooling, Secret, Settings, Store, variables};
 use crate::TenantId;
 use crate::error::{Error, Result, codes};
 
 /// Makes [`Settings`]. Every option has a default; [`build`](SettingsBuilder::build) checks all of them.
 ///
-/// What code sets wins over what [`vars`](SettingsBuilder::vars) reads, whatever the order.
+/// What code sets wins over what [`vars`](SettingsBuilder::vars) reads, whatever the order. The options stand with their variables
+/// in `settings/table.rs`.
 ///
 /// ```
 /// use std::time::Duration;
@@ -32,115 +33,23 @@ pub struct SettingsBuilder {
     pub(super) redis: RedisSource,
     pub(super) pms: PmsSource,
     pub(super) secret_key: Slot<Secret>,
-    pub(super) jwt_expiry: Slot<Duration>,
     pub(super) default_tenant: Slot<TenantId>,
     pub(super) snapshot_dir: Slot<PathBuf>,
-    pub(super) session_ttl: Slot<Duration>,
-    pub(super) tenant_cache_fresh: Slot<Duration>,
-    pub(super) tenant_cache_stale: Slot<Duration>,
-    pub(super) tenant_cache_negative: Slot<Duration>,
-    pub(super) flags_poll: Slot<Duration>,
-    pub(super) hold_ttl: Slot<Duration>,
-    pub(super) hold_extension: Slot<Duration>,
-    pub(super) hold_max_extensions: Slot<u32>,
+    pub(super) values: GivenValues,
+    /// Of variables that are only checked.
+    pub(super) checked: Slot<()>,
     /// Names of variables that nobody wrote.
     pub(super) service_variables: Vec<String>,
-    pub(super) close_deadline: Slot<Duration>,
-}
-
-/// The setters, one line each: documentation, name, type, place.
-macro_rules! setters {
-    ($($(#[$doc:meta])* $option:ident: $type:ty => $($place:ident).+;)*) => {
-        impl SettingsBuilder {$(
-            $(#[$doc])*
-            #[must_use]
-            pub fn $option(mut self, value: $type) -> Self {
-                self.$($place).+.set_by_code(stringify!($option), value);
-                self
-            }
-        )*}
-    };
-}
-
-setters! {
-    /// The kind of installation. Default: development.
-    environment: Environment => environment;
-    /// The Postgres URL, or `memory:`. Default: memory, except in production.
-    postgres_url: impl Into<Secret> => postgres.url;
-    /// Connections that are kept, 1 to 1000. Default: 10.
-    postgres_pool_size: u32 => postgres.pool_size;
-    /// Connections beyond those, 0 to 1000. Default: 10.
-    postgres_max_overflow: u32 => postgres.max_overflow;
-    /// libpq's `sslmode` where the URL does not say it.
-    postgres_sslmode: TlsMode => postgres.tls;
-    /// A file of root certificates where the URL does not say `sslrootcert`.
-    postgres_root_certificate: impl Into<PathBuf> => postgres.root_certificate;
-    /// Longest wait for a connection of the pool, 10 ms to 5 minutes. Default: 3 seconds.
-    postgres_acquire_timeout: Duration => postgres.acquire_timeout;
-    /// Longest time of one statement or transaction, 10 ms to 5 minutes. Default: 5 seconds.
-    postgres_statement_timeout: Duration => postgres.statement_timeout;
-    /// Whether Postgres is Supabase: at most 2 + 2 connections there, and TLS by default on any host.
-    use_supabase: bool => postgres.use_supabase;
-    /// The Redis URL, or `memory:`. Default: memory, except in production.
-    redis_url: impl Into<Secret> => redis.url;
-    /// Password of Redis where the URL has none.
-    redis_password: impl Into<Secret> => redis.password;
-    /// Longest time to make a connection to Redis, 10 ms to 1 minute. Default: 1 second.
-    redis_connect_timeout: Duration => redis.connect_timeout;
-    /// Longest time of one Redis command, reconnection included, 10 ms to 1 minute. Default: 1 second.
-    redis_command_timeout: Duration => redis.command_timeout;
-    /// The hotel that is meant when a call names none. Default: 1.
-    pms_hotel_id: u64 => pms.hotel_id;
-    /// Longest time of a question to the PMS about what is stored, 100 ms to 5 minutes. Default: 10 seconds.
-    pms_timeout: Duration => pms.timeout;
-    /// Longest time of a question about free rooms and prices, 100 ms to 5 minutes. Default: 20 seconds.
-    pms_availability_timeout: Duration => pms.availability_timeout;
-    /// Longest time of a request that changes something in the PMS, and of looking for a booking whose answer was
-    /// lost; 100 ms to 5 minutes. Default: 60 seconds.
-    pms_booking_timeout: Duration => pms.booking_timeout;
-    /// Most requests at a time to the PMS, of each kind, 1 to 1000. Default: 32.
-    pms_max_concurrent: u32 => pms.max_concurrent;
-    /// Most requests a second to the PMS, of this process, 1 to 100,000. Default: 100.
-    pms_max_rate: u32 => pms.max_rate;
-    /// Failures in a row that stop the requests of a kind to the PMS, 1 to 1000. Default: 5.
-    pms_breaker_failures: u32 => pms.breaker_failures;
-    /// Time for which they stop before one caller tries again, 100 ms to 1 hour. Default: 30 seconds.
-    pms_breaker_pause: Duration => pms.breaker_pause;
-    /// Age up to which availability is answered without asking the PMS, at most 24 hours; zero asks every time.
-    /// Default: 300 seconds.
-    pms_availability_fresh: Duration => pms.availability_fresh;
-    /// The same for hotels and room types. Default: 3600 seconds.
-    pms_room_types_fresh: Duration => pms.room_types_fresh;
-    /// Key that signs tokens; in production random and at least 32 bytes.
-    secret_key: impl Into<Secret> => secret_key;
-    /// Life of an access token, 1 minute to 30 days. Default: 60 minutes.
-    jwt_expiry: Duration => jwt_expiry;
-    /// Tenant of identifiers that belong to none. Default: none, so that no guest reaches the wrong hotel.
-    default_tenant: TenantId => default_tenant;
-    /// Folder for snapshots of tenants and flags. Default: none are written.
-    snapshot_dir: impl Into<PathBuf> => snapshot_dir;
-    /// Life of a conversation after its last write, 1 second to 30 days. Default: 1800 seconds.
-    session_ttl: Duration => session_ttl;
-    /// Age up to which a resolved tenant is served without asking Postgres, at most 24 hours. Default: 300 seconds.
-    tenant_cache_fresh: Duration => tenant_cache_fresh;
-    /// Age up to which a resolved tenant is served while Postgres fails, at most 30 days and not less than
-    /// `tenant_cache_fresh`. Default: 24 hours.
-    tenant_cache_stale: Duration => tenant_cache_stale;
-    /// Time for which an unknown identifier is remembered as unknown, at most 1 hour. Default: 30 seconds.
-    tenant_cache_negative: Duration => tenant_cache_negative;
-    /// Longest time between two looks at the flags in Redis, 1 to 30 seconds. Default: 30 seconds.
-    flags_poll: Duration => flags_poll;
-    /// Life of a stay hold, 1 second to 24 hours. Default: 1200 seconds.
-    hold_ttl: Duration => hold_ttl;
-    /// The most that one extension adds to a stay hold, 1 second to 24 hours. Default: 600 seconds.
-    hold_extension: Duration => hold_extension;
-    /// How often a stay hold may be extended, at most 100 times. Default: twice.
-    hold_max_extensions: u32 => hold_max_extensions;
-    /// Longest time that `close()` waits for work under way, at most 5 minutes. Default: 10 seconds.
-    close_deadline: Duration => close_deadline;
 }
 
 impl SettingsBuilder {
+    /// The Postgres URL, or `memory:`, before all variables. Default: memory, except in production.
+    #[must_use]
+    pub fn postgres_url(mut self, value: impl Into<Secret>) -> Self {
+        self.postgres.url.set_by_code("postgres_url", value);
+        self
+    }
+
     /// What stands before Postgres, whatever the URL looks like. Default: `Transaction` on
     /// ports 6543 and 6432 and with `pgbouncer=true` in the URL, else `Session`.
     #[must_use]
@@ -199,12 +108,6 @@ impl SettingsBuilder {
         {
             tracing::warn!(host = %server.host, sslmode = %server.tls, "{weakness}");
         }
-        let second = Duration::from_secs(1);
-        let day = Duration::from_hours(24);
-        let month = Duration::from_hours(30 * 24);
-        let tenant_cache_fresh = self
-            .tenant_cache_fresh
-            .within(Duration::ZERO..=day, Settings::DEFAULT_TENANT_CACHE_FRESH)?;
         Ok(Settings {
             environment,
             postgres,
@@ -212,35 +115,7 @@ impl SettingsBuilder {
                 .map_err(|error| self.remind(error, "REDIS_PORT"))?,
             pms: self.pms.resolve(environment)?,
             secret_key: self.checked_secret_key(environment)?,
-            jwt_expiry: self
-                .jwt_expiry
-                .within(Duration::from_mins(1)..=month, Settings::DEFAULT_JWT_EXPIRY)?,
-            session_ttl: self
-                .session_ttl
-                .within(second..=month, Settings::DEFAULT_SESSION_TTL)?,
-            tenant_cache_fresh,
-            tenant_cache_stale: self.tenant_cache_stale.within(
-                tenant_cache_fresh..=month,
-                Settings::DEFAULT_TENANT_CACHE_STALE.max(tenant_cache_fresh),
-            )?,
-            tenant_cache_negative: self.tenant_cache_negative.within(
-                Duration::ZERO..=Duration::from_hours(1),
-                Settings::DEFAULT_TENANT_CACHE_NEGATIVE,
-            )?,
-            flags_poll: self
-                .flags_poll
-                .within(second..=Duration::from_secs(30), Settings::DEFAULT_FLAGS_POLL)?,
-            hold_ttl: self.hold_ttl.within(second..=day, Settings::DEFAULT_HOLD_TTL)?,
-            hold_extension: self
-                .hold_extension
-                .within(second..=day, Settings::DEFAULT_HOLD_EXTENSION)?,
-            hold_max_extensions: self
-                .hold_max_extensions
-                .within(0..=100, Settings::DEFAULT_HOLD_MAX_EXTENSIONS)?,
-            close_deadline: self.close_deadline.within(
-                Duration::ZERO..=Duration::from_mins(5),
-                Settings::DEFAULT_CLOSE_DEADLINE,
-            )?,
+            values: self.values.resolve()?,
             default_tenant: self.default_tenant.value().cloned(),
             snapshot_dir: self.snapshot_dir.value().cloned(),
             service_variables: self.service_variables,
@@ -318,7 +193,10 @@ fn chosen<T>(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::settings::TlsMode;
 
     fn production() -> SettingsBuilder {
         Settings::builder()
@@ -389,10 +267,10 @@ mod tests {
             pms: QloApps(QloAppsSettings { base_url: \"http://h\", api_key: ***, hotel_id: 9, timeout: 10s, \
             limits: PmsLimits { availability_timeout: 20s, booking_timeout: 21s, max_concurrent: 22, max_rate: 23, \
             breaker_failures: 24, breaker_pause: 25s, availability_fresh: 26s, room_types_fresh: 27s } }), \
-            secret_key: Some(***), jwt_expiry: 900s, default_tenant: Some(TenantId(\"default\")), \
-            snapshot_dir: Some(\"/var/lib/posada\"), session_ttl: 11s, tenant_cache_fresh: 12s, \
-            tenant_cache_stale: 13s, tenant_cache_negative: 14s, flags_poll: 15s, hold_ttl: 16s, \
-            hold_extension: 17s, hold_max_extensions: 18, close_deadline: 19s, \
+            secret_key: Some(***), default_tenant: Some(TenantId(\"default\")), \
+            snapshot_dir: Some(\"/var/lib/posada\"), values: Values { jwt_expiry: 900s, session_ttl: 11s, \
+            tenant_cache_fresh: 12s, tenant_cache_stale: 13s, tenant_cache_negative: 14s, flags_poll: 15s, \
+            hold_ttl: 16s, hold_extension: 17s, hold_max_extensions: 18, close_deadline: 19s }, \
             service_variables: [] }";
         assert_eq!(format!("{settings:?}"), expected);
     }

@@ -30,10 +30,10 @@ mod redis_source;
 mod redis_url;
 mod secret;
 mod service;
+mod table;
 mod variables;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 pub(crate) use builder::SHORTEST_SECRET_KEY;
 pub use builder::SettingsBuilder;
@@ -44,6 +44,8 @@ pub use postgres_server::{Pooling, PostgresSettings, TlsMode};
 pub use redis_server::{ClientCertificate, RedisNode, RedisSettings, RedisTopology};
 pub(crate) use secret::ADVICE;
 pub use secret::Secret;
+#[doc(hidden)]
+pub use table::{OptionSource, SettingValue};
 pub use variables::Variable;
 
 use crate::TenantId;
@@ -66,43 +68,10 @@ pub struct Settings {
     redis: Store<RedisSettings>,
     pms: PmsSettings,
     secret_key: Option<Secret>,
-    jwt_expiry: Duration,
     default_tenant: Option<TenantId>,
     snapshot_dir: Option<PathBuf>,
-    session_ttl: Duration,
-    tenant_cache_fresh: Duration,
-    tenant_cache_stale: Duration,
-    tenant_cache_negative: Duration,
-    flags_poll: Duration,
-    hold_ttl: Duration,
-    hold_extension: Duration,
-    hold_max_extensions: u32,
-    close_deadline: Duration,
+    values: table::Values,
     service_variables: Vec<String>,
-}
-
-/// The defaults.
-impl Settings {
-    /// Life of an access token: 60 minutes, as in the app.
-    pub const DEFAULT_JWT_EXPIRY: Duration = Duration::from_hours(1);
-    /// Life of a conversation after its last write: 1800 seconds.
-    pub const DEFAULT_SESSION_TTL: Duration = Duration::from_mins(30);
-    /// Age up to which a resolved tenant is served without asking Postgres again: 300 seconds.
-    pub const DEFAULT_TENANT_CACHE_FRESH: Duration = Duration::from_mins(5);
-    /// Age up to which a resolved tenant is served while Postgres fails: 24 hours.
-    pub const DEFAULT_TENANT_CACHE_STALE: Duration = Duration::from_hours(24);
-    /// Time for which an unknown identifier is remembered as unknown: 30 seconds.
-    pub const DEFAULT_TENANT_CACHE_NEGATIVE: Duration = Duration::from_secs(30);
-    /// Longest time between two looks at the flags in Redis: 30 seconds, which is also the most that is allowed.
-    pub const DEFAULT_FLAGS_POLL: Duration = Duration::from_secs(30);
-    /// Life of a stay hold: 1200 seconds.
-    pub const DEFAULT_HOLD_TTL: Duration = Duration::from_mins(20);
-    /// What one extension adds to a stay hold: 600 seconds.
-    pub const DEFAULT_HOLD_EXTENSION: Duration = Duration::from_mins(10);
-    /// How often a stay hold may be extended: twice.
-    pub const DEFAULT_HOLD_MAX_EXTENSIONS: u32 = 2;
-    /// Longest time that `close()` waits for work that is under way: 10 seconds.
-    pub const DEFAULT_CLOSE_DEADLINE: Duration = Duration::from_secs(10);
 }
 
 /// How settings are made.
@@ -115,18 +84,9 @@ impl Settings {
             redis: Store::Memory,
             pms: PmsSettings::Mock,
             secret_key: None,
-            jwt_expiry: Self::DEFAULT_JWT_EXPIRY,
             default_tenant: None,
             snapshot_dir: None,
-            session_ttl: Self::DEFAULT_SESSION_TTL,
-            tenant_cache_fresh: Self::DEFAULT_TENANT_CACHE_FRESH,
-            tenant_cache_stale: Self::DEFAULT_TENANT_CACHE_STALE,
-            tenant_cache_negative: Self::DEFAULT_TENANT_CACHE_NEGATIVE,
-            flags_poll: Self::DEFAULT_FLAGS_POLL,
-            hold_ttl: Self::DEFAULT_HOLD_TTL,
-            hold_extension: Self::DEFAULT_HOLD_EXTENSION,
-            hold_max_extensions: Self::DEFAULT_HOLD_MAX_EXTENSIONS,
-            close_deadline: Self::DEFAULT_CLOSE_DEADLINE,
+            values: table::Values::default(),
             service_variables: Vec::new(),
         }
     }
@@ -193,12 +153,6 @@ impl Settings {
         builder::check_signing_key(self.environment, field, key)
     }
 
-    /// Life of an access token. Tokens are signed with HS256; there is no other choice. It is also how old a token of
-    /// the app can be that does not say when it was made.
-    pub fn jwt_expiry(&self) -> Duration {
-        self.jwt_expiry
-    }
-
     /// The tenant of identifiers that belong to none. `None` leaves them unknown, which is safer.
     pub fn default_tenant(&self) -> Option<&TenantId> {
         self.default_tenant.as_ref()
@@ -207,51 +161,6 @@ impl Settings {
     /// Folder for snapshots of tenants and flags, which let a restart survive an outage. `None` writes none.
     pub fn snapshot_dir(&self) -> Option<&Path> {
         self.snapshot_dir.as_deref()
-    }
-
-    /// Life of a conversation after its last write.
-    pub fn session_ttl(&self) -> Duration {
-        self.session_ttl
-    }
-
-    /// Age up to which a resolved tenant is served without asking Postgres again.
-    pub fn tenant_cache_fresh(&self) -> Duration {
-        self.tenant_cache_fresh
-    }
-
-    /// Age up to which a resolved tenant is served while Postgres fails.
-    pub fn tenant_cache_stale(&self) -> Duration {
-        self.tenant_cache_stale
-    }
-
-    /// Time for which an unknown identifier is remembered as unknown.
-    pub fn tenant_cache_negative(&self) -> Duration {
-        self.tenant_cache_negative
-    }
-
-    /// Longest time between two looks at the flags in Redis.
-    pub fn flags_poll(&self) -> Duration {
-        self.flags_poll
-    }
-
-    /// Life of a stay hold.
-    pub fn hold_ttl(&self) -> Duration {
-        self.hold_ttl
-    }
-
-    /// The most that one extension adds to a stay hold.
-    pub fn hold_extension(&self) -> Duration {
-        self.hold_extension
-    }
-
-    /// How often a stay hold may be extended.
-    pub fn hold_max_extensions(&self) -> u32 {
-        self.hold_max_extensions
-    }
-
-    /// Longest time that `close()` waits for work that is under way.
-    pub fn close_deadline(&self) -> Duration {
-        self.close_deadline
     }
 }
 
