@@ -472,6 +472,10 @@ impl Parts<'_> {
                 )));
             }
         };
+        let current = match self.settings.previous_key() {
+            Some((secret, until)) => current.with_previous(secret, until)?,
+            None => current,
+        };
         let mut previous = options.previous_keys.iter();
         let keys = previous.try_fold(current, |keys, (secret, until)| {
             self.settings.check_signing_key("previous_keys", secret)?;

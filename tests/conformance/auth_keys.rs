@@ -63,6 +63,27 @@ impl Installation {
         posada.auth().create_user(user).await.unwrap();
     }
 
+    /// The same by variables alone.
+    fn process_by_variables(&self, key: &str, other: &str) -> Posada {
+        let until = self.start + Duration::from_hours(24 * 7);
+        let settings = Settings::from_vars(
+            [
+                ("DATABASE_URL", servers::postgres().url_of(&self.database)),
+                ("REDIS_URL", self.redis.clone()),
+                ("SECRET_KEY", key.to_owned()),
+                ("POSADA_PREVIOUS_SECRET_KEY", other.to_owned()),
+                ("POSADA_PREVIOUS_SECRET_KEY_UNTIL", until.to_rfc3339()),
+            ]
+            .map(|(name, value)| (name.to_owned(), value)),
+        );
+        Posada::builder()
+            .settings(settings.unwrap())
+            .clock(self.clock.shared())
+            .auth_options(AuthOptions::new().password_history(0))
+            .build()
+            .unwrap()
+    }
+
     fn end_the_grace(&self) {
         self.clock.advance(Duration::from_secs(11));
     }
@@ -139,6 +160,17 @@ async fn the_other_takes_over(installation: &Installation, one: &Posada, other: 
     other.auth().logout(&changed.access).await.unwrap();
     let error = one.auth().refresh(&changed.refresh).await.unwrap_err();
     assert!(error.is(codes::AUTH_SESSION_ENDED), "{error}");
+}
+
+#[tokio::test]
+async fn variables_alone_change_a_key_and_lose_nobody() {
+    let installation = Installation::new();
+    let (learning, changed) = (
+        installation.process_by_variables(OLD, NEW),
+        installation.process_by_variables(NEW, OLD),
+    );
+    the_other_takes_over(&installation, &learning, &changed, "ana").await;
+    the_other_takes_over(&installation, &changed, &learning, "luis").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -44,7 +44,8 @@ impl LiveSessions {
         let known = self.known.pin();
         if known.len() >= MOST {
             known.retain(|_, old| now < old.until);
-            if known.len() >= MOST {
+            // The next walk is at least half a table away, so that a full one does not walk with every session.
+            if known.len() > MOST / 2 {
                 // Sessions that end here again are found ended in the store.
                 known.clear();
             }

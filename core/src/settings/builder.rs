@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use chrono::{DateTime, Utc};
+
 use super::given::{Fault, Slot};
 use super::pms::{PmsSource, PmsType};
 use super::postgres_source::{Pooler, PostgresSource};
@@ -33,6 +35,8 @@ pub struct SettingsBuilder {
     pub(super) redis: RedisSource,
     pub(super) pms: PmsSource,
     pub(super) secret_key: Slot<Secret>,
+    pub(super) previous_key: Slot<Secret>,
+    pub(super) previous_key_until: Slot<DateTime<Utc>>,
     pub(super) default_tenant: Slot<TenantId>,
     pub(super) snapshot_dir: Slot<PathBuf>,
     pub(super) values: GivenValues,
@@ -115,6 +119,7 @@ impl SettingsBuilder {
                 .map_err(|error| self.remind(error, "REDIS_PORT"))?,
             pms: self.pms.resolve(environment)?,
             secret_key: self.checked_secret_key(environment)?,
+            previous_key: self.checked_previous_key(environment)?,
             values: self.values.resolve()?,
             default_tenant: self.default_tenant.value().cloned(),
             snapshot_dir: self.snapshot_dir.value().cloned(),
@@ -145,6 +150,24 @@ impl SettingsBuilder {
         };
         check_signing_key(environment, key.field, &key.value)?;
         Ok(Some(key.value.clone()))
+    }
+}
+
+impl SettingsBuilder {
+    fn checked_previous_key(&self, environment: Environment) -> Result<Option<(Secret, DateTime<Utc>)>> {
+        let Some(key) = self.previous_key.get() else {
+            return Ok(None);
+        };
+        check_signing_key(environment, key.field, &key.value)?;
+        // A key that verifies for ever is what a change of keys is meant to end.
+        let until = self.previous_key_until.value().ok_or_else(|| {
+            Error::field_invalid(
+                codes::SETTINGS_MISSING,
+                "POSADA_PREVIOUS_SECRET_KEY_UNTIL",
+                "is needed with POSADA_PREVIOUS_SECRET_KEY; set it to a time such as 2026-12-31T00:00:00Z",
+            )
+        })?;
+        Ok(Some((key.value.clone(), *until)))
     }
 }
 
@@ -267,7 +290,7 @@ mod tests {
             pms: QloApps(QloAppsSettings { base_url: \"http://h\", api_key: ***, hotel_id: 9, timeout: 10s, \
             limits: PmsLimits { availability_timeout: 20s, booking_timeout: 21s, max_concurrent: 22, max_rate: 23, \
             breaker_failures: 24, breaker_pause: 25s, availability_fresh: 26s, room_types_fresh: 27s } }), \
-            secret_key: Some(***), default_tenant: Some(TenantId(\"default\")), \
+            secret_key: Some(***), previous_key: None, default_tenant: Some(TenantId(\"default\")), \
             snapshot_dir: Some(\"/var/lib/posada\"), values: Values { jwt_expiry: 900s, session_ttl: 11s, \
             tenant_cache_fresh: 12s, tenant_cache_stale: 13s, tenant_cache_negative: 14s, flags_poll: 15s, \
             hold_ttl: 16s, hold_extension: 17s, hold_max_extensions: 18, close_deadline: 19s }, \
@@ -307,6 +330,58 @@ mod tests {
         }
         let good = "Qm2xL0vRk9ZpW4sNbYc8dHfJ1gTeUa3i";
         assert!(production().secret_key(good).build().is_ok());
+    }
+
+    #[test]
+    fn a_previous_key_has_an_end_and_obeys_the_rules_of_the_one_that_signs() {
+        let with = |builder: SettingsBuilder, key: &str, until: &str| {
+            let vars = [
+                ("POSADA_PREVIOUS_SECRET_KEY", key),
+                ("POSADA_PREVIOUS_SECRET_KEY_UNTIL", until),
+            ];
+            let vars = vars.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            builder.vars(vars).and_then(SettingsBuilder::build)
+        };
+        let good = "Qm2xL0vRk9ZpW4sNbYc8dHfJ1gTeUa3i";
+        let settings = with(production(), good, "2026-12-31T01:00:00+01:00").unwrap();
+        let (key, until) = settings.previous_key().unwrap();
+        assert_eq!(
+            (key.expose(), until.to_rfc3339()),
+            (good, "2026-12-31T00:00:00+00:00".to_owned())
+        );
+        assert!(!format!("{settings:?}").contains(good));
+        for (key, until, code, field) in [
+            (
+                good,
+                "",
+                codes::SETTINGS_MISSING,
+                "POSADA_PREVIOUS_SECRET_KEY_UNTIL",
+            ),
+            (
+                good,
+                "2026-12-31",
+                codes::SETTINGS_INVALID,
+                "POSADA_PREVIOUS_SECRET_KEY_UNTIL",
+            ),
+            (
+                good,
+                "soon",
+                codes::SETTINGS_INVALID,
+                "POSADA_PREVIOUS_SECRET_KEY_UNTIL",
+            ),
+            (
+                "changeme",
+                "2026-12-31T00:00:00Z",
+                codes::SETTINGS_DUMMY_SECRET,
+                "POSADA_PREVIOUS_SECRET_KEY",
+            ),
+        ] {
+            let error = with(production(), key, until).unwrap_err();
+            assert!(error.is(code), "{error}");
+            assert_eq!(error.field(), Some(field));
+        }
+        let unset = with(production(), "", "2026-12-31T00:00:00Z").unwrap();
+        assert!(unset.previous_key().is_none());
     }
 
     #[test]

@@ -35,6 +35,8 @@ mod variables;
 
 use std::path::{Path, PathBuf};
 
+use chrono::{DateTime, Utc};
+
 pub(crate) use builder::SHORTEST_SECRET_KEY;
 pub use builder::SettingsBuilder;
 pub use environment::Environment;
@@ -68,6 +70,7 @@ pub struct Settings {
     redis: Store<RedisSettings>,
     pms: PmsSettings,
     secret_key: Option<Secret>,
+    previous_key: Option<(Secret, DateTime<Utc>)>,
     default_tenant: Option<TenantId>,
     snapshot_dir: Option<PathBuf>,
     values: table::Values,
@@ -84,6 +87,7 @@ impl Settings {
             redis: Store::Memory,
             pms: PmsSettings::Mock,
             secret_key: None,
+            previous_key: None,
             default_tenant: None,
             snapshot_dir: None,
             values: table::Values::default(),
@@ -146,6 +150,13 @@ impl Settings {
     /// Key that signs tokens, if sign-in is used.
     pub fn secret_key(&self) -> Option<&Secret> {
         self.secret_key.as_ref()
+    }
+
+    /// Another key that verifies tokens, and until when: the variables `POSADA_PREVIOUS_SECRET_KEY` and
+    /// `POSADA_PREVIOUS_SECRET_KEY_UNTIL`. Code names such keys in
+    /// [`AuthOptions::previous_keys`](crate::auth::AuthOptions::previous_keys); both count.
+    pub fn previous_key(&self) -> Option<(&Secret, DateTime<Utc>)> {
+        self.previous_key.as_ref().map(|(secret, until)| (secret, *until))
     }
 
     /// Whether another key may verify tokens, by the rules for the one that signs them.

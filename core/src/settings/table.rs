@@ -5,6 +5,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use super::given::{Fault, Slot, seconds, whole_number, yes_or_no};
 use super::pms::PmsType;
 use super::postgres_source::Pooler;
@@ -92,6 +94,7 @@ macro_rules! read {
     (environment, $text:ident) => { Environment::read($text)? };
     (tls, $text:ident) => { tls_mode($text.trim())? };
     (tenant, $text:ident) => { tenant($text.trim())? };
+    (moment, $text:ident) => { moment($text.trim())? };
     (port, $text:ident) => { port($text.trim())? };
     (database, $text:ident) => { database_number($text.trim())? };
     (pooler, $text:ident) => { Pooler::parse($text.trim())? };
@@ -199,7 +202,7 @@ macro_rules! settings {
         }
 
         /// The numbers that say how posada behaves.
-        #[derive(Debug, Clone)]
+        #[derive(Debug, Clone, PartialEq, Eq)]
         pub(super) struct Values {$(
             $value: number!(type $unit),
         )*}
@@ -328,6 +331,10 @@ settings! {
 
     "SECRET_KEY" = "", "Key that signs tokens; in production random and at least 32 bytes.",
         [secret_key]: secret => secret_key;
+    "POSADA_PREVIOUS_SECRET_KEY" = "", "Another key that verifies tokens while `SECRET_KEY` is changed, until \
+        `POSADA_PREVIOUS_SECRET_KEY_UNTIL`.", [previous_key]: secret;
+    "POSADA_PREVIOUS_SECRET_KEY_UNTIL" = "", "When that ends, such as `2026-12-31T00:00:00Z`; needed with it.",
+        [previous_key_until]: moment;
     "JWT_ALGORITHM" = "HS256", "`HS256`; nothing else exists.", [checked]: algorithm;
 
     "POSADA_DEFAULT_TENANT" = "", "Tenant of identifiers that belong to none. The app uses `default`; unset is safer, \
@@ -363,6 +370,14 @@ settings! {
 /// A time in minutes.
 fn minutes(text: &str) -> Result<Duration, Fault> {
     whole_number::<u32>(text).map(|minutes| Duration::from_secs(60 * u64::from(minutes)))
+}
+
+/// A moment with its offset, as RFC 3339 writes it.
+fn moment(text: &str) -> Result<DateTime<Utc>, Fault> {
+    match DateTime::parse_from_rfc3339(text) {
+        Ok(moment) => Ok(moment.to_utc()),
+        Err(_) => Err("must be a time such as 2026-12-31T00:00:00Z".into()),
+    }
 }
 
 /// A TCP port.

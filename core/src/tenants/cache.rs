@@ -271,7 +271,8 @@ impl Cache {
             let absent = self.absent.pin();
             if absent.len() >= self.limits.absent {
                 absent.retain(|_, found| answer.fetched < found.until);
-                if absent.len() >= self.limits.absent {
+                // The next walk is at least half a table away, so that strangers in a row do not walk each.
+                if absent.len() > self.limits.absent / 2 {
                     absent.clear();
                 }
             }
