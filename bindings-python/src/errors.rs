@@ -2,8 +2,9 @@
 
 use std::error::Error as _;
 use std::fmt::Write as _;
+use std::time::Duration;
 
-use posada::{Code, Error, Retry};
+use posada::{Code, Error, Kind, Retry, bridge};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
@@ -94,6 +95,39 @@ impl Refusal {
         let made = MAKE.import(py, "posada.errors", "_make")?.call1(parts)?;
         Ok(PyErr::from_value(made))
     }
+}
+
+/// The kind of that name; what no class of ours has is a defect.
+fn kind(name: &str) -> Kind {
+    let mut kinds = Kind::ALL.into_iter();
+    kinds.find(|kind| kind.as_str() == name).unwrap_or(Kind::Internal)
+}
+
+/// The HTTP status of an error.
+#[pyfunction]
+pub(crate) fn http_status(code: &str, kind: &str) -> u16 {
+    bridge::http_status(code, self::kind(kind))
+}
+
+/// The answer to an error: status, `Retry-After`, `WWW-Authenticate`, body.
+#[pyfunction]
+pub(crate) fn http_answer(
+    code: &str,
+    kind: &str,
+    message: &str,
+    retry_after: Option<f64>,
+    facts: Vec<(String, String)>,
+) -> (u16, Option<u64>, Option<&'static str>, String) {
+    let facts = facts.iter().map(|(name, fact)| (name.as_str(), fact.as_str()));
+    // What is no duration says nothing.
+    let wait = retry_after.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let answer = bridge::http_answer(code, self::kind(kind), message, wait, facts);
+    (
+        answer.status,
+        answer.retry_after,
+        answer.www_authenticate,
+        answer.body,
+    )
 }
 
 fn retry_after(retry: Retry) -> Option<f64> {

@@ -48,6 +48,8 @@ mod _native {
     #[pymodule_export]
     use crate::correlation::Ids;
     #[pymodule_export]
+    use crate::errors::{http_answer, http_status};
+    #[pymodule_export]
     use crate::flags::{Flags, Snapshot, Watch, default_flags};
     #[pymodule_export]
     use crate::json::{read_json, write_json};

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import json
 import logging
 import re
 import sys
@@ -16,6 +17,7 @@ import posada
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.responses import PlainTextResponse
+from posada import _answers
 from posada.fastapi import (
     CurrentPosada,
     CurrentTenant,
@@ -299,6 +301,28 @@ def test_no_fault_of_a_server_looks_like_a_refusal() -> None:
         room = error.code.partition(".")[0]
         if room in {"postgres", "redis", "settings", "posada"} or error.kind in {"unavailable", "timeout", "ambiguous"}:
             assert status_of(error) not in {401, 403}, error.code
+
+
+def test_every_code_has_the_status_that_the_crate_gives_it() -> None:
+    vectors = json.loads((ROOT / "tests" / "vectors" / "errors" / "http.json").read_text())
+    for code, kind in parity().items():
+        wanted = vectors["codes"].get(code, vectors["kinds"][kind])
+        assert status_of(posada.errors.KINDS[kind](code=code)) == wanted, code
+
+
+def test_callers_are_told_what_the_crate_tells_them() -> None:
+    vectors = json.loads((ROOT / "tests" / "vectors" / "errors" / "http.json").read_text())
+    for case in vectors["public"]:
+        code, kind, message, retry_after, facts = case["error"]
+        error = posada.errors.KINDS[kind](message, code=code, retry_after=retry_after, context=dict(facts))
+        answer = _answers._response(error)
+        wait, challenge = answer.headers.get("retry-after"), answer.headers.get("www-authenticate")
+        assert (answer.status_code, wait and int(wait), challenge) == (
+            case["status"],
+            case["retry_after"],
+            case["www_authenticate"],
+        ), code
+        assert json.loads(answer.body) == case["body"], code
 
 
 def parity() -> dict[str, str]:

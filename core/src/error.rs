@@ -6,25 +6,16 @@
 //!
 //! ```
 //! use posada::error::codes;
-//! use posada::{Error, Kind, Retry, Stay};
-//!
-//! /// What an HTTP server of the program may answer.
-//! fn status(error: &Error) -> u16 {
-//!     match error.kind() {
-//!         Kind::Invalid => 422,
-//!         Kind::NotFound => 404,
-//!         Kind::Conflict => 409,
-//!         _ if error.retry() == Retry::Never => 500,
-//!         _ => 503,
-//!     }
-//! }
+//! use posada::{Kind, Retry, Stay};
 //!
 //! let error = Stay::parse("2027-03-12", "2027-03-10").unwrap_err();
 //! assert!(error.is(codes::STAY_INVALID) && error.field() == Some("check_out"));
-//! assert_eq!(status(&error), 422);
+//! assert_eq!((error.kind(), error.retry()), (Kind::Invalid, Retry::Never));
+//! assert_eq!(error.http_status(), 422); // and `to_public_json` is the body
 //! ```
 
 pub mod codes;
+pub(crate) mod http;
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -71,6 +62,22 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All kinds.
+    pub const ALL: [Self; 12] = [
+        Self::Invalid,
+        Self::Unauthenticated,
+        Self::Denied,
+        Self::NotFound,
+        Self::Conflict,
+        Self::Exhausted,
+        Self::Unavailable,
+        Self::Timeout,
+        Self::Ambiguous,
+        Self::Unsupported,
+        Self::Closed,
+        Self::Internal,
+    ];
+
     /// The stable lower-case name that every language shows.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -10,73 +10,14 @@ from typing import Final
 
 from fastapi import FastAPI
 from fastapi.requests import HTTPConnection
-from fastapi.responses import JSONResponse
 from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketState
 
+from posada import _native
 from posada._routes import of_route
 from posada.errors import PosadaError
 
 _log: Final = logging.getLogger("posada.fastapi")
-
-_STATUS: Final[Mapping[str, int]] = {
-    "invalid": 422,
-    "unauthenticated": 401,
-    "denied": 403,
-    "not_found": 404,
-    "conflict": 409,
-    "exhausted": 429,
-    "unavailable": 503,
-    "timeout": 504,
-    "ambiguous": 503,
-    "unsupported": 501,
-    "closed": 503,
-    "internal": 500,
-}
-"""What each kind of error is over HTTP."""
-
-_REFUSED_TOKENS: Final = frozenset({"auth.invalid_token", "auth.session_ended", "auth.token_expired"})
-"""The app answers 403 to a token that it does not accept, and 401 only where there is none."""
-
-_OTHERWISE: Final[Mapping[str, int]] = {
-    **dict.fromkeys(_REFUSED_TOKENS, 403),
-    # It is the server that is exhausted, not the caller.
-    "auth.hashing_busy": 503,
-    "postgres.contended": 503,
-    "postgres.exhausted": 503,
-    "redis.out_of_memory": 503,
-    # Waiting does not help.
-    "locks.max_extensions": 409,
-}
-
-_PUBLIC_FACTS: Final = frozenset(
-    {
-        "allowed",
-        "asked",
-        "bytes",
-        "current",
-        "differs",
-        "feature",
-        "field",
-        "frees_at",
-        "instead",
-        "limit",
-        "nights",
-        "permission",
-        "quoted",
-        "retry_after_seconds",
-        "role",
-        "room_type",
-        "service",
-        "stay",
-        "violation",
-        "wanted",
-    }
-)
-"""What callers are told: their own request, and numbers. No name of a lock, a guest, a booking or another hotel."""
-
-_NO_TOKEN: Final = "Could not validate credentials"
-"""All that is said about a token, so that nobody learns from it how to make one."""
 
 _QUIET_FOR: Final = 10.0
 """Seconds in which one kind of failure is one line of the log."""
@@ -87,9 +28,7 @@ _CLOSED: Final[Mapping[int, int]] = {500: 1011, 503: 1013, 504: 1013, 429: 1013}
 
 def status_of(error: PosadaError) -> int:
     """The HTTP status of an error, by its kind."""
-    if error.code.startswith("settings."):  # the operator's mistake, not the caller's
-        return 500
-    return _OTHERWISE.get(error.code, _STATUS.get(error.kind, 500))
+    return _native.http_status(error.code, error.kind)
 
 
 def add_error_handlers(app: FastAPI) -> None:
@@ -111,7 +50,7 @@ def add_error_handlers(app: FastAPI) -> None:
         if isinstance(connection, WebSocket) and not _can_answer(connection):
             await connection.close(_CLOSED.get(status, 1008), error.code)
             return None
-        return _response(status, error)
+        return _response(error)
 
     app.add_exception_handler(PosadaError, answer)  # type: ignore[arg-type]
 
@@ -122,20 +61,16 @@ def _can_answer(websocket: WebSocket) -> bool:
     return websocket.application_state == WebSocketState.CONNECTING and "websocket.http.response" in extensions
 
 
-def _response(status: int, error: PosadaError) -> Response:
-    message, facts = error.message, {name: fact for name, fact in error.context.items() if name in _PUBLIC_FACTS}
-    if error.code in _REFUSED_TOKENS:
-        message, facts = _NO_TOKEN, {}
-    elif status >= 500 and status != 501:
-        message = "the server failed" if status == 500 else "a server does not answer; try again later"
-        facts = {}
+def _response(error: PosadaError) -> Response:
+    status, retry_after, www_authenticate, body = _native.http_answer(
+        error.code, error.kind, error.message, error.retry_after, list(error.context.items())
+    )
     headers = {}
-    if status in {429, 503, 504}:
-        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after or 0)))
-    if status == 401 or error.code in _REFUSED_TOKENS:
-        headers["WWW-Authenticate"] = "Bearer"
-    body = {"detail": message, "code": error.code, "message": message, "facts": facts}
-    return JSONResponse(body, status, headers)
+    if retry_after is not None:
+        headers["Retry-After"] = str(retry_after)
+    if www_authenticate is not None:
+        headers["WWW-Authenticate"] = www_authenticate
+    return Response(body, status, headers, "application/json")
 
 
 class _Failures:

@@ -9,6 +9,7 @@ use std::ops::Range;
 #[cfg(unix)]
 pub use loop_connections::{EnterGuard, LoopConnections};
 
+pub use crate::error::http::{HttpAnswer, http_answer, http_status};
 use crate::sessions::Document;
 
 /// Takes a document from a writer that knows what it wrote: unlike [`Document::parse`] it does not read the text again.
