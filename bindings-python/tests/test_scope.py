@@ -64,7 +64,7 @@ async def hotel(p: posada.Posada, lock: str) -> Hotel:
         claims,
         tokens,
         await p.sessions.get_or_create(GUEST, "whatsapp", tenant=slug),
-        await p.locks.hold_stay("room_type:1", STAY.check_in, STAY.check_out, tenant=slug, session_id="s-1"),
+        await p.locks.hold_stay("room_type:1/1", STAY.check_in, STAY.check_out, tenant=slug, session_id="s-1"),
         await p.locks.acquire(lock, tenant=slug),
         await p.auth.device_cookie(claims),
         await p.auth.issue(user.id, "reset_password", tenant=slug),
@@ -149,13 +149,13 @@ REFUSED: dict[str, Attempt] = {
     "LockManager.force_release": lambda lab: lab.scope.locks.force_release(lab.lock, "stuck", tenant=lab.other.id),
     "LockManager.list": lambda lab: lab.scope.locks.list(tenant=lab.other.id),
     "LockManager.hold_stay": lambda lab: lab.scope.locks.hold_stay(
-        "room_type:1", STAY.check_in, STAY.check_out, tenant=lab.other.id
+        "room_type:1/1", STAY.check_in, STAY.check_out, tenant=lab.other.id
     ),
     "LockManager.hold_stays": lambda lab: lab.scope.locks.hold_stays(
-        [posada.StayHold("room_type:1", STAY), posada.StayHold("room_type:2", STAY, tenant=lab.other.id)]
+        [posada.StayHold("room_type:1/1", STAY), posada.StayHold("room_type:1/2", STAY, tenant=lab.other.id)]
     ),
     "LockManager.resume_hold": lambda lab: lab.scope.locks.resume_hold(lab.other.hold.ticket),
-    "LockManager.holds": lambda lab: lab.scope.locks.holds("room_type:1", STAY, tenant=lab.other.id),
+    "LockManager.holds": lambda lab: lab.scope.locks.holds("room_type:1/1", STAY, tenant=lab.other.id),
     "LockManager.audit of a hold": lambda lab: lab.scope.locks.audit(lab.other.hold.audit_key),
     "LockManager.sweep": lambda lab: lab.scope.locks.sweep(),
     "PmsClient.book": lambda lab: booking(lab, lab.other.hold),
