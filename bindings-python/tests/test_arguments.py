@@ -49,12 +49,12 @@ PROOFS = {
 """With which somebody wants to be let in: as wrong as any other wrong one."""
 
 ANSWERS = (
-    "ActiveSession Applied AuditEntry AuthEvent AuthEvents Authenticator Availability BookedService Booking Change "
-    "Changes Charge Claims Connecting Decision Diagnosis Evaluation FeatureFlags Finding Flag FlagChange "
-    "FlagPayload FlagSnapshot FlagStatus FlagVariant FlagWatch Folio FolioLine GuestProfile Health Hold HoldState "
-    "Hotel Identifier Invoice LockGuard LockManager LockState MissingPermission OccupancyLimits Offer Payment "
-    "PmsClient PmsEvent PmsEvents Posada Price Quote QuotedService RateLimiter Resolution RoomStay RoomType Service "
-    "Session SessionManager Settings SignInSession Taking Tenant TenantResolver TenantStats TokenPair User"
+    "ActiveSession Applied AuditEntry AuthEvent AuthEvents Authenticator Availability BookedService Booking "
+    "Capabilities Change Changes Charge Claims Connecting Decision Diagnosis Evaluation FeatureFlags Finding Flag "
+    "FlagChange FlagPayload FlagSnapshot FlagStatus FlagVariant FlagWatch Folio FolioLine GuestProfile Health Hold "
+    "HoldState Hotel Identifier Invoice LockGuard LockManager LockState MissingPermission OccupancyLimits Offer "
+    "Payment PmsClient PmsEvent PmsEvents Posada Price Quote QuotedService RateLimiter Resolution RoomStay RoomType "
+    "Service Session SessionManager Settings SignInSession Taking Tenant TenantResolver TenantStats TokenPair User"
 )
 """What posada makes; nobody else does."""
 
@@ -474,7 +474,9 @@ async def every_call(p: posada.Posada) -> list[Call]:
     session = await p.sessions.get_or_create(name, "web")
     lock = await p.locks.acquire("b")
     held = await p.locks.hold_stay(hold, STAY.check_in, STAY.check_out)
-    quoted = {"quote": await p.pms.quote(1, 1, STAY, adults=2), "guest": GUEST, "idempotency_key": "k"}
+    soon = dt.date.today() + dt.timedelta(30)
+    quote = await p.pms.quote(1, 1, posada.Stay(soon, soon + dt.timedelta(2)), adults=2)
+    quoted = {"quote": quote, "guest": GUEST, "idempotency_key": "k"}
     return [
         *of_tenants(p.tenants),
         *of_sessions(p.sessions, session),
@@ -486,6 +488,7 @@ async def every_call(p: posada.Posada) -> list[Call]:
         *of_values(),
         ((await p.doctor()).finding, {"code": "ok"}),
         (posada.BookingRequest.from_quote, {**quoted, "remark": "late", "recheck": "wait", "collision": "yield"}),
+        (p.pms.capabilities().has, {"feature": "bookings.change"}),
         (p.for_tenant, {"tenant": "hotel-test"}),
         (p.for_claims, {"claims": claims}),
     ]

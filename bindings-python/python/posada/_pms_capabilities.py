@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from posada._checks import invalid, text
+
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
@@ -18,5 +20,10 @@ class Capabilities:
     """``yes``, ``no``, or the limit in words, of every feature by its name, such as ``bookings.change``."""
 
     def has(self, feature: str) -> bool:
-        """Whether the system has a feature, wholly or up to a limit. Raises ``KeyError`` for a name that is none."""
+        """Whether the system has a feature, wholly or up to a limit.
+
+        Raises ``posada.invalid_argument`` (field ``feature``) for a name that is none.
+        """
+        if text("feature", feature) not in self.features:
+            raise invalid("feature", f"expected one of {', '.join(self.features)}")
         return self.features[feature] != "no"
