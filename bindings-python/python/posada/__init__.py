@@ -160,7 +160,8 @@ else:
         ),
         "pms": (
             "Availability BookedService Booking BookingChange BookingRequest BookingStatus CancellationTerms "
-            "Capabilities Change Changes Charge ChargeKind ChosenService Collision Created Due Folio FolioLine Guest GuestProfile Hotel "
+            "Capabilities Change Changes Charge ChargeKind ChosenService Collision Created Due Folio FolioLine Guest "
+            "GuestProfile Hotel "
             "IdempotencyKey Invoice MissingPermission MockPms Money Occupancy OccupancyLimits Offer Payment PmsClient "
             "PmsEvent PmsEvents "
             "Price Quote QuotedService RoomStay RoomType Service Recheck"
