@@ -446,7 +446,7 @@ class PmsEvent:
     """What the recheck of a booking did."""
 
     kind: Literal["moved", "yielded", "kept", "recheck_failed", "other"]
-    """A foreign booking was in the room: ours has another one now, or is cancelled, or both stay. Or no recheck was made."""
+    """A foreign booking was in the room: ours has another one now, is cancelled, or both stay. Or nothing was looked at."""
     key: str | None = field(repr=False)
     """The key of our booking."""
     booking_id: str | None
@@ -512,9 +512,9 @@ def _same_quote(
 
 
 def make_room(parts: _native._RoomParts) -> RoomStay:
-    id, status, room_type, rate_plan, nights, guests, number, price = parts
+    stay, status, room_type, rate_plan, nights, guests, number, price = parts
     cost = None if price is None else Money(*price)
-    return RoomStay(id, status, room_type, rate_plan, Stay(*nights), make_occupancy(guests), number, cost)
+    return RoomStay(stay, status, room_type, rate_plan, Stay(*nights), make_occupancy(guests), number, cost)
 
 
 def _room(name: str, given: RoomStay | str) -> RoomStay | str:
@@ -542,8 +542,8 @@ def make_offer(parts: _native._OfferParts) -> Offer:
 
 
 def make_booking(parts: _native._BookingParts) -> Booking:
-    id, reference, key, hotel, guest, status, rooms, stay, services, price, created = parts
+    own, reference, key, hotel, guest, status, rooms, stay, services, price, created = parts
     booked = tuple(make_room(room) for room in rooms)
     profile = None if guest is None else GuestProfile(*guest)
     extras = tuple(BookedService(*each) for each in services)
-    return Booking(id, reference, key, hotel, profile, status, booked, Stay(*stay), extras, make_price(price), created)
+    return Booking(own, reference, key, hotel, profile, status, booked, Stay(*stay), extras, make_price(price), created)
