@@ -446,7 +446,7 @@ class PmsEvent:
     """What the recheck of a booking did."""
 
     kind: Literal["moved", "yielded", "kept", "recheck_failed", "other"]
-    """A foreign booking was in the room: ours has another one now, is cancelled, or both stay. Or nothing was looked at."""
+    """A foreign booking was in the room: ours was moved, is cancelled, or both stay. Or no recheck was made."""
     key: str | None = field(repr=False)
     """The key of our booking."""
     booking_id: str | None
