@@ -198,7 +198,7 @@ impl Pulse {
         let mut answer = self.question(tasks, ask);
         let outcome = timeout(within, answer.wait_for(Option::is_some)).await;
         match outcome {
-            Ok(Ok(check)) => check.clone().unwrap_or(Check::Error(late.name)),
+            Ok(Ok(check)) => check.unwrap_or(Check::Error(late.name)),
             Ok(Err(_)) | Err(_) => Check::Error(late.name),
         }
     }

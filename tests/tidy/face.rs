@@ -58,7 +58,8 @@ fn library() -> &'static TextFile {
 
 /// The names that the root exports, without what only exists with the feature `testkit`.
 fn exported() -> BTreeSet<String> {
-    let code: String = library().code().map(|(_, line)| format!("{line}\n")).collect();
+    let lines: Vec<&str> = library().code().map(|(_, line)| line).collect();
+    let code = lines.join("\n");
     code.split("pub use ")
         .skip(1)
         .filter_map(|rest| rest.split(';').next())

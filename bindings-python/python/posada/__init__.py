@@ -1,6 +1,6 @@
 """The data layer of a multi-tenant hotel backend.
 
-A guest's message needs five answers, and each is one service of a ``Posada``::
+A message of a guest asks questions, and each is one service of a ``Posada``::
 
     async with posada.Posada.embedded() as p:          # on servers: posada.Posada.from_env()
         found = await p.tenants.resolve("5491112345678", channel="whatsapp")     # which hotel is it?
@@ -10,8 +10,9 @@ A guest's message needs five answers, and each is one service of a ``Posada``::
             ...
         hotels = await p.pms.hotels()                                            # the hotel's own system
 
-Who may ask all this is the business of ``p.auth``, and how often that of ``p.limits``. Everything that goes wrong is
-a ``PosadaError``. Coroutines are *cancel-safe reads*, *detached* (cancelling loses only the answer), or *owned*
+Who may ask all this is the business of ``p.auth``, and how often that of ``p.limits``. Names are flat, as in
+``posada.StayHold``; each also stands in the module of its service, as in ``posada.locks.StayHold``, and ``__all__`` is in
+that order. Everything that goes wrong is a ``PosadaError``. Coroutines are *cancel-safe reads*, *detached* (cancelling loses only the answer), or *owned*
 (cancelling leaves nothing behind); each says which.
 """
 
@@ -140,9 +141,9 @@ if TYPE_CHECKING:
     from posada.stay import Stay
     from posada.tenants import BusinessHours, Channel, Identifier, TenantResolver, TenantStats, TenantStatus
 else:
-    # Making the classes takes longer than all the rest, and few programs need them all: each room is imported when one
-    # of its names is first used.
-    _ROOMS = {
+    # Making the classes takes longer than all the rest, and few programs need them all: each module is imported when
+    # one of its names is first used.
+    _MODULES = {
         "auth": (
             "Authenticator AuthEvent AuthEvents AuthOptions Claims ClaimsSource PasswordPolicy Permission Profile Role "
             "SignInSession TokenKind TokenPair User legacy_password_hash own_permission password_matches "
@@ -170,12 +171,12 @@ else:
         "stay": "Stay",
         "tenants": "BusinessHours Channel Identifier TenantResolver TenantStats TenantStatus",
     }
-    _HOMES = {name: room for room, names in _ROOMS.items() for name in names.split()}
+    _HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
 
     def __getattr__(name):
         from importlib import import_module
 
-        if name in _ROOMS:
+        if name in _MODULES:
             return import_module(f"posada.{name}")
         if name not in _HOMES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -183,54 +184,58 @@ else:
         return found
 
     def __dir__():
-        return sorted({*globals(), *_ROOMS, *_HOMES})
+        return sorted({*globals(), *_MODULES, *_HOMES})
 
 
 __all__ = [
-    "DEFAULT_FLAGS",
-    "FINDING_CODES",
-    "VARIABLES",
-    "ActiveSession",
-    "AmbiguousError",
+    # the handle
     "Applied",
-    "AuditEntry",
-    "AuditEvent",
-    "AuthEvent",
-    "AuthEvents",
-    "AuthOptions",
-    "Authenticator",
-    "Availability",
-    "BookedService",
-    "Booking",
-    "BookingChange",
-    "BookingRequest",
-    "BookingStatus",
-    "BusinessHours",
-    "CancellationTerms",
-    "Capabilities",
-    "Change",
-    "Changes",
-    "Charge",
-    "ChargeKind",
-    "ChosenService",
-    "Channel",
-    "Claims",
-    "ClaimsSource",
-    "ClosedError",
-    "Collision",
-    "ConflictError",
     "Connecting",
-    "Created",
-    "Decision",
-    "DeniedError",
-    "Diagnosis",
-    "Due",
+    "Posada",
+    "Seconds",
+    "__version__",
+    "correlation",
+    "correlation_headers",
+    "set_workers",
+    "workers",
+    # settings: where the servers are
+    "VARIABLES",
     "Environment",
-    "Evaluation",
+    "Pooling",
+    "Settings",
+    "TlsMode",
+    # errors: what went wrong
+    "AmbiguousError",
+    "ClosedError",
+    "ConflictError",
+    "DeniedError",
     "ExhaustedError",
-    "FailurePolicy",
+    "InternalError",
+    "InvalidError",
+    "NotFoundError",
+    "PosadaError",
+    "TimeoutError",
+    "UnauthenticatedError",
+    "UnavailableError",
+    "UnsupportedError",
+    # tenants: which hotel is it?
+    "BusinessHours",
+    "Channel",
+    "Identifier",
+    "Resolution",
+    "Tenant",
+    "TenantResolver",
+    "TenantStats",
+    "TenantStatus",
+    "Whose",
+    # sessions: what was said before?
+    "ActiveSession",
+    "Session",
+    "SessionManager",
+    # flags: may the agent do this?
+    "DEFAULT_FLAGS",
+    "Evaluation",
     "FeatureFlags",
-    "Finding",
     "Flag",
     "FlagChange",
     "FlagPayload",
@@ -240,85 +245,92 @@ __all__ = [
     "FlagStatus",
     "FlagVariant",
     "FlagWatch",
-    "Folio",
-    "FolioLine",
-    "Guest",
-    "GuestProfile",
-    "Health",
+    # locks: one at a time, and nights that are kept
+    "AuditEntry",
+    "AuditEvent",
     "Hold",
     "HoldState",
-    "Hotel",
-    "IdempotencyKey",
-    "Identifier",
-    "InternalError",
-    "InvalidError",
-    "Invoice",
     "LockGuard",
     "LockManager",
     "LockState",
     "LossCause",
+    "Release",
+    "StayHold",
+    "Taking",
+    # pms: the hotel's own system
+    "Availability",
+    "BookedService",
+    "Booking",
+    "BookingChange",
+    "BookingRequest",
+    "BookingStatus",
+    "CancellationTerms",
+    "Capabilities",
+    "Change",
+    "Changes",
+    "Charge",
+    "ChargeKind",
+    "ChosenService",
+    "Collision",
+    "Created",
+    "Due",
+    "Folio",
+    "FolioLine",
+    "Guest",
+    "GuestProfile",
+    "Hotel",
+    "IdempotencyKey",
+    "Invoice",
     "MissingPermission",
     "MockPms",
     "Money",
-    "NotFoundError",
     "Occupancy",
     "OccupancyLimits",
     "Offer",
-    "PasswordPolicy",
-    "Permission",
     "Payment",
     "PmsClient",
     "PmsEvent",
     "PmsEvents",
-    "Pooling",
-    "Posada",
-    "PosadaError",
     "Price",
-    "Profile",
     "Quote",
     "QuotedService",
     "Recheck",
-    "RateLimit",
-    "RateLimiter",
-    "Release",
-    "Resolution",
-    "Role",
     "RoomStay",
     "RoomType",
-    "Seconds",
     "Service",
-    "Session",
-    "SessionManager",
-    "Settings",
-    "Severity",
-    "SignInSession",
     "Stay",
-    "StayHold",
-    "Strategy",
-    "Taking",
-    "Tenant",
-    "TenantResolver",
-    "TenantStats",
-    "TenantStatus",
-    "TimeoutError",
-    "TlsMode",
+    # auth: who is asking, and may they?
+    "AuthEvent",
+    "AuthEvents",
+    "AuthOptions",
+    "Authenticator",
+    "Claims",
+    "ClaimsSource",
+    "PasswordPolicy",
+    "Permission",
+    "Profile",
+    "Role",
+    "SignInSession",
     "TokenKind",
     "TokenPair",
-    "UnauthenticatedError",
-    "UnavailableError",
-    "UnsupportedError",
     "User",
-    "Whose",
-    "__version__",
-    "correlation",
-    "correlation_headers",
     "legacy_password_hash",
     "own_permission",
     "password_matches",
     "password_violations",
     "role_permissions",
-    "set_workers",
-    "workers",
+    # limits: how often?
+    "Decision",
+    "FailurePolicy",
+    "RateLimit",
+    "RateLimiter",
+    "Strategy",
+    # health and doctor: how the servers are
+    "FINDING_CODES",
+    "Diagnosis",
+    "Finding",
+    "Health",
+    "Severity",
 ]
 
 __version__: str = _native.__version__

@@ -101,8 +101,7 @@ async fn next(heard: &Mutex<Listening>) -> Option<EventParts> {
     let event = loop {
         match heard.events.recv().await {
             Ok(event) if heard.is_for(&event) => break event,
-            Ok(_) => {}
-            Err(RecvError::Lagged(_)) => {}
+            Ok(_) | Err(RecvError::Lagged(_)) => {}
             Err(RecvError::Closed) => return None,
         }
     };

@@ -349,11 +349,11 @@ settings! {
         "Of posada's own at most 1440 minutes. The app's own tokens are taken to be made so long before they end: give \
          the app and posada the same value.";
     "POSADA_SESSION_TTL" = 1800, "Life of a conversation after its last write",
-        session_ttl, DEFAULT_SESSION_TTL: seconds 1 to 2592000;
+        session_ttl, DEFAULT_SESSION_TTL: seconds 1 to 2_592_000;
     "POSADA_TENANT_CACHE_FRESH" = 300, "Age up to which a resolved tenant is served without asking Postgres",
         tenant_cache_fresh, DEFAULT_TENANT_CACHE_FRESH: seconds 0 to 86400;
     "POSADA_TENANT_CACHE_STALE" = 86400, "Age up to which a resolved tenant is served while Postgres fails",
-        tenant_cache_stale, DEFAULT_TENANT_CACHE_STALE: seconds tenant_cache_fresh to 2592000;
+        tenant_cache_stale, DEFAULT_TENANT_CACHE_STALE: seconds tenant_cache_fresh to 2_592_000;
     "POSADA_TENANT_CACHE_NEGATIVE" = 30, "Time for which an unknown identifier is remembered as unknown",
         tenant_cache_negative, DEFAULT_TENANT_CACHE_NEGATIVE: seconds 0 to 3600;
     "POSADA_FLAGS_POLL" = 30, "Longest time between two looks at the flags in Redis",

@@ -49,7 +49,7 @@ pub(crate) fn read_numbering_plans() {
 /// Numbers are read as international, with or without `+` or `00`; a number that begins with one zero is
 /// national, stays as it is, and has no equivalents.
 pub(super) fn candidates(text: &str) -> Result<Vec<String>, NoPhone> {
-    let read = Digits::read(text)?;
+    let read = WrittenNumber::read(text)?;
     let international = match read.digits.strip_prefix("00") {
         Some(rest) => rest,
         None if !read.plus && read.digits.starts_with('0') => {
@@ -99,7 +99,7 @@ pub(super) fn is_valid(digits: &str) -> bool {
 }
 
 /// The digits of a text that holds nothing but a number and punctuation.
-struct Digits {
+struct WrittenNumber {
     plus: bool,
     digits: String,
     /// Where punctuation stands: after so many digits.
@@ -107,7 +107,7 @@ struct Digits {
     has_point: bool,
 }
 
-impl Digits {
+impl WrittenNumber {
     fn read(text: &str) -> Result<Self, NoPhone> {
         let folded: String = text.nfkc().collect();
         let text = strip_extension(&folded);

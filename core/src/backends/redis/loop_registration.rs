@@ -32,11 +32,11 @@ impl LoopRegistration {
             work: driver.work(),
             is_scheduled: AtomicBool::new(false),
         });
-        let driven: Arc<dyn Drive> = connection.clone();
-        let driven = Arc::downgrade(&driven);
+        let worker: Arc<dyn Drive> = connection.clone();
+        let worker = Arc::downgrade(&worker);
         connection
             .socket
-            .move_to_loop(|descriptor| event_loop.register(descriptor, driven))?;
+            .move_to_loop(|descriptor| event_loop.register(descriptor, worker))?;
         driver.set_host(Box::new(Self {
             event_loop: Arc::downgrade(event_loop),
             connection,

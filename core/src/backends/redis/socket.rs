@@ -159,7 +159,7 @@ impl AsyncWrite for Socket {
 }
 
 fn lock(watched: &Mutex<Watched>) -> MutexGuard<'_, Watched> {
-    sync::lock(&watched)
+    sync::lock(watched)
 }
 
 /// What would block is pending: the event loop drives the connection when it would not any more.
