@@ -81,7 +81,7 @@ fn play(script: &str, keys: usize, cases: &[Case], long_form: impl Fn(&str) -> V
         let [short, short_state, long, long_state] = played.as_slice() else {
             panic!("{played:?}");
         };
-        let of = format!("{} then {arguments}", setup);
+        let of = format!("{setup} then {arguments}");
         let expected = short.as_str().map_or_else(|| short.clone(), &long_form);
         common += usize::from(short.is_string());
         assert_eq!(&expected, long, "answers to {of}");

@@ -37,7 +37,7 @@ async fn another_hotel_is_out_of_reach(posada: &Posada) {
     locks(posada, &scope, &own, &other, &mut tried).await;
     limits(posada, &scope, &own, &mut tried).await;
     auth(posada, &scope, &own, &other, &mut tried).await;
-    tried.is_everything();
+    tried.expect_all_tried();
 }
 
 async fn the_handle(posada: &Posada, scope: &Posada, own: &Hotel, other: &Hotel, tried: &mut Tried) {
@@ -326,11 +326,11 @@ async fn locks(posada: &Posada, scope: &Posada, own: &Hotel, other: &Hotel, trie
     tried.refused("LockManager.holds", locks.holds(&other.id, &room, stay()).await);
     tried.refused("LockManager.sweep", locks.sweep().await);
     tried.refused("LockManager.audit", locks.audit(&hold.audit_key(), 10).await);
-    let held = locks.hold_stay(&wish()).await.unwrap();
-    assert_eq!(held.tenant(), Some(&own.id));
+    let kept = locks.hold_stay(&wish()).await.unwrap();
+    assert_eq!(kept.tenant(), Some(&own.id));
     assert_eq!(locks.holds(None, &room, stay()).await.unwrap().len(), 1);
-    locks.audit(&held.audit_key(), 10).await.unwrap();
-    locks.resume_hold(&held.ticket()).await.unwrap();
+    locks.audit(&kept.audit_key(), 10).await.unwrap();
+    locks.resume_hold(&kept.ticket()).await.unwrap();
 
     let request = || {
         let guest = Guest::new("Ana", "Pérez", "ana@example.com", "+5491187654321").unwrap();
@@ -345,7 +345,7 @@ async fn locks(posada: &Posada, scope: &Posada, own: &Hotel, other: &Hotel, trie
             key,
         )
     };
-    let proof = HoldProof::from(&held);
+    let proof = HoldProof::from(&kept);
     let nobodys = HoldProof {
         tenant: None,
         ..proof.clone()
@@ -355,7 +355,7 @@ async fn locks(posada: &Posada, scope: &Posada, own: &Hotel, other: &Hotel, trie
         tried.refused("PmsClient.book", booked);
     }
     scope.pms().book(&request(), Some(&proof)).await.unwrap();
-    for hold in [hold, held] {
+    for hold in [hold, kept] {
         hold.release().await.unwrap();
     }
     tried.without_tenants(["LockManager.fence_guard_sql", "LockManager.flush_audit"]);

@@ -49,7 +49,7 @@ impl Tried {
     }
 
     /// Fails for public methods that were not tried, and for tries of methods that do not exist.
-    pub(crate) fn is_everything(self) {
+    pub(crate) fn expect_all_tried(self) {
         let public = public_methods();
         assert!(public.len() > 70, "the sources were not found: {public:?}");
         let missing: Vec<_> = public.difference(&self.0).collect();

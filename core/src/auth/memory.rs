@@ -20,12 +20,10 @@ use crate::clock::SharedClock;
 use crate::error::Result;
 
 /// Three tables under one lock.
-#[derive(Default)]
 pub(crate) struct MemoryAuth(Mutex<Tables>);
 
-#[derive(Default)]
 struct Tables {
-    hotels: Option<Arc<dyn Hotels>>,
+    hotels: Arc<dyn Hotels>,
     users: HashMap<String, StoredUser>,
     sessions: HashMap<String, Row>,
     /// Old hashes by user, the newest last.
@@ -43,8 +41,10 @@ struct Row {
 impl MemoryAuth {
     pub(crate) fn new(hotels: Arc<dyn Hotels>) -> Self {
         Self(Mutex::new(Tables {
-            hotels: Some(hotels),
-            ..Tables::default()
+            hotels,
+            users: HashMap::new(),
+            sessions: HashMap::new(),
+            history: HashMap::new(),
         }))
     }
 
@@ -56,15 +56,14 @@ impl MemoryAuth {
 impl Tables {
     /// Whether a hotel is active; `None` when there is none of that id.
     fn is_active(&self, tenant: &TenantId) -> Option<bool> {
-        let hotels = self.hotels.as_ref();
-        hotels.map_or(Some(true), |hotels| hotels.is_active(tenant))
+        self.hotels.is_active(tenant)
     }
 
     /// The same of the user's hotel.
     fn hotel(&self, user: &StoredUser) -> Option<bool> {
-        match (&user.user.tenant, &self.hotels) {
-            (Some(tenant), Some(_)) => self.is_active(tenant),
-            _ => Some(user.tenant_active),
+        match &user.user.tenant {
+            Some(tenant) => self.is_active(tenant),
+            None => Some(user.tenant_active),
         }
     }
 

@@ -199,6 +199,15 @@ struct Lab {
     events: Arc<Mutex<Vec<AuthEvent>>>,
 }
 
+/// Every hotel is there and active, but `another-hotel`.
+struct KnownHotels;
+
+impl Hotels for KnownHotels {
+    fn is_active(&self, tenant: &TenantId) -> Option<bool> {
+        (tenant.as_str() != "another-hotel").then_some(true)
+    }
+}
+
 impl Lab {
     fn new() -> Self {
         Self::with(AuthOptions::default())
@@ -221,7 +230,7 @@ impl Lab {
         let events: Arc<Mutex<Vec<AuthEvent>>> = Arc::default();
         let kept = events.clone();
         let parts = AuthParts {
-            store: Arc::new(Postgres(MemoryAuth::default(), postgres.clone())),
+            store: Arc::new(Postgres(MemoryAuth::new(Arc::new(KnownHotels)), postgres.clone())),
             cache: shared.clone(),
             throttle: shared,
             alone: Arc::new(MemoryThrottle::alone(read.clone())),

@@ -71,7 +71,7 @@ impl State {
 
 #[async_trait]
 impl Catalogue for TwoRooms {
-    fn system(&self) -> &str {
+    fn system(&self) -> &'static str {
         "two-rooms"
     }
 
