@@ -273,6 +273,7 @@ def test_errors_have_the_status_of_their_kind(client: httpx.Client, caplog: pyte
         "timeout": 504,
         "ambiguous": 503,
         "closed": 503,
+        "unsupported": 501,
         "internal": 500,
     }
     assert client.get("/raise/unauthenticated").headers["www-authenticate"] == "Bearer"

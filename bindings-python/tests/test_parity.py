@@ -41,6 +41,7 @@ ELSEWHERE = {
     "FlagSnapshot.is_enabled_or": "is_enabled(default=…)",
     "FlagSnapshot.evaluate_or": "evaluate(default=…)",
     "MockPms.new": "the constructor",
+    "PmsClient.system": "capabilities().system",
     "PmsClient.quote_with_services": "quote(services=…)",
     "Posada.builder": "build(…)",
     "Settings.builder": "build(…)",
@@ -49,6 +50,7 @@ ELSEWHERE = {
     "Settings.redis": "as postgres",
     "Settings.pms": "as postgres",
     "Settings.secret_key": "a secret stays where it is",
+    "Settings.previous_key": "as secret_key",
 }
 """Names that Python says in another way, and how."""
 
@@ -91,8 +93,8 @@ def test_every_service_of_the_handle_is_covered() -> None:
 
 
 def test_every_option_of_the_settings_exists() -> None:
-    text = (CORE / "settings" / "builder.rs").read_text()
-    options = set(re.findall(r"^    (\w+): .* => [\w.]+;$", text, re.M))
+    table = (CORE / "settings" / "table.rs").read_text()
+    options = {*re.findall(r"\]: \w+ => (\w+);", table), *re.findall(r"^\s+(\w+), DEFAULT_\w+:", table, re.M)}
     assert len(options) > 20
     assert options <= set(inspect.signature(posada.Settings.build).parameters)
 

@@ -283,9 +283,9 @@ def require(
     ``superuser``, and ``Authenticator.act_across_tenants``.
 
     Of a path whose parameters are all of other names nobody can tell: such a route lets nobody in (``RuntimeError``)
-    until it says ``tenant_from``, the parameter that names the hotel, as in ``/places/{place}/rates``; or ``None`` where
-    there is none, as in ``/guests/{guest}``, and the route serves the hotel of the user alone. Where a hotel comes in
-    another way, as in a body, ask ``Claims.require_for`` in the route.
+    until it says ``tenant_from``, the parameter that names the hotel, as in ``/places/{place}/rates``; or ``None``
+    where there is none, as in ``/guests/{guest}``, and the route serves the hotel of the user alone. Where a hotel
+    comes in another way, as in a body, ask ``Claims.require_for`` in the route.
 
     ``privileged`` asks the store now. Raises ``InvalidError`` (``auth.invalid_permission``) here and not with the first
     request; a path without the parameter that ``tenant_from`` names is a ``RuntimeError`` with the first one.

@@ -185,7 +185,7 @@ async fn case_107_neither_a_hotel_nor_capitals_give_more_guesses() {
 async fn every_kind_of_event_is_raised_and_a_user_has_one_mark() {
     let lab = Lab::with(AuthOptions::new().session_limit(2));
     let hotel = TenantId::parse("hotel-test").unwrap();
-    let other = TenantId::parse("another-hotel").unwrap();
+    let other = TenantId::parse("hotel-norte").unwrap();
     let ana = NewUser::new("ana", "ana@example.com", PASSWORD).unwrap();
     lab.auth
         .create_user(ana.tenant(&hotel).superuser())
