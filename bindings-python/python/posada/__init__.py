@@ -11,9 +11,9 @@ A message of a guest asks questions, and each is one service of a ``Posada``::
         hotels = await p.pms.hotels()                                            # the hotel's own system
 
 Who may ask all this is the business of ``p.auth``, and how often that of ``p.limits``. Names are flat, as in
-``posada.StayHold``; each also stands in the module of its service, as in ``posada.locks.StayHold``, and ``__all__`` is in
-that order. Everything that goes wrong is a ``PosadaError``. Coroutines are *cancel-safe reads*, *detached* (cancelling loses only the answer), or *owned*
-(cancelling leaves nothing behind); each says which.
+``posada.StayHold``; each also stands in the module of its service, as in ``posada.locks.StayHold``, and ``__all__`` is
+in that order. Everything that goes wrong is a ``PosadaError``. Coroutines are *cancel-safe reads*, *detached*
+(cancelling loses only the answer), or *owned* (cancelling leaves nothing behind); each says which.
 """
 
 from __future__ import annotations

@@ -35,9 +35,9 @@ def add_error_handlers(app: FastAPI) -> None:
     """Answers every error of posada with its status and ``{"detail", "code", "message", "facts"}``.
 
     ``facts`` are of a fixed list, none of which names a guest, a key or another hotel. Answers of 500 and above, but
-    for 501, keep message and facts to the log ``posada.fastapi``, where an outage is a line in ten seconds and not one for each
-    request. 429, 503 and 504 say in ``Retry-After`` how many seconds to wait. A websocket is closed with the error's
-    code as its reason, or refused with the same answer before it was accepted.
+    for 501, keep message and facts to the log ``posada.fastapi``, where an outage is a line in ten seconds and not one
+    for each request. 429, 503 and 504 say in ``Retry-After`` how many seconds to wait. A websocket is closed with the
+    error's code as its reason, or refused with the same answer before it was accepted.
     """
     failures = _Failures()
 
