@@ -7,6 +7,7 @@ use super::audit::shown_token;
 use super::engine::{Granted, LockEngine};
 use super::model::{AcquireOptions, Release};
 use super::store::{Attempt, Grant, Lease, LockKey, MAX_ENTRIES, Released};
+use super::wait_queue::Waiter;
 use crate::error::{Error, Kind, Result, Retry, codes};
 use crate::task::Need;
 use crate::{metrics as names, rng, task};
@@ -74,7 +75,7 @@ impl Acquisition {
         self.engine.tasks().ensure_open()?;
         let sent = self.engine.instant();
         match self.attempt(false).await? {
-            Grant::Granted(lease) => Ok(self.granted(lease, sent, sent)),
+            Grant::Granted(lease) => Ok(self.granted(lease, sent, sent, None)),
             Grant::Full => Err(self.entered_too_often()),
             Grant::Busy {
                 holder,
@@ -100,7 +101,9 @@ impl Acquisition {
             let elapsed = engine.instant().saturating_duration_since(begun);
             let left = wait.saturating_sub(elapsed);
             let pause = match outcome {
-                Ok(Grant::Granted(lease)) => return Ok(self.granted(lease, sent, begun)),
+                Ok(Grant::Granted(lease)) => {
+                    return Ok(self.granted(lease, sent, begun, Some(waiter)));
+                }
                 Ok(Grant::Full) => return Err(self.entered_too_often()),
                 Ok(Grant::Busy {
                     holder,
@@ -123,7 +126,7 @@ impl Acquisition {
             tokio::select! {
                 handed = waiter.signal() => {
                     if let Some((lease, sent)) = handed {
-                        return Ok(self.granted(lease, sent, begun));
+                        return Ok(self.granted(lease, sent, begun, Some(waiter)));
                     }
                 }
                 () = tokio::time::sleep(pause.min(left)) => {}
@@ -180,20 +183,25 @@ impl Acquisition {
             .zip(grants);
         Ok(taken
             .filter_map(|(mut acquisition, grant)| match grant {
-                Grant::Granted(lease) => Some(acquisition.granted(lease, sent, sent)),
+                Grant::Granted(lease) => Some(acquisition.granted(lease, sent, sent, None)),
                 Grant::Busy { .. } | Grant::Full => None,
             })
             .collect())
     }
 
     /// The acquisition has become a lock.
-    fn granted(&mut self, lease: Lease, sent: Instant, begun: Instant) -> Granted {
+    fn granted(&mut self, lease: Lease, sent: Instant, begun: Instant, waiter: Option<Waiter>) -> Granted {
         self.on_server = ServerState::Nothing;
         let waited = self.engine.instant().saturating_duration_since(begun);
         metrics::histogram!(names::LOCK_WAIT_SECONDS).record(waited.as_secs_f64());
         // Its owner may be in by other tokens, too; this one is ours.
         let token = self.token.clone();
-        (self.key.clone(), Lease { token, ..lease }, sent)
+        Granted {
+            key: self.key.clone(),
+            lease: Lease { token, ..lease },
+            sent,
+            waiter,
+        }
     }
 
     async fn attempt(&mut self, waits: bool) -> Result<Grant> {

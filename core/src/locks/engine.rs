@@ -14,7 +14,7 @@ use super::journal::Journal;
 use super::model::{AcquireOptions, LockName, LockState, MAX_REASON_BYTES, Release, check_text};
 use super::server::LockServer;
 use super::store::{Extension, Lease, LockKey, LockStore, Released};
-use super::wait_queue::WaitQueue;
+use super::wait_queue::{WaitQueue, Waiter};
 use crate::clock::SharedClock;
 use crate::error::{Error, Result, codes};
 use crate::task::{Need, Tasks};
@@ -37,8 +37,16 @@ struct Inner {
     extender: AutoExtender,
 }
 
-/// A grant: of which lock, what the server said, and when the request for it was sent.
-pub(super) type Granted = (LockKey, Lease, Instant);
+/// A grant that this process has not taken over yet.
+pub(super) struct Granted {
+    pub(super) key: LockKey,
+    pub(super) lease: Lease,
+    /// When the request was sent that it came with.
+    pub(super) sent: Instant,
+    /// Its place in the queue of this process, until the lock counts as held: a hand-over of this grant may still be
+    /// under way, and must find its token in one of the two, or it is taken for one that has gone away.
+    pub(super) waiter: Option<Waiter>,
+}
 
 impl LockEngine {
     pub(super) fn new(store: Arc<dyn LockStore>, clock: SharedClock, tasks: Tasks, audit: Audit) -> Self {
@@ -81,10 +89,18 @@ impl LockEngine {
     }
 
     /// Takes a grant over: from here on the lock counts as held by this process.
-    pub(super) fn admit(&self, (key, lease, sent): Granted, ttl: Duration) -> Arc<HeldLock> {
+    pub(super) fn admit(&self, granted: Granted, ttl: Duration) -> Arc<HeldLock> {
+        let Granted {
+            key,
+            lease,
+            sent,
+            waiter,
+        } = granted;
         self.0.server.journal().acquired(&key, &lease, ttl);
         let held = Arc::new(HeldLock::new(self.0.clock.clone(), key, lease, ttl, sent));
         self.0.held.add(&held);
+        // Only now: see `Granted`.
+        drop(waiter);
         held
     }
 
@@ -139,13 +155,23 @@ impl LockEngine {
             self.0.queue.look_by(key, sent);
         }
         let answer = outcome?;
-        if let Some(lease) = answer.next
-            && let Err((lease, _)) = self.0.queue.give((lease, sent))
-        {
+        if let Some(lease) = answer.next {
+            self.hand_over(key, lease, sent);
+        }
+        Ok(answer.released)
+    }
+
+    /// Passes a grant on that came with a release, sent at that moment, to its waiter in this process.
+    fn hand_over(&self, key: &LockKey, lease: Lease, sent: Instant) {
+        let Err((lease, _)) = self.0.queue.give((lease, sent)) else {
+            return;
+        };
+        // The waiter may have asked by itself meanwhile and have been told of this very grant before this answer was
+        // read. Then the lock is in use, and withdrawing it would let another process in.
+        if !self.0.held.has(&lease.token) {
             // Its waiter is gone, and may have been unable to withdraw.
             self.withdraw_later(key.clone(), lease.token, Need::Sure, LEFT_BEHIND);
         }
-        Ok(answer.released)
     }
 
     /// As [`withdraw`](Self::withdraw) in the background, repeated while it fails.
@@ -236,5 +262,60 @@ impl LockEngine {
         let released = self.withdraw(key, token).await?;
         self.0.server.journal().released(key, &released);
         Ok(released)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::acquire::acquire;
+    use super::super::{MemoryAudit, MemoryLocks};
+    use super::*;
+    use crate::clock::SystemClock;
+
+    fn engine() -> LockEngine {
+        let (clock, tasks) = (SystemClock::shared(), Tasks::new());
+        let audit = Audit::new(Arc::new(MemoryAudit::default()), tasks.clone());
+        LockEngine::new(Arc::new(MemoryLocks::new(clock.clone())), clock, tasks, audit)
+    }
+
+    #[tokio::test]
+    async fn a_hand_over_that_is_read_after_its_waiter_asked_by_itself_leaves_the_lock_with_the_waiter() {
+        let (engine, name) = (engine(), "housekeeping:101");
+        let key = LockKey::parse(None, name).unwrap();
+        let patient = AcquireOptions::new().wait(Duration::from_mins(1));
+        let first = acquire(&engine, name, &patient, true).await.unwrap();
+        let mut second = Box::pin(acquire(&engine, name, &patient, true));
+        assert!(futures_util::poll!(&mut second).is_pending());
+
+        let sent = engine.instant();
+        let answer = engine.server().release(&key, first.token()).await.unwrap();
+        let next = answer.next.expect("the waiter is of this process");
+        // The answer is not read yet, and the waiter asks.
+        engine.queue().look_by(&key, sent);
+        let second = second.await.unwrap();
+        assert_eq!(second.token(), next.token);
+
+        engine.hand_over(&key, next, sent);
+        for _ in 0..1_000 {
+            tokio::task::yield_now().await;
+        }
+        second.extend(Duration::from_mins(1)).await.unwrap();
+        let third = acquire(&engine, name, &AcquireOptions::new(), true).await;
+        assert!(third.unwrap_err().is(codes::LOCKS_CONTENDED));
+    }
+
+    #[tokio::test]
+    async fn a_hand_over_whose_waiter_has_gone_away_is_given_back() {
+        let (engine, name) = (engine(), "housekeeping:101");
+        let key = LockKey::parse(None, name).unwrap();
+        let patient = AcquireOptions::new().wait(Duration::from_mins(1));
+        let first = acquire(&engine, name, &patient, true).await.unwrap();
+        let mut second = Box::pin(acquire(&engine, name, &patient, true));
+        assert!(futures_util::poll!(&mut second).is_pending());
+        let sent = engine.instant();
+        let answer = engine.server().release(&key, first.token()).await.unwrap();
+        drop(second);
+        engine.hand_over(&key, answer.next.expect("the waiter is of this process"), sent);
+        acquire(&engine, name, &patient, true).await.unwrap();
     }
 }

@@ -212,6 +212,11 @@ impl HeldLocks {
         lock(&self.0).remove(token);
     }
 
+    /// Whether a guard with this token is alive.
+    pub(super) fn has(&self, token: &str) -> bool {
+        lock(&self.0).contains_key(token)
+    }
+
     /// Notes that the locks of these tokens, parted by commas, were taken away by force.
     pub(super) fn were_forced(&self, tokens: &str) {
         let all = lock(&self.0);
