@@ -192,8 +192,8 @@ impl Acquisition {
     /// The acquisition has become a lock.
     fn granted(&mut self, lease: Lease, sent: Instant, begun: Instant, waiter: Option<Waiter>) -> Granted {
         self.on_server = ServerState::Nothing;
-        let waited = self.engine.instant().saturating_duration_since(begun);
-        metrics::histogram!(names::LOCK_WAIT_SECONDS).record(waited.as_secs_f64());
+        let elapsed = self.engine.instant().saturating_duration_since(begun);
+        metrics::histogram!(names::LOCK_WAIT_SECONDS).record(elapsed.as_secs_f64());
         // Its owner may be in by other tokens, too; this one is ours.
         let token = self.token.clone();
         Granted {
