@@ -115,7 +115,7 @@ class Posada:
         >>> hotel = p.for_tenant("hotel-centro")
         ... session = await hotel.sessions.get("5491187654321")
 
-        Make one for each request: it costs a microsecond, does no I/O, and does not ask whether the tenant exists. A
+        Make one for each request: it costs about a cached resolve, does no I/O, and does not ask whether the tenant exists. A
         missing ``tenant=`` means this one. Another tenant's id, ``Session``, ticket, hold, claims or token is refused
         with ``DeniedError`` (``tenants.out_of_scope``) before anything is asked of a server, and after it was read
         where only the answer tells whose it is; in Python the evaluation of a flag is refused, too. So is what is about
