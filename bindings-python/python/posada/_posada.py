@@ -115,12 +115,12 @@ class Posada:
         >>> hotel = p.for_tenant("hotel-centro")
         ... session = await hotel.sessions.get("5491187654321")
 
-        Make one for each request: it costs about a cached resolve, does no I/O, and does not ask whether the tenant exists. A
-        missing ``tenant=`` means this one. Another tenant's id, ``Session``, ticket, hold, claims or token is refused
-        with ``DeniedError`` (``tenants.out_of_scope``) before anything is asked of a server, and after it was read
-        where only the answer tells whose it is; in Python the evaluation of a flag is refused, too. So is what is about
-        all tenants: ``tenants.list``, ``create``, ``refresh`` and ``warm``, the ``measure`` of sessions and of sign-in,
-        ``flags.adopt``, ``locks.sweep``, ``migrate``, and users without a hotel.
+        Make one for each request: it costs about a cached resolve, does no I/O, and does not ask whether the tenant
+        exists. A missing ``tenant=`` means this one. Another tenant's id, ``Session``, ticket, hold, claims or token
+        is refused with ``DeniedError`` (``tenants.out_of_scope``) before anything is asked of a server, and after it
+        was read where only the answer tells whose it is; in Python the evaluation of a flag is refused, too. So is
+        what is about all tenants: ``tenants.list``, ``create``, ``refresh`` and ``warm``, the ``measure`` of sessions
+        and of sign-in, ``flags.adopt``, ``locks.sweep``, ``migrate``, and users without a hotel.
         ``sessions.purge_user`` deletes the conversation with this tenant; limits are the tenant's own, on keys that
         begin with ``tenant:{id}/``; watches and audit events are those of the tenant.
 

@@ -11,8 +11,8 @@ use crate::tenants::TenantId;
 /// A handle for one tenant.
 impl Posada {
     /// The same handle, bound to one tenant: a request of one hotel cannot read or write anything of another through
-    /// it, whatever it is given. Make one for each request; that costs about as much as a cached resolve, does no I/O, and does
-    /// not ask whether the tenant exists. It shares everything else with this handle: dropping or
+    /// it, whatever it is given. Make one for each request; that costs about as much as a cached resolve, does no
+    /// I/O, and does not ask whether the tenant exists. It shares everything else with this handle: dropping or
     /// [closing](Self::close) it closes nothing, and it ends with the handle that it was made from.
     ///
     /// Where a method takes a tenant, none means this one, and any other is refused (`tenants.out_of_scope`, of kind
