@@ -108,10 +108,13 @@ def asking(app: FastAPI) -> Iterator[httpx.Client]:
     """A client of the app on a real socket, served by uvicorn in a thread."""
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
     with listening() as socket:
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]})
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]}, daemon=True)
         thread.start()
+        # uvicorn closes the connection on which a route raised, perhaps after the next request was written to it.
+        no_reuse = httpx.Limits(max_keepalive_connections=0)
+        address = f"http://127.0.0.1:{socket.getsockname()[1]}"
         try:
-            with httpx.Client(base_url=f"http://127.0.0.1:{socket.getsockname()[1]}", timeout=30) as client:
+            with httpx.Client(base_url=address, timeout=30, limits=no_reuse) as client:
                 yield client
         finally:
             server.should_exit = True
@@ -154,7 +157,7 @@ class Gate:
         self._is_open = True
         self._ways: set[asyncio.StreamWriter] = set()
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
     def __enter__(self) -> Gate:
         self._thread.start()
@@ -164,9 +167,7 @@ class Gate:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._gate.close()
-        self.shut()
-        self._do(self._gate.wait_closed())
+        self._do(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -180,6 +181,13 @@ class Gate:
 
     def _do(self, work: Coroutine[Any, Any, Answer]) -> Answer:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
+
+    async def _end(self) -> None:
+        # In the thread of its loop: a server closed from another one may tell its waiters twice.
+        self._is_open = False
+        self._gate.close()
+        await self._break()
+        await self._gate.wait_closed()
 
     async def _break(self) -> None:
         for way in self._ways:

@@ -19,7 +19,7 @@
 
 use std::fmt;
 use std::future::Future;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -29,6 +29,7 @@ use tokio::time::timeout;
 
 use crate::error::{Code, Error, Result};
 use crate::metrics as names;
+use crate::sync::lock;
 use crate::task::Tasks;
 
 /// The longest time that a probe waits for one server.
@@ -207,7 +208,7 @@ impl Pulse {
     where
         F: Future<Output = Result<()>> + Send + 'static,
     {
-        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut under_way = lock(&self.under_way);
         let joined = under_way
             .as_ref()
             .filter(|answer| answer.borrow().is_none() && answer.has_changed().is_ok());

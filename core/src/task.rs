@@ -9,7 +9,7 @@ mod repeat;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ pub(crate) use repeat::Need;
 
 use crate::correlation::Correlation;
 use crate::error::{Error, Result, codes};
+use crate::sync::lock;
 
 tokio::task_local! {
     /// Set inside every task of ours. What [`Tasks::close`] already waits for may still do what it needs to end well,
@@ -267,7 +268,7 @@ impl Begun {
     }
 
     fn stage(&self) -> MutexGuard<'_, Stage> {
-        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.stage)
     }
 }
 

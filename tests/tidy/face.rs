@@ -165,9 +165,7 @@ fn every_public_module_has_an_example_that_runs() {
 
 #[test]
 fn a_setter_has_the_name_of_what_it_sets() {
-    // The PMS's requests follow with their new values.
-    let files = files::core().filter(|file| !file.path.starts_with("core/src/pms/"));
-    files::expect_none(files.flat_map(|file| {
+    files::expect_none(files::core().flat_map(|file| {
         file.code_without_tests()
             .filter(|(_, line)| line.contains("pub fn with_") && line.contains("self"))
             .map(|(number, _)| file.at(number, "call the setter as what it sets, without `with_`"))

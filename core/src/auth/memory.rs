@@ -2,7 +2,7 @@
 //! another room, of which it is told at the start; when it is not, every hotel exists and is active.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,6 +18,7 @@ use crate::TenantId;
 use crate::backends::memory::{Change, ExpiringMap};
 use crate::clock::SharedClock;
 use crate::error::Result;
+use crate::sync::lock;
 
 /// Three tables under one lock.
 pub(crate) struct MemoryAuth(Mutex<Tables>);
@@ -49,7 +50,7 @@ impl MemoryAuth {
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Tables) -> T) -> T {
-        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        work(&mut lock(&self.0))
     }
 }
 

@@ -9,11 +9,13 @@ use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
+
+use crate::sync::lock;
 
 /// The token of the waker; connections have others.
 const WAKER: Token = Token(0);
@@ -282,7 +284,7 @@ impl Inner {
     }
 
     fn poll_sockets(&self) {
-        let mut poll = self.poll.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut poll = lock(&self.poll);
         let (poll, events) = &mut *poll;
         let looked = poll.poll(events, Some(Duration::ZERO));
         // After the waker's event was taken, and before what it was for is looked at: a wake from now on makes the
@@ -312,11 +314,11 @@ impl Inner {
     }
 
     fn gathered(&self) -> MutexGuard<'_, Vec<Arc<dyn Flush>>> {
-        self.gathered.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.gathered)
     }
 
     fn registered(&self) -> MutexGuard<'_, Registered> {
-        self.registered.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.registered)
     }
 }
 

@@ -267,6 +267,8 @@ impl LockEngine {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::Pin;
+
     use super::super::acquire::acquire;
     use super::super::{MemoryAudit, MemoryLocks};
     use super::*;
@@ -278,44 +280,56 @@ mod tests {
         LockEngine::new(Arc::new(MemoryLocks::new(clock.clone())), clock, tasks, audit)
     }
 
+    const NAME: &str = "housekeeping:101";
+
+    /// A lock that is released to a waiter of the same process: the wait, and the answer to the release, which was sent
+    /// at that moment and is not read yet.
+    async fn released_to<W: Future>(
+        engine: &LockEngine,
+        options: &AcquireOptions,
+        wait: impl FnOnce() -> Pin<Box<W>>,
+    ) -> (Pin<Box<W>>, Lease, Instant) {
+        let first = acquire(engine, NAME, options, true).await.unwrap();
+        let mut waiting = wait();
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+        let sent = engine.instant();
+        let answer = engine.server().release(&key(), first.token()).await.unwrap();
+        (waiting, answer.next.expect("the waiter is of this process"), sent)
+    }
+
+    fn key() -> LockKey {
+        LockKey::parse(None, NAME).unwrap()
+    }
+
+    fn patient() -> AcquireOptions {
+        AcquireOptions::new().wait(Duration::from_mins(1))
+    }
+
     #[tokio::test]
     async fn a_hand_over_that_is_read_after_its_waiter_asked_by_itself_leaves_the_lock_with_the_waiter() {
-        let (engine, name) = (engine(), "housekeeping:101");
-        let key = LockKey::parse(None, name).unwrap();
-        let patient = AcquireOptions::new().wait(Duration::from_mins(1));
-        let first = acquire(&engine, name, &patient, true).await.unwrap();
-        let mut second = Box::pin(acquire(&engine, name, &patient, true));
-        assert!(futures_util::poll!(&mut second).is_pending());
-
-        let sent = engine.instant();
-        let answer = engine.server().release(&key, first.token()).await.unwrap();
-        let next = answer.next.expect("the waiter is of this process");
-        // The answer is not read yet, and the waiter asks.
-        engine.queue().look_by(&key, sent);
+        let (engine, patient) = (engine(), patient());
+        let wait = || Box::pin(acquire(&engine, NAME, &patient, true));
+        let (second, next, sent) = released_to(&engine, &patient, wait).await;
+        engine.queue().look_by(&key(), sent);
         let second = second.await.unwrap();
         assert_eq!(second.token(), next.token);
 
-        engine.hand_over(&key, next, sent);
+        engine.hand_over(&key(), next, sent);
         for _ in 0..1_000 {
             tokio::task::yield_now().await;
         }
         second.extend(Duration::from_mins(1)).await.unwrap();
-        let third = acquire(&engine, name, &AcquireOptions::new(), true).await;
+        let third = acquire(&engine, NAME, &AcquireOptions::new(), true).await;
         assert!(third.unwrap_err().is(codes::LOCKS_CONTENDED));
     }
 
     #[tokio::test]
     async fn a_hand_over_whose_waiter_has_gone_away_is_given_back() {
-        let (engine, name) = (engine(), "housekeeping:101");
-        let key = LockKey::parse(None, name).unwrap();
-        let patient = AcquireOptions::new().wait(Duration::from_mins(1));
-        let first = acquire(&engine, name, &patient, true).await.unwrap();
-        let mut second = Box::pin(acquire(&engine, name, &patient, true));
-        assert!(futures_util::poll!(&mut second).is_pending());
-        let sent = engine.instant();
-        let answer = engine.server().release(&key, first.token()).await.unwrap();
+        let (engine, patient) = (engine(), patient());
+        let wait = || Box::pin(acquire(&engine, NAME, &patient, true));
+        let (second, next, sent) = released_to(&engine, &patient, wait).await;
         drop(second);
-        engine.hand_over(&key, answer.next.expect("the waiter is of this process"), sent);
-        acquire(&engine, name, &patient, true).await.unwrap();
+        engine.hand_over(&key(), next, sent);
+        acquire(&engine, NAME, &patient, true).await.unwrap();
     }
 }

@@ -1,7 +1,7 @@
 //! For the unit tests of this module: a mock hotel, any number of processes that book in it, and a short retry policy.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,6 +16,7 @@ use super::{
 use crate::clock::ManualClock;
 use crate::error::Result;
 use crate::stay::Stay;
+use crate::sync::lock;
 use crate::task::Tasks;
 
 pub(super) struct World {
@@ -137,7 +138,7 @@ impl Turn for LocalTurn {
 
 impl LocalGate {
     fn queue(&self, scope: &Scope) -> Arc<tokio::sync::Mutex<()>> {
-        let mut hotels = self.hotels.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut hotels = lock(&self.hotels);
         // A queue that only the map knows is empty; unknown hotels must not fill the map.
         hotels.retain(|known, queue| known == scope || Arc::strong_count(queue) > 1);
         hotels.entry(scope.clone()).or_default().clone()

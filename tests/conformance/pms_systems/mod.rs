@@ -9,13 +9,17 @@ use std::sync::Arc;
 use chrono::NaiveDate;
 use posada::Posada;
 use posada::pms::Guards;
-use posada::pms::port::Guarded;
+use posada::pms::port::{Guarded, Record};
 use posada::testkit::pms::Promises;
 use two_rooms::TwoRooms;
 use type_hotel::TypeHotel;
 
 fn first_day() -> NaiveDate {
     "2027-03-01".parse().unwrap()
+}
+
+fn live<'a>(records: impl Iterator<Item = &'a Record>) -> impl Iterator<Item = &'a Record> {
+    records.filter(|record| !record.cancelled)
 }
 
 async fn prove(hotel: TypeHotel) {

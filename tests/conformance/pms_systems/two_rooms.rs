@@ -212,11 +212,7 @@ impl Lab for TwoRooms {
     }
 
     fn live(&self) -> usize {
-        self.state()
-            .by_key
-            .values()
-            .filter(|record| !record.cancelled)
-            .count()
+        super::live(self.state().by_key.values()).count()
     }
 
     fn written(&self) -> usize {
@@ -225,8 +221,9 @@ impl Lab for TwoRooms {
 
     fn oversold(&self) -> usize {
         let state = self.state();
-        let live: Vec<_> = state.by_key.values().filter(|record| !record.cancelled).collect();
-        let rows: Vec<_> = live.iter().flat_map(|record| &record.rows).collect();
+        let rows: Vec<_> = super::live(state.by_key.values())
+            .flat_map(|record| &record.rows)
+            .collect();
         let meet = |one: &Row, other: &Row| {
             one.id != other.id && one.room == other.room && one.stay.overlaps(other.stay)
         };

@@ -296,11 +296,7 @@ impl Lab for TypeHotel {
     }
 
     fn live(&self) -> usize {
-        self.state()
-            .bookings
-            .values()
-            .filter(|record| !record.cancelled)
-            .count()
+        super::live(self.state().bookings.values()).count()
     }
 
     fn written(&self) -> usize {

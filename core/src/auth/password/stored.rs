@@ -4,7 +4,7 @@
 //! terabytes, one with `$2b$31$` would compute for days: such hashes are known by their text and never computed.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -16,6 +16,7 @@ use base64::prelude::BASE64_STANDARD_NO_PAD;
 use super::bcrypt_hash::Bcrypt;
 use super::input::Password;
 use crate::rng;
+use crate::sync::lock;
 
 /// Memory of a new hash, in KiB; with two passes and one lane what OWASP asks for.
 const MEMORY: u32 = 19_456;
@@ -249,7 +250,7 @@ impl Spares {
     }
 
     fn kept(&self) -> MutexGuard<'_, Vec<Scratch>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.kept)
     }
 }
 

@@ -203,20 +203,17 @@ mod tests {
         assert_eq!(known.len(), 1);
     }
 
+    /// What a good token says.
+    fn claims(keys: &KeyRing) -> Arc<TokenClaims> {
+        let token = token(keys, Profile::Legacy, 1);
+        let read = read(keys, &rules(Profile::Legacy), TokenKind::Access, &token, at(NOW));
+        Arc::new(read.unwrap())
+    }
+
     #[test]
     fn a_full_table_makes_room_for_many_at_once() {
         let known = VerifiedTokens::default();
-        let keys = ring(KEY);
-        let claims = token(&keys, Profile::Legacy, 1);
-        let claims = read(
-            &keys,
-            &rules(Profile::Legacy),
-            TokenKind::Access,
-            &claims,
-            at(NOW),
-        )
-        .unwrap();
-        let claims = Arc::new(claims);
+        let claims = claims(&ring(KEY));
         // One of ten has ended when the table is full.
         for number in 0..=MOST {
             let key = Key::of(&format!("token {number}")).unwrap();
@@ -230,17 +227,7 @@ mod tests {
     fn what_is_kept_is_bounded() {
         let known = VerifiedTokens::default();
         let mut dice = Dice::new(7);
-        let keys = ring(KEY);
-        let claims = token(&keys, Profile::Legacy, 1);
-        let claims = read(
-            &keys,
-            &rules(Profile::Legacy),
-            TokenKind::Access,
-            &claims,
-            at(NOW),
-        )
-        .unwrap();
-        let claims = Arc::new(claims);
+        let claims = claims(&ring(KEY));
         for number in 0..2 * MOST {
             let key = Key::of(&format!("token {number}")).unwrap();
             let life = i64::try_from(dice.below(3)).unwrap() * 600;

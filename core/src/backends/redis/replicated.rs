@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use super::link::{Connector, Link};
 use super::script::Call;
 use super::{Effect, Failure};
+use crate::clock::millis;
 use crate::error::Result as ApiResult;
 use crate::settings::RedisSettings;
 use crate::sync;
@@ -69,7 +70,7 @@ impl Replicated {
         let mut commands = Pipeline::new();
         commands.add_command(script);
         // Zero would wait for ever.
-        let longest = u64::try_from(within.as_millis()).unwrap_or(u64::MAX).max(1);
+        let longest = millis(within).max(1);
         commands.cmd("WAIT").arg(replicas).arg(longest);
         // A connection that was kept may have been closed meanwhile; a new one says so at once.
         if let Some(link) = self.kept()

@@ -44,9 +44,7 @@ pub(super) async fn kept(holds: &HoldEngine, request: &StayHold) -> Result<Optio
 }
 
 fn units_on(records: &[Record], night: NaiveDate) -> u32 {
-    let on = records
-        .iter()
-        .filter(|record| record.slot.stay.each_night().any(|kept| kept == night));
+    let on = records.iter().filter(|record| record.slot.stay.contains(night));
     on.map(|record| record.quantity).sum()
 }
 

@@ -15,8 +15,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::gate::HotelGate;
-use super::gate::Scope;
+use super::gate::{HotelGate, Scope};
 use super::retry::{RetryPolicy, is_lost};
 use super::store::{KeyRecord, KeyStore};
 use super::verify::Look;

@@ -9,7 +9,7 @@ mod hotel;
 mod life;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -31,6 +31,7 @@ use super::service::Service;
 use crate::clock::SharedClock;
 use crate::error::Result;
 use crate::stay::Stay;
+use crate::sync::lock;
 pub use fault::{MockFault, MockOperation};
 use fault::{Script, Strike, outcome_unknown};
 use hotel::MockHotel;
@@ -159,7 +160,7 @@ impl MockPms {
     }
 
     fn state(&self) -> MutexGuard<'_, MockState> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.state)
     }
 
     /// The state, unless a scripted fault strikes this read.

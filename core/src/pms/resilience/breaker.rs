@@ -12,13 +12,14 @@
 //! Everybody else waits for the verdict of a probe. To refuse them would be quicker, and wrong: whoever asks two things
 //! at once would end the own probe with the refusal of the other question, and never find the server well again.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
 use crate::clock::SharedClock;
 use crate::metrics::PMS_CIRCUIT_BREAKER_STATE;
+use crate::sync::lock;
 
 /// What a breaker counts and how long it waits.
 #[derive(Debug, Clone, Copy)]
@@ -123,7 +124,7 @@ impl Breaker {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner)
     }
 
     fn show(&self, open: bool) {

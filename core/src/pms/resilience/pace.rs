@@ -2,8 +2,10 @@
 //!
 //! The generic cell rate algorithm on one number. It takes its time from our clock; the crates that have it do not.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
+
+use crate::sync::lock;
 
 /// The pace of one host.
 #[derive(Debug)]
@@ -28,7 +30,7 @@ impl Pace {
 
     /// Takes the next place, and says how long to wait for it.
     pub(super) fn take(&self, now: Instant) -> Duration {
-        let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut due = lock(&self.due);
         let place = due.map_or(now, |due| due.max(now));
         *due = Some(place + self.step);
         (place + self.step).saturating_duration_since(now + self.burst)

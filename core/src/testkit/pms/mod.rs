@@ -10,7 +10,7 @@ mod races;
 mod services;
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, Days, NaiveDate};
 use futures_util::future::join_all;
@@ -21,6 +21,7 @@ use crate::pms::{
     BookingId, BookingRequest, BookingStatus, Created, Guest, HoldProof, HotelId, Occupancy, Party, RoomType,
     RoomTypeId,
 };
+use crate::sync::lock;
 use crate::{Code, Error, IdempotencyKey, Money, PmsClient, Stay};
 pub use promises::{Lab, Promises};
 pub use races::Races;
@@ -66,7 +67,7 @@ impl Suite {
     /// Ends every booking that the run made and that has not ended, also after a promise was broken: for systems
     /// that go on afterwards.
     pub async fn clean_up(&self) {
-        let keys = std::mem::take(&mut *self.keys.lock().unwrap_or_else(PoisonError::into_inner));
+        let keys = std::mem::take(&mut *lock(&self.keys));
         end_all(&self.client, &Vec::from_iter(keys)).await;
     }
 
@@ -420,7 +421,7 @@ impl Suite {
 
     fn key(&self, name: &str) -> IdempotencyKey {
         let key = IdempotencyKey::parse(&format!("{}-{}", self.run, name.replace(' ', "-"))).unwrap();
-        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut keys = lock(&self.keys);
         keys.insert(key.clone());
         key
     }

@@ -1,7 +1,7 @@
 //! The web service in front of the server: keys, resources, bodies and answers, as they were recorded.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use rust_decimal::Decimal;
@@ -15,6 +15,7 @@ use super::wish::read_wish;
 use super::{Dialect, SimulatedCall, SimulatedCollision, SimulatedFault};
 use crate::clock::SharedClock;
 use crate::pms::BookingId;
+use crate::sync::lock;
 use crate::{Error, Stay};
 
 const JSON: &str = "application/json";
@@ -82,7 +83,7 @@ impl Service {
     }
 
     pub(super) fn desk(&self) -> MutexGuard<'_, Desk> {
-        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.desk)
     }
 
     pub(super) fn now(&self) -> chrono::DateTime<chrono::Utc> {
