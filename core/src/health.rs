@@ -180,13 +180,13 @@ impl fmt::Display for Check {
 /// The question to one server. Whoever asks while it is under way waits for the same answer, so that probes of a server
 /// that is silent do not take a connection each.
 #[derive(Debug, Default)]
-pub(crate) struct Pulse {
+pub(crate) struct SharedProbe {
     under_way: Mutex<Option<watch::Receiver<Option<Check>>>>,
 }
 
-impl Pulse {
+impl SharedProbe {
     /// The answer, or an error of this code when it does not come in time. Cancel-safe: the question ends by itself.
-    pub(crate) async fn feel<F>(
+    pub(crate) async fn probe<F>(
         &self,
         tasks: &Tasks,
         within: Duration,
@@ -301,7 +301,7 @@ mod tests {
 
     #[tokio::test]
     async fn probes_of_a_silent_server_end_in_time_and_share_one_question() {
-        let (tasks, pulse, asked) = (Tasks::new(), Pulse::default(), Arc::new(AtomicU32::new(0)));
+        let (tasks, probe, asked) = (Tasks::new(), SharedProbe::default(), Arc::new(AtomicU32::new(0)));
         let thaw = Arc::new(Notify::new());
         let ask = || {
             asked.fetch_add(1, Ordering::Relaxed);
@@ -312,16 +312,16 @@ mod tests {
             }
         };
         for _ in 0..3 {
-            let check = pulse
-                .feel(&tasks, Duration::ZERO, codes::POSTGRES_TIMEOUT, ask)
+            let check = probe
+                .probe(&tasks, Duration::ZERO, codes::POSTGRES_TIMEOUT, ask)
                 .await;
             assert_eq!(check, Check::Error("postgres.timeout"));
         }
         assert_eq!(asked.load(Ordering::Relaxed), 1);
         for _ in 0..2 {
             thaw.notify_one();
-            let check = pulse
-                .feel(&tasks, Duration::from_mins(1), codes::POSTGRES_TIMEOUT, ask)
+            let check = probe
+                .probe(&tasks, Duration::from_mins(1), codes::POSTGRES_TIMEOUT, ask)
                 .await;
             assert_eq!(check, Check::Ok);
         }

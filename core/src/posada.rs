@@ -17,7 +17,7 @@ use crate::backends::redis::Redis;
 use crate::clock::{SharedClock, SystemClock};
 use crate::error::{Error, Result, codes};
 use crate::flags::{FeatureFlags, FlagOptions, FlagStore, MemoryFlags, RedisFlags};
-use crate::health::Pulse;
+use crate::health::SharedProbe;
 use crate::limits::{LimitStore, MemoryLimits, RateLimiter, RedisLimits};
 use crate::locks::{
     AuditStore, FenceStore, HoldRules, HoldStore, LockManager, LockStore, MemoryAudit, MemoryFences,
@@ -65,8 +65,8 @@ struct Base {
     tasks: Tasks,
     postgres: Option<Postgres>,
     redis: Option<Redis>,
-    postgres_pulse: Pulse,
-    redis_pulse: Pulse,
+    postgres_probe: SharedProbe,
+    redis_probe: SharedProbe,
 }
 
 /// Puts a [`Posada`] together piece by piece.
@@ -76,7 +76,7 @@ pub struct PosadaBuilder {
     flags: Vec<(String, bool)>,
     auth: Option<AuthOptions>,
     audit: Option<AuditSink>,
-    pms: Option<Given>,
+    pms: Option<PmsSource>,
 }
 
 impl PosadaBuilder {
@@ -121,7 +121,7 @@ impl PosadaBuilder {
     /// A mock hotel to book in, whatever the settings say: its script of faults stays in the caller's hand.
     #[must_use]
     pub fn mock_pms(mut self, pms: MockPms) -> Self {
-        self.pms = Some(Given::Mock(pms));
+        self.pms = Some(PmsSource::Mock(pms));
         self
     }
 
@@ -130,7 +130,7 @@ impl PosadaBuilder {
     /// of reads stand around it. See [`port`](crate::pms::port) for how to write one.
     #[must_use]
     pub fn pms(mut self, system: impl Into<Connection>) -> Self {
-        self.pms = Some(Given::Own(system.into()));
+        self.pms = Some(PmsSource::Own(system.into()));
         self
     }
 
@@ -181,8 +181,8 @@ impl PosadaBuilder {
                 tasks,
                 postgres,
                 redis,
-                postgres_pulse: Pulse::default(),
-                redis_pulse: Pulse::default(),
+                postgres_probe: SharedProbe::default(),
+                redis_probe: SharedProbe::default(),
             }),
         })))
     }
@@ -492,11 +492,11 @@ impl Parts<'_> {
         RateLimiter::new(store, self.clock.clone())
     }
 
-    fn pms(&self, given: Option<Given>, locks: &LockManager) -> Result<PmsClient> {
+    fn pms(&self, given: Option<PmsSource>, locks: &LockManager) -> Result<PmsClient> {
         let clock = self.clock.clone();
         let system: Arc<dyn BookingSystem> = match (given, self.settings.pms()) {
-            (Some(Given::Mock(mock)), _) => Arc::new(mock),
-            (Some(Given::Own(connection)), _) => return self.connected(connection, locks),
+            (Some(PmsSource::Mock(mock)), _) => Arc::new(mock),
+            (Some(PmsSource::Own(connection)), _) => return self.connected(connection, locks),
             (None, PmsSettings::Mock) => Arc::new(MockPms::new(clock)?),
             (None, PmsSettings::QloApps(server)) => {
                 let answers = self.answers();
@@ -588,7 +588,7 @@ impl Parts<'_> {
 }
 
 /// A system that was given to the builder.
-enum Given {
+enum PmsSource {
     Mock(MockPms),
     Own(Connection),
 }

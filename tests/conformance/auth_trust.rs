@@ -13,12 +13,12 @@ use serde_json::{Value, json};
 const KEY: &str = "c0ffee5ecret0123456789abcdef0123456789abcdef";
 const PASSWORD: &str = "el loro pinta mapas de cobre";
 
-struct Lab {
+struct Fixture {
     database: String,
     redis: RedisServer,
 }
 
-impl Lab {
+impl Fixture {
     fn new() -> Self {
         Self::on(RedisServer::start())
     }
@@ -78,19 +78,19 @@ async fn sign_in(posada: &Posada, name: &str, superuser: bool) -> TokenPair {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn case_259_who_writes_to_redis_makes_no_superuser_and_takes_no_session_over() {
-    let lab = Lab::new();
-    let posada = lab.process(AuthOptions::default());
+    let fixture = Fixture::new();
+    let posada = fixture.process(AuthOptions::default());
     let (bea, root) = (
         sign_in(&posada, "bea", false).await,
         sign_in(&posada, "root", true).await,
     );
-    let believed = lab.verify(&bea).await.unwrap();
+    let believed = fixture.verify(&bea).await.unwrap();
     assert_eq!(
         believed.source,
         ClaimsSource::Redis,
         "what posada shares is believed"
     );
-    let stored = lab.stored(&bea);
+    let stored = fixture.stored(&bea);
     let (signature, text) = stored.split_once('.').unwrap();
     let with = |name: &str, value: Value| {
         let mut state: Value = serde_json::from_str(text).unwrap();
@@ -114,7 +114,7 @@ async fn case_259_who_writes_to_redis_makes_no_superuser_and_takes_no_session_ov
     .into_iter()
     .map(|(name, value)| format!("{signature}.{}", with(name, value)))
     .collect();
-    let root_text = lab.stored(&root);
+    let root_text = fixture.stored(&root);
     forged.extend([
         superuser.clone(),
         format!(".{superuser}"),
@@ -134,25 +134,25 @@ async fn case_259_who_writes_to_redis_makes_no_superuser_and_takes_no_session_ov
         format!("{signature}.{}", "[".repeat(100_000)),
     ]);
     for value in forged {
-        lab.store(&bea, &value);
-        let claims = lab
+        fixture.store(&bea, &value);
+        let claims = fixture
             .verify(&bea)
             .await
             .unwrap_or_else(|error| panic!("{value:.80}: {error}"));
         assert!(!claims.is_superuser, "{value:.80}");
         assert_eq!(claims.source, ClaimsSource::Store, "{value:.80}");
-        let shown: String = lab.stored(&bea);
+        let shown: String = fixture.stored(&bea);
         assert_ne!(shown, value, "the next process shares what is true");
     }
     for words in [["LPUSH", "x", ""], ["HSET", "superuser", "true"]] {
-        let key = Lab::shared(&bea);
-        lab.redis.command::<()>(&["DEL", &key]);
+        let key = Fixture::shared(&bea);
+        fixture.redis.command::<()>(&["DEL", &key]);
         let words: Vec<&str> = [words[0], &key, words[1], words[2]]
             .into_iter()
             .filter(|word| !word.is_empty())
             .collect();
-        lab.redis.command::<()>(&words);
-        let claims = lab
+        fixture.redis.command::<()>(&words);
+        let claims = fixture
             .verify(&bea)
             .await
             .expect("a value of another type is no answer");
@@ -162,20 +162,20 @@ async fn case_259_who_writes_to_redis_makes_no_superuser_and_takes_no_session_ov
 
 #[tokio::test(flavor = "multi_thread")]
 async fn case_260_an_older_signed_state_revives_no_session_beyond_the_staleness() {
-    let lab = Lab::new();
+    let fixture = Fixture::new();
     let options = || AuthOptions::new().max_staleness(Duration::from_secs(1));
-    let posada = lab.process(options());
+    let posada = fixture.process(options());
     let pair = sign_in(&posada, "ana", false).await;
-    let alive = lab.stored(&pair);
+    let alive = fixture.stored(&pair);
     posada.auth().logout(&pair.access).await.unwrap();
-    assert_eq!(lab.stored(&pair), "ended");
+    assert_eq!(fixture.stored(&pair), "ended");
     let runtime = tokio::runtime::Handle::current();
     tokio::task::spawn_blocking(move || {
         wait_until("the replay is not believed any more", || {
             // For ever, as an attacker would.
-            lab.store(&pair, &alive);
+            fixture.store(&pair, &alive);
             let verdict =
-                runtime.block_on(async { lab.process(options()).auth().verify(&pair.access).await });
+                runtime.block_on(async { fixture.process(options()).auth().verify(&pair.access).await });
             match verdict {
                 Ok(claims) => {
                     assert_eq!(claims.source, ClaimsSource::Redis);
@@ -195,15 +195,15 @@ async fn case_260_an_older_signed_state_revives_no_session_beyond_the_staleness(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn case_260_a_state_is_as_old_as_its_signature_says_whatever_life_its_key_was_given() {
-    let lab = Lab::new();
+    let fixture = Fixture::new();
     let long = AuthOptions::new().max_staleness(Duration::from_mins(1));
-    let posada = lab.process(long);
+    let posada = fixture.process(long);
     let pair = sign_in(&posada, "ana", false).await;
-    lab.redis.command::<()>(&["PERSIST", &Lab::shared(&pair)]);
-    let first = lab.verify(&pair).await.unwrap();
+    fixture.redis.command::<()>(&["PERSIST", &Fixture::shared(&pair)]);
+    let first = fixture.verify(&pair).await.unwrap();
     assert_eq!(first.source, ClaimsSource::Redis);
     let short = AuthOptions::new().max_staleness(Duration::from_millis(1));
-    let second = lab.process(short).auth().verify(&pair.access).await.unwrap();
+    let second = fixture.process(short).auth().verify(&pair.access).await.unwrap();
     assert_eq!(
         second.source,
         ClaimsSource::Store,
@@ -213,10 +213,10 @@ async fn case_260_a_state_is_as_old_as_its_signature_says_whatever_life_its_key_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn case_261_a_redis_that_lies_about_the_time_is_not_believed() {
-    let lab = Lab::on(RedisServer::start_with_clock());
-    let posada = lab.process(AuthOptions::default());
+    let fixture = Fixture::on(RedisServer::start_with_clock());
+    let posada = fixture.process(AuthOptions::default());
     let pair = sign_in(&posada, "ana", false).await;
-    let alive = lab.stored(&pair);
+    let alive = fixture.stored(&pair);
     for (seconds, source) in [
         (0, ClaimsSource::Redis),
         (20, ClaimsSource::Redis),
@@ -225,8 +225,8 @@ async fn case_261_a_redis_that_lies_about_the_time_is_not_believed() {
     ] {
         // As fresh as ever by the clock of Redis, and older, or of the future, by this process's own.
         let clock = ManualClock::at(SystemClock::shared().now() + chrono::Duration::seconds(seconds));
-        lab.store(&pair, &alive);
-        let other = lab
+        fixture.store(&pair, &alive);
+        let other = fixture
             .builder(AuthOptions::default())
             .clock(clock.shared())
             .build()
@@ -234,15 +234,15 @@ async fn case_261_a_redis_that_lies_about_the_time_is_not_believed() {
         let claims = other.auth().verify(&pair.access).await.unwrap();
         assert_eq!(claims.source, source, "{seconds}");
     }
-    let mut lab = lab;
+    let mut fixture = fixture;
     for (seconds, source) in [
         (2, ClaimsSource::Redis),
         (-30, ClaimsSource::Store),
         (600, ClaimsSource::Store),
     ] {
-        lab.redis.move_clock(seconds);
-        lab.store(&pair, &alive);
-        let claims = lab.verify(&pair).await.unwrap();
+        fixture.redis.move_clock(seconds);
+        fixture.store(&pair, &alive);
+        let claims = fixture.verify(&pair).await.unwrap();
         assert_eq!(claims.source, source, "{seconds}");
         if source == ClaimsSource::Redis {
             assert!(claims.age >= Duration::from_secs(2), "{:?}", claims.age);
@@ -252,9 +252,9 @@ async fn case_261_a_redis_that_lies_about_the_time_is_not_believed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn case_262_attempts_that_are_forgotten_in_redis_are_still_counted_by_each_process() {
-    let lab = Lab::new();
+    let fixture = Fixture::new();
     let clock = ManualClock::at(SystemClock::shared().now());
-    let posada = lab
+    let posada = fixture
         .builder(AuthOptions::default())
         .clock(clock.shared())
         .build()
@@ -267,7 +267,7 @@ async fn case_262_attempts_that_are_forgotten_in_redis_are_still_counted_by_each
             break error.retry();
         }
         judged += 1;
-        lab.redis.command::<()>(&["FLUSHALL"]);
+        fixture.redis.command::<()>(&["FLUSHALL"]);
     };
     assert_eq!((judged, wait), (10, Retry::After(Duration::from_secs(1))));
     for (name, value) in [
@@ -278,18 +278,18 @@ async fn case_262_attempts_that_are_forgotten_in_redis_are_still_counted_by_each
         ("until", "9e15"),
     ] {
         // A process that admits what that makes Redis say, and begins its own count.
-        let other = lab.process(AuthOptions::default());
-        for key in lab
+        let other = fixture.process(AuthOptions::default());
+        for key in fixture
             .redis
             .command::<Vec<String>>(&["KEYS", "posada:auth:account:*"])
         {
-            lab.redis.command::<()>(&["HSET", &key, name, value]);
+            fixture.redis.command::<()>(&["HSET", &key, name, value]);
         }
         let error = other.auth().login(&guess).await.unwrap_err();
         let is_judged = error.is(codes::AUTH_BAD_CREDENTIALS) || error.is(codes::AUTH_THROTTLED);
         assert!(is_judged, "{name} {value}: {error}");
     }
-    lab.redis.command::<()>(&["FLUSHALL"]);
+    fixture.redis.command::<()>(&["FLUSHALL"]);
     clock.advance(Duration::from_mins(15));
     let error = posada.auth().login(&guess).await.unwrap_err();
     assert!(

@@ -13,14 +13,14 @@ const KEY: &str = "c0ffee5ecret0123456789abcdef0123456789abcdef";
 const PASSWORD: &str = "el loro pinta mapas de cobre";
 const SECOND: &str = "una llama silba en do menor";
 
-struct Lab {
+struct Fixture {
     postgres: PostgresServer,
     redis: RedisServer,
     posada: Posada,
     clock: ManualClock,
 }
 
-impl Lab {
+impl Fixture {
     async fn start() -> (Self, TokenPair) {
         let (postgres, redis) = (PostgresServer::start(), RedisServer::start());
         postgres.execute(&schema_sql());
@@ -36,14 +36,14 @@ impl Lab {
             .unwrap();
         let ana = NewUser::new("ana", "ana@example.com", PASSWORD).unwrap();
         posada.auth().create_user(ana).await.unwrap();
-        let lab = Self {
+        let fixture = Self {
             postgres,
             redis,
             posada,
             clock,
         };
-        let pair = lab.login().await.unwrap();
-        (lab, pair)
+        let pair = fixture.login().await.unwrap();
+        (fixture, pair)
     }
 
     async fn login(&self) -> Result<TokenPair, Error> {
@@ -68,13 +68,13 @@ fn is_503<T>(outcome: Result<T, Error>, what: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_postgres_every_step_is_a_503_and_nothing_is_used_up() {
-    let (mut lab, pair) = Lab::start().await;
-    let auth = lab.posada.auth().clone();
+    let (mut fixture, pair) = Fixture::start().await;
+    let auth = fixture.posada.auth().clone();
     let claims = auth.verify(&pair.access).await.unwrap();
-    lab.postgres.stop();
+    fixture.postgres.stop();
     auth.verify(&pair.access).await.expect("a known session goes on");
     for _ in 0..8 {
-        is_503(lab.login().await, "login");
+        is_503(fixture.login().await, "login");
     }
     is_503(auth.refresh(&pair.refresh).await, "refresh");
     is_503(auth.verify_privileged(&pair.access).await, "verify_privileged");
@@ -89,28 +89,28 @@ async fn without_postgres_every_step_is_a_503_and_nothing_is_used_up() {
         auth.set_password(None, &claims.user_id, SECOND, false).await,
         "set_password",
     );
-    lab.clock.advance(Duration::from_secs(5));
-    lab.redis.command::<()>(&["FLUSHALL"]);
+    fixture.clock.advance(Duration::from_secs(5));
+    fixture.redis.command::<()>(&["FLUSHALL"]);
     is_503(
         auth.verify(&pair.access).await,
         "verify of a session that is not known",
     );
-    lab.postgres.start_again();
+    fixture.postgres.start_again();
     auth.verify(&pair.access).await.unwrap();
     let next = auth
         .refresh(&pair.refresh)
         .await
         .expect("the refresh token was not used up");
-    lab.login().await.expect("faults are no failed attempts");
+    fixture.login().await.expect("faults are no failed attempts");
     auth.logout(&next.access).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_that_are_cut_in_the_middle_use_nothing_up() {
-    let (lab, mut pair) = Lab::start().await;
-    let auth = lab.posada.auth();
+    let (fixture, mut pair) = Fixture::start().await;
+    let auth = fixture.posada.auth();
     for _ in 0..10 {
-        lab.postgres.terminate_backends("postgres");
+        fixture.postgres.terminate_backends("postgres");
         let next = loop {
             match auth.refresh(&pair.refresh).await {
                 Ok(next) => break next,
@@ -127,10 +127,10 @@ async fn connections_that_are_cut_in_the_middle_use_nothing_up() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_redis_everything_works_and_attempts_are_stricter() {
-    let (mut lab, pair) = Lab::start().await;
-    let auth = lab.posada.auth().clone();
-    lab.redis.stop();
-    lab.clock.advance(Duration::from_secs(5));
+    let (mut fixture, pair) = Fixture::start().await;
+    let auth = fixture.posada.auth().clone();
+    fixture.redis.stop();
+    fixture.clock.advance(Duration::from_secs(5));
     auth.verify(&pair.access).await.expect("Postgres is asked");
     let next = auth
         .refresh(&pair.refresh)
@@ -138,7 +138,7 @@ async fn without_redis_everything_works_and_attempts_are_stricter() {
         .expect("refreshing needs no Redis");
     let again = auth.refresh(&pair.refresh).await.expect("nor does the grace");
     assert_eq!(again.refresh, next.refresh);
-    let other = lab.login().await.unwrap();
+    let other = fixture.login().await.unwrap();
     auth.logout(&other.access).await.unwrap();
     assert!(
         auth.verify(&other.access)
@@ -166,12 +166,12 @@ async fn without_redis_everything_works_and_attempts_are_stricter() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_frozen_redis_costs_a_deadline_and_no_answer() {
-    let (mut lab, pair) = Lab::start().await;
-    let auth = lab.posada.auth().clone();
-    lab.redis.freeze();
-    lab.clock.advance(Duration::from_secs(5));
+    let (mut fixture, pair) = Fixture::start().await;
+    let auth = fixture.posada.auth().clone();
+    fixture.redis.freeze();
+    fixture.clock.advance(Duration::from_secs(5));
     auth.verify(&pair.access).await.unwrap();
     auth.refresh(&pair.refresh).await.unwrap();
-    lab.redis.thaw();
-    lab.login().await.unwrap();
+    fixture.redis.thaw();
+    fixture.login().await.unwrap();
 }

@@ -103,7 +103,7 @@ impl Fault {
 }
 
 /// The servers, with a proxy in front of each, and a user whose hash all others share.
-struct House {
+struct Fixture {
     postgres: PostgresServer,
     redis: RedisServer,
     postgres_proxy: Proxy,
@@ -121,7 +121,7 @@ struct Row {
     pair: TokenPair,
 }
 
-impl House {
+impl Fixture {
     async fn build() -> Self {
         let postgres = PostgresServer::start();
         let redis = RedisServer::start_with(&["--enable-debug-command", "yes"]);
@@ -130,7 +130,7 @@ impl House {
         postgres.execute_in(&database, &schema_sql());
         let postgres_proxy = Proxy::in_front_of(&postgres.url_of(&database)).await;
         let redis_proxy = Proxy::in_front_of(redis.url()).await;
-        let house = Self {
+        let fixture = Self {
             postgres,
             redis,
             postgres_proxy,
@@ -140,11 +140,11 @@ impl House {
             reload: None,
         };
         let ana = NewUser::new("ana", "ana@example.com", PASSWORD).unwrap();
-        let (posada, _) = house.posada();
+        let (posada, _) = fixture.posada();
         posada.auth().create_user(ana).await.unwrap();
         posada.close().await.unwrap();
-        house.sql(FAULTY_USERS);
-        house
+        fixture.sql(FAULTY_USERS);
+        fixture
     }
 
     fn sql(&self, sql: &str) {
@@ -446,7 +446,7 @@ fn is_infrastructure(outcome: &Result<(), Error>, fault: Fault, what: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cases_119_to_250_every_step_under_every_fault_of_postgres() {
-    let mut house = House::build().await;
+    let mut fixture = Fixture::build().await;
     for fault in [
         Fault::PostgresStopped,
         Fault::PostgresFrozen,
@@ -464,13 +464,13 @@ async fn cases_119_to_250_every_step_under_every_fault_of_postgres() {
         Fault::PostgresTakesNoWrites,
         Fault::PostgresPoolExhausted,
     ] {
-        house.column(fault).await;
+        fixture.column(fault).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cases_119_to_250_every_step_under_every_fault_of_redis() {
-    let mut house = House::build().await;
+    let mut fixture = Fixture::build().await;
     for fault in [
         Fault::RedisStopped,
         Fault::RedisFrozen,
@@ -482,6 +482,6 @@ async fn cases_119_to_250_every_step_under_every_fault_of_redis() {
         Fault::RedisHoldsOtherTypes,
         Fault::RedisForgotScripts,
     ] {
-        house.column(fault).await;
+        fixture.column(fault).await;
     }
 }

@@ -10,8 +10,8 @@ use chrono::{DateTime, Utc};
 
 use super::model::SignInSession;
 use super::store::{
-    Attempt, AuthStore, Hotels, NewSession, Owner, PasswordChange, Rotation, SessionState, StoredUser,
-    Throttle, Which, Who, exists, no_such_tenant,
+    Attempt, AuthStore, Hotels, NewSession, Owner, PasswordChange, Rotation, SessionSet, SessionState,
+    StoredUser, Throttle, UserKey, exists, no_such_tenant,
 };
 use super::throttle::Quota;
 use crate::TenantId;
@@ -97,7 +97,7 @@ impl Tables {
         })
     }
 
-    fn end(&mut self, owner: &Owner, which: &Which) -> Vec<String> {
+    fn end(&mut self, owner: &Owner, which: &SessionSet) -> Vec<String> {
         let mut ended = Vec::new();
         for row in self
             .sessions
@@ -105,9 +105,9 @@ impl Tables {
             .filter(|row| row.new.owner == *owner && !row.is_revoked)
         {
             let meant = match which {
-                Which::One(id) => row.new.id == *id,
-                Which::All => true,
-                Which::AllBut(id) => row.new.id != *id,
+                SessionSet::One(id) => row.new.id == *id,
+                SessionSet::All => true,
+                SessionSet::AllBut(id) => row.new.id != *id,
             };
             if meant {
                 row.is_revoked = true;
@@ -148,12 +148,12 @@ impl AuthStore for MemoryAuth {
         })
     }
 
-    async fn find(&self, who: Who<'_>, tenant: Option<&TenantId>) -> Result<Option<StoredUser>> {
+    async fn find(&self, who: UserKey<'_>, tenant: Option<&TenantId>) -> Result<Option<StoredUser>> {
         Ok(self.with(|tables| {
             let is_meant = |stored: &&StoredUser| {
                 let is_named = match who {
-                    Who::Username(name) => stored.user.username == name,
-                    Who::Id(id) => stored.user.id == id,
+                    UserKey::Username(name) => stored.user.username == name,
+                    UserKey::Id(id) => stored.user.id == id,
                 };
                 is_named && tenant.is_none_or(|tenant| stored.user.tenant.as_ref() == Some(tenant))
             };
@@ -207,7 +207,7 @@ impl AuthStore for MemoryAuth {
                 .map(|row| row.new.id)
                 .collect();
             for id in &surplus {
-                tables.end(&new.owner, &Which::One(id.clone()));
+                tables.end(&new.owner, &SessionSet::One(id.clone()));
             }
             let row = Row {
                 new: new.clone(),
@@ -224,7 +224,7 @@ impl AuthStore for MemoryAuth {
         Ok(self.with(|tables| tables.is_active(tenant)))
     }
 
-    async fn dearest_hash(&self) -> Result<Option<String>> {
+    async fn costliest_hash(&self) -> Result<Option<String>> {
         let cost = |hash: &String| hash.split('$').nth(2).map(str::to_owned);
         let hashes = |tables: &mut Tables| {
             let users = tables.users.values().map(|stored| stored.hash.clone());
@@ -260,7 +260,7 @@ impl AuthStore for MemoryAuth {
         }))
     }
 
-    async fn revoke(&self, owner: &Owner, which: &Which) -> Result<Vec<String>> {
+    async fn revoke(&self, owner: &Owner, which: &SessionSet) -> Result<Vec<String>> {
         Ok(self.with(|tables| tables.end(owner, which)))
     }
 
@@ -307,7 +307,7 @@ impl AuthStore for MemoryAuth {
             history.push(change.old_hash.clone());
             let surplus = history.len().saturating_sub(change.history);
             history.drain(..surplus);
-            Some(tables.end(&change.owner, &Which::All))
+            Some(tables.end(&change.owner, &SessionSet::All))
         }))
     }
 }

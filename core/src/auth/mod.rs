@@ -105,8 +105,8 @@ struct Inner {
     options: AuthOptions,
     pool: HashPool,
     floor: Floor,
-    /// Set when the floor knows the dearest hash that is stored.
-    dearest: OnceCell<()>,
+    /// Set when the floor knows the costliest hash that is stored.
+    costliest: OnceCell<()>,
     events: Events,
     clock: SharedClock,
 }
@@ -141,7 +141,7 @@ impl Authenticator {
             options,
             pool: HashPool::new(tasks),
             floor: Floor::default(),
-            dearest: OnceCell::new(),
+            costliest: OnceCell::new(),
             events: parts.sink.map(Events::with_sink).unwrap_or_default(),
             clock,
         };

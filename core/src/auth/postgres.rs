@@ -12,13 +12,13 @@ use sqlx::postgres::PgRow;
 use super::model::{SignInSession, User};
 use super::role::Role;
 use super::sql::{
-    BEGIN, CHANGE, COUNT, DEAREST, DOOR, END_SURPLUS, FORGETFUL, HAS_ADDRESS, HISTORY, HOTEL, INSERT,
-    INSERT_WITH_FACTOR, INSERT_WITH_ROLE, NOTE_HOTEL, NOTE_LOGIN, PRUNE, REHASH, REMEMBER, REMEMBERING,
-    REQUIRE_CHANGE, REVOKE, Reads, SESSIONS,
+    ADDRESS_LOCK, BEGIN, CHANGE, COSTLIEST, COUNT, END_SURPLUS, FORGETFUL, HAS_ADDRESS, HISTORY, HOTEL,
+    INSERT, INSERT_WITH_FACTOR, INSERT_WITH_ROLE, NOTE_HOTEL, NOTE_LOGIN, PRUNE, REHASH, REMEMBER,
+    REMEMBERING, REQUIRE_CHANGE, REVOKE, Reads, SESSIONS,
 };
 use super::store::{
-    AuthStore, NewSession, Owner, PasswordChange, Rotation, SessionState, StoredUser, Which, Who, exists,
-    no_such_tenant,
+    AuthStore, NewSession, Owner, PasswordChange, Rotation, SessionSet, SessionState, StoredUser, UserKey,
+    exists, no_such_tenant,
 };
 use crate::TenantId;
 use crate::backends::postgres::{Failure, Postgres, Statement, Tx};
@@ -88,11 +88,11 @@ impl AuthStore for PostgresAuth {
         }
     }
 
-    async fn find(&self, who: Who<'_>, tenant: Option<&TenantId>) -> Result<Option<StoredUser>> {
+    async fn find(&self, who: UserKey<'_>, tenant: Option<&TenantId>) -> Result<Option<StoredUser>> {
         let reads = self.reads().await?;
         let (sql, name) = match who {
-            Who::Username(name) => (reads.find, name),
-            Who::Id(id) => (reads.find_by_id, id),
+            UserKey::Username(name) => (reads.find, name),
+            UserKey::Id(id) => (reads.find_by_id, id),
         };
         let statement = Statement::read("auth.find_user", sql)
             .bind(name)
@@ -141,10 +141,10 @@ impl AuthStore for PostgresAuth {
         Ok(is_active.map_err(Failure::from)?)
     }
 
-    async fn dearest_hash(&self) -> Result<Option<String>> {
+    async fn costliest_hash(&self) -> Result<Option<String>> {
         let rows = self
             .postgres
-            .fetch(Statement::read("auth.dearest_hash", DEAREST))
+            .fetch(Statement::read("auth.costliest_hash", COSTLIEST))
             .await?;
         let hash: std::result::Result<Option<String>, sqlx::Error> =
             rows.first().map(|row| row.try_get("hash")).transpose();
@@ -174,7 +174,7 @@ impl AuthStore for PostgresAuth {
         Ok(rows.first().map(read_session).transpose()?.flatten())
     }
 
-    async fn revoke(&self, owner: &Owner, which: &Which) -> Result<Vec<String>> {
+    async fn revoke(&self, owner: &Owner, which: &SessionSet) -> Result<Vec<String>> {
         let rows = self.postgres.fetch(revoke(owner, which)).await?;
         Ok(read_ids(&rows)?)
     }
@@ -230,7 +230,7 @@ async fn create(
     insert: Statement,
     note: Option<Statement>,
 ) -> std::result::Result<(), Failure> {
-    tx.execute(Statement::read("auth.door", DOOR).bind(email.clone()))
+    tx.execute(Statement::read("auth.lock_address", ADDRESS_LOCK).bind(email.clone()))
         .await?;
     let rows = tx
         .fetch(Statement::read("auth.has_address", HAS_ADDRESS).bind(email))
@@ -311,15 +311,15 @@ async fn change_password(
     let kept = i64::try_from(change.history).unwrap_or(i64::MAX);
     tx.execute(owned(Statement::write("auth.prune", PRUNE), owner).bind(kept))
         .await?;
-    let ended = tx.fetch(revoke(owner, &Which::All)).await?;
+    let ended = tx.fetch(revoke(owner, &SessionSet::All)).await?;
     Ok(Some(read_ids(&ended)?))
 }
 
-fn revoke(owner: &Owner, which: &Which) -> Statement {
+fn revoke(owner: &Owner, which: &SessionSet) -> Statement {
     let (only, but) = match which {
-        Which::One(id) => (Some(id.clone()), None),
-        Which::All => (None, None),
-        Which::AllBut(id) => (None, Some(id.clone())),
+        SessionSet::One(id) => (Some(id.clone()), None),
+        SessionSet::All => (None, None),
+        SessionSet::AllBut(id) => (None, Some(id.clone())),
     };
     owned(Statement::write("auth.revoke", REVOKE), owner)
         .bind(only)
@@ -340,17 +340,17 @@ fn moment(row: &PgRow, column: &str) -> std::result::Result<DateTime<Utc>, Failu
 }
 
 /// The hotel, if it is one that can be.
-enum Whose {
-    Hotel(Option<TenantId>),
+enum TenantColumn {
+    Valid(Option<TenantId>),
     /// An id that no tenant can have, such as an empty one: such users are nobody's, and must not become users of the
     /// installation.
-    Nobody,
+    Invalid,
 }
 
-fn read_tenant(row: &PgRow) -> std::result::Result<Whose, Failure> {
+fn read_tenant(row: &PgRow) -> std::result::Result<TenantColumn, Failure> {
     let tenant: Option<String> = row.try_get("tenant")?;
     let read = tenant.map(|id| TenantId::parse(&id)).transpose();
-    Ok(read.map_or(Whose::Nobody, Whose::Hotel))
+    Ok(read.map_or(TenantColumn::Invalid, TenantColumn::Valid))
 }
 
 fn read_role(row: &PgRow) -> std::result::Result<Role, Failure> {
@@ -364,7 +364,7 @@ fn read_role(row: &PgRow) -> std::result::Result<Role, Failure> {
 }
 
 fn read_user(row: &PgRow) -> std::result::Result<Option<StoredUser>, Failure> {
-    let Whose::Hotel(tenant) = read_tenant(row)? else {
+    let TenantColumn::Valid(tenant) = read_tenant(row)? else {
         return Ok(None);
     };
     let locked: Option<i64> = row.try_get("locked")?;
@@ -389,7 +389,7 @@ fn read_user(row: &PgRow) -> std::result::Result<Option<StoredUser>, Failure> {
 }
 
 fn read_session(row: &PgRow) -> std::result::Result<Option<SessionState>, Failure> {
-    let Whose::Hotel(tenant) = read_tenant(row)? else {
+    let TenantColumn::Valid(tenant) = read_tenant(row)? else {
         return Ok(None);
     };
     let is_active: bool = row.try_get("is_active")?;

@@ -41,7 +41,7 @@ const CLOCKS_APART: Duration = Duration::from_secs(30);
 
 /// A session's state as it is shared.
 #[derive(Serialize, Deserialize)]
-struct Wire {
+struct StoredState {
     user: String,
     tenant: Option<String>,
     role: String,
@@ -56,7 +56,7 @@ struct Wire {
     asked_here: i64,
 }
 
-impl Wire {
+impl StoredState {
     fn of(state: &SessionState, asked: Asked) -> Self {
         Self {
             user: state.user.clone(),
@@ -110,8 +110,8 @@ impl RedisSessionCache {
         Self { redis, keys, clock }
     }
 
-    fn signed(&self, id: &str, wire: &Wire) -> String {
-        let text = serde_json::to_string(wire).unwrap_or_default();
+    fn signed(&self, id: &str, stored: &StoredState) -> String {
+        let text = serde_json::to_string(stored).unwrap_or_default();
         format!("{}.{text}", self.keys.derive(SIGNED, &[id, &text]))
     }
 
@@ -127,9 +127,9 @@ impl RedisSessionCache {
         {
             return None;
         }
-        let wire: Wire = serde_json::from_str(text).ok()?;
-        let age = wire.age(now)?;
-        wire.state().map(|state| (state, age))
+        let stored: StoredState = serde_json::from_str(text).ok()?;
+        let age = stored.age(now)?;
+        stored.state().map(|state| (state, age))
     }
 }
 
@@ -149,7 +149,7 @@ impl SessionCache for RedisSessionCache {
     }
 
     async fn put(&self, id: &str, state: &SessionState, asked: Asked, life: Duration) -> Result<()> {
-        let text = self.signed(id, &Wire::of(state, asked));
+        let text = self.signed(id, &StoredState::of(state, asked));
         let until = asked.there.saturating_add(life_millis(life));
         let call = self.redis.script(&SHARE).key(keys::sign_in(id));
         // Sharing twice does no harm.

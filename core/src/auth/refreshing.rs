@@ -13,7 +13,7 @@ use chrono::{DateTime, Utc};
 use super::events::AuthEventKind;
 use super::model::{Claims, SignInSession, TokenPair};
 use super::signing_in::owner_of;
-use super::store::{Owner, Rotation, SessionState, Which};
+use super::store::{Owner, Rotation, SessionSet, SessionState};
 use super::token::{self, TokenClaims, TokenKind};
 use super::verifying::ended;
 use super::{Authenticator, LONGEST_ID};
@@ -85,7 +85,7 @@ impl Authenticator {
             user: read.subject,
             tenant: read.tenant,
         };
-        let which = Which::One(session.clone());
+        let which = SessionSet::One(session.clone());
         let ended = self.observed("logout", self.end(&owner, &which)).await?;
         if ended.is_empty() {
             // It had ended before, of which this process may not have heard. The token proves whose it was.
@@ -105,7 +105,7 @@ impl Authenticator {
             return Ok(false);
         }
         let ended = self
-            .end(&owner_of(claims), &Which::One(session.to_owned()))
+            .end(&owner_of(claims), &SessionSet::One(session.to_owned()))
             .await?;
         Ok(!ended.is_empty())
     }
@@ -117,8 +117,8 @@ impl Authenticator {
     pub async fn logout_everywhere(&self, claims: &Claims, keep_current: bool) -> Result<usize> {
         self.1.admit(claims.tenant.as_ref())?;
         let which = match &claims.session {
-            Some(session) if keep_current => Which::AllBut(session.clone()),
-            _ => Which::All,
+            Some(session) if keep_current => SessionSet::AllBut(session.clone()),
+            _ => SessionSet::All,
         };
         let owner = owner_of(claims);
         let ended = self.observed("revoke_token", self.end(&owner, &which)).await?;
@@ -148,9 +148,9 @@ impl Authenticator {
         Ok(live)
     }
 
-    async fn end(&self, owner: &Owner, which: &Which) -> Result<Vec<String>> {
+    async fn end(&self, owner: &Owner, which: &SessionSet) -> Result<Vec<String>> {
         let ended = self.0.store.revoke(owner, which).await?;
-        if ended.is_empty() || !matches!(which, Which::One(_)) {
+        if ended.is_empty() || !matches!(which, SessionSet::One(_)) {
             // Others may have ended some before, of which this process has not heard. An id that ended nothing may be
             // that of another user's session, so nothing is said about it.
             self.0.live.forget_user(&owner.user);
@@ -196,7 +196,7 @@ impl Authenticator {
         let revoked = self
             .0
             .store
-            .revoke(&rotation.owner, &Which::One(session.to_owned()))
+            .revoke(&rotation.owner, &SessionSet::One(session.to_owned()))
             .await?;
         if revoked.is_empty() {
             // Somebody ended it in the meantime: it is over, and this was not why.

@@ -12,7 +12,7 @@ use super::Authenticator;
 use super::events::AuthEventKind;
 use super::model::{self, Claims, NewUser, SignIn, TokenPair, User};
 use super::password::{self, Password, Verdict};
-use super::store::{NewSession, Owner, SessionState, StoredUser, Who};
+use super::store::{NewSession, Owner, SessionState, StoredUser, UserKey};
 use super::throttle::{Counters, DEVICES, bucket};
 use super::token::{self, KeyRing, NewToken, TokenKind};
 use crate::error::{Error, Result, Retry, codes};
@@ -200,7 +200,7 @@ impl Authenticator {
             return Ok(None);
         };
         // Only who has a signed cookie makes us look.
-        let Some(stored) = self.0.store.find(Who::Username(username), None).await? else {
+        let Some(stored) = self.0.store.find(UserKey::Username(username), None).await? else {
             return Ok(None);
         };
         self.1.admit(stored.user.tenant.as_ref())?;
@@ -219,7 +219,7 @@ impl Authenticator {
         let typed = Password::typed(attempt.password.expose())?;
         let tenant = attempt.tenant.as_ref();
         let found = if text::check(username, LONGEST_NAME).is_ok() {
-            self.0.store.find(Who::Username(username), tenant).await?
+            self.0.store.find(UserKey::Username(username), tenant).await?
         } else {
             None
         };
@@ -292,19 +292,19 @@ impl Authenticator {
         self.0.store.rehash(owner, old, &better).await.map(drop)
     }
 
-    /// Before a process refuses anybody it tries the dearest hash that is stored, so that the first user with such a
+    /// Before a process refuses anybody it tries the costliest hash that is stored, so that the first user with such a
     /// hash is not told apart either. What fails here is tried again by the next sign-in.
     async fn learn_floor(&self) {
         let learn = async || {
-            if let Some(hash) = self.0.store.dearest_hash().await? {
+            if let Some(hash) = self.0.store.costliest_hash().await? {
                 let nothing = Password::typed("")?;
                 let tried = password::verify(&self.0.pool, &self.0.clock, nothing, Some(hash)).await?;
                 self.0.floor.learn(tried.took);
             }
             Ok::<(), Error>(())
         };
-        if let Err(error) = self.0.dearest.get_or_try_init(learn).await {
-            tracing::debug!(%error, "what the dearest hash takes is not known yet");
+        if let Err(error) = self.0.costliest.get_or_try_init(learn).await {
+            tracing::debug!(%error, "what the costliest hash takes is not known yet");
         }
     }
 

@@ -143,10 +143,10 @@ pub(super) const NOTE_HOTEL: &str = concat!(
      WHERE k.tenant_id <> excluded.tenant_id"
 );
 /// Two spellings of one address are two texts to the unique index, so who makes a user goes through this door.
-pub(super) const DOOR: &str = "SELECT pg_advisory_xact_lock(845012387, hashtext(lower($1)))";
+pub(super) const ADDRESS_LOCK: &str = "SELECT pg_advisory_xact_lock(845012387, hashtext(lower($1)))";
 pub(super) const HAS_ADDRESS: &str = "SELECT count(*) AS taken FROM users u WHERE lower(u.email) = lower($1)";
 /// What is computed at most is checked again when the hash is read.
-pub(super) const DEAREST: &str = "SELECT u.hashed_password::text AS hash FROM users u \
+pub(super) const COSTLIEST: &str = "SELECT u.hashed_password::text AS hash FROM users u \
      WHERE u.hashed_password ~ '^[$]2[aby]?[$](0[4-9]|1[0-4])[$]' \
      ORDER BY split_part(u.hashed_password::text, '$', 3) DESC LIMIT 1";
 /// Whether a hotel is active, as [`active`] means it.
@@ -272,7 +272,7 @@ mod tests {
             assert!(sql.starts_with("SELECT count(*) "), "{sql}");
         }
         // A lock, a hash that is used to look at a clock, and a hotel without its users.
-        assert!(DOOR.starts_with("SELECT pg_advisory_xact_lock(") && DEAREST.ends_with("LIMIT 1"));
+        assert!(ADDRESS_LOCK.starts_with("SELECT pg_advisory_xact_lock(") && COSTLIEST.ends_with("LIMIT 1"));
         assert!(HOTEL.ends_with("t.tenant_id = $1") && !HOTEL.contains("users"));
         // Whoever adds a statement adds it to the lists above.
         let source = include_str!("sql.rs");

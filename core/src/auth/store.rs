@@ -19,7 +19,7 @@ pub(crate) struct Owner {
 
 /// How a user is named.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Who<'a> {
+pub(crate) enum UserKey<'a> {
     Username(&'a str),
     Id(&'a str),
 }
@@ -122,7 +122,7 @@ pub(crate) struct PasswordChange {
 
 /// Which sessions of a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Which {
+pub(crate) enum SessionSet {
     One(String),
     All,
     AllBut(String),
@@ -136,7 +136,7 @@ pub(crate) trait AuthStore: Send + Sync {
     async fn insert(&self, user: &StoredUser, now: DateTime<Utc>) -> Result<()>;
 
     /// The user of that name or id, in that hotel if one is given.
-    async fn find(&self, who: Who<'_>, tenant: Option<&TenantId>) -> Result<Option<StoredUser>>;
+    async fn find(&self, who: UserKey<'_>, tenant: Option<&TenantId>) -> Result<Option<StoredUser>>;
 
     async fn user(&self, owner: &Owner) -> Result<Option<StoredUser>>;
 
@@ -149,7 +149,7 @@ pub(crate) trait AuthStore: Send + Sync {
     async fn require_change(&self, owner: &Owner) -> Result<()>;
 
     /// The stored hash that takes longest to compute, of all hotels, if it takes longer than those of today.
-    async fn dearest_hash(&self) -> Result<Option<String>>;
+    async fn costliest_hash(&self) -> Result<Option<String>>;
 
     /// Begins a session and ends the oldest ones beyond the limit; answers their ids. `None` if the password was
     /// changed, or user or hotel are not active any more.
@@ -161,7 +161,7 @@ pub(crate) trait AuthStore: Send + Sync {
     async fn rotate(&self, rotation: &Rotation) -> Result<Option<SessionState>>;
 
     /// Ends sessions; answers the ids of those that ended now.
-    async fn revoke(&self, owner: &Owner, which: &Which) -> Result<Vec<String>>;
+    async fn revoke(&self, owner: &Owner, which: &SessionSet) -> Result<Vec<String>>;
 
     /// The live sessions, the newest first.
     async fn sessions(&self, owner: &Owner, now: DateTime<Utc>) -> Result<Vec<SignInSession>>;

@@ -14,7 +14,8 @@ use async_trait::async_trait;
 use chrono::TimeZone as _;
 
 use super::store::{
-    Asked, Attempt, NewSession, Owner, PasswordChange, Rotation, SessionState, StoredUser, Which, Who,
+    Asked, Attempt, NewSession, Owner, PasswordChange, Rotation, SessionSet, SessionState, StoredUser,
+    UserKey,
 };
 use super::*;
 use crate::clock::ManualClock;
@@ -43,12 +44,12 @@ impl Switch {
     }
 }
 
-struct Postgres(MemoryAuth, Fate);
+struct Postgres(MemoryAuth, StoreFaults);
 struct Redis(MemoryThrottle, Switch, Mutex<Vec<String>>);
 
 /// What becomes of a call of the store.
 #[derive(Clone, Default)]
-struct Fate {
+struct StoreFaults {
     off: Switch,
     /// The one method that fails.
     broken: Arc<Mutex<Option<&'static str>>>,
@@ -56,7 +57,7 @@ struct Fate {
     dice: Arc<Mutex<Option<Dice>>>,
 }
 
-impl Fate {
+impl StoreFaults {
     fn set(&self, off: bool) {
         self.off.set(off);
     }
@@ -101,7 +102,7 @@ impl AuthStore for Postgres {
         self.check("insert").await?;
         self.0.insert(user, now).await
     }
-    async fn find(&self, who: Who<'_>, tenant: Option<&TenantId>) -> Result<Option<StoredUser>> {
+    async fn find(&self, who: UserKey<'_>, tenant: Option<&TenantId>) -> Result<Option<StoredUser>> {
         self.check("find").await?;
         self.0.find(who, tenant).await
     }
@@ -121,9 +122,9 @@ impl AuthStore for Postgres {
         self.check("is_active").await?;
         self.0.is_active(tenant).await
     }
-    async fn dearest_hash(&self) -> Result<Option<String>> {
-        self.check("dearest_hash").await?;
-        self.0.dearest_hash().await
+    async fn costliest_hash(&self) -> Result<Option<String>> {
+        self.check("costliest_hash").await?;
+        self.0.costliest_hash().await
     }
     async fn begin(&self, session: &NewSession) -> Result<Option<Vec<String>>> {
         self.check("begin").await?;
@@ -137,7 +138,7 @@ impl AuthStore for Postgres {
         self.check("rotate").await?;
         self.0.rotate(rotation).await
     }
-    async fn revoke(&self, owner: &Owner, which: &Which) -> Result<Vec<String>> {
+    async fn revoke(&self, owner: &Owner, which: &SessionSet) -> Result<Vec<String>> {
         self.check("revoke").await?;
         self.0.revoke(owner, which).await
     }
@@ -191,10 +192,10 @@ impl SessionCache for Redis {
     }
 }
 
-struct Lab {
+struct Fixture {
     auth: Authenticator,
     clock: ManualClock,
-    postgres: Fate,
+    postgres: StoreFaults,
     redis: Switch,
     events: Arc<Mutex<Vec<AuthEvent>>>,
 }
@@ -208,7 +209,7 @@ impl Hotels for KnownHotels {
     }
 }
 
-impl Lab {
+impl Fixture {
     fn new() -> Self {
         Self::with(AuthOptions::default())
     }
@@ -219,9 +220,9 @@ impl Lab {
         Self::on(options, clock, shared)
     }
 
-    /// A lab whose service reads another clock.
+    /// A fixture whose service reads another clock.
     fn on(options: AuthOptions, clock: ManualClock, read: SharedClock) -> Self {
-        let (postgres, redis) = (Fate::default(), Switch::default());
+        let (postgres, redis) = (StoreFaults::default(), Switch::default());
         let shared = Arc::new(Redis(
             MemoryThrottle::new(read.clone()),
             redis.clone(),
@@ -262,10 +263,10 @@ impl Lab {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_keeps_the_promises() {
-    let lab = Lab::new();
+    let fixture = Fixture::new();
     crate::testkit::auth::suite(&crate::testkit::auth::Run {
-        auth: &lab.auth,
-        clock: &lab.clock,
+        auth: &fixture.auth,
+        clock: &fixture.clock,
         prefix: "memory",
         tenant: &TenantId::parse("hotel-test").unwrap(),
         has_roles: true,
@@ -282,9 +283,9 @@ async fn memory_keeps_the_promises() {
         AuthEventKind::ActedAcrossTenants,
         AuthEventKind::AuthorizationFail,
     ] {
-        assert!(lab.happened(kind), "{kind:?} was never raised");
+        assert!(fixture.happened(kind), "{kind:?} was never raised");
     }
-    let shown = format!("{:?}", lab.events.lock().unwrap());
+    let shown = format!("{:?}", fixture.events.lock().unwrap());
     assert!(
         !shown.contains("loro") && !shown.contains("-memory") && !shown.contains("eyJ"),
         "{shown}"
@@ -317,34 +318,36 @@ async fn fill(auth: &Authenticator) -> (mpsc::Sender<()>, Vec<tokio::task::JoinH
 async fn every_row_of_the_failure_table_holds() {
     for (step, dependency, expected) in AUTH_FAILURE_POLICY {
         let what = format!("{step:?} without {dependency:?}");
-        let lab = Lab::new();
-        let pair = lab.ana().await;
-        let known = lab.auth.verify(&pair.access).await.unwrap();
+        let fixture = Fixture::new();
+        let pair = fixture.ana().await;
+        let known = fixture.auth.verify(&pair.access).await.unwrap();
         if step == AuthStep::VerifyUnknown {
-            lab.clock.advance(Duration::from_secs(6));
+            fixture.clock.advance(Duration::from_secs(6));
         }
-        lab.postgres.set(dependency == AuthDependency::Postgres);
-        lab.redis.set(dependency == AuthDependency::Redis);
+        fixture.postgres.set(dependency == AuthDependency::Postgres);
+        fixture.redis.set(dependency == AuthDependency::Redis);
         let busy = if dependency == AuthDependency::HashPool {
-            Some(fill(&lab.auth).await)
+            Some(fill(&fixture.auth).await)
         } else {
             None
         };
         let attempt = SignIn::new("ana", PASSWORD);
         let outcome = match step {
-            AuthStep::VerifyKnown | AuthStep::VerifyUnknown => lab.auth.verify(&pair.access).await.map(drop),
-            AuthStep::VerifyPrivileged => lab.auth.verify_privileged(&pair.access).await.map(drop),
-            AuthStep::Login => lab.auth.login(&attempt).await.map(drop),
-            AuthStep::Refresh => lab.auth.refresh(&pair.refresh).await.map(drop),
-            AuthStep::Revoke => lab.auth.logout(&pair.access).await,
-            AuthStep::ChangePassword => lab
+            AuthStep::VerifyKnown | AuthStep::VerifyUnknown => {
+                fixture.auth.verify(&pair.access).await.map(drop)
+            }
+            AuthStep::VerifyPrivileged => fixture.auth.verify_privileged(&pair.access).await.map(drop),
+            AuthStep::Login => fixture.auth.login(&attempt).await.map(drop),
+            AuthStep::Refresh => fixture.auth.refresh(&pair.refresh).await.map(drop),
+            AuthStep::Revoke => fixture.auth.logout(&pair.access).await,
+            AuthStep::ChangePassword => fixture
                 .auth
                 .change_password(&pair.access, PASSWORD, SECOND)
                 .await
                 .map(drop),
         };
-        lab.postgres.set(false);
-        lab.redis.set(false);
+        fixture.postgres.set(false);
+        fixture.redis.set(false);
         drop(busy);
         match expected {
             AuthFallback::Refuses => {
@@ -354,20 +357,22 @@ async fn every_row_of_the_failure_table_holds() {
                     "{what}: {error}"
                 );
                 // Nothing was used up: the same call works when the fault is over, however often it failed.
-                lab.auth
+                fixture
+                    .auth
                     .verify(&pair.access)
                     .await
                     .unwrap_or_else(|error| panic!("{what}: {error}"));
-                lab.auth
+                fixture
+                    .auth
                     .refresh(&pair.refresh)
                     .await
                     .unwrap_or_else(|error| panic!("{what}: {error}"));
             }
             AuthFallback::TellsNobody => {
                 outcome.unwrap_or_else(|error| panic!("{what}: {error}"));
-                assert!(lab.happened(AuthEventKind::Degraded), "{what}");
+                assert!(fixture.happened(AuthEventKind::Degraded), "{what}");
                 assert!(
-                    lab.auth.verify(&pair.access).await.is_err(),
+                    fixture.auth.verify(&pair.access).await.is_err(),
                     "{what}: it has ended here"
                 );
             }
@@ -381,12 +386,12 @@ async fn every_row_of_the_failure_table_holds() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn case_111_without_redis_attempts_are_counted_alone_and_stricter() {
-    let lab = Lab::new();
-    lab.ana().await;
-    lab.redis.set(true);
+    let fixture = Fixture::new();
+    fixture.ana().await;
+    fixture.redis.set(true);
     let guess = SignIn::new("ana", "wrong");
     let mut guessed = 0;
-    while lab
+    while fixture
         .auth
         .login(&guess)
         .await
@@ -400,15 +405,19 @@ async fn case_111_without_redis_attempts_are_counted_alone_and_stricter() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fault_never_counts_as_a_failed_attempt() {
-    let lab = Lab::new();
-    lab.ana().await;
-    lab.postgres.set(true);
+    let fixture = Fixture::new();
+    fixture.ana().await;
+    fixture.postgres.set(true);
     for _ in 0..20 {
-        let error = lab.auth.login(&SignIn::new("ana", PASSWORD)).await.unwrap_err();
+        let error = fixture
+            .auth
+            .login(&SignIn::new("ana", PASSWORD))
+            .await
+            .unwrap_err();
         assert!(error.is(codes::POSTGRES_UNAVAILABLE), "{error}");
     }
-    lab.postgres.set(false);
-    lab.auth.login(&SignIn::new("ana", PASSWORD)).await.unwrap();
+    fixture.postgres.set(false);
+    fixture.auth.login(&SignIn::new("ana", PASSWORD)).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -457,8 +466,8 @@ async fn a_logout_everywhere_ends_here_also_what_ended_elsewhere_before() {
 }
 
 /// Two services on one store.
-fn two_processes() -> (Lab, Lab) {
-    let one = Lab::new();
+fn two_processes() -> (Fixture, Fixture) {
+    let one = Fixture::new();
     let inner = &one.auth.0;
     let parts = AuthParts {
         store: inner.store.clone(),
@@ -471,7 +480,7 @@ fn two_processes() -> (Lab, Lab) {
         app_life: Duration::from_hours(1),
         sink: None,
     };
-    let other = Lab {
+    let other = Fixture {
         auth: Authenticator::new(parts, one.clock.shared(), Tasks::new()),
         clock: one.clock.clone(),
         postgres: one.postgres.clone(),
@@ -483,23 +492,25 @@ fn two_processes() -> (Lab, Lab) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_strict_profile_goes_through_the_whole_life_of_a_session() {
-    let lab = Lab::with(AuthOptions::new().profile(Profile::Strict));
-    let pair = lab.ana().await;
-    let next = lab.auth.refresh(&pair.refresh).await.unwrap();
-    lab.auth.verify(&next.access).await.unwrap();
-    lab.auth.logout(&next.refresh).await.unwrap();
-    assert!(lab.auth.verify(&next.access).await.is_err());
+    let fixture = Fixture::with(AuthOptions::new().profile(Profile::Strict));
+    let pair = fixture.ana().await;
+    let next = fixture.auth.refresh(&pair.refresh).await.unwrap();
+    fixture.auth.verify(&next.access).await.unwrap();
+    fixture.auth.logout(&next.refresh).await.unwrap();
+    assert!(fixture.auth.verify(&next.access).await.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_that_is_too_old_must_be_changed() {
-    let lab = Lab::with(AuthOptions::new().password_life(Duration::from_hours(24 * 90)));
-    lab.ana().await;
-    lab.clock.advance(Duration::from_millis(90 * 24 * 3_600_000 - 1));
-    let pair = lab.auth.login(&SignIn::new("ana", PASSWORD)).await.unwrap();
-    lab.auth.verify(&pair.access).await.unwrap();
-    lab.clock.advance(Duration::from_millis(1));
-    let error = lab.auth.verify(&pair.access).await.unwrap_err();
+    let fixture = Fixture::with(AuthOptions::new().password_life(Duration::from_hours(24 * 90)));
+    fixture.ana().await;
+    fixture
+        .clock
+        .advance(Duration::from_millis(90 * 24 * 3_600_000 - 1));
+    let pair = fixture.auth.login(&SignIn::new("ana", PASSWORD)).await.unwrap();
+    fixture.auth.verify(&pair.access).await.unwrap();
+    fixture.clock.advance(Duration::from_millis(1));
+    let error = fixture.auth.verify(&pair.access).await.unwrap_err();
     assert!(error.is(codes::AUTH_PASSWORD_MUST_CHANGE));
 }
 
@@ -518,24 +529,24 @@ async fn without_a_key_sign_in_says_what_is_missing() {
 }
 
 /// A user whose sessions begin without a password, so that a thousand races take no minutes.
-async fn without_a_password(lab: &Lab) -> User {
+async fn without_a_password(fixture: &Fixture) -> User {
     let ana = NewUser::new("ana", "ana@example.com", PASSWORD).unwrap();
-    lab.auth.create_user(ana).await.unwrap()
+    fixture.auth.create_user(ana).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn case_106_a_thousand_sign_ins_at_once_are_shed_and_verification_goes_on() {
-    let lab = Lab::new();
-    let pair = lab.ana().await;
+    let fixture = Fixture::new();
+    let pair = fixture.ana().await;
     let names: Vec<String> = (0..1000).map(|number| format!("user{number}")).collect();
     let attempts = names.iter().map(|name| {
         let attempt = SignIn::new(name, "wrong");
-        let lab = &lab;
-        async move { lab.auth.login(&attempt).await.unwrap_err() }
+        let fixture = &fixture;
+        async move { fixture.auth.login(&attempt).await.unwrap_err() }
     });
     let verifications = async {
         for _ in 0..100 {
-            lab.auth.verify(&pair.access).await.unwrap();
+            fixture.auth.verify(&pair.access).await.unwrap();
             tokio::task::yield_now().await;
         }
     };

@@ -14,7 +14,7 @@ use super::events::AuthEventKind;
 use super::live::Known;
 use super::model::{Claims, ClaimsSource};
 use super::role::Permission;
-use super::store::{SessionState, StoredUser, Who};
+use super::store::{SessionState, StoredUser, UserKey};
 use super::token::{self, TokenClaims};
 use crate::TenantId;
 use crate::clock::millis;
@@ -283,9 +283,9 @@ impl Authenticator {
             return Err(token::invalid("has no session"));
         }
         let who = if read.is_typed {
-            Who::Id(&read.subject)
+            UserKey::Id(&read.subject)
         } else {
-            Who::Username(&read.subject)
+            UserKey::Username(&read.subject)
         };
         let found = self.0.store.find(who, read.tenant.as_ref()).await?;
         let stored = found.ok_or_else(ended)?;

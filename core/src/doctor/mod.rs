@@ -48,7 +48,7 @@ pub use model::{Diagnosis, Finding, Severity};
 const LONGEST: Duration = Duration::from_secs(15);
 
 /// What is examined.
-pub(crate) struct Patient<'a> {
+pub(crate) struct Target<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) postgres: Option<&'a Postgres>,
     pub(crate) redis: Option<&'a Redis>,
@@ -56,7 +56,7 @@ pub(crate) struct Patient<'a> {
     pub(crate) clock: &'a SharedClock,
 }
 
-impl<'a> Patient<'a> {
+impl<'a> Target<'a> {
     /// The QloApps server, unless a mock stands for it, whatever the settings say.
     fn server(&self) -> Option<&'a QloAppsSettings> {
         match self.settings.pms() {
@@ -98,11 +98,11 @@ fn refused(error: &Error) -> Finding {
 }
 
 /// Examines everything. Cancel-safe.
-pub(crate) async fn examine(patient: Patient<'_>) -> Diagnosis {
-    let began = patient.clock.now();
+pub(crate) async fn examine(target: Target<'_>) -> Diagnosis {
+    let began = target.clock.now();
     let of_postgres = in_time(
         async {
-            match (patient.postgres, patient.settings.postgres()) {
+            match (target.postgres, target.settings.postgres()) {
                 (Some(postgres), Store::Server(settings)) => postgres::examine(postgres, settings).await,
                 _ => Vec::new(),
             }
@@ -112,10 +112,10 @@ pub(crate) async fn examine(patient: Patient<'_>) -> Diagnosis {
     );
     let of_redis = in_time(
         async {
-            match (patient.redis, patient.settings.redis()) {
+            match (target.redis, target.settings.redis()) {
                 (Some(redis), Store::Server(settings)) => {
-                    let environment = patient.settings.environment();
-                    redis::examine(redis, settings, environment, patient.clock).await
+                    let environment = target.settings.environment();
+                    redis::examine(redis, settings, environment, target.clock).await
                 }
                 _ => Vec::new(),
             }
@@ -125,8 +125,8 @@ pub(crate) async fn examine(patient: Patient<'_>) -> Diagnosis {
     );
     let of_pms = in_time(
         async {
-            match patient.server() {
-                Some(server) => pms::examine(patient.pms, server).await,
+            match target.server() {
+                Some(server) => pms::examine(target.pms, server).await,
                 None => Vec::new(),
             }
         },
@@ -135,7 +135,7 @@ pub(crate) async fn examine(patient: Patient<'_>) -> Diagnosis {
     );
     let (of_postgres, of_redis, of_pms) = tokio::join!(of_postgres, of_redis, of_pms);
     let findings = [
-        settings::examine(patient.settings, patient.server()),
+        settings::examine(target.settings, target.server()),
         of_postgres,
         of_redis,
         of_pms,

@@ -19,7 +19,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::store::{RawFlags, RawLayer};
-use super::view::{Entry, Layer, Map, Overrides, Place, View};
+use super::view::{Entry, FlagKey, Layer, Map, Overrides, View};
 use crate::tenants::TenantId;
 
 /// From this size on, a hash that loses more than half of its fields is suspicious; a smaller one only when it
@@ -27,9 +27,9 @@ use crate::tenants::TenantId;
 const SUSPICIOUS_SIZE: usize = 4;
 
 /// What is known besides the answer itself.
-pub(super) struct Judgement<'a> {
+pub(super) struct Evidence<'a> {
     /// Removals that notices named since the last load.
-    pub(super) explained: &'a HashSet<Place>,
+    pub(super) explained: &'a HashSet<FlagKey>,
     /// How many removals the version counter can account for.
     pub(super) budget: u64,
     /// Whether the answer is older than what this process knows.
@@ -44,7 +44,7 @@ pub(super) struct Judgement<'a> {
 pub(super) struct Adopted {
     pub(super) view: View,
     /// What differs from the view before.
-    pub(super) changed: Vec<Place>,
+    pub(super) changed: Vec<FlagKey>,
     /// How many fields are kept although Redis does not have them.
     pub(super) lost: usize,
     /// How many of those were there at the load before.
@@ -52,15 +52,15 @@ pub(super) struct Adopted {
 }
 
 /// Makes the next view.
-pub(super) fn adopt(previous: &View, raw: &RawFlags, judgement: &Judgement<'_>) -> Adopted {
+pub(super) fn adopt(previous: &View, raw: &RawFlags, evidence: &Evidence<'_>) -> Adopted {
     let mut merge = Merge {
-        judgement,
-        budget: judgement.budget,
+        evidence,
+        budget: evidence.budget,
         changed: Vec::new(),
         newly_lost: 0,
     };
     let global = merge.layer(None, Some(&previous.global), &raw.global);
-    let mut tenants = if judgement.complete {
+    let mut tenants = if evidence.complete {
         Map::default()
     } else {
         previous.tenants.clone()
@@ -96,9 +96,9 @@ pub(super) fn adopt(previous: &View, raw: &RawFlags, judgement: &Judgement<'_>) 
 }
 
 struct Merge<'a> {
-    judgement: &'a Judgement<'a>,
+    evidence: &'a Evidence<'a>,
     budget: u64,
-    changed: Vec<Place>,
+    changed: Vec<FlagKey>,
     newly_lost: usize,
 }
 
@@ -110,7 +110,7 @@ impl Merge<'_> {
         before: Option<&Arc<Layer>>,
         raw: &RawLayer,
     ) -> Arc<Layer> {
-        let is_older = self.judgement.is_older && before.is_some();
+        let is_older = self.evidence.is_older && before.is_some();
         let before = before.cloned().unwrap_or_default();
         if is_same(&before, raw) {
             return before;
@@ -171,8 +171,8 @@ impl Merge<'_> {
     }
 
     /// Whether somebody says that a flag is as Redis has it.
-    fn is_explained(&self, place: &Place) -> bool {
-        self.judgement.trust || self.judgement.explained.contains(place)
+    fn is_explained(&self, place: &FlagKey) -> bool {
+        self.evidence.trust || self.evidence.explained.contains(place)
     }
 }
 
@@ -208,14 +208,14 @@ mod tests {
 
     fn judged(previous: &View, flags: &[&str], explained: &[&str], budget: u64) -> Adopted {
         let explained = explained.iter().map(|flag| (None, (*flag).into())).collect();
-        let judgement = Judgement {
+        let evidence = Evidence {
             explained: &explained,
             budget,
             is_older: false,
             trust: false,
             complete: true,
         };
-        adopt(previous, &raw(flags), &judgement)
+        adopt(previous, &raw(flags), &evidence)
     }
 
     fn view(flags: &[&str]) -> View {
@@ -256,14 +256,14 @@ mod tests {
         let mut answer = raw(&[]);
         answer.global.insert("a".to_owned(), "0".to_owned());
         let explained = HashSet::new();
-        let judgement = Judgement {
+        let evidence = Evidence {
             explained: &explained,
             budget: 1,
             is_older: false,
             trust: false,
             complete: true,
         };
-        let adopted = adopt(&view(&FLAGS), &answer, &judgement);
+        let adopted = adopt(&view(&FLAGS), &answer, &evidence);
         assert_eq!((kept(&adopted), adopted.lost), (6, 5));
         assert!(!adopted.view.global["a"].is_switched_on());
         assert_eq!(adopted.changed, [(None, "a".into())]);
@@ -279,14 +279,14 @@ mod tests {
 
     #[test]
     fn trust_believes_everything() {
-        let judgement = Judgement {
+        let evidence = Evidence {
             explained: &HashSet::new(),
             budget: 0,
             is_older: false,
             trust: true,
             complete: true,
         };
-        let adopted = adopt(&view(&FLAGS), &raw(&[]), &judgement);
+        let adopted = adopt(&view(&FLAGS), &raw(&[]), &evidence);
         assert_eq!((kept(&adopted), adopted.changed.len()), (0, 6));
     }
 
@@ -304,16 +304,16 @@ mod tests {
             .global
             .insert("rich".to_owned(), r#"{"enabled":true}"#.to_owned());
         let explained = HashSet::new();
-        let judgement = Judgement {
+        let evidence = Evidence {
             explained: &explained,
             budget: 0,
             is_older: false,
             trust: false,
             complete: true,
         };
-        let good = adopt(&View::default(), &answer, &judgement).view;
+        let good = adopt(&View::default(), &answer, &evidence).view;
         answer.global.insert("rich".to_owned(), "{oops".to_owned());
-        let entry = adopt(&good, &answer, &judgement).view.global["rich"].clone();
+        let entry = adopt(&good, &answer, &evidence).view.global["rich"].clone();
         assert!(entry.is_switched_on());
         assert!(entry.error.unwrap().contains("not JSON"));
     }
@@ -324,7 +324,7 @@ mod tests {
 
     fn answered(previous: &View, flags: &[(&str, &str)], explained: &[&str], is_older: bool) -> Adopted {
         let explained = explained.iter().map(|flag| (None, (*flag).into())).collect();
-        let judgement = Judgement {
+        let evidence = Evidence {
             explained: &explained,
             budget: 0,
             is_older,
@@ -338,7 +338,7 @@ mod tests {
             global: flags.collect(),
             ..RawFlags::default()
         };
-        adopt(previous, &raw, &judgement)
+        adopt(previous, &raw, &evidence)
     }
 
     fn is_on(adopted: &Adopted, flag: &str) -> bool {

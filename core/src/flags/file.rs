@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::FeatureFlags;
-use super::adopt::{Adopted, Judgement, adopt};
+use super::adopt::{Adopted, Evidence, adopt};
 use super::history::History;
 use super::store::{RawFlags, RawLayer};
 use super::view::{Layer, View};
@@ -96,14 +96,14 @@ impl Saved {
                 .collect(),
             ..RawFlags::default()
         };
-        let judgement = Judgement {
+        let evidence = Evidence {
             explained: &HashSet::new(),
             budget: 0,
             is_older: false,
             trust: true,
             complete: true,
         };
-        let mut adopted = adopt(present, &raw, &judgement);
+        let mut adopted = adopt(present, &raw, &evidence);
         for SavedLoss {
             tenant,
             flag,

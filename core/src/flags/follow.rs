@@ -13,7 +13,7 @@ use super::load::Extent;
 use super::model::{FlagChange, FlagOptions};
 use super::status::Health;
 use super::store::{FlagNotices, FlagStore, Notice, Written};
-use super::view::Place;
+use super::view::FlagKey;
 use super::watch::BACKLOG;
 use super::{FeatureFlags, Inner};
 use crate::metrics::FLAGS_SNAPSHOT_AGE_SECONDS;
@@ -47,9 +47,9 @@ pub(super) struct Ledger {
     /// Counts the writes of this process.
     pub(super) generation: u64,
     /// The writes that a running load may not have seen.
-    pub(super) recent: HashMap<Place, Recent>,
+    pub(super) recent: HashMap<FlagKey, Recent>,
     /// Removals and writes that notices named since the last load.
-    pub(super) explained: HashSet<Place>,
+    pub(super) explained: HashSet<FlagKey>,
     /// The writes that are known from the last load, and ours since.
     pub(super) history: History,
     /// Whether the last load left values that are stale, or none at all.

@@ -21,7 +21,7 @@ fn service(memory: &MemoryFlags) -> FeatureFlags {
 }
 
 /// Flags that were there long before, a snapshot of them, and two processes.
-async fn house() -> (MemoryFlags, impl Fn(&MemoryFlags), FeatureFlags, FeatureFlags) {
+async fn fixture() -> (MemoryFlags, impl Fn(&MemoryFlags), FeatureFlags, FeatureFlags) {
     let memory = MemoryFlags::new();
     let (one, other) = (service(&memory), service(&memory));
     for flag in [
@@ -44,7 +44,7 @@ fn seen(flags: &FeatureFlags, context: &Context<'_>) -> (bool, Reason, bool) {
 
 #[tokio::test]
 async fn a_flag_that_was_set_after_the_snapshot_stays_and_is_stale() {
-    let (memory, go_back, one, other) = house().await;
+    let (memory, go_back, one, other) = fixture().await;
     one.set(None, STOP, true).await.unwrap();
     other.refresh().await.unwrap();
     go_back(&memory);
@@ -66,7 +66,7 @@ async fn a_flag_that_was_set_after_the_snapshot_stays_and_is_stale() {
 
 #[tokio::test]
 async fn the_write_that_nobody_loaded_yet_is_known_to_the_process_that_made_it() {
-    let (memory, go_back, one, _) = house().await;
+    let (memory, go_back, one, _) = fixture().await;
     one.refresh().await.unwrap();
     one.set(None, STOP, true).await.unwrap();
     go_back(&memory);
@@ -76,7 +76,7 @@ async fn the_write_that_nobody_loaded_yet_is_known_to_the_process_that_made_it()
 
 #[tokio::test]
 async fn writes_after_the_fall_do_not_hide_it() {
-    let (memory, go_back, one, other) = house().await;
+    let (memory, go_back, one, other) = fixture().await;
     one.set(None, STOP, true).await.unwrap();
     other.refresh().await.unwrap();
     go_back(&memory);
@@ -94,7 +94,7 @@ async fn writes_after_the_fall_do_not_hide_it() {
 
 #[tokio::test]
 async fn a_value_that_was_changed_or_unset_after_the_snapshot_does_not_return() {
-    let (memory, go_back, one, other) = house().await;
+    let (memory, go_back, one, other) = fixture().await;
     one.set(None, "canary.enabled", false).await.unwrap();
     one.unset(None, "reservation.qr.enabled").await.unwrap();
     other.refresh().await.unwrap();
@@ -113,13 +113,13 @@ async fn a_value_that_was_changed_or_unset_after_the_snapshot_does_not_return() 
 
 #[tokio::test]
 async fn the_overrides_of_a_hotel_are_not_lost_either_whatever_is_loaded_first() {
-    let (memory, go_back, one, other) = house().await;
+    let (memory, go_back, one, other) = fixture().await;
     let hotel = TenantId::parse("hotel-centro").unwrap();
     one.set(&hotel, STOP, true).await.unwrap();
     other.refresh().await.unwrap();
     go_back(&memory);
-    let stranger = TenantId::parse("hotel-norte").unwrap();
-    other.warm(std::slice::from_ref(&stranger)).await.unwrap();
+    let other_hotel = TenantId::parse("hotel-norte").unwrap();
+    other.warm(std::slice::from_ref(&other_hotel)).await.unwrap();
     assert_eq!(
         seen(&other, &Context::new().tenant(&hotel)),
         (true, Reason::Stale, true)
@@ -134,7 +134,7 @@ async fn the_overrides_of_a_hotel_are_not_lost_either_whatever_is_loaded_first()
 #[tokio::test]
 async fn a_process_that_starts_after_the_fall_knows_it_by_its_file() {
     let folder = tempfile::tempdir().unwrap();
-    let (memory, go_back, one, _) = house().await;
+    let (memory, go_back, one, _) = fixture().await;
     let started = || {
         let options = FlagOptions {
             snapshot_dir: Some(folder.path().into()),

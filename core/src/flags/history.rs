@@ -8,7 +8,7 @@
 use std::collections::{HashSet, VecDeque};
 
 use super::store::{LOG, RawFlags, Written};
-use super::view::Place;
+use super::view::FlagKey;
 
 /// The writes that this process knows of.
 #[derive(Debug, Clone, Default)]
@@ -71,9 +71,9 @@ impl History {
 
     /// The flags that were written since what we know and the store have in common. When that is so long ago that
     /// neither side can tell, nothing is said of a store that went back.
-    pub(super) fn places_until(&self, raw: &RawFlags) -> HashSet<Place> {
+    pub(super) fn keys_until(&self, raw: &RawFlags) -> HashSet<FlagKey> {
         let new = raw.log.iter().take_while(|write| !self.ids.contains(&write.id));
-        let places: HashSet<Place> = new
+        let places: HashSet<FlagKey> = new
             .clone()
             .map(|write| (write.tenant.clone(), write.flag.as_str().into()))
             .collect();
@@ -125,19 +125,19 @@ mod tests {
     #[test]
     fn the_flags_that_were_written_since_are_those_of_the_unknown_writes() {
         let known = History::of(&raw(2, &["b", "a"]));
-        let since = known.places_until(&raw(4, &["d", "c", "b", "a"]));
+        let since = known.keys_until(&raw(4, &["d", "c", "b", "a"]));
         let wanted = [(None, "flag-of-c".into()), (None, "flag-of-d".into())];
         assert_eq!(since, HashSet::from(wanted));
         let known = History::of(&raw(4, &["d", "c", "b", "a"]));
-        let forked = known.places_until(&raw(3, &["x", "b", "a"]));
+        let forked = known.keys_until(&raw(3, &["x", "b", "a"]));
         assert_eq!(forked, HashSet::from([(None, "flag-of-x".into())]));
     }
 
     #[test]
     fn old_writes_that_were_forgotten_here_are_not_taken_for_new_ones() {
         let known = History::at(900, vec!["z".to_owned()]);
-        assert!(known.places_until(&raw(4, &["d", "c", "b", "a"])).is_empty());
-        assert_eq!(known.places_until(&raw(1900, &["y", "x"])).len(), 2);
+        assert!(known.keys_until(&raw(4, &["d", "c", "b", "a"])).is_empty());
+        assert_eq!(known.keys_until(&raw(1900, &["y", "x"])).len(), 2);
     }
 
     #[test]

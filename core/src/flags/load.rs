@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::FeatureFlags;
-use super::adopt::{Judgement, adopt};
+use super::adopt::{Evidence, adopt};
 use super::history::History;
 use super::model::FlagChange;
 use super::store::RawFlags;
-use super::view::{Entry, Place, View};
+use super::view::{Entry, FlagKey, View};
 use crate::error::Result;
 use crate::metrics::{FEATURE_FLAG_ENABLED, FLAGS_LOST_TOTAL, FLAGS_RELOADS_TOTAL};
 use crate::tenants::TenantId;
@@ -80,7 +80,7 @@ impl FeatureFlags {
                 }
             }
             let is_older = history.is_newer_than(&raw);
-            let mut explained_now = history.places_until(&raw);
+            let mut explained_now = history.keys_until(&raw);
             explained_now.extend(ledger.recent.keys().cloned());
             if !is_older {
                 explained_now.extend(explained);
@@ -89,7 +89,7 @@ impl FeatureFlags {
             let adopted = adopt(
                 &previous,
                 &raw,
-                &Judgement {
+                &Evidence {
                     explained: &explained_now,
                     budget: history.writes_until(&raw),
                     is_older,
@@ -166,7 +166,7 @@ impl FeatureFlags {
     }
 
     /// Makes a view current and tells what is new. The ledger is locked by the caller.
-    pub(super) fn publish(&self, view: View, changed: Vec<Place>) {
+    pub(super) fn publish(&self, view: View, changed: Vec<FlagKey>) {
         for (tenant, flag) in &changed {
             if tenant.is_none() {
                 let default = view.defaults.get(flag).copied().unwrap_or_default();

@@ -17,7 +17,7 @@ use crate::error::{Error, codes};
 
 /// The memory store behind a switch.
 #[derive(Debug)]
-struct Fickle {
+struct FaultyStore {
     memory: MemoryFlags,
     fails: AtomicBool,
     loads: AtomicUsize,
@@ -31,7 +31,7 @@ struct Gate {
     open: Notify,
 }
 
-impl Fickle {
+impl FaultyStore {
     fn new() -> Arc<Self> {
         Arc::new(Self {
             memory: MemoryFlags::new(),
@@ -67,7 +67,7 @@ impl Fickle {
 }
 
 #[async_trait]
-impl FlagStore for Fickle {
+impl FlagStore for FaultyStore {
     async fn load(&self, tenants: &[TenantId]) -> Result<RawFlags> {
         self.check()?;
         let answer = self.memory.load(tenants).await;
@@ -109,7 +109,7 @@ fn options() -> FlagOptions {
     }
 }
 
-fn service(store: &Arc<Fickle>) -> FeatureFlags {
+fn service(store: &Arc<FaultyStore>) -> FeatureFlags {
     FeatureFlags::new(store.clone(), SystemClock::shared(), Tasks::new(), options())
 }
 
@@ -139,7 +139,7 @@ async fn layers_decide_as_the_vectors_say() {
         serde_json::from_str(include_str!("../../../tests/vectors/flags/layering.json")).unwrap();
     let tenant = tenant("hotel-test");
     for case in vectors["cases"].as_array().unwrap() {
-        let store = Fickle::new();
+        let store = FaultyStore::new();
         let defaults = case["code"]
             .as_bool()
             .map(|value| ("flag".to_owned(), value))
@@ -175,7 +175,7 @@ async fn layers_decide_as_the_vectors_say() {
 
 #[tokio::test]
 async fn before_anything_is_loaded_code_defaults_speak() {
-    let store = Fickle::new();
+    let store = FaultyStore::new();
     store.fail(true);
     let flags = service(&store);
     flags.connect().await;
@@ -194,7 +194,7 @@ async fn before_anything_is_loaded_code_defaults_speak() {
 
 #[tokio::test]
 async fn the_default_of_one_call_is_not_that_of_the_next() {
-    let flags = service(&Fickle::new());
+    let flags = service(&FaultyStore::new());
     assert!(flags.is_enabled_or("unknown", &Context::new(), true));
     assert!(!flags.is_enabled_or("unknown", &Context::new(), false));
     assert!(!flags.is_enabled("unknown", &Context::new()));
@@ -202,7 +202,7 @@ async fn the_default_of_one_call_is_not_that_of_the_next() {
 
 #[tokio::test]
 async fn while_the_store_fails_the_last_good_value_is_served_as_stale() {
-    let store = Fickle::new();
+    let store = FaultyStore::new();
     store.write_as_a_foreigner(None, "nlp.fallback.enhanced", Some("0"));
     let clock = ManualClock::at(DateTime::UNIX_EPOCH);
     let flags = FeatureFlags::new(store.clone(), clock.shared(), Tasks::new(), options());
@@ -225,7 +225,7 @@ async fn while_the_store_fails_the_last_good_value_is_served_as_stale() {
 
 #[tokio::test]
 async fn the_end_of_an_outage_at_the_start_is_told_once() {
-    let store = Fickle::new();
+    let store = FaultyStore::new();
     let flags = FeatureFlags::new(store.clone(), SystemClock::shared(), Tasks::new(), options());
     let mut watch = flags.watch();
     store.fail(true);
@@ -247,7 +247,7 @@ async fn the_end_of_an_outage_at_the_start_is_told_once() {
 
 #[tokio::test]
 async fn values_that_nobody_confirmed_for_three_polls_are_stale() {
-    let store = Fickle::new();
+    let store = FaultyStore::new();
     store.write_as_a_foreigner(None, "flag", Some("1"));
     let clock = ManualClock::at(DateTime::UNIX_EPOCH);
     let flags = FeatureFlags::new(store, clock.shared(), Tasks::new(), options());
@@ -258,7 +258,7 @@ async fn values_that_nobody_confirmed_for_three_polls_are_stale() {
 
 #[tokio::test]
 async fn a_store_that_lost_everything_is_not_believed() {
-    let store = Fickle::new();
+    let store = FaultyStore::new();
     let flags = service(&store);
     for flag in ["a", "b", "c", "d", "e"] {
         flags.set(None, flag, true).await.unwrap();
@@ -284,7 +284,7 @@ async fn a_store_that_lost_everything_is_not_believed() {
 
 #[tokio::test]
 async fn flags_that_posada_unset_are_gone_also_when_they_were_the_last() {
-    let store = Fickle::new();
+    let store = FaultyStore::new();
     let (one, other) = (service(&store), service(&store));
     one.set(None, "flag", true).await.unwrap();
     other.refresh().await.unwrap();
@@ -299,7 +299,7 @@ async fn flags_that_posada_unset_are_gone_also_when_they_were_the_last() {
 
 #[tokio::test]
 async fn a_change_reaches_another_process_by_its_notice() {
-    let store = Fickle::new();
+    let store = FaultyStore::new();
     let (one, other) = (service(&store), service(&store));
     other.connect().await;
     let tenant = tenant("hotel-test");
@@ -315,7 +315,7 @@ async fn a_change_reaches_another_process_by_its_notice() {
 
 #[tokio::test]
 async fn an_answer_that_is_older_than_our_write_does_not_undo_it() {
-    let store = Fickle::new();
+    let store = FaultyStore::new();
     let flags = service(&store);
     let tenant = tenant("hotel-test");
     flags.set(&tenant, "there", true).await.unwrap();
@@ -335,7 +335,7 @@ async fn an_answer_that_is_older_than_our_write_does_not_undo_it() {
 
 #[tokio::test]
 async fn a_failed_write_changes_nothing_here() {
-    let store = Fickle::new();
+    let store = FaultyStore::new();
     let flags = service(&store);
     flags.set(None, "flag", true).await.unwrap();
     store.fail(true);
@@ -345,7 +345,7 @@ async fn a_failed_write_changes_nothing_here() {
 
 #[tokio::test]
 async fn a_write_whose_caller_went_away_still_ends() {
-    let store = Fickle::new();
+    let store = FaultyStore::new();
     let flags = service(&store);
     let mut watch = flags.watch();
     assert!(flags.set(None, "flag", true).now_or_never().is_none());
@@ -356,7 +356,7 @@ async fn a_write_whose_caller_went_away_still_ends() {
 
 #[tokio::test]
 async fn a_slow_watcher_is_told_how_much_it_missed() {
-    let flags = service(&Fickle::new());
+    let flags = service(&FaultyStore::new());
     let mut watch = flags.watch();
     for turn in 0..watch::BACKLOG + 3 {
         flags.set(None, "flag", turn % 2 == 0).await.unwrap();
@@ -367,7 +367,7 @@ async fn a_slow_watcher_is_told_how_much_it_missed() {
 
 #[tokio::test]
 async fn a_tenant_that_only_foreigners_override_is_looked_up_when_it_is_named() {
-    let store = Fickle::new();
+    let store = FaultyStore::new();
     let flags = service(&store);
     flags.connect().await;
     let tenant = tenant("hotel-centro");
@@ -380,7 +380,7 @@ async fn a_tenant_that_only_foreigners_override_is_looked_up_when_it_is_named() 
 
 #[tokio::test]
 async fn notices_do_not_put_the_poll_off() {
-    let store = Fickle::new();
+    let store = FaultyStore::new();
     let options = FlagOptions {
         poll: Duration::from_millis(50),
         ..FlagOptions::default()
@@ -404,7 +404,7 @@ async fn notices_do_not_put_the_poll_off() {
 
 #[tokio::test]
 async fn after_an_outage_one_load_confirms_everything() {
-    let store = Fickle::new();
+    let store = FaultyStore::new();
     let flags = service(&store);
     let (known, new) = (tenant("known"), tenant("new"));
     flags.set(&known, "flag", true).await.unwrap();
@@ -421,7 +421,7 @@ async fn after_an_outage_one_load_confirms_everything() {
 
 #[tokio::test]
 async fn tenants_beyond_the_limit_are_not_looked_up() {
-    let store = Fickle::new();
+    let store = FaultyStore::new();
     let options = FlagOptions {
         max_tenants: 1,
         ..options()
@@ -436,7 +436,7 @@ async fn tenants_beyond_the_limit_are_not_looked_up() {
 
 #[tokio::test]
 async fn tenants_without_overrides_are_forgotten_when_nobody_asks_for_them() {
-    let store = Fickle::new();
+    let store = FaultyStore::new();
     let flags = service(&store);
     let (silent, busy) = (tenant("silent"), tenant("busy"));
     flags.warm(&[silent.clone(), busy.clone()]).await.unwrap();
@@ -449,7 +449,7 @@ async fn tenants_without_overrides_are_forgotten_when_nobody_asks_for_them() {
 
 #[tokio::test]
 async fn an_unusable_definition_disturbs_its_own_flag_only() {
-    let store = Fickle::new();
+    let store = FaultyStore::new();
     let flags = service(&store);
     store.write_as_a_foreigner(None, "rich", Some(r#"{"enabled":true}"#));
     store.write_as_a_foreigner(None, "plain", Some("1"));
@@ -480,7 +480,7 @@ async fn an_unusable_definition_disturbs_its_own_flag_only() {
 
 #[tokio::test]
 async fn dependencies_look_at_the_layers_of_the_same_tenant() {
-    let store = Fickle::new();
+    let store = FaultyStore::new();
     let flags = service(&store);
     let tenant = tenant("hotel-test");
     let child = FlagValue::parse(r#"{"enabled":true,"dependencies":[{"feature":"parent"}]}"#).unwrap();
@@ -496,7 +496,7 @@ async fn dependencies_look_at_the_layers_of_the_same_tenant() {
 
 #[tokio::test]
 async fn a_snapshot_does_not_change_any_more() {
-    let flags = service(&Fickle::new());
+    let flags = service(&FaultyStore::new());
     flags.set(None, "flag", true).await.unwrap();
     let snapshot = flags.snapshot();
     flags.set(None, "flag", false).await.unwrap();
@@ -508,7 +508,7 @@ async fn a_snapshot_does_not_change_any_more() {
 #[tokio::test]
 async fn a_start_without_the_store_serves_the_snapshot_file() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Fickle::new();
+    let store = FaultyStore::new();
     let tenant = tenant("hotel-test");
     let clock = ManualClock::at(DateTime::UNIX_EPOCH);
     let options = || FlagOptions {
@@ -538,7 +538,12 @@ async fn a_start_without_the_store_serves_the_snapshot_file() {
 #[tokio::test]
 async fn closing_ends_watches_and_refuses_writes() {
     let tasks = Tasks::new();
-    let flags = FeatureFlags::new(Fickle::new(), SystemClock::shared(), tasks.clone(), options());
+    let flags = FeatureFlags::new(
+        FaultyStore::new(),
+        SystemClock::shared(),
+        tasks.clone(),
+        options(),
+    );
     let mut watch = flags.watch();
     tasks.close(Duration::from_secs(1)).await;
     assert_eq!(watch.next().await, None);
@@ -553,7 +558,7 @@ async fn closing_ends_watches_and_refuses_writes() {
 
 #[tokio::test]
 async fn following_ends_with_the_last_handle() {
-    let store = Fickle::new();
+    let store = FaultyStore::new();
     let (tasks, flags) = (Tasks::new(), service(&store));
     let inner = Arc::downgrade(&flags.0);
     flags.connect().await;
@@ -570,14 +575,14 @@ async fn following_ends_with_the_last_handle() {
 
 #[test]
 fn outside_a_runtime_defaults_are_served() {
-    let flags = service(&Fickle::new());
+    let flags = service(&FaultyStore::new());
     assert!(flags.is_enabled("tenancy.dynamic.enabled", &Context::new()));
 }
 
 #[cfg(feature = "testkit")]
 #[tokio::test]
 async fn memory_keeps_the_promises() {
-    let store = Fickle::new();
+    let store = FaultyStore::new();
     let (one, other) = (service(&store), service(&store));
     other.connect().await;
     crate::testkit::flags::suite(&one, &other, "memory").await;

@@ -15,7 +15,7 @@ use crate::redact::Quiet;
 use crate::tenants::TenantId;
 
 /// A flag in a layer: whose override, or the global one.
-pub(super) type Place = (Option<TenantId>, Arc<str>);
+pub(super) type FlagKey = (Option<TenantId>, Arc<str>);
 
 /// A map for hot look-ups. The hasher is seeded per process.
 pub(super) type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
@@ -171,7 +171,7 @@ impl View {
     }
 
     /// Marks a flag as lost, as an earlier process found it.
-    pub(super) fn lose(&mut self, (tenant, flag): Place, instead: Option<&str>) {
+    pub(super) fn lose(&mut self, (tenant, flag): FlagKey, instead: Option<&str>) {
         let mut layer = Layer::clone(&self.layer(tenant.as_ref()));
         let lost = match (layer.get(&flag), instead) {
             (Some(entry), instead) => entry.lost_to(instead),

@@ -7,7 +7,7 @@ use super::FeatureFlags;
 use super::follow::Recent;
 use super::load::Extent;
 use super::store::Written;
-use super::view::Place;
+use super::view::FlagKey;
 use super::view::{Entry, Layer, View};
 use crate::error::{Result, codes};
 use crate::tenants::TenantId;
@@ -44,7 +44,7 @@ impl FeatureFlags {
         let mut ledger = self.0.follower.ledger();
         ledger.generation += 1;
         ledger.history.note(written);
-        let place: Place = (tenant, flag.into());
+        let place: FlagKey = (tenant, flag.into());
         let generation = ledger.generation;
         ledger.recent.insert(
             place.clone(),

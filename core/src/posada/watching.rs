@@ -1,7 +1,7 @@
 //! How a handle is watched and closed.
 
 use super::Posada;
-use crate::doctor::{self, Diagnosis, Patient};
+use crate::doctor::{self, Diagnosis, Target};
 use crate::error::{Error, Result, codes};
 use crate::health::{DEADLINE, Health};
 
@@ -14,12 +14,12 @@ impl Posada {
         let (inner, base) = (&self.0, &self.0.base);
         let (postgres, redis) = (self.clone(), self.clone());
         let (postgres, redis, knows_hotels) = tokio::join!(
-            base.postgres_pulse
-                .feel(&base.tasks, DEADLINE, codes::POSTGRES_TIMEOUT, || async move {
+            base.postgres_probe
+                .probe(&base.tasks, DEADLINE, codes::POSTGRES_TIMEOUT, || async move {
                     postgres.ping_postgres().await
                 }),
-            base.redis_pulse
-                .feel(&base.tasks, DEADLINE, codes::REDIS_TIMEOUT, || async move {
+            base.redis_probe
+                .probe(&base.tasks, DEADLINE, codes::REDIS_TIMEOUT, || async move {
                     redis.may_write_redis().await
                 }),
             inner.tenants.knows_some(),
@@ -43,7 +43,7 @@ impl Posada {
     /// public. [`Diagnosis::from_env`] needs no handle.
     pub async fn doctor(&self) -> Diagnosis {
         let (inner, base) = (&self.0, &self.0.base);
-        doctor::examine(Patient {
+        doctor::examine(Target {
             settings: &base.settings,
             postgres: base.postgres.as_ref(),
             redis: base.redis.as_ref(),

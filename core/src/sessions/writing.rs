@@ -204,7 +204,7 @@ mod tests {
 
     /// What happens to the next replacement.
     #[derive(Debug, Clone, Copy)]
-    enum Fate {
+    enum StoreFault {
         /// Done, but the answer is lost.
         AnswerLost,
         /// Not done, and the caller cannot know.
@@ -220,7 +220,7 @@ mod tests {
     #[derive(Debug)]
     struct FaultyStore {
         real: MemorySessions,
-        fates: Mutex<VecDeque<Fate>>,
+        fates: Mutex<VecDeque<StoreFault>>,
         silent: Mutex<bool>,
     }
 
@@ -266,21 +266,21 @@ mod tests {
             let fate = self.fates.lock().unwrap().pop_front();
             match fate {
                 None => self.real.replace(at, replacement).await,
-                Some(Fate::RequestLost) => Err(lost()),
-                Some(Fate::AnswerLost) => {
+                Some(StoreFault::RequestLost) => Err(lost()),
+                Some(StoreFault::AnswerLost) => {
                     self.real.replace(at, replacement).await?;
                     Err(lost())
                 }
-                Some(Fate::AnswerLostThenOvertaken) => {
+                Some(StoreFault::AnswerLostThenOvertaken) => {
                     self.real.replace(at, replacement).await?;
                     self.somebody_else_writes(at).await;
                     Err(lost())
                 }
-                Some(Fate::Overtaken) => {
+                Some(StoreFault::Overtaken) => {
                     self.somebody_else_writes(at).await;
                     self.real.replace(at, replacement).await
                 }
-                Some(Fate::Silence) => {
+                Some(StoreFault::Silence) => {
                     *self.silent.lock().unwrap() = true;
                     Err(lost())
                 }
@@ -317,7 +317,7 @@ mod tests {
         }
     }
 
-    async fn writer(fates: impl IntoIterator<Item = Fate>) -> (Writer, Address) {
+    async fn writer(fates: impl IntoIterator<Item = StoreFault>) -> (Writer, Address) {
         let clock = ManualClock::at(DateTime::UNIX_EPOCH).shared();
         let store = FaultyStore {
             real: MemorySessions::new(clock.clone()),
@@ -352,13 +352,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_save_whose_answer_was_lost_is_a_success() {
-        let (writer, at) = writer([Fate::AnswerLost]).await;
+        let (writer, at) = writer([StoreFault::AnswerLost]).await;
         assert!(matches!(save(&writer, &at).await, Ok(Replaced::Done)));
     }
 
     #[tokio::test]
     async fn a_save_that_was_lost_is_sent_again() {
-        let (writer, at) = writer([Fate::RequestLost]).await;
+        let (writer, at) = writer([StoreFault::RequestLost]).await;
         assert!(matches!(save(&writer, &at).await, Ok(Replaced::Done)));
         let stored = writer.store.read(&at).await.unwrap().unwrap();
         assert_eq!(Document::parse(stored.body).unwrap().state(), Some("booking"));
@@ -366,32 +366,36 @@ mod tests {
 
     #[tokio::test]
     async fn a_save_that_was_lost_twice_is_unknown() {
-        let (writer, at) = writer([Fate::RequestLost, Fate::RequestLost]).await;
+        let (writer, at) = writer([StoreFault::RequestLost, StoreFault::RequestLost]).await;
         let error = save(&writer, &at).await.unwrap_err();
         assert!(error.is(codes::REDIS_OUTCOME_UNKNOWN));
     }
 
     #[tokio::test]
     async fn a_save_that_cannot_be_looked_up_is_unknown() {
-        let (writer, at) = writer([Fate::Silence]).await;
+        let (writer, at) = writer([StoreFault::Silence]).await;
         let error = save(&writer, &at).await.unwrap_err();
         assert!(error.is(codes::REDIS_OUTCOME_UNKNOWN));
     }
 
     #[tokio::test]
     async fn an_overtaken_save_is_occupied() {
-        let (writer, at) = writer([Fate::Overtaken]).await;
+        let (writer, at) = writer([StoreFault::Overtaken]).await;
         assert!(matches!(save(&writer, &at).await, Ok(Replaced::Occupied(_))));
     }
 
     #[tokio::test]
     async fn a_turn_is_appended_once_whatever_happens_to_the_answers() {
         for fates in [
-            vec![Fate::AnswerLost],
-            vec![Fate::RequestLost],
-            vec![Fate::Overtaken, Fate::AnswerLost],
-            vec![Fate::AnswerLostThenOvertaken],
-            vec![Fate::Overtaken, Fate::Overtaken, Fate::AnswerLostThenOvertaken],
+            vec![StoreFault::AnswerLost],
+            vec![StoreFault::RequestLost],
+            vec![StoreFault::Overtaken, StoreFault::AnswerLost],
+            vec![StoreFault::AnswerLostThenOvertaken],
+            vec![
+                StoreFault::Overtaken,
+                StoreFault::Overtaken,
+                StoreFault::AnswerLostThenOvertaken,
+            ],
         ] {
             let (writer, at) = writer(fates.clone()).await;
             let session = append(&writer, &at).await.unwrap();
@@ -407,7 +411,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_update_keeps_what_others_wrote_meanwhile() {
-        let (writer, at) = writer([Fate::Overtaken; 20]).await;
+        let (writer, at) = writer([StoreFault::Overtaken; 20]).await;
         let session = append(&writer, &at).await.unwrap();
         let others = session.document.get("others").unwrap().as_i64();
         assert_eq!((others, session.document.history().unwrap().len()), (Some(20), 1));

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 
-use super::given::{Fault, Slot};
 use super::pms::{PmsSource, PmsType};
 use super::postgres_source::{Pooler, PostgresSource};
 use super::redis_source::RedisSource;
+use super::sourced::{Fault, Slot};
 use super::table::GivenValues;
 use super::{ADVICE, Environment, Pooling, Secret, Settings, Store, variables};
 use crate::TenantId;

@@ -9,7 +9,7 @@ use std::fmt;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::Secret;
-use super::given::Fault;
+use super::sourced::Fault;
 
 /// One server of a URL. An absent host or port is for the caller to default.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::given::Fault;
+use super::sourced::Fault;
 use crate::error::{Error, Result};
 
 /// The kind of installation. Only [`Production`](Environment::Production) refuses placeholder secrets and stores

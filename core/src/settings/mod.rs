@@ -18,7 +18,6 @@
 mod builder;
 mod dsn;
 mod environment;
-mod given;
 mod pms;
 mod postgres_rules;
 mod postgres_server;
@@ -30,6 +29,7 @@ mod redis_source;
 mod redis_url;
 mod secret;
 mod service;
+mod sourced;
 mod table;
 mod variables;
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::Secret;
 use super::dsn::scheme;
 use super::environment::Environment;
-use super::given::{Fault, Given, Slot};
+use super::sourced::{Fault, Slot, Sourced};
 use crate::error::{Error, Result, codes};
 
 /// The property management system.
@@ -191,7 +191,7 @@ fn missing(field: &'static str, message: &'static str) -> Error {
 }
 
 /// The key travels as the user of HTTP Basic, which ends at the first colon.
-fn check_key(key: &Given<Secret>, environment: Environment) -> Result<(), Fault> {
+fn check_key(key: &Sourced<Secret>, environment: Environment) -> Result<(), Fault> {
     let fits = |byte: u8| byte.is_ascii_graphic() && byte != b':';
     if !key.value.expose().bytes().all(fits) {
         return Err("must consist of visible ASCII characters other than a colon".into());

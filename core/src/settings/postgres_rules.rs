@@ -4,8 +4,8 @@
 use std::net::Ipv6Addr;
 use std::path::PathBuf;
 
-use super::given::Fault;
 use super::postgres_url::{Parts, RootCertificate};
+use super::sourced::Fault;
 use super::{Pooling, PostgresSettings, TlsMode};
 
 impl Parts {

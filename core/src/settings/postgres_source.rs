@@ -8,9 +8,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::dsn::redacted;
-use super::given::{Fault, Given, Slot};
 use super::postgres_rules::{check_host, check_name};
 use super::postgres_url::{self, Parts, root_certificate};
+use super::sourced::{Fault, Slot, Sourced};
 use super::{Pooling, PostgresSettings, Secret, Store, TlsMode};
 use crate::error::{Error, Result, codes};
 
@@ -176,7 +176,7 @@ impl PostgresSource {
 }
 
 /// Reads one URL; the answer is as that of [`PostgresSource::parts`].
-fn read_url(url: &Given<Secret>) -> Result<(&'static str, String, Option<Parts>)> {
+fn read_url(url: &Sourced<Secret>) -> Result<(&'static str, String, Option<Parts>)> {
     let text = url.value.expose().trim();
     let shown = redacted(text);
     if is_memory(text) {
@@ -194,7 +194,7 @@ pub(super) fn is_memory(url: &str) -> bool {
 }
 
 /// Whether a URL is the app's default, in any of the spellings that the app turns into one.
-fn is_placeholder(url: &Given<Secret>) -> bool {
+fn is_placeholder(url: &Sourced<Secret>) -> bool {
     url.value
         .expose()
         .trim()

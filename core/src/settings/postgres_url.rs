@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::dsn::{Dsn, decode, parse_port, scheme};
-use super::given::{Fault, nearest, whole_number, yes_or_no};
+use super::sourced::{Fault, nearest, whole_number, yes_or_no};
 use super::{Secret, TlsMode};
 use crate::text::Shown;
 

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use super::Secret;
-use super::given::{Fault, yes_or_no};
 use super::postgres_url::unknown_option;
 use super::redis_server::ClientCertificate;
 use super::redis_url::database_number;
+use super::sourced::{Fault, yes_or_no};
 use crate::text::Shown;
 
 /// The options that mean something here.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::dsn::encode;
-use super::given::Fault;
+use super::sourced::Fault;
 use super::{Secret, redis_url};
 use crate::error::Result;
 

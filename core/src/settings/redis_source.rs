@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use super::dsn::redacted;
-use super::given::{Given, Slot};
 use super::postgres_source::is_memory;
+use super::sourced::{Slot, Sourced};
 use super::{RedisNode, RedisSettings, RedisTopology, Secret, Store, redis_url};
 use crate::error::Result;
 
@@ -55,7 +55,7 @@ impl RedisSource {
     }
 
     /// What the URL says, with the password from beside it.
-    fn by_url(&self, url: &Given<Secret>) -> Result<RedisSettings> {
+    fn by_url(&self, url: &Sourced<Secret>) -> Result<RedisSettings> {
         let text = url.value.expose().trim();
         redis_url::parse(text)
             .and_then(|mut settings| {

@@ -10,8 +10,8 @@
 //! `rediss` in place of `redis` means TLS with checked certificates, everywhere.
 
 use super::dsn::{Address, Dsn, decode, scheme};
-use super::given::Fault;
 use super::redis_options::Options;
+use super::sourced::Fault;
 use super::{RedisNode, RedisSettings, RedisTopology};
 
 const FORMS: &str = "must begin with redis:// or rediss:// (TLS), with +sentinel or +cluster before the :// if there \

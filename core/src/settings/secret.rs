@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::given::Fault;
+use super::sourced::Fault;
 
 /// A password or key. `Debug` and `Display` show `***`; only [`expose`](Secret::expose) gives the text.
 #[derive(Clone, PartialEq, Eq)]

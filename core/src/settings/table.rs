@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::given::{Fault, Slot, seconds, whole_number, yes_or_no};
 use super::pms::PmsType;
 use super::postgres_source::Pooler;
 use super::postgres_url::tls_mode;
 use super::redis_url::database_number;
+use super::sourced::{Fault, Slot, seconds, whole_number, yes_or_no};
 use super::variables::Variable;
 use super::{Environment, Secret, Settings, SettingsBuilder, TlsMode};
 use crate::TenantId;

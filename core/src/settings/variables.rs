@@ -9,8 +9,8 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 
 use super::SettingsBuilder;
-use super::given::{Fault, nearest};
 use super::service::Services;
+use super::sourced::{Fault, nearest};
 use crate::error::{Error, Result, codes};
 
 /// One variable that posada reads.

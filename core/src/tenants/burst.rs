@@ -12,7 +12,7 @@ fn numbers(count: u32) -> Vec<String> {
 }
 
 /// A hotel for each number, behind a store that answers nobody yet.
-async fn house_of(numbers: &[String]) -> (Fixture, TenantResolver) {
+async fn fixture_of(numbers: &[String]) -> (Fixture, TenantResolver) {
     let fixture = Fixture::new().await;
     for (index, number) in numbers.iter().enumerate() {
         fixture.store.add(&format!("hotel-{index}"), number).await;
@@ -36,7 +36,7 @@ fn tenant(answer: &Result<Resolution>) -> &str {
 #[tokio::test]
 async fn questions_that_come_while_others_are_under_way_share_a_statement() {
     let numbers = numbers(100);
-    let (fixture, resolver) = house_of(&numbers).await;
+    let (fixture, resolver) = fixture_of(&numbers).await;
     let mut all = std::pin::pin!(ask(&resolver, &numbers));
     assert!(poll!(&mut all).is_pending());
     assert_eq!(fixture.store.finds(), 2);
@@ -50,7 +50,7 @@ async fn questions_that_come_while_others_are_under_way_share_a_statement() {
 #[tokio::test]
 async fn a_statement_that_takes_long_holds_nobody_up() {
     let numbers = numbers(10);
-    let (fixture, resolver) = house_of(&numbers).await;
+    let (fixture, resolver) = fixture_of(&numbers).await;
     let mut all = std::pin::pin!(ask(&resolver, &numbers));
     assert!(poll!(&mut all).is_pending());
     // The first two are not answered; the others are asked beside them.
@@ -63,7 +63,7 @@ async fn a_statement_that_takes_long_holds_nobody_up() {
 #[tokio::test]
 async fn a_failure_reaches_everybody_who_shares_it_and_blocks_nobody_after() {
     let numbers = numbers(10);
-    let (fixture, resolver) = house_of(&numbers).await;
+    let (fixture, resolver) = fixture_of(&numbers).await;
     fixture.store.set_down(true);
     let mut all = std::pin::pin!(ask(&resolver, &numbers));
     assert!(poll!(&mut all).is_pending());
@@ -80,7 +80,7 @@ async fn a_failure_reaches_everybody_who_shares_it_and_blocks_nobody_after() {
 #[tokio::test]
 async fn callers_who_leave_take_no_answer_from_the_others() {
     let numbers = numbers(10);
-    let (fixture, resolver) = house_of(&numbers).await;
+    let (fixture, resolver) = fixture_of(&numbers).await;
     let mut leaving = Box::pin(ask(&resolver, &numbers));
     assert!(poll!(&mut leaving).is_pending());
     let mut staying = std::pin::pin!(ask(&resolver, &numbers));

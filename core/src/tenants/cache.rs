@@ -234,7 +234,7 @@ impl Cache {
 
     /// The store takes too long: the older answer, if there still is one that may be served, is served until the
     /// new one comes.
-    pub(super) fn lose_patience(&self, target: &Target, now: i64) -> Option<Arc<Answer>> {
+    pub(super) fn stop_waiting(&self, target: &Target, now: i64) -> Option<Arc<Answer>> {
         let index = self.lock();
         let slot = index.slots.get(target.key().as_str())?;
         let held = slot.answer.load_full()?;

@@ -1,4 +1,4 @@
-//! The tenant's id: the one value that every room of the house shares.
+//! The tenant's id: the one value that every module shares.
 
 use std::fmt;
 use std::sync::Arc;

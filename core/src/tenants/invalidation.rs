@@ -20,7 +20,7 @@ pub(crate) struct Change {
 
 /// What a listener hears.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Heard {
+pub(crate) enum ListenerEvent {
     /// A change, as its bytes.
     Message(Vec<u8>),
     /// Messages may have been missed: whatever is cached has to be checked again.
@@ -41,7 +41,7 @@ pub(crate) trait Invalidation: Send + Sync {
 #[async_trait]
 pub(crate) trait Listener: Send {
     /// The next thing heard; never completes when nothing can be heard any more. Cancel-safe.
-    async fn next(&mut self) -> Heard;
+    async fn next(&mut self) -> ListenerEvent;
 }
 
 /// The channel of resolvers that live in one process and share a memory store. Clones share it.
@@ -71,10 +71,10 @@ struct LocalListener(broadcast::Receiver<Vec<u8>>);
 
 #[async_trait]
 impl Listener for LocalListener {
-    async fn next(&mut self) -> Heard {
+    async fn next(&mut self) -> ListenerEvent {
         match self.0.recv().await {
-            Ok(message) => Heard::Message(message),
-            Err(broadcast::error::RecvError::Lagged(_)) => Heard::Gap,
+            Ok(message) => ListenerEvent::Message(message),
+            Err(broadcast::error::RecvError::Lagged(_)) => ListenerEvent::Gap,
             Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
         }
     }
@@ -91,7 +91,7 @@ mod tests {
         for number in 0..100_u8 {
             channel.announce(vec![number]).await.unwrap();
         }
-        assert_eq!(listener.next().await, Heard::Gap);
-        assert_eq!(listener.next().await, Heard::Message(vec![36]));
+        assert_eq!(listener.next().await, ListenerEvent::Gap);
+        assert_eq!(listener.next().await, ListenerEvent::Message(vec![36]));
     }
 }

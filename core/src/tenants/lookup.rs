@@ -10,7 +10,7 @@ use super::answer::{Answer, Entry, Hit, OpenQuestion, Outcome, Waiting};
 use super::cache::Cache;
 use super::gathering::{Asked, BATCH, Gathering, QueryPermit};
 use super::identifier::Identifier;
-use super::invalidation::{Change, Heard, Invalidation, Listener};
+use super::invalidation::{Change, Invalidation, Listener, ListenerEvent};
 use super::meters::Meters;
 use super::model::Tenant;
 use super::options::TenantOptions;
@@ -26,7 +26,7 @@ use crate::rng;
 use crate::task::{Need, Tasks};
 
 /// How long a question waits for the answer of another before it is asked beside it.
-const PATIENCE: Duration = Duration::from_millis(10);
+const LONGEST_WAIT: Duration = Duration::from_millis(10);
 /// How long the announcement of a change is repeated that fails. Then the caches of other processes have asked anew.
 const ANNOUNCED: Duration = Duration::from_mins(10);
 
@@ -341,7 +341,7 @@ impl Inner {
             match self.wait(waiting, old.is_some()).await {
                 Some(outcome) => return self.take_outcome(raw, &outcome?),
                 None => {
-                    if let Some(stale) = self.cache.lose_patience(target, self.now()) {
+                    if let Some(stale) = self.cache.stop_waiting(target, self.now()) {
                         return Ok(Answer::clone(&stale));
                     }
                     // A change made the older answer wrong while we waited; now only the store knows.
@@ -350,11 +350,11 @@ impl Inner {
         }
     }
 
-    /// Waits for a question; `None` when patience ended, which only those have who can be served stale.
+    /// Waits for a question; `None` when the longest wait ended, which only those have who can be served stale.
     async fn wait(&self, waiting: Waiting, can_be_stale: bool) -> Option<Result<Outcome>> {
         let landed = async { waiting.outcome().await.ok_or_else(lost) };
         if can_be_stale {
-            tokio::time::timeout(self.options.patience, landed).await.ok()
+            tokio::time::timeout(self.options.longest_wait, landed).await.ok()
         } else {
             Some(landed.await)
         }
@@ -465,7 +465,7 @@ fn ask_for_identifiers(inner: Arc<Inner>, permit: QueryPermit, first: Vec<Asked>
                 .map(|(target, question)| (target, question.generation));
             let mut answers = std::pin::pin!(inner.look_up(questions));
             let outcomes = loop {
-                match tokio::time::timeout(PATIENCE, &mut answers).await {
+                match tokio::time::timeout(LONGEST_WAIT, &mut answers).await {
                     Ok(outcomes) => break outcomes,
                     Err(_) => {
                         if let Some((permit, waiting)) = inner.gathering.overtake() {
@@ -490,8 +490,8 @@ async fn listen(inner: Weak<Inner>, mut listener: Box<dyn Listener>) {
         let heard = listener.next().await;
         let Some(inner) = inner.upgrade() else { return };
         match heard {
-            Heard::Gap => inner.cache.expire_all(),
-            Heard::Message(message) => match serde_json::from_slice::<Change>(&message) {
+            ListenerEvent::Gap => inner.cache.expire_all(),
+            ListenerEvent::Message(message) => match serde_json::from_slice::<Change>(&message) {
                 Ok(change) if change.from == inner.name => {}
                 Ok(change) => inner.cache.forget(&change.tenant, &change.identifiers),
                 // Somebody said something; that it cannot be understood does not make it untrue.

@@ -16,7 +16,7 @@ pub(crate) struct TenantOptions {
     /// How long "unknown" is believed.
     pub(crate) unknown_for: Duration,
     /// How long a caller who could be served stale waits for Postgres first.
-    pub(crate) patience: Duration,
+    pub(crate) longest_wait: Duration,
     /// The pause between attempts to reach a Postgres that failed, per identifier.
     pub(crate) failure_pause: Duration,
     /// Most identifiers that are kept.
@@ -51,7 +51,7 @@ impl Default for TenantOptions {
             fresh_for: Duration::from_mins(5),
             stale_for: Duration::from_hours(24),
             unknown_for: Duration::from_secs(30),
-            patience: Duration::from_secs(1),
+            longest_wait: Duration::from_secs(1),
             failure_pause: Duration::from_secs(5),
             capacity: 50_000,
             unknown_capacity: 10_000,

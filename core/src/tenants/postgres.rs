@@ -103,7 +103,7 @@ const UPDATE_WITHOUT_HOURS: &str = concat!(
     returning!()
 );
 /// Two spellings of one identifier are two texts to the unique index, so whoever adds one goes through this door.
-const DOOR: &str = "SELECT pg_advisory_xact_lock(8101819366487451753)";
+const IDENTIFIER_LOCK: &str = "SELECT pg_advisory_xact_lock(8101819366487451753)";
 const ROW_ID: &str = "SELECT t.id::bigint AS id FROM tenants t WHERE t.tenant_id = $1";
 const SPELLINGS: &str = concat!(
     "SELECT i.id::bigint AS id, i.identifier::text AS identifier, t.tenant_id::text AS tenant \
@@ -270,7 +270,8 @@ struct Spelling {
 
 /// Closes the door behind us until the transaction ends, and returns the tenant's row.
 async fn enter(tx: &mut Tx, id: &TenantId) -> std::result::Result<i64, Failure> {
-    tx.execute(Statement::read("tenants.door", DOOR)).await?;
+    tx.execute(Statement::read("tenants.lock_identifiers", IDENTIFIER_LOCK))
+        .await?;
     let rows = tx
         .fetch(Statement::read("tenants.row_id", ROW_ID).bind(id.as_str().to_owned()))
         .await?;

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::invalidation::{Heard, Invalidation, Listener};
+use super::invalidation::{Invalidation, Listener, ListenerEvent};
 use crate::backends::redis::{Event, Redis, Subscription, keys};
 use crate::error::Result;
 
@@ -32,10 +32,10 @@ struct RedisListener(Subscription);
 
 #[async_trait]
 impl Listener for RedisListener {
-    async fn next(&mut self) -> Heard {
+    async fn next(&mut self) -> ListenerEvent {
         match self.0.next().await {
-            Event::Message(message) => Heard::Message(message.to_vec()),
-            Event::Reconnected => Heard::Gap,
+            Event::Message(message) => ListenerEvent::Message(message.to_vec()),
+            Event::Reconnected => ListenerEvent::Gap,
         }
     }
 }

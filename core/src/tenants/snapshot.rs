@@ -46,7 +46,7 @@ pub(super) struct SnapshotEntry {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Envelope {
+struct SnapshotFile {
     format: u32,
     checksum: String,
     body: Box<RawValue>,
@@ -231,7 +231,7 @@ fn read_target(kind: &str, text: &str) -> Option<Target> {
 }
 
 fn read_file(path: &Path) -> io::Result<Body> {
-    let envelope: Envelope = serde_json::from_slice(&disk::read(path)?)?;
+    let envelope: SnapshotFile = serde_json::from_slice(&disk::read(path)?)?;
     if envelope.format != FORMAT || envelope.checksum != checksum(&envelope.body) {
         return Err(io::Error::new(
             io::ErrorKind::InvalidData,
@@ -243,7 +243,7 @@ fn read_file(path: &Path) -> io::Result<Body> {
 
 fn write_file(path: &Path, body: &Body) -> io::Result<()> {
     let body = serde_json::value::to_raw_value(body)?;
-    let envelope = Envelope {
+    let envelope = SnapshotFile {
         format: FORMAT,
         checksum: checksum(&body),
         body,

@@ -45,7 +45,7 @@ impl Fixture {
 
 fn options() -> TenantOptions {
     TenantOptions {
-        patience: Duration::from_millis(20),
+        longest_wait: Duration::from_millis(20),
         ..TenantOptions::default()
     }
 }

@@ -11,14 +11,14 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use super::stored::{Scratch, Spares};
+use super::stored::{Scratch, ScratchPool};
 use crate::error::{Error, Result, Retry, codes};
 use crate::task::Tasks;
 
 /// How many callers may wait for each that is served.
 const WAITING_PER_PERMIT: usize = 4;
 /// How long they wait.
-const PATIENCE: Duration = Duration::from_millis(500);
+const LONGEST_WAIT: Duration = Duration::from_millis(500);
 
 /// Cheap to clone; clones share the permits.
 #[derive(Clone)]
@@ -27,25 +27,25 @@ pub(crate) struct HashPool {
     permits: Arc<Semaphore>,
     waiting: Arc<AtomicUsize>,
     most_waiting: usize,
-    patience: Duration,
-    spares: Arc<Spares>,
+    longest_wait: Duration,
+    spares: Arc<ScratchPool>,
 }
 
 impl HashPool {
     /// One permit for each core but one, which stays for the runtime.
     pub(crate) fn new(tasks: Tasks) -> Self {
         let cores = available_parallelism().map_or(1, std::num::NonZeroUsize::get);
-        Self::with_permits(tasks, cores.saturating_sub(1).max(1), PATIENCE)
+        Self::with_permits(tasks, cores.saturating_sub(1).max(1), LONGEST_WAIT)
     }
 
-    pub(crate) fn with_permits(tasks: Tasks, permits: usize, patience: Duration) -> Self {
+    pub(crate) fn with_permits(tasks: Tasks, permits: usize, longest_wait: Duration) -> Self {
         Self {
             tasks,
             permits: Arc::new(Semaphore::new(permits)),
             waiting: Arc::default(),
             most_waiting: permits * WAITING_PER_PERMIT,
-            patience,
-            spares: Arc::new(Spares::new(permits)),
+            longest_wait,
+            spares: Arc::new(ScratchPool::new(permits)),
         }
     }
 
@@ -70,8 +70,8 @@ impl HashPool {
         &self,
         work: impl FnOnce(&mut Scratch) -> T + Send + 'static,
     ) -> Result<T> {
-        let place = Place::take(&self.waiting, self.most_waiting).ok_or_else(busy)?;
-        let permit = tokio::time::timeout(self.patience, self.permits.clone().acquire_owned());
+        let place = QueueEntry::take(&self.waiting, self.most_waiting).ok_or_else(busy)?;
+        let permit = tokio::time::timeout(self.longest_wait, self.permits.clone().acquire_owned());
         let permit = permit.await.map_err(|_| busy())?.map_err(|_| busy())?;
         drop(place);
         let spares = self.spares.clone();
@@ -86,16 +86,16 @@ impl HashPool {
 }
 
 /// A place in the queue, given back when the wait ends in any way.
-struct Place(Arc<AtomicUsize>);
+struct QueueEntry(Arc<AtomicUsize>);
 
-impl Place {
+impl QueueEntry {
     fn take(waiting: &Arc<AtomicUsize>, most: usize) -> Option<Self> {
         let place = Self(waiting.clone());
         (waiting.fetch_add(1, Ordering::SeqCst) < most).then_some(place)
     }
 }
 
-impl Drop for Place {
+impl Drop for QueueEntry {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::SeqCst);
     }

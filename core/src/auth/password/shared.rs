@@ -2,14 +2,14 @@
 
 use super::bcrypt_hash::BCRYPT_READS;
 use super::input::Password;
-use super::stored::{Spares, Stored};
+use super::stored::{ScratchPool, Stored};
 use crate::error::{Error, Result, codes};
 
 /// The cost of the app's hashes.
 const COST: u32 = 12;
 
 /// Of many at once, all but one compute with new memory.
-static SPARE: Spares = Spares::new(1);
+static SPARE: ScratchPool = ScratchPool::new(1);
 
 /// Whether a password is the one behind a stored hash: argon2 as posada or passlib makes it, or bcrypt as the app does.
 /// False for anything else. Takes tens to hundreds of milliseconds of the calling thread; no I/O.

@@ -215,13 +215,13 @@ impl Scratch {
 }
 
 /// The memory of computations that have ended, for the next: never more than so many pieces.
-pub(super) struct Spares {
+pub(super) struct ScratchPool {
     kept: Mutex<Vec<Scratch>>,
     most: usize,
     computed: AtomicUsize,
 }
 
-impl Spares {
+impl ScratchPool {
     pub(super) const fn new(most: usize) -> Self {
         Self {
             kept: Mutex::new(Vec::new()),

@@ -13,16 +13,20 @@ fn sign_ins_are_counted_under_the_names_of_the_app_and_nobody_is_named() {
         .unwrap();
     metrics::with_local_recorder(&prometheus, || {
         runtime.block_on(async {
-            let lab = Lab::new();
-            let pair = lab.ana().await;
+            let fixture = Fixture::new();
+            let pair = fixture.ana().await;
             for name in ["ana", "nobody"] {
                 let wrong = SignIn::new(name, "una llama silba en do menor");
-                lab.auth.login(&wrong).await.unwrap_err();
+                fixture.auth.login(&wrong).await.unwrap_err();
             }
-            lab.auth.refresh(&pair.refresh).await.unwrap();
+            fixture.auth.refresh(&pair.refresh).await.unwrap();
             // A store that is down is nobody's failed sign-in.
-            lab.postgres.set(true);
-            lab.auth.login(&SignIn::new("ana", PASSWORD)).await.unwrap_err();
+            fixture.postgres.set(true);
+            fixture
+                .auth
+                .login(&SignIn::new("ana", PASSWORD))
+                .await
+                .unwrap_err();
         });
     });
     let page = prometheus.render();

@@ -8,9 +8,9 @@ use crate::testkit::auth_history::race;
 /// call the others may get their turn, as the dice say.
 #[tokio::test]
 async fn cases_73_and_74_in_a_thousand_random_races_the_end_of_a_session_wins() {
-    let lab = Lab::new();
+    let fixture = Fixture::new();
     let ana = NewUser::new("ana", "ana@example.com", PASSWORD).unwrap();
-    let ana = lab.auth.create_user(ana).await.unwrap();
+    let ana = fixture.auth.create_user(ana).await.unwrap();
     let owner = Owner {
         user: ana.id.clone(),
         tenant: None,
@@ -18,20 +18,24 @@ async fn cases_73_and_74_in_a_thousand_random_races_the_end_of_a_session_wins() 
     let mut dice = Dice::new(0x5DEE_CE66_D1CE_4E5B);
     let (mut in_time, mut too_late) = (0, 0);
     for run in 0..1000_u32 {
-        let stored = lab.auth.0.store.user(&owner).await.unwrap().unwrap();
-        let pair = lab.auth.begin(&stored.user, None).await.unwrap().unwrap();
-        let claims = lab.auth.verify(&pair.access).await.unwrap();
-        lab.postgres.shuffle(&mut dice);
+        let stored = fixture.auth.0.store.user(&owner).await.unwrap().unwrap();
+        let pair = fixture.auth.begin(&stored.user, None).await.unwrap().unwrap();
+        let claims = fixture.auth.verify(&pair.access).await.unwrap();
+        fixture.postgres.shuffle(&mut dice);
         let end = async {
             match run % 4 {
-                0 => lab.auth.logout(&pair.access).await,
-                1 => lab.auth.logout_everywhere(&claims, false).await.map(drop),
-                2 => lab.auth.logout_session(&claims, &pair.session).await.map(drop),
-                _ => change_without_hashing(&lab.auth, &stored).await,
+                0 => fixture.auth.logout(&pair.access).await,
+                1 => fixture.auth.logout_everywhere(&claims, false).await.map(drop),
+                2 => fixture
+                    .auth
+                    .logout_session(&claims, &pair.session)
+                    .await
+                    .map(drop),
+                _ => change_without_hashing(&fixture.auth, &stored).await,
             }
         };
-        let given = race(&[&lab.auth], &pair, &mut dice, end).await;
-        lab.postgres.sort();
+        let given = race(&[&fixture.auth], &pair, &mut dice, end).await;
+        fixture.postgres.sort();
         *(if given > 0 { &mut in_time } else { &mut too_late }) += 1;
     }
     assert!(
@@ -62,12 +66,12 @@ async fn change_without_hashing(auth: &Authenticator, stored: &StoredUser) -> Re
 
 #[tokio::test]
 async fn the_races_find_a_session_that_comes_back() {
-    let lab = Lab::new();
-    let pair = lab.ana().await;
+    let fixture = Fixture::new();
+    let pair = fixture.ana().await;
     #[allow(clippy::disallowed_methods, reason = "a panic that is expected")]
     let outcome = tokio::spawn(async move {
         let end = async { Ok(()) };
-        race(&[&lab.auth], &pair, &mut Dice::new(3), end).await
+        race(&[&fixture.auth], &pair, &mut Dice::new(3), end).await
     });
     assert!(
         outcome.await.unwrap_err().is_panic(),
@@ -77,17 +81,17 @@ async fn the_races_find_a_session_that_comes_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn case_73_on_several_threads_a_logout_always_wins() {
-    let lab = Lab::new();
-    let ana = without_a_password(&lab).await;
+    let fixture = Fixture::new();
+    let ana = without_a_password(&fixture).await;
     let (mut early, mut late) = (0, 0);
     for run in 0..300_u32 {
-        let pair = lab.auth.begin(&ana, None).await.unwrap().unwrap();
+        let pair = fixture.auth.begin(&ana, None).await.unwrap().unwrap();
         let spawn = |work: std::pin::Pin<Box<dyn Future<Output = bool> + Send>>| {
             #[allow(clippy::disallowed_methods, reason = "a race needs tasks")]
             tokio::spawn(work)
         };
         let ended = Arc::new(AtomicBool::new(false));
-        let (auth, flag, access) = (lab.auth.clone(), ended.clone(), pair.access.clone());
+        let (auth, flag, access) = (fixture.auth.clone(), ended.clone(), pair.access.clone());
         let logout = spawn(Box::pin(async move {
             let done = auth.logout(&access).await.is_ok();
             flag.store(true, Ordering::SeqCst);
@@ -95,7 +99,7 @@ async fn case_73_on_several_threads_a_logout_always_wins() {
         }));
         let refreshes: Vec<_> = (0..3)
             .map(|_| {
-                let (auth, flag, pair) = (lab.auth.clone(), ended.clone(), pair.clone());
+                let (auth, flag, pair) = (fixture.auth.clone(), ended.clone(), pair.clone());
                 spawn(Box::pin(async move {
                     let begun_after = flag.load(Ordering::SeqCst);
                     let refreshed = auth.refresh(&pair.refresh).await.is_ok();
@@ -120,7 +124,7 @@ async fn case_73_on_several_threads_a_logout_always_wins() {
         }
         *(if was_early { &mut early } else { &mut late }) += 1;
         assert!(
-            lab.auth.verify(&pair.access).await.is_err(),
+            fixture.auth.verify(&pair.access).await.is_err(),
             "run {run}: it is over"
         );
     }

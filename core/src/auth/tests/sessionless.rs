@@ -15,25 +15,29 @@ fn signed(claims: &Value) -> String {
     format!("{signed}.{}", signature.unwrap())
 }
 
-fn second(lab: &Lab) -> i64 {
-    lab.clock.shared().now().timestamp()
+fn second(fixture: &Fixture) -> i64 {
+    fixture.clock.shared().now().timestamp()
 }
 
 /// What `create_access_token({"sub": "ana"})` of the app returns now.
-fn of_the_app(lab: &Lab) -> String {
-    signed(&json!({"sub": "ana", "exp": second(lab) + 3600}))
+fn of_the_app(fixture: &Fixture) -> String {
+    signed(&json!({"sub": "ana", "exp": second(fixture) + 3600}))
 }
 
-/// A lab in which ana has had her password for three days.
-async fn settled(options: AuthOptions) -> (Lab, User) {
-    let lab = Lab::with(options);
-    let ana = without_a_password(&lab).await;
-    lab.clock.advance(Duration::from_hours(72));
-    (lab, ana)
+/// A fixture in which ana has had her password for three days.
+async fn settled(options: AuthOptions) -> (Fixture, User) {
+    let fixture = Fixture::with(options);
+    let ana = without_a_password(&fixture).await;
+    fixture.clock.advance(Duration::from_hours(72));
+    (fixture, ana)
 }
 
-async fn change_the_password(lab: &Lab, ana: &User) {
-    lab.auth.set_password(None, &ana.id, SECOND, false).await.unwrap();
+async fn change_the_password(fixture: &Fixture, ana: &User) {
+    fixture
+        .auth
+        .set_password(None, &ana.id, SECOND, false)
+        .await
+        .unwrap();
 }
 
 #[track_caller]
@@ -44,15 +48,16 @@ fn has_ended(verdict: Result<Claims>, what: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn case_64_the_apps_own_tokens_need_a_living_user_and_have_the_role_of_the_database() {
-    let (lab, _) = settled(AuthOptions::default()).await;
-    let simple = |subject: &str| signed(&json!({"sub": subject, "exp": second(&lab) + 600, "role": "admin"}));
-    let claims = lab.auth.verify(&simple("ana")).await.unwrap();
+    let (fixture, _) = settled(AuthOptions::default()).await;
+    let simple =
+        |subject: &str| signed(&json!({"sub": subject, "exp": second(&fixture) + 600, "role": "admin"}));
+    let claims = fixture.auth.verify(&simple("ana")).await.unwrap();
     assert_eq!((claims.role, claims.session), (Role::Guest, None));
     has_ended(
-        lab.auth.verify(&simple("nobody")).await,
+        fixture.auth.verify(&simple("nobody")).await,
         "a user who does not exist",
     );
-    let strict = Lab::with(AuthOptions::new().accept_sessionless(false));
+    let strict = Fixture::with(AuthOptions::new().accept_sessionless(false));
     strict.ana().await;
     let error = strict.auth.verify(&simple("ana")).await.unwrap_err();
     assert!(error.is(codes::AUTH_INVALID_TOKEN), "{error}");
@@ -61,24 +66,25 @@ async fn case_64_the_apps_own_tokens_need_a_living_user_and_have_the_role_of_the
 #[tokio::test(flavor = "multi_thread")]
 async fn case_254_the_life_of_our_own_tokens_says_nothing_about_the_age_of_the_apps() {
     for minutes in [1, 15, 60, 120, 1440] {
-        let (lab, ana) = settled(AuthOptions::new().access_life(Duration::from_mins(minutes))).await;
-        let old = of_the_app(&lab);
-        lab.auth.verify(&old).await.unwrap();
-        lab.clock.advance(Duration::from_mins(1));
-        change_the_password(&lab, &ana).await;
+        let (fixture, ana) = settled(AuthOptions::new().access_life(Duration::from_mins(minutes))).await;
+        let old = of_the_app(&fixture);
+        fixture.auth.verify(&old).await.unwrap();
+        fixture.clock.advance(Duration::from_mins(1));
+        change_the_password(&fixture, &ana).await;
         has_ended(
-            lab.auth.verify(&old).await,
+            fixture.auth.verify(&old).await,
             &format!("access_life of {minutes} minutes"),
         );
-        let new = of_the_app(&lab);
+        let new = of_the_app(&fixture);
         for _ in 0..2 {
-            lab.auth
+            fixture
+                .auth
                 .verify(&new)
                 .await
                 .unwrap_or_else(|error| panic!("access_life of {minutes} minutes: {error}"));
-            lab.clock.advance(Duration::from_mins(25));
+            fixture.clock.advance(Duration::from_mins(25));
         }
-        has_ended(lab.auth.verify(&old).await, "still");
+        has_ended(fixture.auth.verify(&old).await, "still");
     }
 }
 
@@ -94,25 +100,30 @@ async fn case_254_a_beginning_in_the_future_outlives_no_change_of_the_password()
         (80_000, 86_000),
     ] {
         for kind in [json!(null), json!("access")] {
-            let (lab, ana) = settled(AuthOptions::default()).await;
-            let (at, what) = (second(&lab), format!("{ahead} seconds ahead, {kind}"));
+            let (fixture, ana) = settled(AuthOptions::default()).await;
+            let (at, what) = (second(&fixture), format!("{ahead} seconds ahead, {kind}"));
             let mut claims = json!({"sub": "ana", "iat": at + ahead, "exp": at + life});
             if !kind.is_null() {
                 claims["type"] = kind;
                 claims["sub"] = json!(ana.id);
             }
             let (token, unseen) = (signed(&claims), signed(&with(&claims, "jti", json!("j"))));
-            lab.auth
+            fixture
+                .auth
                 .verify(&token)
                 .await
                 .unwrap_or_else(|error| panic!("{what}: {error}, and the app takes it"));
-            change_the_password(&lab, &ana).await;
-            has_ended(lab.auth.verify(&token).await, &what);
-            has_ended(lab.auth.verify(&unseen).await, &format!("{what}, unseen before"));
-            lab.clock
+            change_the_password(&fixture, &ana).await;
+            has_ended(fixture.auth.verify(&token).await, &what);
+            has_ended(
+                fixture.auth.verify(&unseen).await,
+                &format!("{what}, unseen before"),
+            );
+            fixture
+                .clock
                 .advance(Duration::from_secs(u64::try_from(ahead).unwrap()));
             for token in [&token, &unseen] {
-                let verdict = lab.auth.verify(token).await;
+                let verdict = fixture.auth.verify(token).await;
                 has_ended(verdict, &format!("{what}, when its moment has come"));
             }
         }
@@ -121,11 +132,11 @@ async fn case_254_a_beginning_in_the_future_outlives_no_change_of_the_password()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn case_254_a_token_that_says_when_it_was_made_is_believed_in_either_direction_of_the_clocks() {
-    let (lab, ana) = settled(AuthOptions::default()).await;
-    lab.clock.advance(Duration::from_millis(400));
-    change_the_password(&lab, &ana).await;
-    let changed = second(&lab);
-    lab.clock.advance(Duration::from_mins(10));
+    let (fixture, ana) = settled(AuthOptions::default()).await;
+    fixture.clock.advance(Duration::from_millis(400));
+    change_the_password(&fixture, &ana).await;
+    let changed = second(&fixture);
+    fixture.clock.advance(Duration::from_mins(10));
     for (iat, is_new) in [
         (json!(changed), true),
         (json!(changed - 1), false),
@@ -135,19 +146,20 @@ async fn case_254_a_token_that_says_when_it_was_made_is_believed_in_either_direc
         (json!(changed.to_string()), true),
         (json!((changed - 1).to_string()), false),
     ] {
-        let token = signed(&json!({"sub": "ana", "iat": iat, "exp": second(&lab) + 60}));
-        match lab.auth.verify(&token).await {
+        let token = signed(&json!({"sub": "ana", "iat": iat, "exp": second(&fixture) + 60}));
+        match fixture.auth.verify(&token).await {
             Ok(_) => assert!(is_new, "{iat}"),
             Err(error) => assert!(!is_new && error.is(codes::AUTH_SESSION_ENDED), "{iat}: {error}"),
         }
     }
     // The machine of the app is half a minute behind: its tokens of the first half minute are refused, no later ones.
-    change_the_password_again(&lab, &ana).await;
-    let behind =
-        |lab: &Lab| signed(&json!({"sub": "ana", "iat": second(lab) - 30, "exp": second(lab) + 3570}));
-    has_ended(lab.auth.verify(&behind(&lab)).await, "too early");
-    lab.clock.advance(Duration::from_secs(30));
-    lab.auth.verify(&behind(&lab)).await.unwrap();
+    change_the_password_again(&fixture, &ana).await;
+    let behind = |fixture: &Fixture| {
+        signed(&json!({"sub": "ana", "iat": second(fixture) - 30, "exp": second(fixture) + 3570}))
+    };
+    has_ended(fixture.auth.verify(&behind(&fixture)).await, "too early");
+    fixture.clock.advance(Duration::from_secs(30));
+    fixture.auth.verify(&behind(&fixture)).await.unwrap();
 }
 
 /// A second with a fraction.
@@ -155,9 +167,13 @@ fn float(second: i64, fraction: &str) -> Value {
     serde_json::from_str(&format!("{second}.{fraction}")).unwrap()
 }
 
-async fn change_the_password_again(lab: &Lab, ana: &User) {
+async fn change_the_password_again(fixture: &Fixture, ana: &User) {
     let third = "tres gatos cantan boleros en la torre";
-    lab.auth.set_password(None, &ana.id, third, false).await.unwrap();
+    fixture
+        .auth
+        .set_password(None, &ana.id, third, false)
+        .await
+        .unwrap();
 }
 
 fn with(claims: &Value, name: &str, value: Value) -> Value {

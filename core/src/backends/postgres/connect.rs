@@ -14,14 +14,14 @@ const PREPARED_STATEMENTS: usize = 100;
 
 /// Waits for a connection at most so long.
 pub(super) async fn in_time<T>(
-    patience: Duration,
+    timeout: Duration,
     connecting: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {
-    tokio::time::timeout(patience, connecting)
+    tokio::time::timeout(timeout, connecting)
         .await
         .map_err(|_| Failure::Unreachable {
             how: Outage::Silent,
-            reason: format!("no connection within {} ms", patience.as_millis()),
+            reason: format!("no connection within {} ms", timeout.as_millis()),
         })?
 }
 

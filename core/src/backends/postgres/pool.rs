@@ -168,8 +168,8 @@ impl Pool {
 
     async fn wait(&self, deadline: &Deadline, stale: Duration) -> Result<Lease, Failure> {
         let shared = &self.0;
-        let patience = shared.settings.acquire_timeout.min(deadline.remaining());
-        let permit = match tokio::time::timeout(patience, shared.permits.clone().acquire_owned()).await {
+        let timeout = shared.settings.acquire_timeout.min(deadline.remaining());
+        let permit = match tokio::time::timeout(timeout, shared.permits.clone().acquire_owned()).await {
             Err(_) => return Err(Failure::PoolTimeout),
             Ok(Err(_)) => return Err(closed().into()),
             Ok(Ok(permit)) => permit,
@@ -268,10 +268,10 @@ impl Shared {
     }
 
     async fn open(self: &Arc<Self>, deadline: &Deadline) -> Result<Live, Failure> {
-        let patience = self.settings.connect_timeout.min(deadline.remaining());
+        let timeout = self.settings.connect_timeout.min(deadline.remaining());
         let counted = Counted::new(&self.open);
         let generation = self.generation.load(Ordering::Relaxed);
-        let (connection, pooling) = in_time(patience, self.connect()).await?;
+        let (connection, pooling) = in_time(timeout, self.connect()).await?;
         self.keep_sweeping();
         let now = self.clock.instant();
         Ok(Live {

@@ -29,7 +29,7 @@ use crate::rng;
 use crate::settings::PostgresSettings;
 
 /// The longest time for a visitor of the local port to show the token, and for the driver to come at all.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 /// `SSLRequest`.
 const ASK_FOR_TLS: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
 const AUTHENTICATION_OK: [u8; 9] = [b'R', 0, 0, 0, 8, 0, 0, 0, 0];
@@ -111,7 +111,7 @@ fn trust(settings: &PostgresSettings, tls: PgSslMode) -> Result<ClientConfig, St
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?;
     if !matches!(tls, PgSslMode::VerifyCa | PgSslMode::VerifyFull) {
-        let verifier = Arc::new(Lenient {
+        let verifier = Arc::new(AnyNameVerifier {
             authorities: None,
             provider,
         });
@@ -125,7 +125,7 @@ fn trust(settings: &PostgresSettings, tls: PgSslMode) -> Result<ClientConfig, St
     let authorities = WebPkiServerVerifier::builder_with_provider(roots, provider.clone())
         .build()
         .map_err(|error| error.to_string())?;
-    let verifier = Arc::new(Lenient {
+    let verifier = Arc::new(AnyNameVerifier {
         authorities: Some(authorities),
         provider,
     });
@@ -159,7 +159,7 @@ async fn pass_on(listener: TcpListener, token: String, server: Box<dyn Stream>) 
             }
         }
     };
-    let Ok(Ok(driver)) = tokio::time::timeout(PATIENCE, coming).await else {
+    let Ok(Ok(driver)) = tokio::time::timeout(TIMEOUT, coming).await else {
         return;
     };
     drop(listener);
@@ -186,12 +186,12 @@ async fn shows(visitor: &mut TcpStream, token: &str) -> std::io::Result<bool> {
 
 /// Trusts whoever a trusted authority signed, whatever the name; or anybody, if no authority is known.
 #[derive(Debug)]
-struct Lenient {
+struct AnyNameVerifier {
     authorities: Option<Arc<WebPkiServerVerifier>>,
     provider: Arc<CryptoProvider>,
 }
 
-impl ServerCertVerifier for Lenient {
+impl ServerCertVerifier for AnyNameVerifier {
     fn verify_server_cert(
         &self,
         certificate: &CertificateDer<'_>,

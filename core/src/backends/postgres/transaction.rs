@@ -76,16 +76,16 @@ impl Tx {
     }
 
     /// `COMMIT`. When its answer is lost after a write, the outcome is unknown.
-    pub(super) async fn commit(mut self, patience: Duration) -> Result<(), Failure> {
+    pub(super) async fn commit(mut self, timeout: Duration) -> Result<(), Failure> {
         if self.failed {
             // The server would answer COMMIT by rolling back and calling it a success.
-            self.roll_back(patience).await;
+            self.roll_back(timeout).await;
             return Err(Failure::Unexpected {
                 state: "25P02".into(),
                 reason: "a statement of the transaction failed and the work went on regardless".into(),
             });
         }
-        let committed = tokio::time::timeout(patience, simple(self.lease.connection(), "COMMIT")).await;
+        let committed = tokio::time::timeout(timeout, simple(self.lease.connection(), "COMMIT")).await;
         let lost = match committed {
             Ok(Ok(())) => {
                 self.lease.give_back();
@@ -102,9 +102,9 @@ impl Tx {
     }
 
     /// `ROLLBACK`; the connection is kept only if the server confirms.
-    pub(super) async fn roll_back(mut self, patience: Duration) {
+    pub(super) async fn roll_back(mut self, timeout: Duration) {
         if self.usable {
-            let undone = tokio::time::timeout(patience, simple(self.lease.connection(), "ROLLBACK"));
+            let undone = tokio::time::timeout(timeout, simple(self.lease.connection(), "ROLLBACK"));
             if matches!(undone.await, Ok(Ok(()))) {
                 self.lease.give_back();
             }

@@ -67,14 +67,14 @@ impl From<String> for Fault {
 
 /// A value and the variable or builder option that gave it.
 #[derive(Debug, Clone)]
-pub(super) struct Given<T> {
+pub(super) struct Sourced<T> {
     /// As it was given; ranges are checked when the settings are built.
     pub(super) value: T,
     /// `DATABASE_URL`, or `postgres_url` for the builder.
     pub(super) field: &'static str,
 }
 
-impl<T> Given<T> {
+impl<T> Sourced<T> {
     /// An error that blames this setting.
     pub(super) fn invalid(&self, message: impl fmt::Display) -> Error {
         Error::field_invalid(codes::SETTINGS_INVALID, self.field, message)
@@ -84,7 +84,7 @@ impl<T> Given<T> {
 /// The place of one option. What code gave stays; a variable only fills the place or replaces another variable.
 #[derive(Debug, Clone)]
 pub(super) struct Slot<T> {
-    given: Option<Given<T>>,
+    given: Option<Sourced<T>>,
     by_code: bool,
 }
 
@@ -101,7 +101,7 @@ impl<T> Slot<T> {
     /// What the builder's setters call: the last one wins.
     pub(super) fn set_by_code(&mut self, field: &'static str, value: impl Into<T>) {
         let value = value.into();
-        self.given = Some(Given { value, field });
+        self.given = Some(Sourced { value, field });
         self.by_code = true;
     }
 
@@ -109,12 +109,12 @@ impl<T> Slot<T> {
     pub(super) fn set_by_variable(&mut self, field: &'static str, value: impl Into<T>) {
         if !self.by_code {
             let value = value.into();
-            self.given = Some(Given { value, field });
+            self.given = Some(Sourced { value, field });
         }
     }
 
     /// Value and name, if anything was given.
-    pub(super) fn get(&self) -> Option<&Given<T>> {
+    pub(super) fn get(&self) -> Option<&Sourced<T>> {
         self.given.as_ref()
     }
 
