@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use posada::auth::{NewUser, Role, SignIn};
 use posada::testkit::Dice;
 use posada::{Posada, Settings};
-use posada_tests::PythonPeer;
+use posada_tests::Peer;
 use serde_json::{Value, json};
 
 const KEY: &str = "c0ffee5ecret0123456789abcdef0123456789abcdef";
@@ -19,7 +19,7 @@ fn posada() -> Posada {
     Posada::builder().settings(settings).build().unwrap()
 }
 
-fn ask(peer: &mut PythonPeer, question: &Value) -> Value {
+fn ask(peer: &mut Peer, question: &Value) -> Value {
     serde_json::from_str(&peer.ask(&question.to_string())).unwrap()
 }
 
@@ -30,7 +30,7 @@ fn now() -> i64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn case_67_our_tokens_are_read_by_both_libraries_as_the_app_calls_them() {
     let posada = posada();
-    let mut peer = PythonPeer::start("tokens_peer.py", KEY);
+    let mut peer = Peer::python("tokens_peer.py", KEY);
     let ana = NewUser::new("ana", "ana@example.com", PASSWORD)
         .unwrap()
         .role(Role::Receptionist);
@@ -54,7 +54,7 @@ async fn case_68_a_key_that_happens_to_be_json_is_taken_letter_by_letter_as_pyjw
     for key in [format!("[\"{KEY}\"]"), format!("\"{KEY}\"")] {
         let settings = Settings::builder().secret_key(key.as_str()).build().unwrap();
         let posada = Posada::builder().settings(settings).build().unwrap();
-        let mut peer = PythonPeer::start("tokens_peer.py", &key);
+        let mut peer = Peer::python("tokens_peer.py", &key);
         let ana = NewUser::new("ana", "ana@example.com", PASSWORD).unwrap();
         posada.auth().create_user(ana).await.unwrap();
         let pair = posada.auth().login(&SignIn::new("ana", PASSWORD)).await.unwrap();
@@ -76,7 +76,7 @@ fn one_of(dice: &mut Dice, choices: &[Value]) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn random_tokens_of_both_libraries_are_taken_exactly_when_the_rules_say_so() {
     let posada = posada();
-    let mut peer = PythonPeer::start("tokens_peer.py", KEY);
+    let mut peer = Peer::python("tokens_peer.py", KEY);
     let mut random = Dice::new(0x9E37_79B9_7F4A_7C15);
     let (mut taken, mut refused) = (0, 0);
     for step in 0..600 {

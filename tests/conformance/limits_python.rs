@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use posada::limits::{RateLimit, Strategy};
 use posada::testkit::Dice;
 use posada::{Posada, Settings};
-use posada_tests::{PythonPeer, RedisServer, servers, unique};
+use posada_tests::{Peer, RedisServer, servers, unique};
 use serde_json::{Value, json};
 
 const STEPS: u32 = 400;
@@ -34,7 +34,7 @@ async fn compare(strategy: Strategy, seed: u64) {
     let posada = Posada::builder().settings(settings).build().unwrap();
     let mut pair = Pair {
         posada,
-        python: PythonPeer::start("limits_peer.py", server.url()),
+        python: Peer::python("limits_peer.py", server.url()),
         server,
         strategy,
         shared: unique("shared"),
@@ -87,7 +87,7 @@ async fn compare(strategy: Strategy, seed: u64) {
 
 struct Pair {
     posada: Posada,
-    python: PythonPeer,
+    python: Peer,
     server: &'static RedisServer,
     strategy: Strategy,
     shared: String,

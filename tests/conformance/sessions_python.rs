@@ -3,7 +3,7 @@
 use posada::sessions::{Json, Turn};
 use posada::testkit::Dice;
 use posada::{Posada, Settings};
-use posada_tests::{PythonPeer, servers, unique};
+use posada_tests::{Peer, servers, unique};
 
 /// Stored texts, written by Python's `json.dumps`: see `tests/vectors/sessions/generate.py`.
 const DOCUMENTS: &[(&str, &str)] = &[
@@ -67,7 +67,7 @@ async fn what_posada_writes_is_what_the_app_would_write() {
     let settings = Settings::builder().redis_url(server.url()).build().unwrap();
     let posada = Posada::builder().settings(settings).build().unwrap();
     let sessions = posada.sessions();
-    let mut python = PythonPeer::start("json_peer.py", "");
+    let mut python = Peer::python("json_peer.py", "");
     let user = unique("writes");
     sessions.get_or_create(None, &user, "whatsapp").await.unwrap();
     let patch =
@@ -115,7 +115,7 @@ fn posada_reads_a_damaged_document_as_python_does() {
         "\u{7f}",
         "\"a\": 1, ",
     ];
-    let mut python = PythonPeer::start("json_peer.py", "");
+    let mut python = Peer::python("json_peer.py", "");
     let mut random = Dice::new(0x005e_5510_1234_5678);
     let mut accepted = 0;
     for round in 0..6000 {

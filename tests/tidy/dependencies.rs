@@ -1,6 +1,6 @@
 //! What we build upon: the checks of deny.toml that need no network, so that they run everywhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 use crate::files;
@@ -159,4 +159,54 @@ fn licence_expressions_are_understood() {
     ] {
         assert!(!is_satisfied(bad, &allowed), "{bad}");
     }
+}
+
+/// The packages that a command compiles, each with the features that it turns on there.
+fn features(folder: &str, options: &[&str]) -> BTreeSet<String> {
+    let listed = Command::new(env!("CARGO"))
+        .args([
+            "tree",
+            "--locked",
+            "--offline",
+            "--prefix=none",
+            "--format={p}|{f}",
+        ])
+        .args(options)
+        .current_dir(files::root().join(folder))
+        .output()
+        .expect("cargo can be started");
+    assert!(
+        listed.status.success(),
+        "cargo tree: {}",
+        String::from_utf8_lossy(&listed.stderr)
+    );
+    String::from_utf8(listed.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| line.trim_end_matches(" (*)"))
+        .filter(|line| !line.starts_with("posada"))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Otherwise `cargo test -p posada` compiles redis, sqlx and what depends on them again after `make test`, which takes
+/// minutes. A dependency of a test that turns on more belongs into a package of its own, as `tests/benches/rslock`.
+#[test]
+fn a_package_alone_is_compiled_with_the_same_features_of_its_dependencies_as_the_workspace() {
+    let manifest = read("Cargo.toml");
+    let (_, members) = manifest
+        .split_once("members = [")
+        .expect("a workspace has members");
+    let (members, _) = members.split_once(']').expect("the list ends");
+    let whole = features(".", &["--workspace", "--edges=normal,build,dev"]);
+    files::expect_none(members.split('"').skip(1).step_by(2).flat_map(|member| {
+        let alone = features(member, &["--edges=normal,build"]);
+        let other: Vec<String> = alone.difference(&whole).cloned().collect();
+        other.into_iter().map(move |package| {
+            format!(
+                "{member}/Cargo.toml:1: {package} has other features than in the workspace; \
+                 `cargo tree -e features -i` says who turns them on"
+            )
+        })
+    }));
 }

@@ -1,7 +1,7 @@
 //! Twenty callers for one lock, a millisecond each: how many get it in a second, and how long the unlucky ones wait.
 //!
 //! The ideal is a fair mutex inside the process, which needs no network. The peers run as
-//! their own documentation shows; redis-py runs in a process of its own, on asyncio.
+//! their own documentation shows, each in a process of its own; redis-py on asyncio.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use posada::locks::AcquireOptions;
 use posada::{Posada, Settings};
-use posada_tests::{PythonPeer, RedisServer, servers, unique};
+use posada_tests::{Peer, RedisServer, servers, unique};
 
 const CALLERS: usize = 20;
 const TURNS: usize = 25;
@@ -86,8 +86,8 @@ pub(crate) async fn rows() {
     ideal.print("ideal, in the process", &ideal);
     ours(server, 1).await.print("posada", &ideal);
     ours(server, 2).await.print("posada, two handles", &ideal);
-    rslock(server).await.print("rslock", &ideal);
-    redis_py(server).print("redis-py Lock, asyncio", &ideal);
+    peer(Peer::cargo("benches/rslock", server.url())).print("rslock", &ideal);
+    peer(Peer::python("locks_peer.py", server.url())).print("redis-py Lock, asyncio", &ideal);
 }
 
 async fn ideal() -> Run {
@@ -133,27 +133,10 @@ async fn ours(server: &RedisServer, handles: usize) -> Run {
     outcome
 }
 
-async fn rslock(server: &RedisServer) -> Run {
-    let manager = rslock::LockManager::new(vec![server.url()]);
-    let name = unique("contended");
-    run(move |_| {
-        let (manager, name) = (manager.clone(), name.clone());
-        async move {
-            let asked = Instant::now();
-            // It answers `Unavailable` after some tries; its own `acquire` asks again at once.
-            let guard = manager.acquire(name.as_bytes(), TTL).await.unwrap();
-            let waited = asked.elapsed();
-            keep().await;
-            guard.release().await;
-            waited
-        }
-    })
-    .await
-}
-
-fn redis_py(server: &RedisServer) -> Run {
-    let mut peer = PythonPeer::start("locks_peer.py", server.url());
-    let answer = peer.ask(&format!("{} {CALLERS} {TURNS} 0.001", unique("contended")));
+/// A run of a peer, which prints its seconds and then the waits in order.
+fn peer(mut peer: Peer) -> Run {
+    let hold = HOLD.as_secs_f64();
+    let answer = peer.ask(&format!("{} {CALLERS} {TURNS} {hold}", unique("contended")));
     let mut numbers = answer.split_whitespace().map(|number| number.parse().unwrap());
     Run {
         seconds: numbers.next().unwrap(),
@@ -164,8 +147,8 @@ fn redis_py(server: &RedisServer) -> Run {
 fn versions(server: &RedisServer) -> String {
     let about: String = server.command(&["INFO", "server"]);
     let redis = about.lines().find_map(|line| line.strip_prefix("redis_version:"));
-    let rslock = include_str!("../../../Cargo.lock")
-        .split_once("name = \"rslock\"\nversion = \"")
+    let rslock = include_str!("../rslock/Cargo.toml")
+        .split_once("rslock = { version = \"=")
         .and_then(|(_, rest)| rest.split('"').next());
     let redis_py = include_str!("../../python/requirements.txt")
         .lines()

@@ -1,4 +1,5 @@
-//! Python with the packages that the tests compare posada with.
+//! Programs that posada is compared with, each in a process of its own: Python with the packages of
+//! `tests/python/requirements.txt`, and crates that the workspace does not depend upon.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -6,24 +7,39 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::LazyLock;
 
-/// A Python program that answers one line to each line.
+/// A program that answers one line to each line.
 #[derive(Debug)]
-pub struct PythonPeer {
+pub struct Peer {
     process: Child,
     questions: ChildStdin,
     answers: BufReader<ChildStdout>,
 }
 
-impl PythonPeer {
+impl Peer {
     /// Starts `tests/python/<script>` with one argument.
-    pub fn start(script: &str, argument: &str) -> Self {
-        let mut process = Command::new(&*INTERPRETER)
-            .arg(tests_folder().join("python").join(script))
-            .arg(argument)
+    pub fn python(script: &str, argument: &str) -> Self {
+        let script = tests_folder().join("python").join(script);
+        Self::start(Command::new(&*INTERPRETER).arg(script).arg(argument))
+    }
+
+    /// Builds the crate `tests/<folder>` for speed, and starts it with one argument.
+    pub fn cargo(folder: &str, argument: &str) -> Self {
+        Self::start(
+            Command::new(env!("CARGO"))
+                .args(["run", "--quiet", "--release", "--manifest-path"])
+                .arg(tests_folder().join(folder).join("Cargo.toml"))
+                .arg("--target-dir")
+                .arg(build_folder().join("peers"))
+                .args(["--", argument]),
+        )
+    }
+
+    fn start(command: &mut Command) -> Self {
+        let mut process = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .expect("Python starts");
+            .unwrap_or_else(|failure| panic!("{command:?} does not start: {failure}"));
         let questions = process.stdin.take().expect("its input is piped");
         let answers = BufReader::new(process.stdout.take().expect("its output is piped"));
         Self {
@@ -38,15 +54,12 @@ impl PythonPeer {
         writeln!(self.questions, "{question}").expect("the peer reads");
         let mut answer = String::new();
         self.answers.read_line(&mut answer).expect("the peer answers");
-        assert!(
-            !answer.is_empty(),
-            "the Python peer ended; its own message stands above"
-        );
+        assert!(!answer.is_empty(), "the peer ended; its own message stands above");
         answer
     }
 }
 
-impl Drop for PythonPeer {
+impl Drop for Peer {
     fn drop(&mut self) {
         // It may have ended by itself.
         let _ = self.process.kill();
