@@ -25,7 +25,7 @@ class Contest:
         return self._only in f"python {name}"
 
     async def awaited(self, name: str, promise: str, tasks: int, ours: Work, theirs: Work) -> None:
-        """Compares two coroutines, run by so many tasks at once."""
+        """Compares two coroutines, run by `tasks` tasks at once."""
         await self._compare(name, promise, tasks, ours, theirs, _slice)
 
     async def tail(self, name: str, promise: str, tasks: int, ours: Work, theirs: Work) -> None:

@@ -93,7 +93,7 @@ async def _seed(p: posada.Posada) -> None:
 
 
 async def _multiply(r: redis.asyncio.Redis, size: int) -> None:
-    """So many of each kind, as copies of the one that is there."""
+    """That number of each kind, as copies of the one that is there."""
     copy, index = r.register_script(COPY), r.register_script(INDEX)
     kinds = [key async for key in r.scan_iter(match="*word-0*")]
     for first in range(1, size, 10_000):
@@ -139,7 +139,7 @@ def _touch(p: posada.Posada, size: int) -> Way:
 
 
 def _stranger(p: posada.Posada, _: int) -> Way:
-    """Asks Postgres each time: a number that nobody has is not asked for twice."""
+    """Asks Postgres each time: an unknown number is not asked for twice."""
     numbers = itertools.count(549_11_3_000_0000)
 
     async def work(_: int) -> None:

@@ -170,7 +170,7 @@ class Identifier(Base):
 
 
 async def tenants(contest: Contest, p: posada.Posada) -> None:
-    """Identifiers that nobody has asked for yet, each once."""
+    """Identifiers that were not asked for yet, each once."""
     if not contest.wants("tenants.resolve, uncached"):
         return
     name = f"bench-{uuid.uuid4().hex[:12]}"

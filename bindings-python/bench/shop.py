@@ -13,7 +13,7 @@ ANSWER = (
 
 
 class Shop(asyncio.Protocol):
-    """Answers whenever the head of a request has ended; nobody here sends a body."""
+    """Answers whenever the head of a request has ended; no client here sends a body."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keeps the connection."""

@@ -42,7 +42,7 @@ pub enum Kind {
     Denied,
     /// The thing that should be changed does not exist. Look-ups answer `None` instead.
     NotFound,
-    /// Somebody else was first: read again and decide again.
+    /// Another caller was first: read again and decide again.
     Conflict,
     /// A limit is reached (capacity, rate, pool, extensions). Wait as long as `retry` says, or ask for less.
     Exhausted,
@@ -158,7 +158,7 @@ impl Error {
     }
 
     /// Adds a fact. Facts are shown to people and in logs, so they never hold secrets, nor the phone number or e-mail
-    /// address of a guest whom somebody put into the name of a lock.
+    /// address of a guest that a program put into the name of a lock.
     #[must_use]
     pub(crate) fn with(mut self, name: &'static str, value: impl fmt::Display) -> Self {
         let mut value = value.to_string();

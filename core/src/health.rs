@@ -64,7 +64,7 @@ impl Health {
         self.postgres == Check::Ok && self.redis == Check::Ok
     }
 
-    /// Whether guests can be served: Redis takes writes, and their hotels are found, in Postgres or without it. Nobody
+    /// Whether guests can be served: Redis takes writes, and their hotels are found, in Postgres or without it. No user
     /// can sign in meanwhile if Postgres is down. A load balancer that goes by this keeps a process that can book.
     pub fn is_ready(&self) -> bool {
         self.redis == Check::Ok && (self.postgres == Check::Ok || self.knows_hotels)
@@ -177,8 +177,8 @@ impl fmt::Display for Check {
     }
 }
 
-/// The question to one server. Whoever asks while it is under way waits for the same answer, so that probes of a server
-/// that is silent do not take a connection each.
+/// The question to one server. A caller that asks while it is under way waits for the same answer, so that probes of a
+/// server that is silent do not take a connection each.
 #[derive(Debug, Default)]
 pub(crate) struct SharedProbe {
     under_way: Mutex<Option<watch::Receiver<Option<Check>>>>,

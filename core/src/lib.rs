@@ -13,9 +13,9 @@
 //! | Who asks, and may they? | [`Authenticator`] | [`auth`] | Postgres and Redis |
 //! | How often may they? | [`RateLimiter`] | [`limits`] | Redis |
 //!
-//! Around them: [`settings`] say where the servers are, [`error`] is everything that can go wrong, [`health`] and [`doctor`]
-//! tell how the servers are, [`metrics`] counts, [`migrations`] keeps the schema, [`correlation`] follows a request into
-//! other systems, and [`clock`] is time for tests. Values that several services share stand at the root.
+//! Around them: [`settings`] say where the servers are, [`error`] is everything that can go wrong, [`health`] and
+//! [`doctor`] tell how the servers are, [`metrics`] counts, [`migrations`] keeps the schema, [`correlation`] follows a
+//! request into other systems, and [`clock`] is time for tests. Values that several services share stand at the root.
 //!
 //! # One message
 //!
@@ -83,7 +83,7 @@ pub mod tenants;
 #[cfg(any(test, feature = "testkit"))]
 #[allow(
     missing_debug_implementations,
-    reason = "harnesses of tests, which nobody prints"
+    reason = "harnesses of tests, which are not printed"
 )]
 pub mod testkit;
 mod text;

@@ -25,7 +25,7 @@ pub(crate) const POSTGRES_ERRORS_TOTAL: &str = "postgres_errors_total";
 pub(crate) const AUTH_OPERATIONS_TOTAL: &str = "auth_operations_total";
 /// Histogram, seconds, by `operation`: calls of sign-in.
 pub(crate) const AUTH_DURATION_SECONDS: &str = "auth_duration_seconds";
-/// Counter: sign-ins that were judged and refused. The app's gauge of this name has a user's id; ours names nobody.
+/// Counter: sign-ins that were judged and refused. The app's gauge of this name has a user's id; ours names no user.
 pub(crate) const FAILED_LOGIN_ATTEMPTS_TOTAL: &str = "failed_login_attempts_total";
 /// Gauge: live sessions of sign-in, under the name of the app's code and under that of its scheduler.
 pub(crate) const ACTIVE_SESSIONS_TOTAL: &str = "active_sessions_total";
@@ -40,7 +40,7 @@ pub(crate) const SESSION_ACTIVE_TOTAL: &str = "session_active_total";
 pub(crate) const SESSION_EXPIRATIONS_TOTAL: &str = "session_expirations_total";
 /// Counter by `operation` and `result` (`retry`, `success`, `failed`): writes that had to be repeated.
 pub(crate) const SESSION_SAVE_RETRIES_TOTAL: &str = "session_save_retries_total";
-/// Counter by `operation`: writes that met a conversation which somebody else had written.
+/// Counter by `operation`: writes that met a conversation which another caller had written.
 pub(crate) const SESSION_CONFLICTS_TOTAL: &str = "session_conflicts_total";
 
 /// Gauge by `flag`: whether the global value is switched on, 1 or 0.

@@ -94,7 +94,7 @@ impl PosadaBuilder {
         self
     }
 
-    /// Values of flags that nobody has set, instead of [`DEFAULT_FLAGS`](crate::flags::DEFAULT_FLAGS).
+    /// Values of flags that were never set, instead of [`DEFAULT_FLAGS`](crate::flags::DEFAULT_FLAGS).
     #[must_use]
     pub fn default_flags<'a>(mut self, defaults: impl IntoIterator<Item = (&'a str, bool)>) -> Self {
         self.flags = defaults
@@ -126,8 +126,8 @@ impl PosadaBuilder {
     }
 
     /// A property management system that posada does not know, whatever the settings say: `Arc::new(mine)` for one that
-    /// keeps every promise by itself, `Guarded::new(Arc::new(mine))` for any other. Deadlines, breaker, pace and retries
-    /// of reads stand around it. See [`port`](crate::pms::port) for how to write one.
+    /// keeps every promise by itself, `Guarded::new(Arc::new(mine))` for any other. Deadlines, breaker, pace and
+    /// retries of reads stand around it. See [`port`](crate::pms::port) for how to write one.
     #[must_use]
     pub fn pms(mut self, system: impl Into<Connection>) -> Self {
         self.pms = Some(PmsSource::Own(system.into()));
@@ -273,7 +273,7 @@ impl Posada {
         &self.0.base.settings
     }
 
-    /// Tenants, and whose guest somebody is.
+    /// Tenants, and whose guest a sender is.
     pub fn tenants(&self) -> &TenantResolver {
         &self.0.tenants
     }
@@ -429,7 +429,7 @@ impl Parts<'_> {
             Some(redis) => Arc::new(RedisThrottle::new(redis.clone())),
             None => Arc::new(MemoryThrottle::new(self.clock.clone())),
         };
-        // Without a key nobody signs in, and nothing could be trusted that is shared.
+        // Without a key no user signs in, and nothing could be trusted that is shared.
         let cache: Arc<dyn SessionCache> = match (self.redis, &keys) {
             (Some(redis), Ok(keys)) => Arc::new(RedisSessionCache::new(
                 redis.clone(),
@@ -452,7 +452,7 @@ impl Parts<'_> {
         Ok(Authenticator::new(parts, self.clock.clone(), self.tasks.clone()))
     }
 
-    /// The keys of tokens, or why nobody can sign in: everything else works without. Where everything lives in this
+    /// The keys of tokens, or why no user can sign in: everything else works without. Where everything lives in this
     /// process, so may the key.
     ///
     /// # Errors
@@ -464,7 +464,7 @@ impl Parts<'_> {
                 KeyRing::new(&Secret::new(format!("{}{}", rng::token(), rng::token())))?
             }
             None => {
-                tracing::warn!("SECRET_KEY is not set, so nobody can sign in");
+                tracing::warn!("SECRET_KEY is not set, so no user can sign in");
                 return Ok(Err(Error::field_invalid(
                     codes::SETTINGS_MISSING,
                     "SECRET_KEY",
@@ -560,7 +560,7 @@ impl Parts<'_> {
             clock: self.clock.clone(),
             tasks: self.tasks.clone(),
             retry: RetryPolicy {
-                // A system works on a lost request no longer than on one that somebody waits for.
+                // A system works on a lost request no longer than on one that a caller waits for.
                 total: limits.booking_timeout,
                 limit: limits.booking_timeout * 2,
                 ..RetryPolicy::default()

@@ -1,7 +1,8 @@
 //! The metrics as Prometheus reads them, for programs that have no exporter of their own.
 //!
-//! posada counts through the facade `metrics`, which forgets everything until somebody listens. [`Prometheus`] is a
-//! listener without threads, upkeep or growth: counters and gauges are one atomic each, a histogram is one per bucket.
+//! posada counts through the facade `metrics`, which forgets everything until a recorder is installed. [`Prometheus`]
+//! is a listener without threads, upkeep or growth: counters and gauges are one atomic each, a histogram is one per
+//! bucket.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
@@ -31,7 +32,7 @@ static INSTALLED: OnceLock<Prometheus> = OnceLock::new();
 /// Collects what posada counts in this process, and shows it in the text format 0.0.4 of Prometheus.
 ///
 /// ```
-/// let prometheus = posada::metrics::Prometheus::install().expect("nobody else listens");
+/// let prometheus = posada::metrics::Prometheus::install().expect("the only recorder");
 /// // … make a Posada, serve requests, and answer `GET /metrics` with:
 /// let page = prometheus.render();
 /// ```

@@ -63,7 +63,7 @@ impl Scope {
 
 impl From<OutOfScope> for Error {
     fn from(_: OutOfScope) -> Self {
-        // The other tenant is not named: whoever may see this error may see its own tenant only.
+        // The other tenant is not named: a caller that may see this error may see its own tenant only.
         Self::new(
             codes::TENANTS_OUT_OF_SCOPE,
             "this handle is bound to one tenant, and may do nothing about another or about all",

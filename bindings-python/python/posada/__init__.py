@@ -336,7 +336,7 @@ __all__ = [
 __version__: str = _native.__version__
 
 _SECONDS_AT_EXIT = 3.0
-"""How long the end of the process waits for handles that nobody closed."""
+"""How long the end of the process waits for handles that were not closed."""
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_native._forked)

@@ -73,7 +73,7 @@ def text(name: str, given: str, code: str = "posada.invalid_argument") -> str:
 def proof(name: str, given: str) -> str:
     """What a stranger sends to be let in: a name, a password or a token.
 
-    A text that cannot be sent is as wrong as any other wrong one, so it becomes one that nobody has.
+    A text that cannot be sent is as wrong as any other wrong one, so it becomes one that is never valid.
     """
     try:
         return text(name, given)
@@ -139,7 +139,7 @@ def optional_whole(name: str, given: int | None, bits: int = 32) -> int | None:
 
 
 def whole(name: str, given: int, bits: int = 32) -> int:
-    """A whole number of zero or more that fits into so many bits."""
+    """A whole number of zero or more that fits into `bits` bits."""
     if not isinstance(given, int) or isinstance(given, bool):
         raise TypeError(f"{name}: expected int, not {type(given).__name__}")
     if given < 0:

@@ -269,7 +269,7 @@ class Tenant:
 
 @final
 class Resolution:
-    """Whose guest somebody is. It is true when one active tenant was found."""
+    """Whose guest a sender is. It is true when one active tenant was found."""
 
     @property
     def outcome(self) -> Literal["found", "suspended", "unknown", "ambiguous"]:

@@ -84,11 +84,11 @@ class OccupancyLimits:
     """How many guests a room takes."""
 
     max_adults: int
-    """At most so many adults."""
+    """The most adults."""
     max_children: int
-    """At most so many children."""
+    """The most children."""
     max_guests: int
-    """At most so many people."""
+    """The most people, adults and children."""
 
 
 @dataclass(frozen=True, slots=True)

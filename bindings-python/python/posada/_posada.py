@@ -79,7 +79,7 @@ class Posada:
     ) -> Posada:
         """A handle that connects when it is first used: for programs that start although a server is down.
 
-        ``default_flags`` are the values of flags that nobody has set. ``mock_pms`` is a mock hotel to book in,
+        ``default_flags`` are the values of flags that were never set. ``mock_pms`` is a mock hotel to book in,
         whatever the settings say.
         """
         return cls(settings, default_flags=default_flags, auth_options=auth_options, mock_pms=mock_pms)
@@ -150,13 +150,13 @@ class Posada:
         scope._tenant = native.tenant
         # At the end of the process, what is under way is waited for only while the whole handle is alive.
         scope._whole = self
-        # Nobody has to close it.
+        # It needs no close.
         scope._closed = True
         return scope
 
     @cached_property
     def tenants(self) -> posada.TenantResolver:
-        """Tenants, and whose guest somebody is."""
+        """Tenants, and whose guest a sender is."""
         from posada.tenants import TenantResolver
 
         return TenantResolver(self._handle())
@@ -253,7 +253,7 @@ class Posada:
         try:
             await self.close()
         except LateError as late:
-            # Everything is closed; what was under way ends by itself. A program that ends has nobody to tell.
+            # Everything is closed; what was under way ends by itself. A program that ends has no caller to tell.
             _log.warning("closed with work under way: %s", late)
 
     def __repr__(self) -> str:

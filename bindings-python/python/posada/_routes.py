@@ -1,7 +1,7 @@
 """Under which name a request is counted: the path of its route with the names of its parameters, never their values.
 
-Nothing here reads a header or ``request.url``: Starlette below 1.0.1 makes that of the ``Host`` header, so that whoever
-asks can choose its path (CVE-2026-48710).
+Nothing here reads a header or ``request.url``: Starlette below 1.0.1 makes that of the ``Host`` header, so that the
+client chooses its path (CVE-2026-48710).
 """
 
 from __future__ import annotations

@@ -33,11 +33,11 @@ class Taking(Coroutine[Any, Any, Taken]):
         return self._call.__await__()
 
     def send(self, value: Any, /) -> Any:
-        """A step of the call, for whoever drives it."""
+        """A step of the call, for the task that drives it."""
         return self._call.send(value)
 
     def throw(self, *error: Any) -> Any:
-        """A step of the call that begins with an error, for whoever drives it."""
+        """A step of the call that begins with an error, for the task that drives it."""
         return self._call.throw(*error)
 
     def close(self) -> None:

@@ -101,7 +101,7 @@ class User:
     full_name: str | None
     """For people."""
     tenant: str | None
-    """The hotel's id; ``None`` for somebody of the installation."""
+    """The hotel's id; ``None`` for a user of the installation."""
     role: Role
     """What the user may do."""
     is_active: bool
@@ -158,7 +158,7 @@ class AuthOptions:
     """Keys that only verify, and until when: at most two.
 
     The key that signed before and, while programs with the old key still run, the one that signs next. SETTINGS.md says
-    in which order a change of the key loses nobody.
+    in which order a change of the key signs no user out.
     """
     accept_sessionless: bool | None = None
     """Whether tokens that the app made without a session are accepted. Default: yes."""
@@ -213,7 +213,7 @@ class AuthEvent:
     ``None`` where it is not known whose attempt it is.
     """
     account: str | None
-    """Of a sign-in: a mark of the name that was typed, eight characters, also when nobody has it."""
+    """Of a sign-in: a mark of the name that was typed, eight characters, also when no user has it."""
     address: str | None
     """Of a sign-in: the address that the program gave with it."""
     tenant: str | None
@@ -221,7 +221,7 @@ class AuthEvent:
     detail: str
     """More about it, from a fixed list of words."""
     is_warning: bool
-    """Whether somebody should look at it."""
+    """Whether a person should look at it."""
 
 
 class AuthEvents:
@@ -318,7 +318,7 @@ class Authenticator:
         return TokenPair(*await self._native.login(attempt))
 
     async def device_cookie(self, claims: Claims) -> str:
-        """A cookie for the device of somebody who is signed in: with it, attempts from this device count apart.
+        """A cookie for the device of a user who is signed in: with it, attempts from this device count apart.
 
         It is good until the password is changed. All cookies of one user share eight quotas.
         """
@@ -358,7 +358,7 @@ class Authenticator:
         return await self._native.measure()
 
     async def change_password(self, access: str, current: str, new: str) -> TokenPair:
-        """Changes the password of whoever holds the access token. Every session ends; the answer begins a new one.
+        """Changes the password of the user of the access token. Every session ends; the answer begins a new one.
 
         Detached. Raises as ``verify``; ``auth.bad_credentials`` for a wrong current password;
         ``auth.weak_password``, ``auth.password_reused``, ``auth.invalid_password``, ``auth.password_conflict``;
@@ -370,7 +370,7 @@ class Authenticator:
         return TokenPair(*changed)
 
     async def set_password(self, user: str, new: str, *, tenant: Whose | None = None, must_change: bool = True) -> None:
-        """Sets somebody's password, for administrators. Every session of the user ends. Detached.
+        """Sets a user's password, for administrators. Every session of the user ends. Detached.
 
         The caller has checked that it may. Raises ``auth.user_not_found``, also for a user of another hotel.
         """
@@ -389,7 +389,7 @@ class Authenticator:
         return await self._native.issue(text("user", user), tenant, text("kind", kind))
 
     async def reset_password(self, reset: str, new: str) -> None:
-        """Sets the password of whoever holds a token of ``issue``. Works once. Every session ends. Detached."""
+        """Sets the password of the user of a token of ``issue``. Works once. Every session ends. Detached."""
         await self._native.reset_password(proof("reset", reset), text("new", new, "auth.invalid_password"))
 
     async def verify(self, access: str) -> Claims:
@@ -431,7 +431,7 @@ class Authenticator:
 
 
 def own_permission(name: str) -> str:
-    """Declares a permission of the program's own, which administrators have and nobody else; answers its name.
+    """Declares a permission of the program's own, which administrators have and no other role; answers its name.
 
     Declare it in one place, as a constant. Raises ``auth.invalid_permission`` for anything but 1 to 64 lower-case
     letters, digits and ``_``; ``posada.invalid_argument`` for the 257th of a process.

@@ -114,7 +114,7 @@ class UnauthenticatedError(PosadaError):
 
 
 class DeniedError(PosadaError, PermissionError):
-    """Whoever asks may not do this (403)."""
+    """The caller may not do this (403)."""
 
     kind = "denied"
 
@@ -129,7 +129,7 @@ class NotFoundError(PosadaError, LookupError):
 
 
 class ConflictError(PosadaError):
-    """Somebody else was there: read again and decide again."""
+    """Another caller was first: read again and decide again."""
 
     kind = "conflict"
 

@@ -151,7 +151,7 @@ class MetricsMiddleware:
     They are ``http_requests_total`` by ``method``, ``endpoint`` and ``status_code``, and
     ``http_request_duration_seconds`` by the first two, on the page of ``metrics_router``. The endpoint is the route,
     such as ``/guests/{guest}``, in a mounted app behind the path of the mount, such as ``/hotels/{hotel}/guests``; a
-    request of no route is ``other``, so that nobody fills the memory with paths. A request that ends with an exception
+    request of no route is ``other``, so that no client fills the memory with paths. One that ends with an exception
     counts as 500. Add it last, so that it sees what the others answer.
     """
 
@@ -233,7 +233,7 @@ CurrentUser: TypeAlias = Annotated[Claims, Depends(current_user)]
 
 
 async def superuser(user: Annotated[Claims, Depends(privileged_user)]) -> Claims:
-    """Somebody of the installation, who stands above the hotels; 403 for everybody else."""
+    """A user of the installation, who stands above the hotels; 403 for everybody else."""
     if not user.is_superuser:
         raise DeniedError("only a superuser may do this", code="auth.forbidden")
     return user
@@ -282,7 +282,7 @@ def require(
     parameters ``tenant`` and ``tenant_id`` of the query. Users without a hotel have permissions in none: see
     ``superuser``, and ``Authenticator.act_across_tenants``.
 
-    Of a path whose parameters are all of other names nobody can tell: such a route lets nobody in (``RuntimeError``)
+    Of a path whose parameters are all of other names it is unknown: such a route lets no caller in (``RuntimeError``)
     until it says ``tenant_from``, the parameter that names the hotel, as in ``/places/{place}/rates``; or ``None``
     where there is none, as in ``/guests/{guest}``, and the route serves the hotel of the user alone. Where a hotel
     comes in another way, as in a body, ask ``Claims.require_for`` in the route.
@@ -334,13 +334,13 @@ async def current_tenant(
 
 
 CurrentTenant: TypeAlias = Annotated[Tenant, Depends(current_tenant)]
-"""A parameter of a route: the hotel of whoever is asking."""
+"""A parameter of a route: the caller's hotel."""
 
 
 async def current_scope(p: CurrentPosada, tenant: CurrentTenant) -> Posada:
     """The handle of the app, bound to the hotel of the user: see ``Posada.for_tenant``.
 
-    A route that has this and not ``CurrentPosada`` cannot touch another hotel. Nobody has to close it. Where the hotel
+    A route that has this and not ``CurrentPosada`` cannot touch another hotel. It needs no close. Where the hotel
     is not that of a user, as in a webhook, bind the handle in the route: ``p.for_tenant(found.tenant)``; where a
     superuser acts for a hotel, ``p.for_claims(claims)``.
     """
@@ -348,7 +348,7 @@ async def current_scope(p: CurrentPosada, tenant: CurrentTenant) -> Posada:
 
 
 CurrentScope: TypeAlias = Annotated[Posada, Depends(current_scope)]
-"""A parameter of a route: the handle, bound to the hotel of whoever is asking."""
+"""A parameter of a route: the handle, bound to the caller's hotel."""
 
 
 async def _possible_user(p: CurrentPosada, token: _Token) -> Claims | None:
@@ -383,9 +383,9 @@ def rate_limit(
     key: Callable[[Any], str | None] = peer,
     per: Literal["route", "path"] = "route",
 ) -> Callable[..., Coroutine[Any, Any, Decision]]:
-    """A dependency: so many requests in so much time, for each ``key`` and route; 429 for more.
+    """A dependency: a number of requests in a span of time, for each ``key`` and route; 429 for more.
 
-    A route is its path with the names of its parameters, such as ``/guests/{guest}``, whoever is asked about; with
+    A route is its path with the names of its parameters, such as ``/guests/{guest}``, for all guests together; with
     ``per="path"`` each path that is asked for has a quota of its own. The ``key`` is given the request or websocket. A
     key that is an IPv6 address counts by its /64, as in sign-in; requests without an address count together. They are
     counted where the app's limiter counts. While Redis is down, each process counts for itself.

@@ -33,7 +33,7 @@ FlagSource = Literal["tenant", "global", "code_default", "call_default"]
 """The layer that decided."""
 
 DEFAULT_FLAGS: Final[Mapping[str, bool]] = dict(_native.default_flags())
-"""The values of flags that nobody has set."""
+"""The values of flags that were never set."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ class Health:
     def is_ready(self) -> bool:
         """Whether guests can be served: Redis takes writes, and hotels are found, in Postgres or without it.
 
-        Nobody can sign in meanwhile if Postgres is down.
+        No user can sign in meanwhile if Postgres is down.
         """
         return self.redis_error is None and (self.postgres_error is None or self.knows_hotels)
 

@@ -51,7 +51,7 @@ class Decision:
 
 
 class RateLimit:
-    """So many requests in so much time: ``RateLimit("30/minute")``.
+    """A number of requests in a span of time: ``RateLimit("30/minute")``.
 
     Raises ``InvalidError`` (``limits.invalid``) for a text that is no limit.
     """
@@ -109,7 +109,10 @@ class RateLimiter:
         self._native = _native.Limits(handle)
 
     def failure_policy(self, policy: FailurePolicy, *, processes: int = 1) -> RateLimiter:
-        """The same limiter with another answer to an outage of Redis; ``local_share`` is among so many processes."""
+        """The same limiter with another answer to an outage of Redis.
+
+        ``local_share`` is the number of processes that share the limit.
+        """
         other = object.__new__(RateLimiter)
         other._native = self._native.failure_policy(_text("policy", policy), whole("processes", processes))
         return other

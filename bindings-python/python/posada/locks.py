@@ -373,7 +373,7 @@ class LockManager:
         It lives for ``ttl`` (30 seconds) unless it is extended; ``auto_extend`` does that by itself, up to
         ``max_hold``. Owned: cancelling gives the claim up, and leaves no lock behind.
 
-        With ``replicas`` it is answered only when so many replicas of Redis have it, so that it outlives a failover;
+        With ``replicas`` it is answered only when that many replicas of Redis have it, so that it outlives a failover;
         too few ``replicas_within`` (1 second) is ``locks.not_replicated``, and the lock is given back.
 
         Raises ``locks.contended`` (facts ``holder``, ``remaining_ms``, ``position``) when the wait is over;
@@ -402,7 +402,7 @@ class LockManager:
         replicas: int = 0,
         replicas_within: Seconds | None = None,
     ) -> LockGuard | None:
-        """Takes a lock if that is possible at once; ``None`` when somebody else holds it or waits for it."""
+        """Takes a lock if that is possible at once; ``None`` when another owner holds it or waits for it."""
         wanted = _native.Wanted(
             ttl, None, owner, auto_extend, max_hold, tenant, reentrant, audit_misses, replicas, replicas_within
         )
@@ -464,7 +464,7 @@ class LockManager:
         return await self._native.release(text("name", name), text("token", token), tenant)
 
     async def force_release(self, name: str, reason: str, *, tenant: Whose | None = None) -> str | None:
-        """Takes a lock away from whoever holds it; answers the owner who lost it. The audit gets the reason."""
+        """Takes a lock away from its holder; answers the owner who lost it. The audit gets the reason."""
         return await self._native.force_release(text("name", name), text("reason", reason), tenant)
 
     def hold_stay(

@@ -45,7 +45,7 @@ async def serve(ports: Iterable[int], host: str = "127.0.0.1") -> AsyncIterator[
             async with lifespan()(app) as state, metrics.serve(range(9464, 9472)):
                 yield state
 
-    Whoever reaches ``host`` sees the page; by default that is this machine only. Raises ``OSError`` when no port is
+    All who reach ``host`` see the page; by default that is this machine only. Raises ``OSError`` when no port is
     free.
     """
     record()

@@ -163,7 +163,7 @@ class _Provider(AbstractProvider):
             loaded.set_result(None)
         async for change in watch:
             self._tell(change)
-        with suppress(RuntimeError):  # at the end of the process nobody can be told
+        with suppress(RuntimeError):  # at the end of the process no caller can be told
             self.emit_provider_error(
                 ProviderEventDetails(message="the handle was closed", error_code=ErrorCode.PROVIDER_FATAL)
             )

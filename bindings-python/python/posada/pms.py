@@ -287,7 +287,7 @@ class PmsClient:
         the guest really pays. A request that carries the quote names the same services.
 
         Raises ``pms.sold_out``; ``pms.invalid_request`` (field ``services``) for a service that the room type does
-        not have, that is in its price anyway, or of which a room cannot have so many; and as ``availability``.
+        not have, that is in its price anyway, or of which a room cannot have that number; and as ``availability``.
         """
         guests = list(party_of(adults, child_ages, party))
         chosen = checked_services(services)
@@ -300,7 +300,7 @@ class PmsClient:
         """Books, or finds the booking that an earlier call with the same key made. Detached.
 
         It takes as long as the system needs, and minutes when it loses answers. With a hold, its rooms and nights
-        must cover the request. A success has a room for every guest, and nobody else has it.
+        must cover the request. A success has a room for every guest, and no other guest has it.
 
         Raises ``pms.sold_out``; ``pms.price_changed`` with ``quoted`` and ``current``; ``pms.key_reused`` with
         ``differs``; ``pms.wrong_state``; ``pms.hold_mismatch`` with ``differs``; ``pms.outcome_unknown``

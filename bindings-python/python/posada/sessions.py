@@ -27,7 +27,7 @@ class Session:
     def document(self) -> dict[str, Any]:
         """What is known of the conversation, as Python's own objects.
 
-        Numbers that nobody touches keep their digits, ``120.50`` and ``1e400`` among them, wherever in the document
+        Numbers that are not touched keep their digits, ``120.50`` and ``1e400`` among them, wherever in the document
         they are put. (An integer that was stored as ``-0`` is ``0``.)
         """
         if self._document is None:
@@ -118,7 +118,7 @@ class SessionManager:
         After a success the session can be changed and saved again. After a conflict read it again, or use
         ``update``, which does that. Detached: it ends although the caller stops waiting.
 
-        Raises ``sessions.conflict`` when somebody else wrote since it was read; ``sessions.gone`` when it expired or
+        Raises ``sessions.conflict`` when another caller wrote since it was read; ``sessions.gone`` when it expired or
         was deleted (it is not brought back); ``sessions.too_large`` beyond 256 KiB; ``sessions.invalid_document`` for
         what cannot be stored, with its place; ``TypeError`` for what JSON has no word for.
         """

@@ -1,4 +1,4 @@
-"""Tenants, and whose guest somebody is."""
+"""Tenants, and whose guest a sender is."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class TenantResolver(Tenants):
     __slots__ = ()
 
     async def resolve(self, identifier: str, channel: Channel | None = None) -> Resolution:
-        """Whose guest somebody is. Cached answers need no server and no thread.
+        """Whose guest a sender is. Cached answers need no server and no thread.
 
         However many callers ask for one identifier at once, Postgres is asked once. While Postgres is down,
         identifiers of the last 24 hours resolve as ``stale`` or ``disk``. Cancel-safe read.

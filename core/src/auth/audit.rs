@@ -9,7 +9,8 @@ use super::{Authenticator, Inner};
 use crate::TenantId;
 use crate::scope::Scope;
 
-/// The handle that made some claims, as long as it lives. All are equal: claims are the same whoever made them.
+/// The handle that made some claims, as long as it lives. All are equal: claims do not depend on the handle that made
+/// them.
 #[derive(Clone)]
 pub(crate) struct Audit(Weak<Inner>);
 

@@ -24,12 +24,12 @@ const ERRAND_LIFE: Duration = Duration::from_mins(15);
 
 /// Passwords.
 impl Authenticator {
-    /// Changes the password of whoever holds the access token, also when nothing else is allowed. Every session ends;
+    /// Changes the password of the user of the access token, also when nothing else is allowed. Every session ends;
     /// the answer begins a new one. Detached.
     ///
     /// # Errors
     /// As [`verify`](Self::verify); `auth.bad_credentials` for a wrong current password; `auth.weak_password`,
-    /// `auth.password_reused`, `auth.invalid_password`; `auth.password_conflict` when somebody was faster;
+    /// `auth.password_reused`, `auth.invalid_password`; `auth.password_conflict` when another change was faster;
     /// `auth.hashing_busy` and `postgres.*` (503): nothing has changed then. Attempts count like sign-ins.
     pub async fn change_password(&self, access: &str, current: &str, new: &str) -> Result<TokenPair> {
         let claims = self.verify_within(access, Duration::ZERO, true).await?;
@@ -61,11 +61,12 @@ impl Authenticator {
         self.begin(&stored.user, None).await?.ok_or_else(conflict)
     }
 
-    /// Sets somebody's password, for administrators; `must_change` makes the user set another one at the next
+    /// Sets a user's password, for administrators; `must_change` makes the user set another one at the next
     /// sign-in. Every session of the user ends. The caller has checked that it may. Detached.
     ///
     /// # Errors
-    /// `auth.user_not_found`, also for a user of another hotel; otherwise as [`change_password`](Self::change_password).
+    /// `auth.user_not_found`, also for a user of another hotel; otherwise as
+    /// [`change_password`](Self::change_password).
     pub async fn set_password<'t>(
         &self,
         tenant: impl Into<Option<&'t TenantId>>,
@@ -78,8 +79,8 @@ impl Authenticator {
     }
 
     /// A token that lets its holder do one thing for a user, for a quarter of an hour: set a new password
-    /// ([`TokenKind::ResetPassword`]) or prove that an e-mail arrived ([`TokenKind::VerifyEmail`]). It opens nothing while
-    /// the user may not sign in. Cancel-safe read.
+    /// ([`TokenKind::ResetPassword`]) or prove that an e-mail arrived ([`TokenKind::VerifyEmail`]). It opens nothing
+    /// while the user may not sign in. Cancel-safe read.
     ///
     /// # Errors
     /// `auth.user_not_found`; `auth.invalid_token` for the other kinds, which only a sign-in gives; `postgres.*`.
@@ -121,7 +122,7 @@ impl Authenticator {
         Ok(token)
     }
 
-    /// Sets the password of whoever holds a token of [`issue`](Self::issue). Works once, because it dies with the old
+    /// Sets the password of the user of a token of [`issue`](Self::issue). Works once, because it dies with the old
     /// password. Every session ends. Detached.
     ///
     /// # Errors
@@ -243,6 +244,6 @@ impl Authenticator {
 fn conflict() -> Error {
     Error::new(
         codes::AUTH_PASSWORD_CONFLICT,
-        "somebody else changed the password at the same time",
+        "another caller changed the password at the same time",
     )
 }

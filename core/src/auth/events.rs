@@ -1,8 +1,8 @@
-//! What happened, in the words of the OWASP logging vocabulary: through `tracing` (targets below `posada::auth`), and to a
-//! sink of the program. No event holds a secret, a token or a name; users and the names that were typed show as short
-//! keyed marks, so that events of one user can be put together and nothing else. A user's mark is that of the user's id,
-//! in all events. Events of a sign-in also have the mark of the name that was typed, which may be nobody's, and the
-//! address.
+//! What happened, in the words of the OWASP logging vocabulary: through `tracing` (targets below `posada::auth`), and
+//! to a sink of the program. No event holds a secret, a token or a name; users and the names that were typed show as
+//! short keyed marks, so that events of one user can be put together and nothing else. A user's mark is that of the
+//! user's id, in all events. Events of a sign-in also have the mark of the name that was typed, which may belong to no
+//! user, and the address.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -14,10 +14,10 @@ use crate::TenantId;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AuthEventKind {
-    /// Somebody signed in.
+    /// A user signed in.
     LoginSuccess,
-    /// Wrong name or password (`login`), or the right password of a user who may not sign in: `inactive`, `locked` by the
-    /// app, of a `hotel` that is suspended or gone, without a `second factor`.
+    /// Wrong name or password (`login`), or the right password of a user who may not sign in: `inactive`, `locked` by
+    /// the app, of a `hotel` that is suspended or gone, without a `second factor`.
     LoginFail,
     /// An attempt came too early.
     LoginThrottled,
@@ -38,9 +38,10 @@ pub enum AuthEventKind {
     SessionsExceeded,
     /// A password was changed.
     PasswordChanged,
-    /// A password was not changed: wrong, weak, used before, or somebody was faster.
+    /// A password was not changed: wrong, weak, used before, or another change was faster.
     PasswordChangeFail,
-    /// Somebody lacked a permission, or asked for another hotel: refused by [`Claims::require_for`](super::Claims::require_for),
+    /// A user lacked a permission, or asked for another hotel: refused by
+    /// [`Claims::require_for`](super::Claims::require_for),
     /// [`Claims::narrow`](super::Claims::narrow) or
     /// [`act_across_tenants`](super::Authenticator::act_across_tenants).
     AuthorizationFail,
@@ -91,7 +92,7 @@ impl AuthEventKind {
         }
     }
 
-    /// Whether somebody should look at it.
+    /// Whether a person should look at it.
     pub const fn is_warning(self) -> bool {
         matches!(
             self,
@@ -122,7 +123,7 @@ pub struct AuthEvent {
     /// A mark of the user, eight characters; the same user has the same mark while the key is the same. `None` where
     /// it is not known whose attempt it is.
     pub user: Option<String>,
-    /// Of a sign-in: a mark of the name that was typed, eight characters, also when nobody has it.
+    /// Of a sign-in: a mark of the name that was typed, eight characters, also when no user has it.
     pub account: Option<String>,
     /// Of a sign-in: the address that the program gave with it.
     pub address: Option<IpAddr>,

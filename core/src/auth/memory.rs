@@ -332,7 +332,7 @@ pub(crate) struct MemoryThrottle {
     addresses: ExpiringMap<String, std::time::Instant>,
 }
 
-/// Most accounts and addresses that are remembered. Beyond, nobody new may try: that many at once is an attack.
+/// Most accounts and addresses that are remembered. Beyond, no new one may try: that many at once is an attack.
 const MOST_REMEMBERED: usize = 100_000;
 
 impl MemoryThrottle {
@@ -340,7 +340,7 @@ impl MemoryThrottle {
         Self::with_quota(clock, Quota::NORMAL)
     }
 
-    /// For one process of several, while nobody counts for all.
+    /// For one process of several, while Redis does not count for all.
     pub(crate) fn alone(clock: SharedClock) -> Self {
         Self::with_quota(clock, Quota::ALONE)
     }

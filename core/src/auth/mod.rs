@@ -13,7 +13,7 @@
 //! * The token's hotel is the authority. A header may repeat it, every statement binds it, and only
 //!   [`act_across_tenants`](Authenticator::act_across_tenants), which is audited, leaves it.
 //! * A right is always one in a hotel: [`Claims::require_for`] asks for both.
-//! * Nobody signs in, goes on or gets a new password for a hotel that is suspended or gone; a new hotel of the same id
+//! * No user signs in, goes on or gets a new password for a hotel that is suspended or gone; a new hotel of the same id
 //!   does not inherit the users of the old one.
 //!
 //! ```

@@ -31,7 +31,7 @@ pub struct User {
     pub email: String,
     /// For people.
     pub full_name: Option<String>,
-    /// The hotel; `None` for somebody of the installation.
+    /// The hotel; `None` for a user of the installation.
     pub tenant: Option<TenantId>,
     /// A database without the column `role` knows administrators (superusers) and guests only.
     pub role: Role,
@@ -147,7 +147,7 @@ pub struct SignIn {
 }
 
 impl SignIn {
-    /// Whoever claims to be that user.
+    /// The caller, who claims to be that user.
     pub fn new(username: &str, password: impl Into<Secret>) -> Self {
         Self {
             username: username.to_owned(),
@@ -372,7 +372,7 @@ mod tests {
         }
         assert_eq!(NewUser::new("n\u{303}", "a@b", "p").unwrap().username, "\u{f1}");
         assert_eq!(
-            NewUser::new("ana", "nobody", "p").unwrap_err().field(),
+            NewUser::new("ana", "not-an-address", "p").unwrap_err().field(),
             Some("email")
         );
     }

@@ -77,7 +77,7 @@ impl AuthOptions {
 
     /// Keys that only verify, and until when (UTC): at most two. The key that signs is the one of the settings. Here
     /// stand the key that signed before and, while programs with the old key still run, the key that signs next:
-    /// SETTINGS.md says in which order a change of the key loses nobody.
+    /// SETTINGS.md says in which order a change of the key signs no user out.
     #[must_use]
     pub fn previous_keys(mut self, keys: impl IntoIterator<Item = (Secret, DateTime<Utc>)>) -> Self {
         self.previous_keys = keys.into_iter().collect();

@@ -342,8 +342,8 @@ fn moment(row: &PgRow, column: &str) -> std::result::Result<DateTime<Utc>, Failu
 /// The hotel, if it is one that can be.
 enum TenantColumn {
     Valid(Option<TenantId>),
-    /// An id that no tenant can have, such as an empty one: such users are nobody's, and must not become users of the
-    /// installation.
+    /// An id that no tenant can have, such as an empty one: such users belong to no hotel, and must not become users of
+    /// the installation.
     Invalid,
 }
 

@@ -3,7 +3,7 @@
 //! Nothing here is the truth: a Redis that lost everything makes sign-in slower, or forgets a wait, and never lets
 //! anybody in. Keys hold no names: accounts are known by a keyed hash.
 //!
-//! Nor does whoever can write to Redis let anybody in. The state of a live session is signed with the key ring, for
+//! Nor can a program that writes to Redis let anybody in. The state of a live session is signed with the key ring, for
 //! this session and this moment: what was changed, made up, copied from another session or kept from before is not
 //! believed, and the database is asked. Only the end of a session is believed as it stands, because it can only make
 //! us stricter. How old a state is follows from what is signed, not from the life of its key, which anybody can put
@@ -90,7 +90,7 @@ impl StoredState {
             is_superuser: self.superuser,
             must_change: self.must_change,
             is_revoked: false,
-            // Refreshing asks the database; nobody needs the token's id from here.
+            // Refreshing asks the database; the token's id is not read from here.
             token: String::new(),
             expires_at: DateTime::from_timestamp_micros(self.expires)?,
             password_changed_at: DateTime::from_timestamp_micros(self.changed)?,

@@ -2,11 +2,11 @@
 //!
 //! A refresh is one compare-and-set on `user_sessions.token_jti`. The next id is not random but computed from the old
 //! one with the key that signed it, and carries the moment of the exchange: `<43 characters>.<milliseconds>`. So
-//! whoever comes second with the same token, because an answer was lost or fifty requests ran at once, can tell from
-//! the row alone that it was the token before the present one, and how long ago: within the grace it gets the very same
-//! pair, and there is one lineage. Everything else is a stolen token, and ends the session. While the key is changed,
-//! the process that comes second may sign with another key; it can verify the token, so it has the key of its mark, and
-//! the pair is the same but for the signature.
+//! the caller that comes second with the same token, because an answer was lost or fifty requests ran at once, can tell
+//! from the row alone that it was the token before the present one, and how long ago: within the grace it gets the very
+//! same pair, and there is one lineage. Everything else is a stolen token, and ends the session. While the key is
+//! changed, the process that comes second may sign with another key; it can verify the token, so it has the key of its
+//! mark, and the pair is the same but for the signature.
 
 use chrono::{DateTime, Utc};
 
@@ -167,7 +167,7 @@ impl Authenticator {
         Ok(ended)
     }
 
-    /// The compare-and-set failed: the session is over, or somebody was here with this token before.
+    /// The compare-and-set failed: the session is over, or another call used this token before.
     async fn second_use(&self, read: &TokenClaims, session: &str, rotation: &Rotation) -> Result<TokenPair> {
         let state = self.0.store.session(session, read.tenant.as_ref()).await?;
         let Some(state) = state.filter(|state| is_alive(state, read, rotation.now)) else {
@@ -199,7 +199,7 @@ impl Authenticator {
             .revoke(&rotation.owner, &SessionSet::One(session.to_owned()))
             .await?;
         if revoked.is_empty() {
-            // Somebody ended it in the meantime: it is over, and this was not why.
+            // Another call ended it in the meantime: it is over, and this was not why.
             return Err(self.used_after_end(read));
         }
         self.note_ended(&revoked).await;

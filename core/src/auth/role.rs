@@ -141,7 +141,7 @@ impl Permission {
         })
     }
 
-    /// A permission of the program's own, which [`Admin`](Role::Admin) and [`System`](Role::System) have and nobody
+    /// A permission of the program's own, which [`Admin`](Role::Admin) and [`System`](Role::System) have and no one
     /// else. Declare it in one place.
     ///
     /// # Errors

@@ -27,7 +27,7 @@ const LONGEST_NAME: usize = 255;
 impl Authenticator {
     /// Makes a user. Detached.
     ///
-    /// The e-mail address is stored as given and compared without regard to case: nobody gets the address of another
+    /// The e-mail address is stored as given and compared without regard to case: no user gets the address of another
     /// user in other letters. Users of the app whose addresses differ in case only stay what they are.
     ///
     /// # Errors
@@ -37,7 +37,7 @@ impl Authenticator {
         let tenant = self.1.choose(new.tenant.as_ref())?.cloned();
         let new = NewUser { tenant, ..new };
         if new.is_superuser {
-            // Whoever may act for other hotels is of the installation.
+            // A role that acts for other hotels is of the installation.
             self.1.ensure_all()?;
         }
         let typed = new.password.expose();
@@ -78,7 +78,7 @@ impl Authenticator {
         Ok(user)
     }
 
-    /// Signs in. Detached: when the caller goes away a session may have begun that nobody knows; it ends by itself.
+    /// Signs in. Detached: when the caller goes away a session may have begun whose token is lost; it ends by itself.
     ///
     /// # Errors
     /// `auth.bad_credentials` (401) for every reason that lies with the user; `auth.throttled` with the time to wait;
@@ -138,7 +138,7 @@ impl Authenticator {
         }
     }
 
-    /// A new password proves enough: whoever guessed at the old one is no reason to keep its owner out.
+    /// A new password proves enough: guesses at the old one are no reason to keep its owner out.
     pub(super) async fn forget_attempts(&self, user: &User) {
         let Ok(keys) = self.keys() else { return };
         let counted = Counters {
@@ -148,8 +148,8 @@ impl Authenticator {
         self.0.throttling.succeeded(&counted).await;
     }
 
-    /// A cookie for the device of somebody who is signed in: with it, attempts from this device count apart. Keep it
-    /// for a year, `HttpOnly` and `Secure`; give it to nobody else.
+    /// A cookie for the device of a user who is signed in: with it, attempts from this device count apart. Keep it
+    /// for a year, `HttpOnly` and `Secure`; give it to no other client.
     ///
     /// It is good until the password is changed, and all cookies of one user share eight quotas, however many there
     /// are: who collects them wins no guesses.
@@ -263,7 +263,7 @@ impl Authenticator {
         }
         let owner = stored.owner();
         let mut user = stored.user;
-        // Both are improvements: their failure is no reason to keep somebody out. The better hash is made here and not
+        // Both are improvements: their failure is no reason to refuse a sign-in. The better hash is made here and not
         // with the verdict, so that it takes no time where a right password is refused.
         if is_outdated {
             self.note_failed(self.improve(&owner, &stored.hash, typed).await.err());

@@ -3,7 +3,7 @@
 //! Every one on a user's data binds the hotel. Columns that one or the other layout lacks are read through `to_jsonb`,
 //! for which a missing column is NULL.
 
-/// What decides whether somebody may go on. A database without `role` knows superusers and guests.
+/// What decides whether a user may go on. A database without `role` knows superusers and guests.
 macro_rules! standing {
     ($active:expr) => {
         concat!(
@@ -16,8 +16,8 @@ macro_rules! standing {
     };
 }
 
-/// Whether the user has no hotel, or one that exists and is active as the resolver of tenants means it: a status of NULL
-/// is not.
+/// Whether the user has no hotel, or one that exists and is active as the resolver of tenants means it: a status of
+/// NULL is not.
 macro_rules! active {
     () => {
         "(u.tenant_id IS NULL OR coalesce(t.status::text = 'active', FALSE))"
@@ -142,7 +142,7 @@ pub(super) const NOTE_HOTEL: &str = concat!(
     " ON CONFLICT (user_id) DO UPDATE SET tenant_id = excluded.tenant_id, hotel = excluded.hotel \
      WHERE k.tenant_id <> excluded.tenant_id"
 );
-/// Two spellings of one address are two texts to the unique index, so who makes a user goes through this door.
+/// Two spellings of one address are two texts to the unique index, so making a user takes this lock.
 pub(super) const ADDRESS_LOCK: &str = "SELECT pg_advisory_xact_lock(845012387, hashtext(lower($1)))";
 pub(super) const HAS_ADDRESS: &str = "SELECT count(*) AS taken FROM users u WHERE lower(u.email) = lower($1)";
 /// What is computed at most is checked again when the hash is read.
@@ -267,14 +267,14 @@ mod tests {
                 "{sql}"
             );
         }
-        // Numbers, for all hotels together, that name nobody.
+        // Numbers, for all hotels together, that name no user.
         for sql in [COUNT, HAS_ADDRESS] {
             assert!(sql.starts_with("SELECT count(*) "), "{sql}");
         }
         // A lock, a hash that is used to look at a clock, and a hotel without its users.
         assert!(ADDRESS_LOCK.starts_with("SELECT pg_advisory_xact_lock(") && COSTLIEST.ends_with("LIMIT 1"));
         assert!(HOTEL.ends_with("t.tenant_id = $1") && !HOTEL.contains("users"));
-        // Whoever adds a statement adds it to the lists above.
+        // A new statement is added to the lists above.
         let source = include_str!("sql.rs");
         let texts = source.matches("\npub(super) const ").count() - 2;
         assert_eq!(

@@ -108,7 +108,7 @@ pub(crate) struct Rotation {
     pub(crate) longest: Duration,
 }
 
-/// A new password, if nobody was faster.
+/// A new password, unless another change was faster.
 #[derive(Clone)]
 pub(crate) struct PasswordChange {
     pub(crate) owner: Owner,
@@ -246,7 +246,7 @@ pub(crate) fn exists() -> Error {
     )
 }
 
-/// The memory of one process needs no other: there is nobody to tell.
+/// The memory of one process needs no other: there is no other process to tell.
 pub(crate) struct NoCache;
 
 #[async_trait]

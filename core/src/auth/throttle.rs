@@ -1,15 +1,15 @@
 //! How many attempts to sign in are allowed: the numbers, and the fallback when Redis is silent.
 //!
 //! * An account has five attempts; then the next must wait 1, 2, 4, … seconds, at most fifteen minutes, and a quarter
-//!   of an hour of silence gives the five back. Nobody is ever locked out for good, and a success forgets everything.
-//! * An account is a username, in whatever case, and whichever hotel is named with it. Devices that a user has signed in
-//!   from have quotas of their own, of which a user has eight.
+//!   of an hour of silence gives the five back. No user is ever locked out for good, and a success forgets everything.
+//! * An account is a username, in whatever case, and whichever hotel is named with it. Devices that a user has signed
+//!   in from have quotas of their own, of which a user has eight.
 //! * After a hundred attempts without a success in between, however slow, an account is tried once a day. Its owner
 //!   comes in from a known device, whose quota is its own, or with a new password, which forgets everything too.
 //! * An address has ten attempts a minute and a burst of twenty; addresses of IPv6 count by their /64.
 //! * An attempt counts before its password is looked at, in one step, so that a hundred at once are no way around.
-//! * Whatever Redis says, each process also counts what it admits itself, a little more generously: whoever can write to
-//!   Redis, and so forget attempts there, still has no free guesses.
+//! * Whatever Redis says, each process also counts what it admits itself, a little more generously: a program that
+//!   writes to Redis, and so forgets attempts there, still has no free guesses.
 //! * While the key is changed, an attempt counts under the marks that all keys make of the account, so that processes
 //!   with another ring see it.
 
@@ -21,7 +21,7 @@ use super::store::{Attempt, Throttle};
 use crate::error::Result;
 use crate::seldom::Seldom;
 
-/// Known devices of one user share so many quotas.
+/// How many quotas the known devices of one user share.
 pub(super) const DEVICES: u8 = 8;
 
 /// The numbers.
@@ -58,8 +58,9 @@ impl Quota {
         burst: 5,
         ..Self::NORMAL
     };
-    /// What one process admits at most, whatever the shared store says. More generous than that store, because a success
-    /// or a new password elsewhere is not heard of here, and must not keep anybody out for longer than a minute.
+    /// What one process admits at most, whatever the shared store says. More generous than that store, because a
+    /// success or a new password elsewhere is not heard of here, and must not keep anybody out for longer than a
+    /// minute.
     pub(super) const OWN: Self = Self {
         free: 10,
         longest_wait: Duration::from_mins(1),

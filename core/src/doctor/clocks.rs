@@ -6,7 +6,7 @@ use super::codes;
 use super::model::Finding;
 use crate::backends::postgres::Reading;
 
-/// So much does nobody notice, in seconds.
+/// A difference that has no effect, in seconds.
 const NOTICEABLE: i64 = 2;
 /// So much breaks sign-in, in seconds.
 const BREAKING: i64 = 30;

@@ -22,7 +22,7 @@ codes! {
     POSTGRES_MEMORY = "postgres.memory", "Whether tenants and users outlive the process.";
     SESSION_PORT = "postgres.session_port", "Supabase on port 5432, where every client takes a connection of the plan, instead of 6543.";
     USER_WITHOUT_PROJECT = "postgres.user_without_project", "A user of Supabase's pooler without `.<project-ref>`.";
-    SSLMODE = "postgres.sslmode", "What somebody on the network between us and the server could read or forge.";
+    SSLMODE = "postgres.sslmode", "What an attacker on the network between us and the server could read or forge.";
     POSTGRES_CONNECTION = "postgres.connection", "Whether Postgres takes our connections.";
     POSTGRES_HOST = "postgres.unknown_host", "The name of the host is not known.";
     POSTGRES_UNREACHABLE = "postgres.unreachable", "Nothing listens there, or nothing answers.";

@@ -28,7 +28,7 @@ pub(super) fn not_connected(failure: Failure, settings: &PostgresSettings) -> Fi
             ..
         } => Finding::error(
             codes::POSTGRES_HOST,
-            format!("Nobody knows the host {}.", settings.host),
+            format!("The host {} cannot be resolved.", settings.host),
             "Correct the host in DATABASE_URL. Supabase pauses projects of the free plan and takes their names away: \
              wake the project up in its dashboard.",
         ),
@@ -171,7 +171,7 @@ fn tls_remedy(reason: &str) -> &'static str {
     {
         "Renew the certificate of the server, or correct the clock of this machine."
     } else if reason.contains("does not support TLS") {
-        "Switch TLS on at the server; only on a network that nobody else is on, sslmode=disable."
+        "Switch TLS on at the server; only on a network of your own, sslmode=disable."
     } else {
         "If the certificate is not trusted, give sslrootcert the provider's root certificate; if the server has no \
          TLS, switch it on there."

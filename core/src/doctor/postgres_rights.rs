@@ -30,7 +30,7 @@ pub(super) fn data_api(published: &[Published]) -> Finding {
     Finding::error(
         codes::DATA_API,
         format!(
-            "Whoever has the public key of the data API (Supabase, Neon) reaches our tables: {}.",
+            "Every client with the public key of the data API (Supabase, Neon) reaches our tables: {}.",
             seen.join("; ")
         ),
         format!(

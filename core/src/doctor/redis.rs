@@ -58,7 +58,8 @@ pub(super) async fn examine(
             }
         }
     }
-    // In a box, because whoever awaits all examinations holds a future that is too deep for the compiler otherwise.
+    // In a box, because the caller that awaits all examinations holds a future that is too deep for the compiler
+    // otherwise.
     findings.push(match redis.may_write().await {
         Ok(()) => Finding::ok(codes::REDIS_SERVING, "Redis takes writes."),
         // The next finding speaks of it.

@@ -23,7 +23,7 @@ pub(super) fn examine(redis: &RedisSettings, environment: Environment) -> [Findi
         ),
         None => Finding::warning(
             codes::REDIS_PASSWORD_STRENGTH,
-            "Redis is on another machine and has no password: whoever reaches it reads every conversation.",
+            "Redis is on another machine and has no password: every client that reaches it reads every conversation.",
             "Set a password on the server and in REDIS_URL or REDIS_PASSWORD, or make sure that only the app's \
              network reaches the server.",
         ),

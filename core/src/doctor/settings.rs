@@ -77,7 +77,7 @@ fn signing_key(settings: &Settings) -> Finding {
         ),
         None => Finding::warning(
             codes::SIGNING_KEY,
-            "SECRET_KEY is not set, so nobody can sign in.",
+            "SECRET_KEY is not set, so no user can sign in.",
             format!("Set SECRET_KEY; {ADVICE}."),
         ),
         Some(secret) => strength(
@@ -90,7 +90,7 @@ fn signing_key(settings: &Settings) -> Finding {
     }
 }
 
-/// What is said when a variable looks as if somebody had written it.
+/// What is said when a variable looks as if it had been written by hand.
 fn service_variables(settings: &Settings) -> Option<Finding> {
     let names = settings.service_variables();
     if names.is_empty() {
@@ -177,7 +177,7 @@ fn of_postgres(postgres: &PostgresSettings, environment: Environment) -> Vec<Fin
     findings.push(match postgres.weakness() {
         None => Finding::ok(
             codes::SSLMODE,
-            "Nobody on the network between us and Postgres can read or forge anything.",
+            "An attacker on the network between us and Postgres can neither read nor forge anything.",
         ),
         Some(weakness) => {
             let (seen, remedy) = weakness
@@ -439,7 +439,7 @@ mod tests {
                 codes::REDIS_PASSWORD_STRENGTH,
                 Some(Ok),
             ),
-            // Variables that nobody wrote.
+            // Variables that were not written by hand.
             (vec![], codes::SERVICE_VARIABLES, None),
             (
                 vec![("POSADA_API_SERVICE_HOST", "10.96.0.12")],

@@ -121,7 +121,7 @@ codes! {
     SESSIONS_INVALID_DOCUMENT = "sessions.invalid_document", Invalid, Never;
     /// The document is larger than the limit.
     SESSIONS_TOO_LARGE = "sessions.too_large", Invalid, Never;
-    /// Somebody else wrote the conversation since it was read.
+    /// Another caller wrote the conversation since it was read.
     SESSIONS_CONFLICT = "sessions.conflict", Conflict, Backoff;
     /// The conversation expired or was deleted since it was read.
     SESSIONS_GONE = "sessions.gone", Conflict, Never;
@@ -151,10 +151,10 @@ codes! {
     LOCKS_INVALID_TICKET = "locks.invalid_ticket", Invalid, Never;
     /// A later holder of the lock has written already: the caller's lock was lost.
     LOCKS_STALE_FENCE = "locks.stale_fence", Conflict, Never;
-    /// Somebody else holds the lock.
+    /// Another owner holds the lock.
     LOCKS_CONTENDED = "locks.contended", Conflict, Backoff;
-    /// The stay collides with holds of others, or with one of the same conversation (fact `own_hold`); the facts name the
-    /// nights and when the first of them frees.
+    /// The stay collides with holds of others, or with one of the same conversation (fact `own_hold`); the facts name
+    /// the nights and when the first of them frees.
     LOCKS_NIGHTS_TAKEN = "locks.nights_taken", Conflict, Never;
     /// The lock or hold is not the caller's any more.
     LOCKS_NOT_OWNER = "locks.not_owner", Conflict, Never;
@@ -202,7 +202,7 @@ codes! {
     AUTH_USER_EXISTS = "auth.user_exists", Conflict, Never;
     /// No such user in that hotel.
     AUTH_USER_NOT_FOUND = "auth.user_not_found", NotFound, Never;
-    /// Somebody else changed the password at the same time.
+    /// Another caller changed the password at the same time.
     AUTH_PASSWORD_CONFLICT = "auth.password_conflict", Conflict, Never;
     /// A new password that was used recently.
     AUTH_PASSWORD_REUSED = "auth.password_reused", Invalid, Never;

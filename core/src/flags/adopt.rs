@@ -2,9 +2,9 @@
 //!
 //! There are two ways to lose data: to start empty, and to start from an older state.
 //!
-//! A server that lost its data answers "no flags" with the same face as one where somebody unset them all.
+//! A server that lost its data answers "no flags" with the same face as one where they were all unset.
 //! Believing it would switch every flag of every hotel to its default in one moment. So a field that is gone is
-//! believed only if somebody says so: a notice names it, or posada's version counter moved far enough since the
+//! believed only if there is evidence: a notice names it, or posada's version counter moved far enough since the
 //! last load to account for it, or a minority of a larger hash went (a person editing Redis by hand). Otherwise
 //! the field stays, marked as lost, until it is written again, unset through posada, or adopted by an operator.
 //! Fields that are there are believed, so that a switch thrown in the middle of an incident works.
@@ -170,7 +170,7 @@ impl Merge<'_> {
         Arc::new(after)
     }
 
-    /// Whether somebody says that a flag is as Redis has it.
+    /// Whether there is evidence that a flag is as Redis has it.
     fn is_explained(&self, place: &FlagKey) -> bool {
         self.evidence.trust || self.evidence.explained.contains(place)
     }

@@ -30,7 +30,7 @@ pub struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    /// Nobody in particular: global values and code defaults.
+    /// No tenant and no user: global values and code defaults.
     pub fn new() -> Self {
         Self::default()
     }

@@ -9,7 +9,7 @@
 //! Rules (constraints, user lists, addresses) are compiled by `unleash-yggdrasil`, except lists of values. It builds
 //! its rules as texts and trusts them, so everything that could break out of such a text, divide by a weight of zero,
 //! or silently mean "off for ever" is refused here, with the reason: a definition that cannot work is an error that
-//! somebody sees, not a flag that is off.
+//! its author sees, not a flag that is off.
 
 use std::collections::HashMap;
 use std::fmt;

@@ -80,7 +80,7 @@ impl Definition {
                     let reason = if strategy.gate_splits {
                         Reason::Split
                     } else if strategy.gate.is_none() && strategy.members.is_empty() {
-                        // Where others were left out before, somebody else may get another answer.
+                        // Where others were left out before, another context may get another answer.
                         if index == 0 {
                             unconditional
                         } else {

@@ -1,4 +1,4 @@
-//! The fields that Unleash gives a feature: what else stands in a definition that somebody sets was meant to be one.
+//! The fields that Unleash gives a feature: any other field of a definition was meant to be one.
 //!
 //! `"stratgies"` would be left out without a word, and the flag would be on for everybody. What stands in Redis already
 //! is not refused for it: a later Unleash may have written it.

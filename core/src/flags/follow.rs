@@ -32,7 +32,7 @@ pub(super) struct Follower {
     pub(super) events: broadcast::Sender<FlagChange>,
     started: AtomicBool,
     pub(super) restored: AtomicBool,
-    /// Tenants that contexts named and nobody looked up yet.
+    /// Tenants that contexts named and that were not looked up yet.
     pub(super) wanted: papaya::HashMap<TenantId, ()>,
     /// Apart, so that waiting for it does not keep the service alive.
     asked: Arc<Notify>,
@@ -125,7 +125,7 @@ impl FeatureFlags {
     }
 }
 
-/// Follows the store until `close()`, or until nobody has the service any more.
+/// Follows the store until `close()`, or until no handle of the service is left.
 async fn follow(service: Weak<Inner>, mut notices: Box<dyn FlagNotices>) {
     let Some(flags) = service.upgrade().map(FeatureFlags::over) else {
         return;

@@ -109,7 +109,7 @@ impl FeatureFlags {
                 tracing::warn!(
                     count,
                     is_older,
-                    "Redis lost flags or has older ones, and nobody wrote that; the last good values stay until \
+                    "Redis lost flags or has older ones, and no write accounts for that; the last good values stay until \
                      they are written again, or adopted"
                 );
                 metrics::counter!(FLAGS_LOST_TOTAL).increment(count as u64);
@@ -153,7 +153,7 @@ impl FeatureFlags {
     }
 
     /// The tenants whose overrides a complete load reads: those that were given some through posada, those that
-    /// have some, and those that somebody asked for since the last time.
+    /// have some, and those that a caller asked for since the last time.
     fn followed(&self, registered: Vec<TenantId>) -> Vec<TenantId> {
         let mut followed: HashSet<TenantId> = registered.into_iter().collect();
         for (tenant, overrides) in &self.0.view.load().tenants {
@@ -180,7 +180,7 @@ impl FeatureFlags {
         }
         self.0.view.store(Arc::new(view));
         for (tenant, flag) in changed {
-            // Nobody watching is fine.
+            // No watcher is fine.
             let _ = self.0.follower.events.send(FlagChange::Changed { flag, tenant });
         }
     }

@@ -82,7 +82,7 @@ impl MemoryFlags {
                 id,
             }
         });
-        // Nobody listening is no error.
+        // No listener is no error.
         let _ = self.notices.send(Notice::Written {
             tenant: tenant.cloned(),
             flag: flag.to_owned(),

@@ -8,7 +8,7 @@
 //! Promises:
 //! * An evaluation is synchronous, takes no lock and never waits; a plain flag also allocates nothing.
 //! * A change is seen by every process: at once through posada's own notice, within the poll (30 seconds) when
-//!   somebody wrote to Redis directly, as the Python app does.
+//!   a program wrote to Redis directly, as the Python app does.
 //! * When Redis fails, the last good values are served, marked [`Reason::Stale`]; a flag never falls back to its
 //!   default because a server is down. When Redis comes back empty, or with older flags than this process knows (a
 //!   restart from an older snapshot, the promotion of a replica that was behind), that is not believed either.
@@ -157,7 +157,7 @@ impl FeatureFlags {
 
 /// Reading. None of these waits, fails, or touches a server.
 impl FeatureFlags {
-    /// Whether a flag is on for this context; `false` when nobody knows it.
+    /// Whether a flag is on for this context; `false` when it is unknown.
     #[inline]
     pub fn is_enabled(&self, flag: &str, context: &Context<'_>) -> bool {
         self.is_enabled_or(flag, context, false)
@@ -176,7 +176,7 @@ impl FeatureFlags {
             .unwrap_or(default)
     }
 
-    /// The value with its variant, its reason, its layer and its age; `false` when nobody knows the flag.
+    /// The value with its variant, its reason, its layer and its age; `false` when the flag is unknown.
     pub fn evaluate(&self, flag: &str, context: &Context<'_>) -> Evaluation {
         self.evaluate_or(flag, context, false)
     }

@@ -95,8 +95,8 @@ impl FlagValue {
     /// Reads a value that a flag is to be set to: `1`, `true`, `on` and `yes` in any case are on, `0`, `false`, `off`
     /// and `no` are off, and text that begins with `{` is a definition.
     ///
-    /// A value that somebody else wrote into Redis may be anything. The app, and so posada, takes what is none of these
-    /// for off; an evaluation then has the reason [`Reason::Error`] and says what is wrong, as
+    /// A value that another program wrote into Redis may be anything. The app, and so posada, takes what is none of
+    /// these for off; an evaluation then has the reason [`Reason::Error`] and says what is wrong, as
     /// [`list`](super::FeatureFlags::list) does.
     ///
     /// # Errors
@@ -145,7 +145,7 @@ impl fmt::Display for FlagValue {
 pub enum Reason {
     /// A plain value, the same for everybody.
     Static,
-    /// Nobody set the flag, or no strategy of its definition spoke for this context.
+    /// The flag was never set, or no strategy of its definition spoke for this context.
     Default,
     /// A strategy matched this context.
     TargetingMatch,
@@ -253,7 +253,7 @@ pub struct Flag {
 pub(crate) struct FlagOptions {
     /// The code defaults, instead of [`DEFAULT_FLAGS`].
     pub(crate) defaults: Vec<(String, bool)>,
-    /// Longest time until a change that nobody published is seen. 30 seconds; each wait is jittered below it.
+    /// Longest time until a change that was not published is seen. 30 seconds; each wait is jittered below it.
     pub(crate) poll: Duration,
     /// Longest wait for the first load at connect. 2 seconds.
     pub(crate) first_load: Duration,

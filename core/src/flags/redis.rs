@@ -1,10 +1,10 @@
 //! Flags in Redis: the app's hash, one more hash per tenant, a version, a log of the last writes, and a channel.
 //!
-//! A write goes to the hash first, then to the version and the log, then to the channel: whoever hears the notice finds
-//! the value. One server does all of it in one script, which knows by the log when it runs for a second time because
-//! the first answer was lost with its connection. On a cluster the keys live on different nodes, so there it takes
-//! several calls, and a write that ends in the middle is `redis.outcome_unknown`: repeat it, it is the same when it
-//! happens twice.
+//! A write goes to the hash first, then to the version and the log, then to the channel: a process that hears the
+//! notice finds the value. One server does all of it in one script, which knows by the log when it runs for a second
+//! time because the first answer was lost with its connection. On a cluster the keys live on different nodes, so there
+//! it takes several calls, and a write that ends in the middle is `redis.outcome_unknown`: repeat it, it is the same
+//! when it happens twice.
 
 use std::collections::BTreeMap;
 

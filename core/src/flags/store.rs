@@ -69,7 +69,7 @@ pub(crate) trait FlagStore: Send + Sync + fmt::Debug {
 /// What a store tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Notice {
-    /// Somebody set or unset this flag.
+    /// This flag was set or unset.
     Written { tenant: Option<TenantId>, flag: String },
     /// Something may have been missed.
     Missed,

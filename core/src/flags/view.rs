@@ -108,7 +108,7 @@ impl Entry {
         !self.is_unset() && *self.raw == *text
     }
 
-    /// Whether it is switched on, whoever asks.
+    /// Whether it is switched on, whatever the context is.
     pub(super) fn is_switched_on(&self) -> bool {
         match &self.rule {
             Rule::Plain(on) => *on,

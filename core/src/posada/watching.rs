@@ -8,7 +8,8 @@ use crate::health::{DEADLINE, Health};
 /// How a handle is watched and closed.
 impl Posada {
     /// Asks every server for a sign of life, and Redis whether it takes writes, without writing anything. The answer
-    /// comes within a second, also from servers that are silent; whoever asks while a question is under way shares it.
+    /// comes within a second, also from servers that are silent; a caller that asks while a question is under way
+    /// shares it.
     /// [`Health::is_ready`] says whether guests can be served. Never fails; cancel-safe.
     pub async fn health(&self) -> Health {
         let (inner, base) = (&self.0, &self.0.base);
@@ -55,8 +56,8 @@ impl Posada {
 
     /// Stops the background work, waits for writes that are under way (at most the `close_deadline` of the
     /// settings), flushes the audit, and gives the connections back. Every later call answers `posada.closed`.
-    /// May be called again. A handle that is bound to a tenant closes nothing. Cancel-safe: what was not waited for ends
-    /// by itself.
+    /// May be called again. A handle that is bound to a tenant closes nothing. Cancel-safe: what was not waited for
+    /// ends by itself.
     ///
     /// # Errors
     /// `posada.close_timeout` when work was still under way at the deadline.

@@ -15,8 +15,8 @@ use crate::error::{Error, Result, codes};
 
 /// Makes [`Settings`]. Every option has a default; [`build`](SettingsBuilder::build) checks all of them.
 ///
-/// What code sets wins over what [`vars`](SettingsBuilder::vars) reads, whatever the order. The options stand with their variables
-/// in `settings/table.rs`.
+/// What code sets wins over what [`vars`](SettingsBuilder::vars) reads, whatever the order. The options stand with
+/// their variables in `settings/table.rs`.
 ///
 /// ```
 /// use std::time::Duration;
@@ -42,7 +42,7 @@ pub struct SettingsBuilder {
     pub(super) values: GivenValues,
     /// Of variables that are only checked.
     pub(super) checked: Slot<()>,
-    /// Names of variables that nobody wrote.
+    /// Names of variables that a service put there, not a person.
     pub(super) service_variables: Vec<String>,
 }
 
@@ -127,7 +127,7 @@ impl SettingsBuilder {
         })
     }
 
-    /// Adds to the error of a store that nobody named that a variable of a service does not name it.
+    /// Adds to the error of a store that was not named that a variable of a service does not name it.
     fn remind(&self, error: Error, made: &'static str) -> Error {
         if !self
             .service_variables
@@ -192,7 +192,7 @@ pub(super) fn check_signing_key(environment: Environment, field: &'static str, k
     Ok(())
 }
 
-/// The store, or memory if nobody said anything. Production wants to be told, because there a forgotten variable
+/// The store, or memory if none is named. Production wants to be told, because there a forgotten variable
 /// would be noticed only when every conversation is gone.
 fn chosen<T>(
     store: Option<Store<T>>,

@@ -74,7 +74,7 @@ impl<'a> Dsn<'a> {
     /// Reads what stands behind `scheme://`.
     ///
     /// Lenient where only one meaning is possible (an `@` or `:` inside a password), and strict where a wrong guess
-    /// would send half a password to a stranger's host.
+    /// would send half a password to another host.
     pub(super) fn parse(rest: &'a str) -> Result<Self, Fault> {
         if rest.chars().any(|c| c.is_control() || c.is_whitespace()) {
             return Err("must not contain white space or control characters; write a space as %20".into());

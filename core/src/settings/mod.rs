@@ -126,8 +126,8 @@ impl Settings {
         self.environment
     }
 
-    /// Variables with names like ours that were not read, because nobody wrote them: Kubernetes makes `REDIS_PORT` and
-    /// `POSADA_API_SERVICE_HOST` for services of those names, as did the links of Docker.
+    /// Variables with names like ours that were not read, because no person wrote them: Kubernetes makes `REDIS_PORT`
+    /// and `POSADA_API_SERVICE_HOST` for services of those names, as did the links of Docker.
     pub fn service_variables(&self) -> &[String] {
         &self.service_variables
     }

@@ -1,7 +1,7 @@
 //! Which property management system the hotels use.
 //!
 //! The app's own default is QloApps on this machine with the key `dev-pms-key`. Ours is the mock, because a QloApps
-//! server that nobody named is none; production must be told which of the two it is.
+//! server that is not named is none; production must be told which of the two it is.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -50,7 +50,7 @@ pub struct PmsLimits {
     pub max_concurrent: u32,
     /// Most requests a second (`POSADA_PMS_MAX_RATE`).
     pub max_rate: u32,
-    /// So many failures in a row stop the requests (`POSADA_PMS_BREAKER_FAILURES`)…
+    /// How many failures in a row stop the requests (`POSADA_PMS_BREAKER_FAILURES`)…
     pub breaker_failures: u32,
     /// … for so long (`POSADA_PMS_BREAKER_PAUSE`).
     pub breaker_pause: Duration,

@@ -52,9 +52,9 @@ pub enum TlsMode {
     Disable,
     /// Plain text unless the server insists.
     Allow,
-    /// Encrypted if the server offers it, and nobody is authenticated.
+    /// Encrypted if the server offers it, and the server is not authenticated.
     Prefer,
-    /// Encrypted, and nobody is authenticated: an attacker in between can pose as the server. (With a root
+    /// Encrypted, and the server is not authenticated: an attacker in between can pose as the server. (With a root
     /// certificate libpq checks it as `verify-ca` does; the settings say [`VerifyCa`](TlsMode::VerifyCa) then.)
     Require,
     /// Encrypted, and the certificate is signed by a trusted root.
@@ -119,7 +119,7 @@ impl PostgresSettings {
         self.is_socket() || is_this_machine(&self.host)
     }
 
-    /// What a stranger on the network between us and the server could do, in words for a log or a report; `None` when
+    /// What an attacker on the network between us and the server could do, in words for a log or a report; `None` when
     /// the server proves who it is, or when there is no network between us. Production warns of it once, when the
     /// settings are made.
     pub fn weakness(&self) -> Option<&'static str> {

@@ -297,7 +297,7 @@ fn once<T>(what: &str, place: &mut Option<T>, value: T) -> Result<(), Fault> {
     }
 }
 
-/// The fault of an option that nobody knows. Its name is shown only when it looks like one.
+/// The fault of an unknown option. Its name is shown only when it looks like one.
 pub(super) fn unknown_option(name: &str, known: &[&str]) -> Fault {
     let shows = (1..=40).contains(&name.len())
         && name

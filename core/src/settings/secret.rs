@@ -19,7 +19,7 @@ impl Secret {
         &self.0
     }
 
-    /// Whether nobody can guess it from an example, and it does not repeat a few letters.
+    /// Whether it cannot be guessed from an example, and it does not repeat a few letters.
     pub(crate) fn is_strong(&self) -> bool {
         self.check_strength(1).is_ok()
     }

@@ -1,4 +1,4 @@
-//! Variables that nobody wrote: what Kubernetes and the links of Docker put into the environment for each service.
+//! Variables that no person wrote: what Kubernetes and the links of Docker put into the environment for each service.
 //!
 //! For a service `posada-api` they are `POSADA_API_SERVICE_HOST`, `POSADA_API_SERVICE_PORT`, `POSADA_API_PORT` with a
 //! value such as `tcp://10.0.0.11:8080`, `POSADA_API_PORT_8080_TCP` and its companions; for a link `posada` also
@@ -27,7 +27,7 @@ impl Services {
         }
     }
 
-    /// Whether nobody wrote this variable.
+    /// Whether no person wrote this variable.
     pub(super) fn made(&self, name: &str, value: &str) -> bool {
         let name = name.to_ascii_uppercase();
         name.ends_with("_PORT") && is_address(value)

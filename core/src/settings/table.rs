@@ -31,7 +31,7 @@ pub trait OptionSource {
     fn time(&self, name: &'static str) -> Result<Duration, Self::Error>;
     /// Yes or no.
     fn yes_or_no(&self, name: &'static str) -> Result<bool, Self::Error>;
-    /// A text that nobody may see.
+    /// A text that is shown nowhere.
     fn secret(&self, name: &'static str) -> Result<String, Self::Error>;
     /// A file or folder.
     fn path(&self, name: &'static str) -> Result<PathBuf, Self::Error>;
@@ -161,7 +161,8 @@ macro_rules! settings {
             ];
         }
 
-        /// Options. Each takes the place of the variable that it names; what is a time here is a number of seconds there.
+        /// Options. Each takes the place of the variable that it names; what is a time here is a number of seconds
+        /// there.
         impl SettingsBuilder {
             $($(
                 #[doc = concat!($what, "\n\nAs the variable `", $variable, "`, whose default is \"", $usual, "\".")]
@@ -264,7 +265,7 @@ macro_rules! settings {
 settings! {
     options:
     "ENVIRONMENT" = "development", "`development`, `staging` or `production`. Production refuses placeholder secrets, \
-        and stores and a PMS that nobody chose.", [environment]: environment => environment;
+        and stores and a PMS that were not chosen.", [environment]: environment => environment;
 
     "DATABASE_URL" = "", "Where Postgres is: `postgresql://user:password@host:port/database?sslmode=…`, or `memory:`.",
         [postgres.database_url]: secret;
@@ -320,7 +321,7 @@ settings! {
         availability and writes, 1 to 1000.", [pms.max_concurrent]: whole => pms_max_concurrent;
     "POSADA_PMS_MAX_RATE" = "100", "Most requests a second to the PMS, of one process, 1 to 100000.",
         [pms.max_rate]: whole => pms_max_rate;
-    "POSADA_PMS_BREAKER_FAILURES" = "5", "So many failures in a row stop the requests of a kind to the PMS, 1 to 1000.",
+    "POSADA_PMS_BREAKER_FAILURES" = "5", "How many failures in a row stop the requests of a kind to the PMS, 1 to 1000.",
         [pms.breaker_failures]: whole => pms_breaker_failures;
     "POSADA_PMS_BREAKER_PAUSE" = "30", "Time for which they stop before one caller tries again, in seconds, 0.1 to 3600.",
         [pms.breaker_pause]: time => pms_breaker_pause;
@@ -338,7 +339,7 @@ settings! {
     "JWT_ALGORITHM" = "HS256", "`HS256`; nothing else exists.", [checked]: algorithm;
 
     "POSADA_DEFAULT_TENANT" = "", "Tenant of identifiers that belong to none. The app uses `default`; unset is safer, \
-        because nobody's guest then reaches the wrong hotel.", [default_tenant]: tenant => default_tenant;
+        because no guest then reaches the wrong hotel.", [default_tenant]: tenant => default_tenant;
     "POSADA_SNAPSHOT_DIR" = "", "Folder for snapshots of tenants and flags, which let a restart survive an outage.",
         [snapshot_dir]: path => snapshot_dir;
     "DEBUG" = "", "Read by the app and ignored here: posada prints neither statements nor secrets in any mode.",

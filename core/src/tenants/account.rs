@@ -1,6 +1,6 @@
 //! Accounts of messengers: ids that are no phone numbers and mean something on their own messenger only.
 //!
-//! Telegram, Instagram and Messenger number their accounts, and 4790123456 is then nobody's telephone. WhatsApp has
+//! Telegram, Instagram and Messenger number their accounts, and 4790123456 is then no telephone. WhatsApp has
 //! ids of that kind too: privacy ids (`184069530861739@lid`), groups (`…@g.us`), newsletters and broadcast lists, and
 //! the business-scoped user ids of its cloud API (`AR.13491208655302741918`).
 
@@ -39,7 +39,7 @@ pub(super) fn parse(text: &str, channel: Channel) -> Option<Account> {
     let mut bare = Vec::new();
     if at.is_empty() && is_digits(id) && !phone::is_valid(id) {
         // Earlier versions kept it as the number of a telephone, or as a name.
-        // Not with a plus, which would be somebody's telephone.
+        // Not with a plus, which would be a telephone.
         bare.push(id.to_owned());
     }
     Some(Account {

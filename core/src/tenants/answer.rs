@@ -94,7 +94,7 @@ impl Slot {
 /// What a reader finds without any lock.
 pub(super) struct Hit {
     pub(super) resolution: Resolution,
-    /// It is time to ask again, and nobody does yet.
+    /// It is time to ask again, and no caller does yet.
     pub(super) due: bool,
 }
 
@@ -118,9 +118,9 @@ pub(super) struct OpenQuestion {
 
 /// What entering the index with a question gives.
 pub(super) enum Entry {
-    /// Somebody else learnt the answer in the meantime, or under another spelling.
+    /// Another caller learnt the answer in the meantime, or under another spelling.
     Known(Arc<Answer>, Arc<Slot>),
-    /// Somebody asks already.
+    /// Another caller asks already.
     Join(Waiting, Option<Arc<Answer>>),
     /// The caller has to ask.
     Lead(OpenQuestion, Waiting, Option<Arc<Answer>>),

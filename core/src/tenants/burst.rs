@@ -1,4 +1,4 @@
-//! Many guests at once whom nobody knows yet.
+//! Many guests at once who are not in the cache yet.
 
 use futures_util::future::join_all;
 use futures_util::poll;
@@ -11,7 +11,7 @@ fn numbers(count: u32) -> Vec<String> {
     (0..count).map(|number| format!("+34600{number:06}")).collect()
 }
 
-/// A hotel for each number, behind a store that answers nobody yet.
+/// A hotel for each number, behind a store that does not answer yet.
 async fn fixture_of(numbers: &[String]) -> (Fixture, TenantResolver) {
     let fixture = Fixture::new().await;
     for (index, number) in numbers.iter().enumerate() {

@@ -109,7 +109,7 @@ impl Cache {
         })
     }
 
-    /// Claims the refresh of a slot that is due; `None` when somebody was faster.
+    /// Claims the refresh of a slot that is due; `None` when another caller was faster.
     pub(super) fn claim_refresh(&self, raw: Raw<'_>) -> Option<Target> {
         let known = self.known.pin();
         let slot = known.get(&raw)?;
@@ -157,7 +157,7 @@ impl Cache {
         (now - held.fetched <= self.limits.stale).then(|| held.as_stale())
     }
 
-    /// A generation for questions that nobody else can join.
+    /// A generation for questions that no other caller can join.
     pub(super) fn generation(&self) -> u64 {
         self.lock().next_generation()
     }
@@ -244,8 +244,8 @@ impl Cache {
         (now - held.fetched <= self.limits.stale).then(|| self.serve_stale(slot, &held, now))
     }
 
-    /// Whoever keeps asking gets the stale answer at once and a new attempt in the background; after a longer
-    /// silence somebody waits for the store again.
+    /// A caller that keeps asking gets the stale answer at once and a new attempt in the background; after a longer
+    /// silence the next caller waits for the store again.
     fn serve_stale(&self, slot: &Slot, held: &Answer, now: i64) -> Arc<Answer> {
         let stale = Arc::new(held.as_stale());
         slot.answer.store(Some(stale.clone()));

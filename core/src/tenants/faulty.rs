@@ -43,7 +43,7 @@ impl Faulty {
         *self.finds.borrow()
     }
 
-    /// Waits until so many questions have come.
+    /// Waits until that number of questions have come.
     pub(super) async fn was_asked(&self, times: usize) {
         let _ = self.finds.subscribe().wait_for(|finds| *finds >= times).await;
     }

@@ -30,8 +30,8 @@ struct State {
     waiting: Vec<Asked>,
 }
 
-/// The right to ask the store, one statement after the other. Whoever drops one that is open gives up what waits, if
-/// nobody else is there to ask for it.
+/// The right to ask the store, one statement after the other. Dropping one that is open gives up what waits, if
+/// no other is there to ask for it.
 pub(super) struct QueryPermit {
     gathering: Gathering,
     is_open: bool,

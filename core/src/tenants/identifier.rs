@@ -228,7 +228,7 @@ impl Identifier {
                 Self::read_phone(user.split_once(':').map_or(user, |(user, _password)| user))
             }
             Hint::Voice => Err(Fault::Unknown),
-            // Somebody's number in a namespace that we do not know.
+            // A number in a namespace that we do not know.
             Hint::WhatsApp if !user.contains(char::is_alphabetic) => Err(Fault::Unknown),
             _ => Self::read_email(text),
         }
@@ -304,7 +304,7 @@ impl fmt::Debug for Identifier {
 pub(crate) const DROPPED: &str = " \t\r\n()+-./\u{a0}";
 
 /// The coarse form by which stores find rows however they were written: lower-case, without the characters of
-/// [`DROPPED`]. Different identifiers can share it, so whoever looks up by it checks with [`Identifier::rank`].
+/// [`DROPPED`]. Different identifiers can share it, so a caller that looks up by it checks with [`Identifier::rank`].
 pub(crate) fn loose(text: &str) -> String {
     text.to_lowercase()
         .chars()

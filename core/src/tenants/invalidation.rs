@@ -57,7 +57,7 @@ impl LocalInvalidation {
 #[async_trait]
 impl Invalidation for LocalInvalidation {
     async fn announce(&self, message: Vec<u8>) -> Result<()> {
-        // An error only says that nobody listens.
+        // An error only says that there is no listener.
         let _ = self.0.send(message);
         Ok(())
     }

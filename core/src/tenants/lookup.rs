@@ -284,7 +284,7 @@ impl Inner {
                 let outcome = work.await;
                 inner.cache.forget(&change.tenant, &change.identifiers);
                 inner.note_size();
-                // Nobody waits for the announcement: a Redis that is down must not slow down a change.
+                // No caller waits for the announcement: a Redis that is down must not slow down a change.
                 if let Ok(message) = serde_json::to_vec(&change) {
                     let what = "the announcement that a tenant changed";
                     let announcing = inner.clone();
@@ -494,7 +494,7 @@ async fn listen(inner: Weak<Inner>, mut listener: Box<dyn Listener>) {
             ListenerEvent::Message(message) => match serde_json::from_slice::<Change>(&message) {
                 Ok(change) if change.from == inner.name => {}
                 Ok(change) => inner.cache.forget(&change.tenant, &change.identifiers),
-                // Somebody said something; that it cannot be understood does not make it untrue.
+                // There was an announcement; that it cannot be understood does not make it untrue.
                 Err(_) => inner.cache.expire_all(),
             },
         }

@@ -4,7 +4,7 @@
 //! * There is no silent default. An unknown identifier is [`Resolution::Unknown`], a suspended tenant is
 //!   [`Resolution::Suspended`], and when Postgres does not answer and nothing older is known, it is an error.
 //! * All spellings of an identifier lead to the same tenant, also when the row was written by others. When they
-//!   lead to two, the answer is [`Resolution::Ambiguous`] and nobody is guessed.
+//!   lead to two, the answer is [`Resolution::Ambiguous`] and none is guessed.
 //! * An answer that was asked for before a change is not kept after it.
 //! * Postgres is the only truth. The announcements between processes and the disk carry no authority.
 //!
@@ -82,7 +82,7 @@ use crate::task::Tasks;
 /// cache.
 ///
 /// Answers are fresh for 300 seconds by default and are asked for again a little earlier, in the background, as
-/// long as somebody wants them. While Postgres does not answer, older ones are served up to 24 hours and say so.
+/// long as callers want them. While Postgres does not answer, older ones are served up to 24 hours and say so.
 /// "Unknown" is believed for 30 seconds. A change through posada reaches the other processes through Redis within
 /// milliseconds; while Redis is down, or when others write into the tables, it takes up to 300 seconds.
 #[derive(Clone)]
@@ -99,7 +99,7 @@ pub struct TenantStats {
     /// How often the store was asked.
     pub lookups: u64,
     /// Grows with every change of a tenant or identifier that this process made or heard of, and with every
-    /// [`refresh`](TenantResolver::refresh): whoever keeps a list of tenants reads it again then.
+    /// [`refresh`](TenantResolver::refresh): a program that keeps a list of tenants reads it again then.
     pub changes: u64,
 }
 
@@ -131,7 +131,7 @@ impl TenantResolver {
         }
     }
 
-    /// Whose guest somebody is. Cached answers need no server, no lock and no allocation.
+    /// Whose guest a sender is. Cached answers need no server, no lock and no allocation.
     ///
     /// However many callers ask for one identifier at once, Postgres is asked once. While Postgres is down,
     /// identifiers that were seen in the last 24 hours resolve with
@@ -293,7 +293,7 @@ impl TenantResolver {
 
     /// Asks Postgres again for everything that is cached, and returns how many identifiers that were. For after
     /// changes that others made in the tables. When Postgres fails, what is cached stays and is served as stale.
-    /// Cancel-safe: what was not asked yet is asked when somebody wants it.
+    /// Cancel-safe: what was not asked yet is asked when a caller wants it.
     ///
     /// # Errors
     /// `postgres.*`; `posada.closed`.

@@ -9,7 +9,7 @@ use crate::settings::{Settings, Store};
 /// How long answers live, how many are kept, and what happens to the unknown.
 #[derive(Debug, Clone)]
 pub(crate) struct TenantOptions {
-    /// How long an answer counts as fresh: what a change that nobody announced can take to be seen.
+    /// How long an answer counts as fresh: what a change that was not announced can take to be seen.
     pub(crate) fresh_for: Duration,
     /// How old an answer may be that is served while Postgres does not answer.
     pub(crate) stale_for: Duration,
@@ -21,10 +21,10 @@ pub(crate) struct TenantOptions {
     pub(crate) failure_pause: Duration,
     /// Most identifiers that are kept.
     pub(crate) capacity: usize,
-    /// Most unknown identifiers that are remembered, whoever probes.
+    /// Most unknown identifiers that are remembered, however many are probed.
     pub(crate) unknown_capacity: usize,
     /// Whose guest an unknown one is: the behaviour of the app. Hotels that share one `default` see each
-    /// other's guests, so it is off unless somebody asks for it.
+    /// other's guests, so it is off unless the program asks for it.
     pub(crate) default_tenant: Option<TenantId>,
     /// Where answers are kept for a restart during an outage.
     pub(crate) snapshot_dir: Option<PathBuf>,

@@ -102,7 +102,7 @@ pub(super) fn is_valid(digits: &str) -> bool {
 struct WrittenNumber {
     plus: bool,
     digits: String,
-    /// Where punctuation stands: after so many digits.
+    /// Where punctuation stands: after that number of digits.
     gaps: Vec<usize>,
     has_point: bool,
 }
@@ -141,7 +141,7 @@ impl WrittenNumber {
     /// without a plus make a number only of what the country has: `256.1.1.1` is none.
     fn check_against_plan(&self, international: &str) -> Result<(), NoPhone> {
         let Some((plan, national)) = Plan::of(international) else {
-            // Nobody knows how long a number of no country is.
+            // The length of a number of no country is unknown.
             return if self.is_explicit() {
                 Ok(())
             } else {

@@ -102,7 +102,7 @@ const UPDATE_WITHOUT_HOURS: &str = concat!(
      updated_at = $4 WHERE t.tenant_id = $1",
     returning!()
 );
-/// Two spellings of one identifier are two texts to the unique index, so whoever adds one goes through this door.
+/// Two spellings of one identifier are two texts to the unique index, so adding one takes this lock.
 const IDENTIFIER_LOCK: &str = "SELECT pg_advisory_xact_lock(8101819366487451753)";
 const ROW_ID: &str = "SELECT t.id::bigint AS id FROM tenants t WHERE t.tenant_id = $1";
 const SPELLINGS: &str = concat!(
@@ -224,7 +224,7 @@ impl TenantStore for PostgresTenants {
             })
         });
         match added.await {
-            // The app does not come through the door.
+            // The app does not take the lock.
             Err(Failure::UniqueViolation { .. }) => Err(identifier_taken(None)),
             added => Ok(added?),
         }
@@ -268,7 +268,7 @@ struct Spelling {
     owner: String,
 }
 
-/// Closes the door behind us until the transaction ends, and returns the tenant's row.
+/// Takes the lock until the transaction ends, and returns the tenant's row.
 async fn enter(tx: &mut Tx, id: &TenantId) -> std::result::Result<i64, Failure> {
     tx.execute(Statement::read("tenants.lock_identifiers", IDENTIFIER_LOCK))
         .await?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::model::Tenant;
 
-/// Whose guest somebody is. There is no silent default: who is unknown is [`Unknown`](Self::Unknown).
+/// Whose guest a sender is. There is no silent default: who is unknown is [`Unknown`](Self::Unknown).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Resolution {
     /// One active tenant.

@@ -36,7 +36,7 @@ pub(crate) trait TenantStore: Send + Sync {
     async fn update(&self, id: &TenantId, update: &TenantUpdate, now: DateTime<Utc>) -> Result<Tenant>;
 
     /// Stores the canonical spelling, unless the tenant has one that means the same already.
-    /// `tenants.not_found`, or `tenants.identifier_taken` when any spelling belongs to somebody else.
+    /// `tenants.not_found`, or `tenants.identifier_taken` when any spelling belongs to another tenant.
     async fn add_identifier(&self, id: &TenantId, identifier: &Identifier, now: DateTime<Utc>) -> Result<()>;
 
     /// Removes every spelling. `tenants.not_found` or `tenants.identifier_not_found`.

@@ -146,7 +146,7 @@ async fn during_an_outage_what_is_known_is_served_as_stale_for_a_day() {
 async fn what_is_remembered_needs_no_wait_in_any_spelling_and_however_stale() {
     let fixture = Fixture::new().await;
     let resolver = fixture.resolver(options());
-    assert_eq!(resolver.remembered(NUMBER, None), None, "nobody asked yet");
+    assert_eq!(resolver.remembered(NUMBER, None), None, "not asked yet");
     resolver.resolve(NUMBER, None).await.unwrap();
     for spelling in [NUMBER, "+5491112345678", "00 54 9 11 1234-5678"] {
         let found = resolver.remembered(spelling, None).unwrap();
@@ -446,7 +446,7 @@ async fn a_default_tenant_takes_the_unknown_and_nobody_else() {
     fixture.store.set_down(true);
     assert!(
         resolver.resolve("+34600999999", None).await.is_err(),
-        "an outage makes nobody a guest of the default"
+        "an outage makes no sender a guest of the default"
     );
 }
 

@@ -49,7 +49,7 @@ async def sign_in(
     form: Annotated[OAuth2PasswordRequestForm, Depends()],
     address: Annotated[str | None, Depends(peer)],
 ) -> dict[str, str]:
-    """Signs in. posada slows down whoever guesses: 429 with ``Retry-After``."""
+    """Signs in. posada slows down clients that guess: 429 with ``Retry-After``."""
     tokens = await p.auth.login(form.username, form.password, address=address)
     return {"access_token": tokens.access, "refresh_token": tokens.refresh, "token_type": "bearer"}
 

@@ -54,7 +54,7 @@ def make_app(
 
 
 async def seed_administrator(p: Posada) -> None:
-    """The first user. Without a password in the environment there is one only in memory, where nobody else can be."""
+    """The first user. Without a password in the environment there is one only in memory, where no client reaches it."""
     password = os.environ.get("ADMIN_PASSWORD")
     if password is None:
         if "DATABASE_URL" in os.environ:

@@ -13,12 +13,12 @@ PMS_HOTEL = 1
 
 WISH = re.compile(r"book (?P<check_in>\S+) (?P<check_out>\S+) for (?P<adults>[1-9])", re.IGNORECASE)
 
-NO_HOTEL = "Nobody answers at this number."
+NO_HOTEL = "This number belongs to no hotel."
 HOW_TO_ASK = "Write for instance: book 2027-03-10 2027-03-12 for 2"
 A_COLLEAGUE = "A colleague will answer you soon."
 NO_SUCH_NIGHTS = "I cannot sell these nights."
 SOLD_OUT = "There is no room for these nights."
-JUST_TAKEN = "Somebody was faster; please ask again."
+JUST_TAKEN = "Another guest was faster; please ask again."
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ Opens: TypeAlias = Callable[[], AbstractAsyncContextManager["Redis"]]
 
 
 def lent(client: Redis) -> Opens:
-    """A client that somebody else closes."""
+    """A client that its owner closes."""
     return lambda: nullcontext(client)
 
 
@@ -97,7 +97,7 @@ def _escaped(text: str) -> str:
 
 def takes(text: str | bytes, stay: Stay, session: str | None) -> bool:
     """Whether a lock, as its text is stored, has a night of a stay and belongs to another conversation. What cannot be
-    read takes every night: nobody knows which it means.
+    read takes every night: it is unknown which it means.
     """
     try:
         lock = json.loads(text)

@@ -1,6 +1,6 @@
 """Room locks on a client that is used as it is: what the app's own class does, and no more.
 
-Two who ask for overlapping stays in the same moment may both get the room, and whoever knows a key may release it.
+Two who ask for overlapping stays in the same moment may both get the room, and all who know a key may release it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whose guest somebody is: the app's ``services.dynamic_tenant_service``.
+"""Whose guest a sender is: the app's ``services.dynamic_tenant_service``.
 
 What is different: WhatsApp's numbers without ``+`` are found; changes by other processes are heard of at once; a
 tenant that a caller provides is believed only when it exists; what was known stays while Postgres fails. The tenant of

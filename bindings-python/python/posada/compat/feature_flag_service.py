@@ -22,7 +22,7 @@ from posada.flags import DEFAULT_FLAGS as _DEFAULTS
 __all__ = ["DEFAULT_FLAGS", "FeatureFlagService", "feature_flag_enabled", "get_feature_flag_service"]
 
 DEFAULT_FLAGS: dict[str, bool] = dict(_DEFAULTS)
-"""The values of flags that nobody has set. Programs may read and change it: it is looked at by every call."""
+"""The values of flags that were never set. Programs may read and change it: it is looked at by every call."""
 
 feature_flag_enabled: Gauge = gauge("feature_flag_enabled", "Whether a flag is on", ["flag"])
 

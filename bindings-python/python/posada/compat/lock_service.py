@@ -61,13 +61,13 @@ class LockService:
     are looked for with every ``acquire_lock`` and ``check_conflicts``, by a walk through the keys of Redis as the app
     does it, some milliseconds for ten thousand of them: with the client that was given, or with one that connects to
     the Redis of the handle. The app does not look at posada's locks, so a process of it that still takes guests may
-    lock what is locked here; once all are gone, what they left ends by itself within forty minutes, and nobody else
+    lock what is locked here; once all are gone, what they left ends by itself within forty minutes, and no other
     gets it before.
 
     With a handle of posada as ``redis_client`` its settings say how much one extension adds at most and how often.
 
     Any client that has ``get`` and ``set`` (or ``setex``) will do, with ``delete``, ``ttl`` and ``scan_iter``: a
-    fake of a test, a wrapper. Such a client is used as the app uses it: keys are the app's, whoever knows one may
+    fake of a test, a wrapper. Such a client is used as the app uses it: keys are the app's, all who know one may
     release it, two who ask at once may both get a room, and nothing is written to ``lock_audit``.
     """
 

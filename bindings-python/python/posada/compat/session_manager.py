@@ -280,7 +280,7 @@ class SessionManager:
         return f"session:{tenant_id}:{user_id}" if tenant_id else f"session:{user_id}"
 
     async def _saved(self, document: SessionDocument) -> bool:
-        """Whether nobody else has written since; stored then."""
+        """Whether no other caller has written since; stored then."""
         session = document._session
         assert session is not None
         try:
@@ -299,7 +299,7 @@ class SessionManager:
         *,
         channel: str | None = None,
     ) -> Session:
-        """Reads, edits and writes until nobody else wrote in between. What has expired begins anew.
+        """Reads, edits and writes until no other caller wrote in between. What has expired begins anew.
 
         ``given`` is what the caller wants to store: what is no JSON begins nothing.
         """

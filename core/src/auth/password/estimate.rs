@@ -9,13 +9,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use zxcvbn::{Score, zxcvbn};
 
-/// Characters of one look. In so many no number of zxcvbn needs more than 64 bits: a walk on a keypad with a turn at
+/// Characters of one look. In that many no number of zxcvbn needs more than 64 bits: a walk on a keypad with a turn at
 /// every key has five to the power of its turns.
 const SEEN: usize = 28;
 /// How many pieces of that length are looked at: a password is as good as the best of them.
 const LOOKS: usize = 3;
 /// More ways to read a piece are not tried: its signs are read in one way then. The digits stay, for years and walks
-/// on a keypad are made of them; all of them together can be read in so many ways.
+/// on a keypad are made of them; all of them together can be read in a great number of ways.
 const MOST_READINGS: usize = 12;
 
 /// What zxcvbn reads as what, and how we do when there are too many ways.
@@ -34,7 +34,7 @@ const READINGS: [(char, &str); 12] = [
     ('z', "2"),
 ];
 
-/// Whether a password is easy to guess for somebody who knows these words, in lower case.
+/// Whether a password is easy to guess for an attacker who knows these words, in lower case.
 ///
 /// Takes up to tens of milliseconds; no I/O. Should zxcvbn panic all the same, the password counts as easy.
 pub(super) fn is_guessable(password: &str, words: &[&str]) -> bool {

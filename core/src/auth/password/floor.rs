@@ -1,9 +1,9 @@
 //! How long every refusal takes at least.
 //!
-//! Users of the app have bcrypt hashes, which take several times as long as the dummy work for nobody: time would
-//! tell who they are. So while there are such hashes, every refusal is held back as long as the slowest of them took
-//! lately; the first sign-in of a process tries the costliest that is stored. The wait is off the pool, so it costs no
-//! core.
+//! Users of the app have bcrypt hashes, which take several times as long as the dummy work for an unknown name: time
+//! would tell who they are. So while there are such hashes, every refusal is held back as long as the slowest of them
+//! took lately; the first sign-in of a process tries the costliest that is stored. The wait is off the pool, so it
+//! costs no core.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

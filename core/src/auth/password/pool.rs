@@ -49,7 +49,7 @@ impl HashPool {
         }
     }
 
-    /// Whether nobody computes or waits.
+    /// Whether no caller computes or waits.
     #[cfg(test)]
     pub(crate) fn is_idle(&self) -> bool {
         self.waiting.load(Ordering::SeqCst) == 0
@@ -129,7 +129,7 @@ mod tests {
         }
         let refused = pool.run(|_| ()).await.unwrap_err();
         assert!(refused.is(codes::AUTH_HASHING_BUSY) && refused.is_retryable());
-        // Whoever goes away gives the place back.
+        // A caller that goes away gives its place back.
         drop(waiting.pop());
         let mut next = Box::pin(pool.run(|_| 7));
         assert!(futures_util::poll!(&mut next).is_pending());

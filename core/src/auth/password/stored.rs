@@ -197,7 +197,7 @@ pub(in crate::auth) struct Scratch {
 }
 
 impl Scratch {
-    /// So many blocks, with anything in them. `None` if the memory cannot be had.
+    /// That number of blocks, with anything in them. `None` if the memory cannot be had.
     fn blocks(&mut self, count: usize) -> Option<&mut [Block]> {
         if self.memory.len() < count {
             // What is replaced goes first.
@@ -214,7 +214,7 @@ impl Scratch {
     }
 }
 
-/// The memory of computations that have ended, for the next: never more than so many pieces.
+/// The memory of computations that have ended, for the next: at most `most` pieces.
 pub(super) struct ScratchPool {
     kept: Mutex<Vec<Scratch>>,
     most: usize,

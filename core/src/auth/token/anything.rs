@@ -1,4 +1,4 @@
-//! What must hold for whatever bytes somebody sends as a token: one body for the fuzz target and for `make test`.
+//! What must hold for whatever bytes are sent as a token: one body for the fuzz target and for `make test`.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -56,8 +56,8 @@ pub fn golden_tokens() -> &'static [String] {
     &GOLDEN
 }
 
-/// Reads the bytes as a token, and as header and claims (with a line feed between them) that somebody with the key has
-/// signed. Panics when a token is accepted that nobody with the key made, when a refusal repeats what it refuses, or
+/// Reads the bytes as a token, and as header and claims (with a line feed between them) that the holder of the key has
+/// signed. Panics when a token is accepted that was not made with the key, when a refusal repeats what it refuses, or
 /// when claims are accepted that a plain JSON reader does not understand in the same way.
 pub fn read_anything(bytes: &[u8]) {
     let now = DateTime::<Utc>::from_timestamp(NOW, 0).expect("the moment exists");
@@ -76,7 +76,7 @@ fn as_a_token(text: &str, now: DateTime<Utc>) {
         match read(&KEYS, &TokenRules::default(), kind, text, now) {
             Ok(_) => assert!(
                 GOLDEN.iter().any(|golden| golden == text),
-                "a token was accepted that nobody with the key made"
+                "a token was accepted that was not made with the key"
             ),
             Err(error) => {
                 let shown = format!("{error} {error:?}");
@@ -185,7 +185,7 @@ mod tests {
         }
     }
 
-    /// The token, and its parts as somebody with the key would sign them.
+    /// The token, and its parts as the holder of the key would sign them.
     fn seeds(token: &str) -> [Vec<u8>; 2] {
         let mut parts = token
             .split('.')

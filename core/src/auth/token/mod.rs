@@ -55,11 +55,11 @@ pub enum TokenKind {
     Access,
     /// Gets the next pair, once.
     Refresh,
-    /// Lets somebody set a new password.
+    /// Lets its holder set a new password.
     ResetPassword,
     /// Proves that an e-mail arrived.
     VerifyEmail,
-    /// Says that somebody signed in on this device before.
+    /// Says that its user signed in on this device before.
     Device,
 }
 

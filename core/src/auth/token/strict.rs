@@ -19,7 +19,7 @@ const SIGNATURE: usize = 43;
 /// Header members that change what is signed, or name another key. A verifier that ignored them would be tricked.
 const REFUSED: [&str; 8] = ["crit", "b64", "zip", "enc", "jku", "jwk", "x5u", "x5c"];
 
-/// A token of good form whose signature nobody has checked yet.
+/// A token of good form whose signature is not checked yet.
 pub(super) struct Unverified<'a> {
     /// What is signed: header and claims with the dot between them.
     pub(super) signed: &'a str,

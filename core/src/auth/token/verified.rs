@@ -10,8 +10,8 @@
 //!   it says it was made stays older than that moment.
 //! * It says nothing about sessions. Whether the session is alive is asked after a hit exactly as after a miss, so a
 //!   revocation keeps its promise.
-//! * Refusals are not kept, so whoever has no key cannot fill it. It is bounded, and holds no token that could be
-//!   stolen from the memory.
+//! * Refusals are not kept, so an attacker without the key cannot fill it. It is bounded, and holds no token that could
+//!   be stolen from the memory.
 
 use std::sync::Arc;
 

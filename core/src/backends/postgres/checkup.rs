@@ -100,7 +100,7 @@ pub(crate) struct FoundTable {
 /// What is known of the migrations.
 #[derive(Debug)]
 pub(crate) enum Ledger {
-    /// There is none: nobody ran `migrate`.
+    /// There is none: `migrate` never ran.
     Absent,
     /// There is one, and this role may not read it.
     Hidden,

@@ -26,7 +26,7 @@ pub(crate) enum Failure {
     Serialization,
     /// Two transactions waited for each other (40P01).
     Deadlock,
-    /// Somebody else holds the row for longer than we wait (55P03).
+    /// Another transaction holds the row for longer than we wait (55P03).
     LockTimeout,
     /// The server takes no writes; it is a replica, or became one (25006).
     ReadOnly,
@@ -93,7 +93,7 @@ pub(crate) enum Refusal {
 /// How a server was out of reach.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outage {
-    /// Nobody knows the name of the host.
+    /// The name of the host cannot be resolved.
     UnknownHost,
     /// Nothing listens at the port.
     Refused,
@@ -314,7 +314,7 @@ impl Failure {
         failure.without(password).hinting_at_a_line_break(password)
     }
 
-    /// Says so if a refused password ends with a line break: psql sends it too, but most often nobody meant it.
+    /// Says so if a refused password ends with a line break: psql sends it too, but most often it is a mistake.
     pub(super) fn hinting_at_a_line_break(mut self, password: Option<&Secret>) -> Self {
         if let Self::Refused {
             what: Refusal::Password,

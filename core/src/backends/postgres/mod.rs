@@ -1,7 +1,7 @@
 //! Postgres: a pool, one safe way to run statements, the capabilities of the schema, and migrations.
 //!
 //! * Behind a pooler in transaction mode every statement runs inside `BEGIN … COMMIT`, unprepared; on a connection
-//!   of our own it runs prepared. [`Postgres`] decides, per connection; nobody else can begin a transaction.
+//!   of our own it runs prepared. [`Postgres`] decides, per connection; no other module can begin a transaction.
 //! * Every call runs detached, with a deadline. Dropping the caller never leaves a transaction open.
 //! * A connection whose state is not known is closed, never lent again.
 //! * A write whose answer was lost is [`Failure::OutcomeUnknown`], and is never repeated by this module.

@@ -225,7 +225,7 @@ impl Shared {
         sync::lock(&self.idle)
     }
 
-    /// The most recently used connection, when there is a place for the caller, nobody waits for one, and it is so
+    /// The most recently used connection, when there is a place for the caller, none waits for one, and it is so
     /// fresh that it needs no ping: nearly always.
     fn at_once(self: &Arc<Self>, stale: Duration) -> Option<Lease> {
         let permit = self.permits.clone().try_acquire_owned().ok()?;

@@ -184,7 +184,7 @@ async fn shows(visitor: &mut TcpStream, token: &str) -> std::io::Result<bool> {
         .any(|text| text == token.as_bytes()))
 }
 
-/// Trusts whoever a trusted authority signed, whatever the name; or anybody, if no authority is known.
+/// Trusts every certificate that a trusted authority signed, whatever the name; or anybody, if no authority is known.
 #[derive(Debug)]
 struct AnyNameVerifier {
     authorities: Option<Arc<WebPkiServerVerifier>>,

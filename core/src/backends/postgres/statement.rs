@@ -25,7 +25,7 @@ impl Statement {
         Self::new(name, sql, false)
     }
 
-    /// A statement that changes something: when its answer is lost, nobody knows whether it happened.
+    /// A statement that changes something: when its answer is lost, it is unknown whether it happened.
     pub(crate) fn write(name: &'static str, sql: &'static str) -> Self {
         Self::new(name, sql, true)
     }

@@ -1,7 +1,7 @@
 //! The one way in which statements reach the server.
 //!
 //! Between a statement and its values the driver waits for the server. Behind a pooler in transaction mode the
-//! server may be another one by then, and would run somebody else's statement with our values. Inside an explicit
+//! server may be another one by then, and would run another client's statement with our values. Inside an explicit
 //! transaction the pooler keeps us on one server, so there everything runs in one; see [`Postgres`](super::Postgres).
 
 use std::borrow::Cow;

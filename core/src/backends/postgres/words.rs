@@ -226,7 +226,7 @@ impl Answer<'_> {
     }
 }
 
-/// A text of somebody else, for a log or a report: one line of a bearable length.
+/// A text that is not ours, for a log or a report: one line of a bearable length.
 pub(super) fn in_one_line(text: &str) -> String {
     let mut line: String = text
         .chars()

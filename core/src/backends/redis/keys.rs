@@ -158,12 +158,12 @@ pub(crate) fn session(tenant: Option<&TenantId>, user: &str) -> String {
     }
 }
 
-/// A pattern for every conversation of a tenant, whoever stored it; it meets some of other tenants, too.
+/// A pattern for every conversation of a tenant, stored by posada or by the app; it meets some of other tenants, too.
 pub(crate) fn sessions_of_tenant(tenant: &TenantId) -> String {
     format!("session:{}:*", literal(tenant.as_str()))
 }
 
-/// A pattern for every conversation of a user, whoever stored it; it meets some of other users, too.
+/// A pattern for every conversation of a user, stored by posada or by the app; it meets some of other users, too.
 pub(crate) fn sessions_of_user(user: &str) -> String {
     format!("session:*{}", literal(user))
 }
@@ -239,7 +239,7 @@ pub(crate) struct Kind {
     pub(crate) pattern: &'static str,
     /// What is kept there.
     pub(crate) keeps: &'static str,
-    /// One of its keys, which nobody has, unless there is only one.
+    /// An example: a key of this kind that is never stored, unless the kind has only one key.
     pub(crate) sample: String,
 }
 

@@ -1,4 +1,4 @@
-//! One subscribing connection per handle, which serves every channel that somebody listens on.
+//! One subscribing connection per handle, which serves every channel that has a listener.
 //!
 //! Messages of Redis are fire and forget: a dropped connection loses them without a sign. So every subscriber is
 //! told [`Event::Reconnected`] whenever messages may have been missed, and must look again itself.
@@ -91,7 +91,7 @@ impl PubSub {
         }
         let mut channels = sync::lock(&self.channels);
         let sender = channels.entry(channel.to_owned()).or_insert_with(|| {
-            // The listener may be gone after close(); then nobody waits for messages either.
+            // The listener may be gone after close(); then no receiver waits for messages either.
             let _ = self.added.send(channel.to_owned());
             broadcast::channel(BACKLOG).0
         });
@@ -168,7 +168,7 @@ impl Listener {
 
     fn tell(&self, channel: &str, event: Event) {
         if let Some(sender) = sync::lock(&self.channels).get(channel) {
-            // Nobody listening at the moment is fine.
+            // No listener at the moment is fine.
             let _ = sender.send(event);
         }
     }

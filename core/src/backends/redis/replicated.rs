@@ -17,7 +17,7 @@ use crate::error::Result as ApiResult;
 use crate::settings::RedisSettings;
 use crate::sync;
 
-/// Connections that are kept while nobody needs them.
+/// How many connections are kept while none is needed.
 const KEPT: usize = 4;
 
 /// The longest time to wait for replicas.

@@ -1,6 +1,7 @@
-//! What the user of a connection may do, found out by trying: a managed server tells nobody its access list.
+//! What the user of a connection may do, found out by trying: a managed server shows its access list to no client.
 //!
-//! Nothing is written by it. A write is tried where it finds nothing to change, and a message is sent to nobody.
+//! Nothing is written by it. A write is tried where it finds nothing to change, and a message is sent where no client
+//! listens.
 
 use redis::Value;
 use tokio::time::timeout;

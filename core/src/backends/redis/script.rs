@@ -92,7 +92,7 @@ impl<'a> Call<'a> {
         self.run(Effect::Write).await
     }
 
-    /// Runs a script that may run twice without harm, and waits until so many replicas have what it wrote; answers
+    /// Runs a script that may run twice without harm, and waits until `replicas` replicas have what it wrote; answers
     /// also how many do. Cancel-safe. It has a connection of its own.
     pub(crate) async fn replicated<T: FromRedisValue>(
         mut self,

@@ -120,7 +120,7 @@ async fn which_hotel(posada: &Posada) -> Result<std::sync::Arc<Tenant>, Error> {
         .resolve("+5491100000000", Some(Channel::WhatsApp))
         .await?;
     more(&format!(
-        "a number that nobody registered is {}, not somebody's default",
+        "a number that was not registered is {}, not a default hotel's",
         stranger.as_str()
     ));
     Ok(tenant)
