@@ -5,7 +5,6 @@ mod watching;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::auth::{
     AuditSink, AuthOptions, AuthParts, AuthStore, Authenticator, Hotels, KeyRing, MemoryAuth, MemoryThrottle,
@@ -31,7 +30,7 @@ use crate::pms::{
 use crate::rng;
 use crate::scope::Scope;
 use crate::sessions::{MemorySessions, RedisSessions, SessionManager, SessionOptions, SessionStore};
-use crate::settings::{PmsLimits, PmsSettings, QloAppsSettings, Secret, Settings, Store};
+use crate::settings::{PmsLimits, PmsSettings, Secret, Settings, Store};
 use crate::task::Tasks;
 use crate::tenants::{
     Invalidation, LocalInvalidation, MemoryTenants, PostgresTenants, RedisInvalidation, TenantId,
@@ -65,6 +64,8 @@ struct Base {
     tasks: Tasks,
     postgres: Option<Postgres>,
     redis: Option<Redis>,
+    /// Whether the program gave its own system to the builder, so that the one of the settings is not used.
+    is_pms_given: bool,
     postgres_probe: SharedProbe,
     redis_probe: SharedProbe,
 }
@@ -126,8 +127,9 @@ impl PosadaBuilder {
     }
 
     /// A property management system that posada does not know, whatever the settings say: `Arc::new(mine)` for one that
-    /// keeps every promise by itself, `Guarded::new(Arc::new(mine))` for any other. Deadlines, breaker, pace and
-    /// retries of reads stand around it. See [`port`](crate::pms::port) for how to write one.
+    /// keeps every promise by itself, `Guarded::new(Arc::new(mine))` for any other. Deadlines, breaker, pace and retries
+    /// of reads stand around it, as the [limits](crate::settings::PmsLimits) of the settings say. See
+    /// [`port`](crate::pms::port) for how to write one.
     #[must_use]
     pub fn pms(mut self, system: impl Into<Connection>) -> Self {
         self.pms = Some(PmsSource::Own(system.into()));
@@ -137,8 +139,9 @@ impl PosadaBuilder {
     /// Builds the services. Nothing connects: the first call of a service does, within its deadline.
     ///
     /// # Errors
-    /// `settings.*` when the settings name something that cannot be used, such as an unreadable certificate, and for
-    /// previous keys that production refuses or that are more than two.
+    /// `settings.*` when the settings name something that cannot be used, such as an unreadable certificate, for previous
+    /// keys that production refuses or that are more than two, for a system that cannot be connected, and for a custom one
+    /// that was not given.
     pub fn build(self) -> Result<Posada> {
         let Self {
             settings,
@@ -148,6 +151,7 @@ impl PosadaBuilder {
             audit,
             pms,
         } = self;
+        let is_pms_given = pms.is_some();
         let tasks = Tasks::new();
         let postgres = match settings.postgres() {
             Store::Memory => None,
@@ -181,6 +185,7 @@ impl PosadaBuilder {
                 tasks,
                 postgres,
                 redis,
+                is_pms_given,
                 postgres_probe: SharedProbe::default(),
                 redis_probe: SharedProbe::default(),
             }),
@@ -500,42 +505,40 @@ impl Parts<'_> {
             (None, PmsSettings::Mock) => Arc::new(MockPms::new(clock)?),
             (None, PmsSettings::QloApps(server)) => {
                 let answers = self.answers();
-                let resilience = Resilience::new(&server.limits, server.timeout, &clock);
-                let system = QloApps::new(server, clock, self.tasks.clone(), answers.clone(), resilience)?;
-                let kept = self.answer_cache(answers, &system, &server.limits);
-                return Ok(self.guarded(Arc::new(system), locks, &server.limits, Some(kept)));
+                let limits = self.settings.pms_limits();
+                let resilience = Resilience::new(limits, &clock);
+                let tasks = self.tasks.clone();
+                let system = QloApps::new(server, limits, clock, tasks, answers.clone(), resilience)?;
+                let kept = self.answer_cache(answers, &system, limits);
+                return Ok(self.guarded(Arc::new(system), locks, limits, Some(kept)));
+            }
+            (None, PmsSettings::Custom) => {
+                return Err(Error::field_invalid(
+                    codes::SETTINGS_MISSING,
+                    "PMS_TYPE",
+                    "is custom, so the program has to give its system to `Posada::builder().pms(...)`",
+                ));
             }
         };
-        // What is in this process anyway needs no copy.
+        // What is in this process anyway needs no copy, and no patience.
         Ok(self.guarded(system, locks, &PmsLimits::default(), None))
     }
 
     /// The client of a caller's own system, with everything around it that QloApps has.
     fn connected(&self, connection: Connection, locks: &LockManager) -> Result<PmsClient> {
-        /// As long as a question to a QloApps server may take by default.
-        const READ: Duration = QloAppsSettings::DEFAULT_TIMEOUT;
         connection.check()?;
-        let limits = match self.settings.pms() {
-            PmsSettings::QloApps(server) => server.limits,
-            PmsSettings::Mock => PmsLimits::default(),
-        };
-        let rules = Resilience::new(&limits, READ, self.clock);
+        let limits = self.settings.pms_limits();
+        let (rules, tasks) = (Resilience::new(limits, self.clock), self.tasks.clone());
         Ok(match connection.0 {
             Connected::Guarded(system) => {
-                let kept = self.answer_cache(self.answers(), &*system, &limits);
-                self.guarded(
-                    Arc::new(Resilient::new(system, rules)),
-                    locks,
-                    &limits,
-                    Some(kept),
-                )
+                let kept = self.answer_cache(self.answers(), &*system, limits);
+                let system = Arc::new(Resilient::new(system, rules, tasks));
+                self.guarded(system, locks, limits, Some(kept))
             }
             Connected::Own(pms) => {
-                let kept = self.answer_cache(self.answers(), &*pms, &limits);
-                PmsClient::own(
-                    Arc::new(Resilient::new(pms, rules)),
-                    self.client(&limits, Some(kept)),
-                )
+                let kept = self.answer_cache(self.answers(), &*pms, limits);
+                let pms = Arc::new(Resilient::new(pms, rules, tasks));
+                PmsClient::own(pms, self.client(limits, Some(kept)))
             }
         })
     }

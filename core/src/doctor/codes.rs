@@ -62,11 +62,11 @@ codes! {
 
     PMS_MOCK = "pms.mock", "Whether bookings reach a hotel.";
     PMS_PLAIN_HTTP = "pms.plain_http", "Whether the key travels in plain text.";
-    PMS_CONNECTION = "pms.connection", "Whether the QloApps server answers.";
-    PMS_UNREACHABLE = "pms.unreachable", "The QloApps server cannot be reached, or does not answer.";
-    PMS_KEY = "pms.key", "The QloApps server does not accept the key.";
-    PMS_PERMISSIONS = "pms.permissions", "What the key may not do, and for what it is needed.";
+    PMS_CONNECTION = "pms.connection", "Whether the hotel's system answers.";
+    PMS_UNREACHABLE = "pms.unreachable", "The hotel's system cannot be reached, or does not answer.";
+    PMS_KEY = "pms.key", "The hotel's system does not accept our credentials.";
+    PMS_PERMISSIONS = "pms.permissions", "What our credentials may not do, and for what it is needed.";
     PMS_SWITCHED_OFF = "pms.switched_off", "The web service of the QloApps server is switched off.";
-    PMS_ADDRESS = "pms.address", "The address leads somewhere else than to the web service of a QloApps server.";
-    PMS_HOTEL = "pms.unknown_hotel", "The hotel that is meant when a call names none does not exist.";
+    PMS_ADDRESS = "pms.address", "The address leads to something else than the hotel's system.";
+    PMS_HOTEL = "pms.unknown_hotel", "Whether the system has the hotel that is meant when a call names none, or any at all.";
 }

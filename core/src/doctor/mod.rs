@@ -53,17 +53,29 @@ pub(crate) struct Target<'a> {
     pub(crate) postgres: Option<&'a Postgres>,
     pub(crate) redis: Option<&'a Redis>,
     pub(crate) pms: &'a PmsClient,
+    pub(crate) is_pms_given: bool,
     pub(crate) clock: &'a SharedClock,
 }
 
 impl<'a> Target<'a> {
-    /// The QloApps server, unless a mock stands for it, whatever the settings say.
-    fn server(&self) -> Option<&'a QloAppsSettings> {
+    fn bookings(&self) -> Bookings<'a> {
         match self.settings.pms() {
-            PmsSettings::QloApps(server) if !self.pms.is_mock() => Some(server),
-            _ => None,
+            _ if self.pms.is_mock() => Bookings::Mock,
+            PmsSettings::QloApps(server) if !self.is_pms_given => Bookings::QloApps(server),
+            _ => Bookings::Custom,
         }
     }
+}
+
+/// Where bookings go.
+#[derive(Debug, Clone, Copy)]
+enum Bookings<'a> {
+    /// Nowhere.
+    Mock,
+    /// To the server of the settings.
+    QloApps(&'a QloAppsSettings),
+    /// To a system of the program's own, whatever the settings say.
+    Custom,
 }
 
 impl Diagnosis {
@@ -125,9 +137,10 @@ pub(crate) async fn examine(target: Target<'_>) -> Diagnosis {
     );
     let of_pms = in_time(
         async {
-            match target.server() {
-                Some(server) => pms::examine(target.pms, server).await,
-                None => Vec::new(),
+            match target.bookings() {
+                Bookings::Mock => Vec::new(),
+                Bookings::QloApps(server) => pms::examine_qloapps(target.pms, server).await,
+                Bookings::Custom => pms::examine_custom(target.pms).await,
             }
         },
         codes::PMS_UNREACHABLE,
@@ -135,7 +148,7 @@ pub(crate) async fn examine(target: Target<'_>) -> Diagnosis {
     );
     let (of_postgres, of_redis, of_pms) = tokio::join!(of_postgres, of_redis, of_pms);
     let findings = [
-        settings::examine(target.settings, target.server()),
+        settings::examine(target.settings, target.bookings()),
         of_postgres,
         of_redis,
         of_pms,

@@ -1,5 +1,6 @@
 //! What the settings alone give away. Needs no server.
 
+use super::Bookings;
 use super::codes;
 use super::model::{Finding, Severity};
 use super::redis_settings;
@@ -26,8 +27,8 @@ const EVERYBODYS: [&str; 8] = [
     "supabase",
 ];
 
-/// Looks at the settings. What is as it should be is reported too. Without a QloApps server, a mock stands for it.
-pub(super) fn examine(settings: &Settings, server: Option<&QloAppsSettings>) -> Vec<Finding> {
+/// Looks at the settings. What is as it should be is reported too.
+pub(super) fn examine(settings: &Settings, bookings: Bookings<'_>) -> Vec<Finding> {
     let environment = settings.environment();
     let mut findings = vec![signing_key(settings)];
     findings.extend(service_variables(settings));
@@ -48,13 +49,15 @@ pub(super) fn examine(settings: &Settings, server: Option<&QloAppsSettings>) -> 
         )),
         Store::Server(redis) => findings.extend(redis_settings::examine(redis, environment)),
     }
-    match server {
-        None => findings.push(Finding::warning(
+    match bookings {
+        Bookings::Mock => findings.push(Finding::warning(
             codes::PMS_MOCK,
             "The PMS is the mock: bookings reach no hotel.",
             "Set PMS_BASE_URL and PMS_API_KEY of the hotel's QloApps.",
         )),
-        Some(server) => findings.extend(of_pms(server, environment)),
+        Bookings::QloApps(server) => findings.extend(of_pms(server, environment)),
+        // Its credentials are the program's.
+        Bookings::Custom => {}
     }
     findings
 }
@@ -300,11 +303,12 @@ mod tests {
     fn examined(vars: &[(&str, &str)]) -> Vec<Finding> {
         let vars = vars.iter().map(|(name, value)| ((*name).into(), (*value).into()));
         let settings = Settings::from_vars(vars).unwrap();
-        let server = match settings.pms() {
-            PmsSettings::QloApps(server) => Some(server),
-            PmsSettings::Mock => None,
+        let bookings = match settings.pms() {
+            PmsSettings::Mock => Bookings::Mock,
+            PmsSettings::QloApps(server) => Bookings::QloApps(server),
+            PmsSettings::Custom => Bookings::Custom,
         };
-        examine(&settings, server)
+        examine(&settings, bookings)
     }
 
     /// The severity of a code under these variables.
@@ -491,6 +495,7 @@ mod tests {
             (vec![], codes::POSTGRES_MEMORY, Some(Warning)),
             (vec![], codes::REDIS_MEMORY, Some(Warning)),
             (vec![], codes::PMS_MOCK, Some(Warning)),
+            (vec![("PMS_TYPE", "custom")], codes::PMS_MOCK, None),
         ] {
             assert_eq!(severity(&vars, code), expected, "{code}: {vars:?}");
         }

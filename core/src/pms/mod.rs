@@ -405,9 +405,9 @@ impl PmsClient {
         self.0.events.listen()
     }
 
-    /// Whether the hotel is in memory.
+    /// Whether bookings reach no hotel.
     pub(crate) fn is_mock(&self) -> bool {
-        self.0.catalogue.system() == mock::NAME
+        self.0.catalogue.is_mock()
     }
 
     /// What the hotels sell.

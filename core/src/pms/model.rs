@@ -248,7 +248,7 @@ impl Quote {
     }
 }
 
-/// Something that the key of the property management system must be allowed to do, and is not.
+/// Something that our credentials at the property management system must be allowed to do, and are not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MissingPermission {
@@ -258,6 +258,17 @@ pub struct MissingPermission {
     pub methods: String,
     /// What does not work without it.
     pub needed_for: String,
+}
+
+impl MissingPermission {
+    /// Methods of a resource that the credentials lack, and what does not work without them.
+    pub fn new(resource: &str, methods: &str, needed_for: &str) -> Self {
+        Self {
+            resource: resource.to_owned(),
+            methods: methods.to_owned(),
+            needed_for: needed_for.to_owned(),
+        }
+    }
 }
 
 /// How far a booking is. More states may come with newer systems.

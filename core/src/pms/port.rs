@@ -17,8 +17,9 @@
 //! * A failed read is `pms.unavailable` or `pms.timeout`. So is a write that surely did not happen.
 //! * A write that may have happened is `pms.outcome_unknown`, whatever the answer looked like.
 //! * Writes are never repeated inside of a system. Reads need not be: posada does that, and bounds every call by a
-//!   deadline, leaves a system alone that keeps failing, and asks no faster than the settings allow. A read may be
-//!   dropped at any moment; a write is not dropped, but at its deadline, and then its outcome is unknown.
+//!   deadline, leaves a system alone that keeps failing, and asks no faster than the settings allow
+//!   ([`PmsLimits`](crate::settings::PmsLimits)). A read may be dropped at any moment. A write is not: at its deadline
+//!   the caller is told that its outcome is unknown, and it goes on in the background, at most five minutes.
 //! * Nothing is asked of a system whose capabilities say that it cannot do it.
 //! * No mail to the guest, and nothing personal in an error.
 //! * Dates are the hotel's own.
@@ -82,6 +83,11 @@ pub trait Catalogue: Send + Sync + 'static {
     /// What the system can do. It does not change while it is connected.
     fn capabilities(&self) -> &Capabilities;
 
+    /// Whether bookings reach no hotel, as in a mock for tests. `doctor` warns of it then, and asks it nothing.
+    fn is_mock(&self) -> bool {
+        false
+    }
+
     /// Whether questions are sent at all now. Asks nothing.
     ///
     /// # Errors
@@ -98,7 +104,11 @@ pub trait Catalogue: Send + Sync + 'static {
         Ok(())
     }
 
-    /// What our credentials may not do, although the capabilities need it. Writes nothing.
+    /// What our credentials may not do, although the capabilities need it. `doctor` shows it. Writes nothing.
+    ///
+    /// # Errors
+    /// `pms.refused` for credentials that the system does not take, `pms.wrong_system` for an address where another
+    /// system is, and those of a read.
     async fn check(&self) -> Result<Vec<MissingPermission>>;
 
     /// All hotels that we may see.

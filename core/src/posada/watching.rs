@@ -36,8 +36,8 @@ impl Posada {
     }
 
     /// Walks through everything that usually is wrong with an installation, and names the remedy: ports, TLS,
-    /// passwords, tables and their schema, connections, the memory policy of Redis, secrets from examples, the
-    /// permissions of the PMS's key, and more ([`Diagnosis::CODES`]). A server that is down is a finding; the others
+    /// passwords, tables and their schema, connections, the memory policy of Redis, secrets from examples, what the hotel's
+    /// system says of our credentials, whichever system it is, and more ([`Diagnosis::CODES`]). A server that is down is a finding; the others
     /// are examined all the same. Takes seconds at most, and writes nothing. Never fails; cancel-safe.
     ///
     /// A report holds names of hosts, users and tables, and no secret: it is for who runs the installation, not for the
@@ -49,6 +49,7 @@ impl Posada {
             postgres: base.postgres.as_ref(),
             redis: base.redis.as_ref(),
             pms: &inner.pms,
+            is_pms_given: base.is_pms_given,
             clock: &base.clock,
         })
         .await

@@ -79,6 +79,14 @@ impl SettingsBuilder {
         self
     }
 
+    /// A system that the program gives to [`PosadaBuilder::pms`](crate::PosadaBuilder::pms). Building without one is
+    /// refused, so that no booking lands in the mock because it was forgotten.
+    #[must_use]
+    pub fn pms_custom(mut self) -> Self {
+        self.pms.kind.set_by_code("pms_custom", PmsType::Custom);
+        self
+    }
+
     /// Reads variables as [`Settings::from_vars`] does, so that code can add to them.
     ///
     /// # Errors
@@ -118,6 +126,7 @@ impl SettingsBuilder {
             redis: chosen(self.redis.resolve()?, environment, "REDIS_URL", "redis_url")
                 .map_err(|error| self.remind(error, "REDIS_PORT"))?,
             pms: self.pms.resolve(environment)?,
+            pms_limits: self.pms.limits()?,
             secret_key: self.checked_secret_key(environment)?,
             previous_key: self.checked_previous_key(environment)?,
             values: self.values.resolve()?,
@@ -287,9 +296,9 @@ mod tests {
             redis: Server(RedisSettings { topology: Single(RedisNode { host: \"h\", port: 6379 }), tls: false, \
             root_certificate: None, client_certificate: None, username: None, password: Some(***), \
             sentinel_username: None, sentinel_password: None, database: 0, connect_timeout: 7s, command_timeout: 8s }), \
-            pms: QloApps(QloAppsSettings { base_url: \"http://h\", api_key: ***, hotel_id: 9, timeout: 10s, \
-            limits: PmsLimits { availability_timeout: 20s, booking_timeout: 21s, max_concurrent: 22, max_rate: 23, \
-            breaker_failures: 24, breaker_pause: 25s, availability_fresh: 26s, room_types_fresh: 27s } }), \
+            pms: QloApps(QloAppsSettings { base_url: \"http://h\", api_key: ***, hotel_id: 9 }), \
+            pms_limits: PmsLimits { timeout: 10s, availability_timeout: 20s, booking_timeout: 21s, max_concurrent: 22, max_rate: 23, \
+            breaker_failures: 24, breaker_pause: 25s, availability_fresh: 26s, room_types_fresh: 27s }, \
             secret_key: Some(***), previous_key: None, default_tenant: Some(TenantId(\"default\")), \
             snapshot_dir: Some(\"/var/lib/posada\"), values: Values { jwt_expiry: 900s, session_ttl: 11s, \
             tenant_cache_fresh: 12s, tenant_cache_stale: 13s, tenant_cache_negative: 14s, flags_poll: 15s, \

@@ -69,6 +69,7 @@ pub struct Settings {
     postgres: Store<PostgresSettings>,
     redis: Store<RedisSettings>,
     pms: PmsSettings,
+    pms_limits: PmsLimits,
     secret_key: Option<Secret>,
     previous_key: Option<(Secret, DateTime<Utc>)>,
     default_tenant: Option<TenantId>,
@@ -86,6 +87,7 @@ impl Settings {
             postgres: Store::Memory,
             redis: Store::Memory,
             pms: PmsSettings::Mock,
+            pms_limits: PmsLimits::default(),
             secret_key: None,
             previous_key: None,
             default_tenant: None,
@@ -145,6 +147,11 @@ impl Settings {
     /// The property management system.
     pub fn pms(&self) -> &PmsSettings {
         &self.pms
+    }
+
+    /// How much is asked of the property management system, whichever it is, and how patiently.
+    pub fn pms_limits(&self) -> &PmsLimits {
+        &self.pms_limits
     }
 
     /// Key that signs tokens, if sign-in is used.

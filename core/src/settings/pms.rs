@@ -19,6 +19,8 @@ pub enum PmsSettings {
     Mock,
     /// QloApps over HTTP.
     QloApps(QloAppsSettings),
+    /// A system that the program gives to [`PosadaBuilder::pms`](crate::PosadaBuilder::pms).
+    Custom,
 }
 
 /// How to reach QloApps.
@@ -31,15 +33,14 @@ pub struct QloAppsSettings {
     pub api_key: Secret,
     /// The hotel that is meant when a call names none (`PMS_HOTEL_ID`).
     pub hotel_id: u64,
-    /// Longest time of a question about what is stored, further tries included (`PMS_TIMEOUT`).
-    pub timeout: Duration,
-    /// How much is asked of the QloApps server, and how long answers are kept.
-    pub limits: PmsLimits,
 }
 
-/// How much is asked of a PMS, how patiently, and how long its answers are kept.
+/// How much is asked of a PMS, how patiently, and how long its answers are kept: of a QloApps server, and of any system
+/// that is given to [`PosadaBuilder::pms`](crate::PosadaBuilder::pms). The mock is in this process and needs none of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PmsLimits {
+    /// Longest time of a question about what is stored, further tries included (`PMS_TIMEOUT`).
+    pub timeout: Duration,
     /// Longest time of a question about free rooms and prices (`POSADA_PMS_AVAILABILITY_TIMEOUT`).
     pub availability_timeout: Duration,
     /// Longest time of a request that changes something, and of looking for a booking whose answer was lost
@@ -54,7 +55,7 @@ pub struct PmsLimits {
     pub breaker_failures: u32,
     /// … for so long (`POSADA_PMS_BREAKER_PAUSE`).
     pub breaker_pause: Duration,
-    /// Age up to which availability is answered without asking the QloApps server (`POSADA_PMS_AVAILABILITY_FRESH`).
+    /// Age up to which availability is answered without asking the system (`POSADA_PMS_AVAILABILITY_FRESH`).
     pub availability_fresh: Duration,
     /// The same for hotels and room types (`POSADA_PMS_ROOM_TYPES_FRESH`).
     pub room_types_fresh: Duration,
@@ -63,6 +64,7 @@ pub struct PmsLimits {
 impl Default for PmsLimits {
     fn default() -> Self {
         Self {
+            timeout: Duration::from_secs(10),
             availability_timeout: Duration::from_secs(20),
             booking_timeout: Duration::from_mins(1),
             max_concurrent: 32,
@@ -78,8 +80,6 @@ impl Default for PmsLimits {
 impl QloAppsSettings {
     /// Default of [`hotel_id`](Self::hotel_id): the first hotel of an installation.
     pub const DEFAULT_HOTEL_ID: u64 = 1;
-    /// Default of [`timeout`](Self::timeout): 10 seconds.
-    pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 }
 
 /// `PMS_TYPE`.
@@ -87,6 +87,7 @@ impl QloAppsSettings {
 pub(super) enum PmsType {
     Mock,
     QloApps,
+    Custom,
 }
 
 impl PmsType {
@@ -94,7 +95,8 @@ impl PmsType {
         match text.to_ascii_lowercase().as_str() {
             "mock" => Ok(Self::Mock),
             "qloapps" => Ok(Self::QloApps),
-            _ => Err("must be mock or qloapps".into()),
+            "custom" => Ok(Self::Custom),
+            _ => Err("must be mock, qloapps or custom".into()),
         }
     }
 }
@@ -128,15 +130,14 @@ impl PmsSource {
         let hotel_id = self
             .hotel_id
             .within(1..=u64::from(u32::MAX), QloAppsSettings::DEFAULT_HOTEL_ID)?;
-        let timeout = self.timeout.within(TIMEOUTS, QloAppsSettings::DEFAULT_TIMEOUT)?;
-        let limits = self.limits()?;
         match (self.kind.value(), self.base_url.get()) {
             (None, None) if environment.is_production() => Err(missing(
                 "PMS_TYPE",
-                "is needed in production, where bookings of the mock would reach no hotel; set it to qloapps, or \
-                 to mock if that is what you want",
+                "is needed in production, where bookings of the mock would reach no hotel; set it to qloapps, to \
+                 custom for a system of the program's own, or to mock if that is what you want",
             )),
             (Some(PmsType::Mock), _) | (None, None) => Ok(PmsSettings::Mock),
+            (Some(PmsType::Custom), _) => Ok(PmsSettings::Custom),
             (Some(PmsType::QloApps), None) => Err(missing(
                 "PMS_BASE_URL",
                 "is needed for qloapps: the address of the QloApps server, such as https://hotel.example.com",
@@ -145,16 +146,16 @@ impl PmsSource {
                 base_url: server(&base_url.value).map_err(|fault| fault.blame(base_url.field))?,
                 api_key: self.key(environment)?,
                 hotel_id,
-                timeout,
-                limits,
             })),
         }
     }
 
-    fn limits(&self) -> Result<PmsLimits> {
+    /// How much is asked of whatever system it is.
+    pub(super) fn limits(&self) -> Result<PmsLimits> {
         let usual = PmsLimits::default();
         let day = Duration::ZERO..=Duration::from_hours(24);
         Ok(PmsLimits {
+            timeout: self.timeout.within(TIMEOUTS, usual.timeout)?,
             availability_timeout: self
                 .availability_timeout
                 .within(TIMEOUTS, usual.availability_timeout)?,
@@ -253,19 +254,17 @@ mod tests {
     fn base_url(text: &str) -> Result<String> {
         match from(&[("PMS_BASE_URL", text), ("PMS_API_KEY", "k")])? {
             PmsSettings::QloApps(qloapps) => Ok(qloapps.base_url),
-            PmsSettings::Mock => panic!("a QloApps server was named"),
+            other => panic!("a QloApps server was named, not {other:?}"),
         }
     }
 
     #[test]
-    fn qloapps_takes_its_place_key_hotel_and_deadline() {
+    fn qloapps_takes_its_place_key_and_hotel() {
         let vars = [
             ("PMS_TYPE", "QloApps"),
             ("PMS_BASE_URL", "http://127.0.0.1:8090/"),
             ("PMS_API_KEY", KEY),
             ("PMS_HOTEL_ID", "3"),
-            ("PMS_TIMEOUT", "30"),
-            ("POSADA_PMS_MAX_RATE", "7"),
         ];
         assert_eq!(
             from(&vars).unwrap(),
@@ -273,13 +272,32 @@ mod tests {
                 base_url: "http://127.0.0.1:8090".to_owned(),
                 api_key: Secret::new(KEY),
                 hotel_id: 3,
-                timeout: Duration::from_secs(30),
-                limits: PmsLimits {
-                    max_rate: 7,
-                    ..PmsLimits::default()
-                },
             })
         );
+    }
+
+    #[test]
+    fn limits_count_for_whatever_system_it_is() {
+        for kind in ["mock", "qloapps", "custom"] {
+            let vars = [
+                ("PMS_TYPE", kind),
+                ("PMS_BASE_URL", "http://h"),
+                ("PMS_API_KEY", KEY),
+                ("PMS_TIMEOUT", "30"),
+                ("POSADA_PMS_MAX_RATE", "7"),
+            ];
+            let vars = vars.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            let expected = PmsLimits {
+                timeout: Duration::from_secs(30),
+                max_rate: 7,
+                ..PmsLimits::default()
+            };
+            assert_eq!(
+                *Settings::from_vars(vars).unwrap().pms_limits(),
+                expected,
+                "{kind}"
+            );
+        }
     }
 
     #[test]
@@ -309,6 +327,8 @@ mod tests {
         assert!(error.is(codes::SETTINGS_MISSING));
         assert_eq!(error.field(), Some("PMS_TYPE"));
         assert_eq!(production(&[("PMS_TYPE", "mock")]).unwrap(), PmsSettings::Mock);
+        let custom = production(&[("PMS_TYPE", "custom")]).unwrap();
+        assert_eq!(custom, PmsSettings::Custom);
     }
 
     #[test]

@@ -306,8 +306,8 @@ settings! {
     "POSADA_REDIS_COMMAND_TIMEOUT" = "1", "Longest time of one command, reconnection included, in seconds, 0.01 to 60.",
         [redis.command_timeout]: time => redis_command_timeout;
 
-    "PMS_TYPE" = "", "`qloapps`, or `mock` for a small hotel in memory. By default `qloapps` if `PMS_BASE_URL` is set, \
-        else `mock`; production wants one of the two.", [pms.kind]: pms;
+    "PMS_TYPE" = "", "`qloapps`, `mock` for a small hotel in memory, or `custom` for a system of the program's own (in \
+        Rust). By default `qloapps` if `PMS_BASE_URL` is set, else `mock`; production wants one of them.", [pms.kind]: pms;
     "PMS_BASE_URL" = "", "Address of the QloApps server, such as `https://hotel.example.com`.", [pms.base_url]: trimmed;
     "PMS_API_KEY" = "", "Key of the QloApps web service.", [pms.api_key]: trimmed;
     "PMS_HOTEL_ID" = "1", "The hotel that is meant when a call names none.", [pms.hotel_id]: id => pms_hotel_id;

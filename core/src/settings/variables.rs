@@ -292,7 +292,7 @@ mod tests {
             ("USE_SUPABASE", "si", "true or false"),
             ("REDIS_PORT", "70000", "between 1 and 65535"),
             ("REDIS_DB", "-1", "database number"),
-            ("PMS_TYPE", "opera", "mock or qloapps"),
+            ("PMS_TYPE", "opera", "mock, qloapps or custom"),
             ("PMS_HOTEL_ID", "0", "between 1"),
             ("PMS_TIMEOUT", "0", "between 100ms and 300s"),
             ("POSADA_PMS_BOOKING_TIMEOUT", "0", "between 100ms and 300s"),

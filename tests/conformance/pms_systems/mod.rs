@@ -1,16 +1,20 @@
 //! Systems of other kinds than QloApps behind the public port: one that keeps every promise by itself, and one that
 //! sells room types, keeps as many promises as it is told to, and may claim more.
 
+mod resilience;
 mod two_rooms;
 mod type_hotel;
 
 use std::sync::Arc;
 
 use chrono::NaiveDate;
-use posada::Posada;
-use posada::pms::Guards;
+use posada::clock::SystemClock;
+use posada::doctor::Severity;
+use posada::error::codes;
 use posada::pms::port::{Guarded, Record};
+use posada::pms::{Guards, MissingPermission, MockPms};
 use posada::testkit::pms::Promises;
+use posada::{Posada, Settings};
 use two_rooms::TwoRooms;
 use type_hotel::TypeHotel;
 
@@ -81,6 +85,91 @@ async fn what_cannot_be_connected_is_refused_when_the_handle_is_made() {
         assert_eq!(
             (refused.code(), refused.field()),
             ("settings.invalid", Some("pms"))
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_custom_system_that_the_program_forgot_to_give_is_not_replaced_by_the_mock() {
+    let settings = || Settings::builder().pms_custom().build().unwrap();
+    let refused = Posada::builder().settings(settings()).build().unwrap_err();
+    assert_eq!(
+        (refused.code(), refused.field()),
+        ("settings.missing", Some("PMS_TYPE"))
+    );
+    let given = Posada::builder()
+        .settings(settings())
+        .pms(Arc::new(TwoRooms::new()));
+    assert_eq!(given.build().unwrap().pms().system(), "two-rooms");
+}
+
+/// The findings about the hotel's system: code, severity, and what was seen.
+async fn findings(posada: &Posada) -> Vec<(&'static str, Severity, String)> {
+    let found = posada.doctor().await.findings.into_iter();
+    let about = found.filter(|finding| finding.code.contains("pms"));
+    about
+        .map(|finding| (finding.code, finding.severity, finding.seen))
+        .collect()
+}
+
+#[tokio::test]
+async fn the_doctor_asks_the_system_that_was_given_and_not_the_one_of_the_settings() {
+    let rooms = Arc::new(TwoRooms::new());
+    let elsewhere = Settings::builder()
+        .pms_qloapps("http://hotel.example.com", "dev-pms-key")
+        .build();
+    let posada = Posada::builder()
+        .settings(elsewhere.unwrap())
+        .pms(rooms.clone())
+        .build()
+        .unwrap();
+    let connected = (
+        "pms.connection",
+        Severity::Ok,
+        "two-rooms answers, and takes our credentials.".to_owned(),
+    );
+    let hotels = (
+        "pms.unknown_hotel",
+        Severity::Ok,
+        "two-rooms has Two Rooms (1).".to_owned(),
+    );
+    let found = findings(&posada).await;
+    assert!(found.contains(&connected) && found.contains(&hotels), "{found:?}");
+    assert_eq!(found.len(), 3, "nothing of QloApps: {found:?}");
+    rooms.lacks(&[MissingPermission::new("folios", "GET", "invoices")]);
+    let lacking = (
+        "pms.permissions",
+        Severity::Error,
+        "Our credentials may not use folios, which is needed for: invoices.".to_owned(),
+    );
+    assert!(findings(&posada).await.contains(&lacking));
+    for (code, finding) in [
+        (codes::PMS_REFUSED, "pms.key"),
+        (codes::PMS_NOT_PERMITTED, "pms.permissions"),
+        (codes::PMS_WRONG_SYSTEM, "pms.address"),
+        (codes::PMS_OUTCOME_UNKNOWN, "pms.unreachable"),
+    ] {
+        rooms.fails(1, code);
+        let found = findings(&posada).await;
+        let [(known, Severity::Error, seen)] = found.as_slice() else {
+            panic!("{found:?}");
+        };
+        assert!(*known == finding && seen.starts_with("two-rooms: "), "{found:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_doctor_warns_of_a_mock_however_it_was_given() {
+    let mock = || Arc::new(MockPms::new(SystemClock::shared()).unwrap());
+    for builder in [
+        Posada::builder(),
+        Posada::builder().mock_pms((*mock()).clone()),
+        Posada::builder().pms(Guarded::new(mock())),
+    ] {
+        let found = findings(&builder.build().unwrap()).await;
+        assert!(
+            matches!(found.as_slice(), [("pms.mock", Severity::Warning, _)]),
+            "{found:?}"
         );
     }
 }

@@ -1,4 +1,5 @@
-//! A hotel of two rooms that keeps every promise by itself: one mutex around everything, and a map by key.
+//! A hotel of two rooms that keeps every promise by itself: one mutex around everything, and a map by key. A test can
+//! make it fail, stall and panic.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,11 +12,16 @@ use posada::pms::{
     MissingPermission, OccupancyLimits, Offer, Party, Price, RoomId, RoomType, RoomTypeId, StayId,
 };
 use posada::testkit::pms::Lab;
-use posada::{IdempotencyKey, Money, Result, Stay};
+use posada::{Code, IdempotencyKey, Money, Result, Stay};
+use tokio::sync::watch;
 
 pub(super) struct TwoRooms {
     capabilities: Capabilities,
     state: Mutex<State>,
+    /// What does not wait.
+    gate: watch::Sender<Gate>,
+    /// How many bookings there are.
+    written: watch::Sender<usize>,
 }
 
 struct State {
@@ -24,6 +30,11 @@ struct State {
     /// Bookings by the text of their key, in the order of writing.
     by_key: BTreeMap<String, Record>,
     lost: usize,
+    /// How often it was asked, and what it is to say next.
+    asked: usize,
+    failures: Vec<Code>,
+    panics: bool,
+    missing: Vec<MissingPermission>,
 }
 
 impl TwoRooms {
@@ -35,7 +46,54 @@ impl TwoRooms {
                 raised: false,
                 by_key: BTreeMap::new(),
                 lost: 0,
+                asked: 0,
+                failures: Vec::new(),
+                panics: false,
+                missing: Vec::new(),
             }),
+            gate: watch::Sender::new(Gate::Open),
+            written: watch::Sender::new(0),
+        }
+    }
+
+    /// The next calls fail with this code.
+    pub(super) fn fails(&self, times: usize, code: Code) {
+        self.state().failures = vec![code; times];
+    }
+
+    /// The next write panics before it has done anything.
+    pub(super) fn panics(&self) {
+        self.state().panics = true;
+    }
+
+    /// What `check` says from now on.
+    pub(super) fn lacks(&self, missing: &[MissingPermission]) {
+        self.state().missing = missing.to_vec();
+    }
+
+    /// Which calls go through from now on; the others wait.
+    pub(super) fn set_gate(&self, gate: Gate) {
+        self.gate.send_replace(gate);
+    }
+
+    /// How often it was asked.
+    pub(super) fn asked(&self) -> usize {
+        self.state().asked
+    }
+
+    /// Waits for so many bookings.
+    pub(super) async fn has_written(&self, bookings: usize) {
+        let mut written = self.written.subscribe();
+        written.wait_for(|known| *known >= bookings).await.unwrap();
+    }
+
+    async fn called(&self, through: &[Gate]) -> Result<()> {
+        self.state().asked += 1;
+        let mut gate = self.gate.subscribe();
+        gate.wait_for(|gate| through.contains(gate)).await.unwrap();
+        match self.state().failures.pop() {
+            Some(code) => Err(failure(code, "as scripted")),
+            None => Ok(()),
         }
     }
 
@@ -43,6 +101,17 @@ impl TwoRooms {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// Which calls go through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gate {
+    Open,
+    Reads,
+    Closed,
+}
+
+const READ: &[Gate] = &[Gate::Open, Gate::Reads];
+const WRITE: &[Gate] = &[Gate::Open];
 
 impl State {
     fn free(&self, stay: Stay) -> Vec<u64> {
@@ -80,10 +149,12 @@ impl Catalogue for TwoRooms {
     }
 
     async fn check(&self) -> Result<Vec<MissingPermission>> {
-        Ok(Vec::new())
+        self.called(READ).await?;
+        Ok(self.state().missing.clone())
     }
 
     async fn hotels(&self) -> Result<Vec<Hotel>> {
+        self.called(READ).await?;
         let (noon, currency) = (
             NaiveTime::from_hms_opt(12, 0, 0).unwrap(),
             self.state().night.currency(),
@@ -134,6 +205,8 @@ impl Catalogue for TwoRooms {
 #[async_trait]
 impl Pms for TwoRooms {
     async fn book(&self, order: &BookingOrder) -> Result<Booking> {
+        self.called(WRITE).await?;
+        assert!(!std::mem::take(&mut self.state().panics), "as scripted");
         let (request, mut state) = (order.request(), self.state());
         let key = request.key().as_str().to_owned();
         if let Some(known) = state.by_key.get(&key).cloned() {
@@ -177,6 +250,7 @@ impl Pms for TwoRooms {
             record.rows.push(row);
         }
         state.by_key.insert(key, record.clone());
+        self.written.send_replace(state.by_key.len());
         state.answer(&record, Created::Created)
     }
 
@@ -193,6 +267,7 @@ impl Pms for TwoRooms {
     }
 
     async fn cancel(&self, id: BookingId, _forced: bool) -> Result<Booking> {
+        self.called(WRITE).await?;
         let mut state = self.state();
         let found = state.by_key.values_mut().find(|record| record.id == id);
         let record = found.ok_or_else(|| failure(codes::PMS_UNKNOWN_BOOKING, "no such booking"))?;

@@ -89,6 +89,10 @@ impl Catalogue for GuardedPms {
         self.system().capabilities()
     }
 
+    fn is_mock(&self) -> bool {
+        self.system().is_mock()
+    }
+
     fn is_asked(&self) -> Result<()> {
         self.system().is_asked()
     }

@@ -36,9 +36,6 @@ pub use fault::{MockFault, MockOperation};
 use fault::{Script, Strike, outcome_unknown};
 use hotel::MockHotel;
 
-/// The name of this system.
-pub(crate) const NAME: &str = "mock";
-
 /// What becomes of a booking whose rooms were taken between choosing and writing them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum MockCollision {
@@ -248,7 +245,11 @@ async fn pause(yields: usize) {
 #[async_trait]
 impl Catalogue for MockPms {
     fn system(&self) -> &'static str {
-        NAME
+        "mock"
+    }
+
+    fn is_mock(&self) -> bool {
+        true
     }
 
     fn capabilities(&self) -> &Capabilities {

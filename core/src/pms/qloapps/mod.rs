@@ -80,7 +80,7 @@ use super::service::Service;
 use crate::clock::SharedClock;
 use crate::error::{Error, Result, codes};
 use crate::hex::hex;
-use crate::settings::QloAppsSettings;
+use crate::settings::{PmsLimits, QloAppsSettings};
 use crate::stay::Stay;
 use crate::task::Tasks;
 use availability::{Question, vacancies};
@@ -118,6 +118,7 @@ impl QloApps {
     /// `settings.invalid` when no HTTP client can be made.
     pub(crate) fn new(
         settings: &QloAppsSettings,
+        limits: &PmsLimits,
         clock: SharedClock,
         tasks: Tasks,
         kept: Arc<dyn AnswerStore>,
@@ -127,7 +128,7 @@ impl QloApps {
         Ok(Self {
             http: Arc::new(HttpClient::new(settings, resilience)?),
             cache: Cache::new(kept, &name, clock.clone(), tasks),
-            catalogue_fresh: settings.limits.room_types_fresh,
+            catalogue_fresh: limits.room_types_fresh,
             name,
             capabilities: Capabilities::new(Guards::default()).all_of(&Feature::ALL),
             clock,

@@ -51,27 +51,30 @@ impl World {
             base_url: self.server.url().to_owned(),
             api_key: Secret::new(QloAppsSimulator::KEY),
             hotel_id: 1,
+        }
+    }
+
+    pub(super) fn limits() -> PmsLimits {
+        PmsLimits {
             timeout: Duration::from_secs(5),
-            limits: PmsLimits {
-                max_rate: 10_000,
-                ..PmsLimits::default()
-            },
+            max_rate: 10_000,
+            ..PmsLimits::default()
         }
     }
 
     /// The provider of one process.
-    pub(super) fn provider(&self, settings: &QloAppsSettings) -> QloApps {
-        let clock = self.clock.shared();
-        let resilience = Resilience::new(&settings.limits, settings.timeout, &clock);
-        QloApps::new(settings, clock, Tasks::new(), self.answers.clone(), resilience).unwrap()
+    pub(super) fn provider(&self, settings: &QloAppsSettings, limits: &PmsLimits) -> QloApps {
+        let (clock, answers) = (self.clock.shared(), self.answers.clone());
+        let resilience = Resilience::new(limits, &clock);
+        QloApps::new(settings, limits, clock, Tasks::new(), answers, resilience).unwrap()
     }
 
     /// One process, with a gate of its own.
     pub(super) fn process(&self) -> PmsClient {
-        self.process_with(&self.settings())
+        self.process_with(&self.settings(), &Self::limits())
     }
 
-    fn process_with(&self, settings: &QloAppsSettings) -> PmsClient {
+    fn process_with(&self, settings: &QloAppsSettings, limits: &PmsLimits) -> PmsClient {
         let retry = RetryPolicy {
             first_pause: Duration::from_millis(5),
             longest_pause: Duration::from_millis(50),
@@ -80,11 +83,11 @@ impl World {
             turn: Duration::from_secs(30),
             recheck: self.recheck,
         };
-        let server = self.provider(settings);
+        let server = self.provider(settings, limits);
         let kept = AnswerCache::new(
             self.answers.clone(),
             server.system(),
-            settings.limits.availability_fresh,
+            limits.availability_fresh,
             self.clock.shared(),
             Tasks::new(),
         );
@@ -409,7 +412,11 @@ async fn a_wrong_key_is_refused_and_never_shown() {
         api_key: Secret::new("A-KEY-THAT-NOBODY-KNOWS-00000000"),
         ..world.settings()
     };
-    let error = world.process_with(&settings).hotels().await.unwrap_err();
+    let error = world
+        .process_with(&settings, &World::limits())
+        .hotels()
+        .await
+        .unwrap_err();
     assert!(error.is(codes::PMS_REFUSED));
     assert!(!format!("{error} {error:?}").contains("NOBODY"), "{error:?}");
 }
@@ -421,15 +428,23 @@ async fn a_shop_that_is_down_is_unavailable_and_a_silent_one_is_late() {
         base_url: "http://127.0.0.1:1".into(),
         ..world.settings()
     };
-    let error: Error = world.process_with(&nowhere).hotels().await.unwrap_err();
+    let error: Error = world
+        .process_with(&nowhere, &World::limits())
+        .hotels()
+        .await
+        .unwrap_err();
     assert!(error.is(codes::PMS_UNAVAILABLE), "{error}");
-    let hasty = QloAppsSettings {
+    let hasty = PmsLimits {
         timeout: Duration::from_millis(100),
-        ..world.settings()
+        ..World::limits()
     };
     let slow = SimulatedFault::Slow(Duration::from_mins(1));
     world.server.script(SimulatedCall::Read, &slow, 6);
-    let error = world.process_with(&hasty).hotels().await.unwrap_err();
+    let error = world
+        .process_with(&world.settings(), &hasty)
+        .hotels()
+        .await
+        .unwrap_err();
     assert!(error.is(codes::PMS_TIMEOUT), "{error}");
 }
 

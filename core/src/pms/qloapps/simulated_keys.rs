@@ -71,7 +71,7 @@ async fn a_shop_that_does_not_say_what_a_key_may_do_takes_bookings() {
 #[tokio::test]
 async fn a_shop_that_could_not_be_asked_what_a_key_may_do_is_asked_again() {
     let world = World::new().await;
-    let provider = world.provider(&world.settings());
+    let provider = world.provider(&world.settings(), &World::limits());
     let fault = SimulatedFault::Instead {
         status: 503,
         body: "busy".to_owned(),

@@ -70,7 +70,7 @@ struct Lane {
 
 impl Resilience {
     /// The breakers take their time from `clock`.
-    pub(crate) fn new(limits: &PmsLimits, read: Duration, clock: &SharedClock) -> Self {
+    pub(crate) fn new(limits: &PmsLimits, clock: &SharedClock) -> Self {
         let lane = |name, deadline| Lane {
             deadline,
             breaker: Breaker::new(
@@ -85,7 +85,7 @@ impl Resilience {
             slots: Semaphore::new(usize::try_from(limits.max_concurrent).unwrap_or(usize::MAX >> 4)),
         };
         Self {
-            read: lane("read", read),
+            read: lane("read", limits.timeout),
             availability: lane("availability", limits.availability_timeout),
             write: lane("write", limits.booking_timeout),
             budget: RetryBudget::full(),
@@ -128,7 +128,7 @@ impl Resilience {
         let mut reason = None;
         loop {
             tries += 1;
-            let answer = self.once(lane, class, left, &mut attempt).await;
+            let answer = self.once(lane, class, &left, &mut attempt).await;
             let error = match answer {
                 Ok(attempt) if attempt.answered => {
                     if tries == 1 {
@@ -161,13 +161,33 @@ impl Resilience {
         }
     }
 
+    /// Sends a write, once, under every rule. At the deadline the future is dropped: what must end is a task behind it.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub(super) async fn send<T, F>(&self, write: F) -> Result<T>
+    where
+        F: Future<Output = Attempt<T>> + Send,
+    {
+        let began = self.real.instant();
+        let left = || {
+            let spent = self.real.instant().saturating_duration_since(began);
+            self.write.deadline.saturating_sub(spent)
+        };
+        let attempt = self.once(&self.write, Class::Write, &left, || write).await?;
+        if attempt.answered {
+            self.budget.gain();
+        }
+        attempt.outcome
+    }
+
     /// One try. An error means that there was no answer to judge.
     async fn once<T, F>(
         &self,
         lane: &Lane,
         class: Class,
-        left: impl Fn() -> Duration + Send,
-        attempt: &mut (impl FnMut() -> F + Send),
+        left: &(impl Fn() -> Duration + Sync),
+        attempt: impl FnOnce() -> F + Send,
     ) -> Result<Attempt<T>>
     where
         F: Future<Output = Attempt<T>> + Send,
@@ -247,7 +267,7 @@ mod tests {
 
     fn resilience() -> (Resilience, ManualClock) {
         let clock = ManualClock::at(chrono::DateTime::UNIX_EPOCH);
-        let guard = Resilience::new(&PmsLimits::default(), Duration::from_secs(10), &clock.shared());
+        let guard = Resilience::new(&PmsLimits::default(), &clock.shared());
         (guard, clock)
     }
 
@@ -362,7 +382,11 @@ mod tests {
     #[tokio::test]
     async fn whoever_finds_no_place_in_time_has_sent_nothing() {
         let clock = ManualClock::at(chrono::DateTime::UNIX_EPOCH);
-        let guard = Resilience::new(&PmsLimits::default(), Duration::from_millis(10), &clock.shared());
+        let limits = PmsLimits {
+            timeout: Duration::from_millis(10),
+            ..PmsLimits::default()
+        };
+        let guard = Resilience::new(&limits, &clock.shared());
         let everything = PmsLimits::default().max_concurrent;
         let held = guard.read.slots.acquire_many(everything).await.unwrap();
         let tries = AtomicU32::new(0);
@@ -381,10 +405,11 @@ mod tests {
     async fn a_write_that_is_too_late_is_unknown() {
         let clock = ManualClock::at(chrono::DateTime::UNIX_EPOCH);
         let limits = PmsLimits {
+            timeout: Duration::from_millis(10),
             booking_timeout: Duration::from_millis(10),
             ..PmsLimits::default()
         };
-        let guard = Resilience::new(&limits, Duration::from_millis(10), &clock.shared());
+        let guard = Resilience::new(&limits, &clock.shared());
         let stuck = || std::future::pending::<Attempt<()>>();
         let error = guard.run(Class::Write, stuck).await.unwrap_err();
         assert!(error.is(codes::PMS_OUTCOME_UNKNOWN));

@@ -2,12 +2,15 @@
 //!
 //! QloApps is left out: one of its calls is many requests, and these rules stand around each of them.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::NaiveDate;
+use futures_util::FutureExt as _;
 
-use super::{Attempt, Class, Resilience};
+use super::{Attempt, Class, Resilience, too_late};
 use crate::error::{Error, Result, codes};
 use crate::pms::BookingChange;
 use crate::pms::capabilities::Capabilities;
@@ -23,34 +26,61 @@ use crate::pms::record::{ChangePage, Movement, Record, Room, Row, RowChange};
 use crate::pms::request::BookingRequest;
 use crate::pms::service::Service;
 use crate::stay::Stay;
+use crate::task::Tasks;
 
-/// A system, every call to which has a deadline, a breaker, a bulkhead and a pace; reads are repeated.
+/// How long a write may go on in the background when its deadline has passed. A system that never ends one would
+/// otherwise keep it for ever.
+const LONGEST_WRITE: Duration = Duration::from_mins(5);
+
+/// A system, every call to which has a deadline, a breaker, a bulkhead and a pace. Reads are repeated; a write is sent
+/// once and ends, whether or not its deadline passes meanwhile.
 pub(crate) struct Resilient<S: ?Sized> {
     system: Arc<S>,
     rules: Resilience,
+    tasks: Tasks,
 }
 
 impl<S: Catalogue + ?Sized> Resilient<S> {
-    pub(crate) fn new(system: Arc<S>, rules: Resilience) -> Self {
-        Self { system, rules }
+    pub(crate) fn new(system: Arc<S>, rules: Resilience, tasks: Tasks) -> Self {
+        Self { system, rules, tasks }
     }
 
-    async fn run<T, F>(&self, class: Class, mut call: impl FnMut() -> F + Send) -> Result<T>
+    /// Asks, again while it makes sense.
+    async fn read<T, F>(&self, class: Class, mut call: impl FnMut() -> F + Send) -> Result<T>
     where
         T: Send,
         F: Future<Output = Result<T>> + Send,
     {
-        let attempt = || {
-            let answer = call();
-            async {
-                let outcome = answer.await;
-                Attempt {
-                    answered: outcome.as_ref().err().is_none_or(is_an_answer),
-                    outcome,
-                }
+        self.rules.run(class, || judged(call())).await
+    }
+
+    /// Writes once. The write is a task of its own: at its deadline the caller is told that nobody knows its outcome, and
+    /// it goes on, because half of it may be done.
+    async fn write<T, F>(&self, call: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        let ended = async move {
+            let work = AssertUnwindSafe(call).catch_unwind();
+            match tokio::time::timeout(LONGEST_WRITE, work).await {
+                Ok(Ok(outcome)) => outcome,
+                Ok(Err(_panic)) => Err(Error::new(
+                    codes::PMS_OUTCOME_UNKNOWN,
+                    "the system panicked in a write; it may have been done",
+                )),
+                Err(_) => Err(too_late(Class::Write)),
             }
         };
-        self.rules.run(class, attempt).await
+        self.rules.send(judged(self.tasks.detach(ended))).await
+    }
+}
+
+async fn judged<T>(call: impl Future<Output = Result<T>> + Send) -> Attempt<T> {
+    let outcome = call.await;
+    Attempt {
+        answered: outcome.as_ref().err().is_none_or(is_an_answer),
+        outcome,
     }
 }
 
@@ -75,6 +105,10 @@ impl<S: Catalogue + ?Sized> Catalogue for Resilient<S> {
         self.system.capabilities()
     }
 
+    fn is_mock(&self) -> bool {
+        self.system.is_mock()
+    }
+
     fn is_asked(&self) -> Result<()> {
         self.rules.refusal(Class::Read).map_or(Ok(()), Err)?;
         self.system.is_asked()
@@ -85,19 +119,19 @@ impl<S: Catalogue + ?Sized> Catalogue for Resilient<S> {
     }
 
     async fn check(&self) -> Result<Vec<MissingPermission>> {
-        self.run(Class::Read, || self.system.check()).await
+        self.read(Class::Read, || self.system.check()).await
     }
 
     async fn hotels(&self) -> Result<Vec<Hotel>> {
-        self.run(Class::Read, || self.system.hotels()).await
+        self.read(Class::Read, || self.system.hotels()).await
     }
 
     async fn room_types(&self, hotel: HotelId) -> Result<Vec<RoomType>> {
-        self.run(Class::Read, || self.system.room_types(hotel)).await
+        self.read(Class::Read, || self.system.room_types(hotel)).await
     }
 
     async fn today(&self, hotel: HotelId) -> Result<NaiveDate> {
-        self.run(Class::Read, || self.system.today(hotel)).await
+        self.read(Class::Read, || self.system.today(hotel)).await
     }
 
     async fn offers(
@@ -108,44 +142,47 @@ impl<S: Catalogue + ?Sized> Catalogue for Resilient<S> {
         room_type: Option<RoomTypeId>,
     ) -> Result<Vec<Offer>> {
         let ask = || self.system.offers(hotel, stay, party, room_type);
-        self.run(Class::Availability, ask).await
+        self.read(Class::Availability, ask).await
     }
 
     async fn services(&self, hotel: HotelId, room_type: RoomTypeId) -> Result<Vec<Service>> {
-        self.run(Class::Read, || self.system.services(hotel, room_type))
+        self.read(Class::Read, || self.system.services(hotel, room_type))
             .await
     }
 
     async fn guest(&self, email: &str) -> Result<Option<GuestProfile>> {
-        self.run(Class::Read, || self.system.guest(email)).await
+        self.read(Class::Read, || self.system.guest(email)).await
     }
 
     async fn create_guest(&self, guest: &Guest) -> Result<()> {
-        self.run(Class::Write, || self.system.create_guest(guest)).await
+        let (system, guest) = (self.system.clone(), guest.clone());
+        self.write(async move { system.create_guest(&guest).await }).await
     }
 }
 
 #[async_trait]
 impl BookingSystem for Resilient<dyn BookingSystem> {
     async fn can_book(&self) -> Result<()> {
-        self.run(Class::Read, || self.system.can_book()).await
+        self.read(Class::Read, || self.system.can_book()).await
     }
 
     async fn create(&self, request: &BookingRequest, offer: &Offer, total: Money) -> Result<BookingId> {
-        self.run(Class::Write, || self.system.create(request, offer, total))
-            .await
+        let (system, request, offer) = (self.system.clone(), request.clone(), offer.clone());
+        let call = async move { system.create(&request, &offer, total).await };
+        self.write(Box::pin(call)).await
     }
 
     async fn find(&self, key: &IdempotencyKey) -> Result<Vec<Record>> {
-        self.run(Class::Read, || self.system.find(key)).await
+        self.read(Class::Read, || self.system.find(key)).await
     }
 
     async fn record(&self, booking: BookingId) -> Result<Option<Record>> {
-        self.run(Class::Read, || self.system.record(booking)).await
+        self.read(Class::Read, || self.system.record(booking)).await
     }
 
     async fn cancel(&self, booking: BookingId) -> Result<()> {
-        self.run(Class::Write, || self.system.cancel(booking)).await
+        let system = self.system.clone();
+        self.write(async move { system.cancel(booking).await }).await
     }
 
     fn rooms(&self) -> Option<&dyn RoomLedger> {
@@ -157,31 +194,33 @@ impl BookingSystem for Resilient<dyn BookingSystem> {
     }
 
     async fn change_row(&self, booking: BookingId, row: StayId, change: &RowChange) -> Result<()> {
-        self.run(Class::Write, || self.system.change_row(booking, row, change))
+        let (system, change) = (self.system.clone(), change.clone());
+        self.write(async move { system.change_row(booking, row, &change).await })
             .await
     }
 
     async fn set_total(&self, record: &Record, total: Money) -> Result<()> {
-        self.run(Class::Write, || self.system.set_total(record, total))
+        let (system, record) = (self.system.clone(), record.clone());
+        self.write(async move { system.set_total(&record, total).await })
             .await
     }
 
     async fn can_set_total(&self, record: &Record, stay: Stay, total: Money, and_back: bool) -> Result<()> {
         let ask = || self.system.can_set_total(record, stay, total, and_back);
-        self.run(Class::Read, ask).await
+        self.read(Class::Read, ask).await
     }
 
     async fn movements(&self, hotel: HotelId, movement: Movement, day: NaiveDate) -> Result<Vec<Record>> {
-        self.run(Class::Read, || self.system.movements(hotel, movement, day))
+        self.read(Class::Read, || self.system.movements(hotel, movement, day))
             .await
     }
 
     async fn folio(&self, record: &Record) -> Result<Folio> {
-        self.run(Class::Read, || self.system.folio(record)).await
+        self.read(Class::Read, || self.system.folio(record)).await
     }
 
     async fn changes(&self, cursor: &ChangeCursor, most: usize) -> Result<ChangePage> {
-        self.run(Class::Read, || self.system.changes(cursor, most)).await
+        self.read(Class::Read, || self.system.changes(cursor, most)).await
     }
 }
 
@@ -189,7 +228,7 @@ impl BookingSystem for Resilient<dyn BookingSystem> {
 impl RoomLedger for Resilient<dyn BookingSystem> {
     async fn rows_on(&self, room: RoomId, stay: Stay) -> Result<Vec<Row>> {
         match self.system.rooms() {
-            Some(rooms) => self.run(Class::Read, || rooms.rows_on(room, stay)).await,
+            Some(rooms) => self.read(Class::Read, || rooms.rows_on(room, stay)).await,
             None => Ok(Vec::new()),
         }
     }
@@ -198,7 +237,7 @@ impl RoomLedger for Resilient<dyn BookingSystem> {
         match self.system.rooms() {
             Some(rooms) => {
                 let ask = || rooms.free_rooms(hotel, room_type, stay);
-                self.run(Class::Availability, ask).await
+                self.read(Class::Availability, ask).await
             }
             None => Ok(Vec::new()),
         }
@@ -211,7 +250,7 @@ impl StockLedger for Resilient<dyn BookingSystem> {
         match self.system.stock() {
             Some(stock) => {
                 let ask = || stock.nights(hotel, room_type, stay);
-                self.run(Class::Availability, ask).await
+                self.read(Class::Availability, ask).await
             }
             None => Ok(Vec::new()),
         }
@@ -221,45 +260,49 @@ impl StockLedger for Resilient<dyn BookingSystem> {
 #[async_trait]
 impl Pms for Resilient<dyn Pms> {
     async fn book(&self, order: &BookingOrder) -> Result<Booking> {
-        self.run(Class::Write, || self.system.book(order)).await
+        let (system, order) = (self.system.clone(), order.clone());
+        self.write(async move { system.book(&order).await }).await
     }
 
     async fn booking(&self, id: BookingId) -> Result<Option<Booking>> {
-        self.run(Class::Read, || self.system.booking(id)).await
+        self.read(Class::Read, || self.system.booking(id)).await
     }
 
     async fn find(&self, key: &IdempotencyKey) -> Result<Option<Booking>> {
-        self.run(Class::Read, || self.system.find(key)).await
+        self.read(Class::Read, || self.system.find(key)).await
     }
 
     async fn cancel(&self, id: BookingId, forced: bool) -> Result<Booking> {
-        self.run(Class::Write, || self.system.cancel(id, forced)).await
+        let system = self.system.clone();
+        self.write(async move { system.cancel(id, forced).await }).await
     }
 
     async fn change(&self, id: BookingId, change: &BookingChange) -> Result<Booking> {
-        self.run(Class::Write, || self.system.change(id, change)).await
+        let (system, change) = (self.system.clone(), change.clone());
+        self.write(async move { system.change(id, &change).await }).await
     }
 
     async fn quote_change(&self, id: BookingId, change: &BookingChange) -> Result<Quote> {
-        self.run(Class::Availability, || self.system.quote_change(id, change))
+        self.read(Class::Availability, || self.system.quote_change(id, change))
             .await
     }
 
     async fn move_guests(&self, id: BookingId, movement: Movement) -> Result<Booking> {
-        self.run(Class::Write, || self.system.move_guests(id, movement))
+        let system = self.system.clone();
+        self.write(async move { system.move_guests(id, movement).await })
             .await
     }
 
     async fn movements(&self, hotel: HotelId, movement: Movement, day: NaiveDate) -> Result<Vec<Booking>> {
-        self.run(Class::Read, || self.system.movements(hotel, movement, day))
+        self.read(Class::Read, || self.system.movements(hotel, movement, day))
             .await
     }
 
     async fn folio(&self, id: BookingId) -> Result<Folio> {
-        self.run(Class::Read, || self.system.folio(id)).await
+        self.read(Class::Read, || self.system.folio(id)).await
     }
 
     async fn changes(&self, cursor: &ChangeCursor, most: usize) -> Result<(Vec<Change>, ChangeCursor)> {
-        self.run(Class::Read, || self.system.changes(cursor, most)).await
+        self.read(Class::Read, || self.system.changes(cursor, most)).await
     }
 }
