@@ -220,7 +220,7 @@ reading!(Snapshot {
     fn new(flags: &Flags) -> PyResult<Self> {
         let snapshot = flags.0.get()?.snapshot();
         Ok(Self(
-            ProcessBound::new(snapshot, flags.0.home().clone()),
+            ProcessBound::new(snapshot, flags.0.runtime().clone()),
             flags.1.clone(),
         ))
     }
@@ -231,7 +231,7 @@ reading!(Flags {
     fn new(handle: &Handle) -> PyResult<Self> {
         let flags = handle.keep(|posada| posada.flags().clone())?;
         // Python evaluates outside of the runtime, where following could not begin.
-        let inside = flags.home().handle()?.enter();
+        let inside = flags.runtime().handle().map_err(Refusal::from)?.enter();
         let _ = flags.get()?.snapshot();
         drop(inside);
         Ok(Self(flags, Bound(handle.bound_to()?)))
@@ -245,13 +245,13 @@ reading!(Flags {
 
     fn _watch(&self) -> PyResult<Watch> {
         let watch = Arc::new(Mutex::new(self.0.get()?.watch()));
-        Ok(Watch(ProcessBound::new((watch, Unread::new()), self.0.home().clone())))
+        Ok(Watch(ProcessBound::new((watch, Unread::new()), self.0.runtime().clone())))
     }
 
     #[pyo3(signature = (flag, value, tenant=None))]
     fn _set(&self, py: Python<'_>, flag: String, value: Value, tenant: Option<Whose>) -> PyResult<Operation> {
         let (value, tenant) = (value.parse()?, id_of(tenant));
-        self.0.finish(py, async move |flags: FeatureFlags| {
+        self.0.call(py, async move |flags: FeatureFlags| {
             Ok(flags.set(tenant.as_ref(), &flag, value).await?)
         })
     }
@@ -259,7 +259,7 @@ reading!(Flags {
     #[pyo3(signature = (flag, tenant=None))]
     fn _unset(&self, py: Python<'_>, flag: String, tenant: Option<Whose>) -> PyResult<Operation> {
         let tenant = id_of(tenant);
-        self.0.finish(py, async move |flags: FeatureFlags| {
+        self.0.call(py, async move |flags: FeatureFlags| {
             Ok(flags.unset(tenant.as_ref(), &flag).await?)
         })
     }
@@ -267,7 +267,7 @@ reading!(Flags {
     #[pyo3(signature = (tenant=None))]
     fn _list(&self, py: Python<'_>, tenant: Option<Whose>) -> PyResult<Operation> {
         let tenant = id_of(tenant);
-        self.0.read(py, async move |flags: FeatureFlags| {
+        self.0.call(py, async move |flags: FeatureFlags| {
             let listed = flags.list(tenant.as_ref()).await?;
             let listed = listed.into_iter().map(|flag| {
                 let error = flag.error.map(|error| error.to_string());
@@ -287,17 +287,17 @@ reading!(Flags {
     fn _warm(&self, py: Python<'_>, tenants: Vec<Whose>) -> PyResult<Operation> {
         let tenants: Vec<TenantId> = tenants.into_iter().map(|tenant| tenant.0).collect();
         self.0
-            .finish(py, async move |flags: FeatureFlags| Ok(flags.warm(&tenants).await?))
+            .call(py, async move |flags: FeatureFlags| Ok(flags.warm(&tenants).await?))
     }
 
     fn _refresh(&self, py: Python<'_>) -> PyResult<Operation> {
         self.0
-            .finish(py, async |flags: FeatureFlags| Ok(flags.refresh().await?))
+            .call(py, async |flags: FeatureFlags| Ok(flags.refresh().await?))
     }
 
     fn _adopt(&self, py: Python<'_>) -> PyResult<Operation> {
         self.0
-            .finish(py, async |flags: FeatureFlags| Ok(flags.adopt().await?))
+            .call(py, async |flags: FeatureFlags| Ok(flags.adopt().await?))
     }
 });
 
@@ -305,7 +305,7 @@ reading!(Flags {
 impl Watch {
     /// (what, flag, tenant, missed); `None` when the handle was closed.
     fn next(&self, py: Python<'_>) -> PyResult<Operation> {
-        self.0.read(py, async |(watch, unread): Changes| {
+        self.0.call(py, async |(watch, unread): Changes| {
             let next = async { Ok(watch.lock().await.next().await.map(told)) };
             unread.or_next(next).await
         })

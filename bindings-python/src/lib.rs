@@ -22,6 +22,7 @@ mod locks;
 mod metrics;
 mod open;
 mod pms;
+mod record;
 mod sessions;
 mod settings;
 mod tenants;
@@ -56,7 +57,7 @@ mod _native {
     #[pymodule_export]
     use crate::limits::{Limit, Limits, refuse};
     #[pymodule_export]
-    use crate::locks::{Guard, Hold, Locks, Wanted, fence_guard_sql};
+    use crate::locks::{AcquireOptions, Guard, Hold, Locks, StayHold, fence_guard_sql};
     #[pymodule_export]
     use crate::metrics::{count_request, record_metrics, render_metrics};
     #[pymodule_export]

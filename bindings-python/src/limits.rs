@@ -101,7 +101,7 @@ impl Limits {
             }
         };
         let limits = self.0.get()?.clone().failure_policy(policy);
-        Ok(Self(ProcessBound::new(limits, self.0.home().clone())))
+        Ok(Self(ProcessBound::new(limits, self.0.runtime().clone())))
     }
 
     fn check(
@@ -133,7 +133,7 @@ impl Limits {
 
     fn peek(&self, py: Python<'_>, limit: &Limit, identifiers: Vec<String>) -> PyResult<Operation> {
         let limit = limit.0;
-        self.0.read(py, async move |limits: RateLimiter| {
+        self.0.call(py, async move |limits: RateLimiter| {
             Ok(decided(limits.peek(&limit, &words(&identifiers)).await?))
         })
     }

@@ -1,45 +1,33 @@
 //! The handle: how it is opened, watched and closed.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
-
 use chrono::{DateTime, Utc};
-use futures_util::future::join_all;
 use posada::doctor::Diagnosis;
 use posada::{Posada, PosadaBuilder, TenantId};
+use posada_bindings::bridge::OpenHandle;
 use pyo3::prelude::*;
-use tokio::runtime::Runtime;
 
 use crate::arguments::{Parts, Whose};
 use crate::auth::{AuthEvents, Claims, Options};
-use crate::bridge::{Home, Manner, Operation, ProcessBound, start};
+use crate::bridge::{Operation, ProcessBound, RuntimeHandle, start};
 use crate::errors::Refusal;
 use crate::pms::Mock;
 use crate::settings::Settings;
-
-/// What was opened and not closed, for the end of the process.
-static OPEN: Mutex<BTreeMap<u64, Posada>> = Mutex::new(BTreeMap::new());
-
-static NEXT: AtomicU64 = AtomicU64::new(0);
 
 /// Every service, on the servers of the settings or in memory.
 #[pyclass(frozen, module = "posada._native")]
 pub(crate) struct Handle {
     posada: ProcessBound<Posada>,
     /// Its place among what is to be closed; a handle that is bound to a tenant has none.
-    number: Option<u64>,
+    open: Option<OpenHandle>,
     pub(crate) events: AuthEvents,
 }
 
 impl Handle {
-    fn new(posada: Posada, home: Home, events: AuthEvents) -> Self {
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        open().insert(number, posada.clone());
+    fn new(posada: Posada, runtime: RuntimeHandle, events: AuthEvents) -> Self {
+        let open = OpenHandle::note(&posada);
         Self {
-            posada: ProcessBound::new(posada, home),
-            number: Some(number),
+            posada: ProcessBound::new(posada, runtime),
+            open: Some(open),
             events,
         }
     }
@@ -52,8 +40,8 @@ impl Handle {
     fn scoped(&self, posada: Posada) -> Self {
         let events = self.events.of(posada.tenant());
         Self {
-            posada: ProcessBound::new(posada, self.posada.home().clone()),
-            number: None,
+            posada: ProcessBound::new(posada, self.posada.runtime().clone()),
+            open: None,
             events,
         }
     }
@@ -61,14 +49,14 @@ impl Handle {
     /// One of the services, for as long as this process lives.
     pub(crate) fn keep<T>(&self, service: impl FnOnce(&Posada) -> T) -> PyResult<ProcessBound<T>> {
         let value = service(self.posada.get()?);
-        Ok(ProcessBound::new(value, self.posada.home().clone()))
+        Ok(ProcessBound::new(value, self.posada.runtime().clone()))
     }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        let left = self.number.and_then(|number| open().remove(&number));
-        if !self.posada.home().is_alive() {
+        let left = self.open.and_then(OpenHandle::forget);
+        if !self.posada.runtime().is_alive() {
             std::mem::forget(left);
         }
     }
@@ -85,13 +73,13 @@ impl Handle {
         auth_options: Option<Parts<Options>>,
         mock_pms: Option<&Mock>,
     ) -> PyResult<Self> {
-        let (home, events) = (Home::current()?, AuthEvents::new());
+        let (runtime, events) = (RuntimeHandle::current()?, AuthEvents::new());
         let builder = builder(settings, &events, default_flags, auth_options, mock_pms)?;
         // The handle remembers the runtime that it is built in.
-        let inside = home.handle()?.enter();
+        let inside = runtime.handle().map_err(Refusal::from)?.enter();
         let posada = builder.build().map_err(Refusal::from)?;
         drop(inside);
-        Ok(Self::new(posada, home, events))
+        Ok(Self::new(posada, runtime, events))
     }
 
     /// Builds every service, makes sure that every server answers, and loads the flags.
@@ -104,10 +92,10 @@ impl Handle {
         auth_options: Option<Parts<Options>>,
         mock_pms: Option<&Mock>,
     ) -> PyResult<Operation> {
-        let (home, events) = (Home::current()?, AuthEvents::new());
+        let (runtime, events) = (RuntimeHandle::current()?, AuthEvents::new());
         let builder = builder(settings, &events, default_flags, auth_options, mock_pms)?;
-        let here = home.clone();
-        start(py, &home, Manner::Read, async move {
+        let here = runtime.clone();
+        start(py, &runtime, async move {
             Ok(Self::new(builder.connect().await?, here, events))
         })
     }
@@ -137,7 +125,7 @@ impl Handle {
     /// Answers (postgres, redis, knows_hotels, timestamp, health, readiness): the codes of the errors or `None`, and the
     /// two shapes as JSON.
     fn health(&self, py: Python<'_>) -> PyResult<Operation> {
-        self.posada.read(py, async |posada: Posada| {
+        self.posada.call(py, async |posada: Posada| {
             let health = posada.health().await;
             let code = |check| match check {
                 posada::health::Check::Ok => None,
@@ -151,7 +139,7 @@ impl Handle {
     }
 
     fn doctor(&self, py: Python<'_>) -> PyResult<Operation> {
-        self.posada.read(py, async |posada: Posada| {
+        self.posada.call(py, async |posada: Posada| {
             Ok(diagnosis_parts(&posada.doctor().await))
         })
     }
@@ -164,10 +152,10 @@ impl Handle {
     }
 
     fn close(&self, py: Python<'_>) -> PyResult<Operation> {
-        let number = self.number;
+        let open = self.open;
         self.posada.finish(py, async move |posada: Posada| {
             let closed = posada.close().await;
-            let _ = number.and_then(|number| open().remove(&number));
+            let _ = open.and_then(OpenHandle::forget);
             Ok(closed?)
         })
     }
@@ -199,7 +187,7 @@ fn diagnosis_parts(diagnosis: &Diagnosis) -> DiagnosisParts {
 /// Examines what the variables of this process describe.
 #[pyfunction]
 pub(crate) fn diagnose_environment(py: Python<'_>) -> PyResult<Operation> {
-    start(py, &Home::current()?, Manner::Read, async {
+    start(py, &RuntimeHandle::current()?, async {
         Ok(diagnosis_parts(&Diagnosis::from_env().await))
     })
 }
@@ -230,27 +218,4 @@ fn builder(
         builder = builder.mock_pms(mock.client()?.clone());
     }
     Ok(builder)
-}
-
-/// Closes what nobody closed: writes that are under way end, and the audit is flushed. At exit.
-pub(crate) fn close_all(runtime: &Runtime, deadline: Duration) {
-    let left = std::mem::take(&mut *open());
-    if left.is_empty() {
-        return;
-    }
-    let closing = left
-        .values()
-        // Whatever could not end within its deadline ends with the process.
-        .map(|posada| async { drop(posada.close().await) });
-    let all = join_all(closing);
-    runtime.block_on(async { drop(tokio::time::timeout(deadline, all).await) });
-}
-
-/// Leaves the parent's handles alone in a forked child.
-pub(crate) fn forget_all() {
-    std::mem::forget(std::mem::take(&mut *open()));
-}
-
-fn open() -> MutexGuard<'static, BTreeMap<u64, Posada>> {
-    OPEN.lock().unwrap_or_else(PoisonError::into_inner)
 }

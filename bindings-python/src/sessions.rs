@@ -119,7 +119,7 @@ impl Sessions {
     ) -> PyResult<Operation> {
         let (user, channel) = (user_of(user)?.to_owned(), text("channel", channel)?.to_owned());
         let tenant = id_of(tenant);
-        self.0.read(py, async move |sessions: SessionManager| {
+        self.0.call(py, async move |sessions: SessionManager| {
             let session = sessions.get_or_create(tenant.as_ref(), &user, &channel).await?;
             Ok(SessionState::read(session))
         })
@@ -128,7 +128,7 @@ impl Sessions {
     #[pyo3(signature = (user, tenant=None))]
     fn get(&self, py: Python<'_>, user: Given<'_, '_>, tenant: Option<Whose>) -> PyResult<Operation> {
         let (user, tenant) = (user_of(user)?.to_owned(), id_of(tenant));
-        self.0.read(py, async move |sessions: SessionManager| {
+        self.0.call(py, async move |sessions: SessionManager| {
             Ok(sessions
                 .get(tenant.as_ref(), &user)
                 .await?
@@ -149,7 +149,7 @@ impl Sessions {
         let document = json::write_document(document, spelled.as_ref())?;
         let mut session = session.session.clone();
         session.document = document;
-        self.0.finish(py, async move |sessions: SessionManager| {
+        self.0.call(py, async move |sessions: SessionManager| {
             sessions.save(&mut session).await?;
             Ok(SessionState::saved(session))
         })
@@ -165,7 +165,7 @@ impl Sessions {
     ) -> PyResult<Operation> {
         let patch = Json::parse(json::write("patch", patch)?).map_err(Refusal::from)?;
         let (user, tenant) = (user_of(user)?.to_owned(), id_of(tenant));
-        self.0.finish(py, async move |sessions: SessionManager| {
+        self.0.call(py, async move |sessions: SessionManager| {
             Ok(SessionState::read(
                 sessions.update(tenant.as_ref(), &user, &patch).await?,
             ))
@@ -203,7 +203,7 @@ impl Sessions {
                 turn = turn.with(key.clone(), value.clone());
             }
         }
-        self.0.finish(py, async move |sessions: SessionManager| {
+        self.0.call(py, async move |sessions: SessionManager| {
             Ok(SessionState::read(
                 sessions.append_turn(tenant.as_ref(), &user, turn).await?,
             ))
@@ -213,7 +213,7 @@ impl Sessions {
     #[pyo3(signature = (user, tenant=None))]
     fn touch(&self, py: Python<'_>, user: Given<'_, '_>, tenant: Option<Whose>) -> PyResult<Operation> {
         let (user, tenant) = (user_of(user)?.to_owned(), id_of(tenant));
-        self.0.finish(py, async move |sessions: SessionManager| {
+        self.0.call(py, async move |sessions: SessionManager| {
             Ok(sessions.touch(tenant.as_ref(), &user).await?)
         })
     }
@@ -221,7 +221,7 @@ impl Sessions {
     #[pyo3(signature = (user, tenant=None))]
     fn delete(&self, py: Python<'_>, user: Given<'_, '_>, tenant: Option<Whose>) -> PyResult<Operation> {
         let (user, tenant) = (user_of(user)?.to_owned(), id_of(tenant));
-        self.0.finish(py, async move |sessions: SessionManager| {
+        self.0.call(py, async move |sessions: SessionManager| {
             Ok(sessions.delete(tenant.as_ref(), &user).await?)
         })
     }
@@ -230,7 +230,7 @@ impl Sessions {
     #[pyo3(signature = (tenant=None))]
     fn list(&self, py: Python<'_>, tenant: Option<Whose>) -> PyResult<Operation> {
         let tenant = id_of(tenant);
-        self.0.read(py, async move |sessions: SessionManager| {
+        self.0.call(py, async move |sessions: SessionManager| {
             let active = sessions.list(tenant.as_ref()).await?;
             Ok(active
                 .into_iter()
@@ -242,26 +242,26 @@ impl Sessions {
     #[pyo3(signature = (tenant=None))]
     fn count(&self, py: Python<'_>, tenant: Option<Whose>) -> PyResult<Operation> {
         let tenant = id_of(tenant);
-        self.0.read(py, async move |sessions: SessionManager| {
+        self.0.call(py, async move |sessions: SessionManager| {
             Ok(sessions.count(tenant.as_ref()).await?)
         })
     }
 
     fn measure(&self, py: Python<'_>) -> PyResult<Operation> {
-        self.0.read(py, async |sessions: SessionManager| {
+        self.0.call(py, async |sessions: SessionManager| {
             Ok(sessions.measure().await?)
         })
     }
 
     fn purge_tenant(&self, py: Python<'_>, tenant: Whose) -> PyResult<Operation> {
-        self.0.finish(py, async move |sessions: SessionManager| {
+        self.0.call(py, async move |sessions: SessionManager| {
             Ok(sessions.purge_tenant(&tenant.0).await?)
         })
     }
 
     fn purge_user(&self, py: Python<'_>, user: Given<'_, '_>) -> PyResult<Operation> {
         let user = user_of(user)?.to_owned();
-        self.0.finish(py, async move |sessions: SessionManager| {
+        self.0.call(py, async move |sessions: SessionManager| {
             Ok(sessions.purge_user(&user).await?)
         })
     }

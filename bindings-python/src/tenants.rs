@@ -243,7 +243,7 @@ impl Tenants {
     #[pyo3(signature = (identifier, channel=None))]
     fn _resolve(&self, py: Python<'_>, identifier: String, channel: Option<&str>) -> PyResult<Operation> {
         let channel = self::channel(channel)?;
-        self.0.read(py, async move |tenants: TenantResolver| {
+        self.0.call(py, async move |tenants: TenantResolver| {
             Ok(Resolution(tenants.resolve(&identifier, channel).await?))
         })
     }
@@ -256,20 +256,20 @@ impl Tenants {
         channel: Option<&str>,
     ) -> PyResult<Operation> {
         let channel = self::channel(channel)?;
-        self.0.read(py, async move |tenants: TenantResolver| {
+        self.0.call(py, async move |tenants: TenantResolver| {
             let answers = tenants.resolve_many(&identifiers, channel).await;
             Ok(answers.into_iter().map(Answered).collect::<Vec<_>>())
         })
     }
 
     fn _get(&self, py: Python<'_>, tenant: Whose) -> PyResult<Operation> {
-        self.0.read(py, async move |tenants: TenantResolver| {
+        self.0.call(py, async move |tenants: TenantResolver| {
             Ok(tenants.get(&tenant.0).await?.map(Tenant))
         })
     }
 
     fn _list(&self, py: Python<'_>) -> PyResult<Operation> {
-        self.0.read(py, async |tenants: TenantResolver| {
+        self.0.call(py, async |tenants: TenantResolver| {
             let all = tenants.list().await?;
             Ok(all
                 .into_iter()
@@ -356,11 +356,11 @@ impl Tenants {
 
     fn _refresh(&self, py: Python<'_>) -> PyResult<Operation> {
         self.0
-            .read(py, async |tenants: TenantResolver| Ok(tenants.refresh().await?))
+            .call(py, async |tenants: TenantResolver| Ok(tenants.refresh().await?))
     }
 
     fn _warm(&self, py: Python<'_>, limit: usize) -> PyResult<Operation> {
-        self.0.read(py, async move |tenants: TenantResolver| {
+        self.0.call(py, async move |tenants: TenantResolver| {
             Ok(tenants.warm(limit).await?)
         })
     }

@@ -253,8 +253,8 @@ def test_a_cancelled_wait_that_was_answered_in_the_same_turn_hands_its_event_on(
     run(job())
 
 
-def _wanted() -> posada._native.Wanted:
-    return posada._native.Wanted(60, 30, None, False, None, None, False, False, 0, None)
+def _wanted() -> posada._native.AcquireOptions:
+    return posada._native.AcquireOptions(ttl=60, wait=30)
 
 
 def test_a_closed_or_interrupted_coroutine_lets_its_wait_go() -> None:

@@ -4,27 +4,27 @@
 //! can use and an effect that nobody knows. So writes run as tasks of their own: the caller awaits the answer,
 //! and when it stops waiting the work still ends, within its own deadline.
 
+mod call;
 mod repeat;
 
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
-use std::task::{Context, Poll, Wake, Waker};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tokio_util::task::task_tracker::TaskTrackerToken;
 
+pub use call::{Call, EventLoop, FirstStep, Progress, Receipt, Work};
 pub(crate) use repeat::Need;
+
+use call::ToTheEnd;
 
 use crate::correlation::Correlation;
 use crate::error::{Error, Result, codes};
-use crate::sync::lock;
 
 tokio::task_local! {
     /// Set inside every task of ours. What [`Tasks::close`] already waits for may still do what it needs to end well,
@@ -92,12 +92,10 @@ impl Tasks {
         F: Future<Output = Result<T>> + Send + 'static,
     {
         self.ensure_admitted()?;
-        let mut unfinished = Unfinished {
-            work: Some(Box::pin(IN_A_TASK.scope((), work))),
-            tasks: self,
-            _tracked: self.tracker.token(),
-        };
-        std::future::poll_fn(|context| unfinished.poll(context)).await
+        // What `close()` waits for. Dropped after the work below, so it outlives the moment at which a task takes over.
+        let _tracked = self.tracker.token();
+        let take_over = |rest: Work<Result<T>>| self.in_background(async move { drop(rest.await) });
+        ToTheEnd::new(IN_A_TASK.scope((), work), take_over).await
     }
 
     /// Runs work that takes a core on a thread of its own. It ends whether or not it is awaited; `close()` waits for
@@ -137,8 +135,11 @@ impl Tasks {
     /// there was a runtime.
     pub(crate) fn begin(&self, work: impl Future<Output = ()> + Send + 'static) -> bool {
         let runtime = self.runtime();
-        if let Some(runtime) = &runtime {
-            Begun::begin(runtime, Box::pin(self.tracked(work)));
+        if let Some(runtime) = &runtime
+            // As in a task, a panic ends the work and nothing else.
+            && let FirstStep::Unfinished(call, work) = Call::begin(runtime, Box::pin(self.tracked(work)))
+        {
+            call.continue_with(work, None);
         }
         runtime.is_some()
     }
@@ -221,105 +222,22 @@ pub(crate) fn serve(work: impl Future<Output = ()> + Send + 'static) {
     spawn(&Handle::current(), work);
 }
 
-fn spawn(runtime: &Handle, work: impl Future<Output = ()> + Send + 'static) {
+fn spawn(runtime: &Handle, work: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
     #[allow(clippy::disallowed_methods, reason = "this is the one place that spawns")]
-    runtime.spawn(work);
+    let task = runtime.spawn(work);
+    task.abort_handle()
 }
 
-type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// Work whose first step its caller takes. The rest becomes a task as soon as it is woken, so it never waits for the
-/// caller. It is its own waker until then.
-struct Begun {
-    runtime: Handle,
-    stage: Mutex<Stage>,
-}
-
-enum Stage {
-    /// The first step is being taken.
-    Beginning { is_woken: bool },
-    /// The first step was taken, and nobody has woken the work since.
-    Waiting(Work),
-    /// A task of the runtime works, or nothing is left to do.
-    Gone,
-}
-
-impl Begun {
-    fn begin(runtime: &Handle, mut work: Work) {
-        let begun = Arc::new(Self {
-            runtime: runtime.clone(),
-            stage: Mutex::new(Stage::Beginning { is_woken: false }),
-        });
-        let waker = Waker::from(begun.clone());
-        let _inside = runtime.enter();
-        let first_step = AssertUnwindSafe(|| work.as_mut().poll(&mut Context::from_waker(&waker)));
-        // As in a task, a panic ends the work and nothing else; nothing is continued that panicked.
-        if !matches!(catch_unwind(first_step), Ok(Poll::Pending)) {
-            return;
-        }
-        let mut stage = begun.stage();
-        if matches!(*stage, Stage::Beginning { is_woken: true }) {
-            *stage = Stage::Gone;
-            drop(stage);
-            spawn(runtime, work);
-        } else {
-            *stage = Stage::Waiting(work);
-        }
-    }
-
-    fn stage(&self) -> MutexGuard<'_, Stage> {
-        lock(&self.stage)
-    }
-}
-
-impl Wake for Begun {
-    fn wake(self: Arc<Self>) {
-        let mut stage = self.stage();
-        match &mut *stage {
-            Stage::Beginning { is_woken } => *is_woken = true,
-            Stage::Waiting(_) => {
-                let waiting = std::mem::replace(&mut *stage, Stage::Gone);
-                drop(stage);
-                if let Stage::Waiting(work) = waiting {
-                    spawn(&self.runtime, work);
-                }
-            }
-            // A task has a waker of its own.
-            Stage::Gone => {}
-        }
-    }
-}
-
-/// Work that its caller does, until the caller goes away.
-struct Unfinished<'a, T: Send + 'static> {
-    /// `None` when it has ended, and while it is being polled, so that nothing is continued that panicked.
-    work: Option<Pin<Box<dyn Future<Output = Result<T>> + Send>>>,
-    tasks: &'a Tasks,
-    /// What `close()` waits for; it outlives the moment at which the background takes over.
-    _tracked: TaskTrackerToken,
-}
-
-impl<T: Send + 'static> Unfinished<'_, T> {
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<T>> {
-        let Some(mut work) = self.work.take() else {
-            return Poll::Pending;
-        };
-        let outcome = work.as_mut().poll(context);
-        if outcome.is_pending() {
-            self.work = Some(work);
-        }
-        outcome
-    }
-}
-
-impl<T: Send + 'static> Drop for Unfinished<'_, T> {
-    fn drop(&mut self) {
-        if let Some(work) = self.work.take() {
-            self.tasks.in_background(async move {
-                let _ = work.await;
-            });
-        }
-    }
+/// `work` that ends although its future is dropped, also before its first step: the rest becomes a task of `runtime`.
+/// For bindings, around what the crate does not detach by itself.
+pub fn to_the_end<T: Send + 'static>(
+    runtime: &Handle,
+    work: impl Future<Output = T> + Send + 'static,
+) -> impl Future<Output = T> + Send + 'static {
+    let runtime = runtime.clone();
+    ToTheEnd::new(work, move |rest: Work<T>| {
+        spawn(&runtime, async move { drop(rest.await) });
+    })
 }
 
 fn outside() -> Error {

@@ -8,6 +8,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod api;
 mod errors;
 mod findings;
 mod settings;

@@ -380,13 +380,22 @@ class LockManager:
         ``locks.too_many_entries``; ``locks.invalid_name``, ``locks.invalid_duration``, ``locks.invalid_owner``;
         ``redis.*``; ``posada.closed``.
         """
-        wanted = _native.Wanted(
-            ttl, wait, owner, auto_extend, max_hold, tenant, reentrant, audit_misses, replicas, replicas_within
+        options = _native.AcquireOptions(
+            ttl=ttl,
+            wait=wait,
+            owner=owner,
+            auto_extend=auto_extend,
+            max_hold=max_hold,
+            tenant=tenant,
+            reentrant=reentrant,
+            audit_misses=audit_misses,
+            replicas=replicas,
+            replicas_within=replicas_within,
         )
-        return Taking(self._acquire(text("name", name), wanted), _release)
+        return Taking(self._acquire(text("name", name), options), _release)
 
-    async def _acquire(self, name: str, wanted: _native.Wanted) -> LockGuard:
-        return LockGuard(await self._native.acquire(name, wanted))
+    async def _acquire(self, name: str, options: _native.AcquireOptions) -> LockGuard:
+        return LockGuard(await self._native.acquire(name, options))
 
     async def try_acquire(
         self,
@@ -403,10 +412,18 @@ class LockManager:
         replicas_within: Seconds | None = None,
     ) -> LockGuard | None:
         """Takes a lock if that is possible at once; ``None`` when another owner holds it or waits for it."""
-        wanted = _native.Wanted(
-            ttl, None, owner, auto_extend, max_hold, tenant, reentrant, audit_misses, replicas, replicas_within
+        options = _native.AcquireOptions(
+            ttl=ttl,
+            owner=owner,
+            auto_extend=auto_extend,
+            max_hold=max_hold,
+            tenant=tenant,
+            reentrant=reentrant,
+            audit_misses=audit_misses,
+            replicas=replicas,
+            replicas_within=replicas_within,
         )
-        guard = await self._native.try_acquire(text("name", name), wanted)
+        guard = await self._native.try_acquire(text("name", name), options)
         return None if guard is None else LockGuard(guard)
 
     def acquire_all(
@@ -429,13 +446,22 @@ class LockManager:
         ``async with`` gives all of them back. They are taken in the order of their names, so that two callers never
         wait for each other in a circle.
         """
-        wanted = _native.Wanted(
-            ttl, wait, owner, auto_extend, max_hold, tenant, reentrant, audit_misses, replicas, replicas_within
+        options = _native.AcquireOptions(
+            ttl=ttl,
+            wait=wait,
+            owner=owner,
+            auto_extend=auto_extend,
+            max_hold=max_hold,
+            tenant=tenant,
+            reentrant=reentrant,
+            audit_misses=audit_misses,
+            replicas=replicas,
+            replicas_within=replicas_within,
         )
-        return Taking(self._acquire_all(texts("names", names), wanted), _release_all)
+        return Taking(self._acquire_all(texts("names", names), options), _release_all)
 
-    async def _acquire_all(self, names: list[str], wanted: _native.Wanted) -> list[LockGuard]:
-        return [LockGuard(guard) for guard in await self._native.acquire_all(names, wanted)]
+    async def _acquire_all(self, names: list[str], options: _native.AcquireOptions) -> list[LockGuard]:
+        return [LockGuard(guard) for guard in await self._native.acquire_all(names, options)]
 
     @staticmethod
     def fence_guard_sql() -> str:
@@ -494,17 +520,17 @@ class LockManager:
         """
         stay = Stay(check_in, check_out)
         wanted = StayHold(resource, stay, quantity, capacity, tenant, session_id, user_id, ttl)
-        return Taking(self._hold_stay(_wanted_stay(wanted)), Hold.release)
+        return Taking(self._hold_stay(_stay_hold(wanted)), Hold.release)
 
-    async def _hold_stay(self, wanted: _native._WantedStay) -> Hold:
-        return Hold(await self._native.hold_stay(wanted))
+    async def _hold_stay(self, request: _native.StayHold) -> Hold:
+        return Hold(await self._native.hold_stay(request))
 
     async def hold_stays(self, requests: Sequence[StayHold]) -> list[Hold]:
         """Holds several stays, all of them or none, and answers them in the order of the requests.
 
         Raises as ``hold_stay``, with the fact ``resource`` for the one that was refused.
         """
-        wanted = [_wanted_stay(instance("requests", each, StayHold)) for each in several("requests", requests)]
+        wanted = [_stay_hold(instance("requests", each, StayHold)) for each in several("requests", requests)]
         return [Hold(hold) for hold in await self._native.hold_stays(wanted)]
 
     async def resume_hold(self, ticket: str) -> Hold:
@@ -545,14 +571,14 @@ async def _release_all(guards: Iterable[LockGuard]) -> None:
     await asyncio.gather(*(guard.release() for guard in guards))
 
 
-def _wanted_stay(wanted: StayHold) -> _native._WantedStay:
-    return (
+def _stay_hold(wanted: StayHold) -> _native.StayHold:
+    return _native.StayHold(
         wanted.resource,
         wanted.stay,
-        wanted.quantity,
-        wanted.capacity,
-        wanted.tenant,
-        wanted.session_id,
-        wanted.user_id,
-        optional_seconds("ttl", wanted.ttl),
+        quantity=wanted.quantity,
+        capacity=wanted.capacity,
+        tenant=wanted.tenant,
+        session_id=wanted.session_id,
+        user_id=wanted.user_id,
+        ttl=wanted.ttl,
     )

@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use tokio::sync::Mutex;
 use tokio::sync::broadcast::{self, error::RecvError};
 
-use crate::bridge::{Home, Operation, ProcessBound, Unread};
+use crate::bridge::{Operation, ProcessBound, RuntimeHandle, Unread};
 
 /// How far a listener may fall behind before it misses the oldest events.
 const BACKLOG: usize = 1024;
@@ -46,13 +46,13 @@ impl AuthEvents {
         })
     }
 
-    pub(super) fn listen(&self, home: &Home) -> AuthWatch {
+    pub(super) fn listen(&self, runtime: &RuntimeHandle) -> AuthWatch {
         let heard = Listening {
             events: self.sender.subscribe(),
             tenant: self.tenant.clone(),
         };
         let events = (Arc::new(Mutex::new(heard)), Unread::new());
-        AuthWatch(ProcessBound::new(events, home.clone()))
+        AuthWatch(ProcessBound::new(events, runtime.clone()))
     }
 }
 
@@ -82,7 +82,7 @@ pub(crate) struct AuthWatch(ProcessBound<Events>);
 impl AuthWatch {
     /// (kind, user, account, address, tenant, detail, is_warning); `None` when the handle is gone.
     fn next(&self, py: Python<'_>) -> PyResult<Operation> {
-        self.0.read(py, async |(events, unread): Events| {
+        self.0.call(py, async |(events, unread): Events| {
             unread.or_next(async { Ok(next(&events).await) }).await
         })
     }

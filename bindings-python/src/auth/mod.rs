@@ -15,7 +15,7 @@ use posada::error::codes;
 use pyo3::prelude::*;
 
 use crate::arguments::{Parts, Whose, id_of};
-use crate::bridge::{Manner, Operation, ProcessBound};
+use crate::bridge::{Operation, ProcessBound};
 use crate::errors::Refusal;
 use crate::open::Handle;
 pub(crate) use claims::{Claims, own_permission, permission, role_permissions};
@@ -245,28 +245,26 @@ impl Auth {
     }
 
     fn events(&self) -> AuthWatch {
-        self.events.listen(self.service.home())
+        self.events.listen(self.service.runtime())
     }
 
     fn create_user(&self, py: Python<'_>, new: Parts<Newcomer>) -> PyResult<Operation> {
         let new = new.0.user()?;
-        self.service
-            .start(py, Manner::Heavy, async move |auth: Authenticator| {
-                Ok(account(auth.create_user(new).await?))
-            })
+        self.service.finish_in_task(py, async move |auth: Authenticator| {
+            Ok(account(auth.create_user(new).await?))
+        })
     }
 
     fn login(&self, py: Python<'_>, attempt: Parts<Attempt>) -> PyResult<Operation> {
         let attempt = attempt.0.sign_in()?;
-        self.service
-            .start(py, Manner::Heavy, async move |auth: Authenticator| {
-                Ok(pair(auth.login(&attempt).await?))
-            })
+        self.service.finish_in_task(py, async move |auth: Authenticator| {
+            Ok(pair(auth.login(&attempt).await?))
+        })
     }
 
     fn device_cookie(&self, py: Python<'_>, claims: &Claims) -> PyResult<Operation> {
         let claims = claims.0.clone();
-        self.service.read(py, async move |auth: Authenticator| {
+        self.service.call(py, async move |auth: Authenticator| {
             Ok(auth.device_cookie(&claims).await?)
         })
     }
@@ -299,7 +297,7 @@ impl Auth {
 
     fn sessions(&self, py: Python<'_>, claims: &Claims) -> PyResult<Operation> {
         let claims = claims.0.clone();
-        self.service.read(py, async move |auth: Authenticator| {
+        self.service.call(py, async move |auth: Authenticator| {
             let sessions = auth.sessions(&claims).await?;
             Ok(sessions.into_iter().map(signed_in).collect::<Vec<_>>())
         })
@@ -307,7 +305,7 @@ impl Auth {
 
     fn measure(&self, py: Python<'_>) -> PyResult<Operation> {
         self.service
-            .read(py, async |auth: Authenticator| Ok(auth.measure().await?))
+            .call(py, async |auth: Authenticator| Ok(auth.measure().await?))
     }
 
     fn change_password(
@@ -317,10 +315,9 @@ impl Auth {
         current: String,
         new: String,
     ) -> PyResult<Operation> {
-        self.service
-            .start(py, Manner::Heavy, async move |auth: Authenticator| {
-                Ok(pair(auth.change_password(&access, &current, &new).await?))
-            })
+        self.service.finish_in_task(py, async move |auth: Authenticator| {
+            Ok(pair(auth.change_password(&access, &current, &new).await?))
+        })
     }
 
     fn set_password(
@@ -332,37 +329,35 @@ impl Auth {
         must_change: bool,
     ) -> PyResult<Operation> {
         let tenant = id_of(tenant);
-        self.service
-            .start(py, Manner::Heavy, async move |auth: Authenticator| {
-                Ok(auth
-                    .set_password(tenant.as_ref(), &user, &new, must_change)
-                    .await?)
-            })
+        self.service.finish_in_task(py, async move |auth: Authenticator| {
+            Ok(auth
+                .set_password(tenant.as_ref(), &user, &new, must_change)
+                .await?)
+        })
     }
 
     fn issue(&self, py: Python<'_>, user: String, tenant: Option<Whose>, kind: &str) -> PyResult<Operation> {
         let kind = TokenKind::parse(kind).map_err(Refusal::from)?;
         let tenant = id_of(tenant);
-        self.service.read(py, async move |auth: Authenticator| {
+        self.service.call(py, async move |auth: Authenticator| {
             Ok(auth.issue(tenant.as_ref(), &user, kind).await?)
         })
     }
 
     fn reset_password(&self, py: Python<'_>, reset: String, new: String) -> PyResult<Operation> {
-        self.service
-            .start(py, Manner::Heavy, async move |auth: Authenticator| {
-                Ok(auth.reset_password(&reset, &new).await?)
-            })
+        self.service.finish_in_task(py, async move |auth: Authenticator| {
+            Ok(auth.reset_password(&reset, &new).await?)
+        })
     }
 
     fn verify(&self, py: Python<'_>, access: String) -> PyResult<Operation> {
-        self.service.read(py, async move |auth: Authenticator| {
+        self.service.call(py, async move |auth: Authenticator| {
             Ok(Claims(auth.verify(&access).await?))
         })
     }
 
     fn verify_privileged(&self, py: Python<'_>, access: String) -> PyResult<Operation> {
-        self.service.read(py, async move |auth: Authenticator| {
+        self.service.call(py, async move |auth: Authenticator| {
             Ok(Claims(auth.verify_privileged(&access).await?))
         })
     }

@@ -1,11 +1,9 @@
 //! The bridge of one event loop: the tasks that wait for operations, and the callback that wakes them.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use posada_bindings::bridge::{LoopState, Sending};
 
 use pyo3::exceptions::{PyNotImplementedError, PyRuntimeError};
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -14,9 +12,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyWeakrefMethods, PyWeakrefReference};
 
-use super::batch_policy::{BatchPolicy, Sending};
-use super::completion_queue::CompletionQueue;
-use super::operation::Operation;
+use super::operation::{Operation, Outcome};
 
 thread_local! {
     /// The loop that last ran in this thread and its bridge: nearly always the one that is needed next. Neither is kept
@@ -28,11 +24,7 @@ thread_local! {
 /// loop by a weak reference only, so both go together.
 #[pyclass(frozen, module = "posada._native", weakref)]
 pub(crate) struct LoopBridge {
-    completions: Arc<CompletionQueue>,
-    /// Who waits, by operation. Touched on the loop's thread only, and by the collector.
-    waiting: Mutex<HashMap<u64, Waiter>>,
-    next: AtomicU64,
-    batch_policy: BatchPolicy,
+    state: LoopState<Outcome, Waiter>,
     event_loop: Py<PyWeakrefReference>,
 }
 
@@ -80,10 +72,7 @@ impl LoopBridge {
         let loop_bridge = Bound::new(
             py,
             Self {
-                completions: Arc::new(CompletionQueue::new()?),
-                waiting: Mutex::new(HashMap::new()),
-                next: AtomicU64::new(0),
-                batch_policy: BatchPolicy::default(),
+                state: LoopState::new()?,
                 event_loop: PyWeakrefReference::new(running)?.unbind(),
             },
         )?;
@@ -92,40 +81,27 @@ impl LoopBridge {
         Ok(loop_bridge.unbind())
     }
 
-    pub(super) fn completions(&self) -> &Arc<CompletionQueue> {
-        &self.completions
-    }
-
-    /// Whether so few wait that the loop answers them fastest by itself.
-    pub(super) fn is_quiet(&self) -> bool {
-        self.batch_policy.is_few(self.waiting().len())
+    pub(super) fn state(&self) -> &LoopState<Outcome, Waiter> {
+        &self.state
     }
 
     /// A call has taken its first step. Sends what the loop has gathered if that is enough, and otherwise has the loop
-    /// send it, so that what many tasks ask in one turn goes out in a few pieces.
+    /// send it, so that what many tasks ask in one turn goes out in a few batches.
     pub(super) fn begun(this: &Bound<'_, Self>) -> PyResult<()> {
-        let loop_bridge = this.get();
-        if loop_bridge.completions.has_gathered() {
-            return Self::arrange(this, loop_bridge.batch_policy.begun());
-        }
-        Ok(())
+        Self::arrange(this, this.get().state.begun())
     }
 
-    fn arrange(this: &Bound<'_, Self>, sending: Sending) -> PyResult<()> {
+    fn arrange(this: &Bound<'_, Self>, sending: Option<Sending>) -> PyResult<()> {
         match sending {
-            Sending::Now => this.get().completions.send(),
-            Sending::NextTurn => {
+            Some(Sending::Now) => this.get().state.completions().send(),
+            Some(Sending::NextTurn) => {
                 let py = this.py();
                 let (event_loop, send) = (this.get().event_loop(py)?, this.getattr(intern!(py, "send"))?);
                 event_loop.call_method1(intern!(py, "call_soon"), (send,))?;
             }
-            Sending::Arranged => {}
+            Some(Sending::Arranged) | None => {}
         }
         Ok(())
-    }
-
-    pub(super) fn number(&self) -> u64 {
-        self.next.fetch_add(1, Ordering::Relaxed)
     }
 
     /// The loop, as long as it is there.
@@ -136,22 +112,6 @@ impl LoopBridge {
             .ok_or_else(|| PyRuntimeError::new_err("the event loop is gone"))
     }
 
-    /// Notes whom to wake when the operation has finished; `false` when a task waits already.
-    pub(super) fn wait_for(&self, operation: u64, waiter: Waiter) -> bool {
-        match self.waiting().entry(operation) {
-            Entry::Occupied(_) => false,
-            Entry::Vacant(place) => {
-                place.insert(waiter);
-                true
-            }
-        }
-    }
-
-    /// No task waits for the operation any more; returns the one that did.
-    pub(super) fn forget(&self, operation: u64) -> Option<Waiter> {
-        self.waiting().remove(&operation)
-    }
-
     /// Has the loop wake a task in its next turn.
     pub(super) fn wake_soon(&self, py: Python<'_>, waiter: Waiter) -> PyResult<()> {
         let event_loop = self.event_loop(py)?;
@@ -160,10 +120,6 @@ impl LoopBridge {
         options.set_item(intern!(py, "context"), waiter.context)?;
         event_loop.call_method(intern!(py, "call_soon"), arguments, Some(&options))?;
         Ok(())
-    }
-
-    fn waiting(&self) -> MutexGuard<'_, HashMap<u64, Waiter>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -186,44 +142,35 @@ impl LoopBridge {
     /// is entered once.
     fn drain(slf: &Bound<'_, Self>) -> PyResult<()> {
         let (py, this) = (slf.py(), slf.get());
-        this.batch_policy.note(this.waiting().len());
-        for operation in this.completions.turn() {
-            if let Some(waiter) = this.forget(operation) {
-                this.wake_soon(py, waiter)?;
-            }
-        }
-        if this.is_quiet() {
-            return Ok(());
+        for waiter in this.state.turn() {
+            this.wake_soon(py, waiter)?;
         }
         // Behind all that are woken, which will ask more.
-        Self::arrange(slf, this.batch_policy.next_turn())
+        Self::arrange(slf, this.state.turned())
     }
 
     /// Sends what the loop has gathered. Called by the event loop, on its thread.
     fn send(&self) {
-        self.batch_policy.sent();
-        self.completions.send();
+        self.state.send();
     }
 
     /// Waits outside the interpreter's lock until there is something to drain, at most `seconds`; returns whether there
     /// is.
     fn wait(&self, py: Python<'_>, seconds: f64) -> bool {
         let limit = Duration::try_from_secs_f64(seconds).unwrap_or_default();
-        py.detach(|| self.completions.wait(limit))
+        py.detach(|| self.state.completions().wait(limit))
     }
 
     /// Lets the tasks go that wait, because the loop was closed and calls nothing any more.
     fn abandon(&self) {
-        // In a statement of its own, because the lock is held to the end of the statement that takes it: what goes
-        // away here takes the lock, too.
-        let left = std::mem::take(&mut *self.waiting());
-        drop(left);
+        // Outside of the lock: a waiter that is dropped may drop an operation, which takes the lock, too.
+        drop(self.state.forget_all());
     }
 
     /// Tasks that can not be woken any more are collected with what they wait for.
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         // The holder of the lock keeps this object alive.
-        let Ok(waiting) = self.waiting.try_lock() else {
+        let Some(waiting) = self.state.try_waiting() else {
             return Ok(());
         };
         for waiter in waiting.values() {
@@ -241,19 +188,19 @@ impl LoopBridge {
     /// How many operations are waited for: for tests.
     #[getter(waiting)]
     fn count(&self) -> usize {
-        self.waiting().len()
+        self.state.waiting_count()
     }
 
     /// How many operations have finished since the loop last looked: for tests.
     #[getter]
     fn finished(&self) -> usize {
-        self.completions.finished()
+        self.state.completions().finished()
     }
 
     /// How often a thread of the runtime has woken the loop: for tests.
     #[getter]
     fn wakeups(&self) -> u64 {
-        self.completions.wakeups()
+        self.state.completions().wakeups()
     }
 }
 
@@ -280,7 +227,7 @@ fn watch(running: &Bound<'_, PyAny>, loop_bridge: &Bound<'_, LoopBridge>) -> PyR
     #[cfg(unix)]
     {
         let drain = loop_bridge.getattr(intern!(py, "drain"))?;
-        let descriptor = loop_bridge.get().completions.descriptor();
+        let descriptor = loop_bridge.get().state.completions().descriptor();
         match running.call_method1(intern!(py, "add_reader"), (descriptor, drain)) {
             Ok(_) => return Ok(()),
             Err(refusal) if refusal.is_instance_of::<PyNotImplementedError>(py) => {}

@@ -6,16 +6,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt as _;
 use posada::error::codes;
+use posada_bindings::bridge::{Call, FirstStep, Progress, RuntimeHandle, Work, ending};
 use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::{PyBaseException, PyRuntimeError, PyStopIteration};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
-use super::call::{Begun, Call, Outcome, Progress};
 use super::loop_bridge::{LoopBridge, Waiter, running};
-use super::runtime::{Home, ending};
 use crate::errors::Refusal;
+
+/// An answer that has crossed: plain data of Rust and how to make a Python object of it, on the loop's thread.
+pub(super) type Outcome = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
 
 /// A call on its way. Await it once, in the event loop in which it was made.
 ///
@@ -39,63 +41,71 @@ enum State {
 
 /// A call that a task waits for.
 struct Running {
-    home: Home,
+    runtime: RuntimeHandle,
     loop_bridge: Py<LoopBridge>,
     number: u64,
-    call: Arc<Call>,
-    /// Whether the work ends when its answer is not needed any more.
-    is_read: bool,
+    call: Arc<Call<Outcome>>,
     /// Whether a task was told to wait.
     is_asked: bool,
 }
 
-/// How a call is run.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Manner {
-    /// It has no effect when it is dropped, so it is aborted when Python cancels.
-    Read,
-    /// It ends although Python cancels: only its answer is lost.
-    Finish,
-    /// As `Finish`, and its first step takes so long that it must not be made on the event loop's thread.
-    Heavy,
-}
-
-/// Starts a call.
+/// Starts a call: takes its first step here, and hands the rest to the event loop that runs. When the wait is cancelled,
+/// the work is dropped; see [`posada::bridge::to_the_end`] for what must end all the same.
 pub(crate) fn start<Answer>(
     py: Python<'_>,
-    home: &Home,
-    manner: Manner,
+    runtime: &RuntimeHandle,
     work: impl Future<Output = Result<Answer, Refusal>> + Send + 'static,
 ) -> PyResult<Operation>
 where
     Answer: for<'py> IntoPyObject<'py> + Send + 'static,
 {
-    let (runtime, running) = (home.handle()?, running(py)?);
+    let (handle, running) = (runtime.handle().map_err(Refusal::from)?, running(py)?);
     // Not an `async` block: that would hold the work twice, once for before it begins.
-    let work = Box::pin(work.map(outcome));
-    let (known, is_heavy) = (LoopBridge::known(&running), manner == Manner::Heavy);
-    let (call, work) = match Call::begin(runtime, known.as_ref().map(Py::get), work, is_heavy) {
-        Begun::Answered(answer) => return Ok(Operation::new(State::Answered(answer))),
-        Begun::Unfinished(call, work) => (call, work),
-        Begun::Panicked(_) if !home.is_alive() => return Err(ending().into()),
-        Begun::Panicked(panic) => std::panic::resume_unwind(panic),
+    let work: Work<Outcome> = Box::pin(work.map(outcome));
+    let known = LoopBridge::known(&running);
+    let first_step = match &known {
+        Some(known) => known.get().state().begin(handle, work),
+        // A bridge is made when there is something to wait for: what memory answers needs none.
+        None => Call::begin(handle, work),
     };
-    home.keep_alive();
-    let loop_bridge = match known {
-        Some(loop_bridge) => loop_bridge,
-        None => home.loop_bridge(&running)?,
+    let (call, work) = match first_step {
+        FirstStep::Ended(answer) => return Ok(Operation::new(State::Answered(answer))),
+        FirstStep::Unfinished(call, work) => (call, work),
+        FirstStep::Panicked(_) if !runtime.is_alive() => return Err(Refusal::from(ending()).into()),
+        FirstStep::Panicked(panic) => std::panic::resume_unwind(panic),
     };
-    let number = loop_bridge.get().number();
-    call.go_on(work, loop_bridge.get().completions().clone(), number, is_heavy);
-    LoopBridge::begun(loop_bridge.bind(py))?;
-    Ok(Operation::new(State::Running(Running {
-        home: home.clone(),
-        loop_bridge,
-        number,
-        call,
-        is_read: manner == Manner::Read,
-        is_asked: false,
-    })))
+    let bridge = match known {
+        Some(known) => known,
+        None => bridge(runtime, &running)?,
+    };
+    let receipt = bridge.get().state().receipt();
+    let number = receipt.number;
+    call.continue_with(work, Some(receipt));
+    Operation::running(py, runtime, bridge, number, call)
+}
+
+/// Starts a call all of which is done by a task: for a first step that takes long.
+pub(crate) fn start_in_task<Answer>(
+    py: Python<'_>,
+    runtime: &RuntimeHandle,
+    work: impl Future<Output = Result<Answer, Refusal>> + Send + 'static,
+) -> PyResult<Operation>
+where
+    Answer: for<'py> IntoPyObject<'py> + Send + 'static,
+{
+    let (handle, running) = (runtime.handle().map_err(Refusal::from)?, running(py)?);
+    let bridge = bridge(runtime, &running)?;
+    let receipt = bridge.get().state().receipt();
+    let number = receipt.number;
+    let call = Call::spawned(handle, Box::pin(work.map(outcome)), receipt);
+    Operation::running(py, runtime, bridge, number, call)
+}
+
+/// The bridge of the running event loop, whose gathered commands are sent in time from now on.
+fn bridge(runtime: &RuntimeHandle, running: &Bound<'_, PyAny>) -> PyResult<Py<LoopBridge>> {
+    let bridge = LoopBridge::current(running)?;
+    runtime.watch(bridge.get().state().completions());
+    Ok(bridge)
 }
 
 fn outcome<Answer>(answer: Result<Answer, Refusal>) -> Outcome
@@ -113,16 +123,34 @@ impl Operation {
         }
     }
 
+    fn running(
+        py: Python<'_>,
+        runtime: &RuntimeHandle,
+        loop_bridge: Py<LoopBridge>,
+        number: u64,
+        call: Arc<Call<Outcome>>,
+    ) -> PyResult<Self> {
+        runtime.keep_alive();
+        LoopBridge::begun(loop_bridge.bind(py))?;
+        Ok(Self::new(State::Running(Running {
+            runtime: runtime.clone(),
+            loop_bridge,
+            number,
+            call,
+            is_asked: false,
+        })))
+    }
+
     /// The answer if there is one, the end of the wait in any case.
     fn finish(&self, py: Python<'_>, answer: Option<Outcome>) -> PyErr {
         let ended = std::mem::replace(&mut *lock(&self.state), State::Over);
-        let is_ending = matches!(&ended, State::Running(running) if !running.home.is_alive());
+        let is_ending = matches!(&ended, State::Running(running) if !running.runtime.is_alive());
         ended.leave();
         match answer.unwrap_or_else(lost)(py) {
             // In a tuple, because the exception would unpack an answer that is one.
             Ok(answer) => PyStopIteration::new_err((answer,)),
             // The work lost its threads and sockets, and how it noticed says nothing.
-            Err(_) if is_ending => ending().into(),
+            Err(_) if is_ending => Refusal::from(ending()).into(),
             Err(error) => error,
         }
     }
@@ -246,7 +274,7 @@ impl Operation {
             // It may have been looked for already.
             return loop_bridge.get().wake_soon(py, waiter);
         }
-        if loop_bridge.get().wait_for(number, waiter) {
+        if loop_bridge.get().state().wait_for(number, waiter) {
             Ok(())
         } else {
             Err(PyRuntimeError::new_err(
@@ -263,7 +291,7 @@ impl Operation {
             return Ok(false);
         };
         // A task that was woken already is thrown the cancellation in its next step.
-        let Some(waiter) = running.loop_bridge.get().forget(running.number) else {
+        let Some(waiter) = running.loop_bridge.get().state().forget(running.number) else {
             return Ok(false);
         };
         let loop_bridge = running.loop_bridge.clone_ref(py);
@@ -318,14 +346,14 @@ impl State {
     /// Ends the wait. A read that still runs is given up.
     fn leave(self) {
         if let Self::Running(running) = self {
-            if !running.home.is_alive() {
+            if !running.runtime.is_alive() {
                 // The runtime stayed in the parent process or has ended; touching it here might wait for ever.
                 std::mem::forget(running);
                 return;
             }
-            running.call.leave(running.is_read);
+            running.call.cancel();
             // Outside of all locks: what Python does when an object goes is not known.
-            drop(running.loop_bridge.get().forget(running.number));
+            drop(running.loop_bridge.get().state().forget(running.number));
         }
     }
 }

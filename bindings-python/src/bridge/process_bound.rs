@@ -2,26 +2,18 @@
 
 use std::future::Future;
 
+use posada_bindings::bridge::{ProcessBound as Bound, RuntimeHandle};
 use pyo3::prelude::*;
 
-use super::operation::{Manner, Operation, start};
-use super::runtime::Home;
+use super::operation::{Operation, start, start_in_task};
 use crate::errors::Refusal;
 
-/// A value of the crate that belongs to the process which made it.
-///
-/// In a forked child it is neither used nor taken apart: its threads, sockets and locks are the parent's.
-pub(crate) struct ProcessBound<T> {
-    value: Option<T>,
-    home: Home,
-}
+/// A value of the crate that belongs to the process which made it; see [`posada_bindings::bridge::ProcessBound`].
+pub(crate) struct ProcessBound<T>(Bound<T>);
 
 impl<T> ProcessBound<T> {
-    pub(crate) fn new(value: T, home: Home) -> Self {
-        Self {
-            value: Some(value),
-            home,
-        }
+    pub(crate) fn new(value: T, runtime: RuntimeHandle) -> Self {
+        Self(Bound::new(value, runtime))
     }
 
     /// The value, if this is still its process.
@@ -29,23 +21,18 @@ impl<T> ProcessBound<T> {
     /// # Errors
     /// `posada.closed` otherwise.
     pub(crate) fn get(&self) -> Result<&T, Refusal> {
-        self.home.handle()?;
-        self.value.as_ref().ok_or_else(|| {
-            Refusal::own(
-                posada::error::codes::POSADA_CLOSED,
-                "this handle was closed".to_owned(),
-            )
-        })
+        Ok(self.0.get()?)
     }
 
-    pub(crate) fn home(&self) -> &Home {
-        &self.home
+    pub(crate) fn runtime(&self) -> &RuntimeHandle {
+        self.0.runtime()
     }
 }
 
 impl<T: Clone> ProcessBound<T> {
-    /// Starts a call that is aborted when Python cancels.
-    pub(crate) fn read<Answer, Work>(
+    /// Starts a call whose work is dropped when Python cancels: a read, or what the crate itself ends all the same
+    /// (*detached* in its documentation).
+    pub(crate) fn call<Answer, Work>(
         &self,
         py: Python<'_>,
         work: impl FnOnce(T) -> Work,
@@ -54,10 +41,10 @@ impl<T: Clone> ProcessBound<T> {
         Answer: for<'py> IntoPyObject<'py> + Send + 'static,
         Work: Future<Output = Result<Answer, Refusal>> + Send + 'static,
     {
-        self.start(py, Manner::Read, work)
+        start(py, self.runtime(), work(self.get()?.clone()))
     }
 
-    /// Starts a call that ends although Python cancels.
+    /// Starts a call that ends although Python cancels: a write that the crate does not detach by itself.
     pub(crate) fn finish<Answer, Work>(
         &self,
         py: Python<'_>,
@@ -67,28 +54,24 @@ impl<T: Clone> ProcessBound<T> {
         Answer: for<'py> IntoPyObject<'py> + Send + 'static,
         Work: Future<Output = Result<Answer, Refusal>> + Send + 'static,
     {
-        self.start(py, Manner::Finish, work)
+        let work = work(self.get()?.clone());
+        let runtime = self.runtime().handle().map_err(Refusal::from)?;
+        start(py, self.runtime(), posada::bridge::to_the_end(runtime, work))
     }
 
-    /// Starts a call in the manner that it needs.
-    pub(crate) fn start<Answer, Work>(
+    /// As [`finish`](Self::finish), for a first step that takes so long that it must not be taken on the event loop's
+    /// thread.
+    pub(crate) fn finish_in_task<Answer, Work>(
         &self,
         py: Python<'_>,
-        manner: Manner,
         work: impl FnOnce(T) -> Work,
     ) -> PyResult<Operation>
     where
         Answer: for<'py> IntoPyObject<'py> + Send + 'static,
         Work: Future<Output = Result<Answer, Refusal>> + Send + 'static,
     {
-        start(py, &self.home, manner, work(self.get()?.clone()))
-    }
-}
-
-impl<T> Drop for ProcessBound<T> {
-    fn drop(&mut self) {
-        if !self.home.is_alive() {
-            std::mem::forget(self.value.take());
-        }
+        let work = work(self.get()?.clone());
+        let runtime = self.runtime().handle().map_err(Refusal::from)?;
+        start_in_task(py, self.runtime(), posada::bridge::to_the_end(runtime, work))
     }
 }

@@ -10,7 +10,7 @@ use tokio::sync::{RwLock, RwLockReadGuard};
 use tokio_util::sync::CancellationToken;
 
 use crate::arguments::Span;
-use crate::bridge::{Home, Operation, ProcessBound};
+use crate::bridge::{Operation, ProcessBound, RuntimeHandle};
 use crate::errors::Refusal;
 
 /// The guard until it is released. Extensions share it, a release takes it.
@@ -24,12 +24,12 @@ struct Held {
 pub(crate) struct Taken {
     guard: LockGuard,
     name: String,
-    home: Home,
+    runtime: RuntimeHandle,
 }
 
 impl Taken {
-    pub(super) fn new(guard: LockGuard, name: String, home: Home) -> Self {
-        Self { guard, name, home }
+    pub(super) fn new(guard: LockGuard, name: String, runtime: RuntimeHandle) -> Self {
+        Self { guard, name, runtime }
     }
 }
 
@@ -56,7 +56,7 @@ impl<'py> IntoPyObject<'py> for Taken {
             ending: CancellationToken::new(),
         };
         let guard = Guard {
-            held: ProcessBound::new(Arc::new(held), self.home),
+            held: ProcessBound::new(Arc::new(held), self.runtime),
             name: self.name,
             token,
             fence,
@@ -68,11 +68,13 @@ impl<'py> IntoPyObject<'py> for Taken {
 
 /// The error of everything that is asked of a lock after its release.
 fn released() -> Refusal {
-    Refusal::Own {
+    let message = "the lock was released by its holder".to_owned();
+    posada_bindings::Refusal::Own {
         code: codes::LOCKS_LOST,
-        message: "the lock was released by its holder".to_owned(),
+        message,
         context: vec![("cause", "released".to_owned())],
     }
+    .into()
 }
 
 impl Guard {
@@ -122,7 +124,7 @@ impl Guard {
 
     /// Answers the cause; `released` when the holder released it.
     fn lost(&self, py: Python<'_>) -> PyResult<Operation> {
-        self.held.read(py, async |held: Arc<Held>| {
+        self.held.call(py, async |held: Arc<Held>| {
             let guard = held.guard.read().await;
             let Some(guard) = &*guard else {
                 return Ok("released");

@@ -10,17 +10,17 @@ use pyo3::prelude::*;
 use tokio::sync::RwLock;
 
 use crate::arguments::{Nights, Span, dates};
-use crate::bridge::{Home, Operation, ProcessBound};
+use crate::bridge::{Operation, ProcessBound, RuntimeHandle};
 
 /// A hold that was granted, on its way to Python.
 pub(crate) struct Granted {
     hold: CoreHold,
-    home: Home,
+    runtime: RuntimeHandle,
 }
 
 impl Granted {
-    pub(super) fn new(hold: CoreHold, home: Home) -> Self {
-        Self { hold, home }
+    pub(super) fn new(hold: CoreHold, runtime: RuntimeHandle) -> Self {
+        Self { hold, runtime }
     }
 }
 
@@ -36,7 +36,7 @@ impl<'py> IntoPyObject<'py> for Granted {
     fn into_pyobject(self, py: Python<'py>) -> PyResult<Bound<'py, Hold>> {
         Bound::new(
             py,
-            Hold(ProcessBound::new(Arc::new(RwLock::new(self.hold)), self.home)),
+            Hold(ProcessBound::new(Arc::new(RwLock::new(self.hold)), self.runtime)),
         )
     }
 }

@@ -7,13 +7,19 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use posada::LockManager;
-use posada::locks::{AcquireOptions, AuditEntry, Hold as CoreHold, LockState, Resource, StayHold};
+use posada::locks::{
+    AcquireOptions as CoreOptions, AuditEntry, Hold as CoreHold, LockState, Resource,
+    StayHold as CoreStayHold,
+};
+use posada_bindings::arguments;
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
-use crate::arguments::{Given, Nights, Parts, Span, Switch, Whose, id_of, optional_text, whole};
+use crate::arguments::{Given, Nights, Span, Whose, id_of, text};
 use crate::bridge::{Operation, ProcessBound};
 use crate::errors::Refusal;
 use crate::open::Handle;
+use crate::record::Options;
 pub(crate) use guard::{Guard, Taken};
 pub(crate) use hold::Hold;
 use hold::{Granted, Stated, stated};
@@ -52,93 +58,33 @@ fn audited(entry: AuditEntry) -> Audited {
     (lock_key, event.as_str(), at, tenant, details.to_string())
 }
 
-/// How a lock is wanted; whatever is left out has the crate's default.
+/// How a lock is wanted; what is left out has the crate's default.
 #[pyclass(frozen, module = "posada._native")]
-pub(crate) struct Wanted(AcquireOptions);
+pub(crate) struct AcquireOptions(CoreOptions);
 
 #[pymethods]
-impl Wanted {
+impl AcquireOptions {
     #[new]
-    #[allow(clippy::too_many_arguments, reason = "Python names them")]
-    fn new(
-        py: Python<'_>,
-        ttl: Option<Given<'_, '_>>,
-        wait: Option<Given<'_, '_>>,
-        owner: Option<Given<'_, '_>>,
-        auto_extend: Switch,
-        max_hold: Option<Given<'_, '_>>,
-        tenant: Option<Whose>,
-        reentrant: Switch,
-        audit_misses: Switch,
-        replicas: Given<'_, '_>,
-        replicas_within: Option<Given<'_, '_>>,
-    ) -> PyResult<Self> {
-        let mut options = AcquireOptions::new()
-            .auto_extend(auto_extend.read("auto_extend", py)?)
-            .reentrant(reentrant.read("reentrant", py)?)
-            .audit_misses(audit_misses.read("audit_misses", py)?)
-            .replicas(whole("replicas", replicas)?);
-        if let Some(within) = replicas_within {
-            options = options.replicas_within(Span::read("replicas_within", within)?);
-        }
-        if let Some(ttl) = ttl {
-            options = options.ttl(Span::read("ttl", ttl)?);
-        }
-        if let Some(wait) = wait {
-            options = options.wait(Span::read("wait", wait)?);
-        }
-        if let Some(owner) = optional_text("owner", owner)? {
-            options = options.owner(owner);
-        }
-        if let Some(max_hold) = max_hold {
-            options = options.max_hold(Span::read("max_hold", max_hold)?);
-        }
-        if let Some(tenant) = tenant {
-            options = options.tenant(&tenant.0);
-        }
+    #[pyo3(signature = (**options))]
+    fn new(options: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+        let given = Options::new(options, arguments::ACQUIRE)?;
+        let options = arguments::acquire_options(&given).map_err(|refused| refused.0)?;
         Ok(Self(options))
     }
 }
 
-/// Which nights are wanted, as Python hands them in.
-#[derive(FromPyObject)]
-pub(crate) struct WantedStay {
-    #[pyo3(item(0))]
-    resource: String,
-    #[pyo3(item(1))]
-    stay: Nights,
-    #[pyo3(item(2))]
-    quantity: u32,
-    #[pyo3(item(3))]
-    capacity: u32,
-    #[pyo3(item(4))]
-    tenant: Option<Whose>,
-    #[pyo3(item(5))]
-    session_id: Option<String>,
-    #[pyo3(item(6))]
-    user_id: Option<String>,
-    #[pyo3(item(7))]
-    ttl: Option<Span>,
-}
+/// Which nights are wanted; what is left out has the crate's default.
+#[pyclass(frozen, module = "posada._native")]
+pub(crate) struct StayHold(CoreStayHold);
 
-impl WantedStay {
-    fn request(self) -> Result<StayHold, Refusal> {
-        let mut request = StayHold::new(Resource::parse(&self.resource)?, self.stay.0)
-            .quantity(self.quantity)
-            .capacity(self.capacity);
-        if let Some(tenant) = self.tenant {
-            request = request.tenant(&tenant.0);
-        }
-        if let Some(session) = self.session_id {
-            request = request.session_id(session);
-        }
-        if let Some(user) = self.user_id {
-            request = request.user_id(user);
-        }
-        if let Some(ttl) = self.ttl {
-            request = request.ttl(ttl.0);
-        }
-        Ok(request)
+#[pymethods]
+impl StayHold {
+    #[new]
+    #[pyo3(signature = (resource, stay, /, **options))]
+    fn new(resource: Given<'_, '_>, stay: Nights, options: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+        let given = Options::new(options, arguments::HOLD_STAY)?;
+        let request = arguments::stay_hold(text("resource", resource)?, stay.0, &given);
+        Ok(Self(request.map_err(|refused| refused.0)?))
     }
 }
 
@@ -155,29 +101,34 @@ impl Locks {
         Ok(Self(handle.keep(|posada| posada.locks().clone())?))
     }
 
-    fn acquire(&self, py: Python<'_>, name: String, wanted: &Wanted) -> PyResult<Operation> {
-        let (options, home) = (wanted.0.clone(), self.0.home().clone());
-        self.0.read(py, async move |locks: LockManager| {
-            Ok(Taken::new(locks.acquire(&name, &options).await?, name, home))
+    fn acquire(&self, py: Python<'_>, name: String, options: &AcquireOptions) -> PyResult<Operation> {
+        let (options, runtime) = (options.0.clone(), self.0.runtime().clone());
+        self.0.call(py, async move |locks: LockManager| {
+            Ok(Taken::new(locks.acquire(&name, &options).await?, name, runtime))
         })
     }
 
-    fn try_acquire(&self, py: Python<'_>, name: String, wanted: &Wanted) -> PyResult<Operation> {
-        let (options, home) = (wanted.0.clone(), self.0.home().clone());
-        self.0.read(py, async move |locks: LockManager| {
+    fn try_acquire(&self, py: Python<'_>, name: String, options: &AcquireOptions) -> PyResult<Operation> {
+        let (options, runtime) = (options.0.clone(), self.0.runtime().clone());
+        self.0.call(py, async move |locks: LockManager| {
             let guard = locks.try_acquire(&name, &options).await?;
-            Ok(guard.map(|guard| Taken::new(guard, name, home)))
+            Ok(guard.map(|guard| Taken::new(guard, name, runtime)))
         })
     }
 
-    fn acquire_all(&self, py: Python<'_>, names: Vec<String>, wanted: &Wanted) -> PyResult<Operation> {
-        let (options, home) = (wanted.0.clone(), self.0.home().clone());
-        self.0.read(py, async move |locks: LockManager| {
+    fn acquire_all(
+        &self,
+        py: Python<'_>,
+        names: Vec<String>,
+        options: &AcquireOptions,
+    ) -> PyResult<Operation> {
+        let (options, runtime) = (options.0.clone(), self.0.runtime().clone());
+        self.0.call(py, async move |locks: LockManager| {
             let asked: Vec<&str> = names.iter().map(String::as_str).collect();
             let guards = locks.acquire_all(&asked, &options).await?;
             let taken = guards.into_iter().zip(&names);
             Ok(taken
-                .map(|(guard, name)| Taken::new(guard, name.clone(), home.clone()))
+                .map(|(guard, name)| Taken::new(guard, name.clone(), runtime.clone()))
                 .collect::<Vec<_>>())
         })
     }
@@ -191,7 +142,7 @@ impl Locks {
     #[pyo3(signature = (name, tenant=None))]
     fn inspect(&self, py: Python<'_>, name: String, tenant: Option<Whose>) -> PyResult<Operation> {
         let tenant = id_of(tenant);
-        self.0.read(py, async move |locks: LockManager| {
+        self.0.call(py, async move |locks: LockManager| {
             Ok(locks.inspect(tenant.as_ref(), &name).await?.map(seen))
         })
     }
@@ -199,7 +150,7 @@ impl Locks {
     #[pyo3(signature = (tenant=None))]
     fn list(&self, py: Python<'_>, tenant: Option<Whose>) -> PyResult<Operation> {
         let tenant = id_of(tenant);
-        self.0.read(py, async move |locks: LockManager| {
+        self.0.call(py, async move |locks: LockManager| {
             let held = locks.list(tenant.as_ref()).await?.into_iter();
             Ok(held
                 .map(|(name, state)| (name.to_string(), seen(state)))
@@ -235,32 +186,28 @@ impl Locks {
         })
     }
 
-    fn hold_stay(&self, py: Python<'_>, wanted: Parts<WantedStay>) -> PyResult<Operation> {
-        let (request, home) = (wanted.0.request()?, self.0.home().clone());
-        self.0.read(py, async move |locks: LockManager| {
-            Ok(Granted::new(locks.hold_stay(&request).await?, home))
+    fn hold_stay(&self, py: Python<'_>, request: &StayHold) -> PyResult<Operation> {
+        let (request, runtime) = (request.0.clone(), self.0.runtime().clone());
+        self.0.call(py, async move |locks: LockManager| {
+            Ok(Granted::new(locks.hold_stay(&request).await?, runtime))
         })
     }
 
-    fn hold_stays(&self, py: Python<'_>, wanted: Parts<Vec<WantedStay>>) -> PyResult<Operation> {
-        let home = self.0.home().clone();
-        let requests = wanted
-            .0
-            .into_iter()
-            .map(WantedStay::request)
-            .collect::<Result<Vec<_>, _>>()?;
+    fn hold_stays(&self, py: Python<'_>, requests: Vec<PyRef<'_, StayHold>>) -> PyResult<Operation> {
+        let runtime = self.0.runtime().clone();
+        let requests: Vec<CoreStayHold> = requests.iter().map(|request| request.0.clone()).collect();
         self.0.finish(py, async move |locks: LockManager| {
             let held = locks.hold_stays(&requests).await?.into_iter();
             Ok(held
-                .map(|hold: CoreHold| Granted::new(hold, home.clone()))
+                .map(|hold: CoreHold| Granted::new(hold, runtime.clone()))
                 .collect::<Vec<_>>())
         })
     }
 
     fn resume_hold(&self, py: Python<'_>, ticket: String) -> PyResult<Operation> {
-        let home = self.0.home().clone();
-        self.0.read(py, async move |locks: LockManager| {
-            Ok(Granted::new(locks.resume_hold(&ticket).await?, home))
+        let runtime = self.0.runtime().clone();
+        self.0.call(py, async move |locks: LockManager| {
+            Ok(Granted::new(locks.resume_hold(&ticket).await?, runtime))
         })
     }
 
@@ -274,7 +221,7 @@ impl Locks {
     ) -> PyResult<Operation> {
         let resource = Resource::parse(resource).map_err(Refusal::from)?;
         let tenant = id_of(tenant);
-        self.0.read(py, async move |locks: LockManager| {
+        self.0.call(py, async move |locks: LockManager| {
             let live = locks.holds(tenant.as_ref(), &resource, window.0).await?;
             Ok(live.into_iter().map(stated).collect::<Vec<Stated>>())
         })
@@ -287,13 +234,13 @@ impl Locks {
 
     fn flush_audit(&self, py: Python<'_>, deadline: Span) -> PyResult<Operation> {
         let deadline: Duration = deadline.0;
-        self.0.read(py, async move |locks: LockManager| {
+        self.0.call(py, async move |locks: LockManager| {
             Ok(locks.flush_audit(deadline).await?)
         })
     }
 
     fn audit(&self, py: Python<'_>, lock_key: String, limit: usize) -> PyResult<Operation> {
-        self.0.read(py, async move |locks: LockManager| {
+        self.0.call(py, async move |locks: LockManager| {
             let entries = locks.audit(&lock_key, limit).await?;
             Ok(entries.into_iter().map(audited).collect::<Vec<_>>())
         })

@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use tokio::sync::Mutex;
 
 use super::values::{BookingParts, booking};
-use crate::bridge::{Home, Operation, ProcessBound, Unread};
+use crate::bridge::{Operation, ProcessBound, RuntimeHandle, Unread};
 
 type Events = (Arc<Mutex<PmsEvents>>, Unread<Option<EventParts>>);
 
@@ -25,9 +25,9 @@ type EventParts = (
 pub(crate) struct PmsWatch(ProcessBound<Events>);
 
 impl PmsWatch {
-    pub(super) fn new(events: PmsEvents, home: &Home) -> Self {
+    pub(super) fn new(events: PmsEvents, runtime: &RuntimeHandle) -> Self {
         let events = (Arc::new(Mutex::new(events)), Unread::new());
-        Self(ProcessBound::new(events, home.clone()))
+        Self(ProcessBound::new(events, runtime.clone()))
     }
 }
 
@@ -73,7 +73,7 @@ fn parts(event: PmsEvent) -> EventParts {
 impl PmsWatch {
     /// `None` when the client is gone.
     fn next(&self, py: Python<'_>) -> PyResult<Operation> {
-        self.0.read(py, async |(events, unread): Events| {
+        self.0.call(py, async |(events, unread): Events| {
             let next = async { Ok(events.lock().await.next().await.map(parts)) };
             unread.or_next(next).await
         })

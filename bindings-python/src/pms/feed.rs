@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use tokio::sync::Mutex;
 
 use super::values::{BookingParts, booking};
-use crate::bridge::{Home, Operation, ProcessBound, Unread};
+use crate::bridge::{Operation, ProcessBound, RuntimeHandle, Unread};
 use crate::correlation;
 use crate::errors::Refusal;
 
@@ -21,9 +21,9 @@ pub(crate) struct Feed(ProcessBound<Source>);
 type Source = (Arc<Mutex<Changes>>, Unread<(Option<ChangeParts>, String)>);
 
 impl Feed {
-    pub(super) fn new(changes: Changes, home: &Home) -> Self {
+    pub(super) fn new(changes: Changes, runtime: &RuntimeHandle) -> Self {
         let changes = (Arc::new(Mutex::new(changes)), Unread::new());
-        Self(ProcessBound::new(changes, home.clone()))
+        Self(ProcessBound::new(changes, runtime.clone()))
     }
 }
 
@@ -46,7 +46,7 @@ impl Feed {
             };
             unread.or_next(next).await
         };
-        self.0.read(py, |changes| correlation::within(ids, next(changes)))
+        self.0.call(py, |changes| correlation::within(ids, next(changes)))
     }
 }
 

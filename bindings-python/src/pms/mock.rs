@@ -8,7 +8,7 @@ use rust_decimal::Decimal;
 
 use super::Id;
 use super::request::unknown;
-use crate::bridge::{Home, ProcessBound};
+use crate::bridge::{ProcessBound, RuntimeHandle};
 use crate::errors::Refusal;
 
 #[pyclass(frozen, subclass, module = "posada._native")]
@@ -55,7 +55,7 @@ impl Mock {
     #[new]
     fn new() -> PyResult<Self> {
         let mock = MockPms::new(SystemClock::shared()).map_err(Refusal::from)?;
-        Ok(Self(ProcessBound::new(mock, Home::current()?)))
+        Ok(Self(ProcessBound::new(mock, RuntimeHandle::current()?)))
     }
 
     fn _script(&self, operation: &str, fault: &str, times: usize, after_lookups: u32) -> PyResult<()> {

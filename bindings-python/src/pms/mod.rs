@@ -39,26 +39,14 @@ pub(crate) fn idempotency_key(namespace: &str, message_id: &str) -> PyResult<Str
 
 /// Calls, each of which belongs to the request of its caller.
 impl Pms {
-    fn read<Answer, Work>(&self, py: Python<'_>, work: impl FnOnce(PmsClient) -> Work) -> PyResult<Operation>
+    /// Starts a call within the request of the caller. The crate itself ends what was begun in a hotel's system.
+    fn call<Answer, Work>(&self, py: Python<'_>, work: impl FnOnce(PmsClient) -> Work) -> PyResult<Operation>
     where
         Answer: for<'py> IntoPyObject<'py> + Send + 'static,
         Work: Future<Output = Result<Answer, Refusal>> + Send + 'static,
     {
         let ids = correlation::current(py)?;
-        self.0.read(py, |pms| correlation::within(ids, work(pms)))
-    }
-
-    fn finish<Answer, Work>(
-        &self,
-        py: Python<'_>,
-        work: impl FnOnce(PmsClient) -> Work,
-    ) -> PyResult<Operation>
-    where
-        Answer: for<'py> IntoPyObject<'py> + Send + 'static,
-        Work: Future<Output = Result<Answer, Refusal>> + Send + 'static,
-    {
-        let ids = correlation::current(py)?;
-        self.0.finish(py, |pms| correlation::within(ids, work(pms)))
+        self.0.call(py, |pms| correlation::within(ids, work(pms)))
     }
 }
 
@@ -109,13 +97,13 @@ impl Pms {
     }
 
     fn hotels(&self, py: Python<'_>) -> PyResult<Operation> {
-        self.read(py, async |pms: PmsClient| {
+        self.call(py, async |pms: PmsClient| {
             Ok(pms.hotels().await?.into_iter().map(hotel).collect::<Vec<_>>())
         })
     }
 
     fn self_test(&self, py: Python<'_>) -> PyResult<Operation> {
-        self.read(py, async |pms: PmsClient| {
+        self.call(py, async |pms: PmsClient| {
             Ok(pms
                 .self_test()
                 .await?
@@ -127,7 +115,7 @@ impl Pms {
 
     fn room_types(&self, py: Python<'_>, hotel: Id) -> PyResult<Operation> {
         let hotel = hotel.read()?;
-        self.read(py, async move |pms: PmsClient| {
+        self.call(py, async move |pms: PmsClient| {
             let types = pms.room_types(hotel).await?;
             Ok(types.into_iter().map(room_type).collect::<Vec<_>>())
         })
@@ -135,7 +123,7 @@ impl Pms {
 
     fn services(&self, py: Python<'_>, hotel: Id, room_type: Id) -> PyResult<Operation> {
         let (hotel, room_type) = (hotel.read()?, room_type.read()?);
-        self.read(py, async move |pms: PmsClient| {
+        self.call(py, async move |pms: PmsClient| {
             let services = pms.services(hotel, room_type).await?;
             Ok(services.into_iter().map(service).collect::<Vec<_>>())
         })
@@ -152,7 +140,7 @@ impl Pms {
     ) -> PyResult<Operation> {
         let (hotel, party) = (hotel.read()?, party.0.party()?);
         let room_type = room_type.map(|id| id.read()).transpose()?;
-        self.read(py, async move |pms: PmsClient| {
+        self.call(py, async move |pms: PmsClient| {
             let found = pms.availability(hotel, stay.0, party, room_type).await?;
             Ok(availability(found))
         })
@@ -169,7 +157,7 @@ impl Pms {
     ) -> PyResult<Operation> {
         let (hotel, room_type, party) = (hotel.read()?, room_type.read()?, party.0.party()?);
         let services = chosen(&services.0)?;
-        self.read(py, async move |pms: PmsClient| {
+        self.call(py, async move |pms: PmsClient| {
             let quote = pms.quote_with_services(hotel, room_type, stay.0, party, services);
             Ok(Quoted(quote.await?))
         })
@@ -179,68 +167,68 @@ impl Pms {
     fn book(&self, py: Python<'_>, request: Parts<Wish>, hold: Option<&Hold>) -> PyResult<Operation> {
         let request = request.0.request()?;
         let proof = hold.map(|hold| hold.proof(py)).transpose()?;
-        self.finish(py, async move |pms: PmsClient| {
+        self.call(py, async move |pms: PmsClient| {
             Ok(booking(pms.book(&request, proof.as_ref()).await?))
         })
     }
 
     fn booking(&self, py: Python<'_>, id: Id) -> PyResult<Operation> {
         let id = id.read()?;
-        self.read(py, async move |pms: PmsClient| {
+        self.call(py, async move |pms: PmsClient| {
             Ok(pms.booking(id).await?.map(booking))
         })
     }
 
     fn find_booking(&self, py: Python<'_>, key: &str) -> PyResult<Operation> {
         let key = IdempotencyKey::parse(key).map_err(Refusal::from)?;
-        self.read(py, async move |pms: PmsClient| {
+        self.call(py, async move |pms: PmsClient| {
             Ok(pms.find_booking(&key).await?.map(booking))
         })
     }
 
     fn cancel(&self, py: Python<'_>, id: Id) -> PyResult<Operation> {
         let id = id.read()?;
-        self.finish(py, async move |pms: PmsClient| Ok(booking(pms.cancel(id).await?)))
+        self.call(py, async move |pms: PmsClient| Ok(booking(pms.cancel(id).await?)))
     }
 
     fn force_cancel(&self, py: Python<'_>, id: Id) -> PyResult<Operation> {
         let id = id.read()?;
-        self.finish(py, async move |pms: PmsClient| {
+        self.call(py, async move |pms: PmsClient| {
             Ok(booking(pms.force_cancel(id).await?))
         })
     }
 
     fn modify(&self, py: Python<'_>, id: Id, change: Parts<Wanted>) -> PyResult<Operation> {
         let (id, change) = (id.read()?, change.0.change()?);
-        self.finish(py, async move |pms: PmsClient| {
+        self.call(py, async move |pms: PmsClient| {
             Ok(booking(pms.modify(id, &change).await?))
         })
     }
 
     fn quote_change(&self, py: Python<'_>, id: Id, change: Parts<Wanted>) -> PyResult<Operation> {
         let (id, change) = (id.read()?, change.0.change()?);
-        self.read(py, async move |pms: PmsClient| {
+        self.call(py, async move |pms: PmsClient| {
             Ok(Quoted(pms.quote_change(id, &change).await?))
         })
     }
 
     fn check_in(&self, py: Python<'_>, id: Id) -> PyResult<Operation> {
         let id = id.read()?;
-        self.finish(py, async move |pms: PmsClient| {
+        self.call(py, async move |pms: PmsClient| {
             Ok(booking(pms.check_in(id).await?))
         })
     }
 
     fn check_out(&self, py: Python<'_>, id: Id) -> PyResult<Operation> {
         let id = id.read()?;
-        self.finish(py, async move |pms: PmsClient| {
+        self.call(py, async move |pms: PmsClient| {
             Ok(booking(pms.check_out(id).await?))
         })
     }
 
     fn arrivals(&self, py: Python<'_>, hotel: Id, day: NaiveDate) -> PyResult<Operation> {
         let hotel = hotel.read()?;
-        self.read(py, async move |pms: PmsClient| {
+        self.call(py, async move |pms: PmsClient| {
             let arriving = pms.arrivals(hotel, day).await?;
             Ok(arriving.into_iter().map(booking).collect::<Vec<_>>())
         })
@@ -248,36 +236,36 @@ impl Pms {
 
     fn departures(&self, py: Python<'_>, hotel: Id, day: NaiveDate) -> PyResult<Operation> {
         let hotel = hotel.read()?;
-        self.read(py, async move |pms: PmsClient| {
+        self.call(py, async move |pms: PmsClient| {
             let leaving = pms.departures(hotel, day).await?;
             Ok(leaving.into_iter().map(booking).collect::<Vec<_>>())
         })
     }
 
     fn guest(&self, py: Python<'_>, email: String) -> PyResult<Operation> {
-        self.read(py, async move |pms: PmsClient| {
+        self.call(py, async move |pms: PmsClient| {
             Ok(pms.guest(&email).await?.map(guest))
         })
     }
 
     fn create_guest(&self, py: Python<'_>, new: Parts<Person>) -> PyResult<Operation> {
         let new = new.0.guest()?;
-        self.finish(py, async move |pms: PmsClient| {
+        self.call(py, async move |pms: PmsClient| {
             Ok(guest(pms.create_guest(&new).await?))
         })
     }
 
     fn invoices(&self, py: Python<'_>, id: Id) -> PyResult<Operation> {
         let id = id.read()?;
-        self.read(py, async move |pms: PmsClient| Ok(folio(pms.invoices(id).await?)))
+        self.call(py, async move |pms: PmsClient| Ok(folio(pms.invoices(id).await?)))
     }
 
     fn changes_since(&self, cursor: Since) -> PyResult<Feed> {
         let changes = self.0.get()?.changes_since(cursor.cursor()?);
-        Ok(Feed::new(changes, self.0.home()))
+        Ok(Feed::new(changes, self.0.runtime()))
     }
 
     fn events(&self) -> PyResult<PmsWatch> {
-        Ok(PmsWatch::new(self.0.get()?.events(), self.0.home()))
+        Ok(PmsWatch::new(self.0.get()?.events(), self.0.runtime()))
     }
 }

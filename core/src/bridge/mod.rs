@@ -11,6 +11,7 @@ pub use loop_connections::{EnterGuard, LoopConnections};
 
 pub use crate::error::http::{HttpAnswer, http_answer, http_status};
 use crate::sessions::Document;
+pub use crate::task::{Call, EventLoop, FirstStep, Progress, Receipt, Work, to_the_end};
 
 /// Takes a document from a writer that knows what it wrote: unlike [`Document::parse`] it does not read the text again.
 ///

@@ -32,11 +32,11 @@ impl LoopRegistration {
             work: driver.work(),
             is_scheduled: AtomicBool::new(false),
         });
-        let worker: Arc<dyn Drive> = connection.clone();
-        let worker = Arc::downgrade(&worker);
+        let registered: Arc<dyn Drive> = connection.clone();
+        let registered = Arc::downgrade(&registered);
         connection
             .socket
-            .move_to_loop(|descriptor| event_loop.register(descriptor, worker))?;
+            .move_to_loop(|descriptor| event_loop.register(descriptor, registered))?;
         driver.set_host(Box::new(Self {
             event_loop: Arc::downgrade(event_loop),
             connection,

@@ -27,7 +27,8 @@ pub(super) struct BatchPolicy {
 }
 
 /// When what a call asks is to be sent.
-pub(super) enum Sending {
+pub enum Sending {
+    /// At once.
     Now,
     /// In the loop's next turn, which the caller has to ask for.
     NextTurn,

@@ -4,21 +4,25 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::call::Call;
+use posada::bridge::{Call, EventLoop};
 
 /// The calls of one event loop that have ended. Tokio's threads push, the loop's thread takes all at once.
-pub(super) struct CompletionQueue {
+pub struct CompletionQueue<T> {
     /// The numbers of operations that have finished.
     finished: Mutex<Vec<u64>>,
     /// Calls that the loop's own thread has woken.
-    woken: Mutex<Vec<Arc<Call>>>,
+    woken: Mutex<Vec<Arc<Call<T>>>>,
     is_woken: AtomicBool,
     wakeups: AtomicU64,
     waker: LoopWaker,
 }
 
-impl CompletionQueue {
-    pub(super) fn new() -> io::Result<Self> {
+impl<T: Send + 'static> CompletionQueue<T> {
+    /// A queue of a loop that has made no call.
+    ///
+    /// # Errors
+    /// The system's, when it has no descriptors left.
+    pub fn new() -> io::Result<Self> {
         Ok(Self {
             finished: Mutex::default(),
             woken: Mutex::default(),
@@ -28,45 +32,23 @@ impl CompletionQueue {
         })
     }
 
-    /// Notes that an operation has finished, and wakes the loop unless that was done since its last turn.
-    pub(super) fn push(&self, operation: u64) {
-        lock(&self.finished).push(operation);
-        if !self.is_woken.swap(true, Ordering::AcqRel) {
-            self.wakeups.fetch_add(1, Ordering::Relaxed);
-            self.waker.wake();
-        }
-    }
-
-    /// Has a call go on in this turn or the next. On the loop's thread.
-    pub(super) fn schedule(&self, call: Arc<Call>) {
-        lock(&self.woken).push(call);
-        if !self.waker.is_in_turn() {
-            self.waker.wake();
-        }
-    }
-
-    /// From now on, what this thread polls belongs to the loop, which carries it on by itself or gathers what it asks.
-    pub(super) fn enter(&self, by_itself: bool) -> impl Sized {
+    /// From now on, what this thread polls belongs to the loop, which drives it by itself or gathers what it asks.
+    pub fn enter(&self, by_itself: bool) -> impl Sized {
         self.waker.enter(by_itself)
     }
 
     /// Whether something waits to be sent.
-    pub(super) fn has_gathered(&self) -> bool {
+    pub fn has_gathered(&self) -> bool {
         self.waker.has_gathered()
     }
 
     /// Sends what was gathered. From any thread.
-    pub(super) fn send(&self) {
+    pub fn send(&self) {
         self.waker.send();
     }
 
-    /// Whether this thread polls for the loop.
-    pub(super) fn is_entered(&self) -> bool {
-        self.waker.is_entered()
-    }
-
     /// Drives what can be driven, and takes what has finished. What is pushed from now on wakes the loop again.
-    pub(super) fn turn(&self) -> Vec<u64> {
+    pub fn turn(&self) -> Vec<u64> {
         self.waker.turn(|| {
             // Before the numbers are taken: one that is pushed in between wakes the loop once in vain. The other way
             // round, it would wake nothing and wait for the next call.
@@ -82,24 +64,47 @@ impl CompletionQueue {
     }
 
     /// How often the loop was woken.
-    pub(super) fn wakeups(&self) -> u64 {
+    pub fn wakeups(&self) -> u64 {
         self.wakeups.load(Ordering::Relaxed)
     }
 
     /// How many operations have finished since the last look.
-    pub(super) fn finished(&self) -> usize {
+    pub fn finished(&self) -> usize {
         lock(&self.finished).len()
     }
 
     /// The descriptor that is readable when the loop is to take a turn.
     #[cfg(unix)]
-    pub(super) fn descriptor(&self) -> i32 {
+    pub fn descriptor(&self) -> i32 {
         self.waker.descriptor()
     }
 
     /// Waits until the loop is to take a turn, for loops that cannot watch a descriptor; `false` at the limit.
-    pub(super) fn wait(&self, limit: std::time::Duration) -> bool {
+    pub fn wait(&self, limit: std::time::Duration) -> bool {
         self.waker.wait(limit)
+    }
+}
+
+impl<T: Send + 'static> EventLoop<T> for CompletionQueue<T> {
+    fn is_entered(&self) -> bool {
+        self.waker.is_entered()
+    }
+
+    fn schedule(&self, call: Arc<Call<T>>) {
+        lock(&self.woken).push(call);
+        if !self.waker.is_in_turn() {
+            self.waker.wake();
+        }
+    }
+
+    fn ended(&self, number: u64) {
+        lock(&self.finished).push(number);
+        // One wake-up for all that ends until the loop's next turn: a wake-up is a system call, and a loop that is busy
+        // would find one per call.
+        if !self.is_woken.swap(true, Ordering::AcqRel) {
+            self.wakeups.fetch_add(1, Ordering::Relaxed);
+            self.waker.wake();
+        }
     }
 }
 

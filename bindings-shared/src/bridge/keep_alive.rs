@@ -14,6 +14,17 @@ use tokio::runtime::Handle;
 
 use super::completion_queue::CompletionQueue;
 
+/// What a loop gathers, whatever its calls end with.
+trait Gathered: Send + Sync {
+    fn send(&self);
+}
+
+impl<T: Send + 'static> Gathered for CompletionQueue<T> {
+    fn send(&self) {
+        CompletionQueue::send(self);
+    }
+}
+
 /// Sooner than deadlines are.
 const INTERVAL: Duration = Duration::from_millis(100);
 /// After this many intervals without a call it stops, and a process that does nothing sleeps.
@@ -26,7 +37,7 @@ pub(super) struct KeepAlive(Arc<Inner>);
 #[derive(Default)]
 struct Inner {
     intervals_left: AtomicU32,
-    queues: Mutex<Vec<Weak<CompletionQueue>>>,
+    queues: Mutex<Vec<Weak<dyn Gathered>>>,
 }
 
 impl KeepAlive {
@@ -52,10 +63,11 @@ impl KeepAlive {
     }
 
     /// From now on, in every interval, also sends what this event loop has gathered.
-    pub(super) fn watch(&self, completions: &Arc<CompletionQueue>) {
+    pub(super) fn watch<T: Send + 'static>(&self, completions: &Arc<CompletionQueue<T>>) {
         let mut queues = self.0.queues();
         queues.retain(|known| known.strong_count() > 0);
-        let completions = Arc::downgrade(completions);
+        let completions: Arc<dyn Gathered> = completions.clone();
+        let completions = Arc::downgrade(&completions);
         if !queues.iter().any(|known| known.ptr_eq(&completions)) {
             queues.push(completions);
         }
@@ -70,7 +82,7 @@ impl Inner {
         }
     }
 
-    fn queues(&self) -> MutexGuard<'_, Vec<Weak<CompletionQueue>>> {
+    fn queues(&self) -> MutexGuard<'_, Vec<Weak<dyn Gathered>>> {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
