@@ -1,4 +1,4 @@
-"""Every public name of the crate's services exists in Python, with the same word."""
+"""Members and parameters of the services are those of the table tests/parity/api.toml."""
 
 from __future__ import annotations
 
@@ -15,76 +15,42 @@ CORE = ROOT / "core" / "src"
 
 ATTRIBUTES = (property, cached_property)
 
-SERVICES = {
-    "TenantResolver": ("tenants", posada.TenantResolver),
-    "SessionManager": ("sessions", posada.SessionManager),
-    "FeatureFlags": ("flags", posada.FeatureFlags),
-    "FlagSnapshot": ("flags", posada.FlagSnapshot),
-    "FlagWatch": ("flags", posada.FlagWatch),
-    "LockManager": ("locks", posada.LockManager),
-    "LockGuard": ("locks", posada.LockGuard),
-    "Hold": ("locks", posada.Hold),
-    "RateLimiter": ("limits", posada.RateLimiter),
-    "Authenticator": ("auth", posada.Authenticator),
-    "Claims": ("auth", posada.Claims),
-    "PmsClient": ("pms", posada.PmsClient),
-    "PmsEvents": ("pms", posada.PmsEvents),
-    "MockPms": ("pms", posada.MockPms),
-    "Stay": ("stay.rs", posada.Stay),
-    "Posada": ("posada.rs", posada.Posada),
-    "Settings": ("settings/mod.rs", posada.Settings),
+CLASSES = {
+    name: getattr(posada, name)
+    for name in re.findall(r"^\[(\w+)\]$", (ROOT / "tests" / "parity" / "api.toml").read_text(), re.MULTILINE)
 }
-
-ELSEWHERE = {
-    "FeatureFlags.is_enabled_or": "is_enabled(default=…)",
-    "FeatureFlags.evaluate_or": "evaluate(default=…)",
-    "FlagSnapshot.is_enabled_or": "is_enabled(default=…)",
-    "FlagSnapshot.evaluate_or": "evaluate(default=…)",
-    "MockPms.new": "the constructor",
-    "PmsClient.system": "capabilities().system",
-    "PmsClient.quote_with_services": "quote(services=…)",
-    "Posada.builder": "build(…)",
-    "Settings.builder": "build(…)",
-    "Stay.new": "the constructor",
-    "Settings.postgres": "a URL may hold a password; Python has no use for its parts",
-    "Settings.redis": "as postgres",
-    "Settings.pms": "as postgres",
-    "Settings.secret_key": "a secret stays where it is",
-    "Settings.previous_key": "as secret_key",
-}
-"""Names that Python says in another way, and how."""
+"""The services of `api.toml`."""
 
 
-def public_names(service: str, place: str) -> set[str]:
-    """The public functions in the blocks `impl Service`."""
-    files = [
-        *([CORE / place] if place.endswith(".rs") else []),
-        *sorted((CORE / place.removesuffix(".rs")).rglob("*.rs")),
-    ]
-    return {name for file in files for name in _functions(file, service)}
+def rows(service: str) -> dict[str, str | None]:
+    """What `api.toml` says of a service in Python: the parameters of each member, or `None` where Python lacks it."""
+    text = (ROOT / "tests" / "parity" / "api.toml").read_text()
+    section = text.partition(f"\n[{service}]\n")[2].partition("\n[")[0]
+    cells = re.findall(r"^(\w+) = \{ (.*) \}$", section, re.MULTILINE)
+    found = {name: re.search(r'\bpython = "([^"]*)"', cell) for name, cell in cells}
+    return {name: None if match is None else match[1] for name, match in found.items()}
 
 
-def _functions(file: Path, service: str) -> list[str]:
-    text = file.read_text()
-    begun = re.finditer(rf"^impl {service} \{{$(.*?)^\}}", text, re.MULTILINE | re.DOTALL)
-    return [name for block in begun for name in re.findall(r"^    pub (?:const )?(?:async )?fn (\w+)", block[1], re.M)]
+def parameters(service: type, name: str) -> str:
+    """The parameters of a member, as `api.toml` writes them."""
+    if isinstance(inspect.getattr_static(service, name), ATTRIBUTES) or not callable(getattr(service, name)):
+        return "property"
+    written: list[str] = []
+    for parameter in inspect.signature(getattr(service, name)).parameters.values():
+        if parameter.kind is parameter.KEYWORD_ONLY and "*" not in written:
+            written.append("*")
+        stars = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+        written.append(stars + parameter.name)
+    return ", ".join(name for name in written if name != "self")
 
 
-@pytest.mark.parametrize("service", SERVICES)
-def test_every_name_exists(service: str) -> None:
-    place, counterpart = SERVICES[service]
-    names = public_names(service, place)
-    assert names, f"nothing public was found in impl {service}"
-    missing = {name for name in names if not hasattr(counterpart, name) and f"{service}.{name}" not in ELSEWHERE}
-    assert not missing, f"{service}: add these to bindings-python, or say in ELSEWHERE how Python says them"
-
-
-def test_nothing_is_said_elsewhere_without_need() -> None:
-    for name in ELSEWHERE:
-        service, _, word = name.partition(".")
-        place, counterpart = SERVICES[service]
-        assert word in public_names(service, place), f"{name} is gone"
-        assert not hasattr(counterpart, word), f"{name} exists"
+@pytest.mark.parametrize("service", CLASSES)
+def test_members_and_parameters_are_those_of_the_table(service: str) -> None:
+    counterpart = CLASSES[service]
+    public = {name for name in dir(counterpart) if not name.startswith("_") and not name.isupper()}
+    listed = rows(service)
+    assert {name for name, said in listed.items() if said is not None} == public
+    assert {name: parameters(counterpart, name) for name in public} == {name: listed[name] for name in public}
 
 
 def test_every_service_of_the_handle_is_covered() -> None:

@@ -1,4 +1,5 @@
-//! Methods and parameters of the services in every language: `api.toml` is the one table of them.
+//! Methods and parameters of the services in every language: `api.toml` is the one table of them. Which service stands
+//! where in the crate is its `place`: folders and files, with commas between them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -50,7 +51,7 @@ fn table() -> BTreeMap<String, Service> {
     services
 }
 
-/// The Rust files of a folder, or the one file.
+/// The Rust files of the places: a folder with all below it, or one file.
 fn files(place: &str) -> Vec<PathBuf> {
     fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
