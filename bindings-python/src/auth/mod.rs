@@ -375,7 +375,7 @@ impl Auth {
         reason: &str,
     ) -> PyResult<Operation> {
         let (claims, reason) = (claims.0.clone(), constant(reason)?);
-        self.service.read(py, async move |auth: Authenticator| {
+        self.service.call(py, async move |auth: Authenticator| {
             Ok(Claims(auth.act_across_tenants(&tenant.0, &claims, reason).await?))
         })
     }
