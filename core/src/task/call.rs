@@ -13,11 +13,13 @@ use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Wake, Waker};
 
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
+
+use crate::sync::lock;
 
 /// The work of a call.
 pub type Work<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -233,7 +235,7 @@ impl<T: Send + 'static> Call<T> {
 
 impl<T> Call<T> {
     fn stage(&self) -> MutexGuard<'_, Stage<T>> {
-        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.stage)
     }
 }
 
