@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use posada::settings::{Settings, SettingsBuilder};
 use posada_bindings::arguments;
 
 const TABLE: &str = include_str!("api.toml");
@@ -63,14 +64,14 @@ fn files(place: &str) -> Vec<PathBuf> {
             }
         }
     }
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../core/src")
-        .join(place);
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../core/src");
     let mut found = Vec::new();
-    if path.is_dir() {
-        walk(&path, &mut found);
-    } else {
-        found.push(path);
+    for path in place.split(", ").map(|place| source.join(place)) {
+        if path.is_dir() {
+            walk(&path, &mut found);
+        } else {
+            found.push(path);
+        }
     }
     found
 }
@@ -148,8 +149,15 @@ fn parameters(declared: &str) -> String {
 fn every_method_and_parameter_of_the_services_stands_in_api_toml() {
     let mut wrong = Vec::new();
     for (name, service) in table() {
-        let methods = methods(&name, &service.place);
+        let mut methods = methods(&name, &service.place);
         assert!(!methods.is_empty(), "nothing public was found in impl {name}");
+        if name == "Settings" {
+            // The table of settings makes a method of each option that has a value.
+            let settings = Settings::embedded();
+            let options = SettingsBuilder::OPTIONS.iter();
+            let options = options.filter(|option| settings.value(option).is_some());
+            methods.extend(options.map(|option| ((*option).to_owned(), String::new())));
+        }
         for (method, parameters) in &methods {
             let row = service.rows.get(method).and_then(|row| row.get("rust"));
             if row != Some(parameters) {
