@@ -1,6 +1,11 @@
 //! The guide `docs/guides/add-a-binding.md`, followed: a language whose event loop is this thread, and whose callers are
 //! numbers.
 
+#![allow(
+    clippy::expect_used,
+    reason = "helpers of a test stand outside of the functions that clippy knows as tests"
+)]
+
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,14 +34,15 @@ enum Begun {
 
 impl Language {
     fn start() -> Self {
-        let (runtime, event_loop) = (RuntimeHandle::current().unwrap(), LoopState::new().unwrap());
+        let runtime = RuntimeHandle::current().expect("this process has a runtime");
+        let event_loop = LoopState::new().expect("this thread may have a loop");
         runtime.watch(event_loop.completions());
         Self { runtime, event_loop }
     }
 
     fn call(&self, work: impl Future<Output = Result<String>> + Send + 'static) -> Begun {
         let work = work.map(|answer| answer.map_err(|error| Refusal::from(error).facts().code));
-        let handle = self.runtime.handle().unwrap();
+        let handle = self.runtime.handle().expect("the runtime runs");
         match self.event_loop.begin(handle, Box::pin(work)) {
             FirstStep::Ended(answer) => Begun::Answered(answer),
             FirstStep::Panicked(panic) => std::panic::resume_unwind(panic),
