@@ -103,6 +103,11 @@ def listening() -> Iterator[socket.socket]:
         yield made
 
 
+NO_REUSE = httpx.Limits(max_keepalive_connections=0)
+"""A server closes a connection that was idle for seconds, or on which a route raised, perhaps when the next request was
+just written to it; a client of a test on a slow machine would fail."""
+
+
 @contextmanager
 def asking(app: FastAPI) -> Iterator[httpx.Client]:
     """A client of the app on a real socket, served by uvicorn in a thread."""
@@ -110,11 +115,9 @@ def asking(app: FastAPI) -> Iterator[httpx.Client]:
     with listening() as socket:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]}, daemon=True)
         thread.start()
-        # uvicorn closes the connection on which a route raised, perhaps after the next request was written to it.
-        no_reuse = httpx.Limits(max_keepalive_connections=0)
         address = f"http://127.0.0.1:{socket.getsockname()[1]}"
         try:
-            with httpx.Client(base_url=address, timeout=30, limits=no_reuse) as client:
+            with httpx.Client(base_url=address, timeout=30, limits=NO_REUSE) as client:
                 yield client
         finally:
             server.should_exit = True

@@ -18,7 +18,7 @@ import pytest
 import uvicorn
 from fastapi_app import receptionist
 from fastapi_app.app import make_app
-from support import ROOT, Gate, asking, in_process, listening, number, run, server_settings, unique, wamid
+from support import NO_REUSE, ROOT, Gate, asking, in_process, listening, number, run, server_settings, unique, wamid
 
 PASSWORD = "el loro pinta mapas de cobre"
 SECRET = "the secret of the account"
@@ -48,7 +48,8 @@ def client(store: str) -> Iterator[httpx.Client]:
         command = [sys.executable, "-m", "fastapi_app", "--fd", str(socket.fileno()), "--log-level", "warning"]
         program = subprocess.Popen(command, cwd=EXAMPLES, env=environment, pass_fds=[socket.fileno()])
         try:
-            with httpx.Client(base_url=f"http://127.0.0.1:{socket.getsockname()[1]}", timeout=60) as client:
+            address = f"http://127.0.0.1:{socket.getsockname()[1]}"
+            with httpx.Client(base_url=address, timeout=60, limits=NO_REUSE) as client:
                 yield client
         finally:
             program.terminate()
@@ -197,7 +198,8 @@ def test_two_hundred_guests_at_once_lose_nothing(store: str, monkeypatch: pytest
         return handles[-1]
 
     def asking(address: str) -> httpx.AsyncClient:
-        return httpx.AsyncClient(base_url=address, timeout=60, verify=False)  # plain HTTP: no certificates to load
+        # Plain HTTP: no certificates to load.
+        return httpx.AsyncClient(base_url=address, timeout=60, limits=NO_REUSE, verify=False)
 
     messages: dict[tuple[str, int], str] = {}
 

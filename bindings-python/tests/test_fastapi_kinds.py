@@ -31,7 +31,7 @@ from posada.fastapi import (
 from posada.testing import SignIn
 from starlette.applications import Starlette
 from starlette.routing import Mount
-from support import asking, in_process, run
+from support import NO_REUSE, asking, in_process, run
 
 PHONE = "5491187654321"
 
@@ -404,7 +404,7 @@ def test_each_worker_can_have_a_page_of_its_own() -> None:
     async def job() -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             ports = [taken.getsockname()[1], 0]
-            async with metrics.serve(ports) as port, httpx.AsyncClient() as client:
+            async with metrics.serve(ports) as port, httpx.AsyncClient(limits=NO_REUSE) as client:
                 assert port != ports[0]
                 page = await client.get(f"http://127.0.0.1:{port}/metrics")
                 assert (page.status_code, page.headers["content-type"]) == (200, metrics.CONTENT_TYPE)

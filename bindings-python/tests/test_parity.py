@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import re
 from functools import cached_property
-from pathlib import Path
 
 import posada
 import pytest
@@ -37,7 +36,7 @@ def parameters(service: type, name: str) -> str:
         return "property"
     written: list[str] = []
     for parameter in inspect.signature(getattr(service, name)).parameters.values():
-        if parameter.kind is parameter.KEYWORD_ONLY and "*" not in written:
+        if parameter.kind is parameter.KEYWORD_ONLY and not any(name.startswith("*") for name in written):
             written.append("*")
         stars = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
         written.append(stars + parameter.name)

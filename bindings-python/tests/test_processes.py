@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from support import assert_quiet, listening, python, run, unique
+from support import NO_REUSE, assert_quiet, listening, python, run, unique
 
 
 def test_importing_starts_no_thread() -> None:
@@ -300,7 +300,7 @@ def test_gunicorn_preloads_a_handle_for_four_workers(tmp_path: Any) -> None:
 
         async def job() -> None:
             users, workers = [unique("user") for _ in range(20)], set()
-            async with httpx.AsyncClient(timeout=30) as http:
+            async with httpx.AsyncClient(timeout=30, limits=NO_REUSE) as http:
                 while len(workers) < 4:
                     answers = await asyncio.gather(*(ask(http, user) for user in users))
                     workers.update(worker for worker, _ in answers)
