@@ -5,6 +5,7 @@
 use std::borrow::Borrow;
 use std::str::FromStr;
 
+#[cfg(feature = "auth")]
 use crate::auth::{Permission, Profile, Role, TokenKind};
 use crate::error::{Error, Result};
 use crate::flags::FlagValue;
@@ -64,9 +65,12 @@ macro_rules! as_text {
 }
 
 from_str! {
-    Channel, Document, FlagValue, Json, LockName, Permission, PostgresSettings, Profile, RateLimit, RedisSettings,
-    Resource, Role, Strategy, TenantId, TenantStatus, TokenKind,
+    Channel, Document, FlagValue, Json, LockName, PostgresSettings, RateLimit, RedisSettings, Resource, Strategy,
+    TenantId, TenantStatus,
 }
+
+#[cfg(feature = "auth")]
+from_str! { Permission, Profile, Role, TokenKind }
 
 impl FromStr for Identifier {
     type Err = Error;
@@ -78,10 +82,16 @@ impl FromStr for Identifier {
 }
 
 try_from_text! {
-    Channel, FlagValue, LockName, Permission, RateLimit, Resource, Role, Strategy, TenantId, TenantStatus, TokenKind,
+    Channel, FlagValue, LockName, RateLimit, Resource, Strategy, TenantId, TenantStatus,
 }
 
-as_text! { LockName, Permission, TenantId }
+#[cfg(feature = "auth")]
+try_from_text! { Permission, Role, TokenKind }
+
+as_text! { LockName, TenantId }
+
+#[cfg(feature = "auth")]
+as_text! { Permission }
 
 #[cfg(test)]
 mod tests {

@@ -40,12 +40,45 @@
 //! # }
 //! ```
 //!
+//! # Features
+//!
+//! All are on by default. Redis is not one of them: what processes share lives there. What is left out is also not compiled:
+//!
+//! | feature | gives | crates |
+//! |---|---|---|
+//! | (none) | locks and holds, conversations, rate limits, plain flags, hotels in memory, the port of hotels' systems | 121 |
+//! | `auth` | [`auth`]: sign-in, its sessions and tokens | 27 |
+//! | `flags-unleash` | flags with strategies, rollouts and variants; without it the JSON of a definition is one that cannot be used | 47 |
+//! | `phone` | the numbering plans of the world; without it a number counts as it was written in international form | 30 |
+//! | `pms-qloapps` | bookings in QloApps; without it: in the mock, or in a system of the program's own | 23 |
+//! | `postgres` | what is to last; without it hotels, users, fences and the audit live in memory | 42 |
+//! | `testkit` | suites and simulators for tests, with all of the above | |
+//!
+//! Some crates are in the count of several features: all of them together are 259. A setting that asks for what was left
+//! out is `settings.invalid`.
+//!
 //! Every async method says whether dropping its future has no effect (*cancel-safe read*), loses only the answer
 //! (*detached*) or releases what it acquired (*owned*). Use posada inside a tokio runtime.
 
 #![forbid(unsafe_code)]
 #![warn(missing_debug_implementations)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![cfg_attr(
+    not(all(
+        feature = "auth",
+        feature = "flags-unleash",
+        feature = "phone",
+        feature = "pms-qloapps",
+        feature = "postgres"
+    )),
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "what only a feature uses that is left out"
+    )
+)]
 
+#[cfg(feature = "auth")]
 pub mod auth;
 mod backends;
 #[doc(hidden)]
@@ -93,6 +126,7 @@ pub use chrono;
 /// Amounts of [`Money`] are decimals of this crate.
 pub use rust_decimal;
 
+#[cfg(feature = "auth")]
 #[doc(inline)]
 pub use auth::{Authenticator, Claims};
 #[doc(inline)]

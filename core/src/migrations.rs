@@ -16,4 +16,25 @@
 //! # }
 //! ```
 
-pub use crate::backends::postgres::migrations::Applied;
+/// The version to which this posada brings a database.
+pub(crate) const LATEST: i32 = 8;
+
+/// What a run of the migrations did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Applied {
+    /// The migrations that this run applied, by name and in order; empty when there was nothing to do.
+    pub migrations: Vec<String>,
+    /// The version of the database now.
+    pub version: i32,
+}
+
+impl Applied {
+    /// What a store without tables returns: it is always up to date.
+    pub(crate) fn nothing_to_do() -> Self {
+        Self {
+            migrations: Vec::new(),
+            version: LATEST,
+        }
+    }
+}

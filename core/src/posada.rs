@@ -1,17 +1,18 @@
 //! [`Posada`]: every service behind one handle, and the only place that chooses adapters.
 
+#[cfg_attr(not(feature = "postgres"), path = "posada/without_postgres.rs")]
+mod on_postgres;
 mod scoped;
+#[cfg(feature = "auth")]
+mod sign_in;
 mod watching;
 
 use std::fmt;
 use std::sync::Arc;
 
-use crate::auth::{
-    AuditSink, AuthOptions, AuthParts, AuthStore, Authenticator, Hotels, KeyRing, MemoryAuth, MemoryThrottle,
-    NoCache, PostgresAuth, RedisSessionCache, RedisThrottle, SessionCache, Throttle,
-};
+#[cfg(feature = "auth")]
+use crate::auth::Authenticator;
 use crate::backends::postgres::Postgres;
-use crate::backends::postgres::migrations::{self, Applied};
 use crate::backends::redis::Redis;
 use crate::clock::{SharedClock, SystemClock};
 use crate::error::{Error, Result, codes};
@@ -20,21 +21,23 @@ use crate::health::SharedProbe;
 use crate::limits::{LimitStore, MemoryLimits, RateLimiter, RedisLimits};
 use crate::locks::{
     AuditStore, FenceStore, HoldRules, HoldStore, LockManager, LockStore, MemoryAudit, MemoryFences,
-    MemoryHolds, MemoryLocks, PostgresAudit, PostgresFences, RedisHolds, RedisLocks,
+    MemoryHolds, MemoryLocks, RedisHolds, RedisLocks,
 };
+use crate::migrations::Applied;
+#[cfg(feature = "pms-qloapps")]
+use crate::pms::QloApps;
 use crate::pms::port::{BookingSystem, Catalogue, Connected, Connection};
 use crate::pms::{
     AnswerCache, AnswerStore, ClientParts, KeyStore, LockGate, MemoryAnswers, MemoryKeys, MockPms, PmsClient,
-    QloApps, RedisAnswers, RedisKeys, Resilience, Resilient, RetryPolicy,
+    RedisAnswers, RedisKeys, Resilience, Resilient, RetryPolicy,
 };
-use crate::rng;
 use crate::scope::Scope;
 use crate::sessions::{MemorySessions, RedisSessions, SessionManager, SessionOptions, SessionStore};
-use crate::settings::{PmsLimits, PmsSettings, Secret, Settings, Store};
+use crate::settings::{PmsLimits, PmsSettings, Settings, Store};
 use crate::task::Tasks;
 use crate::tenants::{
-    Invalidation, LocalInvalidation, MemoryTenants, PostgresTenants, RedisInvalidation, TenantId,
-    TenantOptions, TenantResolver, TenantStore, read_numbering_plans,
+    Invalidation, LocalInvalidation, MemoryTenants, RedisInvalidation, TenantOptions, TenantResolver,
+    TenantStore, read_numbering_plans,
 };
 
 /// Every service of posada, built from [`Settings`]. Cloning is cheap and shares everything.
@@ -53,6 +56,7 @@ struct Inner {
     flags: FeatureFlags,
     locks: LockManager,
     limits: RateLimiter,
+    #[cfg(feature = "auth")]
     auth: Authenticator,
     pms: PmsClient,
 }
@@ -75,8 +79,8 @@ pub struct PosadaBuilder {
     settings: Settings,
     clock: SharedClock,
     flags: Vec<(String, bool)>,
-    auth: Option<AuthOptions>,
-    audit: Option<AuditSink>,
+    #[cfg(feature = "auth")]
+    sign_in: sign_in::SignInParts,
     pms: Option<PmsSource>,
 }
 
@@ -102,20 +106,6 @@ impl PosadaBuilder {
             .into_iter()
             .map(|(flag, value)| (flag.to_owned(), value))
             .collect();
-        self
-    }
-
-    /// How sign-in behaves, instead of the defaults with the `jwt_expiry` of the settings.
-    #[must_use]
-    pub fn auth_options(mut self, options: AuthOptions) -> Self {
-        self.auth = Some(options);
-        self
-    }
-
-    /// Where the audit events of sign-in go besides `tracing`. It is called on the path of requests.
-    #[must_use]
-    pub fn audit_sink(mut self, sink: AuditSink) -> Self {
-        self.audit = Some(sink);
         self
     }
 
@@ -147,15 +137,15 @@ impl PosadaBuilder {
             settings,
             clock,
             flags,
-            auth,
-            audit,
+            #[cfg(feature = "auth")]
+            sign_in,
             pms,
         } = self;
         let is_pms_given = pms.is_some();
         let tasks = Tasks::new();
         let postgres = match settings.postgres() {
             Store::Memory => None,
-            Store::Server(server) => Some(Postgres::new(server, tasks.clone(), clock.clone())),
+            Store::Server(server) => Some(on_postgres::open(server, tasks.clone(), clock.clone())?),
         };
         let redis = match settings.redis() {
             Store::Memory => None,
@@ -175,7 +165,8 @@ impl PosadaBuilder {
             sessions: parts.sessions(),
             flags: parts.flags(flags),
             limits: parts.limits(),
-            auth: parts.auth(auth, audit)?,
+            #[cfg(feature = "auth")]
+            auth: parts.auth(sign_in)?,
             pms: parts.pms(pms, &locks)?,
             locks,
             scope: Scope::default(),
@@ -227,8 +218,8 @@ impl Posada {
             settings: Settings::embedded(),
             clock: SystemClock::shared(),
             flags: FlagOptions::default().defaults,
-            auth: None,
-            audit: None,
+            #[cfg(feature = "auth")]
+            sign_in: sign_in::SignInParts::default(),
             pms: None,
         }
     }
@@ -268,7 +259,7 @@ impl Posada {
     pub async fn migrate(&self) -> Result<Applied> {
         self.0.scope.ensure_all()?;
         match &self.0.base.postgres {
-            Some(postgres) => Ok(migrations::apply(postgres).await?),
+            Some(postgres) => on_postgres::migrate(postgres).await,
             None => Ok(Applied::nothing_to_do()),
         }
     }
@@ -307,11 +298,6 @@ impl Posada {
     pub fn limits(&self) -> &RateLimiter {
         &self.0.limits
     }
-
-    /// Sign-in.
-    pub fn auth(&self) -> &Authenticator {
-        &self.0.auth
-    }
 }
 
 impl fmt::Debug for Posada {
@@ -334,17 +320,10 @@ struct Parts<'a> {
     hotels: Arc<MemoryTenants>,
 }
 
-/// Sign-in in memory asks the tenants in memory.
-impl Hotels for MemoryTenants {
-    fn is_active(&self, tenant: &TenantId) -> Option<bool> {
-        self.is_active(tenant)
-    }
-}
-
 impl Parts<'_> {
     fn tenants(&self) -> TenantResolver {
         let store: Arc<dyn TenantStore> = match self.postgres {
-            Some(postgres) => Arc::new(PostgresTenants::new(postgres.clone())),
+            Some(postgres) => on_postgres::tenants(postgres),
             None => self.hotels.clone(),
         };
         let invalidation: Arc<dyn Invalidation> = match self.redis {
@@ -403,10 +382,7 @@ impl Parts<'_> {
             ),
         };
         let (audit, fences): (Arc<dyn AuditStore>, Arc<dyn FenceStore>) = match self.postgres {
-            Some(postgres) => (
-                Arc::new(PostgresAudit::new(postgres.clone())),
-                Arc::new(PostgresFences::new(postgres.clone())),
-            ),
+            Some(postgres) => (on_postgres::audit(postgres), on_postgres::fences(postgres)),
             None => (
                 Arc::new(MemoryAudit::default()),
                 Arc::new(MemoryFences::default()),
@@ -423,72 +399,6 @@ impl Parts<'_> {
         )
     }
 
-    fn auth(&self, options: Option<AuthOptions>, sink: Option<AuditSink>) -> Result<Authenticator> {
-        let store: Arc<dyn AuthStore> = match self.postgres {
-            Some(postgres) => Arc::new(PostgresAuth::new(postgres.clone())),
-            None => Arc::new(MemoryAuth::new(self.hotels.clone())),
-        };
-        let options = options.unwrap_or_else(|| AuthOptions::new().access_life(self.settings.jwt_expiry()));
-        let keys = self.keys(&options)?;
-        let throttle: Arc<dyn Throttle> = match self.redis {
-            Some(redis) => Arc::new(RedisThrottle::new(redis.clone())),
-            None => Arc::new(MemoryThrottle::new(self.clock.clone())),
-        };
-        // Without a key no user signs in, and nothing could be trusted that is shared.
-        let cache: Arc<dyn SessionCache> = match (self.redis, &keys) {
-            (Some(redis), Ok(keys)) => Arc::new(RedisSessionCache::new(
-                redis.clone(),
-                keys.clone(),
-                self.clock.clone(),
-            )),
-            _ => Arc::new(NoCache),
-        };
-        let parts = AuthParts {
-            store,
-            cache,
-            throttle,
-            alone: Arc::new(MemoryThrottle::alone(self.clock.clone())),
-            own: Arc::new(MemoryThrottle::own(self.clock.clone())),
-            keys,
-            options,
-            app_life: self.settings.jwt_expiry(),
-            sink,
-        };
-        Ok(Authenticator::new(parts, self.clock.clone(), self.tasks.clone()))
-    }
-
-    /// The keys of tokens, or why no user can sign in: everything else works without. Where everything lives in this
-    /// process, so may the key.
-    ///
-    /// # Errors
-    /// For keys that are there and cannot be used: such a program must not start.
-    fn keys(&self, options: &AuthOptions) -> Result<Result<KeyRing>> {
-        let current = match self.settings.secret_key() {
-            Some(secret) => KeyRing::new(secret)?,
-            None if self.postgres.is_none() && self.redis.is_none() => {
-                KeyRing::new(&Secret::new(format!("{}{}", rng::token(), rng::token())))?
-            }
-            None => {
-                tracing::warn!("SECRET_KEY is not set, so no user can sign in");
-                return Ok(Err(Error::field_invalid(
-                    codes::SETTINGS_MISSING,
-                    "SECRET_KEY",
-                    "sign-in needs the key that signs tokens; make one with `openssl rand -hex 32`",
-                )));
-            }
-        };
-        let current = match self.settings.previous_key() {
-            Some((secret, until)) => current.with_previous(secret, until)?,
-            None => current,
-        };
-        let mut previous = options.previous_keys.iter();
-        let keys = previous.try_fold(current, |keys, (secret, until)| {
-            self.settings.check_signing_key("previous_keys", secret)?;
-            keys.with_previous(secret, *until)
-        });
-        keys.map(Ok)
-    }
-
     fn limits(&self) -> RateLimiter {
         let store: Arc<dyn LimitStore> = match self.redis {
             Some(redis) => Arc::new(RedisLimits::new(redis.clone())),
@@ -503,6 +413,9 @@ impl Parts<'_> {
             (Some(PmsSource::Mock(mock)), _) => Arc::new(mock),
             (Some(PmsSource::Own(connection)), _) => return self.connected(connection, locks),
             (None, PmsSettings::Mock) => Arc::new(MockPms::new(clock)?),
+            #[cfg(not(feature = "pms-qloapps"))]
+            (None, PmsSettings::QloApps(_)) => return Err(left_out("PMS_TYPE", "pms-qloapps")),
+            #[cfg(feature = "pms-qloapps")]
             (None, PmsSettings::QloApps(server)) => {
                 let answers = self.answers();
                 let limits = self.settings.pms_limits();
@@ -594,4 +507,11 @@ impl Parts<'_> {
 enum PmsSource {
     Mock(MockPms),
     Own(Connection),
+}
+
+/// For a setting that asks for what this program was built without.
+#[cfg(not(all(feature = "postgres", feature = "pms-qloapps")))]
+fn left_out(field: &'static str, feature: &str) -> Error {
+    let message = format!("this program was built without the feature `{feature}` of posada");
+    Error::field_invalid(codes::SETTINGS_INVALID, field, message)
 }

@@ -7,9 +7,9 @@ use crate::files;
 
 /// The crates whose code or licence we do not want, with the reason.
 const BANNED: &[(&str, &str)] = &[
-    ("openssl", "TLS is rustls with aws-lc-rs"),
-    ("openssl-sys", "TLS is rustls with aws-lc-rs"),
-    ("native-tls", "TLS is rustls with aws-lc-rs"),
+    ("openssl", "TLS is rustls with ring"),
+    ("openssl-sys", "TLS is rustls with ring"),
+    ("native-tls", "TLS is rustls with ring"),
     ("rsa", "it leaks keys through timing (RUSTSEC-2023-0071)"),
 ];
 

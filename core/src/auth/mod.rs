@@ -42,6 +42,7 @@ mod memory;
 mod model;
 mod options;
 mod password;
+#[cfg(feature = "postgres")]
 mod postgres;
 mod redis;
 mod refreshing;
@@ -68,6 +69,7 @@ pub(crate) use memory::{MemoryAuth, MemoryThrottle};
 pub use model::{Claims, ClaimsSource, NewUser, SignIn, SignInSession, TokenPair, User};
 pub use options::AuthOptions;
 pub use password::{PasswordPolicy, legacy_password_hash, password_matches};
+#[cfg(feature = "postgres")]
 pub(crate) use postgres::PostgresAuth;
 pub(crate) use redis::{RedisSessionCache, RedisThrottle};
 pub use role::{Permission, Role};

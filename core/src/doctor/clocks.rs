@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 
 use super::codes;
 use super::model::Finding;
-use crate::backends::postgres::Reading;
+use crate::backends::ClockReading;
 
 /// A difference that has no effect, in seconds.
 const NOTICEABLE: i64 = 2;
@@ -12,8 +12,8 @@ const NOTICEABLE: i64 = 2;
 const BREAKING: i64 = 30;
 
 /// Judges the clock of a server. What the way of the answer may have taken is forgiven.
-pub(super) fn judge(server: &str, reading: Reading) -> Finding {
-    let Reading {
+pub(super) fn judge(server: &str, reading: ClockReading) -> Finding {
+    let ClockReading {
         asked,
         told,
         answered,
@@ -60,7 +60,7 @@ mod tests {
             (40, Severity::Error, "60 s behind"),
             (3705, Severity::Error, "3600 s ahead of"),
         ] {
-            let reading = Reading {
+            let reading = ClockReading {
                 asked: at(100),
                 told: at(told),
                 answered: at(105),

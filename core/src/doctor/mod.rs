@@ -23,8 +23,11 @@ mod clocks;
 mod codes;
 mod model;
 mod pms;
+#[cfg_attr(not(feature = "postgres"), path = "no_postgres.rs")]
 mod postgres;
+#[cfg(feature = "postgres")]
 mod postgres_refusals;
+#[cfg(feature = "postgres")]
 mod postgres_rights;
 mod redis;
 mod redis_settings;

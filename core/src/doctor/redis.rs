@@ -6,7 +6,7 @@ use super::clocks;
 use super::codes;
 use super::model::{Finding, Severity};
 use super::refusal;
-use crate::backends::postgres::Reading;
+use crate::backends::ClockReading;
 use crate::backends::redis::{Failure, Redis, Right, keys};
 use crate::clock::SharedClock;
 use crate::settings::{Environment, RedisSettings, RedisTopology};
@@ -74,7 +74,7 @@ pub(super) async fn examine(
         if let Some(told) = time(&texts(&told)) {
             findings.push(clocks::judge(
                 "Redis",
-                Reading {
+                ClockReading {
                     asked,
                     told,
                     answered,

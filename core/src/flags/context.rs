@@ -3,8 +3,6 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use unleash_yggdrasil::state::{EnrichedContext, PropertiesRef};
-
 use crate::tenants::TenantId;
 
 /// For whom a flag is evaluated: the tenant chooses the override, the rest is what strategies and constraints
@@ -95,21 +93,5 @@ impl<'a> Context<'a> {
             .as_ref()
             .and_then(|properties| properties.get(name))
             .map(AsRef::as_ref)
-    }
-
-    /// What Unleash's rules look at.
-    pub(super) fn enrich<'b>(&'b self, toggle: &'b str, time: Option<&'b str>) -> EnrichedContext<'b> {
-        EnrichedContext {
-            user_id: self.user_id,
-            session_id: self.session_id,
-            environment: self.environment,
-            app_name: self.app_name,
-            current_time: time,
-            remote_address: self.remote_address,
-            properties: self.properties.as_ref().map(PropertiesRef::Cows),
-            external_results: None,
-            toggle_name: toggle,
-            runtime_hostname: None,
-        }
     }
 }

@@ -16,9 +16,9 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde_json::Value;
+pub(super) use unleash_types::client_features::FeatureDependency;
 use unleash_types::client_features::{
-    ClientFeature, Constraint, FeatureDependency, Operator, Override, Segment, Strategy, StrategyVariant,
-    Variant,
+    ClientFeature, Constraint, Operator, Override, Segment, Strategy, StrategyVariant, Variant,
 };
 use unleash_yggdrasil::state::SdkError;
 use unleash_yggdrasil::strategy_parsing::{RuleFragment, compile_rule};

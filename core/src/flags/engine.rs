@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use unleash_types::client_features::FeatureDependency;
+use unleash_yggdrasil::state::{EnrichedContext, PropertiesRef};
 
 use super::context::Context;
 use super::definition::{CompiledStrategy, Definition};
@@ -29,6 +30,24 @@ impl Verdict<'_> {
             enabled: false,
             reason,
             strategy: None,
+        }
+    }
+}
+
+impl Context<'_> {
+    /// What Unleash's rules look at.
+    fn enrich<'b>(&'b self, toggle: &'b str, time: Option<&'b str>) -> EnrichedContext<'b> {
+        EnrichedContext {
+            user_id: self.user_id,
+            session_id: self.session_id,
+            environment: self.environment,
+            app_name: self.app_name,
+            current_time: time,
+            remote_address: self.remote_address,
+            properties: self.properties.as_ref().map(PropertiesRef::Cows),
+            external_results: None,
+            toggle_name: toggle,
+            runtime_hostname: None,
         }
     }
 }

@@ -38,9 +38,12 @@
 //! ```
 
 mod adopt;
+#[cfg(feature = "flags-unleash")]
 mod bucket;
 mod context;
+#[cfg_attr(not(feature = "flags-unleash"), path = "plain.rs")]
 mod definition;
+#[cfg(feature = "flags-unleash")]
 mod engine;
 mod fields;
 mod file;
@@ -50,6 +53,7 @@ mod load;
 mod memory;
 mod model;
 mod redis;
+#[cfg(feature = "flags-unleash")]
 mod selection;
 mod snapshot;
 mod status;

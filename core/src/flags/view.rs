@@ -4,10 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use unleash_types::client_features::FeatureDependency;
-
 use super::context::Context;
-use super::definition::Definition;
+use super::definition::{Definition, FeatureDependency};
 use super::model::{FlagSource, Reason, is_truthy, plain_fault};
 use super::variant::FlagVariant;
 use crate::clock::Clock;

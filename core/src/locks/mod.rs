@@ -63,11 +63,15 @@ use std::fmt;
 use std::sync::Arc;
 
 use audit::Audit;
+#[cfg(feature = "postgres")]
+pub(crate) use audit::PostgresAudit;
 pub use audit::{AuditEntry, AuditEvent};
-pub(crate) use audit::{AuditStore, MemoryAudit, PostgresAudit};
+pub(crate) use audit::{AuditStore, MemoryAudit};
 use engine::LockEngine;
 use fences::Fences;
-pub(crate) use fences::{FenceStore, MemoryFences, PostgresFences};
+#[cfg(feature = "postgres")]
+pub(crate) use fences::PostgresFences;
+pub(crate) use fences::{FenceStore, MemoryFences};
 pub use guard::LockGuard;
 use holds::HoldEngine;
 pub use holds::{Hold, HoldState, Resource, StayHold};

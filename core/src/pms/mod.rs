@@ -54,6 +54,7 @@ mod occupancy;
 mod own;
 pub mod port;
 mod price;
+#[cfg(feature = "pms-qloapps")]
 mod qloapps;
 mod record;
 mod request;
@@ -95,6 +96,7 @@ pub use money::{Currency, Money};
 pub use occupancy::{Occupancy, OccupancyLimits, Party};
 use port::{BookingSystem, Catalogue, Pms};
 pub use price::{CancellationTerms, Charge, ChargeKind, Due, Price};
+#[cfg(feature = "pms-qloapps")]
 pub(crate) use qloapps::QloApps;
 #[cfg(any(test, feature = "testkit"))]
 pub(crate) use qloapps::anything;

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use super::{Inner, Posada};
-use crate::auth::Claims;
-use crate::error::{Error, Result, codes};
+use crate::error::Result;
 use crate::scope::Scope;
 use crate::tenants::TenantId;
 
@@ -60,21 +59,11 @@ impl Posada {
             flags: inner.flags.scoped(&scope),
             locks: inner.locks.scoped(&scope),
             limits: inner.limits.scoped(&scope),
+            #[cfg(feature = "auth")]
             auth: inner.auth.scoped(&scope),
             pms: inner.pms.scoped(&scope),
             scope,
         })))
-    }
-
-    /// As [`for_tenant`](Self::for_tenant), for the hotel of a user. Claims with which a superuser
-    /// [acts for another hotel](crate::Authenticator::act_across_tenants) are for that one.
-    ///
-    /// # Errors
-    /// `auth.wrong_tenant` for a user without a hotel; `tenants.out_of_scope` when this handle is bound to another
-    /// tenant.
-    pub fn for_claims(&self, claims: &Claims) -> Result<Self> {
-        let missing = || Error::new(codes::AUTH_WRONG_TENANT, "the user belongs to no hotel");
-        self.for_tenant(claims.tenant.as_ref().ok_or_else(missing)?)
     }
 
     /// The tenant to which this handle is bound; `None` for a handle of all tenants.

@@ -43,7 +43,9 @@ mod meters;
 mod model;
 mod options;
 mod phone;
+#[cfg_attr(not(feature = "phone"), path = "no_plan.rs")]
 mod plan;
+#[cfg(feature = "postgres")]
 mod postgres;
 mod question;
 mod redis;
@@ -66,6 +68,7 @@ pub(crate) use memory::MemoryTenants;
 pub use model::{BusinessHours, Tenant, TenantStatus};
 pub(crate) use options::TenantOptions;
 pub(crate) use phone::read_numbering_plans;
+#[cfg(feature = "postgres")]
 pub(crate) use postgres::PostgresTenants;
 pub(crate) use redis::RedisInvalidation;
 pub use resolution::{Resolution, ResolutionSource};

@@ -10,7 +10,7 @@
 
 use unicode_normalization::UnicodeNormalization as _;
 
-use super::plan::Plan;
+use super::plan::{self, Plan};
 use super::renumbered::other_forms;
 use super::spelling;
 
@@ -93,9 +93,10 @@ fn planned(given: &str, international: &str) -> Option<String> {
     plan.may_have_prefix(national).then(|| e164(given)).flatten()
 }
 
-/// Whether an international number, without its plus, is one of the numbering plan of its country.
+/// Whether an international number, without its plus, is one of the numbering plan of its country; whether it may be
+/// one, where the plans are not known.
 pub(super) fn is_valid(digits: &str) -> bool {
-    DIGITS.contains(&digits.len()) && e164(&format!("+{digits}")).is_some()
+    DIGITS.contains(&digits.len()) && (!plan::ARE_KNOWN || e164(&format!("+{digits}")).is_some())
 }
 
 /// The digits of a text that holds nothing but a number and punctuation.
@@ -228,12 +229,10 @@ fn is_punctuation(c: char) -> bool {
 
 /// E.164 when the numbering plan of the country knows the number.
 fn e164(number: &str) -> Option<String> {
-    let parsed = phonenumber::parse(None, number).ok()?;
-    // The crate's own formatter looks for the spaces of the country first, and E.164 has none.
-    let formatted = format!("+{}{}", parsed.code().value(), parsed.national());
+    let formatted = plan::canonical(number)?;
     let digits = formatted.strip_prefix('+')?;
     let plain = digits.bytes().all(|digit| digit.is_ascii_digit()) && DIGITS.contains(&digits.len());
-    (plain && phonenumber::is_valid(&parsed)).then_some(formatted)
+    plain.then_some(formatted)
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@ use std::sync::OnceLock;
 use phonenumber::metadata::{DATABASE, Descriptor, Metadata};
 use regex::Regex;
 
+/// Whether a number that no plan has is none.
+pub(super) const ARE_KNOWN: bool = true;
 /// Country codes have one to three digits.
 const CODES: usize = 1000;
 /// The most digits of an international number, as E.164 has it.
@@ -75,6 +77,13 @@ impl Plan {
         };
         national.len() > self.longest + self.prefixes.iter().map(prefix).max().unwrap_or(0)
     }
+}
+
+/// The number with its code and without a national prefix, when the plan of its country knows it.
+pub(super) fn canonical(number: &str) -> Option<String> {
+    let parsed = phonenumber::parse(None, number).ok()?;
+    // The crate's own formatter looks for the spaces of the country first, and E.164 has none.
+    phonenumber::is_valid(&parsed).then(|| format!("+{}{}", parsed.code().value(), parsed.national()))
 }
 
 impl Prefix {

@@ -2,10 +2,11 @@
 
 use sqlx::Row as _;
 
-use crate::backends::postgres::migrations::{self, Applied};
+use crate::backends::postgres::migrations;
 use crate::backends::postgres::{Failure, Postgres, Statement, Tx};
 use crate::clock::{SharedClock, SystemClock};
 use crate::error::{Error, Result, codes};
+use crate::migrations::Applied;
 use crate::settings::PostgresSettings;
 use crate::task::Tasks;
 use crate::tenants::{PostgresTenants, TenantStore as _};

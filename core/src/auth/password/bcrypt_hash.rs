@@ -6,10 +6,10 @@
 //!   something in them; passlib ignores them, and so do we.
 //! * What is beyond 72 bytes is not read.
 
-use aws_lc_rs::constant_time::verify_slices_are_equal;
 use base64::Engine as _;
 use base64::alphabet::BCRYPT;
 use base64::engine::general_purpose::{GeneralPurpose, NO_PAD};
+use subtle::ConstantTimeEq as _;
 
 /// bcrypt reads no further.
 pub(super) const BCRYPT_READS: usize = 72;
@@ -57,7 +57,7 @@ impl Bcrypt {
         let computed = bcrypt::bcrypt(self.cost, self.salt, &self.key(password.as_bytes()));
         let is_same = computed
             .get(..self.digest.len())
-            .is_some_and(|computed| verify_slices_are_equal(computed, &self.digest).is_ok());
+            .is_some_and(|computed| bool::from(computed.ct_eq(&self.digest)));
         // bcrypt would take "" and NUL for the same; passlib never made a hash of a password with NUL.
         is_same && !password.contains('\0')
     }

@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use argon2::{Algorithm, Argon2, Block, Params, Version};
-use aws_lc_rs::constant_time::verify_slices_are_equal;
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::general_purpose::{GeneralPurpose, NO_PAD};
 use base64::prelude::BASE64_STANDARD_NO_PAD;
+use subtle::ConstantTimeEq as _;
 
 use super::bcrypt_hash::Bcrypt;
 use super::input::Password;
@@ -147,7 +147,7 @@ impl Argon {
     fn verify(&self, password: &str, scratch: &mut Scratch) -> bool {
         let argon = Argon2::new(self.algorithm, self.version, self.params.clone());
         let computed = compute(&argon, password, &self.salt, scratch);
-        computed.is_some_and(|computed| verify_slices_are_equal(&computed, &self.output).is_ok())
+        computed.is_some_and(|computed| bool::from(computed.ct_eq(&self.output)))
     }
 
     fn work(&self) -> u64 {

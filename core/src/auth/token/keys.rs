@@ -6,12 +6,11 @@
 
 use std::fmt;
 
-use aws_lc_rs::{constant_time, hmac};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
-use jsonwebtoken::crypto::CryptoProvider;
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
+use ring::hmac;
+use subtle::ConstantTimeEq as _;
 
 use super::strict::Unverified;
 use crate::error::{Error, Result, codes};
@@ -35,8 +34,6 @@ pub(crate) struct KeyIndex(usize);
 struct Key {
     /// Eight bytes that say which key it is, and nothing about it.
     id: String,
-    encoding: EncodingKey,
-    decoding: DecodingKey,
     mac: hmac::Key,
 }
 
@@ -75,10 +72,8 @@ impl KeyRing {
     }
 
     /// The signature of a text, in base64url.
-    pub(super) fn sign(&self, signed: &str) -> Result<String> {
-        jsonwebtoken::crypto::sign(signed.as_bytes(), &self.current.encoding, Algorithm::HS256).map_err(
-            |failure| Error::new(codes::POSADA_INTERNAL, "a token could not be signed").caused_by(failure),
-        )
+    pub(super) fn sign(&self, signed: &str) -> String {
+        BASE64_URL_SAFE_NO_PAD.encode(hmac::sign(&self.current.mac, signed.as_bytes()))
     }
 
     /// The key that signed the token and until when it verifies, if it is one that may verify at this moment. A key id
@@ -125,9 +120,9 @@ impl KeyRing {
 
     /// Whether a text was derived so with a key that may verify at this moment. Takes the same time for every text.
     pub(crate) fn is_derived(&self, text: &str, purpose: &str, parts: &[&str], now: DateTime<Utc>) -> bool {
-        self.derive_each(purpose, parts, now).iter().any(|derived| {
-            constant_time::verify_slices_are_equal(derived.as_bytes(), text.as_bytes()).is_ok()
-        })
+        self.derive_each(purpose, parts, now)
+            .iter()
+            .any(|derived| derived.as_bytes().ct_eq(text.as_bytes()).into())
     }
 
     /// Every key, its place and until when it verifies.
@@ -149,7 +144,6 @@ impl KeyIndex {
 
 impl Key {
     fn new(secret: &Secret, field: &'static str) -> Result<Self> {
-        install_provider();
         let bytes = secret.expose().as_bytes();
         if bytes.is_empty() {
             let message = format!("a key that signs tokens must not be empty; {ADVICE}");
@@ -159,8 +153,6 @@ impl Key {
         let digest = hmac::sign(&mac, b"posada key id");
         Ok(Self {
             id: BASE64_URL_SAFE_NO_PAD.encode(digest.as_ref().get(..8).unwrap_or_default()),
-            encoding: EncodingKey::from_secret(bytes),
-            decoding: DecodingKey::from_secret(bytes),
             mac,
         })
     }
@@ -175,21 +167,12 @@ impl Key {
         BASE64_URL_SAFE_NO_PAD.encode(context.sign())
     }
 
+    /// Takes the same time for every signature.
     fn verifies(&self, token: &Unverified<'_>) -> bool {
-        jsonwebtoken::crypto::verify(
-            token.signature,
-            token.signed.as_bytes(),
-            &self.decoding,
-            Algorithm::HS256,
-        )
-        .unwrap_or(false)
+        BASE64_URL_SAFE_NO_PAD
+            .decode(token.signature)
+            .is_ok_and(|signature| hmac::verify(&self.mac, token.signed.as_bytes(), &signature).is_ok())
     }
-}
-
-/// Installs aws-lc-rs as jsonwebtoken's provider, unless the program has chosen one. Without this the crate guesses
-/// from the features of the whole program, and panics when two providers are compiled in.
-fn install_provider() {
-    let _already_there = CryptoProvider::install_default(&jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER);
 }
 
 impl fmt::Debug for KeyRing {
@@ -224,7 +207,7 @@ mod tests {
     fn a_key_of_any_length_signs_because_only_production_asks_for_a_long_one() {
         for secret in ["k", "generate_secure_key_here", "qX7#", &"x".repeat(200)] {
             let ring = KeyRing::new(&Secret::new(secret)).unwrap();
-            assert_eq!(ring.sign("header.claims").unwrap().len(), 43, "{}", secret.len());
+            assert_eq!(ring.sign("header.claims").len(), 43, "{}", secret.len());
         }
     }
 

@@ -1,6 +1,6 @@
 //! The form of a token: everything that is checked before its signature.
 //!
-//! jsonwebtoken alone takes unknown `crit` headers, any `typ`, and an array as claims; Python's libraries take padded
+//! The crate jsonwebtoken takes unknown `crit` headers, any `typ`, and an array as claims; Python's libraries take padded
 //! and non-canonical base64. This reader takes one spelling of a token only: at most 8 KiB, three parts, base64url
 //! without padding, spaces or spare bits, a header that is a strict JSON object with `alg` exactly `HS256` and none
 //! of the members that send a verifier elsewhere for its key or change what is signed.

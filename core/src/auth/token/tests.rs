@@ -3,6 +3,7 @@
 mod times;
 
 use chrono::TimeZone as _;
+use ring::hmac;
 use serde_json::{Value as Json, json};
 
 use super::*;
@@ -34,7 +35,7 @@ fn encode(part: impl AsRef<[u8]>) -> String {
 /// Signs any header and claims, as somebody with the key would.
 fn signed(header: impl AsRef<[u8]>, claims: impl AsRef<[u8]>) -> String {
     let text = format!("{}.{}", encode(header), encode(claims));
-    let signature = keys().sign(&text).unwrap();
+    let signature = keys().sign(&text);
     format!("{text}.{signature}")
 }
 
@@ -275,9 +276,8 @@ fn cases_33_to_35_keys_are_told_apart_and_retire() {
 #[test]
 fn case_36_a_signature_made_with_an_empty_key_is_refused() {
     let text = format!("{}.{}", encode(LEGACY), encode(simple().to_string()));
-    let key = jsonwebtoken::EncodingKey::from_secret(b"");
-    let signature =
-        jsonwebtoken::crypto::sign(text.as_bytes(), &key, jsonwebtoken::Algorithm::HS256).unwrap();
+    let empty = hmac::Key::new(hmac::HMAC_SHA256, b"");
+    let signature = encode(hmac::sign(&empty, text.as_bytes()));
     refused(36, &format!("{text}.{signature}"));
 }
 
@@ -407,7 +407,7 @@ fn cases_62_and_63_a_changed_token_is_refused() {
     refused(62, &format!("{header}.{escalated}.{signature}"));
     let other = KeyRing::new(&Secret::new(OTHER_KEY)).unwrap();
     let text = format!("{header}.{escalated}");
-    refused(63, &format!("{text}.{}", other.sign(&text).unwrap()));
+    refused(63, &format!("{text}.{}", other.sign(&text)));
 }
 
 #[test]

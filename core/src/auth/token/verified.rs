@@ -15,8 +15,8 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::digest;
 use chrono::{DateTime, Utc};
+use ring::digest;
 
 use super::claims::TokenClaims;
 

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::DateTime;
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 use tokio::time::timeout;
@@ -13,6 +13,7 @@ use super::connect::{Found, connect, connect_through_pooler, in_time};
 use super::failure::Failure;
 use super::rights::{self, Rights};
 use super::{migrations, schema};
+use crate::backends::ClockReading;
 use crate::clock::SharedClock;
 use crate::settings::{Pooling, PostgresSettings};
 
@@ -69,21 +70,13 @@ pub(crate) struct Checkup {
     /// Whether this very connection is encrypted; of a pooler's, it is the one behind it.
     pub(crate) encrypted: bool,
     pub(crate) read_only: bool,
-    pub(crate) clock: Reading,
+    pub(crate) clock: ClockReading,
     /// Every table with one of our names, in any schema.
     pub(crate) tables: Vec<FoundTable>,
     pub(crate) ledger: Ledger,
     /// The statements that permit this role to run the migrations, if it may not yet make what is missing.
     pub(crate) grants: Vec<String>,
     pub(crate) rights: Rights,
-}
-
-/// The time at the other end, and here before and after it was told.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Reading {
-    pub(crate) asked: DateTime<Utc>,
-    pub(crate) told: DateTime<Utc>,
-    pub(crate) answered: DateTime<Utc>,
 }
 
 /// A table with one of our names.
@@ -166,7 +159,7 @@ async fn ask(
         user: text(&server, 8)?,
         encrypted: is_true(&server, 9)?,
         read_only: text(&server, 10)? == "on",
-        clock: Reading {
+        clock: ClockReading {
             asked,
             told: DateTime::from_timestamp_millis(number(&told, 0)?).unwrap_or(answered),
             answered,

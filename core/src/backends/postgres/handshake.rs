@@ -7,10 +7,10 @@
 
 use std::num::NonZeroU32;
 
-use aws_lc_rs::{digest, hmac, pbkdf2};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use md5::Md5;
+use ring::{digest, hmac, pbkdf2};
 use sha1::Digest as _;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 

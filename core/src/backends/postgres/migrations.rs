@@ -9,6 +9,7 @@ use sqlx::Row as _;
 
 use super::{Failure, Postgres, Refusal, Statement, Tx};
 use crate::hex::hex;
+use crate::migrations::{Applied, LATEST};
 
 /// Longest time for a whole run, the wait for other runs included.
 const LIMIT: Duration = Duration::from_mins(10);
@@ -67,30 +68,6 @@ const LEDGER: &str = "CREATE SCHEMA IF NOT EXISTS posada;\n\
 
 pub(super) const APPLIED: &str = "SELECT version, name, checksum FROM posada.migrations ORDER BY version";
 const RECORD: &str = "INSERT INTO posada.migrations (version, name, checksum) VALUES ($1, $2, $3)";
-
-/// What a run of the migrations did.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Applied {
-    /// The migrations that this run applied, by name and in order; empty when there was nothing to do.
-    pub migrations: Vec<String>,
-    /// The version of the database now.
-    pub version: i32,
-}
-
-impl Applied {
-    /// What a store without tables answers: it is always up to date.
-    pub(crate) fn nothing_to_do() -> Self {
-        Self {
-            migrations: Vec::new(),
-            version: MIGRATIONS
-                .iter()
-                .map(|migration| migration.version)
-                .max()
-                .unwrap_or(0),
-        }
-    }
-}
 
 /// Applies what is missing, in one transaction. Detached; any number of processes may run it at once.
 ///
@@ -185,7 +162,7 @@ async fn bring_up_to_date(tx: &mut Tx) -> Result<Applied, Failure> {
             .iter()
             .map(|migration| migration.name.to_owned())
             .collect(),
-        version: MIGRATIONS.last().map_or(0, |last| last.version),
+        version: LATEST,
     })
 }
 
@@ -254,6 +231,7 @@ mod tests {
             assert_eq!(migration.version, i32::try_from(index).unwrap() + 1);
             assert!(migration.name.starts_with(&format!("{:04}_", migration.version)));
         }
+        assert_eq!(MIGRATIONS.last().unwrap().version, LATEST);
     }
 
     #[test]

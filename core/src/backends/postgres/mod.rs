@@ -37,7 +37,7 @@ use crate::settings::{Pooling, PostgresSettings};
 use crate::task::Tasks;
 use crate::{metrics as names, rng};
 
-pub(crate) use self::checkup::{Checkup, FoundTable, Ledger, Reading};
+pub(crate) use self::checkup::{Checkup, FoundTable, Ledger};
 pub(crate) use self::failure::{Failure, Outage, Refusal};
 #[cfg(any(test, feature = "testkit"))]
 pub(crate) use self::pool::PoolUsage;

@@ -10,6 +10,7 @@
 
 mod memory;
 mod model;
+#[cfg(feature = "postgres")]
 mod postgres;
 mod store;
 
@@ -22,6 +23,7 @@ use tokio::sync::{Notify, watch};
 pub(crate) use memory::MemoryAudit;
 pub use model::{AuditEntry, AuditEvent};
 pub(crate) use model::{Facts, Note, fit_key, shown_token, whole_seconds};
+#[cfg(feature = "postgres")]
 pub(crate) use postgres::PostgresAudit;
 pub(crate) use store::AuditStore;
 

@@ -4,12 +4,14 @@
 //! lock first shows its fence, and a fence below the highest one seen is refused.
 
 mod memory;
+#[cfg(feature = "postgres")]
 mod postgres;
 mod store;
 
 use std::sync::Arc;
 
 pub(crate) use memory::MemoryFences;
+#[cfg(feature = "postgres")]
 pub(crate) use postgres::PostgresFences;
 pub(crate) use store::FenceStore;
 pub(super) use store::GUARD;
