@@ -26,6 +26,7 @@ mod record;
 mod sessions;
 mod settings;
 mod tenants;
+mod values;
 
 /// What one thread allocates for a call, another frees, and in glibc's allocator they wait for each other: that is most
 /// of what many calls at once wait for. This one serves other threads from caches, and sets its locks right after a

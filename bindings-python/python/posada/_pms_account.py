@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
-from posada import _native
 from posada._pms_prices import Money
 
 
@@ -67,15 +66,3 @@ class Folio:
     """What the guest pays for all of it, with tax."""
     paid: Money
     """The sum of the payments."""
-
-
-def make_folio(parts: _native._FolioParts) -> Folio:
-    booking, lines, invoices, payments, total, paid = parts
-    return Folio(
-        booking,
-        tuple(FolioLine(name, count, Money(*net), Money(*gross)) for name, count, net, gross in lines),
-        tuple(Invoice(number, at, Money(*net), Money(*gross)) for number, at, net, gross in invoices),
-        tuple(Payment(Money(*amount), method, transaction, at) for amount, method, transaction, at in payments),
-        Money(*total),
-        Money(*paid),
-    )

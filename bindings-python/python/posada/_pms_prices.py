@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, Literal
 
-from posada import _native
 from posada._checks import invalid, several, text, whole
 
 ChargeKind = Literal["tax", "city_tax", "fee", "other"]
@@ -117,14 +116,3 @@ class Price:
     """The same without tax; ``None`` when the system does not tell."""
     charges: tuple[Charge, ...] = ()
     """The taxes and fees that the system names, inside of the prices of the nights and on top of them."""
-
-
-def make_price(parts: _native._PriceParts) -> Price:
-    payable, net, charges = parts
-    named = (Charge(name, kind, Money(*amount), included, due) for name, kind, amount, included, due in charges)
-    return Price(Money(*payable), None if net is None else Money(*net), tuple(named))
-
-
-def make_occupancy(parts: _native._Guests) -> Occupancy:
-    adults, ages = parts
-    return Occupancy(adults, tuple(ages))

@@ -9,15 +9,7 @@ from typing import Literal, overload
 
 from posada import _native
 from posada._checks import identifier, instance, optional_instance, optional_text, pairs, several, text, whole
-from posada._pms_prices import (
-    CancellationTerms,
-    Money,
-    Occupancy,
-    OccupancyLimits,
-    Price,
-    make_occupancy,
-    make_price,
-)
+from posada._pms_prices import CancellationTerms, Money, Occupancy, OccupancyLimits, Price
 from posada.stay import Stay
 
 BookingStatus = Literal["pending", "confirmed", "checked_in", "checked_out", "back_ordered", "cancelled"]
@@ -220,7 +212,7 @@ class Quote:
     @property
     def rooms_total(self) -> Money:
         """What the rooms alone cost, with tax and automatic services: ``total`` without the chosen services."""
-        return Money(*self._native.rooms_total())
+        return self._native.rooms_total()
 
     @property
     def resource(self) -> str:
@@ -486,14 +478,6 @@ def party_of(adults: int | None, child_ages: Sequence[int], party: Sequence[Occu
     return (room,)
 
 
-def make_quote(quoted: _native.Quoted) -> Quote:
-    hotel, room_type, nights, rooms, total, items, at, rate_plan, net, charges, terms = quoted.parts()
-    party = tuple(make_occupancy(each) for each in rooms)
-    services = tuple(QuotedService(service, name, count, Money(*price)) for service, name, count, price in items)
-    price = make_price((total, net, charges))
-    return Quote(hotel, room_type, Stay(*nights), party, price, services, at, rate_plan, terms, quoted)
-
-
 def _same_quote(
     hotel: int | str,
     room_type: int | str,
@@ -507,14 +491,8 @@ def _same_quote(
     charges: Sequence[_native._ChargeParts] = (),
 ) -> Quote:
     # What a version without the last three pickled is read, too.
-    party, stay = [make_occupancy(each) for each in rooms], Stay(*nights)
-    return make_quote(_native.Quoted(hotel, room_type, stay, party, total, items, at, rate_plan, net, [*charges]))
-
-
-def make_room(parts: _native._RoomParts) -> RoomStay:
-    stay, status, room_type, rate_plan, nights, guests, number, price = parts
-    cost = None if price is None else Money(*price)
-    return RoomStay(stay, status, room_type, rate_plan, Stay(*nights), make_occupancy(guests), number, cost)
+    party, stay = [Occupancy(adults, tuple(ages)) for adults, ages in rooms], Stay(*nights)
+    return _native.Quoted(hotel, room_type, stay, party, total, items, at, rate_plan, net, [*charges]).quote()
 
 
 def _room(name: str, given: RoomStay | str) -> RoomStay | str:
@@ -523,27 +501,3 @@ def _room(name: str, given: RoomStay | str) -> RoomStay | str:
 
 def checked_services(services: Iterable[ChosenService]) -> list[ChosenService]:
     return [instance("services", each, ChosenService) for each in several("services", services)]
-
-
-def make_service(parts: _native._ServiceParts) -> Service:
-    number, name, price, net, per_night, automatic, most = parts
-    return Service(number, name, Money(*price), Money(*net), per_night, automatic, most)
-
-
-def make_room_type(parts: _native._RoomTypeParts) -> RoomType:
-    number, hotel, name, price, limits, min_nights, max_nights = parts
-    return RoomType(number, hotel, name, Money(*price), OccupancyLimits(*limits), min_nights, max_nights)
-
-
-def make_offer(parts: _native._OfferParts) -> Offer:
-    room_type, rate_plan, name, available, nights, price, terms = parts
-    prices = tuple((night, Money(*amount)) for night, amount in nights)
-    return Offer(room_type, rate_plan, name, available, prices, make_price(price), terms)
-
-
-def make_booking(parts: _native._BookingParts) -> Booking:
-    own, reference, key, hotel, guest, status, rooms, stay, services, price, created = parts
-    booked = tuple(make_room(room) for room in rooms)
-    profile = None if guest is None else GuestProfile(*guest)
-    extras = tuple(BookedService(*each) for each in services)
-    return Booking(own, reference, key, hotel, profile, status, booked, Stay(*stay), extras, make_price(price), created)

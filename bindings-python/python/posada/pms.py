@@ -11,7 +11,7 @@ from posada._checks import day as _day
 from posada._checks import identifier, instance, moment, optional_identifier, text, whole
 from posada._idempotency import IdempotencyKey
 from posada._native import Mock
-from posada._pms_account import Folio, FolioLine, Invoice, Payment, make_folio
+from posada._pms_account import Folio, FolioLine, Invoice, Payment
 from posada._pms_capabilities import Capabilities
 from posada._pms_prices import CancellationTerms, Charge, ChargeKind, Due, Money, Occupancy, OccupancyLimits, Price
 from posada._pms_values import (
@@ -38,11 +38,6 @@ from posada._pms_values import (
     RoomType,
     Service,
     checked_services,
-    make_booking,
-    make_offer,
-    make_quote,
-    make_room_type,
-    make_service,
     party_of,
 )
 from posada.locks import Hold
@@ -111,11 +106,7 @@ class PmsEvents:
 
     async def next(self) -> PmsEvent | None:
         """The next event; ``None`` when the client is gone. Cancel-safe: nothing is lost."""
-        parts = await self._native.next()
-        if parts is None:
-            return None
-        kind, key, ours, other, booking, code = parts
-        return PmsEvent(kind, key, ours, other, None if booking is None else make_booking(booking), code)
+        return await self._native.next()
 
 
 class Changes:
@@ -144,11 +135,8 @@ class Changes:
 
         Raises ``pms.invalid_request`` (field ``cursor``) for a cursor of another system.
         """
-        parts, self._cursor = await self._native.next()
-        if parts is None:
-            return None
-        number, changed_at, booking = parts
-        return Change(number, changed_at, None if booking is None else make_booking(booking))
+        change, self._cursor = await self._native.next()
+        return change
 
     @property
     def cursor(self) -> str | None:
@@ -221,18 +209,18 @@ class PmsClient:
 
     async def hotels(self) -> list[Hotel]:
         """All hotels."""
-        return [Hotel(*parts) for parts in await self._native.hotels()]
+        return await self._native.hotels()
 
     async def self_test(self) -> list[MissingPermission]:
         """What the key of the system may not do; empty when nothing is missing.
 
         Raises ``pms.refused``, ``pms.switched_off``, ``pms.wrong_system``.
         """
-        return [MissingPermission(*parts) for parts in await self._native.self_test()]
+        return await self._native.self_test()
 
     async def room_types(self, hotel: int | str) -> list[RoomType]:
         """The room types of a hotel, with their limits. Raises ``pms.unknown_hotel``."""
-        return [make_room_type(parts) for parts in await self._native.room_types(identifier("hotel", hotel))]
+        return await self._native.room_types(identifier("hotel", hotel))
 
     async def services(self, hotel: int | str, room_type: int | str) -> list[Service]:
         """What a guest can have beside a room of this type, and what every such room has already (``automatic``).
@@ -240,8 +228,7 @@ class PmsClient:
         As old as the room types. Raises ``pms.unknown_hotel``, ``pms.unknown_room_type``; ``pms.not_permitted`` when
         the key of the system may not see the taxes on services.
         """
-        found = await self._native.services(identifier("hotel", hotel), identifier("room_type", room_type))
-        return [make_service(parts) for parts in found]
+        return await self._native.services(identifier("hotel", hotel), identifier("room_type", room_type))
 
     async def availability(
         self,
@@ -261,14 +248,12 @@ class PmsClient:
         that cannot be sold; ``pms.occupancy`` when no room type asked about takes the party.
         """
         guests = list(party_of(adults, child_ages, party))
-        found = await self._native.availability(
+        return await self._native.availability(
             identifier("hotel", hotel),
             instance("stay", stay, Stay),
             guests,
             optional_identifier("room_type", room_type),
         )
-        hotel, nights, offers, age, stale = found
-        return Availability(hotel, Stay(*nights), tuple(make_offer(parts) for parts in offers), age, stale)
 
     async def quote(
         self,
@@ -291,10 +276,9 @@ class PmsClient:
         """
         guests = list(party_of(adults, child_ages, party))
         chosen = checked_services(services)
-        quoted = await self._native.quote(
+        return await self._native.quote(
             identifier("hotel", hotel), identifier("room_type", room_type), instance("stay", stay, Stay), guests, chosen
         )
-        return make_quote(quoted)
 
     async def book(self, request: BookingRequest, *, hold: Hold | None = None) -> Booking:
         """Books, or finds the booking that an earlier call with the same key made. Detached.
@@ -307,17 +291,15 @@ class PmsClient:
         (``AmbiguousError``): ask again with the same key, never with another; and those of ``availability``.
         """
         held = None if hold is None else instance("hold", hold, Hold)._native
-        return make_booking(await self._native.book(instance("request", request, BookingRequest), held))
+        return await self._native.book(instance("request", request, BookingRequest), held)
 
     async def booking(self, id: int | str) -> Booking | None:
         """A booking as it is now; ``None`` when there is none of that id. Raises ``pms.outcome_unknown``."""
-        parts = await self._native.booking(identifier("id", id))
-        return None if parts is None else make_booking(parts)
+        return await self._native.booking(identifier("id", id))
 
     async def find_booking(self, key: str) -> Booking | None:
         """The booking that was made with a key. Right after ``pms.outcome_unknown``, ``None`` proves nothing yet."""
-        parts = await self._native.find_booking(text("key", key))
-        return None if parts is None else make_booking(parts)
+        return await self._native.find_booking(text("key", key))
 
     async def cancel(self, id: int | str) -> Booking:
         """Cancels a booking and frees its rooms; one that is cancelled already is answered as it is. Detached.
@@ -325,14 +307,14 @@ class PmsClient:
         Raises ``pms.unknown_booking``; ``pms.wrong_state`` when the guest is, or was, in the house;
         ``pms.outcome_unknown``, and then the call may be repeated.
         """
-        return make_booking(await self._native.cancel(identifier("id", id)))
+        return await self._native.cancel(identifier("id", id))
 
     async def force_cancel(self, id: int | str) -> Booking:
         """Cancels a booking although its guest is in the house: for the front desk. Detached.
 
         Raises as ``cancel``; ``pms.wrong_state`` when the guest has checked out.
         """
-        return make_booking(await self._native.force_cancel(identifier("id", id)))
+        return await self._native.force_cancel(identifier("id", id))
 
     async def modify(self, id: int | str, change: BookingChange) -> Booking:
         """Gives a booking other nights, guests or rooms, under the same id; answers it as it is then. Detached.
@@ -343,50 +325,45 @@ class PmsClient:
         Raises ``pms.unknown_booking``, ``pms.wrong_state``; ``pms.sold_out`` and ``pms.price_changed``, and nothing
         was changed then; ``pms.invalid_request``, ``pms.occupancy``; ``pms.outcome_unknown``: ask again.
         """
-        return make_booking(await self._native.modify(identifier("id", id), instance("change", change, BookingChange)))
+        return await self._native.modify(identifier("id", id), instance("change", change, BookingChange))
 
     async def quote_change(self, id: int | str, change: BookingChange) -> Quote:
         """What a booking would cost after a change, all of it. Cancel-safe read. Raises as ``modify``."""
-        return make_quote(
-            await self._native.quote_change(identifier("id", id), instance("change", change, BookingChange))
-        )
+        return await self._native.quote_change(identifier("id", id), instance("change", change, BookingChange))
 
     async def check_in(self, id: int | str) -> Booking:
         """The guests of a booking are in the house, from now on. Detached. Raises as ``cancel``."""
-        return make_booking(await self._native.check_in(identifier("id", id)))
+        return await self._native.check_in(identifier("id", id))
 
     async def check_out(self, id: int | str) -> Booking:
         """The guests of a booking have left, just now: their rooms are free. Detached.
 
         Raises ``pms.unknown_booking``; ``pms.wrong_state`` for guests who never arrived; ``pms.outcome_unknown``.
         """
-        return make_booking(await self._native.check_out(identifier("id", id)))
+        return await self._native.check_out(identifier("id", id))
 
     async def arrivals(self, hotel: int | str, day: dt.date) -> list[Booking]:
         """The bookings that arrive on a day: confirmed, or in the house already. Cancel-safe read."""
-        found = await self._native.arrivals(identifier("hotel", hotel), _day("day", day))
-        return [make_booking(parts) for parts in found]
+        return await self._native.arrivals(identifier("hotel", hotel), _day("day", day))
 
     async def departures(self, hotel: int | str, day: dt.date) -> list[Booking]:
         """The bookings that leave on a day: confirmed, in the house, or gone already. Cancel-safe read."""
-        found = await self._native.departures(identifier("hotel", hotel), _day("day", day))
-        return [make_booking(parts) for parts in found]
+        return await self._native.departures(identifier("hotel", hotel), _day("day", day))
 
     async def guest(self, email: str) -> GuestProfile | None:
         """The guest with this e-mail address; ``None`` when the system knows none. Cancel-safe read."""
-        parts = await self._native.guest(text("email", email))
-        return None if parts is None else GuestProfile(*parts)
+        return await self._native.guest(text("email", email))
 
     async def create_guest(self, guest: Guest) -> GuestProfile:
         """Writes a guest down, or answers the one that the system has under this address, unchanged. Detached.
 
         Not needed before booking. Raises ``pms.rejected``; ``pms.outcome_unknown``, and then it may be repeated.
         """
-        return GuestProfile(*await self._native.create_guest(instance("guest", guest, Guest)))
+        return await self._native.create_guest(instance("guest", guest, Guest))
 
     async def invoices(self, id: int | str) -> Folio:
         """What a booking costs in lines, what was invoiced, and what was paid. Raises ``pms.unknown_booking``."""
-        return make_folio(await self._native.invoices(identifier("id", id)))
+        return await self._native.invoices(identifier("id", id))
 
     def changes_since(self, cursor: str | dt.datetime) -> Changes:
         """Every booking that changes, from a moment or from a cursor that was kept. Nothing is asked before ``next``.

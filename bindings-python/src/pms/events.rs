@@ -2,24 +2,30 @@
 
 use std::sync::Arc;
 
-use posada::pms::{PmsEvent, PmsEvents};
+use posada::IdempotencyKey;
+use posada::pms::{Booking, BookingId, PmsEvent, PmsEvents};
 use pyo3::prelude::*;
 use tokio::sync::Mutex;
 
-use super::values::{BookingParts, booking};
 use crate::bridge::{Operation, ProcessBound, RuntimeHandle, Unread};
+use crate::values::{Answer, records};
 
-type Events = (Arc<Mutex<PmsEvents>>, Unread<Option<EventParts>>);
+type Events = (Arc<Mutex<PmsEvents>>, Unread<Answer<Option<Told>>>);
 
-/// (kind, key, booking id, other booking id, booking, code)
-type EventParts = (
-    &'static str,
-    Option<String>,
-    Option<String>,
-    Option<String>,
-    Option<BookingParts>,
-    Option<&'static str>,
-);
+/// An event of any kind, with what belongs to the kind.
+#[derive(Default)]
+struct Told {
+    kind: &'static str,
+    key: Option<IdempotencyKey>,
+    booking_id: Option<BookingId>,
+    other: Option<BookingId>,
+    booking: Option<Booking>,
+    code: Option<&'static str>,
+}
+
+records! { in "posada.pms";
+    Told as "PmsEvent" { kind, key, booking_id, other, booking, code }
+}
 
 #[pyclass(frozen, module = "posada._native")]
 pub(crate) struct PmsWatch(ProcessBound<Events>);
@@ -31,41 +37,41 @@ impl PmsWatch {
     }
 }
 
-fn parts(event: PmsEvent) -> EventParts {
+fn told(event: PmsEvent) -> Told {
     match event {
-        PmsEvent::Moved { key, booking: moved } => {
-            let id = moved.id.to_string();
-            let moved = booking(*moved);
-            ("moved", Some(key.to_string()), Some(id), None, Some(moved), None)
-        }
-        PmsEvent::Yielded { key, booking, other } => {
-            let (ours, other) = (booking.to_string(), other.to_string());
-            (
-                "yielded",
-                Some(key.to_string()),
-                Some(ours),
-                Some(other),
-                None,
-                None,
-            )
-        }
-        PmsEvent::Kept { key, booking, other } => {
-            let (ours, other) = (booking.to_string(), other.to_string());
-            ("kept", Some(key.to_string()), Some(ours), Some(other), None, None)
-        }
-        PmsEvent::RecheckFailed { key, booking, code } => {
-            let ours = booking.to_string();
-            (
-                "recheck_failed",
-                Some(key.to_string()),
-                Some(ours),
-                None,
-                None,
-                Some(code),
-            )
-        }
+        PmsEvent::Moved { key, booking } => Told {
+            kind: "moved",
+            key: Some(key),
+            booking_id: Some(booking.id.clone()),
+            booking: Some(*booking),
+            ..Told::default()
+        },
+        PmsEvent::Yielded { key, booking, other } => Told {
+            kind: "yielded",
+            key: Some(key),
+            booking_id: Some(booking),
+            other: Some(other),
+            ..Told::default()
+        },
+        PmsEvent::Kept { key, booking, other } => Told {
+            kind: "kept",
+            key: Some(key),
+            booking_id: Some(booking),
+            other: Some(other),
+            ..Told::default()
+        },
+        PmsEvent::RecheckFailed { key, booking, code } => Told {
+            kind: "recheck_failed",
+            key: Some(key),
+            booking_id: Some(booking),
+            code: Some(code),
+            ..Told::default()
+        },
         // A kind that this version of the package does not know yet.
-        _ => ("other", None, None, None, None, None),
+        _ => Told {
+            kind: "other",
+            ..Told::default()
+        },
     }
 }
 
@@ -74,7 +80,7 @@ impl PmsWatch {
     /// `None` when the client is gone.
     fn next(&self, py: Python<'_>) -> PyResult<Operation> {
         self.0.call(py, async |(events, unread): Events| {
-            let next = async { Ok(events.lock().await.next().await.map(parts)) };
+            let next = async { Ok(Answer(events.lock().await.next().await.map(told))) };
             unread.or_next(next).await
         })
     }

@@ -3,22 +3,19 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use posada::pms::{ChangeCursor, Changes};
+use posada::pms::{Change, ChangeCursor, Changes};
 use pyo3::prelude::*;
 use tokio::sync::Mutex;
 
-use super::values::{BookingParts, booking};
 use crate::bridge::{Operation, ProcessBound, RuntimeHandle, Unread};
 use crate::correlation;
 use crate::errors::Refusal;
-
-/// (booking id, changed_at, booking)
-type ChangeParts = (String, DateTime<Utc>, Option<BookingParts>);
+use crate::values::Answer;
 
 #[pyclass(frozen, module = "posada._native")]
 pub(crate) struct Feed(ProcessBound<Source>);
 
-type Source = (Arc<Mutex<Changes>>, Unread<(Option<ChangeParts>, String)>);
+type Source = (Arc<Mutex<Changes>>, Unread<Answer<(Option<Change>, String)>>);
 
 impl Feed {
     pub(super) fn new(changes: Changes, runtime: &RuntimeHandle) -> Self {
@@ -35,14 +32,8 @@ impl Feed {
         let next = async |(changes, unread): Source| {
             let next = async {
                 let mut changes = changes.lock().await;
-                let change = changes.next().await?.map(|change| -> ChangeParts {
-                    (
-                        change.id.to_string(),
-                        change.changed_at,
-                        change.booking.map(booking),
-                    )
-                });
-                Ok((change, changes.cursor().to_string()))
+                let change = changes.next().await?;
+                Ok(Answer((change, changes.cursor().to_string())))
             };
             unread.or_next(next).await
         };

@@ -19,13 +19,13 @@ use crate::correlation;
 use crate::errors::Refusal;
 use crate::locks::Hold;
 use crate::open::Handle;
+use crate::values::{Answer, List, Value};
 pub(crate) use events::PmsWatch;
 pub(crate) use feed::Feed;
 use feed::Since;
 pub(crate) use mock::Mock;
 use request::{Choice, Person, Rooms, Wanted, Wish, chosen};
 pub(crate) use values::Quoted;
-use values::{availability, booking, folio, guest, hotel, missing, room_type, service};
 
 #[pyclass(frozen, module = "posada._native")]
 pub(crate) struct Pms(pub(crate) ProcessBound<PmsClient>);
@@ -40,13 +40,16 @@ pub(crate) fn idempotency_key(namespace: &str, message_id: &str) -> PyResult<Str
 /// Calls, each of which belongs to the request of its caller.
 impl Pms {
     /// Starts a call within the request of the caller. The crate itself ends what was begun in a hotel's system.
-    fn call<Answer, Work>(&self, py: Python<'_>, work: impl FnOnce(PmsClient) -> Work) -> PyResult<Operation>
+    fn call<T, Work>(&self, py: Python<'_>, work: impl FnOnce(PmsClient) -> Work) -> PyResult<Operation>
     where
-        Answer: for<'py> IntoPyObject<'py> + Send + 'static,
-        Work: Future<Output = Result<Answer, Refusal>> + Send + 'static,
+        T: Value + Send + 'static,
+        Work: Future<Output = posada::Result<T>> + Send + 'static,
     {
         let ids = correlation::current(py)?;
-        self.0.call(py, |pms| correlation::within(ids, work(pms)))
+        self.0.call(py, |pms| {
+            let work = work(pms);
+            correlation::within(ids, async { Ok(Answer(work.await?)) })
+        })
     }
 }
 
@@ -97,35 +100,24 @@ impl Pms {
     }
 
     fn hotels(&self, py: Python<'_>) -> PyResult<Operation> {
-        self.call(py, async |pms: PmsClient| {
-            Ok(pms.hotels().await?.into_iter().map(hotel).collect::<Vec<_>>())
-        })
+        self.call(py, async |pms: PmsClient| pms.hotels().await.map(List))
     }
 
     fn self_test(&self, py: Python<'_>) -> PyResult<Operation> {
-        self.call(py, async |pms: PmsClient| {
-            Ok(pms
-                .self_test()
-                .await?
-                .into_iter()
-                .map(missing)
-                .collect::<Vec<_>>())
-        })
+        self.call(py, async |pms: PmsClient| pms.self_test().await.map(List))
     }
 
     fn room_types(&self, py: Python<'_>, hotel: Id) -> PyResult<Operation> {
         let hotel = hotel.read()?;
         self.call(py, async move |pms: PmsClient| {
-            let types = pms.room_types(hotel).await?;
-            Ok(types.into_iter().map(room_type).collect::<Vec<_>>())
+            pms.room_types(hotel).await.map(List)
         })
     }
 
     fn services(&self, py: Python<'_>, hotel: Id, room_type: Id) -> PyResult<Operation> {
         let (hotel, room_type) = (hotel.read()?, room_type.read()?);
         self.call(py, async move |pms: PmsClient| {
-            let services = pms.services(hotel, room_type).await?;
-            Ok(services.into_iter().map(service).collect::<Vec<_>>())
+            pms.services(hotel, room_type).await.map(List)
         })
     }
 
@@ -141,8 +133,7 @@ impl Pms {
         let (hotel, party) = (hotel.read()?, party.0.party()?);
         let room_type = room_type.map(|id| id.read()).transpose()?;
         self.call(py, async move |pms: PmsClient| {
-            let found = pms.availability(hotel, stay.0, party, room_type).await?;
-            Ok(availability(found))
+            pms.availability(hotel, stay.0, party, room_type).await
         })
     }
 
@@ -159,7 +150,7 @@ impl Pms {
         let services = chosen(&services.0)?;
         self.call(py, async move |pms: PmsClient| {
             let quote = pms.quote_with_services(hotel, room_type, stay.0, party, services);
-            Ok(Quoted(quote.await?))
+            quote.await
         })
     }
 
@@ -168,96 +159,78 @@ impl Pms {
         let request = request.0.request()?;
         let proof = hold.map(|hold| hold.proof(py)).transpose()?;
         self.call(py, async move |pms: PmsClient| {
-            Ok(booking(pms.book(&request, proof.as_ref()).await?))
+            pms.book(&request, proof.as_ref()).await
         })
     }
 
     fn booking(&self, py: Python<'_>, id: Id) -> PyResult<Operation> {
         let id = id.read()?;
-        self.call(py, async move |pms: PmsClient| {
-            Ok(pms.booking(id).await?.map(booking))
-        })
+        self.call(py, async move |pms: PmsClient| pms.booking(id).await)
     }
 
     fn find_booking(&self, py: Python<'_>, key: &str) -> PyResult<Operation> {
         let key = IdempotencyKey::parse(key).map_err(Refusal::from)?;
-        self.call(py, async move |pms: PmsClient| {
-            Ok(pms.find_booking(&key).await?.map(booking))
-        })
+        self.call(py, async move |pms: PmsClient| pms.find_booking(&key).await)
     }
 
     fn cancel(&self, py: Python<'_>, id: Id) -> PyResult<Operation> {
         let id = id.read()?;
-        self.call(py, async move |pms: PmsClient| Ok(booking(pms.cancel(id).await?)))
+        self.call(py, async move |pms: PmsClient| pms.cancel(id).await)
     }
 
     fn force_cancel(&self, py: Python<'_>, id: Id) -> PyResult<Operation> {
         let id = id.read()?;
-        self.call(py, async move |pms: PmsClient| {
-            Ok(booking(pms.force_cancel(id).await?))
-        })
+        self.call(py, async move |pms: PmsClient| pms.force_cancel(id).await)
     }
 
     fn modify(&self, py: Python<'_>, id: Id, change: Parts<Wanted>) -> PyResult<Operation> {
         let (id, change) = (id.read()?, change.0.change()?);
-        self.call(py, async move |pms: PmsClient| {
-            Ok(booking(pms.modify(id, &change).await?))
-        })
+        self.call(py, async move |pms: PmsClient| pms.modify(id, &change).await)
     }
 
     fn quote_change(&self, py: Python<'_>, id: Id, change: Parts<Wanted>) -> PyResult<Operation> {
         let (id, change) = (id.read()?, change.0.change()?);
         self.call(py, async move |pms: PmsClient| {
-            Ok(Quoted(pms.quote_change(id, &change).await?))
+            pms.quote_change(id, &change).await
         })
     }
 
     fn check_in(&self, py: Python<'_>, id: Id) -> PyResult<Operation> {
         let id = id.read()?;
-        self.call(py, async move |pms: PmsClient| {
-            Ok(booking(pms.check_in(id).await?))
-        })
+        self.call(py, async move |pms: PmsClient| pms.check_in(id).await)
     }
 
     fn check_out(&self, py: Python<'_>, id: Id) -> PyResult<Operation> {
         let id = id.read()?;
-        self.call(py, async move |pms: PmsClient| {
-            Ok(booking(pms.check_out(id).await?))
-        })
+        self.call(py, async move |pms: PmsClient| pms.check_out(id).await)
     }
 
     fn arrivals(&self, py: Python<'_>, hotel: Id, day: NaiveDate) -> PyResult<Operation> {
         let hotel = hotel.read()?;
         self.call(py, async move |pms: PmsClient| {
-            let arriving = pms.arrivals(hotel, day).await?;
-            Ok(arriving.into_iter().map(booking).collect::<Vec<_>>())
+            pms.arrivals(hotel, day).await.map(List)
         })
     }
 
     fn departures(&self, py: Python<'_>, hotel: Id, day: NaiveDate) -> PyResult<Operation> {
         let hotel = hotel.read()?;
         self.call(py, async move |pms: PmsClient| {
-            let leaving = pms.departures(hotel, day).await?;
-            Ok(leaving.into_iter().map(booking).collect::<Vec<_>>())
+            pms.departures(hotel, day).await.map(List)
         })
     }
 
     fn guest(&self, py: Python<'_>, email: String) -> PyResult<Operation> {
-        self.call(py, async move |pms: PmsClient| {
-            Ok(pms.guest(&email).await?.map(guest))
-        })
+        self.call(py, async move |pms: PmsClient| pms.guest(&email).await)
     }
 
     fn create_guest(&self, py: Python<'_>, new: Parts<Person>) -> PyResult<Operation> {
         let new = new.0.guest()?;
-        self.call(py, async move |pms: PmsClient| {
-            Ok(guest(pms.create_guest(&new).await?))
-        })
+        self.call(py, async move |pms: PmsClient| pms.create_guest(&new).await)
     }
 
     fn invoices(&self, py: Python<'_>, id: Id) -> PyResult<Operation> {
         let id = id.read()?;
-        self.call(py, async move |pms: PmsClient| Ok(folio(pms.invoices(id).await?)))
+        self.call(py, async move |pms: PmsClient| pms.invoices(id).await)
     }
 
     fn changes_since(&self, cursor: Since) -> PyResult<Feed> {

@@ -1,14 +1,13 @@
-//! Answers of the PMS as tuples, of which `posada.pms` makes its classes.
+//! The values of the PMS by the names of their fields, and quotes on their way back.
 
-use std::time::Duration;
-
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
-use posada::Money;
+use chrono::{DateTime, NaiveDate, Utc};
 use posada::pms::{
-    Availability, BookedService, Booking, Charge, ChargeKind, ChosenService, Created, Currency, Due, Folio,
-    GuestProfile, Hotel, MissingPermission, Occupancy, Offer, Party, Price, Quote, QuotedService, RatePlanId,
-    RoomStay, RoomType, Service,
+    Availability, BookedService, Booking, BookingId, BookingStatus, CancellationTerms, Change, Charge,
+    ChargeKind, ChosenService, Created, Currency, Due, Folio, FolioLine, GuestId, GuestProfile, Hotel,
+    HotelId, Invoice, MissingPermission, Occupancy, OccupancyLimits, Offer, Party, Payment, Price, Quote,
+    QuotedService, RatePlanId, RoomStay, StayId, RoomType, RoomTypeId, Service, ServiceId,
 };
+use posada::{IdempotencyKey, Money, Stay};
 use pyo3::prelude::*;
 use rust_decimal::Decimal;
 
@@ -16,17 +15,95 @@ use super::Id;
 use super::request::Rooms;
 use crate::arguments::{Nights, Parts, dates};
 use crate::errors::Refusal;
+use crate::values::{Answer, Value, records};
+
+records! { in "posada.pms";
+    Hotel as "Hotel" { id, name, check_in, check_out, currency, max_days_ahead }
+    RoomType as "RoomType" { id, hotel, name, base_price, limits, min_nights, max_nights }
+    OccupancyLimits as "OccupancyLimits" { max_adults, max_children, max_guests }
+    Service as "Service" { id, name, price, net_price, per_night, automatic, max_quantity }
+    Charge as "Charge" { name, kind, amount, included, due }
+    Price as "Price" { payable, net, charges }
+    Offer as "Offer" { room_type, rate_plan, name, available, per_night, price, terms }
+    Availability as "Availability" { hotel, stay, offers, age, potentially_stale }
+    QuotedService as "QuotedService" { service, name, quantity, total }
+    Quote as "Quote" of quote {
+        _native = Quoted(quote.clone()),
+        hotel = quote.hotel,
+        room_type = quote.room_type,
+        rate_plan = quote.rate_plan,
+        stay = quote.stay,
+        party = quote.party,
+        price = quote.price,
+        services = quote.services,
+        terms = quote.terms,
+        quoted_at = quote.quoted_at,
+    }
+    Booking as "Booking" { id, reference, key, hotel, guest, status, rooms, stay, services, price, created }
+    RoomStay as "RoomStay" { id, status, room_type, rate_plan, stay, occupancy, number, price }
+    BookedService as "BookedService" { service, name, quantity }
+    GuestProfile as "GuestProfile" { id, first_name, last_name, email, phone }
+    Folio as "Folio" { booking, lines, invoices, payments, total, paid }
+    FolioLine as "FolioLine" { name, quantity, net_total, total }
+    Invoice as "Invoice" { number, made_at, net_total, total }
+    Payment as "Payment" { amount, method, transaction, paid_at }
+    Change as "Change" { id, changed_at, booking }
+    MissingPermission as "MissingPermission" { resource, methods, needed_for }
+    Stay as "Stay" of stay { check_in = stay.check_in(), check_out = stay.check_out() }
+    Money as "Money" of money { amount = money.amount(), currency = money.currency().to_string() }
+    Occupancy as "Occupancy" of room {
+        adults = room.adults(),
+        // Numbers, not bytes.
+        child_ages = room.child_ages().iter().copied().map(u32::from).collect::<Vec<_>>(),
+    }
+}
+
+/// What Python has a plain type for.
+macro_rules! plain {
+    ($($kind:ident as $value:ident => $plain:expr;)*) => {$(
+        impl Value for $kind {
+            fn object(self, py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+                let $value = self;
+                $plain.object(py)
+            }
+        }
+    )*};
+}
+
+plain! {
+    HotelId as id => id.to_string();
+    RoomTypeId as id => id.to_string();
+    RatePlanId as id => id.to_string();
+    StayId as id => id.to_string();
+    ServiceId as id => id.to_string();
+    BookingId as id => id.to_string();
+    GuestId as id => id.to_string();
+    IdempotencyKey as key => key.to_string();
+    Currency as currency => currency.to_string();
+    Party as party => party.each_room().to_vec();
+    BookingStatus as status => status.as_str();
+    CancellationTerms as terms => terms.as_str();
+    ChargeKind as kind => kind.as_str().to_owned();
+    Due as due => due.as_str().to_owned();
+    Created as created => match created {
+        Created::Created => "created",
+        Created::FoundAgain => "found_again",
+    };
+}
 
 /// (amount, currency)
-pub(super) type Amount = (Decimal, String);
+type Amount = (Decimal, String);
 
 /// (check_in, check_out)
-pub(super) type Dates = (NaiveDate, NaiveDate);
+type Dates = (NaiveDate, NaiveDate);
 
-/// (adults, child_ages). The ages are numbers, not bytes.
-pub(super) type Guests = (u32, Vec<u32>);
+/// (adults, child_ages)
+type Guests = (u32, Vec<u32>);
 
-pub(super) fn amount(money: Money) -> Amount {
+/// (name, kind, amount, included, due)
+type ChargeParts = (String, String, Amount, bool, String);
+
+fn amount(money: Money) -> Amount {
     (money.amount(), money.currency().to_string())
 }
 
@@ -39,226 +116,14 @@ fn rooms(party: &Party) -> Vec<Guests> {
     party.each_room().iter().map(guests).collect()
 }
 
-/// (id, name, check_in, check_out, currency, max_days_ahead)
-pub(super) type HotelParts = (String, String, NaiveTime, NaiveTime, String, Option<u32>);
-
-pub(super) fn hotel(hotel: Hotel) -> HotelParts {
+fn charge(charge: &Charge) -> ChargeParts {
+    let (kind, due) = (charge.kind.as_str().to_owned(), charge.due.as_str().to_owned());
     (
-        hotel.id.to_string(),
-        hotel.name,
-        hotel.check_in,
-        hotel.check_out,
-        hotel.currency.to_string(),
-        hotel.max_days_ahead,
-    )
-}
-
-/// (resource, methods, needed_for)
-pub(super) fn missing(permission: MissingPermission) -> (String, String, String) {
-    (permission.resource, permission.methods, permission.needed_for)
-}
-
-/// (id, hotel, name, base_price, (max_adults, max_children, max_guests), min_nights, max_nights)
-pub(super) type RoomTypeParts = (String, String, String, Amount, (u32, u32, u32), u32, Option<u32>);
-
-pub(super) fn room_type(room_type: RoomType) -> RoomTypeParts {
-    let limits = room_type.limits;
-    (
-        room_type.id.to_string(),
-        room_type.hotel.to_string(),
-        room_type.name,
-        amount(room_type.base_price),
-        (limits.max_adults, limits.max_children, limits.max_guests),
-        room_type.min_nights,
-        room_type.max_nights,
-    )
-}
-
-/// (id, name, price, net_price, per_night, automatic, max_quantity)
-pub(super) type ServiceParts = (String, String, Amount, Amount, bool, bool, Option<u32>);
-
-pub(super) fn service(service: Service) -> ServiceParts {
-    (
-        service.id.to_string(),
-        service.name,
-        amount(service.price),
-        amount(service.net_price),
-        service.per_night,
-        service.automatic,
-        service.max_quantity,
-    )
-}
-
-/// (service, name, quantity)
-pub(super) type BookedServiceParts = (String, String, u32);
-
-fn booked(service: BookedService) -> BookedServiceParts {
-    (service.service.to_string(), service.name, service.quantity)
-}
-
-/// (name, kind, amount, included, due)
-type ChargeParts = (String, String, Amount, bool, String);
-
-/// (payable, net, charges)
-type PriceParts = (Amount, Option<Amount>, Vec<ChargeParts>);
-
-fn price(price: Price) -> PriceParts {
-    let charges = price.charges.into_iter().map(|charge| {
-        let (kind, due) = (charge.kind.as_str().to_owned(), charge.due.as_str().to_owned());
-        (charge.name, kind, amount(charge.amount), charge.included, due)
-    });
-    (amount(price.payable), price.net.map(amount), charges.collect())
-}
-
-/// (room_type, rate_plan, name, available, per_night, price, terms)
-pub(super) type OfferParts = (
-    String,
-    String,
-    String,
-    u32,
-    Vec<(NaiveDate, Amount)>,
-    PriceParts,
-    &'static str,
-);
-
-fn offer(offer: Offer) -> OfferParts {
-    let nights = offer.per_night.into_iter();
-    (
-        offer.room_type.to_string(),
-        offer.rate_plan.to_string(),
-        offer.name,
-        offer.available,
-        nights.map(|(night, price)| (night, amount(price))).collect(),
-        price(offer.price),
-        offer.terms.as_str(),
-    )
-}
-
-/// (hotel, stay, offers, age, potentially_stale)
-pub(super) type AvailabilityParts = (String, Dates, Vec<OfferParts>, Duration, bool);
-
-pub(super) fn availability(found: Availability) -> AvailabilityParts {
-    (
-        found.hotel.to_string(),
-        dates(found.stay),
-        found.offers.into_iter().map(offer).collect(),
-        found.age,
-        found.potentially_stale,
-    )
-}
-
-/// (id, status, room_type, rate_plan, stay, guests, number, price)
-pub(super) type RoomParts = (
-    String,
-    &'static str,
-    String,
-    String,
-    Dates,
-    Guests,
-    Option<String>,
-    Option<Amount>,
-);
-
-fn room(room: RoomStay) -> RoomParts {
-    (
-        room.id.to_string(),
-        room.status.as_str(),
-        room.room_type.to_string(),
-        room.rate_plan.to_string(),
-        dates(room.stay),
-        guests(&room.occupancy),
-        room.number,
-        room.price.map(amount),
-    )
-}
-
-/// (id, first_name, last_name, email, phone)
-pub(super) type GuestParts = (String, String, String, String, String);
-
-pub(super) fn guest(guest: GuestProfile) -> GuestParts {
-    (
-        guest.id.to_string(),
-        guest.first_name,
-        guest.last_name,
-        guest.email,
-        guest.phone,
-    )
-}
-
-/// (name, quantity, net_total, total)
-pub(super) type LineParts = (String, u32, Amount, Amount);
-
-/// (number, made_at, net_total, total)
-pub(super) type InvoiceParts = (String, DateTime<Utc>, Amount, Amount);
-
-/// (amount, method, transaction, paid_at)
-pub(super) type PaymentParts = (Amount, String, Option<String>, DateTime<Utc>);
-
-/// (booking, lines, invoices, payments, total, paid)
-pub(super) type FolioParts = (
-    String,
-    Vec<LineParts>,
-    Vec<InvoiceParts>,
-    Vec<PaymentParts>,
-    Amount,
-    Amount,
-);
-
-pub(super) fn folio(folio: Folio) -> FolioParts {
-    let lines = folio.lines.into_iter().map(|line| {
-        let (net, total) = (amount(line.net_total), amount(line.total));
-        (line.name, line.quantity, net, total)
-    });
-    let invoices = folio.invoices.into_iter().map(|invoice| {
-        let (net, total) = (amount(invoice.net_total), amount(invoice.total));
-        (invoice.number, invoice.made_at, net, total)
-    });
-    let payments = folio.payments.into_iter().map(|payment| {
-        let paid = amount(payment.amount);
-        (paid, payment.method, payment.transaction, payment.paid_at)
-    });
-    (
-        folio.booking.to_string(),
-        lines.collect(),
-        invoices.collect(),
-        payments.collect(),
-        amount(folio.total),
-        amount(folio.paid),
-    )
-}
-
-/// (id, reference, key, hotel, guest, status, rooms, stay, services, price, created)
-pub(super) type BookingParts = (
-    String,
-    String,
-    Option<String>,
-    String,
-    Option<GuestParts>,
-    &'static str,
-    Vec<RoomParts>,
-    Dates,
-    Vec<BookedServiceParts>,
-    PriceParts,
-    &'static str,
-);
-
-pub(super) fn booking(booking: Booking) -> BookingParts {
-    let created = match booking.created {
-        Created::Created => "created",
-        Created::FoundAgain => "found_again",
-    };
-    (
-        booking.id.to_string(),
-        booking.reference,
-        booking.key.map(|key| key.to_string()),
-        booking.hotel.to_string(),
-        booking.guest.map(guest),
-        booking.status.as_str(),
-        booking.rooms.into_iter().map(room).collect(),
-        dates(booking.stay),
-        booking.services.into_iter().map(booked).collect(),
-        price(booking.price),
-        created,
+        charge.name.clone(),
+        kind,
+        amount(charge.amount),
+        charge.included,
+        due,
     )
 }
 
@@ -287,6 +152,12 @@ type QuoteParts = (
 #[pyclass(frozen, module = "posada._native", from_py_object)]
 #[derive(Clone)]
 pub(crate) struct Quoted(pub(super) Quote);
+
+impl Value for Quoted {
+    fn object(self, py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+        Ok(Bound::new(py, self)?.into_any())
+    }
+}
 
 #[pymethods]
 impl Quoted {
@@ -332,12 +203,18 @@ impl Quoted {
         Ok(Self(quote.services(items)))
     }
 
+    /// The `posada.Quote`.
+    fn quote(&self) -> Answer<Quote> {
+        Answer(self.0.clone())
+    }
+
+    /// What is pickled: by place, as the version before has done it.
     fn parts(&self) -> QuoteParts {
         let items = self.0.services.iter().map(|item| {
             let (id, total) = (item.service.to_string(), amount(item.total));
             (id, item.name.clone(), item.quantity, total)
         });
-        let (_, net, charges) = price(self.0.price.clone());
+        let price = &self.0.price;
         (
             self.0.hotel.to_string(),
             self.0.room_type.to_string(),
@@ -347,8 +224,8 @@ impl Quoted {
             items.collect(),
             self.0.quoted_at,
             self.0.rate_plan.to_string(),
-            net,
-            charges,
+            price.net.map(amount),
+            price.charges.iter().map(charge).collect(),
             self.0.terms.as_str(),
         )
     }
@@ -359,8 +236,8 @@ impl Quoted {
     }
 
     /// The price of the rooms alone.
-    fn rooms_total(&self) -> PyResult<Amount> {
-        Ok(amount(self.0.rooms_total().map_err(Refusal::from)?))
+    fn rooms_total(&self) -> PyResult<Answer<Money>> {
+        Ok(Answer(self.0.rooms_total().map_err(Refusal::from)?))
     }
 }
 
