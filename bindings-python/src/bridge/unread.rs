@@ -6,7 +6,6 @@ use posada_bindings::bridge::{Delivery as SharedDelivery, Unread as SharedUnread
 use pyo3::prelude::*;
 
 /// The answers of a stream that met a caller that had just gone away; see [`posada_bindings::bridge::Unread`].
-#[derive(Clone)]
 pub(crate) struct Unread<T>(SharedUnread<T>);
 
 /// An answer on its way to Python.
@@ -23,6 +22,12 @@ impl<T> Unread<T> {
         next: impl Future<Output = Result<T, E>>,
     ) -> Result<Delivery<T>, E> {
         self.0.or_next(next).await.map(Delivery)
+    }
+}
+
+impl<T> Clone for Unread<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
     }
 }
 

@@ -5,7 +5,7 @@ use posada::pms::{
     Availability, BookedService, Booking, BookingId, BookingStatus, CancellationTerms, Change, Charge,
     ChargeKind, ChosenService, Created, Currency, Due, Folio, FolioLine, GuestId, GuestProfile, Hotel,
     HotelId, Invoice, MissingPermission, Occupancy, OccupancyLimits, Offer, Party, Payment, Price, Quote,
-    QuotedService, RatePlanId, RoomStay, StayId, RoomType, RoomTypeId, Service, ServiceId,
+    QuotedService, RatePlanId, RoomStay, RoomType, RoomTypeId, Service, ServiceId, StayId,
 };
 use posada::{IdempotencyKey, Money, Stay};
 use pyo3::prelude::*;
