@@ -42,7 +42,7 @@ fn told(event: PmsEvent) -> Told {
         PmsEvent::Moved { key, booking } => Told {
             kind: "moved",
             key: Some(key),
-            booking_id: Some(booking.id.clone()),
+            booking_id: Some(booking.id),
             booking: Some(*booking),
             ..Told::default()
         },
