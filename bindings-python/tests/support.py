@@ -36,8 +36,8 @@ VECTORS = ROOT / "tests" / "vectors"
 
 
 def run(work: Coroutine[Any, Any, Answer]) -> Answer:
-    """Runs a coroutine in an event loop of its own, at most a minute long."""
-    return asyncio.run(asyncio.wait_for(work, 60))
+    """Runs a coroutine in an event loop of its own, at most five minutes long: what hangs fails."""
+    return asyncio.run(asyncio.wait_for(work, 300))
 
 
 def waiting() -> int:
