@@ -22,7 +22,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDelta, PyFloat, PyInt, PyMapping, PyString, PyType};
 
 use crate::errors::Refusal;
-use crate::tenants::Tenant;
+use crate::tenant::Tenant;
 
 /// An argument as it was given.
 pub(crate) type Given<'a, 'py> = &'a Bound<'py, PyAny>;

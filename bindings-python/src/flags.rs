@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 use crate::arguments::{Given, Parts, Switch, Whose, id_of, optional_text, text, words};
 use crate::bridge::{Operation, ProcessBound, Unread};
 use crate::errors::Refusal;
-use crate::open::Handle;
+use crate::handle::Handle;
 
 /// (value, variant, reason, source, age, error); a variant is (name, payload), a payload (kind, value).
 type Evaluated = (

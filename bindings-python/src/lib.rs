@@ -1,7 +1,7 @@
 //! `posada._native`: the crate `posada` for Python.
 //!
 //! Nothing here decides anything about hotels. `bridge` turns futures into awaitables; beside it stands one file
-//! per room of the crate, which reads arguments and hands answers over as plain tuples, of which the Python package
+//! per service of the crate, which reads arguments and hands answers over as plain tuples, of which the Python package
 //! makes its classes.
 
 #![forbid(unsafe_code)]
@@ -16,6 +16,7 @@ mod bridge;
 mod correlation;
 mod errors;
 mod flags;
+mod handle;
 mod json;
 mod limits;
 mod locks;
@@ -25,6 +26,7 @@ mod pms;
 mod record;
 mod sessions;
 mod settings;
+mod tenant;
 mod tenants;
 mod values;
 
@@ -54,6 +56,8 @@ mod _native {
     #[pymodule_export]
     use crate::flags::{Flags, Snapshot, Watch, default_flags};
     #[pymodule_export]
+    use crate::handle::Handle;
+    #[pymodule_export]
     use crate::json::{read_json, write_json};
     #[pymodule_export]
     use crate::limits::{Limit, Limits, refuse};
@@ -62,7 +66,7 @@ mod _native {
     #[pymodule_export]
     use crate::metrics::{count_request, record_metrics, render_metrics};
     #[pymodule_export]
-    use crate::open::{Handle, diagnose_environment, finding_codes};
+    use crate::open::{diagnose_environment, finding_codes};
     #[pymodule_export]
     use crate::pms::{Feed, Mock, Pms, PmsWatch, Quoted, idempotency_key};
     #[pymodule_export]
@@ -70,7 +74,9 @@ mod _native {
     #[pymodule_export]
     use crate::settings::{Settings, variables};
     #[pymodule_export]
-    use crate::tenants::{Resolution, Tenant, Tenants, parse_identifier};
+    use crate::tenant::Tenant;
+    #[pymodule_export]
+    use crate::tenants::{Resolution, Tenants, parse_identifier};
 
     use pyo3::prelude::*;
 

@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 
 use crate::bridge::{Operation, ProcessBound};
 use crate::errors::Refusal;
-use crate::open::Handle;
+use crate::handle::Handle;
 
 #[pyclass(frozen, module = "posada._native")]
 pub(crate) struct Limits(pub(crate) ProcessBound<RateLimiter>);
@@ -84,7 +84,7 @@ impl Limits {
         Ok(Self(handle.keep(|posada| posada.limits().clone())?))
     }
 
-    /// `policy` is `open`, `closed` or `local_share`, the last among so many processes.
+    /// `policy` is `open`, `closed` or `local_share`, the last among that number of processes.
     #[pyo3(signature = (policy, processes=1))]
     fn failure_policy(&self, policy: &str, processes: u32) -> PyResult<Self> {
         let invalid = |field, message| Refusal::invalid(codes::LIMITS_INVALID, field, message);

@@ -12,7 +12,7 @@ pub(crate) fn record_metrics() {
     let _ = Prometheus::install();
 }
 
-/// What was counted, in the text format of Prometheus; empty when nobody asked to count.
+/// What was counted, in the text format of Prometheus; empty when counting was not asked for.
 #[pyfunction]
 pub(crate) fn render_metrics() -> String {
     Prometheus::installed().map_or_else(String::new, Prometheus::render)

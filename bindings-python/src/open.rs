@@ -1,66 +1,19 @@
-//! The handle: how it is opened, watched and closed.
+//! How a handle is opened, watched and closed.
 
 use chrono::{DateTime, Utc};
 use posada::doctor::Diagnosis;
-use posada::{Posada, PosadaBuilder, TenantId};
+use posada::{Posada, PosadaBuilder};
 use posada_bindings::bridge::OpenHandle;
 use pyo3::prelude::*;
 
 use crate::arguments::{Parts, Whose};
-use crate::auth::{AuthEvents, Claims, Options};
-use crate::bridge::{Operation, ProcessBound, RuntimeHandle, start};
+use crate::auth::events::AuthEvents;
+use crate::auth::{Claims, Options};
+use crate::bridge::{Operation, RuntimeHandle, start};
 use crate::errors::Refusal;
+use crate::handle::Handle;
 use crate::pms::Mock;
 use crate::settings::Settings;
-
-/// Every service, on the servers of the settings or in memory.
-#[pyclass(frozen, module = "posada._native")]
-pub(crate) struct Handle {
-    posada: ProcessBound<Posada>,
-    /// Its place among what is to be closed; a handle that is bound to a tenant has none.
-    open: Option<OpenHandle>,
-    pub(crate) events: AuthEvents,
-}
-
-impl Handle {
-    fn new(posada: Posada, runtime: RuntimeHandle, events: AuthEvents) -> Self {
-        let open = OpenHandle::note(&posada);
-        Self {
-            posada: ProcessBound::new(posada, runtime),
-            open: Some(open),
-            events,
-        }
-    }
-
-    /// The tenant to which it is bound.
-    pub(crate) fn bound_to(&self) -> Result<Option<TenantId>, Refusal> {
-        Ok(self.posada.get()?.tenant().cloned())
-    }
-
-    fn scoped(&self, posada: Posada) -> Self {
-        let events = self.events.of(posada.tenant());
-        Self {
-            posada: ProcessBound::new(posada, self.posada.runtime().clone()),
-            open: None,
-            events,
-        }
-    }
-
-    /// One of the services, for as long as this process lives.
-    pub(crate) fn keep<T>(&self, service: impl FnOnce(&Posada) -> T) -> PyResult<ProcessBound<T>> {
-        let value = service(self.posada.get()?);
-        Ok(ProcessBound::new(value, self.posada.runtime().clone()))
-    }
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        let left = self.open.and_then(OpenHandle::forget);
-        if !self.posada.runtime().is_alive() {
-            std::mem::forget(left);
-        }
-    }
-}
 
 #[pymethods]
 impl Handle {

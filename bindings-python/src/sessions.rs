@@ -11,8 +11,8 @@ use pyo3::prelude::*;
 use crate::arguments::{Given, Whose, any_text, id_of, text, text_or};
 use crate::bridge::{Operation, ProcessBound};
 use crate::errors::Refusal;
+use crate::handle::Handle;
 use crate::json;
-use crate::open::Handle;
 
 #[pyclass(frozen, module = "posada._native")]
 pub(crate) struct Sessions(pub(crate) ProcessBound<SessionManager>);

@@ -97,11 +97,12 @@ mod hex;
 mod ids;
 pub mod limits;
 pub mod locks;
+#[cfg(unix)]
+mod loop_connections;
 pub mod metrics;
 pub mod migrations;
 pub mod pms;
 mod posada;
-mod prometheus;
 mod redact;
 mod rng;
 mod scope;

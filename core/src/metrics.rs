@@ -11,7 +11,9 @@
 //! let page = prometheus.render();
 //! ```
 
-pub use crate::prometheus::Prometheus;
+mod prometheus;
+
+pub use prometheus::Prometheus;
 
 /// Gauge: connections of the pool that are lent out.
 pub(crate) const POSTGRES_CONNECTIONS_ACTIVE: &str = "postgres_connections_active";

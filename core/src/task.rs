@@ -1,7 +1,7 @@
 //! Detached work: what must finish although its caller went away, and what `close()` waits for.
 //!
-//! Cancelling a future in the middle of a Postgres transaction or of a write leaves a connection that nobody
-//! can use and an effect that nobody knows. So writes run as tasks of their own: the caller awaits the answer,
+//! Cancelling a future in the middle of a Postgres transaction or of a write leaves a connection that no caller
+//! can use and an unknown effect. So writes run as tasks of their own: the caller awaits the answer,
 //! and when it stops waiting the work still ends, within its own deadline.
 
 mod call;
@@ -120,7 +120,7 @@ impl Tasks {
         })
     }
 
-    /// Starts work that nobody awaits. It must bound itself by a deadline. Callable from `Drop`, also outside a
+    /// Starts work that no caller awaits. It must bound itself by a deadline. Callable from `Drop`, also outside a
     /// runtime: then the work runs on the runtime on which the handle was made, or not at all.
     pub(crate) fn in_background(&self, work: impl Future<Output = ()> + Send + 'static) {
         let Some(runtime) = self.runtime() else {

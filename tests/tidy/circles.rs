@@ -8,9 +8,22 @@ use crate::modules::expand;
 /// Folders of `core/src/` whose files stand in no circle.
 const TREES: &[&str] = &["locks"];
 
+/// Folders whose files stand in no circle beside each other. A part of a service that lies in a file of its own, such as
+/// `impl FeatureFlags` in `flags/load.rs`, uses the file of the service above it and does not count.
+const LAYERED: &[&str] = &[
+    "core/src/flags/",
+    "core/src/limits/",
+    "bindings-shared/src/",
+    "bindings-python/src/",
+];
+
 /// The path of the module that a file is, such as `["locks", "holds", "engine"]`.
 fn module_path(file: &TextFile) -> Vec<String> {
-    let path = file.path.trim_start_matches("core/src/").trim_end_matches(".rs");
+    let path = file
+        .path
+        .split_once("/src/")
+        .map_or(&*file.path, |(_, path)| path);
+    let path = path.trim_end_matches(".rs");
     let path = path.strip_suffix("/mod").unwrap_or(path);
     path.split('/').map(str::to_owned).collect()
 }
@@ -118,6 +131,45 @@ fn the_files_of_a_module_use_each_other_in_one_direction() {
             "{folder}: move what both need into a file below them: {way}"
         ))
     }));
+}
+
+#[test]
+fn the_files_beside_each_other_use_each_other_in_one_direction() {
+    files::expect_none(LAYERED.iter().filter_map(|folder| {
+        let files = files::all()
+            .iter()
+            .filter(|file| file.is_rust() && file.path.starts_with(folder) && file.name() != "lib.rs");
+        let mut graph = graph(files);
+        assert!(graph.len() > 1, "{folder} is empty");
+        for (file, used) in &mut graph {
+            used.retain(|other| !file.starts_with(other));
+        }
+        let way = circle(&graph)?;
+        Some(format!(
+            "{folder}: move what both need into a file below them: {way}"
+        ))
+    }));
+}
+
+#[test]
+fn the_modules_of_the_crate_use_each_other_in_one_direction() {
+    let tests = ["testkit", "guidelines", "lib"];
+    let mut modules = BTreeMap::<_, BTreeSet<_>>::new();
+    for (file, used) in graph(files::core()) {
+        let top = file[..1].to_vec();
+        if tests.contains(&top[0].as_str()) {
+            continue;
+        }
+        let others = used
+            .into_iter()
+            .map(|path| path[..1].to_vec())
+            .filter(|other| *other != top && !tests.contains(&other[0].as_str()));
+        modules.entry(top.clone()).or_default().extend(others);
+    }
+    assert!(modules.len() > 10, "no modules");
+    let way =
+        circle(&modules).map(|way| format!("core/src/: move what both need into a module below them: {way}"));
+    files::expect_none(way.into_iter());
 }
 
 #[test]

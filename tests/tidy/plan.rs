@@ -1,4 +1,4 @@
-//! The plan of the house and the house agree.
+//! ARCHITECTURE.md and the sources agree.
 
 use std::collections::BTreeSet;
 

@@ -157,8 +157,15 @@ fn names_that_were_replaced_do_not_come_back() {
 
 /// Sources, documentation and messages that name their actors. Tests tell stories and may say what they like.
 fn is_plain_text(file: &TextFile) -> bool {
-    let folders = ["core/src/", "bindings-python/python/", "docs/", "examples/"];
-    let not_yet = ["core/src/pms/", "core/src/testkit/", "core/src/task"];
+    let folders = [
+        "core/src/",
+        "bindings-shared/",
+        "bindings-python/src/",
+        "bindings-python/python/",
+        "docs/",
+        "examples/",
+    ];
+    let not_yet = ["core/src/pms/", "core/src/testkit/"];
     let pages = !file.path.contains('/') && file.has_ending(&["md"]) && file.name() != "CHANGELOG.md";
     let is_test = ["/tests/", "/tests.rs", "tests_"]
         .iter()

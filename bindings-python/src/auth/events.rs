@@ -1,4 +1,4 @@
-//! Audit events of sign-in, on their way to whoever listens. The crate calls a sink on the path of requests, on its
+//! Audit events of sign-in, on their way to the listeners. The crate calls a sink on the path of requests, on its
 //! own threads; Python must not run there, so events wait in a channel.
 
 use std::sync::Arc;
@@ -41,7 +41,7 @@ impl AuthEvents {
     pub(crate) fn sink(&self) -> AuditSink {
         let events = self.sender.clone();
         Arc::new(move |event| {
-            // Nobody listens: nothing is lost that anybody wanted.
+            // No listener: nothing is lost that a caller wanted.
             let _ = events.send(event.clone());
         })
     }
@@ -89,7 +89,7 @@ impl AuthWatch {
 }
 
 impl Listening {
-    /// Whether an event is this listener's: of its tenant, or about the service and nobody in particular.
+    /// Whether an event is this listener's: of its tenant, or about the service and no tenant.
     fn is_for(&self, event: &AuthEvent) -> bool {
         let is_about_nobody = event.tenant.is_none() && event.user.is_none() && event.account.is_none();
         self.tenant.is_none() || event.tenant == self.tenant || is_about_nobody

@@ -1,7 +1,7 @@
 //! `posada.auth`.
 
 mod claims;
-mod events;
+pub(crate) mod events;
 mod options;
 
 use std::collections::HashSet;
@@ -17,7 +17,7 @@ use pyo3::prelude::*;
 use crate::arguments::{Parts, Whose, id_of};
 use crate::bridge::{Operation, ProcessBound};
 use crate::errors::Refusal;
-use crate::open::Handle;
+use crate::handle::Handle;
 pub(crate) use claims::{Claims, own_permission, permission, role_permissions};
 pub(crate) use events::{AuthEvents, AuthWatch};
 pub(crate) use options::{Options, legacy_password_hash, password_matches, password_violations};

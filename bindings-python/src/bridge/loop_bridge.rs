@@ -12,7 +12,8 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyWeakrefMethods, PyWeakrefReference};
 
-use super::operation::{Operation, Outcome};
+/// An answer that has crossed: plain data of Rust and how to make a Python object of it, on the loop's thread.
+pub(super) type Outcome = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
 
 thread_local! {
     /// The loop that last ran in this thread and its bridge: nearly always the one that is needed next. Neither is kept
@@ -30,7 +31,7 @@ pub(crate) struct LoopBridge {
 
 /// A task that waits for an operation, in asyncio's words: what to call, with what, and in which context.
 pub(super) struct Waiter {
-    operation: Py<Operation>,
+    operation: Py<PyAny>,
     callback: Py<PyAny>,
     context: Option<Py<PyAny>>,
 }
@@ -124,7 +125,7 @@ impl LoopBridge {
 }
 
 impl Waiter {
-    pub(super) fn new(operation: Py<Operation>, callback: Py<PyAny>, context: Option<Py<PyAny>>) -> Self {
+    pub(super) fn new(operation: Py<PyAny>, callback: Py<PyAny>, context: Option<Py<PyAny>>) -> Self {
         Self {
             operation,
             callback,

@@ -13,11 +13,8 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
-use super::loop_bridge::{LoopBridge, Waiter, running};
+use super::loop_bridge::{LoopBridge, Outcome, Waiter, running};
 use crate::errors::Refusal;
-
-/// An answer that has crossed: plain data of Rust and how to make a Python object of it, on the loop's thread.
-pub(super) type Outcome = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
 
 /// A call on its way. Await it once, in the event loop in which it was made.
 ///
@@ -269,7 +266,7 @@ impl Operation {
             running.call.has_ended(),
         );
         drop(state);
-        let waiter = Waiter::new(slf.clone().unbind(), callback, context);
+        let waiter = Waiter::new(slf.clone().into_any().unbind(), callback, context);
         if has_ended {
             // It may have been looked for already.
             return loop_bridge.get().wake_soon(py, waiter);

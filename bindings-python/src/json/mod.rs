@@ -4,9 +4,9 @@
 //! and whatever is unusual (an integer of any size, half of a surrogate pair, a class of the app's own, a list in
 //! itself) is left to `json`: what it means, and how it is refused, is decided in one place.
 //!
-//! A number whose digits Python would not write again (`120.50`, `1e400`) keeps them: the reader of a conversation tells
-//! which object it made of which digits, and the writer of that conversation writes those for that very object. Numbers
-//! cannot change, so an object that is still there was touched by nobody.
+//! A number whose digits Python would not write again (`120.50`, `1e400`) keeps them: the reader of a conversation
+//! tells which object it made of which digits, and the writer of that conversation writes those for that very object.
+//! Numbers cannot change, so an object that is still there was not touched.
 
 mod keys;
 mod read;

@@ -48,7 +48,7 @@ fn usual<'py>(py: Python<'py>, text: &str, keeps_digits: bool) -> Option<Bound<'
     reader.document()
 }
 
-/// Whoever answers `None` has met something that is not usual: the text may be anything then.
+/// A function that returns `None` has met something that is not usual: the text may be anything then.
 struct Reader<'py, 'text> {
     py: Python<'py>,
     text: &'text str,

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use pyo3::prelude::*;
 
-/// The digits of numbers, by the objects that were made of them. The pairs that it was made of keep those alive, so that
-/// no other object is in their place.
+/// The digits of numbers, by the objects that were made of them. The pairs that it was made of keep those alive, so
+/// that no other object is in their place.
 pub(crate) struct Spelled<'py> {
     digits: HashMap<usize, String>,
     /// As Python has them.

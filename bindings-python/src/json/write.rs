@@ -70,8 +70,9 @@ fn write_by_python(
     Ok(text.into_bytes())
 }
 
-// Whoever answers `None` has met something that is not usual: the text is worth nothing then. Otherwise it is how many
-// lists and objects stand in each other. No code of Python runs in between, so nothing can change while it is written.
+// A function that returns `None` has met something that is not usual: the text is worth nothing then. Otherwise it is
+// how many lists and objects stand in each other. No code of Python runs in between, so nothing can change while it is
+// written.
 
 fn write_usual(
     document: &Bound<'_, PyAny>,

@@ -16,7 +16,7 @@ use crate::errors::Refusal;
 /// The guard until it is released. Extensions share it, a release takes it.
 struct Held {
     guard: RwLock<Option<LockGuard>>,
-    /// Cancelled when a release begins, so that whoever waits for the loss lets the guard go.
+    /// Cancelled when a release begins, so that a caller that waits for the loss lets the guard go.
     ending: CancellationToken,
 }
 

@@ -18,7 +18,7 @@ use pyo3::types::PyDict;
 use crate::arguments::{Given, Nights, Span, Whose, id_of, text};
 use crate::bridge::{Operation, ProcessBound};
 use crate::errors::Refusal;
-use crate::open::Handle;
+use crate::handle::Handle;
 use crate::record::Options;
 pub(crate) use guard::{Guard, Taken};
 pub(crate) use hold::Hold;

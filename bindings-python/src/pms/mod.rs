@@ -4,6 +4,7 @@ mod events;
 mod feed;
 mod mock;
 mod request;
+mod rooms;
 mod values;
 
 use std::str::FromStr;
@@ -17,14 +18,15 @@ use crate::arguments::{Nights, Parts};
 use crate::bridge::{Operation, ProcessBound};
 use crate::correlation;
 use crate::errors::Refusal;
+use crate::handle::Handle;
 use crate::locks::Hold;
-use crate::open::Handle;
 use crate::values::{Answer, List, Value};
 pub(crate) use events::PmsWatch;
 pub(crate) use feed::Feed;
 use feed::Since;
 pub(crate) use mock::Mock;
-use request::{Choice, Person, Rooms, Wanted, Wish, chosen};
+use request::{Choice, Person, Wanted, Wish, chosen};
+use rooms::Rooms;
 pub(crate) use values::Quoted;
 
 #[pyclass(frozen, module = "posada._native")]

@@ -2,51 +2,14 @@
 
 use posada::IdempotencyKey;
 use posada::error::codes;
-use posada::pms::{
-    BookingChange, BookingRequest, ChosenService, Collision, Guest, Occupancy, Party, Recheck, StayId,
-};
+use posada::pms::{BookingChange, BookingRequest, ChosenService, Collision, Guest, Recheck, StayId};
 use pyo3::prelude::*;
 
 use super::Id;
+use super::rooms::Rooms;
 use super::values::Quoted;
 use crate::arguments::Nights;
 use crate::errors::Refusal;
-
-/// The guests of each room: a list of `posada.Occupancy`.
-pub(super) struct Rooms(Vec<Room>);
-
-#[derive(FromPyObject)]
-struct Room {
-    adults: u32,
-    child_ages: Vec<u32>,
-}
-
-impl<'py> FromPyObject<'_, 'py> for Rooms {
-    type Error = PyErr;
-
-    fn extract(given: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        Ok(Self(given.extract()?))
-    }
-}
-
-impl Rooms {
-    pub(super) fn party(&self) -> Result<Party, Refusal> {
-        let rooms = self.0.iter().map(Room::occupancy).collect::<Result<_, _>>()?;
-        Ok(Party::new(rooms)?)
-    }
-}
-
-impl Room {
-    fn occupancy(&self) -> Result<Occupancy, Refusal> {
-        // Ages beyond a byte are no child's; the crate says so.
-        let ages: Vec<u8> = self
-            .child_ages
-            .iter()
-            .map(|age| u8::try_from(*age).unwrap_or(u8::MAX))
-            .collect();
-        Ok(Occupancy::new(self.adults, &ages)?)
-    }
-}
 
 /// The attributes of `posada.Guest`.
 #[derive(FromPyObject)]

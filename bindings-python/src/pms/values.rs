@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 use rust_decimal::Decimal;
 
 use super::Id;
-use super::request::Rooms;
+use super::rooms::Rooms;
 use crate::arguments::{Nights, Parts, dates};
 use crate::errors::Refusal;
 use crate::values::{Answer, Value, records};

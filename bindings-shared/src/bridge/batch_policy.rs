@@ -41,6 +41,7 @@ impl BatchPolicy {
     /// calls may be answered at once.
     pub(super) fn note(&self, waiting: usize) {
         let before = self.size.load(Ordering::Relaxed);
+        // An exponential decay that ends at zero: rounding up takes at least one away.
         let fading = before - before.div_ceil(FADING);
         self.size.store(waiting.max(fading), Ordering::Relaxed);
     }

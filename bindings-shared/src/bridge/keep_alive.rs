@@ -43,6 +43,7 @@ struct Inner {
 impl KeepAlive {
     /// Keeps it running for another while.
     pub(super) fn keep(&self, runtime: &Handle) {
+        // It runs, or is just about to stop and sees the new number: `fetch_sub` decides which.
         if self.0.intervals_left.swap(INTERVALS, Ordering::Relaxed) > 0 {
             return;
         }

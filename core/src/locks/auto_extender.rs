@@ -143,6 +143,7 @@ impl AutoExtender {
                     entry.held.reached_max_hold();
                     continue;
                 }
+                // A third, so that one lost answer, and the attempt after it, leave time before the lock ends.
                 Ok(()) => now + ttl / 3,
                 Err(error) => {
                     tracing::warn!(%error, lock = %Quiet(&entry.held.key.name), "a lock could not be extended");

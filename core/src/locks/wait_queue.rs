@@ -133,6 +133,7 @@ impl WaitQueue {
         let Some(signal) = waiters.by_token.get(&handed.0.token) else {
             return Err(handed);
         };
+        // `Notify` keeps the signal, so a waiter that is not waiting yet finds it when it does.
         *signal.given() = Some(handed);
         signal.came.notify_one();
         Ok(())

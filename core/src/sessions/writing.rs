@@ -86,6 +86,7 @@ impl Writer {
             is_repeat: false,
         };
         let lost = match self.store.replace(at, replacement).await {
+            // The write may have been done: what is stored now decides.
             Err(lost) if lost.kind() == Kind::Ambiguous => lost,
             outcome => return outcome,
         };
@@ -95,6 +96,8 @@ impl Writer {
             Ok(None) => Ok(Replaced::Missing),
             Ok(Some(stored)) => match Version::of(&stored.body) {
                 version if version == Version::of(new.as_bytes()) => Ok(Replaced::Done),
+                // Not done so far. It may still be on its way, so the repetition is marked: the store takes the text that is
+                // new already for its own.
                 version if version == expected => {
                     replacement.is_repeat = true;
                     self.store.replace(at, replacement).await
@@ -116,6 +119,7 @@ impl Writer {
     ) -> Result<Session> {
         let deadline = self.clock.instant() + self.options.longest_wait;
         let mut stored = self.store.read(at).await?.ok_or_else(|| gone(at))?;
+        // Optimistic: nothing is locked while `edit` runs, and a writer that dies holds up no other.
         for attempt in 0..MOST_ATTEMPTS {
             let mut session = self.session(at, &stored)?;
             if !edit(&mut session.document)? {

@@ -1,8 +1,8 @@
 //! Work behind the caller's back that is repeated until it is done: what a server that was away for some seconds must
 //! not leave undone, such as the release of a lock.
 //!
-//! * The first attempt is made at once, in a task of its own. What fails waits in one queue, and one task repeats all of
-//!   it: first after some 40 ms, then ever more rarely, at least about once a second. So a server that comes back is
+//! * The first attempt is made at once, in a task of its own. What fails waits in one queue, and one task repeats all
+//!   of it: first after some 40 ms, then ever more rarely, at least about once a second. So a server that comes back is
 //!   asked soon, and not by thousands at once.
 //! * Each piece of work has a time after which it is of no more use, such as the end of a lock by itself.
 //! * The queue is bounded. When it is full, nothing more comes in; what may be in vain has a bound of its own, so that
@@ -36,7 +36,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 pub(crate) enum Need {
     /// Something is known to be there that must go, or to be missing.
     Sure,
-    /// There may be nothing to do: a request was sent, or not even that, and nobody knows what came of it.
+    /// There may be nothing to do: a request was sent, or not even that, and it is unknown what came of it.
     Perhaps,
 }
 
@@ -62,9 +62,9 @@ struct Chore {
 }
 
 impl Tasks {
-    /// Does `attempt` now, and again while it fails for a reason that may pass, at most for `within`. Nobody waits for
-    /// it. Each attempt must bound itself by a deadline, and do no harm when it is made twice. `what` it is, is for the
-    /// log. Callable from `Drop`, as [`in_background`](Tasks::in_background).
+    /// Does `attempt` now, and again while it fails for a reason that may pass, at most for `within`. No caller waits
+    /// for it. Each attempt must bound itself by a deadline, and do no harm when it is made twice. `what` it is, is for
+    /// the log. Callable from `Drop`, as [`in_background`](Tasks::in_background).
     pub(crate) fn until_done<F, W>(&self, what: &'static str, need: Need, within: Duration, attempt: F)
     where
         F: Fn() -> W + Send + Sync + 'static,

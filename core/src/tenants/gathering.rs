@@ -98,6 +98,8 @@ impl Drop for QueryPermit {
         }
         let mut state = self.gathering.state();
         state.permits -= 1;
+        // The last one: no statement is left whose end would ask for what waits. Dropped outside of the lock, because
+        // a question that is given up wakes callers, which may join again.
         if state.permits == 0 {
             let given_up = std::mem::take(&mut state.waiting);
             drop(state);

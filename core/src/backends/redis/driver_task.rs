@@ -5,8 +5,9 @@
 //! the socket when it begins to wait for the answer. Several commands at once are left to the task, which sends them in
 //! one piece. The answers come through the task.
 //!
-//! A connection of an [event loop](crate::bridge::LoopConnections) is driven by the loop in place of the task. While a
-//! loop gathers, commands wait until it sends, and then the thread that sends drives the work, with all of them.
+//! A connection of an [event loop](crate::loop_connections::LoopConnections) is driven by the loop in place of the
+//! task. While a loop gathers, commands wait until it sends, and then the thread that sends drives the work, with all
+//! of them.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -101,12 +102,15 @@ impl DriverTask {
         let shared = &self.0;
         let _counted = InFlight::new(shared);
         let mut exchange = std::pin::pin!(exchange);
+        // Beside others the task sends: it writes all that came meanwhile in one piece, where each sender would make a
+        // system call of its own.
         let mut is_alone = shared.in_flight.load(Ordering::Relaxed) == 1 && !gathering::is_on();
         std::future::poll_fn(|context| {
             if !std::mem::take(&mut is_alone) {
                 return exchange.as_mut().poll(context);
             }
             let outcome = {
+                // Handing over wakes the task, which would find the work locked by this thread's next line.
                 let _quiet = HandingOver::new();
                 exchange.as_mut().poll(context)
             };
@@ -128,7 +132,9 @@ impl Shared {
     fn drive(self: &Arc<Self>) {
         let mut work = match self.work.try_lock() {
             Ok(work) => work,
+            // The thread that drives may have looked for commands before this one was there.
             Err(TryLockError::WouldBlock) => return self.wake_host(),
+            // The task takes away work that panicked.
             Err(TryLockError::Poisoned(_)) => return self.task.wake(),
         };
         if self.poll(&mut work).is_ready() {
@@ -158,6 +164,8 @@ impl Shared {
     /// No caller will send a command any more: closes the connection when the last answer has come. Returns whether
     /// that is now.
     pub(super) fn close_when_idle(&self) -> bool {
+        // Sequentially consistent, as the counting is: of this call and the last command that ends beside it, at least
+        // one sees the other and closes. With weaker orders both could miss.
         self.closes_when_idle.store(true, Ordering::SeqCst);
         let is_idle = self.in_flight.load(Ordering::SeqCst) == 0;
         if is_idle {
@@ -224,7 +232,7 @@ mod gathering {
     use std::sync::Arc;
 
     use super::Shared;
-    use crate::bridge::loop_connections::{Flush, LoopConnections};
+    use crate::loop_connections::{Flush, LoopConnections};
 
     pub(super) fn is_on() -> bool {
         LoopConnections::is_gathering()
@@ -363,7 +371,7 @@ mod tests {
     #[cfg(unix)]
     #[tokio::test]
     async fn gathered_commands_are_driven_by_the_thread_that_sends_them() {
-        let connections = crate::bridge::LoopConnections::new().unwrap();
+        let connections = crate::loop_connections::LoopConnections::new().unwrap();
         let (driver, sender) = driver(true);
         // The task waits for questions.
         tokio::task::yield_now().await;

@@ -42,7 +42,7 @@ const PIPELINE_BUFFER: usize = 1024;
 
 /// The event loop that drives a connection.
 #[cfg(unix)]
-pub(super) type WeakLoop = std::sync::Weak<crate::bridge::loop_connections::Inner>;
+pub(super) type WeakLoop = std::sync::Weak<crate::loop_connections::Inner>;
 /// Without descriptors an event loop has no connections.
 #[cfg(not(unix))]
 pub(super) type WeakLoop = std::convert::Infallible;
@@ -160,8 +160,11 @@ impl Connector {
         let flag = gone.clone();
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.settings.connect_timeout))
+            // `send` has the deadline. One of the driver would end the call as well, a little sooner or later, and set a
+            // second timer for each command.
             .set_response_timeout(None)
             .set_pipeline_buffer_size(PIPELINE_BUFFER)
+            // Otherwise the next command alone would find out that the server hung up, and fail.
             .set_push_sender(move |push: PushInfo| {
                 if push.kind == PushKind::Disconnection {
                     flag.store(true, Ordering::Release);
@@ -251,6 +254,8 @@ impl Link {
                 match timeout_at(deadline, &mut exchange).await {
                     Ok(outcome) => outcome,
                     Err(elapsed) => {
+                        // The answer may be in the socket while the event loop that reads it stands still: look once before the
+                        // call fails.
                         driver.read_again();
                         exchange.now_or_never().ok_or(elapsed)?
                     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 
 use super::driver_task::{DriverTask, Host, Shared};
 use super::socket::WeakSocket;
-use crate::bridge::loop_connections::{Drive, Inner};
+use crate::loop_connections::{Drive, Inner};
 
 /// Has an event loop drive the work of a connection.
 pub(super) struct LoopRegistration {

@@ -206,6 +206,7 @@ impl Redis {
                 Ok(Ok(value)) => return Ok(value),
                 Ok(Err(error)) => error,
                 Err(_) => {
+                    // One late answer is a slow server; several in a row are a half-open connection, which nothing else would end.
                     if link.timed_out() {
                         tracing::warn!("Redis left several commands unanswered; making a new connection");
                         slot.discard(&link);
@@ -217,6 +218,8 @@ impl Redis {
             if broken {
                 slot.discard(&link);
             }
+            // A read, and a script that knows its repetition, may run twice. A write may have been done, and an error that
+            // the server itself sent would be the same again.
             if !broken || repeated || effect == Effect::Write || !error.is_io_error() {
                 return Err(failed(Failure::from_driver(&error, effect), repeated));
             }
@@ -228,7 +231,7 @@ impl Redis {
     fn slot(&self) -> Arc<ConnectionSlot> {
         #[cfg(unix)]
         if self.0.fits_event_loops
-            && let Some(event_loop) = crate::bridge::loop_connections::LoopConnections::entered()
+            && let Some(event_loop) = crate::loop_connections::LoopConnections::entered()
         {
             return self.slot_of(&event_loop);
         }
@@ -236,7 +239,7 @@ impl Redis {
     }
 
     #[cfg(unix)]
-    fn slot_of(&self, event_loop: &crate::bridge::loop_connections::LoopConnections) -> Arc<ConnectionSlot> {
+    fn slot_of(&self, event_loop: &crate::loop_connections::LoopConnections) -> Arc<ConnectionSlot> {
         let mut slots = self.loop_slots();
         let known = slots
             .iter()
@@ -244,6 +247,7 @@ impl Redis {
         if let Some(slot) = known {
             return slot.clone();
         }
+        // The connections of loops that are gone. Looked for here, because here alone their number grows.
         slots.retain(|slot| {
             slot.event_loop
                 .as_ref()

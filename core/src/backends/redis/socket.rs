@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 
-use crate::bridge::loop_connections::Watch;
+use crate::loop_connections::Watch;
 use crate::sync;
 
 /// A connected socket.

@@ -198,6 +198,7 @@ impl HoldEngine {
                     }
                 }
                 Err(error) => {
+                    // Those that were not looked at stay due, this one too: their holds have ended all the same.
                     for key in due.iter().skip(done) {
                         self.0.sweeper.expect(key, asked);
                     }
@@ -282,6 +283,7 @@ impl HoldEngine {
     ) -> Result<(Record, DateTime<Utc>)> {
         self.ensure_kept(hold)?;
         let holder = hold.slot.holder.clone();
+        // A hold of these nights that was given back and whose release failed would refuse the move.
         self.end_pending(&hold.key, &HoldSlot { stay, holder }).await?;
         let step = self
             .0

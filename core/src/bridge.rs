@@ -1,15 +1,11 @@
 //! What programs need that bring posada to another language. It is not part of the public interface:
 //! it changes with the bindings of the same release.
 
-#[cfg(unix)]
-pub(crate) mod loop_connections;
-
 use std::ops::Range;
 
-#[cfg(unix)]
-pub use loop_connections::{EnterGuard, LoopConnections};
-
 pub use crate::error::http::{HttpAnswer, http_answer, http_status};
+#[cfg(unix)]
+pub use crate::loop_connections::{EnterGuard, LoopConnections};
 use crate::sessions::Document;
 pub use crate::task::{Call, EventLoop, FirstStep, Progress, Receipt, Work, to_the_end};
 

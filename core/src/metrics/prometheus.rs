@@ -15,7 +15,7 @@ use metrics::{
     Unit,
 };
 
-use crate::metrics::{HTTP_REQUEST_DURATION_SECONDS, HTTP_REQUESTS_TOTAL};
+use super::{HTTP_REQUEST_DURATION_SECONDS, HTTP_REQUESTS_TOTAL};
 
 /// What HTTP calls its methods. A caller may write anything else, and each would be a series.
 const METHODS: [&str; 9] = [

@@ -34,12 +34,13 @@ thread_local! {
 /// readable. Futures of posada that are polled after [`enter`](Self::enter) ask Redis over a connection of the loop,
 /// unless it is a cluster or wants TLS. Its answers are read in a turn, and wake the futures there.
 ///
-/// Among many calls the event loop's thread has enough to do, and leaves reading answers to tokio. What futures ask that
-/// are polled after [`gather`](Self::gather) waits for [`send`](Self::send), so that one write carries many questions.
+/// Among many calls the event loop's thread has enough to do, and leaves reading answers to tokio. What futures ask
+/// that are polled after [`gather`](Self::gather) waits for [`send`](Self::send), so that one write carries many
+/// questions.
 ///
-/// Whatever posada does by itself, such as renewing a lock, keeps to the connections that tokio drives, so an event loop
-/// that stands still delays its own answers only. When the last clone is dropped, tokio drives the connections. After a
-/// fork they belong to the parent: in the child, dropping this closes nothing.
+/// Whatever posada does by itself, such as renewing a lock, keeps to the connections that tokio drives, so an event
+/// loop that stands still delays its own answers only. When the last clone is dropped, tokio drives the connections.
+/// After a fork they belong to the parent: in the child, dropping this closes nothing.
 ///
 /// Clones share the connections. Only where descriptors are: on Unix.
 #[derive(Clone)]
@@ -203,7 +204,8 @@ impl LoopConnections {
         ENTERED.with_borrow(|entered| entered.as_ref().is_some_and(|entered| entered.gathers))
     }
 
-    /// Keeps a connection that has something to send until the event loop sends; `false` when this thread gathers nothing.
+    /// Keeps a connection that has something to send until the event loop sends; `false` when this thread gathers
+    /// nothing.
     pub(crate) fn keep_if_gathering(connection: impl FnOnce() -> Arc<dyn Flush>) -> bool {
         ENTERED.with_borrow(|entered| {
             let gathering = entered.as_ref().filter(|entered| entered.gathers);
@@ -214,8 +216,8 @@ impl LoopConnections {
         })
     }
 
-    /// Drives every connection as far as it goes without waiting, then does `work`, which polls what was woken, and sends
-    /// what that asks. On the event loop's thread.
+    /// Drives every connection as far as it goes without waiting, then does `work`, which polls what was woken, and
+    /// sends what that asks. On the event loop's thread.
     pub fn turn(&self, work: impl FnOnce()) {
         let _entered = self.enter();
         let outer = IN_TURN.replace(true);
