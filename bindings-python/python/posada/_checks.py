@@ -71,7 +71,7 @@ def text(name: str, given: str, code: str = "posada.invalid_argument") -> str:
 
 
 def proof(name: str, given: str) -> str:
-    """What a stranger sends to be let in: a name, a password or a token.
+    """What a caller sends to sign in: a name, a password or a token.
 
     A text that cannot be sent is as wrong as any other wrong one, so it becomes one that is never valid.
     """

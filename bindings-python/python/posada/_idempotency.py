@@ -1,4 +1,4 @@
-"""The name of a wish to book."""
+"""The name of an intended booking."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["IdempotencyKey"]
 
 
 class IdempotencyKey(str):
-    """The name of a wish to book: a text of 1 to 255 visible ASCII characters, of which the same books once.
+    """The name of an intended booking: a text of 1 to 255 visible ASCII characters, of which the same books once.
 
     It is stored beside the booking, where the hotel's staff see it, and ids of messages may hold personal data: those
     of WhatsApp hold the guest's phone number in base64. ``of`` hashes them.

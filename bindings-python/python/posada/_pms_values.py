@@ -267,7 +267,7 @@ class BookingRequest:
     guest: Guest = field(repr=False)
     """Who books."""
     idempotency_key: str = field(repr=False)
-    """The name of this wish: the same key books once, however often it is sent. Take ``IdempotencyKey.of``."""
+    """The name of this booking: the same key books once, however often it is sent. Take ``IdempotencyKey.of``."""
     adults: int | None = None
     """The adults of one room."""
     child_ages: tuple[int, ...] = ()

@@ -25,7 +25,7 @@ pub(crate) use events::PmsWatch;
 pub(crate) use feed::Feed;
 use feed::Since;
 pub(crate) use mock::Mock;
-use request::{Choice, Person, Wanted, Wish, chosen};
+use request::{ChangeFields, Choice, Person, RequestFields, chosen};
 use rooms::Rooms;
 pub(crate) use values::Quoted;
 
@@ -157,7 +157,12 @@ impl Pms {
     }
 
     #[pyo3(signature = (request, hold=None))]
-    fn book(&self, py: Python<'_>, request: Parts<Wish>, hold: Option<&Hold>) -> PyResult<Operation> {
+    fn book(
+        &self,
+        py: Python<'_>,
+        request: Parts<RequestFields>,
+        hold: Option<&Hold>,
+    ) -> PyResult<Operation> {
         let request = request.0.request()?;
         let proof = hold.map(|hold| hold.proof(py)).transpose()?;
         self.call(py, async move |pms: PmsClient| {
@@ -185,12 +190,12 @@ impl Pms {
         self.call(py, async move |pms: PmsClient| pms.force_cancel(id).await)
     }
 
-    fn modify(&self, py: Python<'_>, id: Id, change: Parts<Wanted>) -> PyResult<Operation> {
+    fn modify(&self, py: Python<'_>, id: Id, change: Parts<ChangeFields>) -> PyResult<Operation> {
         let (id, change) = (id.read()?, change.0.change()?);
         self.call(py, async move |pms: PmsClient| pms.modify(id, &change).await)
     }
 
-    fn quote_change(&self, py: Python<'_>, id: Id, change: Parts<Wanted>) -> PyResult<Operation> {
+    fn quote_change(&self, py: Python<'_>, id: Id, change: Parts<ChangeFields>) -> PyResult<Operation> {
         let (id, change) = (id.read()?, change.0.change()?);
         self.call(py, async move |pms: PmsClient| {
             pms.quote_change(id, &change).await

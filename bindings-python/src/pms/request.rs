@@ -57,14 +57,14 @@ enum RoomOfBooking {
 
 /// The attributes of `posada.BookingChange`.
 #[derive(FromPyObject)]
-pub(super) struct Wanted {
+pub(super) struct ChangeFields {
     stay: Option<Nights>,
     party: Rooms,
     rooms: Vec<(RoomOfBooking, String)>,
     quote: Option<Price>,
 }
 
-impl Wanted {
+impl ChangeFields {
     pub(super) fn change(self) -> Result<BookingChange, Refusal> {
         let mut change = BookingChange::new();
         if let Some(stay) = self.stay {
@@ -95,7 +95,7 @@ struct Price {
 
 /// The attributes of `posada.BookingRequest`.
 #[derive(FromPyObject)]
-pub(super) struct Wish {
+pub(super) struct RequestFields {
     hotel: Id,
     room_type: Id,
     stay: Nights,
@@ -109,7 +109,7 @@ pub(super) struct Wish {
     collision: String,
 }
 
-impl Wish {
+impl RequestFields {
     pub(super) fn request(self) -> Result<BookingRequest, Refusal> {
         let guest = self.guest.guest()?;
         let mut request = BookingRequest::new(

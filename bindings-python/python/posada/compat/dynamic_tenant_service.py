@@ -99,7 +99,7 @@ class DynamicTenantService:
         tenant_identifiers_cached_total.set(tenants.stats().cached)
 
     def resolve_tenant(self, user_id: str, provided_tenant: str | None = None) -> str | None:
-        """The tenant of a user, from memory. A stranger gets the default one, or ``None`` in strict mode.
+        """The tenant of a user, from memory. An unknown user gets the default one, or ``None`` in strict mode.
 
         What memory does not know is asked for in the background, so that the next message finds it.
         """
