@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
 use posada::TenantResolver;
 use posada::error::codes;
 use posada::tenants::{

@@ -70,7 +70,7 @@ impl ChangeFields {
         if let Some(stay) = self.stay {
             change = change.stay(stay.0);
         }
-        if !self.party.0.is_empty() {
+        if !self.party.is_empty() {
             change = change.party(self.party.party()?);
         }
         for (from, to) in &self.rooms {

@@ -23,6 +23,10 @@ impl<'py> FromPyObject<'_, 'py> for Rooms {
 }
 
 impl Rooms {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(super) fn party(&self) -> Result<Party, Refusal> {
         let rooms = self.0.iter().map(Room::occupancy).collect::<Result<_, _>>()?;
         Ok(Party::new(rooms)?)
