@@ -79,6 +79,26 @@ impl BookingChange {
         Ok(self)
     }
 
+    /// The nights that all rooms of the booking shall have; `None` when they stay.
+    pub fn wanted_stay(&self) -> Option<Stay> {
+        self.stay
+    }
+
+    /// The guests that its rooms shall have, in their order; `None` when they stay.
+    pub fn wanted_party(&self) -> Option<&Party> {
+        self.party.as_ref()
+    }
+
+    /// Each room of the booking that shall become another one, with the number on the door of the other.
+    pub fn wanted_rooms(&self) -> impl Iterator<Item = (&RoomOfBooking, &str)> {
+        self.rooms.iter().map(|(from, to)| (from, to.as_str()))
+    }
+
+    /// The price that the guest was told. The change is made at this price or not at all.
+    pub fn agreed(&self) -> Option<&Quote> {
+        self.quote.as_ref()
+    }
+
     /// Whether it is about which room the guest has.
     pub(super) fn names_rooms(&self) -> bool {
         !self.rooms.is_empty()
@@ -91,16 +111,18 @@ impl BookingChange {
     }
 }
 
-/// Which room of a booking.
+/// Which room of a booking a change is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum RoomOfBooking {
+pub enum RoomOfBooking {
+    /// By its id in the booking.
     Stay(StayId),
     /// By the number on its door.
     Number(String),
 }
 
 impl RoomOfBooking {
-    pub(super) fn is(&self, row: &Row) -> bool {
+    /// Whether it is this one.
+    pub fn is(&self, row: &Row) -> bool {
         match self {
             Self::Stay(id) => *id == row.id,
             Self::Number(number) => row.room.as_ref().is_some_and(|room| room.number == *number),

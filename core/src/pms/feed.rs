@@ -51,20 +51,21 @@ impl ChangeCursor {
         Ok(cursor)
     }
 
-    /// The moment, of a cursor that no system has written yet.
-    pub(crate) fn beginning(&self) -> Option<DateTime<Utc>> {
+    /// The moment of a cursor that was made with [`since`](Self::since) and that no system has written yet: for systems.
+    pub fn beginning(&self) -> Option<DateTime<Utc>> {
         self.read::<Beginning>().map(|beginning| beginning.since)
     }
 
-    /// What a system wrote into it.
-    pub(crate) fn read<T: DeserializeOwned>(&self) -> Option<T> {
+    /// What a system [wrote](Self::write) into it; `None` when it is something else: for systems, each of which reads
+    /// only what it wrote.
+    pub fn read<T: DeserializeOwned>(&self) -> Option<T> {
         let text = URL_SAFE_NO_PAD.decode(&self.0).ok()?;
         serde_json::from_slice(&text).ok()
     }
 
-    /// A cursor that holds this.
-    pub(crate) fn write(place: &impl Serialize) -> Self {
-        // What systems write are numbers and texts, which JSON can always hold.
+    /// A cursor that holds this place in the changes of a system: for systems. What they write are numbers and texts;
+    /// something that has no JSON form becomes a cursor that no system reads.
+    pub fn write(place: &impl Serialize) -> Self {
         Self(URL_SAFE_NO_PAD.encode(serde_json::to_vec(place).unwrap_or_default()))
     }
 
@@ -97,6 +98,17 @@ pub struct Change {
     pub changed_at: DateTime<Utc>,
     /// The booking as it is now; `None` when the system is still writing it, or has no room for it any more.
     pub booking: Option<Booking>,
+}
+
+impl Change {
+    /// A change of a booking, and the booking as it is now.
+    pub fn new(id: BookingId, changed_at: DateTime<Utc>, booking: Option<Booking>) -> Self {
+        Self {
+            id,
+            changed_at,
+            booking,
+        }
+    }
 }
 
 /// The changes of a system, one after the other. Every change comes at least once; several quick changes of one

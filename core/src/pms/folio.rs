@@ -24,6 +24,20 @@ pub struct Folio {
     pub paid: Money,
 }
 
+impl Folio {
+    /// The account of a booking of which nothing was paid, invoiced or itemised; the fields can be set.
+    pub fn new(booking: BookingId, total: Money) -> Self {
+        Self {
+            booking,
+            lines: Vec::new(),
+            invoices: Vec::new(),
+            payments: Vec::new(),
+            total,
+            paid: Money::zero(total.currency()),
+        }
+    }
+}
+
 /// One line of a folio.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -36,6 +50,18 @@ pub struct FolioLine {
     pub net_total: Money,
     /// The price of all of them, with tax.
     pub total: Money,
+}
+
+impl FolioLine {
+    /// A line, with its price without and with tax.
+    pub fn new(name: &str, quantity: u32, net_total: Money, total: Money) -> Self {
+        Self {
+            name: name.to_owned(),
+            quantity,
+            net_total,
+            total,
+        }
+    }
 }
 
 /// An invoice.
@@ -52,6 +78,18 @@ pub struct Invoice {
     pub total: Money,
 }
 
+impl Invoice {
+    /// An invoice, with its amount without and with tax.
+    pub fn new(number: &str, made_at: DateTime<Utc>, net_total: Money, total: Money) -> Self {
+        Self {
+            number: number.to_owned(),
+            made_at,
+            net_total,
+            total,
+        }
+    }
+}
+
 /// A payment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -64,4 +102,16 @@ pub struct Payment {
     pub transaction: Option<String>,
     /// When it was taken.
     pub paid_at: DateTime<Utc>,
+}
+
+impl Payment {
+    /// A payment without the number of a payment provider.
+    pub fn new(amount: Money, method: &str, paid_at: DateTime<Utc>) -> Self {
+        Self {
+            amount,
+            method: method.to_owned(),
+            transaction: None,
+            paid_at,
+        }
+    }
 }

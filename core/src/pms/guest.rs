@@ -127,6 +127,17 @@ impl GuestProfile {
         }
     }
 
+    /// A guest of whom the system has a name and nothing else; address and telephone number can be set.
+    pub fn named(id: GuestId, first_name: &str, last_name: &str) -> Self {
+        Self {
+            id,
+            first_name: first_name.to_owned(),
+            last_name: last_name.to_owned(),
+            email: String::new(),
+            phone: String::new(),
+        }
+    }
+
     /// The guest as a request names them, under the id that the system gave them.
     pub fn new(id: GuestId, guest: &Guest) -> Self {
         Self {

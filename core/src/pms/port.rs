@@ -53,6 +53,7 @@ use chrono::NaiveDate;
 use super::BookingChange;
 use super::capabilities::unsupported;
 pub use super::capabilities::{Capabilities, Feature, Guards, Support};
+pub use super::change::RoomOfBooking;
 use super::feed::{Change, ChangeCursor};
 use super::folio::Folio;
 pub use super::guarded::Guarded;
@@ -66,6 +67,33 @@ use super::request::{BookingRequest, HoldProof};
 use super::service::Service;
 use crate::error::{Code, Error, Result, codes};
 use crate::stay::Stay;
+
+/// What is wrong with one field of what was asked, such as `invalid("email", "is needed")`: `pms.invalid_request`. The
+/// message never repeats the value.
+pub fn invalid(field: &'static str, message: impl Into<String>) -> Error {
+    Error::field_invalid(codes::PMS_INVALID_REQUEST, field, message.into())
+}
+
+/// The price of a booking or of a change is not the one that the guest was told: `pms.price_changed`.
+pub fn price_changed(quoted: Money, current: Money) -> Error {
+    failure(
+        codes::PMS_PRICE_CHANGED,
+        "the price is not the one that was quoted",
+    )
+    .with("quoted", quoted)
+    .with("current", current)
+}
+
+/// The key belongs to a booking that was made for something else: `pms.key_reused`. `differs` is what
+/// [`Record::differs_from`] says.
+pub fn key_reused(booking: BookingId, differs: &'static str) -> Error {
+    failure(
+        codes::PMS_KEY_REUSED,
+        "this idempotency key belongs to another request",
+    )
+    .with("booking", booking)
+    .with("differs", differs)
+}
 
 /// An error of a system, such as `failure(codes::PMS_OUTCOME_UNKNOWN, "the answer was lost")`. Kind and retry advice
 /// come with the code.

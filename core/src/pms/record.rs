@@ -78,6 +78,8 @@ pub struct Row {
     pub room: Option<Room>,
     /// The room type.
     pub room_type: RoomTypeId,
+    /// The rate plan at which it was booked; `default` in a system that has none.
+    pub rate_plan: RatePlanId,
     /// Its nights.
     pub stay: Stay,
     /// Its guests.
@@ -261,7 +263,7 @@ impl Record {
             id: row.id,
             status,
             room_type: row.room_type,
-            rate_plan: RatePlanId::default(),
+            rate_plan: row.rate_plan,
             stay: row.stay,
             occupancy: row.occupancy.clone(),
             number: row
@@ -275,7 +277,7 @@ impl Record {
 }
 
 impl Row {
-    /// A reserved row of a booking, without a room; the other fields can be set.
+    /// A reserved row of a booking at the `default` rate plan, without a room; the other fields can be set.
     pub fn new(
         booking: BookingId,
         id: StayId,
@@ -290,6 +292,7 @@ impl Row {
             booking,
             room: None,
             room_type,
+            rate_plan: RatePlanId::default(),
             stay,
             occupancy,
             state: RowState::Reserved,

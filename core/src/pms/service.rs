@@ -31,6 +31,20 @@ pub struct Service {
 }
 
 impl Service {
+    /// A service that is paid once for the stay, is chosen by the guest, and that a room may have without a limit; with
+    /// its price without and with tax. The fields can be set.
+    pub fn new(id: ServiceId, name: &str, net_price: Money, price: Money) -> Self {
+        Self {
+            id,
+            name: name.to_owned(),
+            price,
+            net_price,
+            per_night: false,
+            automatic: false,
+            max_quantity: None,
+        }
+    }
+
     /// What so many of it cost for so many rooms and nights, with tax.
     ///
     /// # Errors
@@ -147,6 +161,15 @@ pub struct BookedService {
 }
 
 impl BookedService {
+    /// A service, and how many of it all rooms of the booking have together.
+    pub fn new(service: ServiceId, name: &str, quantity: u32) -> Self {
+        Self {
+            service,
+            name: name.to_owned(),
+            quantity,
+        }
+    }
+
     /// How many of it each of so many rooms has; `None` when they do not have equally many.
     pub(crate) fn of_each(&self, rooms: u32) -> Option<u32> {
         let quantity = self.quantity.checked_div(rooms)?;

@@ -1,25 +1,32 @@
 //! Systems of other kinds than QloApps behind the public port: one that keeps every promise by itself, and one that
 //! sells room types, keeps as many promises as it is told to, and may claim more.
 
+mod features;
 mod resilience;
 mod two_rooms;
 mod type_hotel;
 
 use std::sync::Arc;
 
-use chrono::NaiveDate;
+use chrono::{Days, NaiveDate};
 use posada::clock::SystemClock;
 use posada::doctor::Severity;
 use posada::error::codes;
 use posada::pms::port::{Guarded, Record};
 use posada::pms::{Guards, MissingPermission, MockPms};
 use posada::testkit::pms::Promises;
+use posada::testkit::qloapps::QloAppsSimulator;
 use posada::{Posada, Settings};
 use two_rooms::TwoRooms;
 use type_hotel::TypeHotel;
 
 fn first_day() -> NaiveDate {
     "2027-03-01".parse().unwrap()
+}
+
+/// A day that every calendar sells.
+fn soon() -> NaiveDate {
+    SystemClock::shared().now().date_naive() + Days::new(40)
 }
 
 fn live<'a>(records: impl Iterator<Item = &'a Record>) -> impl Iterator<Item = &'a Record> {
@@ -55,6 +62,26 @@ async fn a_system_with_every_promise_of_its_own_keeps_them_behind_the_client() {
         .await
         .run()
         .await;
+}
+
+#[tokio::test]
+async fn posada_keeps_every_promise_around_the_mock() {
+    let mock = MockPms::new(SystemClock::shared()).unwrap();
+    let posada = Posada::builder().mock_pms(mock.clone()).build().unwrap();
+    let promises = Promises::new(posada.pms().clone(), &mock, soon(), "mock").await;
+    promises.run().await;
+}
+
+#[tokio::test]
+async fn posada_keeps_every_promise_around_the_simulated_qloapps() {
+    let server = QloAppsSimulator::start(SystemClock::shared()).await;
+    let settings = Settings::builder()
+        .pms_qloapps(server.url(), QloAppsSimulator::KEY)
+        .pms_max_rate(10_000)
+        .build();
+    let posada = Posada::builder().settings(settings.unwrap()).build().unwrap();
+    let promises = Promises::new(posada.pms().clone(), &server, soon(), "qloapps").await;
+    promises.run().await;
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use posada::pms::port::{
 };
 use posada::pms::{
     BookingId, BookingRequest, Capabilities, Feature, Guards, GuestId, GuestProfile, Hotel, HotelId,
-    MissingPermission, OccupancyLimits, Offer, Party, Price, RoomType, RoomTypeId, StayId,
+    MissingPermission, OccupancyLimits, Offer, Party, Price, RatePlanId, RoomType, RoomTypeId, StayId,
 };
 use posada::testkit::pms::Lab;
 use posada::{IdempotencyKey, Money, Result, Stay};
@@ -94,7 +94,7 @@ impl State {
         self.night.times(stay.nights() * rooms).unwrap()
     }
 
-    fn write(&mut self, request: &BookingRequest, total: Money) -> BookingId {
+    fn write(&mut self, request: &BookingRequest, rate_plan: RatePlanId, total: Money) -> BookingId {
         let number = u64::try_from(self.bookings.len()).unwrap() + 1;
         let id = BookingId::parse(&format!("XPGMSXGF-{number}")).unwrap();
         let mut record = Record::new(id, request.hotel(), total, Utc::now());
@@ -104,9 +104,9 @@ impl State {
             let stay = StayId::parse(&format!("{id}-{place}")).unwrap();
             let sequence = number * 100 + place;
             let (room_type, nights) = (request.room_type(), request.stay());
-            record
-                .rows
-                .push(Row::new(id, stay, sequence, room_type, nights, occupancy.clone()));
+            let mut row = Row::new(id, stay, sequence, room_type, nights, occupancy.clone());
+            row.rate_plan = rate_plan;
+            record.rows.push(row);
         }
         self.bookings.insert(number, record);
         id
@@ -178,18 +178,15 @@ impl Catalogue for TypeHotel {
     ) -> Result<Vec<Offer>> {
         let state = self.state();
         let price = Price::new(state.price(stay, party.rooms()));
-        Ok(vec![Offer::new(
-            Self::room_type(),
-            "Double",
-            state.free(stay),
-            price,
-        )])
+        let mut offer = Offer::new(Self::room_type(), "Double", state.free(stay), price);
+        offer.rate_plan = RatePlanId::parse("MUC-NONREF").unwrap();
+        Ok(vec![offer])
     }
 }
 
 #[async_trait]
 impl BookingSystem for TypeHotel {
-    async fn create(&self, request: &BookingRequest, _offer: &Offer, total: Money) -> Result<BookingId> {
+    async fn create(&self, request: &BookingRequest, offer: &Offer, total: Money) -> Result<BookingId> {
         let rooms = request.party().rooms();
         let sold_out = || failure(codes::PMS_SOLD_OUT, "no room of this type");
         if self.state().free(request.stay()) < rooms {
@@ -220,7 +217,7 @@ impl BookingSystem for TypeHotel {
         if self.keeps.price && price != total {
             return Err(failure(codes::PMS_PRICE_CHANGED, "the price went up"));
         }
-        let id = state.write(request, price);
+        let id = state.write(request, offer.rate_plan, price);
         state.answer(id)
     }
 

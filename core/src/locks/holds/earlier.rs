@@ -8,6 +8,7 @@ use super::engine::{HoldEngine, Made, PlannedHold};
 use super::model::StayHold;
 use super::store::{Record, ResourceKey, Shortage};
 use crate::error::Result;
+use crate::stay::Stay;
 
 /// What earlier holds take of the nights of a request.
 pub(super) struct Kept {
@@ -20,6 +21,12 @@ pub(super) struct Kept {
 
 /// The earlier holds in the nights of a request; `None` when there are none.
 pub(super) async fn kept(holds: &HoldEngine, request: &StayHold) -> Result<Option<Kept>> {
+    let nights: Vec<_> = request.stay.each_night().collect();
+    kept_in(holds, request, &nights).await
+}
+
+/// The same in some nights of the request: those that a hold which is moved does not have yet.
+async fn kept_in(holds: &HoldEngine, request: &StayHold, nights: &[NaiveDate]) -> Result<Option<Kept>> {
     let Some(resource) = request.resource.without_hotel() else {
         return Ok(None);
     };
@@ -29,8 +36,8 @@ pub(super) async fn kept(holds: &HoldEngine, request: &StayHold) -> Result<Optio
     };
     let step = holds.store().list(&key).await?;
     let (mut records, now) = holds.open(&key, step);
-    records.retain(|record| record.slot.stay.overlaps(request.stay));
-    let nights = || request.stay.each_night();
+    records.retain(|record| nights.iter().any(|night| record.slot.stay.contains(*night)));
+    let nights = || nights.iter().copied();
     let most = nights().map(|night| units_on(&records, night)).max();
     Ok(most.filter(|units| *units > 0).map(|units| Kept {
         units,
@@ -72,6 +79,23 @@ pub(super) async fn all_beside(holds: &HoldEngine, requests: &[StayHold]) -> Res
     .collect()
 }
 
+/// How many units earlier holds leave a hold that is moved to the stay of `request`, in the nights that it does not have
+/// yet.
+///
+/// # Errors
+/// `locks.nights_taken` when they leave too little.
+pub(super) async fn left_to_move(holds: &HoldEngine, from: Stay, request: &StayHold) -> Result<u32> {
+    let added: Vec<_> = request
+        .stay
+        .each_night()
+        .filter(|night| !from.contains(*night))
+        .collect();
+    match kept_in(holds, request, &added).await? {
+        Some(kept) => Ok(beside(holds, request, &kept)?.capacity),
+        None => Ok(request.capacity),
+    }
+}
+
 /// Makes a hold of what earlier ones leave.
 pub(super) async fn made_beside(holds: &HoldEngine, request: &StayHold, kept: &Kept) -> Result<Made> {
     let request = beside(holds, request, kept)?;
@@ -91,7 +115,6 @@ mod tests {
     use crate::clock::SystemClock;
     use crate::error::codes;
     use crate::locks::{HoldRules, LockManager, MemoryAudit, MemoryFences, MemoryLocks, Resource, StayHold};
-    use crate::stay::Stay;
     use crate::task::Tasks;
 
     use super::*;
@@ -155,6 +178,26 @@ mod tests {
         hold.release().await.unwrap();
         assert!(locks.hold_stays(&[five("bea", 3)]).await.is_ok());
         assert!(locks.hold_stay(&five("eva", 1).capacity(6)).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_hold_is_not_moved_into_nights_of_earlier_holds() {
+        let locks = updated().await;
+        let stay = |from, to| Stay::parse(from, to).unwrap();
+        let before = stay("2027-03-08", "2027-03-11");
+        let four = StayHold::new("room_type:1/3".parse().unwrap(), before).session_id("ana");
+        let mut hold = locks.hold_stay(&four.capacity(5).quantity(4)).await.unwrap();
+        for to in [stay("2027-03-08", "2027-03-12"), stay("2027-03-11", "2027-03-12")] {
+            let error = hold.move_to(to, 5).await.unwrap_err();
+            assert!(error.is(codes::LOCKS_NIGHTS_TAKEN), "{error}");
+            assert_eq!(error.fact("nights"), Some("2027-03-11"));
+            assert_eq!(hold.stay(), before, "nothing was changed");
+        }
+        // The same nights fit where the hotel has six rooms, and the night of the earlier departure is free.
+        hold.move_to(stay("2027-03-13", "2027-03-14"), 5).await.unwrap();
+        hold.move_to(stay("2027-03-12", "2027-03-14"), 6).await.unwrap();
+        // Nights that the hold has already are kept, whoever else is in them.
+        hold.move_to(stay("2027-03-12", "2027-03-13"), 5).await.unwrap();
     }
 
     #[tokio::test]

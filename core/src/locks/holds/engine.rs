@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 
+use super::earlier;
 use super::model::{HoldState, Resource, StayHold, audit_key};
 use super::owned::OwnedHold;
 use super::pending_releases::PendingReleases;
@@ -279,16 +280,25 @@ impl HoldEngine {
         &self,
         hold: &OwnedHold,
         stay: Stay,
+        quantity: u32,
         capacity: u32,
     ) -> Result<(Record, DateTime<Utc>)> {
         self.ensure_kept(hold)?;
         let holder = hold.slot.holder.clone();
         // A hold of these nights that was given back and whose release failed would refuse the move.
         self.end_pending(&hold.key, &HoldSlot { stay, holder }).await?;
+        let request = StayHold {
+            tenant: hold.key.tenant.clone(),
+            session_id: hold.session_id().map(str::to_owned),
+            quantity,
+            capacity,
+            ..StayHold::new(hold.key.resource.clone(), stay)
+        };
+        let left = earlier::left_to_move(self, hold.slot.stay, &request).await?;
         let step = self
             .0
             .store
-            .move_to(&hold.key, &hold.slot, &hold.token, stay, capacity)
+            .move_to(&hold.key, &hold.slot, &hold.token, stay, left)
             .await?;
         let (answer, now) = self.open(&hold.key, step);
         match answer {
@@ -302,10 +312,6 @@ impl HoldEngine {
                 Ok((record, now))
             }
             Moved::Taken(shortage) => {
-                let request = StayHold {
-                    session_id: hold.session_id().map(str::to_owned),
-                    ..StayHold::new(hold.key.resource.clone(), stay)
-                };
                 let slot = HoldSlot {
                     stay,
                     holder: hold.slot.holder.clone(),

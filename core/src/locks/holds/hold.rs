@@ -174,7 +174,10 @@ impl Hold {
             .capacity(capacity)
             .check()?;
         let asked = self.holds.instant();
-        let (record, now) = self.holds.move_to(&self.owned, stay, capacity).await?;
+        let (record, now) = self
+            .holds
+            .move_to(&self.owned, stay, self.quantity, capacity)
+            .await?;
         *self.term() = Term::of(&record, asked, now);
         self.owned.slot = record.slot;
         Ok(())

@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 
 use crate::error::{Error, Result, codes};
 use crate::pms::guest::GuestProfile;
-use crate::pms::id::{BookingId, HotelId, RoomId, RoomTypeId, ServiceId, StayId};
+use crate::pms::id::{BookingId, HotelId, RatePlanId, RoomId, RoomTypeId, ServiceId, StayId};
 use crate::pms::model::{Hotel, RoomType};
 use crate::pms::money::{Currency, Money};
 use crate::pms::occupancy::{Occupancy, OccupancyLimits};
@@ -264,6 +264,7 @@ impl MockHotel {
                 booking: id,
                 room: Some(room),
                 room_type: request.room_type(),
+                rate_plan: RatePlanId::default(),
                 stay: request.stay(),
                 occupancy: occupancy.clone(),
                 state: if collides && !doubles {

@@ -6,6 +6,8 @@
 
 mod fault;
 mod hotel;
+#[cfg(any(test, feature = "testkit"))]
+mod lab;
 mod life;
 
 use std::fmt;
@@ -70,6 +72,9 @@ struct MockState {
     collisions: usize,
     /// Bookings whose answer was lost and that will be written after so many more look-ups of their key.
     late: Vec<(u32, BookingRequest, Money)>,
+    /// Whether every list price doubles before the next booking is written.
+    #[cfg(any(test, feature = "testkit"))]
+    is_dearer_next: bool,
 }
 
 /// The hotel and its moods.
@@ -89,6 +94,8 @@ impl MockPms {
                 collision: MockCollision::default(),
                 collisions: 0,
                 late: Vec::new(),
+                #[cfg(any(test, feature = "testkit"))]
+                is_dearer_next: false,
             }),
         })))
     }
@@ -99,7 +106,7 @@ impl MockPms {
     }
 
     /// Forgets the faults that are still to come.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "testkit"))]
     pub(super) fn calm(&self) {
         self.state().script = Script::default();
     }
@@ -207,6 +214,12 @@ impl MockPms {
 impl MockState {
     /// Begins a booking. A total above the hotel's own price is charged as given; a lower one is ignored.
     fn open(&mut self, request: &BookingRequest, total: Money, now: DateTime<Utc>) -> Result<BookingId> {
+        #[cfg(any(test, feature = "testkit"))]
+        if std::mem::take(&mut self.is_dearer_next) {
+            for known in &mut self.hotel.room_types {
+                known.base_price = known.base_price.times(2)?;
+            }
+        }
         let types = &self.hotel.room_types;
         let mut price = match types.iter().find(|known| known.id == request.room_type()) {
             Some(known) => Self::night(known)?

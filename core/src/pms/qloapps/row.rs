@@ -15,7 +15,7 @@ use super::query::Query;
 use super::reader::Node;
 use super::xml::{Xml, is_name};
 use crate::error::{Error, Result, codes};
-use crate::pms::id::{BookingId, HotelId, RoomId, RoomTypeId, StayId};
+use crate::pms::id::{BookingId, HotelId, RatePlanId, RoomId, RoomTypeId, StayId};
 use crate::pms::occupancy::Occupancy;
 use crate::pms::record::{Movement, Room, Row, RowChange, RowState};
 use crate::stay::Stay;
@@ -43,6 +43,7 @@ pub(super) fn read_row(node: Node<'_>) -> Result<(HotelId, Row)> {
             number: node.field("room_num").text().unwrap_or_default(),
         }),
         room_type: RoomTypeId::from(node.required("id_product", Node::id)?),
+        rate_plan: RatePlanId::default(),
         stay: stay.map_err(|cause| not_understood("a row has no night").caused_by(cause))?,
         occupancy: read_occupancy(node)?,
         state: read_state(node),

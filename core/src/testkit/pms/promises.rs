@@ -7,7 +7,7 @@ use super::{adults, expect};
 use crate::error::codes;
 use crate::pms::{
     Booking, BookingChange, BookingId, BookingRequest, BookingStatus, ChangeCursor, Feature, Guest, RoomType,
-    ServiceId, Support,
+    ServiceId, StayId, Support,
 };
 use crate::{Error, IdempotencyKey, PmsClient, Stay};
 
@@ -72,6 +72,7 @@ impl<'a> Promises<'a> {
     pub async fn features_are_as_they_are_named(&self) {
         let (pms, hotel, id) = (&self.client, self.room_type.hotel, BookingId::from(987_654_321));
         let nights = BookingChange::new().stay(self.stay(0, 1));
+        let other_room = BookingChange::new().room(StayId::from(987_654_321), "101");
         let mut changes = pms.changes_since(ChangeCursor::since(chrono::DateTime::UNIX_EPOCH));
         let refusals: Vec<(Feature, Option<Error>)> = vec![
             (
@@ -80,6 +81,7 @@ impl<'a> Promises<'a> {
             ),
             (Feature::Change, pms.modify(id, &nights).await.err()),
             (Feature::QuoteChange, pms.quote_change(id, &nights).await.err()),
+            (Feature::ChooseRoom, pms.modify(id, &other_room).await.err()),
             (Feature::CheckIn, pms.check_in(id).await.err()),
             (Feature::CheckOut, pms.check_out(id).await.err()),
             (

@@ -6,6 +6,7 @@
 
 mod extras;
 mod http;
+mod lab;
 mod life;
 #[cfg(test)]
 mod likeness;

@@ -69,6 +69,8 @@ pub(super) struct Desk {
     pub(super) hidden: Vec<String>,
     /// The fewest and the most nights of a stay; zero is no limit.
     pub(super) nights: (u32, u32),
+    /// Whether every room costs twice as much from the next booking on, which is checked at the price of before.
+    pub(super) is_dearer_next: bool,
 }
 
 /// An answer that is not the one hoped for.
@@ -197,7 +199,13 @@ impl Service {
         let chosen = self.check(body)?;
         let gap = self.desk().gap;
         pause(gap).await;
-        let id = self.desk().server.open(&chosen.wish, self.clock.now());
+        let id = {
+            let mut desk = self.desk();
+            if std::mem::take(&mut desk.is_dearer_next) {
+                desk.server.dearer = 200;
+            }
+            desk.server.open(&chosen.wish, self.clock.now())
+        };
         pause(gap / 4).await;
         if chosen.wish.rooms.iter().any(|room| room.adults < 0) {
             return Err(dies());
