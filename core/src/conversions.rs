@@ -11,6 +11,10 @@ use crate::error::{Error, Result};
 use crate::flags::FlagValue;
 use crate::limits::{RateLimit, Strategy};
 use crate::locks::{LockName, Resource};
+use crate::pms::{
+    BookingId, ChangeCursor, Currency, GuestId, HotelId, IdempotencyKey, Money, RatePlanId, RoomId,
+    RoomTypeId, ServiceId, StayId,
+};
 use crate::sessions::{Document, Json};
 use crate::settings::{PostgresSettings, RedisSettings};
 use crate::tenants::{Channel, Identifier, TenantId, TenantStatus};
@@ -33,7 +37,7 @@ macro_rules! try_from_text {
             type Error = Error;
 
             fn try_from(text: &str) -> Result<Self> {
-                Self::parse(text)
+                text.parse()
             }
         }
 
@@ -41,7 +45,7 @@ macro_rules! try_from_text {
             type Error = Error;
 
             fn try_from(text: String) -> Result<Self> {
-                Self::parse(&text)
+                text.parse()
             }
         }
     )*};
@@ -54,7 +58,11 @@ macro_rules! as_text {
                 self.as_str()
             }
         }
+    )*};
+}
 
+macro_rules! borrowed_as_text {
+    ($($value:ty),* $(,)?) => {$(
         // Sound because each hashes and compares as its text does.
         impl Borrow<str> for $value {
             fn borrow(&self) -> &str {
@@ -82,16 +90,26 @@ impl FromStr for Identifier {
 }
 
 try_from_text! {
-    Channel, FlagValue, LockName, RateLimit, Resource, Strategy, TenantId, TenantStatus,
+    BookingId, ChangeCursor, Channel, Currency, FlagValue, GuestId, HotelId, IdempotencyKey, LockName, Money, RateLimit,
+    RatePlanId, Resource, RoomId, RoomTypeId, ServiceId, StayId, Strategy, TenantId, TenantStatus,
 }
 
 #[cfg(feature = "auth")]
 try_from_text! { Permission, Role, TokenKind }
 
-as_text! { LockName, TenantId }
+as_text! {
+    BookingId, Currency, GuestId, HotelId, IdempotencyKey, LockName, RatePlanId, RoomId, RoomTypeId, ServiceId, StayId,
+    TenantId,
+}
+
+// Ids of the PMS are ordered as numbers are, and a Currency is kept as its bytes, so neither can stand for its text.
+borrowed_as_text! { IdempotencyKey, LockName, TenantId }
 
 #[cfg(feature = "auth")]
 as_text! { Permission }
+
+#[cfg(feature = "auth")]
+borrowed_as_text! { Permission }
 
 #[cfg(test)]
 mod tests {
@@ -119,6 +137,18 @@ mod tests {
         is_read::<Resource>("room:101");
         is_read::<RateLimit>("30/minute");
         is_read::<FlagValue>("true");
+        is_read::<Currency>("USD");
+        is_read::<Money>("1300.10 USD");
+        is_read::<IdempotencyKey>("wamid.HBgNNTQ5MTE4NzY1NDMyMRUCABEYEjdEQTQ0QjlDRTUzNzFERDk4QQA=");
+        is_read::<ChangeCursor>(&ChangeCursor::since(chrono::DateTime::UNIX_EPOCH).to_string());
+        assert_eq!(is_read::<HotelId>("7"), HotelId::from(7));
+        assert_eq!(is_read::<BookingId>("XPGMSXGF-1").as_ref(), "XPGMSXGF-1");
+        is_read::<GuestId>("6f1ad0de-a2b4-4a4f-8d6a-a0f700dfe1d3");
+        is_read::<RatePlanId>("MUC-NONREF-FAMILY");
+        is_read::<RoomId>("MUC-101");
+        is_read::<RoomTypeId>("MUC-DOUBLE");
+        is_read::<ServiceId>("MUC-BRKF");
+        is_read::<StayId>("XPGMSXGF-1-2");
         for channel in Channel::ALL {
             assert_eq!(is_read::<Channel>(&channel.to_string()), channel);
         }

@@ -153,3 +153,8 @@ pub use tenants::{TenantId, TenantResolver};
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// The guide's system, compiled and run with the documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/guides/add-a-pms.md")]
+struct AddAPms;

@@ -16,6 +16,7 @@ mod auth_python;
 mod auth_races;
 mod auth_trust;
 mod doctor;
+mod earlier;
 mod fast_paths;
 mod flags;
 mod hold_rules;

@@ -165,7 +165,7 @@ fn is_plain_text(file: &TextFile) -> bool {
         "docs/",
         "examples/",
     ];
-    let not_yet = ["core/src/pms/", "core/src/testkit/"];
+    let not_yet = ["core/src/testkit/"];
     let pages = !file.path.contains('/') && file.has_ending(&["md"]) && file.name() != "CHANGELOG.md";
     let is_test = ["/tests/", "/tests.rs", "tests_"]
         .iter()

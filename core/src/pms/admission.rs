@@ -203,7 +203,7 @@ impl HotelSnapshot {
             })
     }
 
-    /// The room types that take the party for so many nights. When guests fit nowhere, the error says so: an empty
+    /// The room types that take the party for this number of nights. When guests fit nowhere, the error says so: an empty
     /// answer would look like a full snapshot.
     fn fitting(&self, stay: Stay, party: &Party) -> Result<Vec<RoomTypeId>> {
         let mut refusal = None;

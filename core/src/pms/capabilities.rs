@@ -89,7 +89,7 @@ impl fmt::Display for Feature {
 pub enum Support {
     /// It has.
     Yes,
-    /// It has not: whoever asks is refused with `pms.unsupported`, and the system is asked nothing.
+    /// It has not: a caller is refused with `pms.unsupported`, and the system is asked nothing.
     No,
     /// It has, up to a limit, which is said in words. A request beyond it is refused, never carried out in part.
     Partly(&'static str),
@@ -99,10 +99,10 @@ pub enum Support {
 /// [`BookingSystem`](super::port::BookingSystem); a [`Pms`](super::port::Pms) keeps all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Guards {
-    /// The same key books once, however often and from wherever it is sent, for as long as anybody may send it.
+    /// The same key books once, however often and from wherever it is sent, for as long as it may be sent again.
     pub once: bool,
     /// No room, or no more rooms of a type than the hotel sells, for two guests at once; also when a booking is
-    /// changed, and when somebody books beside posada.
+    /// changed, and when a program books beside posada.
     pub stock: bool,
     /// A booking is made at exactly the price that it was sent with, or refused with `pms.price_changed`.
     pub price: bool,
@@ -158,7 +158,7 @@ impl Capabilities {
         self.guards
     }
 
-    /// Whether the system has the feature. What nobody named it has not.
+    /// Whether the system has the feature. What was not named it has not.
     pub fn has(&self, feature: Feature) -> Support {
         self.features.get(&feature).copied().unwrap_or(Support::No)
     }

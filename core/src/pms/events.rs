@@ -110,7 +110,7 @@ impl EventSender {
 
     pub(super) fn tell(&self, event: PmsEvent) {
         tracing::info!(?event, "the recheck of a booking");
-        // Nobody has to listen.
+        // Listening is optional.
         let _ = self.0.send(event);
     }
 }

@@ -1,4 +1,4 @@
-//! What changed in the system, for whoever keeps something in step with it: asked for, never pushed.
+//! What changed in the system, for programs that keep something in step with it: asked for, never pushed.
 
 use std::collections::VecDeque;
 use std::fmt;

@@ -266,8 +266,8 @@ mod tests {
         let phone = Guest::new("Ana 2", "Gómez", None, "+54 9 11 1234-5678").unwrap();
         assert_eq!((phone.email(), phone.phone()), (None, Some("+54 9 11 1234-5678")));
         assert!(Guest::new("Ana", "Gómez", "ana@example.com", None).is_ok());
-        let nobody = Guest::new("Ana", "Gómez", None, None).unwrap_err();
-        assert_eq!(nobody.field(), Some("email"));
+        let unreachable = Guest::new("Ana", "Gómez", None, None).unwrap_err();
+        assert_eq!(unreachable.field(), Some("email"));
         let known = GuestProfile::new(GuestId::from(7), &phone);
         assert!(known.is(&Guest::new("Ana", "Gómez", None, "+5491112345678").unwrap()));
         assert!(!known.is(&Guest::new("Ana", "Gómez", None, "+5491112345679").unwrap()));

@@ -30,7 +30,7 @@ impl IdempotencyKey {
     /// Before the hash that stands for a key that a system cannot store as it is.
     const HASHED: &str = "sha256:";
 
-    /// The key of a message: a hash of its id, 64 characters long, in which nobody finds the guest.
+    /// The key of a message: a hash of its id, 64 characters long, from which the guest cannot be found.
     ///
     /// `namespace` tells ids of one source from those of another, such as the channel (`whatsapp`), or what is done with
     /// the message when it can be more than one thing. Ids are as long as they are. A program that made its keys in

@@ -93,7 +93,7 @@ impl PmsClient {
     /// Cancel-safe read.
     ///
     /// # Errors
-    /// Those of [`modify`](Self::modify), as far as they can be known before; `redis.unavailable` when nobody can say
+    /// Those of [`modify`](Self::modify), as far as they can be known before; `redis.unavailable` when it cannot be known
     /// whether an earlier change is to be finished.
     pub async fn quote_change(&self, id: BookingId, change: &BookingChange) -> Result<Quote> {
         self.require(Feature::QuoteChange)?;

@@ -334,7 +334,7 @@ impl PmsClient {
     ///
     /// # Errors
     /// `pms.invalid_request` (field `services`) for a service that the room type does not have, that is in its price
-    /// anyway, that is named twice, or of which a room cannot have so many; and those of [`quote`](Self::quote).
+    /// anyway, that is named twice, or in a quantity beyond what a room can have; and those of [`quote`](Self::quote).
     pub async fn quote_with_services(
         &self,
         hotel: HotelId,
@@ -366,7 +366,7 @@ impl PmsClient {
     /// waits for that, [`Collision`] for what is done, and [`events`](Self::events) for hearing of it.
     ///
     /// With a hold, its rooms and nights must cover the request and it must be live. With a quote, the booking is
-    /// made at that price or not at all. A success has a room for every guest, and nobody else has it.
+    /// made at that price or not at all. A success has a room for every guest, and no other booking has it.
     ///
     /// # Errors
     /// * `pms.sold_out`: no room is left, or others were faster; whatever was begun is cancelled

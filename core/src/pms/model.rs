@@ -34,7 +34,7 @@ pub struct Hotel {
 }
 
 impl Hotel {
-    /// A hotel that sells as far ahead as anybody asks.
+    /// A hotel that sells as far ahead as it is asked.
     pub fn new(
         id: HotelId,
         name: &str,

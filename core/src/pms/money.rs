@@ -168,7 +168,7 @@ impl Money {
         Self::computed(self.amount.checked_sub(other.amount), self.currency)
     }
 
-    /// So many times the amount: rooms, nights, guests.
+    /// The amount multiplied by a number of rooms, nights or guests.
     ///
     /// # Errors
     /// `money.invalid` when the product is too large.

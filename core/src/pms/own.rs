@@ -57,7 +57,7 @@ impl Inner {
     ) -> Result<T> {
         let outcome = work.await;
         if let (false, Some(answers)) = (self.is_guarded, &self.answers) {
-            answers.cache.changed(&hotel.to_string()).await;
+            answers.cache.changed(hotel.as_str()).await;
         }
         outcome
     }

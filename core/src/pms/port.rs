@@ -149,7 +149,7 @@ pub trait Catalogue: Send + Sync + 'static {
     async fn today(&self, hotel: HotelId) -> Result<NaiveDate>;
 
     /// What the system offers for the party, not yet checked against any limit. Room types without a free room are
-    /// listed too, because their price counts for whoever is in one already.
+    /// listed too, because their price counts for a guest who is in one already.
     async fn offers(
         &self,
         hotel: HotelId,
@@ -425,7 +425,7 @@ pub trait RoomLedger: Send + Sync {
     /// The rows of all bookings that take this room in some night of the stay.
     async fn rows_on(&self, room: RoomId, stay: Stay) -> Result<Vec<Row>>;
 
-    /// The rooms of this type that nobody has in any night of the stay.
+    /// The rooms of this type that no booking has in any night of the stay.
     async fn free_rooms(&self, hotel: HotelId, room_type: RoomTypeId, stay: Stay) -> Result<Vec<Room>>;
 }
 
@@ -438,7 +438,7 @@ pub trait StockLedger: Send + Sync {
 }
 
 /// What is sold of a room type in one night.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StockNight {
     /// The night.
     pub night: NaiveDate,

@@ -47,7 +47,7 @@ pub enum Movement {
 }
 
 /// A part of all changes.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChangePage {
     /// Each changed booking, and when it changed. `None` for one that is gone, or of which only the head is written.
     pub changes: Vec<(BookingId, DateTime<Utc>, Option<Record>)>,
@@ -65,7 +65,7 @@ pub struct Room {
 }
 
 /// One room of one booking, as the system stores it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
     /// Its id.
     pub id: StayId,
@@ -113,7 +113,7 @@ impl RowState {
 }
 
 /// A booking as the system stores it. `Debug` shows no personal data.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Record {
     /// Its id.
     pub id: BookingId,
@@ -301,8 +301,87 @@ impl Row {
     }
 
     /// Whether this row was written before the other one. Two that were written in the same moment are told apart by
-    /// their ids, so that everybody who looks sees the same order.
+    /// their ids, so that every process sees the same order.
     pub(crate) fn is_before(&self, other: &Self) -> bool {
         (self.sequence, self.id) < (other.sequence, other.id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use BookingStatus as Status;
+    use RowState as State;
+
+    use super::*;
+
+    fn record(states: &[RowState]) -> Record {
+        let (id, hotel) = (BookingId::from(1), HotelId::from(1));
+        let stay = Stay::parse("2027-03-10", "2027-03-12").unwrap();
+        let total = Money::parse("2600", "USD").unwrap();
+        let mut record = Record::new(id, hotel, total, DateTime::UNIX_EPOCH);
+        for (number, state) in (1..).zip(states) {
+            let guests = Occupancy::new(1, &[]).unwrap();
+            let mut row = Row::new(
+                id,
+                StayId::from(number),
+                number,
+                RoomTypeId::from(1),
+                stay,
+                guests,
+            );
+            row.state = *state;
+            record.rows.push(row);
+        }
+        record
+    }
+
+    #[test]
+    fn the_state_of_a_booking_follows_from_those_of_its_rooms() {
+        for (rooms, booking) in [
+            (&[State::Reserved, State::Reserved][..], Status::Confirmed),
+            (&[State::Reserved, State::CheckedIn], Status::CheckedIn),
+            (&[State::CheckedOut, State::CheckedIn], Status::CheckedIn),
+            (&[State::CheckedOut, State::Reserved], Status::Confirmed),
+            (&[State::CheckedOut, State::CheckedOut], Status::CheckedOut),
+            (&[State::CheckedIn, State::BackOrdered], Status::BackOrdered),
+            (&[State::Cancelled, State::Reserved], Status::Confirmed),
+            (&[State::Cancelled, State::CheckedOut], Status::CheckedOut),
+            (&[State::Cancelled, State::Cancelled], Status::Cancelled),
+        ] {
+            assert_eq!(record(rooms).status(), booking, "{rooms:?}");
+        }
+        assert_eq!(record(&[]).status(), Status::Pending);
+        assert!(
+            record(&[]).booking(Created::Created).is_none(),
+            "no room is written"
+        );
+    }
+
+    #[test]
+    fn each_room_of_a_booking_has_a_state_of_its_own_unless_all_of_it_ended_or_is_being_written() {
+        let states = [
+            State::Reserved,
+            State::CheckedIn,
+            State::CheckedOut,
+            State::BackOrdered,
+            State::Cancelled,
+        ];
+        let shown = |record: &Record| -> Vec<Status> {
+            let booking = record.booking(Created::FoundAgain).unwrap();
+            booking.rooms.iter().map(|room| room.status).collect()
+        };
+        let mut record = record(&states);
+        let each = [
+            Status::Confirmed,
+            Status::CheckedIn,
+            Status::CheckedOut,
+            Status::BackOrdered,
+            Status::Cancelled,
+        ];
+        assert_eq!(shown(&record), each);
+        record.complete = false;
+        assert_eq!(shown(&record), [Status::Pending; 5]);
+        record.cancelled = true;
+        assert_eq!(shown(&record), [Status::Cancelled; 5]);
     }
 }

@@ -45,7 +45,7 @@ impl Service {
         }
     }
 
-    /// What so many of it cost for so many rooms and nights, with tax.
+    /// What a quantity of it costs for a number of rooms and nights, with tax.
     ///
     /// # Errors
     /// `pms.invalid_request` for more money than there is.
@@ -85,7 +85,7 @@ impl ChosenService {
     /// Most services of one booking.
     pub const MAX_SERVICES: usize = 50;
 
-    /// So many of a service for each room.
+    /// A quantity of a service for each room.
     ///
     /// # Errors
     /// `pms.invalid_request` (field `services`) for none of it or more than 100.
@@ -170,7 +170,7 @@ impl BookedService {
         }
     }
 
-    /// How many of it each of so many rooms has; `None` when they do not have equally many.
+    /// How many of it each of a number of rooms has; `None` when they do not have equally many.
     pub(crate) fn of_each(&self, rooms: u32) -> Option<u32> {
         let quantity = self.quantity.checked_div(rooms)?;
         (quantity.saturating_mul(rooms) == self.quantity).then_some(quantity)
@@ -253,7 +253,7 @@ impl Choice {
         priced.collect()
     }
 
-    /// Whether a booking of so many rooms has exactly these.
+    /// Whether a booking of this number of rooms has exactly these.
     pub(crate) fn is(&self, booked: &[BookedService], rooms: u32) -> bool {
         let has = |chosen: &ChosenService| {
             booked.iter().any(|booked| {

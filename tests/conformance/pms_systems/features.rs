@@ -5,8 +5,8 @@ use std::sync::Arc;
 use posada::error::codes;
 use posada::pms::port::Guarded;
 use posada::pms::{
-    Booking, BookingChange, BookingRequest, BookingStatus, ChangeCursor, ChosenService, Feature, Guards,
-    Guest, HotelId, Occupancy, Party, RoomTypeId, Support,
+    Booking, BookingChange, BookingRequest, BookingStatus, ChangeCursor, Charge, ChargeKind, ChosenService,
+    Feature, Guards, Guest, HotelId, Occupancy, Party, RoomTypeId, Support,
 };
 use posada::{IdempotencyKey, Posada, Stay};
 
@@ -53,9 +53,17 @@ async fn services_are_sold_with_the_rooms() {
         .quote_with_services(hotel(), room_type, stay(0, 2), couple, [two]);
     let quote = quote.await.unwrap();
     assert_eq!(quote.total.to_string(), "30600 JPY");
+    let cleaning = |charges: &[Charge]| {
+        charges
+            .first()
+            .map(|it| (it.kind, it.included, it.amount.to_string()))
+    };
+    let fee = Some((ChargeKind::Fee, true, "1000 JPY".to_owned()));
+    assert_eq!(cleaning(&quote.price.charges), fee);
     let request = BookingRequest::from_quote(quote, guest(), IdempotencyKey::parse("breakfast").unwrap());
     let booking = posada.pms().book(&request, None).await.unwrap();
     assert_eq!(booking.total.to_string(), "30600 JPY");
+    assert_eq!(cleaning(&booking.price.charges), fee);
     assert_eq!(
         (booking.services[0].service, booking.services[0].quantity),
         (breakfast.id, 2)

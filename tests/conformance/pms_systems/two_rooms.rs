@@ -11,10 +11,10 @@ use posada::pms::port::{
     key_reused, price_changed,
 };
 use posada::pms::{
-    BookedService, Booking, BookingChange, BookingId, Capabilities, Change, ChangeCursor, Created, Feature,
-    Folio, FolioLine, Guards, Guest, GuestId, GuestProfile, Hotel, HotelId, Invoice, MissingPermission,
-    OccupancyLimits, Offer, Party, Payment, Price, Quote, RoomId, RoomType, RoomTypeId, Service, ServiceId,
-    StayId,
+    BookedService, Booking, BookingChange, BookingId, Capabilities, Change, ChangeCursor, Charge, ChargeKind,
+    Created, Feature, Folio, FolioLine, Guards, Guest, GuestId, GuestProfile, Hotel, HotelId, Invoice,
+    MissingPermission, OccupancyLimits, Offer, Party, Payment, Price, Quote, RoomId, RoomType, RoomTypeId,
+    Service, ServiceId, StayId,
 };
 use posada::testkit::pms::Lab;
 use posada::{Code, IdempotencyKey, Money, Result, Stay};
@@ -221,6 +221,14 @@ fn breakfast() -> Service {
     breakfast
 }
 
+/// What the prices of the rooms contain for cleaning.
+fn charges(rooms: u32) -> Vec<Charge> {
+    let each = Money::parse("1000", "JPY").unwrap();
+    let mut charge = Charge::new("Cleaning", ChargeKind::Fee, each.times(rooms).unwrap());
+    charge.included = true;
+    vec![charge]
+}
+
 fn room(number: u64) -> Room {
     Room {
         id: RoomId::from(number),
@@ -287,7 +295,8 @@ impl Catalogue for TwoRooms {
     ) -> Result<Vec<Offer>> {
         let state = self.state();
         let free = u32::try_from(state.free(stay, None).len()).unwrap();
-        let price = Price::new(state.price(stay, party.rooms(), 0));
+        let mut price = Price::new(state.price(stay, party.rooms(), 0));
+        price.charges = charges(party.rooms());
         Ok(vec![Offer::new(RoomTypeId::from(1), "Room", free, price)])
     }
 
@@ -354,6 +363,7 @@ impl Pms for TwoRooms {
         let id = BookingId::from(number);
         let mut record = Record::new(id, request.hotel(), total, Utc::now());
         record.key = Some(request.key().clone());
+        record.charges = charges(rooms);
         record.guest = Some(GuestProfile::new(GuestId::from(number), request.guest()));
         for (room, occupancy) in free.into_iter().zip(request.party().each_room()) {
             let stay = StayId::from(number * 10 + room);

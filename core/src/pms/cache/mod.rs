@@ -1,7 +1,7 @@
 //! Answers of the system that are kept for a while: to spare it, and to have something to say when it is down.
 //!
 //! * A kept answer is *fresh* up to an age, unless we changed something in its part since it was asked for.
-//! * One question is under way once in a process; everybody else waits for it.
+//! * One question is under way once in a process; every other caller waits for it.
 //! * A question that cannot be answered now gets the old answer, marked as such, for up to a day.
 //! * Without Redis everything is asked, and nothing fails for that.
 
@@ -31,7 +31,7 @@ pub(crate) use store::{AnswerStore, Place};
 /// How long an answer is kept for the day on which the system is down.
 const KEPT: Duration = Duration::from_hours(24);
 
-/// How long it is tried to note a change: longer than answers count as fresh unless somebody wants that.
+/// How long it is tried to note a change: longer than answers count as fresh by default.
 const NOTED: Duration = Duration::from_hours(1);
 
 /// An answer and how old it is.
@@ -51,7 +51,7 @@ struct Entry<T> {
     value: T,
 }
 
-/// What came of a question, for everybody who waited.
+/// What came of a question, for all callers who waited.
 type Outcome = Arc<Result<Vec<u8>>>;
 
 /// The answers of one system. Cloning is cheap.

@@ -105,7 +105,7 @@ pub(in crate::pms) fn question(stay: Stay, party: &Party, room_type: Option<Room
     const LONGEST: usize = 80;
     let mut name = format!("offers:{stay}:");
     match room_type {
-        Some(id) => name.push_str(&id.to_string()),
+        Some(id) => name.push_str(id.as_str()),
         None => name.push_str("any"),
     }
     let mut guests = String::new();

@@ -53,7 +53,7 @@ pub(in crate::pms) struct Booked {
 }
 
 impl BookingService {
-    /// A booking younger than this may still be one that nobody was told about, so it is checked and cancelled
+    /// A booking younger than this may still be one that no caller was told about, so it is checked and cancelled
     /// like a new one. An older one was reported, or is the front desk's by now: it is only reported again.
     const RECENT: chrono::Duration = chrono::Duration::minutes(15);
 
@@ -140,7 +140,7 @@ impl BookingService {
     ) -> Result<T> {
         let outcome = work.await;
         if let Some(kept) = &self.answers {
-            kept.cache.changed(&hotel.to_string()).await;
+            kept.cache.changed(hotel.as_str()).await;
         }
         outcome
     }
@@ -260,7 +260,7 @@ impl BookingService {
         Err(refusal.with("cancelled_booking", record.id))
     }
 
-    /// Answers the booking that an earlier call made. One that is still young and that nobody was told about may
+    /// Answers the booking that an earlier call made. One that is still young and that no caller was told about may
     /// never have been checked, because that call may have died half-way.
     async fn find_again(&self, request: &BookingRequest, mut known: KeyRecord) -> Result<Booking> {
         let record = self.find_complete(request.key(), None, None).await?;

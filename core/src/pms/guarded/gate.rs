@@ -43,7 +43,7 @@ pub(crate) trait HotelGate: Send + Sync {
     /// Waits for a turn; dropping the [`Turn`] ends it. Cancel-safe.
     ///
     /// # Errors
-    /// `pms.timeout` when the turn did not come within `wait`, or the error of whoever gives the turns.
+    /// `pms.timeout` when the turn did not come within `wait`, or an error of the locks that give the turns.
     async fn enter(&self, scope: &Scope, wait: Duration) -> Result<Box<dyn Turn>>;
 }
 

@@ -34,11 +34,11 @@ fn dollars(booking: &Booking) -> String {
     booking.total.to_string()
 }
 
-/// A process begins a change and dies after so many rooms have their new nights; none has its price then.
+/// A process begins a change and dies after a number of rooms have their new nights; none has its price then.
 async fn dies_after(world: &World, id: BookingId, change: &BookingChange, rooms: usize) {
     let before = now(world, id).await;
     let process = world.process();
-    // Each row is written after so many turns of the others, who see every state in between.
+    // Each row is written after a number of turns of the others, who see every state in between.
     world.mock.set_gap(20);
     world
         .mock
@@ -223,7 +223,7 @@ async fn a_booking_whose_change_died_can_be_cancelled() {
     assert!(error.is(codes::PMS_WRONG_STATE), "{error}");
 }
 
-/// The process that died had not looked whether somebody came into the new nights at the same time.
+/// The process that died had not looked whether another booking came into the new nights at the same time.
 #[tokio::test]
 async fn whoever_finishes_a_change_looks_for_somebody_in_its_new_nights() {
     for is_full in [false, true] {

@@ -3,10 +3,10 @@
 //! Making a new booking and cancelling the old one would need a second room, which a full hotel does not have, and
 //! would give the guest another number. So every row is changed where it is, in its own room when that is free in the
 //! new nights. Systems check nothing then; we look before, under the hotel's turn, and again afterwards, and put
-//! everything back when somebody else is there.
+//! everything back when another booking is there.
 //!
-//! The price comes last, and nobody can tell from the booking whether it came. So the price that was agreed is
-//! remembered before the first row is written, and forgotten when it is set. Whoever finds it makes the whole change
+//! The price comes last, and the booking does not show whether it came. So the price that was agreed is
+//! remembered before the first row is written, and forgotten when it is set. A call that finds it makes the whole change
 //! again, at this price when the nights are the same.
 
 use std::collections::HashSet;
@@ -43,7 +43,7 @@ struct Plan {
     services: Vec<QuotedService>,
     /// Whether the price is one for other nights; otherwise it stays.
     is_priced: bool,
-    /// An earlier change of nights that did not come to its end: the price that the booking has is nobody's.
+    /// An earlier change of nights that did not come to its end: the price that the booking has was not agreed with a guest.
     unfinished: Option<(Stay, Money)>,
 }
 
@@ -93,7 +93,7 @@ impl BookingService {
             return Err(price_changed(quote.total, plan.total));
         }
         let began = self.clock.instant();
-        // Whoever moves gives way to everybody there, also when this process dies over it.
+        // A row that moves gives way to every other there, also when this process dies over it.
         known.moves(plan.movers().map(|(row, _)| row.id));
         if plan.is_priced {
             known.begin(Some((plan.stay, plan.total)));
@@ -113,7 +113,7 @@ impl BookingService {
         })
     }
 
-    /// The booking, when it is our turn at its hotel. A row is written as a whole, so nobody else may write it
+    /// The booking, when it is our turn at its hotel. A row is written as a whole, so no other process may write it
     /// meanwhile.
     pub(in crate::pms) async fn in_turn(&self, id: BookingId) -> Result<(Box<dyn Turn>, Record)> {
         let hotel = self.existing(id).await?.hotel;
@@ -245,7 +245,7 @@ impl BookingService {
     }
 
     /// A place for every row: its own room when that is free, otherwise another one of the type. `whole` writes also
-    /// the nights that a row has already, because nobody has looked who else is there.
+    /// the nights that a row has already, because it was not looked at which bookings are there.
     async fn new_places(
         &self,
         record: &Record,
@@ -298,8 +298,8 @@ impl BookingService {
         Ok(rows)
     }
 
-    /// Whether nobody else has the row's room in these nights, or its type, of which the booking has so many rows, is
-    /// not sold out.
+    /// Whether no other booking has the row's room in these nights; or whether its type, of which the booking has `rows`
+    /// rows, is not sold out.
     async fn can_stay(&self, row: &Row, rows: usize, stay: Stay) -> Result<bool> {
         let (Some(rooms), Some(room)) = (self.provider.rooms(), &row.room) else {
             return self.has_stock(row, rows, stay).await;
@@ -369,7 +369,7 @@ impl BookingService {
             };
             if !is_free {
                 return Err(sold_out(
-                    "somebody took the room at the same time; nothing was changed",
+                    "another booking took the room at the same time; nothing was changed",
                 ));
             }
         }
@@ -411,7 +411,7 @@ impl BookingService {
         self.retry.persist_while(is_lost, write).await
     }
 
-    /// Gives every row the place and the booking the price that it had, unless that price is nobody's.
+    /// Gives every row the place and the booking the price that it had, unless that price was not agreed with a guest.
     async fn put_back(
         &self,
         record: &Record,
@@ -433,12 +433,12 @@ impl BookingService {
         if plan.unfinished.is_none() && now.total != record.total {
             self.write_total(now.clone(), record.total).await?;
         }
-        // The old place was free for a moment. Whoever came has it.
+        // The old place was free for a moment. A booking that came has it.
         if let Some(key) = &record.key
             && record.rows.iter().all(|row| row.state != RowState::CheckedIn)
             && self.secure(now, key, known, Look::First).await?.is_none()
         {
-            return Err(sold_out("somebody else has the room that this booking had"));
+            return Err(sold_out("another booking has the room that this booking had"));
         }
         Ok(())
     }

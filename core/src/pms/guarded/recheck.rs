@@ -1,7 +1,7 @@
-//! The recheck: somebody who does not look, such as the hotel's own website, may write into our room after we
+//! The recheck: a program that does not look, such as the hotel's own website, may write into our room after we
 //! looked.
 //!
-//! The first check, before `book` answers, finds everybody who was there first. A booking that the website had checked
+//! The first check, before `book` answers, finds every booking that was there first. A booking that the website had checked
 //! by then and wrote later is seen only by looking again. The website never yields, so ours does: it moves to a free
 //! room, or follows the request's [`Collision`].
 
@@ -29,7 +29,7 @@ pub(in crate::pms) struct Watched {
 }
 
 impl Watched {
-    /// A booking that must stay, whoever else is in its room.
+    /// A booking that must stay, whichever other is in its room.
     pub(in crate::pms) fn keeping(hotel: HotelId, key: IdempotencyKey) -> Self {
         Self {
             hotel,
@@ -50,8 +50,8 @@ impl From<&BookingRequest> for Watched {
 }
 
 impl BookingService {
-    /// How long after its first check a booking that took so long is looked at again: whoever checked before it was
-    /// written has written by then.
+    /// How long after its first check a booking that took so long is looked at again: a booking that was checked before this
+    /// one was written has been written by then.
     pub(in crate::pms) fn recheck_pause(&self, made_in: Duration) -> Duration {
         self.retry.recheck.max(made_in * 2)
     }
@@ -129,13 +129,13 @@ impl BookingService {
                     booking: id,
                     other,
                 });
-                let error = sold_out("somebody who does not look took the room at the same time");
+                let error = sold_out("a booking that was made beside posada took the room at the same time");
                 Err(error.with("cancelled_booking", id))
             }
         }
     }
 
-    /// The booking, when nothing has to be done about it; otherwise it and whoever is in its room.
+    /// The booking, when nothing has to be done about it; otherwise it and the bookings in its room.
     async fn glance(&self, id: BookingId) -> Result<ControlFlow<Booking, (Record, BookingId)>> {
         let record = self.retry.persist(|| self.provider.record(id)).await?;
         let record = record.ok_or_else(|| Error::new(codes::PMS_UNKNOWN_BOOKING, "no such booking"))?;
@@ -148,7 +148,7 @@ impl BookingService {
         answer(&record, Created::Created).map(ControlFlow::Break)
     }
 
-    /// Somebody in the place of the booking who must stay there.
+    /// A booking in the place of this one that must stay there.
     async fn foreign(&self, record: &Record) -> Result<Option<BookingId>> {
         for row in &record.rows {
             if let Some(other) = self.loses_to(row, false, Look::Recheck).await? {

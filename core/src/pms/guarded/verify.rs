@@ -118,7 +118,7 @@ impl BookingService {
     /// Cancels a booking that must not stay.
     ///
     /// # Errors
-    /// `pms.outcome_unknown` when that could not be done: the system has a booking that nobody was told about, and
+    /// `pms.outcome_unknown` when that could not be done: the system has a booking that no caller was told about, and
     /// the next call with the same key deals with it.
     pub(in crate::pms) async fn give_back(&self, record: &Record) -> Result<()> {
         let id = record.id;

@@ -49,7 +49,7 @@ pub(super) struct MockHotel {
     nights: BTreeMap<(RoomId, NaiveDate), BTreeSet<StayId>>,
     pub(super) bookings: BTreeMap<BookingId, Record>,
     last_row: u64,
-    /// Everybody who ever booked, in that order.
+    /// All guests who ever booked, in that order.
     pub(super) guests: Vec<GuestProfile>,
     /// What the town takes of each guest for each night.
     pub(super) city_tax: Option<Money>,
@@ -242,7 +242,7 @@ impl MockHotel {
         self.price_of(&self.booked_services(request), request.stay().nights())
     }
 
-    /// Writes the rooms that were chosen. A room that somebody took meanwhile is back-ordered, or, when `doubles`,
+    /// Writes the rooms that were chosen. A room that another booking took meanwhile is back-ordered, or, when `doubles`,
     /// taken twice. Answers how many rooms collided.
     pub(super) fn fill(
         &mut self,

@@ -70,7 +70,7 @@ struct MockState {
     gap: usize,
     collision: MockCollision,
     collisions: usize,
-    /// Bookings whose answer was lost and that will be written after so many more look-ups of their key.
+    /// Bookings whose answer was lost and that will be written after this number of further look-ups of their key.
     late: Vec<(u32, BookingRequest, Money)>,
     /// Whether every list price doubles before the next booking is written.
     #[cfg(any(test, feature = "testkit"))]

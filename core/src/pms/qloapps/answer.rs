@@ -30,7 +30,7 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 pub(super) enum Effect {
     /// It asks; it may be asked again.
     Read,
-    /// It writes; nobody may repeat it on a guess.
+    /// It writes; it is never repeated on a guess.
     Write,
 }
 

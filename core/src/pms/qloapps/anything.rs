@@ -1,4 +1,4 @@
-//! What must hold for whatever bytes somebody answers instead of a server: one body for the fuzz target and for
+//! What must hold for whatever bytes are answered instead of a server: one body for the fuzz target and for
 //! `make test`.
 //!
 //! Every answer goes the way that it goes in an operation: [`Answer::read`] decides what it means, and the reader of
@@ -131,7 +131,7 @@ pub fn read_prices(body: Vec<u8>) -> usize {
 /// Reads an answer, and panics when a promise is broken:
 /// * nothing but a status of success is a success;
 /// * a question has no unknown outcome and is not refused for what it would do; a write is never misunderstood,
-///   because then somebody would think that nothing happened;
+///   because then the caller would think that nothing happened;
 /// * no error repeats the key, or more of the answer than a line.
 pub(super) fn read(root: &str, effect: Effect, status: u16, body: Vec<u8>) {
     let answer = Answer {
@@ -155,7 +155,7 @@ pub(super) fn read(root: &str, effect: Effect, status: u16, body: Vec<u8>) {
         ),
         Effect::Write => assert!(
             !error.is(codes::PMS_UNEXPECTED_ANSWER),
-            "nobody knows what was written: {error}"
+            "it is not known what was written: {error}"
         ),
     }
     let shown = format!("{error} {error:?}");

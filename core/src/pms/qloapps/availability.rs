@@ -90,9 +90,9 @@ fn body(question: Question<'_>, by_night: bool) -> String {
     let stay = question.stay;
     Xml::document(|xml| {
         xml.element("hotel_ari", |xml| {
-            xml.value("id_hotel", &question.hotel.to_string());
+            xml.value("id_hotel", question.hotel.as_str());
             if let Some(room_type) = question.room_type {
-                xml.value("id_room_type", &room_type.to_string());
+                xml.value("id_room_type", room_type.as_str());
             }
             xml.value("date_from", &stay.check_in().to_string());
             xml.value("date_to", &stay.check_out().to_string());

@@ -181,7 +181,7 @@ impl Catalogue {
         extras.map(Extra::service).collect()
     }
 
-    /// Whether a service is in the price of a room type, so that nobody chose it.
+    /// Whether a service is in the price of a room type, so that no guest chose it.
     pub(super) fn is_in_the_price(&self, room_type: RoomTypeId, service: ServiceId) -> bool {
         let mut extras = self.services.get(&room_type).into_iter().flatten();
         extras.any(|extra| extra.is_in_the_price && extra.id == service)

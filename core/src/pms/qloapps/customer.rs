@@ -1,4 +1,4 @@
-//! Guests: in QloApps, customers. Their answers hold password digests, which nobody here reads.
+//! Guests: in QloApps, customers. Their answers hold password digests, which are not read here.
 
 use serde_json::Value;
 
@@ -91,7 +91,7 @@ pub(super) fn first(list: &Value, email: &str) -> Result<Option<GuestProfile>> {
     Ok(known.into_iter().min_by_key(|guest| guest.id))
 }
 
-/// Makes a customer with a password that nobody knows; the server wants one.
+/// Makes a customer with a random password that is forgotten at once; the server wants one.
 ///
 /// # Errors
 /// Those of a write.

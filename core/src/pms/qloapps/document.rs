@@ -1,4 +1,4 @@
-//! Reading XML: what the web service writes when nobody asks for JSON, or when something on the way, such as a proxy
+//! Reading XML: what the web service writes when it is not asked for JSON, or when something on the way, such as a proxy
 //! that drops the query, keeps the server from hearing it.
 //!
 //! A document becomes the value that the JSON of the same answer would be, as far as that can be told: XML does not say

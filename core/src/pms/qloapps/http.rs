@@ -53,7 +53,7 @@ impl HttpClient {
         tls::install_provider();
         let client = Client::builder()
             .user_agent(concat!("posada/", env!("CARGO_PKG_VERSION")))
-            // A redirect means a wrong base URL; following it would hand the key to whoever it names.
+            // A redirect means a wrong base URL; following it would hand the key to the host that it names.
             .redirect(Policy::none())
             .referer(false)
             // A proxy of the environment would read the key of every server that speaks plain HTTP.

@@ -32,7 +32,7 @@ pub(super) fn key(source: &str) -> Option<IdempotencyKey> {
         text.push_str(part.get(2..)?);
     }
     let key = IdempotencyKey::parse(&text).ok()?;
-    // What we would write otherwise was written by somebody else.
+    // What we would write otherwise was not written by posada.
     (self::source(&key) == source).then_some(key)
 }
 

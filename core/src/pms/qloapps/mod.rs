@@ -2,7 +2,7 @@
 //!
 //! Invariants of this folder:
 //! * [`http`] sends every request at most once, and says of a write that failed whether it may have happened.
-//! * [`answer`] decides what an answer means; nobody else looks at a status.
+//! * [`answer`] decides what an answer means; no other module looks at a status.
 //! * Everything that comes from the server is read by [`reader`], which takes no type for granted.
 //! * The key of the web service, customers' digests and guests' data stand in no error and no log.
 //!

@@ -210,7 +210,7 @@ pub(super) fn created_id(answer: &Value) -> Result<BookingId> {
 }
 
 /// What the server says when no room is left, and everything else that it refuses a booking for. Other languages than
-/// English are possible, and then nobody can tell.
+/// English are possible, and then the two cannot be told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refusal {
     SoldOut,

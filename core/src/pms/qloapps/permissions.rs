@@ -59,7 +59,7 @@ pub(super) async fn missing(http: &HttpClient) -> Result<Vec<MissingPermission>>
     Ok(read_missing(&http.list("", "", Query::new()).await?))
 }
 
-/// What a booking needs: nobody could look at it otherwise, or give it back.
+/// What a booking needs: without it a booking could not be looked at or given back.
 const FOR_BOOKING: [&str; 6] = [
     "bookings",
     "orders",

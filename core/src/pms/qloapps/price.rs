@@ -249,7 +249,7 @@ struct Repeatable {
 /// # Errors
 /// `pms.wrong_state` for several services, whose lines the server mixes up; for one that the hotel sells no more, or
 /// that not every room has; and for one that is paid for each night and that a room can have several times, because
-/// nobody could tell afterwards how many there are.
+/// it could not be told afterwards how many there are.
 fn repeatable(catalogue: &Catalogue, record: &Record) -> Result<Repeatable> {
     let [booked] = record.services.as_slice() else {
         return Err(too_much(

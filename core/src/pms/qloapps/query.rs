@@ -65,7 +65,7 @@ impl Query {
         self.pair("sort", order)
     }
 
-    /// At most so many objects.
+    /// At most this number of objects.
     pub(super) fn limited(self, most: usize) -> Self {
         self.pair("limit", &most.to_string())
     }

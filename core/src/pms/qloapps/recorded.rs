@@ -192,7 +192,7 @@ fn a_month_of_nights_has_a_price_for_each() {
     }
 }
 
-/// The services of the one order that these recorded lines are of, which has one room for so many nights.
+/// The services of the one order that these recorded lines are of, which has one room for a number of nights.
 fn services_of(lines: &Value, check_out: &str) -> Vec<(ServiceId, String, u32)> {
     let rows = json!([{"id": 1, "id_product": 1, "id_hotel": 1, "id_order": 1, "id_room": 1, "room_num": "GR-101",
         "id_status": 1, "date_from": "2027-08-01 00:00:00", "date_to": format!("{check_out} 00:00:00"),
@@ -258,7 +258,7 @@ fn the_tax_of_a_room_leaves_its_services_out() {
 const SHORT: usize = 256;
 /// How many beginnings, and how many changed bytes, of each longer body are tried.
 const SAMPLE: usize = 96;
-/// What a byte becomes: what means something in JSON or XML, what nobody can read, and what ends a number.
+/// What a byte becomes: what means something in JSON or XML, what cannot be read, and what ends a number.
 const BYTES: [u8; 12] = [
     b'"', b'{', b'}', b'[', b']', b',', b'<', b'&', b'-', b'9', 0, 0xff,
 ];
@@ -300,7 +300,7 @@ fn no_single_wrong_byte_breaks_a_reader() {
     }
 }
 
-/// The place in a tree that comes so many steps after its root, in the order in which it is written.
+/// The place in a tree that comes a number of steps after its root, in the order in which it is written.
 fn place<'a>(tree: &'a mut Value, steps: &mut usize) -> Option<&'a mut Value> {
     if *steps == 0 {
         return Some(tree);

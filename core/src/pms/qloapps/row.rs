@@ -1,7 +1,7 @@
 //! Rows: one room of one booking, in QloApps a `room_booking`.
 //!
 //! A row is changed by sending all of it again. The server checks nothing then: not the room, not the state, not
-//! whether somebody else sleeps there.
+//! whether another guest sleeps there.
 
 use std::collections::BTreeSet;
 
@@ -150,8 +150,8 @@ pub(super) fn read_orders(rows: &Value) -> Result<BTreeSet<BookingId>> {
 /// Changes a row.
 ///
 /// # Errors
-/// `pms.wrong_state` when the row is gone, belongs to another booking, or is not live: nobody has seen the server
-/// revive a back-ordered row. Otherwise those of a write.
+/// `pms.wrong_state` when the row is gone, belongs to another booking, or is not live: the server was never seen
+/// to revive a back-ordered row. Otherwise those of a write.
 pub(super) async fn change(
     http: &HttpClient,
     catalogue: &Catalogue,

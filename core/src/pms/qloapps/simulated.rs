@@ -325,7 +325,7 @@ async fn keys_may_be_as_long_as_the_ids_of_messages_and_longer() {
         let key = IdempotencyKey::parse(&key).unwrap();
         let found = process.find_booking(&key).await.unwrap().unwrap();
         assert_eq!((found.id, found.key), (made.id, Some(key)));
-        // Whoever knows the booking alone finds out what is remembered of its key.
+        // A caller who knows the booking alone finds out what is remembered of its key.
         assert!(
             !process
                 .0
@@ -409,7 +409,7 @@ async fn every_request_of_a_booking_carries_the_ids_of_whoever_asked() {
 async fn a_wrong_key_is_refused_and_never_shown() {
     let world = World::new().await;
     let settings = QloAppsSettings {
-        api_key: Secret::new("A-KEY-THAT-NOBODY-KNOWS-00000000"),
+        api_key: Secret::new("A-KEY-THAT-IS-NOT-KNOWN-00000000"),
         ..world.settings()
     };
     let error = world
@@ -418,7 +418,7 @@ async fn a_wrong_key_is_refused_and_never_shown() {
         .await
         .unwrap_err();
     assert!(error.is(codes::PMS_REFUSED));
-    assert!(!format!("{error} {error:?}").contains("NOBODY"), "{error:?}");
+    assert!(!format!("{error} {error:?}").contains("THAT-IS-NOT"), "{error:?}");
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ fn in_the_shop(world: &World, id: BookingId) -> OpenBooking {
     open.find(|open| open.id == id).unwrap()
 }
 
-/// A process begins a change and dies after its row and so many of the requests for its price were answered.
+/// A process begins a change and dies after its row and a number of the requests for its price were answered.
 async fn dies(world: &World, process: &PmsClient, id: BookingId, change: &BookingChange, prices: usize) {
     let before = world.server.writes();
     let at_once = SimulatedFault::Slow(Duration::ZERO);

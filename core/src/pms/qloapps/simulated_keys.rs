@@ -29,7 +29,7 @@ async fn a_key_that_lacks_something_is_told_what_and_for_what() {
     assert!(error.is(codes::PMS_NOT_PERMITTED), "{error}");
 }
 
-/// What the key cannot look at afterwards is not begun: nobody would know that it is booked.
+/// What the key cannot look at afterwards is not begun: no caller would know that it is booked.
 #[tokio::test]
 async fn a_key_that_could_not_look_at_a_booking_or_cancel_it_books_nothing_and_says_so_at_once() {
     for hidden in [
@@ -51,7 +51,7 @@ async fn a_key_that_could_not_look_at_a_booking_or_cancel_it_books_nothing_and_s
             (0, 0),
             "{hidden}"
         );
-        // Whoever ticks it can book at once.
+        // Once it is ticked, bookings are made.
         world.server.hide(&[]);
         let booking = book(&process, "blind").await.unwrap();
         assert_eq!(booking.created, Created::Created, "{hidden}");
@@ -67,7 +67,7 @@ async fn a_shop_that_does_not_say_what_a_key_may_do_takes_bookings() {
     assert_eq!(booking.created, Created::Created);
 }
 
-/// What nobody answered is not known, and a key that lacks something is found out as soon as the server can be asked.
+/// What was not answered is not known, and a key that lacks something is found out as soon as the server can be asked.
 #[tokio::test]
 async fn a_shop_that_could_not_be_asked_what_a_key_may_do_is_asked_again() {
     let world = World::new().await;

@@ -58,7 +58,7 @@ async fn of_guests_with_one_address_the_first_counts() {
     let found = process.create_guest(&other).await.unwrap();
     assert_eq!(
         found.first_name, "Ina",
-        "an answer that was lost is looked for, and nobody is written twice"
+        "an answer that was lost is looked for, and no guest is written twice"
     );
     let again = process.create_guest(&guest("Evita")).await.unwrap();
     assert_eq!((again.id, again.first_name.as_str()), (first.id, "Eva"));

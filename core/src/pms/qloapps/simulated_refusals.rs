@@ -1,4 +1,4 @@
-//! What nobody can book, in a simulated server that would take most of it: refused with its own error and a remedy, and
+//! What cannot be booked, in a simulated server that would take most of it: refused with its own error and a remedy, and
 //! nothing is written.
 
 use super::simulated::World;
@@ -83,7 +83,7 @@ async fn the_fewest_and_the_most_nights_that_are_sold_can_be_booked() {
         let booked = process.book(&request(key, stay, room(2)), None).await;
         assert_eq!(booked.unwrap().stay, stay);
     }
-    // Whoever asks about all room types hears of none that is not sold for so many nights.
+    // A question about all room types returns none that is not sold for this number of nights.
     let long = Stay::parse("2027-03-10", "2027-03-15").unwrap();
     let answer = process.availability(hotel(), long, room(2), None).await;
     assert_eq!(answer.unwrap().offers, []);

@@ -12,7 +12,7 @@ const BREAKFAST: u64 = 9;
 /// Paid for each night, and a room may have four.
 const DINNER: u64 = 10;
 
-/// So many nights from the same day on.
+/// A number of nights from the same day on.
 fn nights(nights: u32) -> BookingChange {
     let end = format!("2027-03-{}", 10 + nights);
     BookingChange::new().stay(Stay::parse("2027-03-10", &end).unwrap())

@@ -7,10 +7,10 @@
 //! ```
 //!
 //! The probe is leased: when it neither succeeds nor fails in time, or its caller goes away, the next caller probes.
-//! Nobody can keep the breaker half open for ever.
+//! No caller can keep the breaker half open for ever.
 //!
-//! Everybody else waits for the verdict of a probe. To refuse them would be quicker, and wrong: whoever asks two things
-//! at once would end the own probe with the refusal of the other question, and never find the server well again.
+//! Other callers wait for the verdict of a probe. To refuse them would be quicker, and wrong: a caller who asks two
+//! things at once would end its own probe with the refusal of the other question, and never find the server well again.
 
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -24,9 +24,9 @@ use crate::sync::lock;
 /// What a breaker counts and how long it waits.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rule {
-    /// So many failures in a row open it.
+    /// This number of failures in a row opens it.
     pub(super) failures: u32,
-    /// How long it stays open before somebody may probe.
+    /// How long it stays open before a caller may probe.
     pub(super) pause: Duration,
     /// How long a probe may take.
     pub(super) lease: Duration,
@@ -79,19 +79,19 @@ impl Breaker {
         }
     }
 
-    /// Waits for the verdict while somebody probes. Cancel-safe.
+    /// Waits for the verdict while another caller probes. Cancel-safe.
     pub(super) async fn probed(&self) {
         let mut ends = self.probes.subscribe();
         while self.is_probed() && ends.changed().await.is_ok() {}
     }
 
-    /// Whether somebody probes, within the lease.
+    /// Whether a caller probes, within the lease.
     pub(super) fn is_probed(&self) -> bool {
         let now = self.clock.instant();
         matches!(self.lock().state, State::Probing { until, .. } if until > now)
     }
 
-    /// How long nobody may ask; `None` when somebody may.
+    /// How long no caller may ask; `None` when one may.
     pub(super) fn closed_for(&self) -> Option<Duration> {
         let now = self.clock.instant();
         match self.lock().state {
@@ -102,7 +102,7 @@ impl Breaker {
         }
     }
 
-    /// Lets a caller ask, or says how long nobody may.
+    /// Lets a caller ask, or says how long none may.
     pub(super) fn enter(&self) -> Result<Permit<'_>, Duration> {
         let now = self.clock.instant();
         let mut inner = self.lock();

@@ -1,4 +1,4 @@
-//! The retry budget: in an outage, everybody who tries again makes it worse. So tries beyond the first are paid from
+//! The retry budget: in an outage, every further try makes it worse. So tries beyond the first are paid from
 //! what successes have saved.
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -9,7 +9,7 @@ const GAIN: u32 = 1;
 /// The most that can be saved: ten more tries at once.
 const MOST: u32 = 100;
 
-/// Shared by everybody who asks one host.
+/// Shared by all callers of one host.
 #[derive(Debug)]
 pub(super) struct RetryBudget(AtomicU32);
 
@@ -50,10 +50,6 @@ mod tests {
         for _ in 0..10_000 {
             budget.gain();
         }
-        assert_eq!(
-            (0..100).filter(|_| budget.take()).count(),
-            10,
-            "nobody saves more"
-        );
+        assert_eq!((0..100).filter(|_| budget.take()).count(), 10, "no more is saved");
     }
 }

@@ -1,4 +1,4 @@
-//! What stands around every request to a server of somebody else's.
+//! What stands around every request to a hotel's system.
 //!
 //! In this order: a breaker that knows whether asking makes sense, a bulkhead so that one slow server does not hold
 //! all callers, a pace that the server can keep up with, a deadline over everything together, and, for questions only,
@@ -31,7 +31,7 @@ const TRIES: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
 /// What a request is for. Each has its own deadline, breaker and bulkhead, so that availability, which a server
-/// computes for long, keeps nobody from booking.
+/// computes for long, keeps no caller from booking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
     /// A question about what is stored.
@@ -140,7 +140,7 @@ impl Resilience {
                     Ok(value) => return Ok(value),
                     Err(error) => error,
                 },
-                // That nobody may try again says less than why the first try failed.
+                // That no further try is allowed says less than why the first try failed.
                 Err(error) => return Err(reason.unwrap_or(error)),
             };
             let may_repeat = class != Class::Write && error.is_retryable() && tries < TRIES;
@@ -214,7 +214,7 @@ impl Resilience {
             }
             match lane.breaker.enter() {
                 Ok(permit) => break permit,
-                // Somebody else was faster, and its verdict counts.
+                // Another caller was faster, and its verdict counts.
                 Err(_) if lane.breaker.is_probed() => {}
                 Err(closed_for) => return Err(open(closed_for)),
             }

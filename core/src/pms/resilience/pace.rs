@@ -1,4 +1,4 @@
-//! The rate cap: no more than so many requests a second to one host, evenly after a first burst of a second's worth.
+//! The rate cap: at most a number of requests a second to one host, evenly after a first burst of a second's worth.
 //!
 //! The generic cell rate algorithm on one number. It takes its time from our clock; the crates that have it do not.
 

@@ -54,7 +54,7 @@ impl<S: Catalogue + ?Sized> Resilient<S> {
         self.rules.run(class, || judged(call())).await
     }
 
-    /// Writes once. The write is a task of its own: at its deadline the caller is told that nobody knows its outcome, and
+    /// Writes once. The write is a task of its own: at its deadline the caller is told that its outcome is unknown, and
     /// it goes on, because half of it may be done.
     async fn write<T, F>(&self, call: F) -> Result<T>
     where
