@@ -122,7 +122,7 @@ async fn case_259_who_writes_to_redis_makes_no_superuser_and_takes_no_session_ov
         superuser.clone(),
         format!(".{superuser}"),
         format!("{}.{superuser}", "A".repeat(43)),
-        format!("{}.{superuser}", own),
+        format!("{own}.{superuser}"),
         // What an older version of posada shared.
         superuser.replace(",\"asked", ",\"was"),
         // What another session's state says, which is signed.
