@@ -254,6 +254,49 @@ def test_two_hundred_guests_at_once_lose_nothing(store: str, monkeypatch: pytest
     run(job())
 
 
+def test_a_message_that_is_delivered_twice_at_once_is_decided_once_and_a_cancelled_booking_is_told_as_cancelled(
+    store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ADMIN_PASSWORD", raising=False)
+    mock, hotel, to = posada.MockPms(), unique("hotel"), number()
+    mock.set_gap(20)
+    settings = posada.Settings.embedded() if store == "memory" else server_settings()
+
+    async def job() -> None:
+        app = make_app(lambda: posada.Posada.build(settings, mock_pms=mock))
+        async with in_process(app) as client:
+            p: posada.Posada = app.state.posada
+            await p.tenants.create(hotel, name="Hotel Test")
+            await p.tenants.add_identifier(hotel, f"+{to}", "whatsapp")
+            await p.flags.set(receptionist.BOOKING_FLAG, True, tenant=hotel)
+
+            async def deliver(sender: str, id: str) -> str:
+                body = notification(id, sender, to, "book 2027-03-10 2027-03-12 for 2")
+                answer = await client.post("/webhooks/whatsapp", json=body)
+                assert answer.status_code == 200, answer.text
+                return str(answer.json()["replies"][0])
+
+            # Of twenty rooms the last ones: every guest whose message came twice hears the same both times.
+            senders = [number() for _ in range(22)]
+            names = [wamid(sender) for sender in senders]
+            twice = [(sender, name) for sender, name in zip(senders, names, strict=True) for _ in range(2)]
+            replies = await asyncio.gather(*(deliver(sender, name) for sender, name in twice))
+            assert replies[::2] == replies[1::2]
+            for sender, name, reply in zip(senders, names, replies[::2], strict=True):
+                session = await p.sessions.get(sender, tenant=hotel)
+                assert session is not None
+                assert [turn["content"] for turn in session.document["history"]][1:] == [reply]
+                assert await deliver(sender, name) == reply
+            booked = next(place for place, reply in enumerate(replies[::2]) if reply.startswith("Booked"))
+            key = posada.IdempotencyKey.of("whatsapp", names[booked])
+            booking = await p.pms.find_booking(key)
+            assert booking is not None
+            await p.pms.cancel(booking.id)
+            assert await deliver(senders[booked], names[booked]) == receptionist.CANCELLED
+
+    run(job())
+
+
 def test_a_message_during_an_outage_is_sent_again_and_kept_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """WhatsApp repeats whatever was not answered 200, so an outage costs time and nothing else."""
     monkeypatch.delenv("ADMIN_PASSWORD", raising=False)

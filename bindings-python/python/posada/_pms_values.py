@@ -12,7 +12,7 @@ from posada._checks import identifier, instance, optional_instance, optional_tex
 from posada._pms_prices import CancellationTerms, Money, Occupancy, OccupancyLimits, Price
 from posada.stay import Stay
 
-BookingStatus = Literal["pending", "confirmed", "checked_in", "checked_out", "back_ordered", "cancelled"]
+BookingStatus = Literal["confirmed", "checked_in", "checked_out", "back_ordered", "cancelled"]
 """Where a booking stands."""
 
 Created = Literal["created", "found_again"]

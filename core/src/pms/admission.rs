@@ -229,6 +229,13 @@ impl HotelSnapshot {
                 "begins before today, {today}, in the hotel's calendar"
             )));
         }
+        let ahead = Days::new(self.hotel.min_days_ahead.into());
+        let first = self.today.checked_add_days(ahead).unwrap_or(self.today);
+        if stay.check_in() < first {
+            return Err(stay_invalid(format!(
+                "begins before {first}, the first arrival that the hotel sells"
+            )));
+        }
         self.admit_end(stay)
     }
 
@@ -284,6 +291,6 @@ pub(super) fn unknown_hotel(id: HotelId) -> Error {
     .with("hotel", id)
 }
 
-fn stay_invalid(message: String) -> Error {
+pub(super) fn stay_invalid(message: String) -> Error {
     Error::field_invalid(codes::PMS_INVALID_REQUEST, "stay", message)
 }

@@ -8,7 +8,10 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use tokio::sync::OwnedMutexGuard;
 
+use super::guarded::BookingService;
 use super::guarded::gate::{HotelGate, Scope, Turn, turn_timeout};
+use super::guarded::store::KeyStore;
+use super::port::BookingSystem;
 use super::{
     BookingRequest, ClientParts, Guest, HotelId, IdempotencyKey, MemoryKeys, MockPms, Occupancy, Party,
     PmsClient, RetryPolicy, RoomTypeId,
@@ -48,7 +51,11 @@ impl World {
     }
 
     fn process_that_remembers(&self, keys: Arc<MemoryKeys>) -> PmsClient {
-        let retry = RetryPolicy {
+        self.client(Arc::new(self.mock.clone()), keys, Self::retry())
+    }
+
+    pub(super) fn retry() -> RetryPolicy {
+        RetryPolicy {
             first_pause: Duration::from_millis(1),
             longest_pause: Duration::from_millis(8),
             total: Duration::from_millis(60),
@@ -56,10 +63,17 @@ impl World {
             limit: Duration::from_mins(5),
             turn: Duration::from_secs(30),
             recheck: Duration::ZERO,
-        };
-        let provider = Arc::new(self.mock.clone());
+        }
+    }
+
+    pub(super) fn client(
+        &self,
+        system: Arc<dyn BookingSystem>,
+        keys: Arc<dyn KeyStore>,
+        retry: RetryPolicy,
+    ) -> PmsClient {
         PmsClient::guarded(
-            provider,
+            system,
             Arc::new(LocalGate::default()),
             keys,
             ClientParts {
@@ -69,6 +83,19 @@ impl World {
                 answers: None,
             },
         )
+    }
+
+    /// The bookings of a process with a system and a memory of its own making, which looks at every booking again.
+    pub(super) fn bookings(
+        &self,
+        system: Arc<dyn BookingSystem>,
+        keys: Arc<dyn KeyStore>,
+    ) -> Arc<BookingService> {
+        let retry = RetryPolicy {
+            recheck: Duration::from_secs(2),
+            ..Self::retry()
+        };
+        self.client(system, keys, retry).0.bookings.clone().unwrap()
     }
 
     /// Books rooms of the first type, one adult in each.

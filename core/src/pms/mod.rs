@@ -62,7 +62,7 @@ mod resilience;
 mod service;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::clock::SharedClock;
@@ -184,6 +184,7 @@ impl PmsClient {
         let pms = Arc::new(GuardedPms {
             bookings: bookings.clone(),
             tasks,
+            sweeps: OnceLock::new(),
         });
         let mut inner = Inner::new(pms, events, parts);
         inner.is_guarded = true;

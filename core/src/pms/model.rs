@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use rust_decimal::Decimal;
 
 use super::guest::GuestProfile;
 use super::id::{BookingId, HotelId, IdempotencyKey, RatePlanId, RoomTypeId, StayId};
@@ -31,6 +32,8 @@ pub struct Hotel {
     pub currency: Currency,
     /// How many days ahead of today a departure may lie; `None` without a limit.
     pub max_days_ahead: Option<u32>,
+    /// How many days before the arrival a guest must book; zero for none.
+    pub(crate) min_days_ahead: u32,
 }
 
 impl Hotel {
@@ -49,6 +52,7 @@ impl Hotel {
             check_out,
             currency,
             max_days_ahead: None,
+            min_days_ahead: 0,
         }
     }
 }
@@ -115,6 +119,8 @@ pub struct Offer {
     pub total: Money,
     /// What becomes of the money when it is cancelled.
     pub terms: CancellationTerms,
+    /// The price without tax as the system computes it, before it is rounded.
+    pub(crate) exact_net: Option<Decimal>,
 }
 
 impl Offer {
@@ -129,6 +135,7 @@ impl Offer {
             total: price.payable,
             price,
             terms: CancellationTerms::default(),
+            exact_net: None,
         }
     }
 }
@@ -271,12 +278,11 @@ impl MissingPermission {
     }
 }
 
-/// How far a booking is. More states may come with newer systems.
+/// How far a booking is. More states may come with newer systems. What a system is still writing, or what is not
+/// settled, has none: asking for it answers `pms.outcome_unknown`, never a [`Booking`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum BookingStatus {
-    /// The system is still writing it.
-    Pending,
     /// The rooms are the guest's.
     Confirmed,
     /// The guest is in the house.
@@ -293,7 +299,6 @@ impl BookingStatus {
     /// The stable lower-case name that every language shows.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Pending => "pending",
             Self::Confirmed => "confirmed",
             Self::CheckedIn => "checked_in",
             Self::CheckedOut => "checked_out",

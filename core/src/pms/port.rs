@@ -427,6 +427,21 @@ pub trait RoomLedger: Send + Sync {
 
     /// The rooms of this type that no booking has in any night of the stay.
     async fn free_rooms(&self, hotel: HotelId, room_type: RoomTypeId, stay: Stay) -> Result<Vec<Room>>;
+
+    /// What keeps rooms of this type from being sold for a stay beside other bookings, such as repairs. Nothing where
+    /// the system knows no such thing.
+    async fn closures(&self, _hotel: HotelId, _room_type: RoomTypeId, _stay: Stay) -> Result<Closures> {
+        Ok(Closures::default())
+    }
+}
+
+/// Why rooms of a type are not sold for a stay although nobody has them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Closures {
+    /// The rooms that are closed in some night of the stay.
+    pub rooms: Vec<RoomId>,
+    /// Whether stays of this length are not sold then.
+    pub length: bool,
 }
 
 /// How many rooms of a type are sold: for systems that sell room types. The promise is then that never more are booked

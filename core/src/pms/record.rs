@@ -139,6 +139,8 @@ pub struct Record {
     pub complete: bool,
     /// Whether the booking as a whole was cancelled or refunded.
     pub cancelled: bool,
+    /// Whether its rows tell for which guests it was asked; some systems write those that a room is made for.
+    pub tells_guests: bool,
 }
 
 impl fmt::Debug for Record {
@@ -169,16 +171,18 @@ impl Record {
             made_at,
             complete: true,
             cancelled: false,
+            tells_guests: true,
         }
     }
 
-    /// How far the booking is as a whole.
+    /// How far the booking is as a whole, as far as it is written.
     pub fn status(&self) -> BookingStatus {
         let any = |state| self.rows.iter().any(|row| row.state == state);
         if self.cancelled {
             BookingStatus::Cancelled
-        } else if !self.complete || self.rows.is_empty() {
-            BookingStatus::Pending
+        } else if self.rows.is_empty() {
+            // The system is about to write them.
+            BookingStatus::Confirmed
         } else if any(RowState::BackOrdered) {
             BookingStatus::BackOrdered
         } else if any(RowState::CheckedIn) {
@@ -211,7 +215,9 @@ impl Record {
             Some("room_type")
         } else if self.rows.iter().any(|row| row.stay != request.stay()) {
             Some("stay")
-        } else if occupancies != request.party().sorted() {
+        } else if occupancies.len() != request.party().each_room().len()
+            || self.tells_guests && occupancies != request.party().sorted()
+        {
             Some("party")
         } else if !self.is_of(request.guest()) {
             Some("guest")
@@ -226,8 +232,12 @@ impl Record {
         self.guest.as_ref().is_some_and(|known| known.is(guest))
     }
 
-    /// The booking as callers see it; `None` while the system has written no row yet.
+    /// The booking as callers see it; `None` while the system is still writing it, because neither its rows nor its price
+    /// are known then.
     pub fn booking(&self, created: Created) -> Option<Booking> {
+        if !self.complete && !self.cancelled {
+            return None;
+        }
         let arrival = self.rows.iter().map(|row| row.stay.check_in()).min()?;
         let departure = self.rows.iter().map(|row| row.stay.check_out()).max()?;
         Some(Booking {
@@ -252,7 +262,6 @@ impl Record {
     fn room_stay(&self, row: &Row) -> RoomStay {
         let status = match row.state {
             _ if self.cancelled => BookingStatus::Cancelled,
-            _ if !self.complete => BookingStatus::Pending,
             RowState::Reserved => BookingStatus::Confirmed,
             RowState::CheckedIn => BookingStatus::CheckedIn,
             RowState::CheckedOut => BookingStatus::CheckedOut,

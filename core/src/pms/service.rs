@@ -5,8 +5,10 @@
 
 use std::fmt;
 
+use rust_decimal::Decimal;
+
 use super::id::ServiceId;
-use super::money::Money;
+use super::money::{Currency, Money};
 use crate::error::{Error, Result, codes};
 
 /// Something that a hotel sells with its rooms.
@@ -28,6 +30,8 @@ pub struct Service {
     pub automatic: bool,
     /// How many of it a room may have; `None` without a limit.
     pub max_quantity: Option<u32>,
+    /// The price with tax as the system computes it, before it is rounded: sums are made of this.
+    pub(crate) exact: Decimal,
 }
 
 impl Service {
@@ -48,10 +52,17 @@ impl Service {
     /// What a quantity of it costs for a number of rooms and nights, with tax.
     ///
     /// # Errors
-    /// `pms.invalid_request` for more money than there is.
+    /// `money.invalid` for more money than there is.
     pub(crate) fn total(&self, quantity: u32, rooms: u32, nights: u32) -> Result<Money> {
+        rounded(self.exact_total(quantity, rooms, nights), self.price.currency())
+    }
+
+    /// The same before it is rounded.
+    pub(crate) fn exact_total(&self, quantity: u32, rooms: u32, nights: u32) -> Decimal {
         let nights = if self.per_night { nights } else { 1 };
-        self.price.times(quantity)?.times(rooms)?.times(nights)
+        [quantity, rooms, nights]
+            .into_iter()
+            .fold(self.exact, |sum, count| sum.saturating_mul(Decimal::from(count)))
     }
 
     /// Whether it may be chosen so often.
@@ -238,6 +249,9 @@ impl Choice {
     /// anyway, or that is not sold so often.
     pub(crate) fn priced(&self, sold: &[Service], rooms: u32, nights: u32) -> Result<Vec<QuotedService>> {
         self.check()?;
+        // The sum is rounded, and not its items, so each item is what the sum has grown by.
+        let mut exact = Decimal::ZERO;
+        let mut told: Option<Money> = None;
         let priced = self.0.iter().map(|chosen| {
             let service = sold.iter().find(|service| service.id == chosen.service);
             let service = service.ok_or_else(|| {
@@ -247,7 +261,10 @@ impl Choice {
                 ))
             })?;
             service.admit(chosen.quantity)?;
-            let total = service.total(chosen.quantity, rooms, nights)?;
+            exact = exact.saturating_add(service.exact_total(chosen.quantity, rooms, nights));
+            let sum = rounded(exact, service.price.currency())?;
+            let total = told.map_or(Ok(sum), |told| sum.minus(told))?;
+            told = Some(sum);
             Ok(QuotedService::new(*chosen, &service.name, total))
         });
         priced.collect()
@@ -262,6 +279,32 @@ impl Choice {
         };
         self.0.len() == booked.len() && self.0.iter().all(has)
     }
+}
+
+/// What the chosen services cost beyond their rounded sum: less than nothing when that was rounded up.
+pub(crate) fn rounded_off(
+    choice: &[ChosenService],
+    sold: &[Service],
+    rooms: u32,
+    nights: u32,
+) -> Result<Decimal> {
+    let mut exact = Decimal::ZERO;
+    let mut currency = None;
+    for chosen in choice {
+        if let Some(service) = sold.iter().find(|service| service.id == chosen.service) {
+            exact = exact.saturating_add(service.exact_total(chosen.quantity, rooms, nights));
+            currency = Some(service.price.currency());
+        }
+    }
+    match currency {
+        Some(currency) => Ok(exact - rounded(exact, currency)?.amount()),
+        None => Ok(Decimal::ZERO),
+    }
+}
+
+/// An amount as a guest pays it.
+fn rounded(amount: Decimal, currency: Currency) -> Result<Money> {
+    Money::new(Decimal::ONE, currency)?.scaled(amount)
 }
 
 /// The price of the rooms and of the services.
@@ -303,6 +346,7 @@ mod tests {
             per_night,
             automatic,
             max_quantity,
+            exact: Decimal::new(1040, 2),
         };
         vec![
             service(5, "Cleaning", true, true, Some(1)),
@@ -338,6 +382,34 @@ mod tests {
                 ("Breakfast", 2, "124.80 USD".to_owned())
             ]
         );
+    }
+
+    #[test]
+    fn a_sum_is_rounded_and_not_the_prices_that_it_is_made_of() {
+        let sold: Vec<_> = sold()
+            .into_iter()
+            .map(|service| Service {
+                // Of a net price of 12.95 and a tax of 8.25 %.
+                exact: Decimal::new(14_018_375, 6),
+                price: usd("14.02"),
+                ..service
+            })
+            .collect();
+        let totals = |choice: &[ChosenService]| -> Vec<String> {
+            let priced = Choice::new(choice.iter().copied())
+                .unwrap()
+                .priced(&sold, 2, 2)
+                .unwrap();
+            priced
+                .iter()
+                .map(|item| item.total.amount().to_string())
+                .collect()
+        };
+        assert_eq!(totals(&[chosen(9, 1)]), ["56.07"]);
+        // 28.03675 and 56.0735 are 84.11025 together.
+        assert_eq!(totals(&[chosen(7, 1), chosen(9, 1)]), ["28.04", "56.07"]);
+        let left = rounded_off(&[chosen(7, 1), chosen(9, 1)], &sold, 2, 2).unwrap();
+        assert_eq!(left, Decimal::new(25, 5));
     }
 
     #[test]

@@ -19,6 +19,7 @@ A_COLLEAGUE = "A colleague will answer you soon."
 NO_SUCH_NIGHTS = "I cannot sell these nights."
 SOLD_OUT = "There is no room for these nights."
 JUST_TAKEN = "Another guest was faster; please ask again."
+CANCELLED = "This booking was cancelled; please ask again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,12 @@ class Message:
 
 
 async def reply_to(p: Posada, message: Message) -> str:
-    """Answers a message. The same message may come again: it is remembered once, and books once."""
+    """Answers a message. The same message may come again, also at the same time: it is remembered once, decided once,
+    and books once.
+
+    While it is not known whether it is booked, the error ``pms.outcome_unknown`` goes to WhatsApp, which sends the message
+    again: the guest is told when it is.
+    """
     tenant = (await p.tenants.resolve(message.number, channel="whatsapp")).tenant
     if tenant is None:
         return NO_HOTEL
@@ -40,25 +46,36 @@ async def reply_to(p: Posada, message: Message) -> str:
     hotel = p.for_tenant(tenant)
     session = await hotel.sessions.get_or_create(message.guest, "whatsapp")
     await hotel.sessions.append_turn(message.guest, "user", message.text, id=message.id)
-    reply = await _decide(hotel, session, message)
+    wish = WISH.fullmatch(message.text.strip())
+    if wish is None:
+        return await _say(hotel, message, HOW_TO_ASK)
+    if not hotel.flags.is_enabled(BOOKING_FLAG, user=message.guest, session=session.id):
+        return await _say(hotel, message, A_COLLEAGUE)
+    # A second delivery waits for what the first one makes of it.
+    async with hotel.locks.acquire(f"message:{_key(message)}", wait=60, auto_extend=True):
+        return await _say(hotel, message, await _decide(hotel, message, wish))
+
+
+async def _say(hotel: Posada, message: Message, reply: str) -> str:
     await hotel.sessions.append_turn(message.guest, "assistant", reply, id=f"{message.id}:reply")
     return reply
 
 
-async def _decide(hotel: Posada, session: Session, message: Message) -> str:
-    wish = WISH.fullmatch(message.text.strip())
-    if wish is None:
-        return HOW_TO_ASK
-    if not hotel.flags.is_enabled(BOOKING_FLAG, user=message.guest, session=session.id):
-        return A_COLLEAGUE
+async def _decide(hotel: Posada, message: Message, wish: re.Match[str]) -> str:
     if earlier := await hotel.pms.find_booking(_key(message)):
-        return _confirmed(earlier)
+        return _told(earlier)
+    session = await hotel.sessions.get_or_create(message.guest, "whatsapp")
+    for turn in session.document.get("history", []):
+        if turn.get("id") == f"{message.id}:reply":
+            return str(turn["content"])
     try:
         stay = Stay.parse(wish["check_in"], wish["check_out"])
         return await _book(hotel, session, message, stay, int(wish["adults"]))
     except PosadaError as refusal:
         if refusal.code in {"pms.sold_out", "locks.nights_taken"}:
-            return JUST_TAKEN
+            # Perhaps by an earlier delivery of this very message.
+            earlier = await hotel.pms.find_booking(_key(message))
+            return _told(earlier) if earlier and earlier.status != "cancelled" else JUST_TAKEN
         if refusal.code in {"stay.invalid", "pms.occupancy"} or refusal.field == "stay":
             return NO_SUCH_NIGHTS
         raise
@@ -80,12 +97,14 @@ async def _book(hotel: Posada, session: Session, message: Message, stay: Stay, a
     ) as hold:
         guest = Guest("WhatsApp", "Guest", f"{message.guest}@whatsapp.example.com", f"+{message.guest}")
         request = BookingRequest.from_quote(quote, guest, _key(message))
-        return _confirmed(await hotel.pms.book(request, hold=hold))
+        return _told(await hotel.pms.book(request, hold=hold))
 
 
 def _key(message: Message) -> IdempotencyKey:
     return IdempotencyKey.of("whatsapp", message.id)
 
 
-def _confirmed(booking: Booking) -> str:
+def _told(booking: Booking) -> str:
+    if booking.status == "cancelled":
+        return CANCELLED
     return f"Booked: {booking.stay} for {booking.total}, reference {booking.reference}"

@@ -112,6 +112,11 @@ pub(crate) fn booking_key(system: &str, key: &str) -> String {
     format!("posada:booking:{}:{}", part(system), part(key))
 }
 
+/// The idempotency keys of a property management system whose bookings are unsettled.
+pub(crate) fn unsettled_bookings(system: &str) -> String {
+    format!("posada:bookings:unsettled:{}", part(system))
+}
+
 /// An answer of a property management system that is kept.
 pub(crate) fn pms_answer(system: &str, hotel: &str, question: &str) -> String {
     format!("{}:answer:{}", pms_part(system, hotel), part(question))

@@ -202,3 +202,42 @@ async fn a_guest_in_the_house_cannot_be_cancelled() {
     );
     assert_eq!(world.free(stay()).await, 5, "a guest who has left takes no room");
 }
+
+/// What a definite refusal leaves must not make the next call wait, nor anybody else of the hotel.
+#[tokio::test]
+async fn a_booking_that_was_refused_is_sent_again_at_once_by_the_same_key() {
+    let world = World::new();
+    lose(&world.mock, MockFault::Unavailable);
+    let refused = book(&world.process(), "k-1").await.unwrap_err();
+    assert!(refused.is(codes::PMS_UNAVAILABLE), "{refused}");
+    let key = IdempotencyKey::parse("k-1").unwrap();
+    assert_eq!(world.keys.read("mock", &key).await.unwrap(), KeyRecord::default());
+    assert_eq!(world.keys.unsettled("mock", &key).await.unwrap(), None);
+    let booking = book(&world.process(), "k-1").await.unwrap();
+    assert_eq!((booking.created, world.mock.bookings()), (Created::Created, 1));
+}
+
+#[tokio::test]
+async fn an_answer_that_is_waited_for_keeps_no_other_guest_waiting() {
+    let world = World::new();
+    let patient = RetryPolicy {
+        total: Duration::from_hours(1),
+        limit: Duration::from_hours(1),
+        ..World::retry()
+    };
+    let process = world.client(Arc::new(world.mock.clone()), world.keys.clone(), patient);
+    // It never shows, so its call waits as long as it may.
+    lose(&world.mock, MockFault::TimeoutBeforeWrite);
+    let lost = request("lost", stay(), room(2));
+    let other = request("other", stay(), room(2));
+    tokio::select! {
+        biased;
+        answer = process.book(&lost, None) => panic!("its booking never shows: {answer:?}"),
+        booking = async {
+            while !world.keys.read("mock", lost.key()).await.unwrap().was_sent() {
+                tokio::task::yield_now().await;
+            }
+            process.book(&other, None).await
+        } => assert_eq!(booking.unwrap().status, BookingStatus::Confirmed),
+    }
+}

@@ -1,6 +1,6 @@
 //! Arrival, departure and the end of a booking.
 
-use super::booking::{BookingService, answer};
+use super::booking::{BookingService, answer, still_written};
 use super::modify::wrong_state;
 use super::retry::is_lost;
 use crate::error::{Error, Result};
@@ -12,6 +12,9 @@ impl BookingService {
     /// Checks the guests in, or out.
     pub(in crate::pms) async fn move_guests(&self, id: BookingId, movement: Movement) -> Result<Booking> {
         let (turn, record) = self.in_turn(id).await?;
+        if !record.complete {
+            return Err(still_written(&record));
+        }
         let from = match (movement, record.status()) {
             (Movement::Arrival, BookingStatus::Confirmed | BookingStatus::CheckedIn) => RowState::Reserved,
             (Movement::Departure, BookingStatus::CheckedIn) => RowState::CheckedIn,
@@ -46,7 +49,7 @@ impl BookingService {
         }
         if record.status() != BookingStatus::Cancelled {
             // Cancelling twice is harmless, so a lost answer may be followed by another try.
-            let cancelling = self.retry.persist_while(is_lost, || self.provider.cancel(id));
+            let cancelling = self.held().persist_while(is_lost, || self.provider.cancel(id));
             self.changing(record.hotel, cancelling).await?;
         }
         drop(turn);
@@ -54,7 +57,7 @@ impl BookingService {
     }
 
     async fn answer_now(&self, id: BookingId) -> Result<Booking> {
-        let now = self.retry.persist(|| self.existing(id)).await?;
+        let now = self.held().persist(|| self.existing(id)).await?;
         answer(&now, Created::FoundAgain)
     }
 }

@@ -61,8 +61,10 @@ pub(crate) struct LockGate {
 }
 
 impl LockGate {
-    /// How long the hotel stays closed when a process dies in its turn.
-    const TTL: Duration = Duration::from_secs(30);
+    /// How long the hotel stays closed when a process dies in its turn: about as long as a recheck waits. A process that
+    /// lives extends it three times in this time; one that is held up for longer finds its turn lost before it sends, and
+    /// what it sent is looked at like every other booking.
+    const TTL: Duration = Duration::from_secs(5);
 
     pub(crate) fn new(locks: LockManager, system: &str) -> Self {
         Self {

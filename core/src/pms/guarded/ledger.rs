@@ -20,7 +20,7 @@ impl BookingService {
         }
         if let (Some(rooms), Some(room)) = (self.provider.rooms(), &row.room) {
             let read = || rooms.rows_on(room.id, row.stay);
-            for other in self.retry.persist(read).await? {
+            for other in self.held().persist(read).await? {
                 if other.id == row.id {
                     continue;
                 }
@@ -70,7 +70,7 @@ impl BookingService {
             return Ok(Vec::new());
         };
         let hotel = self.existing(row.booking).await?.hotel;
-        self.retry
+        self.held()
             .persist(|| stock.nights(hotel, row.room_type, stay))
             .await
     }

@@ -1,6 +1,8 @@
 //! The promises that a system does not keep by itself, kept around it.
 
 mod booking;
+#[cfg(test)]
+mod deaths;
 mod front_desk;
 pub(crate) mod gate;
 #[cfg(test)]
@@ -11,11 +13,13 @@ mod modify;
 mod recheck;
 mod redis;
 pub(crate) mod retry;
+mod settle;
 pub(crate) mod store;
 mod verify;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::NaiveDate;
@@ -30,7 +34,7 @@ use super::id::{BookingId, HotelId, IdempotencyKey, RoomTypeId};
 use super::model::{Booking, BookingStatus, Created, Hotel, MissingPermission, Offer, Quote, RoomType};
 use super::occupancy::Party;
 use super::port::{BookingOrder, BookingSystem, Catalogue, Pms};
-use super::record::Movement;
+use super::record::{Movement, Record};
 use super::service::Service;
 use crate::error::Result;
 use crate::stay::Stay;
@@ -66,6 +70,8 @@ impl fmt::Debug for Guarded {
 pub(in crate::pms) struct GuardedPms {
     pub(in crate::pms) bookings: Arc<BookingService>,
     pub(in crate::pms) tasks: Tasks,
+    /// Whether this process looks for what others left unfinished.
+    pub(in crate::pms) sweeps: OnceLock<()>,
 }
 
 impl GuardedPms {
@@ -73,10 +79,38 @@ impl GuardedPms {
         &*self.bookings.provider
     }
 
-    /// Whether bookings are looked at again: not where the system keeps *stock*.
-    fn rechecks(&self) -> bool {
-        !self.bookings.guards().stock && !self.bookings.retry.recheck.is_zero()
+    /// Begins to finish what other processes left, once.
+    fn sweep(&self) {
+        self.sweeps.get_or_init(|| {
+            let bookings = self.bookings.clone();
+            self.tasks.run_until_closed(async move {
+                loop {
+                    bookings.sweep().await;
+                    tokio::time::sleep(BookingService::EVERY).await;
+                }
+            });
+        });
     }
+
+    /// Looks again in the background after a pause.
+    fn look_later(&self, pause: Duration, watched: Watched, id: BookingId) {
+        let look_again = look_again(self.bookings.clone(), self.tasks.clone(), pause, watched, id);
+        // What it did is told as an event.
+        self.tasks.in_background(async move { drop(look_again.await) });
+    }
+}
+
+/// A handle that closes does not wait for the pause. Looking a little early is better than never, and leaves the look in
+/// time to another process.
+async fn look_again(
+    bookings: Arc<BookingService>,
+    waiting: Tasks,
+    pause: Duration,
+    watched: Watched,
+    id: BookingId,
+) -> Result<Booking> {
+    waiting.pause(pause).await;
+    bookings.recheck(&watched, id, !waiting.is_closed()).await
 }
 
 #[async_trait]
@@ -144,27 +178,30 @@ impl Catalogue for GuardedPms {
 impl Pms for GuardedPms {
     async fn book(&self, order: &BookingOrder) -> Result<Booking> {
         let (bookings, request) = (self.bookings.clone(), order.request());
+        self.sweep();
         let booked = bookings.book(request, order.hold.as_ref()).await?;
-        let (Some(made_in), true) = (booked.made_in, self.rechecks()) else {
+        let Some(pause) = booked.recheck else {
             return Ok(booked.booking);
         };
-        let (pause, id) = (bookings.recheck_pause(made_in), booked.booking.id);
-        let (watched, waiting) = (Watched::from(request), self.tasks.clone());
-        let look_again = async move {
-            // A handle that closes does not wait for the pause; looking a little early is better than never.
-            waiting.pause(pause).await;
-            bookings.recheck(&watched, id).await
-        };
+        let (watched, id) = (Watched::from(request), booked.booking.id);
         match request.recheck {
-            Recheck::Wait => look_again.await,
+            Recheck::Wait => look_again(bookings, self.tasks.clone(), pause, watched, id).await,
             Recheck::Detached => {
-                self.tasks.in_background(async move { drop(look_again.await) });
+                self.look_later(pause, watched, id);
                 Ok(booked.booking)
             }
         }
     }
 
     async fn booking(&self, id: BookingId) -> Result<Option<Booking>> {
+        self.sweep();
+        let Some(record) = self.system().record(id).await? else {
+            return Ok(None);
+        };
+        let Some(key) = record.key.as_ref().filter(|_| !record.cancelled) else {
+            return booking::answer(&record, Created::FoundAgain).map(Some);
+        };
+        self.bookings.settled(key).await?;
         let record = self.system().record(id).await?;
         record
             .map(|record| booking::answer(&record, Created::FoundAgain))
@@ -172,6 +209,8 @@ impl Pms for GuardedPms {
     }
 
     async fn find(&self, key: &IdempotencyKey) -> Result<Option<Booking>> {
+        self.sweep();
+        self.bookings.settled(key).await?;
         let records = self.system().find(key).await?;
         let live = records
             .iter()
@@ -188,13 +227,8 @@ impl Pms for GuardedPms {
     async fn change(&self, id: BookingId, change: &BookingChange) -> Result<Booking> {
         let bookings = self.bookings.clone();
         let modified = bookings.modify(id, change).await?;
-        if let Some((took, watched)) = modified.moved.filter(|_| self.rechecks()) {
-            let (pause, waiting) = (bookings.recheck_pause(took), self.tasks.clone());
-            self.tasks.in_background(async move {
-                waiting.pause(pause).await;
-                // What it did is told as an event.
-                drop(bookings.recheck(&watched, id).await);
-            });
+        if let Some((took, watched)) = modified.moved.filter(|_| self.bookings.rechecks()) {
+            self.look_later(bookings.recheck_pause(took), watched, id);
         }
         Ok(modified.booking)
     }
@@ -209,8 +243,14 @@ impl Pms for GuardedPms {
 
     async fn movements(&self, hotel: HotelId, movement: Movement, day: NaiveDate) -> Result<Vec<Booking>> {
         let records = self.system().movements(hotel, movement, day).await?;
+        // Who has come and gone is no arrival any more.
+        let comes = |record: &Record| {
+            let mut rows = record.live_rows();
+            rows.any(|row| row.stay.check_in() == day)
+        };
         let bookings = records
             .iter()
+            .filter(|record| movement == Movement::Departure || comes(record))
             .filter_map(|record| record.booking(Created::FoundAgain));
         Ok(bookings.collect())
     }

@@ -12,19 +12,20 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::booking::{BookingService, answer, sold_out};
+use super::booking::{BookingService, answer, sold_out, still_written};
 use super::gate::{Scope, Turn};
 use super::recheck::Watched;
 use super::retry::{is_lost, may_be_lost};
 use super::store::KeyRecord;
 use super::verify::Look;
 use crate::error::{Error, Result, codes};
-use crate::pms::admission::HotelSnapshot;
+use crate::pms::admission::{HotelSnapshot, stay_invalid};
 use crate::pms::change::BookingChange;
-use crate::pms::id::{BookingId, IdempotencyKey, RoomTypeId, StayId};
+use crate::pms::id::{BookingId, HotelId, IdempotencyKey, RoomTypeId, StayId};
 use crate::pms::model::{Booking, BookingStatus, Created, Quote};
 use crate::pms::money::Money;
 use crate::pms::occupancy::{Occupancy, Party};
+use crate::pms::port::Closures;
 use crate::pms::price::Charge;
 use crate::pms::record::{Record, Room, Row, RowChange, RowState};
 use crate::pms::service::{BookedService, Choice, ChosenService, QuotedService, with_services};
@@ -134,6 +135,9 @@ impl BookingService {
         change: &BookingChange,
         begun: Option<(Stay, Money)>,
     ) -> Result<Plan> {
+        if !record.complete {
+            return Err(still_written(record));
+        }
         let status = record.status();
         if !matches!(status, BookingStatus::Confirmed | BookingStatus::CheckedIn) {
             return Err(wrong_state(record, "only a live booking can be changed"));
@@ -174,6 +178,13 @@ impl BookingService {
                     ));
                 }
                 snapshot.admit_other_stay(first.room_type, stay, now)?;
+                let closures = self.closures(record.hotel, first.room_type, stay).await?;
+                if closures.length {
+                    let nights = stay.nights();
+                    return Err(stay_invalid(format!(
+                        "has {nights} nights; the hotel does not sell so few, or so many, at this time"
+                    )));
+                }
                 let is_begun = live.iter().any(|row| is_new(row));
                 let agreed = unfinished.filter(|(begun, _)| *begun == stay && is_begun);
                 let services = priced.await?;
@@ -263,6 +274,11 @@ impl BookingService {
                 ));
             }
         }
+        let closed = match (change.stay, live.first()) {
+            (Some(stay), Some(first)) => self.closures(record.hotel, first.room_type, stay).await?.rooms,
+            _ => Vec::new(),
+        };
+        let is_closed = |row: &Row| row.room.as_ref().is_some_and(|room| closed.contains(&room.id));
         let mut rows = Vec::new();
         let mut given = HashSet::new();
         for (row, occupancy) in live.iter().zip(occupancies) {
@@ -270,7 +286,8 @@ impl BookingService {
             let number = row.room.as_ref().map(|room| &*room.number);
             let wanted = change.room_for(row).filter(|wanted| Some(*wanted) != number);
             let is_known = !whole && row.stay.covers(stay);
-            let stays = wanted.is_none() && (is_known || self.can_stay(row, live.len(), stay).await?);
+            let stays = wanted.is_none()
+                && (is_known || !is_closed(row) && self.can_stay(row, live.len(), stay).await?);
             let room = if stays {
                 None
             } else {
@@ -298,13 +315,23 @@ impl BookingService {
         Ok(rows)
     }
 
+    async fn closures(&self, hotel: HotelId, room_type: RoomTypeId, stay: Stay) -> Result<Closures> {
+        match self.provider.rooms() {
+            Some(rooms) => {
+                let read = || rooms.closures(hotel, room_type, stay);
+                self.held().persist(read).await
+            }
+            None => Ok(Closures::default()),
+        }
+    }
+
     /// Whether no other booking has the row's room in these nights; or whether its type, of which the booking has `rows`
     /// rows, is not sold out.
     async fn can_stay(&self, row: &Row, rows: usize, stay: Stay) -> Result<bool> {
         let (Some(rooms), Some(room)) = (self.provider.rooms(), &row.room) else {
             return self.has_stock(row, rows, stay).await;
         };
-        let on_room = self.retry.persist(|| rooms.rows_on(room.id, stay)).await?;
+        let on_room = self.held().persist(|| rooms.rows_on(room.id, stay)).await?;
         Ok(on_room.iter().all(|other| other.id == row.id))
     }
 
@@ -333,7 +360,7 @@ impl BookingService {
             });
         }
         let now = self
-            .retry
+            .held()
             .persist(|| self.existing(record.id))
             .await
             .map_err(|cause| interrupted(record, cause))?;
@@ -362,7 +389,7 @@ impl BookingService {
             let stay = change.stay.unwrap_or(row.stay);
             let is_free = match (self.provider.rooms(), room) {
                 (Some(rooms), Some(room)) => {
-                    let on_room = self.retry.persist(|| rooms.rows_on(room.id, stay)).await?;
+                    let on_room = self.held().persist(|| rooms.rows_on(room.id, stay)).await?;
                     on_room.iter().all(|other| other.booking == record.id)
                 }
                 _ => self.has_stock(row, record.live_rows().count(), stay).await?,
@@ -376,20 +403,20 @@ impl BookingService {
         if plan.total == record.total {
             return Ok(());
         }
-        let now = self.retry.persist(|| self.existing(record.id)).await?;
+        let now = self.held().persist(|| self.existing(record.id)).await?;
         self.write_total(now, plan.total).await
     }
 
     /// Sets the price, and reads whether it is set: some systems fail after they did it.
     async fn write_total(&self, mut now: Record, total: Money) -> Result<()> {
-        let mut pauses = self.retry.pauses();
+        let mut pauses = self.held().pauses();
         loop {
             match self.provider.set_total(&now, total).await {
                 Ok(()) => {}
                 Err(error) if is_lost(&error) => {}
                 Err(error) => return Err(error),
             }
-            now = self.retry.persist(|| self.existing(now.id)).await?;
+            now = self.held().persist(|| self.existing(now.id)).await?;
             if now.total == total {
                 return Ok(());
             }
@@ -408,7 +435,7 @@ impl BookingService {
         change: &RowChange,
     ) -> Result<()> {
         let write = || self.provider.change_row(booking, row, change);
-        self.retry.persist_while(is_lost, write).await
+        self.held().persist_while(is_lost, write).await
     }
 
     /// Gives every row the place and the booking the price that it had, unless that price was not agreed with a guest.
@@ -427,9 +454,9 @@ impl BookingService {
                 moved: None,
             };
             let write = || self.provider.change_row(record.id, row.id, &before);
-            self.retry.persist_while(may_be_lost, write).await?;
+            self.held().persist_while(may_be_lost, write).await?;
         }
-        let now = self.retry.persist(|| self.existing(record.id)).await?;
+        let now = self.held().persist(|| self.existing(record.id)).await?;
         if plan.unfinished.is_none() && now.total != record.total {
             self.write_total(now.clone(), record.total).await?;
         }
@@ -488,98 +515,5 @@ fn interrupted(record: &Record, cause: Error) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use futures_util::future::join;
-
-    use super::*;
-    use crate::pms::fixture::{World, request, room, stay};
-    use crate::pms::{MockCollision, MockFault, MockOperation, PmsClient};
-
-    fn longer() -> (Stay, BookingChange) {
-        let stay = Stay::parse("2027-03-10", "2027-03-13").unwrap();
-        (stay, BookingChange::new().stay(stay))
-    }
-
-    async fn book(process: &PmsClient, key: &str) -> Booking {
-        let request = request(key, stay(), room(2));
-        process.book(&request, None).await.unwrap()
-    }
-
-    #[tokio::test]
-    async fn a_change_whose_answers_were_lost_is_made_once_and_whole() {
-        let world = World::new();
-        let process = world.process();
-        let booking = book(&process, "lost").await;
-        for fault in [MockFault::TimeoutBeforeWrite, MockFault::TimeoutAfterWrite] {
-            world.mock.script(MockOperation::Place, fault, 1);
-            world.mock.script(MockOperation::Price, fault, 1);
-        }
-        let (stay, change) = longer();
-        let changed = process.modify(booking.id, &change).await.unwrap();
-        assert_eq!(
-            (changed.stay, changed.total.to_string()),
-            (stay, "3900.00 USD".into())
-        );
-    }
-
-    #[tokio::test]
-    async fn a_change_whose_price_cannot_be_set_is_taken_back() {
-        let world = World::new();
-        let process = world.process();
-        let booking = book(&process, "priceless").await;
-        world.mock.script(MockOperation::Price, MockFault::Unavailable, 1);
-        let error = process.modify(booking.id, &longer().1).await.unwrap_err();
-        assert!(error.is(codes::PMS_UNAVAILABLE), "{error}");
-        let now = process.booking(booking.id).await.unwrap().unwrap();
-        assert_eq!((now.stay, now.total), (booking.stay, booking.total));
-    }
-
-    #[tokio::test]
-    async fn a_change_that_cannot_be_taken_back_either_is_unknown() {
-        let world = World::new();
-        let process = world.process();
-        let booking = book(&process, "half").await;
-        world.mock.script(MockOperation::Price, MockFault::Unavailable, 1);
-        let (change, price) = (longer().1, world.mock.clone());
-        world.mock.set_gap(50);
-        let (answer, ()) = join(process.modify(booking.id, &change), async {
-            for _ in 0..20 {
-                tokio::task::yield_now().await;
-            }
-            // The row is being written now; whatever is written after it fails.
-            price.script(MockOperation::Place, MockFault::Unavailable, 100);
-        })
-        .await;
-        let error = answer.unwrap_err();
-        assert!(error.is(codes::PMS_OUTCOME_UNKNOWN), "{error}");
-        assert_eq!(error.fact("booking"), Some(booking.id.to_string().as_str()));
-    }
-
-    #[tokio::test]
-    async fn a_change_into_a_night_that_somebody_takes_meanwhile_leaves_no_room_to_two() {
-        for collision in [MockCollision::BackOrder, MockCollision::DoubleBook] {
-            let world = World::new();
-            let (first, second) = (world.process(), world.process());
-            let booking = book(&first, "first").await;
-            world
-                .occupy(Stay::parse("2027-03-12", "2027-03-13").unwrap(), 4)
-                .await;
-            world.mock.set_collision(collision);
-            world.mock.set_gap(200);
-            let last_room = request("last", Stay::parse("2027-03-12", "2027-03-13").unwrap(), room(1));
-            let change = longer().1;
-            let (changed, booked) =
-                join(first.modify(booking.id, &change), second.book(&last_room, None)).await;
-            assert!(changed.is_err() || booked.is_err(), "{changed:?} {booked:?}");
-            assert_eq!(world.mock.double_booked_nights(), 0, "{collision:?}");
-            let now = first.booking(booking.id).await.unwrap().unwrap();
-            match changed {
-                Ok(changed) => assert_eq!(now, changed),
-                Err(error) => {
-                    assert!(error.is(codes::PMS_SOLD_OUT), "{error}");
-                    assert_eq!((now.stay, now.total), (booking.stay, booking.total));
-                }
-            }
-        }
-    }
-}
+#[path = "modify_tests.rs"]
+mod tests;

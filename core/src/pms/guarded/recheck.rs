@@ -23,9 +23,9 @@ use crate::pms::request::BookingRequest;
 /// What the recheck is about.
 #[derive(Clone)]
 pub(in crate::pms) struct Watched {
-    hotel: HotelId,
-    key: IdempotencyKey,
-    collision: Collision,
+    pub(super) hotel: HotelId,
+    pub(super) key: IdempotencyKey,
+    pub(super) collision: Collision,
 }
 
 impl Watched {
@@ -56,7 +56,7 @@ impl BookingService {
         self.retry.recheck.max(made_in * 2)
     }
 
-    /// Looks again, and answers the booking as it is then.
+    /// Looks again, and answers the booking as it is then. The key is settled, unless this look came before its time.
     ///
     /// # Errors
     /// `pms.sold_out` with `cancelled_booking` when ours yielded; `pms.outcome_unknown` when the look failed.
@@ -64,9 +64,17 @@ impl BookingService {
         self: Arc<Self>,
         watched: &Watched,
         id: BookingId,
+        in_time: bool,
     ) -> Result<Booking> {
         let key = watched.key.clone();
         let looked = self.look_again(watched, id).await;
+        let ended = match &looked {
+            Ok(_) => in_time,
+            Err(error) => error.is(codes::PMS_SOLD_OUT) || error.is(codes::PMS_UNKNOWN_BOOKING),
+        };
+        if ended {
+            self.is_settled(&key).await;
+        }
         if let Err(error) = &looked
             && !error.is(codes::PMS_SOLD_OUT)
         {
@@ -137,7 +145,7 @@ impl BookingService {
 
     /// The booking, when nothing has to be done about it; otherwise it and the bookings in its room.
     async fn glance(&self, id: BookingId) -> Result<ControlFlow<Booking, (Record, BookingId)>> {
-        let record = self.retry.persist(|| self.provider.record(id)).await?;
+        let record = self.held().persist(|| self.provider.record(id)).await?;
         let record = record.ok_or_else(|| Error::new(codes::PMS_UNKNOWN_BOOKING, "no such booking"))?;
         // Cancelled or checked in meanwhile: the front desk has decided.
         if record.status() == BookingStatus::Confirmed
@@ -161,7 +169,7 @@ impl BookingService {
     /// Whether a booking was made without us. Ours look by themselves, and the later one leaves. What is remembered
     /// tells them apart, because other programs may write anything where our key stands.
     pub(in crate::pms) async fn is_foreign(&self, booking: BookingId) -> Result<bool> {
-        let record = self.retry.persist(|| self.provider.record(booking)).await?;
+        let record = self.held().persist(|| self.provider.record(booking)).await?;
         match record.and_then(|record| record.key) {
             Some(key) => Ok(self.keys.read(self.provider.system(), &key).await? == KeyRecord::default()),
             None => Ok(true),

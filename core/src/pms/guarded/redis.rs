@@ -1,9 +1,10 @@
-//! Keys in Redis: one JSON text each.
+//! Keys in Redis: one JSON text each, and a sorted set of those that are unsettled, by when they are due.
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use redis::cmd;
 
-use super::store::{KEPT, KeyRecord, KeyStore};
+use super::store::{AT_ONCE, KEPT, KeyRecord, KeyStore, PUT_OFF};
 use crate::backends::redis::{Redis, keys};
 use crate::error::{Error, Result, codes};
 use crate::pms::id::IdempotencyKey;
@@ -15,6 +16,18 @@ pub(crate) struct RedisKeys {
 impl RedisKeys {
     pub(crate) fn new(redis: Redis) -> Self {
         Self { redis }
+    }
+
+    /// Writes from when on a key may be finished; with `XX` only when it is still unsettled.
+    async fn put_off(&self, system: &str, key: &str, due: DateTime<Utc>, only: Option<&str>) -> Result<()> {
+        let mut command = cmd("ZADD");
+        command.arg(keys::unsettled_bookings(system));
+        if let Some(only) = only {
+            command.arg(only);
+        }
+        command.arg(due.timestamp_millis()).arg(key);
+        self.redis.read::<i64>(&command).await?;
+        Ok(())
     }
 }
 
@@ -45,5 +58,42 @@ impl KeyStore for RedisKeys {
         // Writing the same again changes nothing, so a lost answer may be followed by another try.
         self.redis.read::<()>(&command).await?;
         Ok(())
+    }
+
+    async fn unsettle(&self, system: &str, key: &IdempotencyKey, due: DateTime<Utc>) -> Result<()> {
+        self.put_off(system, &key.stored(), due, None).await
+    }
+
+    async fn settle(&self, system: &str, key: &IdempotencyKey) -> Result<()> {
+        let mut command = cmd("ZREM");
+        command.arg(keys::unsettled_bookings(system)).arg(&*key.stored());
+        self.redis.read::<i64>(&command).await?;
+        Ok(())
+    }
+
+    async fn unsettled(&self, system: &str, key: &IdempotencyKey) -> Result<Option<DateTime<Utc>>> {
+        let mut question = cmd("ZSCORE");
+        question.arg(keys::unsettled_bookings(system)).arg(&*key.stored());
+        let due: Option<String> = self.redis.read(&question).await?;
+        let millis = due.and_then(|due| due.split('.').next()?.parse().ok());
+        Ok(millis.and_then(DateTime::from_timestamp_millis))
+    }
+
+    async fn overdue(&self, system: &str, now: DateTime<Utc>) -> Result<Vec<IdempotencyKey>> {
+        let mut question = cmd("ZRANGEBYSCORE");
+        question
+            .arg(keys::unsettled_bookings(system))
+            .arg("-inf")
+            .arg(format!("({}", now.timestamp_millis()))
+            .arg("LIMIT")
+            .arg(0)
+            .arg(AT_ONCE);
+        let overdue: Vec<String> = self.redis.read(&question).await?;
+        let mut taken = Vec::new();
+        for key in overdue {
+            self.put_off(system, &key, now + PUT_OFF, Some("XX")).await?;
+            taken.extend(IdempotencyKey::parse(&key));
+        }
+        Ok(taken)
     }
 }

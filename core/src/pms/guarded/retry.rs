@@ -37,6 +37,11 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
+    /// The sum of all pauses while others wait for their turn.
+    pub(crate) const HELD: Duration = Duration::from_secs(4);
+    /// As long as a booking takes at most in a system that still answers.
+    pub(crate) const LONGEST_WORK: Duration = Duration::from_secs(30);
+
     /// The pauses, in order.
     pub(crate) fn pauses(self) -> impl Iterator<Item = Duration> + Send {
         let mut spent = Duration::ZERO;
@@ -84,6 +89,25 @@ impl RetryPolicy {
 /// Whether the answer to a write was lost.
 pub(in crate::pms) fn is_lost(error: &Error) -> bool {
     error.is(codes::PMS_OUTCOME_UNKNOWN)
+}
+
+/// The cause of an outcome that is unknown because the system failed by itself, and said so: it does not go on with the
+/// work, and what it has written shows.
+#[derive(Debug)]
+pub(in crate::pms) struct Ended;
+
+impl std::fmt::Display for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the system ended its work with an error of its own")
+    }
+}
+
+impl std::error::Error for Ended {}
+
+/// Whether the system has ended its work on a write whose outcome is unknown.
+pub(in crate::pms) fn is_ended(error: &Error) -> bool {
+    let cause = std::error::Error::source(error);
+    cause.is_some_and(<dyn std::error::Error>::is::<Ended>)
 }
 
 /// Whether a write that must happen is worth another try.

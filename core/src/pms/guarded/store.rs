@@ -3,6 +3,10 @@
 //! The system knows whether a booking exists. It does not know that one was sent and may still appear, that a row
 //! was moved into its room and so gives way to everybody there, that a caller was told, or which price was agreed for
 //! nights that a booking has already.
+//!
+//! Beside the records there is a list of the keys that are *unsettled*: from before their booking is sent until its
+//! recheck has ended. A process that dies leaves its keys there, and the others finish them
+//! ([`settle`](super::settle)).
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,7 +16,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::Result;
-use crate::pms::id::{BookingId, IdempotencyKey, StayId, StoredId};
+use crate::pms::events::Collision;
+use crate::pms::id::{BookingId, HotelId, IdempotencyKey, StayId, StoredId};
 use crate::pms::money::Money;
 use crate::stay::Stay;
 
@@ -39,6 +44,21 @@ pub(crate) struct KeyRecord {
     /// The change of nights that was begun, until its price is set or everything is put back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     begun: Option<Begun>,
+    /// Where the booking was sent, for a process that knows only the key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hotel: Option<String>,
+    /// Whether the request wants to keep the booking beside a foreign one in its room.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    keeps: bool,
+    /// The price that was agreed for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    agreed: Option<Agreed>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Agreed {
+    total: String,
+    currency: String,
 }
 
 /// The form in which records are written, as a number in the text and nothing in memory. The first form had none, and
@@ -72,12 +92,60 @@ struct Begun {
 }
 
 impl KeyRecord {
-    /// Notes that a booking is about to be sent.
-    pub(crate) fn send(&mut self, now: DateTime<Utc>) {
+    /// Notes that a booking is about to be sent to a hotel.
+    pub(crate) fn send(
+        &mut self,
+        now: DateTime<Utc>,
+        hotel: HotelId,
+        collision: Collision,
+        agreed: Option<Money>,
+    ) {
         *self = Self {
             sent_at: Some(now.timestamp_millis()),
+            hotel: Some(hotel.to_string()),
+            keeps: collision == Collision::Keep,
+            agreed: agreed.map(|total| Agreed {
+                total: total.amount().to_string(),
+                currency: total.currency().as_str().to_owned(),
+            }),
             ..Self::default()
         };
+    }
+
+    /// Whether a booking was sent at any time; also by a version that noted less.
+    pub(crate) fn was_sent(&self) -> bool {
+        self.sent_at.is_some()
+    }
+
+    /// How long ago it was sent.
+    pub(crate) fn since_sent(&self, now: DateTime<Utc>) -> Option<Duration> {
+        let since = now.timestamp_millis().saturating_sub(self.sent_at?);
+        Some(Duration::from_millis(u64::try_from(since).unwrap_or_default()))
+    }
+
+    /// The hotel to which it was sent.
+    pub(crate) fn hotel(&self) -> Option<HotelId> {
+        HotelId::parse(self.hotel.as_ref()?).ok()
+    }
+
+    /// What becomes of it beside a foreign booking in its room.
+    pub(crate) fn collision(&self) -> Collision {
+        if self.keeps {
+            Collision::Keep
+        } else {
+            Collision::Yield
+        }
+    }
+
+    /// The price that was agreed for it.
+    pub(crate) fn agreed(&self) -> Option<Money> {
+        let agreed = self.agreed.as_ref()?;
+        Money::parse(&agreed.total, &agreed.currency).ok()
+    }
+
+    /// Whether a caller was told about any booking.
+    pub(crate) fn was_reported(&self) -> bool {
+        self.reported.is_some()
     }
 
     /// Whether a booking was sent less than `limit` ago, so that the system may still be writing it.
@@ -136,7 +204,26 @@ pub(crate) trait KeyStore: Send + Sync {
 
     /// Remembers it for [`KEPT`].
     async fn write(&self, system: &str, key: &IdempotencyKey, record: &KeyRecord) -> Result<()>;
+
+    /// Notes that a key is unsettled, and that another process may finish it from `due` on. What is written of it
+    /// afterwards leaves that as it is.
+    async fn unsettle(&self, system: &str, key: &IdempotencyKey, due: DateTime<Utc>) -> Result<()>;
+
+    /// Notes that a key is settled. May be called at any time and by any process.
+    async fn settle(&self, system: &str, key: &IdempotencyKey) -> Result<()>;
+
+    /// From when on the key may be finished; `None` for one that is settled.
+    async fn unsettled(&self, system: &str, key: &IdempotencyKey) -> Result<Option<DateTime<Utc>>>;
+
+    /// Some keys that were to be finished before `now`. They are put off, so that other processes leave them alone for
+    /// a while.
+    async fn overdue(&self, system: &str, now: DateTime<Utc>) -> Result<Vec<IdempotencyKey>>;
 }
+
+/// How many keys are finished in one go.
+pub(super) const AT_ONCE: usize = 16;
+/// For how long a key is left to the process that took it.
+pub(super) const PUT_OFF: Duration = Duration::from_mins(1);
 
 #[cfg(test)]
 mod tests {
@@ -159,7 +246,14 @@ mod tests {
         known.begin(None);
         assert_eq!(serde_json::to_string(&known).unwrap(), before);
         known.begin(Some(change()));
-        known.send(DateTime::UNIX_EPOCH);
+        let hotel = HotelId::from(1);
+        known.send(DateTime::UNIX_EPOCH, hotel, Collision::Keep, Some(change().1));
+        let text = serde_json::to_string(&known).unwrap();
+        let read: KeyRecord = serde_json::from_str(&text).unwrap();
+        assert_eq!(
+            (read.hotel(), read.collision(), read.agreed()),
+            (Some(hotel), Collision::Keep, Some(change().1))
+        );
         assert_eq!(known.begun(), None, "a booking that is made anew has no change");
     }
 

@@ -72,6 +72,7 @@ impl MockHotel {
             check_out: NaiveTime::from_hms_opt(11, 0, 0).unwrap_or_default(),
             currency: dollars,
             max_days_ahead: Some(365),
+            min_days_ahead: 0,
         };
         let mut room_types = Vec::new();
         let mut rooms = Vec::new();
@@ -104,10 +105,12 @@ impl MockHotel {
         let mut services = Vec::new();
         for (id, name, net, per_night, most) in SERVICES {
             let net_price = Money::new(net.into(), dollars)?;
+            let price = net_price.scaled(Self::TAX)?;
             services.push(Service {
                 id: ServiceId::from(id),
                 name: name.into(),
-                price: net_price.scaled(Self::TAX)?,
+                price,
+                exact: price.amount(),
                 net_price,
                 per_night,
                 automatic: id == MAINTENANCE,
@@ -191,6 +194,7 @@ impl MockHotel {
                 made_at: now,
                 complete: false,
                 cancelled: false,
+                tells_guests: true,
             },
         );
         self.note(id, now);

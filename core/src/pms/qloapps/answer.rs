@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::reader::{Node, parse};
 use super::redact::Redactor;
 use crate::error::{Code, Error, Result, Retry, codes};
+use crate::pms::guarded::retry::Ended;
 
 /// Codes of PHP's errors, warnings and notices.
 const PHP: std::ops::RangeInclusive<u64> = 2..=15;
@@ -20,6 +21,8 @@ const PHP: std::ops::RangeInclusive<u64> = 2..=15;
 const UNSAVED: u64 = 46;
 /// What stands, with a status of success, in the answer to a change of an order that does not exist.
 const UNKNOWN_ORDER: &[u8] = b"Invalid new order status";
+/// What stands, with a status of success, in the answer of a PHP that died.
+const FATAL: &[u8] = b"Fatal error";
 /// The longest text of the server that an error repeats, in characters.
 const REASON_CHARS: usize = 200;
 /// The longest pause that a server may ask for.
@@ -76,10 +79,19 @@ impl Answer {
             Some((code, redactor.shorten(&reason, REASON_CHARS)))
         });
         let error = match first {
-            Some((code, _)) if code == UNSAVED && effect == Effect::Write => outcome_unknown(),
+            Some((code, _)) if code == UNSAVED && effect == Effect::Write => {
+                outcome_unknown().caused_by(Ended)
+            }
             Some((code, reason)) => refusal(code, effect)
                 .with("reason_code", code)
                 .with("reason", reason),
+            // PHP died, or printed warnings behind its work. A web server in front of it has a page of its own.
+            None if effect == Effect::Write
+                && self.status == 500
+                && (errors.is_some() || self.body.is_empty()) =>
+            {
+                outcome_unknown().caused_by(Ended)
+            }
             None => self.without_reason(effect, errors.is_some(), redactor),
         };
         Err(error.with("status", self.status))
@@ -125,6 +137,7 @@ impl Answer {
                 codes::PMS_REJECTED,
                 "the system knows no such booking or state; nothing was changed",
             ),
+            (200..=299, Effect::Write) if self.body.starts_with(FATAL) => outcome_unknown().caused_by(Ended),
             (_, Effect::Write) => outcome_unknown(),
             (200..=299, Effect::Read) if is_json => not_understood("the answer is about something else"),
             (200..=299, Effect::Read) => Error::new(

@@ -19,6 +19,7 @@ use crate::pms::id::{HotelId, RoomId, RoomTypeId};
 use crate::pms::model::Offer;
 use crate::pms::money::{Currency, Money};
 use crate::pms::occupancy::{Occupancy, Party};
+use crate::pms::port::Closures;
 use crate::pms::price::Price;
 use crate::pms::record::Room;
 use crate::stay::Stay;
@@ -32,13 +33,25 @@ pub(super) struct Question<'a> {
     pub(super) room_type: Option<RoomTypeId>,
 }
 
+/// Which part of the answer is wanted.
+#[derive(Clone, Copy)]
+enum Part {
+    Free,
+    Nights,
+    Closed,
+}
+
+/// The status of a room that is not sold for so few or so many nights; all others mean that it is closed.
+const LENGTH: u64 = 4;
+
 /// One room type for the whole stay.
 pub(super) struct Vacancy {
     pub(super) room_type: RoomTypeId,
     pub(super) name: String,
-    /// Without and with tax, for all rooms that were asked for.
-    pub(super) net: Money,
-    pub(super) gross: Money,
+    /// Without and with tax, for all rooms that were asked for, before they are rounded.
+    pub(super) net: Decimal,
+    pub(super) gross: Decimal,
+    pub(super) currency: Currency,
     /// The rooms that are free in every night, smallest id first.
     pub(super) free: Vec<Room>,
 }
@@ -67,26 +80,60 @@ pub(super) async fn offers(
     let (vacancies, mut nights) = tokio::try_join!(vacancies(http, question), nights(http, one_room))?;
     let offers = vacancies.into_iter().map(|vacancy| {
         let available = u32::try_from(vacancy.free.len()).unwrap_or(u32::MAX);
-        let price = Price::taxed(vacancy.net, vacancy.gross);
+        // Each room of a booking has a price that can be paid, and all of them the same.
+        let rooms = party.rooms();
+        let each = vacancy.gross.checked_div(rooms.into()).unwrap_or(vacancy.gross);
+        let gross = money(each, vacancy.currency)?.times(rooms)?;
+        let price = Price::taxed(money(vacancy.net, vacancy.currency)?, gross);
         let mut offer = Offer::new(vacancy.room_type, &vacancy.name, available, price);
+        offer.exact_net = Some(vacancy.net);
         offer.per_night = nights.remove(&vacancy.room_type).unwrap_or_default();
-        offer
+        Ok(offer)
     });
-    Ok(offers.collect())
+    offers.collect()
 }
 
 /// The room types with their free rooms and prices. An unknown hotel or room type has none.
 pub(super) async fn vacancies(http: &HttpClient, question: Question<'_>) -> Result<Vec<Vacancy>> {
-    let answer = http.ask("hotel_ari", "hotel_ari", body(question, false)).await?;
+    let answer = http
+        .ask("hotel_ari", "hotel_ari", body(question, Part::Free))
+        .await?;
     read_vacancies(&answer)
 }
 
+/// Which rooms are closed, and whether the stay is too short or too long.
+pub(super) async fn closures(http: &HttpClient, question: Question<'_>) -> Result<Closures> {
+    let body = body(question, Part::Closed);
+    let answer = http.ask("hotel_ari", "hotel_ari", body).await?;
+    read_closures(&answer)
+}
+
+/// Reads why rooms are not sold.
+pub(super) fn read_closures(answer: &Value) -> Result<Closures> {
+    let mut closures = Closures::default();
+    for node in Node::new(answer).field("room_types").list() {
+        for room in node.field("rooms").field("unavailable").list() {
+            let id = RoomId::from(room.required("id_room", Node::id)?);
+            for detail in room.field("detail").list() {
+                if detail.field("id_status").number() == Some(LENGTH) {
+                    closures.length = true;
+                } else {
+                    closures.rooms.push(id);
+                }
+            }
+        }
+    }
+    Ok(closures)
+}
+
 async fn nights(http: &HttpClient, question: Question<'_>) -> Result<Nights> {
-    let answer = http.ask("hotel_ari", "hotel_aris", body(question, true)).await?;
+    let answer = http
+        .ask("hotel_ari", "hotel_aris", body(question, Part::Nights))
+        .await?;
     read_nights(&answer)
 }
 
-fn body(question: Question<'_>, by_night: bool) -> String {
+fn body(question: Question<'_>, part: Part) -> String {
     let stay = question.stay;
     Xml::document(|xml| {
         xml.element("hotel_ari", |xml| {
@@ -96,9 +143,13 @@ fn body(question: Question<'_>, by_night: bool) -> String {
             }
             xml.value("date_from", &stay.check_in().to_string());
             xml.value("date_to", &stay.check_out().to_string());
-            xml.value("get_available_rooms", "1");
-            if by_night {
-                xml.value("date_wise_breakdown", "1");
+            match part {
+                Part::Free => xml.value("get_available_rooms", "1"),
+                Part::Nights => {
+                    xml.value("get_available_rooms", "1");
+                    xml.value("date_wise_breakdown", "1");
+                }
+                Part::Closed => xml.value("get_unavailable_rooms", "1"),
             }
             xml.element("associations", |xml| {
                 xml.element("room_occupancies", |xml| {
@@ -138,8 +189,9 @@ pub(super) fn read_vacancies(answer: &Value) -> Result<Vec<Vacancy>> {
         Ok(Vacancy {
             room_type: RoomTypeId::from(node.required("id_room_type", Node::id)?),
             name: node.required("name", Node::text)?,
-            net: money(node.required("total_price", Node::decimal)?, currency)?,
-            gross: money(node.required("total_price_with_tax", Node::decimal)?, currency)?,
+            net: node.required("total_price", Node::decimal)?,
+            gross: node.required("total_price_with_tax", Node::decimal)?,
+            currency,
             free,
         })
     };
@@ -167,7 +219,7 @@ pub(super) fn read_nights(answer: &Value) -> Result<Nights> {
 
 /// An amount as a guest pays it: the server computes with more decimals than its currency has.
 pub(super) fn money(amount: Decimal, currency: Currency) -> Result<Money> {
-    Money::new(amount, currency)?.scaled(Decimal::ONE)
+    Money::new(Decimal::ONE, currency)?.scaled(amount)
 }
 
 fn currency(answer: Node<'_>) -> Result<Currency> {

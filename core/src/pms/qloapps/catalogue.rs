@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::answer::not_understood;
-use super::extra::{Extra, read_services};
+use super::extra::{Extra, read_room_rates, read_services};
 use super::http::HttpClient;
 use super::query::Query;
 use super::reader::Node;
@@ -32,6 +32,11 @@ const TIME_ZONE: &str = "PS_TIMEZONE";
 const DEFAULT_CURRENCY: &str = "PS_CURRENCY_DEFAULT";
 const TAXED: &str = "PS_TAX";
 const MAX_DAYS_AHEAD: &str = "PS_MAX_CHECKOUT_OFFSET";
+const MIN_DAYS_AHEAD: &str = "PS_MIN_BOOKING_OFFSET";
+/// Whether a guest chooses rooms by their number alone: every room is then booked for the guests that its type is made
+/// for, whatever a request says.
+const ROOM_SELECTION: &str = "PS_FRONT_ROOM_UNIT_SELECTION_TYPE";
+const BY_NUMBER: u64 = 2;
 
 /// The usual times, for a hotel that names none.
 const CHECK_IN: (u32, u32) = (14, 0);
@@ -44,10 +49,14 @@ pub(super) struct Catalogue {
     /// The state that cancels an order, and every state that means it is over.
     pub(super) cancelled_state: u64,
     refunded_state: Option<u64>,
+    /// Whether the rows of a booking tell for which guests it was asked.
+    pub(super) tells_guests: bool,
     zone: Zone,
     currencies: HashMap<u64, Currency>,
     /// What is sold with each room type, and what its price contains beside the room.
     services: HashMap<RoomTypeId, Vec<Extra>>,
+    /// The tax on a room of each type, as a part of its price.
+    room_rates: HashMap<RoomTypeId, Decimal>,
     /// When it was read.
     pub(super) read_at: Instant,
 }
@@ -76,6 +85,8 @@ pub(super) async fn describe(http: &HttpClient) -> Result<Described> {
         TIME_ZONE,
         DEFAULT_CURRENCY,
         MAX_DAYS_AHEAD,
+        MIN_DAYS_AHEAD,
+        ROOM_SELECTION,
     ];
     let settings = Query::full().any_of("name", names);
     let (settings, currencies, hotels, limits, types, services) = tokio::try_join!(
@@ -122,9 +133,11 @@ impl Catalogue {
                 .number(CANCELLED_STATE)
                 .ok_or_else(|| not_understood("the server names no state").with("name", CANCELLED_STATE))?,
             refunded_state: settings.number(REFUNDED_STATE),
+            tells_guests: settings.number(ROOM_SELECTION) != Some(BY_NUMBER),
             zone: settings.zone()?,
             currencies,
             services: read_services(described, &taxes, shop_currency)?,
+            room_rates: read_room_rates(described, &taxes),
             read_at: now,
         })
     }
@@ -157,6 +170,11 @@ impl Catalogue {
     /// Whether an order in this state is over.
     pub(super) fn is_over(&self, state: u64) -> bool {
         state == self.cancelled_state || Some(state) == self.refunded_state
+    }
+
+    /// The tax on a room of this type, as a part of its price; `None` when the server did not tell.
+    pub(super) fn room_rate(&self, room_type: RoomTypeId) -> Option<Decimal> {
+        self.room_rates.get(&room_type).copied()
     }
 
     /// The part of a room's net price for some nights that belongs to services.
@@ -227,6 +245,7 @@ fn read_currencies(list: &Value) -> Result<HashMap<u64, Currency>> {
 
 fn read_hotels(list: &Value, settings: &Settings, currency: Currency) -> Result<Vec<Hotel>> {
     let everywhere = settings.number(MAX_DAYS_AHEAD);
+    let earliest = settings.number(MIN_DAYS_AHEAD);
     let mut hotels = Vec::new();
     for node in Node::new(list).list() {
         if !node.field("active").flag() {
@@ -238,7 +257,15 @@ fn read_hotels(list: &Value, settings: &Settings, currency: Currency) -> Result<
         } else {
             own
         };
+        let own = node.field("min_booking_offset").number();
+        let global = node.field("use_global_min_booking_offset");
+        let ahead = if global.is_missing() || global.flag() {
+            earliest
+        } else {
+            own
+        };
         hotels.push(Hotel {
+            min_days_ahead: ahead.and_then(|days| u32::try_from(days).ok()).unwrap_or(0),
             id: HotelId::from(node.required("id", Node::id)?),
             name: node.required("hotel_name", Node::text)?,
             check_in: node.field("check_in").time().unwrap_or(time(CHECK_IN)),
@@ -266,7 +293,9 @@ fn read_room_types(limits: &Value, types: &Value, currency: Currency) -> Result<
     let mut room_types = Vec::new();
     for node in Node::new(types).list() {
         let id = node.required("id", Node::number)?;
-        let Some(limits) = limits_of.get(&id).filter(|_| node.field("active").flag()) else {
+        let orderable = node.field("available_for_order");
+        let is_sold = node.field("active").flag() && (orderable.is_missing() || orderable.flag());
+        let Some(limits) = limits_of.get(&id).filter(|_| is_sold) else {
             continue;
         };
         let price = node.required("price", Node::decimal)?;

@@ -16,6 +16,9 @@ const MAX_NAME_CHARS: usize = 32;
 /// Longest e-mail address, in bytes.
 const MAX_EMAIL_BYTES: usize = 128;
 
+/// What the server keeps of a guest goes through a cookie, and it throws when that holds one of its separators.
+const IN_NO_COOKIE: [char; 2] = ['|', '¤'];
+
 /// Refuses a guest on whom the server would break, sometimes after it has begun to write: it does not refuse them itself.
 ///
 /// # Errors
@@ -28,11 +31,15 @@ pub(super) fn admit(guest: &Guest) -> Result<()> {
         if name.chars().count() > MAX_NAME_CHARS {
             return Err(invalid(field, "must have at most 32 characters in QloApps"));
         }
-        let unfit = |c: char| c.is_numeric() || u32::from(c) > 0xFFFF || "!<>,;?=+()@#\"°{}_$%:".contains(c);
+        let unfit = |c: char| {
+            let refused = "!<>,;?=+()@#\"°{}_$%:".contains(c) || IN_NO_COOKIE.contains(&c);
+            // A backslash is taken for the mark of another character, and lost.
+            c.is_numeric() || u32::from(c) > 0xFFFF || c == '\\' || refused
+        };
         if name.contains(unfit) {
             return Err(invalid(
                 field,
-                "must not contain digits, emoji or any of !<>,;?=+()@#\"°{}_$%: in QloApps",
+                "must not contain digits, emoji or any of !<>,;?=+()@#\"°{}_$%:|¤\\ in QloApps",
             ));
         }
     }
@@ -40,6 +47,16 @@ pub(super) fn admit(guest: &Guest) -> Result<()> {
         None => return Err(invalid("email", "is needed by QloApps")),
         Some(email) if email.len() > MAX_EMAIL_BYTES => {
             return Err(invalid("email", "must have at most 128 bytes in QloApps"));
+        }
+        Some(email) if email.contains(IN_NO_COOKIE) => {
+            return Err(invalid("email", "must not contain | or ¤ in QloApps"));
+        }
+        // What stands behind the last dot has no hyphen there, also not that of an international domain.
+        Some(email) if email.rsplit('.').next().is_some_and(|end| end.contains('-')) => {
+            return Err(invalid(
+                "email",
+                "must end in a domain without a hyphen in QloApps",
+            ));
         }
         Some(_) => {}
     }
@@ -141,6 +158,11 @@ mod tests {
             ("Ana😀", "Gómez", email, phone, "first_name"),
             ("Ana", "Gómez <script>", email, phone, "last_name"),
             ("Ana", &*"x".repeat(33), email, phone, "last_name"),
+            ("Ana|Eva", "Gómez", email, phone, "first_name"),
+            ("Ana", "Gómez ¤", email, phone, "last_name"),
+            ("Ana", "Gómez\\", email, phone, "last_name"),
+            ("Ana", "Gómez", Some("a|b@example.com"), phone, "email"),
+            ("Ana", "Gómez", Some("ana@example.xn--p1ai"), phone, "email"),
             ("Ana", "Gómez", None, phone, "email"),
             (
                 "Ana",

@@ -46,10 +46,12 @@ impl Extra {
             .with("service", self.id)
         })?;
         let net_price = Money::new(self.net, self.currency)?;
+        let taxed = Decimal::ONE.saturating_add(rate);
         Ok(Service {
             id: self.id,
             name: self.name.clone(),
-            price: net_price.scaled(Decimal::ONE.saturating_add(rate))?,
+            price: net_price.scaled(taxed)?,
+            exact: self.net.saturating_mul(taxed),
             net_price: net_price.scaled(Decimal::ONE)?,
             per_night: self.per_night,
             automatic: self.is_in_the_price,
@@ -105,6 +107,28 @@ pub(super) fn read_services(
         of_type.insert(RoomTypeId::from(number), extras);
     }
     Ok(of_type)
+}
+
+/// The tax on a room of each type, as a part of its price; nothing for those of which the server did not tell.
+pub(super) fn read_room_rates(described: &Described, taxes: &Taxes) -> HashMap<RoomTypeId, Decimal> {
+    let mut hotels = HashMap::new();
+    for node in Node::new(&described.limits).list() {
+        if let (Some(number), Some(hotel)) = (node.field("id_product").number(), node.field("id_hotel").id())
+        {
+            hotels.insert(number, HotelId::from(hotel));
+        }
+    }
+    let rate = |node: Node<'_>| {
+        let number = node.field("id").number()?;
+        let place = hotels.get(&number).and_then(|hotel| taxes.place(*hotel));
+        let group = node.field("id_tax_rules_group").number()?;
+        Some((RoomTypeId::from(number), taxes.rate(group, place)?))
+    };
+    Node::new(&described.types)
+        .list()
+        .into_iter()
+        .filter_map(rate)
+        .collect()
 }
 
 fn read_extra(

@@ -37,6 +37,7 @@ mod reader;
 #[cfg(test)]
 mod recorded;
 mod redact;
+mod remark;
 mod row;
 #[cfg(test)]
 mod simulated;
@@ -46,6 +47,8 @@ mod simulated_interrupted_changes;
 mod simulated_keys;
 #[cfg(test)]
 mod simulated_life;
+#[cfg(test)]
+mod simulated_prices;
 #[cfg(test)]
 mod simulated_refusals;
 #[cfg(test)]
@@ -60,6 +63,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use chrono::NaiveDate;
+use rust_decimal::Decimal;
 use sha1::{Digest, Sha1};
 use tokio::sync::Mutex;
 
@@ -76,14 +80,14 @@ use super::port::{self, BookingSystem, RoomLedger};
 use super::record::{ChangePage, Movement, Record, Room, Row, RowChange};
 use super::request::BookingRequest;
 use super::resilience::Resilience;
-use super::service::Service;
+use super::service::{Service, rounded_off};
 use crate::clock::SharedClock;
 use crate::error::{Error, Result, codes};
 use crate::hex::hex;
 use crate::settings::{PmsLimits, QloAppsSettings};
 use crate::stay::Stay;
 use crate::task::Tasks;
-use availability::{Question, vacancies};
+use availability::{Question, closures, vacancies};
 use catalogue::{Catalogue, FRESH, describe};
 use changes::{Place, read_on};
 use http::HttpClient;
@@ -285,13 +289,20 @@ impl BookingSystem for QloApps {
         let catalogue = self.catalogue().await?;
         let services = catalogue.services_net(request.room_type(), request.stay().nights());
         let rooms = request.party().rooms();
-        let tax = order::room_tax(
-            offer.price.net.unwrap_or(offer.total),
-            offer.total,
-            services,
-            rooms,
-        );
-        let body = order::create_body(request, total, tax)?;
+        let net = offer
+            .exact_net
+            .unwrap_or_else(|| offer.price.net.unwrap_or(offer.total).amount());
+        let rate = catalogue.room_rate(request.room_type());
+        let tax = order::room_tax(net, offer.total.amount(), (services, rooms), rate);
+        let chosen = request.chosen_services();
+        // The server takes what services cost before it is rounded from the total, and rounds what is left for the rooms.
+        let off = if chosen.is_empty() {
+            Decimal::ZERO
+        } else {
+            let sold = catalogue.services(request.room_type())?;
+            rounded_off(chosen, &sold, rooms, request.stay().nights())?
+        };
+        let body = order::create_body(request, (total, off), tax)?;
         match self.http.create("bookings", "booking", body).await {
             Ok(answer) => order::created_id(&answer),
             Err(error) if error.is(codes::PMS_REJECTED) => Err(self.refusal(request, error).await),
@@ -399,6 +410,17 @@ impl BookingSystem for QloApps {
 impl RoomLedger for QloApps {
     async fn rows_on(&self, room: RoomId, stay: Stay) -> Result<Vec<Row>> {
         row::on_room(&self.http, room, stay).await
+    }
+
+    async fn closures(&self, hotel: HotelId, room_type: RoomTypeId, stay: Stay) -> Result<port::Closures> {
+        let one_adult = super::occupancy::Occupancy::new(1, &[])?;
+        let question = Question {
+            hotel,
+            stay,
+            rooms: &[one_adult],
+            room_type: Some(room_type),
+        };
+        closures(&self.http, question).await
     }
 
     async fn free_rooms(&self, hotel: HotelId, room_type: RoomTypeId, stay: Stay) -> Result<Vec<Room>> {

@@ -18,6 +18,7 @@ use super::key;
 use super::line;
 use super::query::Query;
 use super::reader::Node;
+use super::remark;
 use super::row::read_row;
 use crate::error::{Error, Result, codes};
 use crate::pms::guest::GuestProfile;
@@ -45,7 +46,7 @@ struct BookingBody<'a> {
     payment_status: u8,
     source: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    remark: Option<&'a str>,
+    remark: Option<String>,
     associations: Associations<'a>,
 }
 
@@ -104,12 +105,16 @@ pub(super) struct ServiceBody {
 /// Left alone, the server would drop its automatic services and charge less than it offers, so the total is named and
 /// the server scales the rooms up to it; chosen services keep their prices. Every room needs the tax on its own price,
 /// without which the server books and then fails; it is one part of a price that is fixed, so a cent in it changes
-/// nothing for the guest.
+/// nothing for the guest. `off` is what the services cost beyond their part of the total, before that was rounded.
 ///
 /// # Errors
 /// `pms.invalid_request` for an id that is no number, which the server has none of; for an amount that JSON cannot carry,
 /// which no price is.
-pub(super) fn create_body(request: &BookingRequest, total: Money, room_tax: Decimal) -> Result<String> {
+pub(super) fn create_body(
+    request: &BookingRequest,
+    (total, off): (Money, Decimal),
+    room_tax: Decimal,
+) -> Result<String> {
     let currency = total.currency();
     let (guest, stay) = (request.guest(), request.stay());
     let source = key::source(request.key());
@@ -138,7 +143,7 @@ pub(super) fn create_body(request: &BookingRequest, total: Money, room_tax: Deci
             booking_status: NEW,
             payment_status: AWAITING_PAYMENT,
             source: &source,
-            remark: request.remark_text(),
+            remark: request.remark_text().map(remark::written),
             associations: Associations {
                 customer_detail: Customer {
                     firstname: guest.first_name(),
@@ -149,7 +154,9 @@ pub(super) fn create_body(request: &BookingRequest, total: Money, room_tax: Deci
                 },
                 price_details: Price {
                     total_paid: 0,
-                    total_price_with_tax: number(total.amount())?,
+                    total_price_with_tax: number(
+                        total.amount().saturating_add(off).round_dp(Money::MAX_DECIMALS),
+                    )?,
                 },
                 room_types: [RoomTypeBody {
                     id_room_type: id("room_type", request.room_type().number())?,
@@ -182,16 +189,24 @@ pub(super) fn unwritable(cause: serde_json::Error) -> Error {
     Error::new(codes::POSADA_INTERNAL, "the booking could not be written down").caused_by(cause)
 }
 
-/// The tax of one room on its own price: the offer's rate, on the offer without its services.
-pub(super) fn room_tax(net: Money, gross: Money, services: Decimal, rooms: u32) -> Decimal {
-    let per_room = |amount: Decimal| amount.checked_div(Decimal::from(rooms)).unwrap_or_default();
-    let (net, gross) = (per_room(net.amount()), per_room(gross.amount()));
-    let own = (net - services).max(Decimal::ZERO);
-    let tax = (gross - net)
+/// The tax of one room on its own price: the offer without its services, at the rate of the rules, which the server
+/// finds again when it divides the tax by the price. Where the rules are not known, or the prices of the offer say
+/// something else, it is the rate of the offer.
+pub(super) fn room_tax(
+    net: Decimal,
+    gross: Decimal,
+    (services, rooms): (Decimal, u32),
+    rate: Option<Decimal>,
+) -> Decimal {
+    let offered = gross
+        .checked_div(net)
+        .map_or(Decimal::ZERO, |ratio| (ratio - Decimal::ONE).max(Decimal::ZERO));
+    // Prices of nights are rounded one by one.
+    let near = |rate: &Decimal| (*rate - offered).abs() < Decimal::new(1, 2);
+    let own = net.checked_div(Decimal::from(rooms)).unwrap_or_default() - services;
+    let tax = own
         .max(Decimal::ZERO)
-        .checked_mul(own)
-        .and_then(|product| product.checked_div(net))
-        .unwrap_or_default();
+        .saturating_mul(rate.filter(near).unwrap_or(offered));
     tax.round_dp(Money::MAX_DECIMALS)
 }
 
@@ -351,6 +366,7 @@ fn read_order(
         total: money(total, currency)?,
         charges: Vec::new(),
         made_at: catalogue.moment(made_at),
+        tells_guests: catalogue.tells_guests,
     })
 }
 

@@ -17,7 +17,6 @@ use super::order::{Refusal, room_tax};
 use super::reader::{Node, parse};
 use super::redact::Redactor;
 use super::row::read_row;
-use crate::Money;
 use crate::error::Result;
 use crate::pms::id::{HotelId, ServiceId};
 use crate::pms::record::RowState;
@@ -137,14 +136,11 @@ fn a_refused_booking_is_sold_out_only_when_the_shop_says_so() {
 fn free_rooms_and_prices_are_those_that_were_recorded() {
     let recordings = recordings();
     let one = &read_vacancies(&value(&recordings, "302")).unwrap()[0];
-    assert_eq!(
-        (one.name.as_str(), one.gross.to_string()),
-        ("General Rooms", "2600.00 USD".into())
-    );
+    assert_eq!((one.name.as_str(), one.gross), ("General Rooms", 2600.into()));
     let free: Vec<_> = one.free.iter().map(|room| room.number.as_str()).collect();
     assert_eq!(free, ["GR-102", "GR-103", "GR-104", "GR-105"]);
     let two_rooms = &read_vacancies(&value(&recordings, "308")).unwrap()[0];
-    assert_eq!(two_rooms.gross.to_string(), "5200.00 USD");
+    assert_eq!(two_rooms.gross, 5200.into());
     assert!(
         read_vacancies(&value(&recordings, "334")).unwrap()[0]
             .free
@@ -247,11 +243,13 @@ fn rows_say_who_has_lost() {
 
 #[test]
 fn the_tax_of_a_room_leaves_its_services_out() {
-    let usd = |amount: &str| Money::parse(amount, "USD").unwrap();
-    let tax = room_tax(usd("2500"), usd("2600"), 500.into(), 1);
+    let tax = room_tax(2500.into(), 2600.into(), (500.into(), 1), None);
     assert_eq!(tax, 80.into(), "as in the recorded booking");
-    assert_eq!(room_tax(usd("5000"), usd("5200"), 500.into(), 2), 80.into());
-    assert_eq!(room_tax(usd("0"), usd("0"), 500.into(), 1), 0.into());
+    assert_eq!(
+        room_tax(5000.into(), 5200.into(), (500.into(), 2), None),
+        80.into()
+    );
+    assert_eq!(room_tax(0.into(), 0.into(), (500.into(), 1), None), 0.into());
 }
 
 /// Longest body of which every beginning and every place is tried.

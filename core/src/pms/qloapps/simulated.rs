@@ -235,22 +235,26 @@ async fn a_booking_whose_answer_was_lost_is_found_by_any_process_and_not_made_ag
 }
 
 #[tokio::test]
-async fn a_request_that_died_on_the_way_is_unknown_and_the_same_key_books_later() {
-    for fault in [
-        SimulatedFault::LostBeforeWork,
-        SimulatedFault::Instead {
-            status: 200,
-            body: "Fatal error".into(),
-        },
-        SimulatedFault::Instead {
-            status: 500,
-            body: String::new(),
-        },
+async fn a_request_that_was_lost_on_the_way_is_unknown_and_one_of_which_php_died_is_refused() {
+    let fatal = |status, body: &str| SimulatedFault::Instead {
+        status,
+        body: body.into(),
+    };
+    for (fault, code) in [
+        (SimulatedFault::LostBeforeWork, codes::PMS_OUTCOME_UNKNOWN),
+        (fatal(200, "Fatal error"), codes::PMS_REJECTED),
+        (fatal(500, ""), codes::PMS_REJECTED),
+        // The page of a web server, behind which PHP may still be at work.
+        (
+            fatal(500, "<html>Internal Server Error</html>"),
+            codes::PMS_OUTCOME_UNKNOWN,
+        ),
+        (fatal(504, ""), codes::PMS_OUTCOME_UNKNOWN),
     ] {
         let world = World::new().await;
         world.server.script(SimulatedCall::Create, &fault, 1);
         let error = book(&world.process(), "nowhere").await.unwrap_err();
-        assert!(error.is(codes::PMS_OUTCOME_UNKNOWN), "{fault:?}: {error}");
+        assert!(error.is(code), "{fault:?}: {error}");
         assert_eq!(world.server.bookings(), 0);
         let booking = book(&world.process(), "nowhere").await.unwrap();
         assert_eq!((booking.created, world.server.bookings()), (Created::Created, 1));

@@ -3,7 +3,8 @@
 
 use super::simulated::World;
 use crate::Stay;
-use crate::pms::fixture::{hotel, request, room, room_type};
+use crate::error::codes;
+use crate::pms::fixture::{hotel, request, room, room_type, stay};
 use crate::pms::{BookingRequest, Guest, HotelId, IdempotencyKey, Occupancy, Party, RoomTypeId};
 
 fn wish(of: (u64, u64), stay: (&str, &str), party: impl Into<Party>) -> BookingRequest {
@@ -91,4 +92,24 @@ async fn the_fewest_and_the_most_nights_that_are_sold_can_be_booked() {
         .availability(hotel(), long, room(2), Some(room_type()))
         .await;
     assert_eq!(one.unwrap_err().field(), Some("stay"));
+}
+
+/// Nothing that a guest can write reaches a server that throws over it, and nothing keeps the hotel closed.
+#[tokio::test]
+async fn texts_over_which_the_server_throws_are_refused_before_anything_is_sent() {
+    let world = World::new().await;
+    let process = world.process();
+    for (first, last, email) in [
+        ("Ana|Eva", "Gómez", "ana@example.com"),
+        ("Ana", "Gó¤mez", "ana@example.com"),
+        ("Ana", "Gómez", "ana|eva@example.com"),
+        ("Ana", "Gómez", "ana@example.xn--p1ai"),
+    ] {
+        let guest = Guest::new(first, last, email, "5551234567").unwrap();
+        let key = IdempotencyKey::parse("thrown").unwrap();
+        let wish = BookingRequest::new(hotel(), room_type(), stay(), room(2), guest, key);
+        let error = process.book(&wish, None).await.unwrap_err();
+        assert!(error.is(codes::PMS_INVALID_REQUEST), "{error}");
+    }
+    assert_eq!((world.server.creates(), world.server.writes()), (0, 0));
 }

@@ -47,10 +47,10 @@ pub(super) struct Line {
 }
 
 /// Every service, as the web service lists it.
-pub(super) fn services() -> Vec<Value> {
+pub(super) fn services(server: &Server) -> Vec<Value> {
     let service =
         |(id, name, net, addition, calculation, auto, most): (u64, &str, u32, u64, u64, bool, u64)| {
-            json!({"id": id, "name": name, "price": format!("{net}.000000"), "active": 1,
+            json!({"id": id, "name": name, "price": amount(server.service_net(id, net)), "active": 1,
             "id_tax_rules_group": u64::from(id != 5), "allow_multiple_quantity": u64::from(most > 1),
             "max_quantity": if most > 1 { most } else { 0 }, "available_for_order": 1,
             "show_at_front": u64::from(!auto), "auto_add_to_cart": u64::from(auto),
@@ -77,17 +77,19 @@ pub(super) fn tax_rules() -> Vec<Value> {
     ]
 }
 
-pub(super) fn taxes() -> Vec<Value> {
-    vec![json!({"id": 1, "rate": "4.000", "active": 1, "deleted": 0, "name": "Sales-taxes US-AL 4%"})]
+pub(super) fn taxes(server: &Server) -> Vec<Value> {
+    vec![
+        json!({"id": 1, "rate": format!("{:.3}", server.tax()), "active": 1, "deleted": 0, "name": "Sales-taxes US-AL 4%"}),
+    ]
 }
 
 impl WishedService {
     /// The net price of one for one night or stay, whether for each night, and how many there really are.
-    fn price(self) -> (Decimal, bool, u64) {
+    fn price(self, server: &Server) -> (Decimal, bool, u64) {
         let known = SERVICES.iter().find(|(id, ..)| *id == self.id);
         let (_, _, net, _, calculation, _, most) = known.unwrap();
         (
-            Decimal::from(*net),
+            server.service_net(self.id, *net),
             *calculation == 2,
             self.quantity.clamp(1, *most),
         )
@@ -96,9 +98,9 @@ impl WishedService {
 
 impl Server {
     /// What the services of a wish cost, without tax.
-    pub(super) fn price_of(services: &[WishedService], nights: u64) -> Decimal {
+    pub(super) fn price_of(&self, services: &[WishedService], nights: u64) -> Decimal {
         let price = |service: &WishedService| {
-            let (net, per_night, quantity) = service.price();
+            let (net, per_night, quantity) = service.price(self);
             net * Decimal::from(quantity * if per_night { nights } else { 1 })
         };
         services.iter().map(price).sum()
@@ -108,8 +110,8 @@ impl Server {
     pub(super) fn add_services(&mut self, order: u64, row: u64, services: &[WishedService]) {
         let nights = u64::from(stay_of(&self.rows[&row]).nights());
         for service in services {
-            let (_, per_night, quantity) = service.price();
-            let net = Self::price_of(&[*service], nights);
+            let (_, per_night, quantity) = service.price(self);
+            let net = self.price_of(&[*service], nights);
             let counted = quantity * if per_night { nights } else { 1 };
             let known = self
                 .lines
@@ -165,11 +167,11 @@ impl Server {
         let nights = u64::from(stay_of(&self.rows[&row]).nights());
         let mut last = None;
         for service in services {
-            let (net, _, quantity) = service.price();
+            let (net, _, quantity) = service.price(self);
             last = Some(self.add_line(order, service.id, quantity, net * Decimal::from(quantity)));
         }
         for service in services {
-            let net = Self::price_of(&[*service], nights);
+            let net = self.price_of(&[*service], nights);
             self.had.entry(row).or_default().push(Had {
                 net,
                 line: last.unwrap(),
@@ -194,13 +196,13 @@ impl Server {
     pub(super) fn charged(&self, rows: &[u64]) -> (Decimal, Decimal) {
         let had = rows.iter().filter_map(|row| self.had.get(row)).flatten();
         let net: Decimal = had.map(|had| had.net).sum();
-        (net, cents(Self::with_tax(net)))
+        (net, cents(self.with_tax(net)))
     }
 
     /// What the lines of an order say of its services, with tax.
     pub(super) fn lined(&self, order: u64) -> Decimal {
         let theirs = self.lines.values().filter(|line| line.order == order);
-        theirs.map(|line| Self::with_tax(line.net)).sum()
+        theirs.map(|line| self.with_tax(line.net)).sum()
     }
 
     /// The lines of all orders that are no rooms.
@@ -213,7 +215,7 @@ impl Server {
                 "product_auto_add": u64::from(*auto), "product_price_addition_type": addition,
                 "product_price_calculation_method": calculation,
                 "product_allow_multiple_quantity": u64::from(*most > 1),
-                "total_price_tax_incl": amount(Self::with_tax(line.net)),
+                "total_price_tax_incl": amount(self.with_tax(line.net)),
                 "total_price_tax_excl": amount(line.net)})
         };
         self.lines.iter().map(line).collect()

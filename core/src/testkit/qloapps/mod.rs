@@ -26,7 +26,7 @@ use crate::Stay;
 use crate::clock::SharedClock;
 use crate::pms::{BookingId, RoomTypeId, ServiceId};
 use crate::task::Tasks;
-use server::{Chosen, WEBSITE};
+use server::{Chosen, Prices, WEBSITE};
 use service::{Service, as_text, booked_id};
 
 pub use crate::pms::anything::{read_anything, read_prices};
@@ -189,9 +189,32 @@ impl QloAppsSimulator {
         self.service.desk().nights = (fewest, most);
     }
 
+    /// Closes a room in these nights, as for repairs. A guest who has it keeps it.
+    pub fn closes_room(&self, room: u64, stay: Stay) {
+        self.service.desk().closed.push((room, stay));
+    }
+
+    /// Sells stays that begin in these nights for so many nights or more, in every room.
+    pub fn set_season(&self, season: Stay, fewest: u32) {
+        self.service.desk().season = Some((season, fewest));
+    }
+
     /// Multiplies the price of every room, in percent.
     pub fn set_price_percent(&self, percent: u32) {
         self.service.desk().server.dearer = percent;
+    }
+
+    /// Sells every room type for a net price of a night at a tax in percent, and services for other net prices.
+    pub fn set_prices(&self, night: &str, tax: &str, services: &[(ServiceId, &str)]) {
+        let decimal = |text: &str| text.parse().expect("a test names an amount");
+        let services = services
+            .iter()
+            .map(|(id, net)| (number(id.number()), decimal(net)));
+        self.service.desk().server.prices = Prices {
+            room: Some(decimal(night)),
+            services: services.collect(),
+            tax: Some(decimal(tax)),
+        };
     }
 
     /// How many rooms collided so far.

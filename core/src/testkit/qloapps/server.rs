@@ -21,8 +21,21 @@ const ROOM_TYPES: [(&str, &str, u32); 4] = [
 const ROOMS_EACH: u64 = 5;
 /// Net price of the automatic service, per room and night.
 const SERVICE: u32 = 250;
+const MAINTENANCE: u64 = 5;
 /// Tax in percent.
 const TAX: u32 = 4;
+
+/// What it sells for, beside the prices of the demo.
+#[derive(Default)]
+pub(super) struct Prices {
+    /// The net price of a night, for every room type.
+    pub(super) room: Option<Decimal>,
+    /// Net prices of services.
+    pub(super) services: BTreeMap<u64, Decimal>,
+    /// Tax in percent.
+    pub(super) tax: Option<Decimal>,
+}
+
 /// The states of an order.
 pub(super) const BEING_WRITTEN: u64 = 0;
 pub(super) const AWAITING_PAYMENT: u64 = 1;
@@ -71,10 +84,10 @@ pub(super) enum WishedTax {
 }
 
 impl WishedTax {
-    fn on(self, net: Decimal) -> Decimal {
+    fn on(self, net: Decimal, right: Decimal) -> Decimal {
         match self {
             Self::Of(tax) => tax,
-            Self::Right => Server::with_tax(net) - net,
+            Self::Right => right - net,
             Self::Missing | Self::Unreadable => Decimal::ZERO,
         }
     }
@@ -99,6 +112,7 @@ pub(super) struct Server {
     pub(super) collisions: usize,
     /// What every price is multiplied by, in percent; 0 stands for 100.
     pub(super) dearer: u32,
+    pub(super) prices: Prices,
 }
 
 impl Server {
@@ -128,13 +142,25 @@ impl Server {
     /// Net prices of a night: of the room, and of the room with its automatic service.
     pub(super) fn night(&self, room_type: u64) -> (Decimal, Decimal) {
         let (_, _, net) = ROOM_TYPES[usize::try_from(room_type - 1).unwrap()];
-        let net = net * if self.dearer == 0 { 100 } else { self.dearer };
-        let net = Decimal::from(net) / Decimal::from(100);
-        (net, net + Decimal::from(SERVICE))
+        let net = self.prices.room.unwrap_or_else(|| net.into());
+        let net = net * Decimal::from(if self.dearer == 0 { 100 } else { self.dearer });
+        let net = net / Decimal::from(100);
+        (net, net + self.service_net(MAINTENANCE, SERVICE))
     }
 
-    pub(super) fn with_tax(net: Decimal) -> Decimal {
-        net * Decimal::from(100 + TAX) / Decimal::from(100)
+    /// The net price of a service that costs so much in the demo.
+    pub(super) fn service_net(&self, service: u64, net: u32) -> Decimal {
+        let own = self.prices.services.get(&service).copied();
+        own.unwrap_or_else(|| net.into())
+    }
+
+    /// Tax in percent.
+    pub(super) fn tax(&self) -> Decimal {
+        self.prices.tax.unwrap_or_else(|| TAX.into())
+    }
+
+    pub(super) fn with_tax(&self, net: Decimal) -> Decimal {
+        net * (Decimal::ONE_HUNDRED + self.tax()) / Decimal::ONE_HUNDRED
     }
 
     /// Rows that take a room in some night of the stay.
@@ -237,28 +263,36 @@ impl Server {
         let wish = &chosen.wish;
         let nights = Decimal::from(wish.stay.nights());
         let net = self.night(wish.room_type).0 * nights;
-        let gross: Decimal = wish.rooms.iter().map(|room| net + room.tax.on(net)).sum();
+        let right = self.with_tax(net);
+        let grosses: Vec<Decimal> = wish
+            .rooms
+            .iter()
+            .map(|room| net + room.tax.on(net, right))
+            .collect();
         let stay_nights = u64::from(wish.stay.nights());
         let services = wish.rooms.iter();
         let services: Decimal = services
-            .map(|room| Self::price_of(&room.services, stay_nights))
+            .map(|room| self.price_of(&room.services, stay_nights))
             .sum();
-        let services = Self::with_tax(services);
-        // What costs less than was asked for is scaled up; services keep their prices.
-        let scale = if wish.total > gross + services {
+        let services = self.with_tax(services);
+        let gross: Decimal = grosses.iter().map(|gross| cents(*gross)).sum();
+        let before = cents(gross + services);
+        // What costs less than was asked for is scaled up, room by room; services keep their prices, to all their places.
+        let scale = if wish.total > before {
             (wish.total - services) / gross
         } else {
             Decimal::ONE
         };
-        let (mut order_net, mut order_gross) = (Decimal::ZERO, Decimal::ZERO);
+        let (mut order_net, mut order_gross) = (Decimal::ZERO, before);
         for (room, wished) in chosen.rooms.iter().zip(&wish.rooms) {
             let collides = self.on_room(*room, wish.stay).next().is_some();
             self.collisions += usize::from(collides);
             let lost = u8::from(collides && collision == SimulatedCollision::BackOrder);
             let row_id = self.rows.len() as u64 + 1;
-            let (row_net, row_gross) = (cents(net * scale), cents((net + wished.tax.on(net)) * scale));
+            let own = cents(net + wished.tax.on(net, right));
+            let (row_net, row_gross) = (cents(net * scale), cents(own * scale));
             order_net += row_net;
-            order_gross += row_gross;
+            order_gross += row_gross - own;
             let row = json!({
                 "id": row_id, "id_product": wish.room_type, "id_hotel": 1, "id_order": id, "id_order_detail": row_id,
                 "id_cart": id, "id_room": room, "id_customer": self.orders[&id]["id_customer"],
@@ -276,9 +310,7 @@ impl Server {
             self.rows.insert(row_id, object(&row));
             self.first_stays.insert(row_id, wish.stay);
             self.add_services(id, row_id, &wished.services);
-            let (services_net, services_gross) = self.charged(&[row_id]);
-            order_net += services_net;
-            order_gross += services_gross;
+            order_net += self.charged(&[row_id]).0;
         }
         let order = self.orders.get_mut(&id).unwrap();
         order["current_state"] = json!(AWAITING_PAYMENT);

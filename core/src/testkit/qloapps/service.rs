@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::extras;
 use super::http::{Reply, Request, Response};
 use super::list::{Query, element, elements, is_document, leaves};
-use super::server::{Chosen, Server, WishedTax, local};
+use super::server::{Chosen, Server, WishedTax, cents, local};
 use super::wish::read_wish;
 use super::{Dialect, SimulatedCall, SimulatedCollision, SimulatedFault};
 use crate::clock::SharedClock;
@@ -71,6 +71,10 @@ pub(super) struct Desk {
     pub(super) nights: (u32, u32),
     /// Whether every room costs twice as much from the next booking on, which is checked at the price of before.
     pub(super) is_dearer_next: bool,
+    /// The rooms that are closed, and when.
+    pub(super) closed: Vec<(u64, Stay)>,
+    /// A time with a fewest number of nights of its own.
+    pub(super) season: Option<(Stay, u32)>,
 }
 
 /// An answer that is not the one hoped for.
@@ -304,9 +308,9 @@ impl Desk {
                 "room_types",
                 Server::types().map(|id| self.room_type(id)).collect(),
             ),
-            "services" => ("services", extras::services()),
+            "services" => ("services", extras::services(&self.server)),
             "tax_rules" => ("tax_rules", extras::tax_rules()),
-            "taxes" => ("taxes", extras::taxes()),
+            "taxes" => ("taxes", extras::taxes(&self.server)),
             "booking_extra_demands" => ("extra_demands", self.server.facilities.clone()),
             "orders" => ("orders", self.server.all_orders()),
             "room_bookings" => ("bookings", self.server.all_rows()),
@@ -369,28 +373,59 @@ impl Desk {
             }
         }
         let rooms = occupancies.len().max(1);
+        let unavailable = element(body, "get_unavailable_rooms").is_some();
         let room_type = element(body, "id_room_type").and_then(|text| text.parse::<u64>().ok());
         let known = |id: &u64| hotel == "1" && room_type.is_none_or(|wanted| wanted == *id);
         let types: Vec<u64> = Server::types().filter(known).collect();
         if element(body, "date_wise_breakdown").is_none() {
-            return Ok(json!({"hotel_ari": self.ari(&hotel, stay, &types, rooms, false)}));
+            return Ok(json!({"hotel_ari": self.ari(&hotel, stay, &types, rooms, (false, unavailable))}));
         }
         let night = |night| Stay::new(night, night + chrono::Days::new(1)).ok();
         let nights = stay.each_night().filter_map(night);
         let nights: Vec<_> = nights
-            .map(|night| self.ari(&hotel, night, &types, rooms, true))
+            .map(|night| self.ari(&hotel, night, &types, rooms, (true, false)))
             .collect();
         Ok(json!({"hotel_aris": nights}))
     }
 
-    fn ari(&self, hotel: &str, stay: Stay, types: &[u64], rooms: usize, by_night: bool) -> Value {
+    /// Why a room is not sold for a stay: 3 for one that is closed, 4 for too few nights.
+    fn unsold(&self, room: u64, stay: Stay, by_night: bool) -> Option<u8> {
+        let is_closed = |(closed, when): &(u64, Stay)| *closed == room && when.overlaps(stay);
+        if self.closed.iter().any(is_closed) {
+            return Some(3);
+        }
+        let (season, fewest) = self.season.filter(|_| !by_night)?;
+        let begins = season.check_in() <= stay.check_in() && stay.check_in() < season.check_out();
+        (begins && stay.nights() < fewest).then_some(4)
+    }
+
+    fn ari(
+        &self,
+        hotel: &str,
+        stay: Stay,
+        types: &[u64],
+        rooms: usize,
+        (by_night, unavailable): (bool, bool),
+    ) -> Value {
         let mut answer = json!({"id_hotel": hotel, "date_from": stay.check_in().to_string(),
             "date_to": stay.check_out().to_string(), "currency": "USD"});
         if types.is_empty() {
             return answer;
         }
         let types = types.iter().map(|id| {
-            let free = self.server.free_rooms(*id, stay);
+            let unsold = |room: &u64| self.unsold(*room, stay, by_night);
+            let mut free = self.server.free_rooms(*id, stay);
+            free.retain(|room| unsold(room).is_none());
+            let listed: Map<String, Value> = Server::rooms_of(*id)
+                .filter_map(|room| Some((room, unsold(&room).filter(|_| unavailable)?)))
+                .map(|(room, status)| {
+                    let value = json!({"id_product": id, "id_room": room, "id_hotel": 1,
+                        "room_num": Server::room_name(room), "detail": [{"id_status": status, "room_comment": "",
+                        "date_from": null, "date_to": null}]});
+                    (room.to_string(), value)
+                })
+                .collect();
+            let listed = if listed.is_empty() { json!([]) } else { Value::Object(listed) };
             let available: Map<String, Value> = free
                 .iter()
                 .map(|room| {
@@ -404,10 +439,12 @@ impl Desk {
                 .collect();
             let available = if available.is_empty() { json!([]) } else { Value::Object(available) };
             let night = self.server.night(*id).1;
-            let stay_price = night * Decimal::from(stay.nights()) * Decimal::from(rooms);
-            json!({"id_room_type": id, "base_price": number(night), "base_price_with_tax": number(Server::with_tax(night)),
-                "total_price": number(stay_price), "total_price_with_tax": number(Server::with_tax(stay_price)),
-                "name": Server::type_name(*id), "rooms": {"available": available}})
+            // Each night is rounded with its tax, and then multiplied.
+            let nights = Decimal::from(stay.nights()) * Decimal::from(rooms);
+            let taxed = cents(self.server.with_tax(night));
+            json!({"id_room_type": id, "base_price": number(night), "base_price_with_tax": number(taxed),
+                "total_price": number(night * nights), "total_price_with_tax": number(taxed * nights),
+                "name": Server::type_name(*id), "rooms": {"available": available, "unavailable": listed}})
         });
         answer["room_types"] = types.collect();
         answer

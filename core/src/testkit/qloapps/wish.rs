@@ -14,6 +14,8 @@ pub(super) const NOT_IN_NAMES: &[char] = &[
     '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', '!', '<', '>', ',', ';', '?', '=', '+', '(', ')', '@',
     '#', '"', '°', '{', '}', '_', '$', '%', ':',
 ];
+/// What its cookie takes in no value: it throws.
+const NOT_IN_COOKIES: &[char] = &['|', '¤'];
 /// The one facility that exists.
 const FACILITY: u64 = 1;
 
@@ -121,6 +123,12 @@ fn read_guest(customer: &Value) -> Result<[String; 4], Response> {
         .is_some_and(|(_, domain)| domain.contains('.'))
     {
         return Err(Response::new(200, HTML, "Fatal error".into()));
+    }
+    if guest[2].rsplit('.').next().is_some_and(|end| end.contains('-')) {
+        return Err(Response::new(200, HTML, "Fatal error".into()));
+    }
+    if guest[..3].iter().any(|text| text.contains(NOT_IN_COOKIES)) {
+        return Err(dies());
     }
     let is_name = |name: &str| !name.contains(NOT_IN_NAMES) && name.chars().count() <= 32;
     let is_phone =
