@@ -112,7 +112,7 @@ def test_from_the_first_sign_in_to_a_booking(client: httpx.Client) -> None:
     route = "/api/admin/tenants/{tenant_id}/identifiers"
     assert f'http_requests_total{{method="POST",endpoint="{route}",status_code="201"}} 1\n' in page
     assert 'tenant_resolution_total{result="hit"} 6\n' in page
-    assert 'lock_operations_total{operation="acquire",result="success"} 2\n' in page
+    assert 'lock_operations_total{operation="acquire",result="success"} 5\n' in page
 
 
 def test_support_reads_what_guests_of_any_hotel_wrote_and_hotels_only_their_own(

@@ -298,7 +298,11 @@ class PmsClient:
         return await self._native.booking(identifier("id", id))
 
     async def find_booking(self, key: str) -> Booking | None:
-        """The booking that was made with a key. Right after ``pms.outcome_unknown``, ``None`` proves nothing yet."""
+        """The booking that was made with a key. Right after ``pms.outcome_unknown``, ``None`` proves nothing yet.
+
+        One whose call died half-way is finished first. Look at its ``status``: it may be cancelled. Raises
+        ``pms.outcome_unknown`` while it is still being made: what is not settled is never a booking.
+        """
         return await self._native.find_booking(text("key", key))
 
     async def cancel(self, id: int | str) -> Booking:

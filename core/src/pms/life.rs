@@ -17,19 +17,21 @@ use super::{Feature, PmsClient};
 use crate::error::{Error, Result, codes};
 
 impl PmsClient {
-    /// A booking as it is now; `None` when there is none of that id. Cancel-safe read.
+    /// A booking as it is now; `None` when there is none of that id. Cancel-safe read. One whose call died half-way is
+    /// finished first: checked, moved or cancelled.
     ///
     /// # Errors
-    /// `pms.outcome_unknown` while the system is still writing its rooms.
+    /// `pms.outcome_unknown` while it is still being made: what is not settled is never a [`Booking`].
     pub async fn booking(&self, id: BookingId) -> Result<Option<Booking>> {
         self.pms()?.booking(id).await
     }
 
     /// The booking that was made with a key: the live one, else the last that was cancelled; `None` when there is
-    /// none. Right after `pms.outcome_unknown`, `None` proves nothing yet. Cancel-safe read.
+    /// none. Right after `pms.outcome_unknown`, `None` proves nothing yet. Cancel-safe read. A booking whose call died
+    /// half-way is finished first. Look at its [`status`](Booking::status): it may be cancelled.
     ///
     /// # Errors
-    /// `pms.outcome_unknown` while the system is still writing its rooms.
+    /// `pms.outcome_unknown` while it is still being made: what is not settled is never a [`Booking`].
     pub async fn find_booking(&self, key: &IdempotencyKey) -> Result<Option<Booking>> {
         self.pms()?.find(key).await
     }

@@ -94,7 +94,8 @@ impl BookingRequest {
         self
     }
 
-    /// Adds words for the front bookings.
+    /// Adds words for the front bookings. What a system cannot keep is replaced visibly: QloApps gets `‹` for `<` and `□`
+    /// for emoji.
     ///
     /// # Errors
     /// `pms.invalid_request` (field `remark`) when it is longer than 1000 characters or holds control characters

@@ -36,8 +36,8 @@ async def reply_to(p: Posada, message: Message) -> str:
     """Answers a message. The same message may come again, also at the same time: it is remembered once, decided once,
     and books once.
 
-    While it is not known whether it is booked, the error ``pms.outcome_unknown`` goes to WhatsApp, which sends the message
-    again: the guest is told when it is.
+    While it is not known whether it is booked, the error ``pms.outcome_unknown`` goes to WhatsApp, which sends the
+    message again: the guest is told when it is.
     """
     tenant = (await p.tenants.resolve(message.number, channel="whatsapp")).tenant
     if tenant is None:

@@ -201,7 +201,9 @@ impl Pms for GuardedPms {
         let Some(key) = record.key.as_ref().filter(|_| !record.cancelled) else {
             return booking::answer(&record, Created::FoundAgain).map(Some);
         };
-        self.bookings.settled(key).await?;
+        if !self.bookings.settled(key).await? {
+            return booking::answer(&record, Created::FoundAgain).map(Some);
+        }
         let record = self.system().record(id).await?;
         record
             .map(|record| booking::answer(&record, Created::FoundAgain))

@@ -39,18 +39,25 @@ impl BookingService {
         }
     }
 
-    /// The booking of a key that somebody asks about: one that is unsettled is finished first, when its call left it.
+    /// Finishes the booking of a key about which a caller asks, when it is unsettled and its call left it. Says whether it
+    /// was unsettled. While what is remembered cannot be read, the system alone tells.
     ///
     /// # Errors
     /// `pms.outcome_unknown` while nobody was told about it.
-    pub(in crate::pms) async fn settled(self: &Arc<Self>, key: &IdempotencyKey) -> Result<()> {
-        let Some(due) = self.keys.unsettled(self.provider.system(), key).await? else {
-            return Ok(());
+    pub(in crate::pms) async fn settled(self: &Arc<Self>, key: &IdempotencyKey) -> Result<bool> {
+        let due = match self.keys.unsettled(self.provider.system(), key).await {
+            Ok(Some(due)) => due,
+            Ok(None) => return Ok(false),
+            Err(error) => {
+                tracing::debug!(%error, "whether a booking is settled could not be read");
+                return Ok(false);
+            }
         };
         if self.known(key).await?.was_reported() && self.clock.now() < due + Self::GRACE {
-            return Ok(());
+            return Ok(false);
         }
-        self.finish_left(key, Self::SHORT).await.map_err(|cause| {
+        let finished = self.finish_left(key, Self::SHORT).await;
+        finished.map(|()| true).map_err(|cause| {
             if cause.is_retryable() {
                 unsettled(key).caused_by(cause)
             } else {
