@@ -51,7 +51,7 @@ impl Fuse {
 
 /// What befalls a booking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
+enum Mishap {
     Plain,
     /// Its answer is lost.
     Lost,
@@ -69,7 +69,7 @@ enum Fate {
 struct Mortal {
     mock: MockPms,
     fuse: Arc<Fuse>,
-    fate: Fate,
+    mishap: Mishap,
 }
 
 impl Mortal {
@@ -136,12 +136,12 @@ impl Catalogue for Mortal {
 impl BookingSystem for Mortal {
     async fn create(&self, request: &BookingRequest, offer: &Offer, total: Money) -> Result<BookingId> {
         let create = async {
-            if self.fate == Fate::Dearer {
+            if self.mishap == Mishap::Dearer {
                 let dearer = Money::parse("2000", "USD")?;
                 self.mock.set_base_price(room_type(), dearer);
             }
             let made = self.mock.create(request, offer, total).await;
-            if let (Ok(id), Fate::Shared | Fate::SharedAndFull) = (&made, self.fate) {
+            if let (Ok(id), Mishap::Shared | Mishap::SharedAndFull) = (&made, self.mishap) {
                 self.share(*id).await?;
             }
             made
@@ -220,7 +220,7 @@ impl KeyStore for MortalKeys {
 }
 
 /// A process that lives for so many steps.
-fn process(world: &World, fate: Fate, steps: i64) -> (Arc<BookingService>, Arc<Fuse>) {
+fn process(world: &World, mishap: Mishap, steps: i64) -> (Arc<BookingService>, Arc<Fuse>) {
     let fuse = Arc::new(Fuse {
         left: AtomicI64::new(steps),
         blown: Notify::new(),
@@ -228,7 +228,7 @@ fn process(world: &World, fate: Fate, steps: i64) -> (Arc<BookingService>, Arc<F
     let provider = Arc::new(Mortal {
         mock: world.mock.clone(),
         fuse: fuse.clone(),
-        fate,
+        mishap,
     });
     let keys = Arc::new(MortalKeys {
         keys: world.keys.clone(),
@@ -239,7 +239,7 @@ fn process(world: &World, fate: Fate, steps: i64) -> (Arc<BookingService>, Arc<F
 
 /// One that does not die.
 fn other(world: &World) -> Arc<BookingService> {
-    process(world, Fate::Plain, i64::MAX).0
+    process(world, Mishap::Plain, i64::MAX).0
 }
 
 fn mine() -> IdempotencyKey {
@@ -259,9 +259,9 @@ async fn live(bookings: Arc<BookingService>, request: &BookingRequest) -> Result
 }
 
 /// A booking in other nights, and a price that was agreed.
-async fn prepare(world: &World, fate: Fate) -> BookingRequest {
-    let others = match fate {
-        Fate::SharedAndFull | Fate::Website => 4,
+async fn prepare(world: &World, mishap: Mishap) -> BookingRequest {
+    let others = match mishap {
+        Mishap::SharedAndFull | Mishap::Website => 4,
         _ => 0,
     };
     if others > 0 {
@@ -280,7 +280,7 @@ async fn prepare(world: &World, fate: Fate) -> BookingRequest {
         )
         .await
         .unwrap();
-    if fate == Fate::Lost {
+    if mishap == Mishap::Lost {
         world
             .mock
             .script(MockOperation::Create, MockFault::TimeoutAfterWrite, 1);
@@ -336,8 +336,8 @@ async fn assert_sound(world: &World, what: &str) -> usize {
 }
 
 /// Dies after so many steps; whether it died before its end.
-async fn dies(world: &World, fate: Fate, request: &BookingRequest, steps: i64) -> bool {
-    let (bookings, fuse) = process(world, fate, steps);
+async fn dies(world: &World, mishap: Mishap, request: &BookingRequest, steps: i64) -> bool {
+    let (bookings, fuse) = process(world, mishap, steps);
     tokio::select! {
         biased;
         () = fuse.blown.notified() => true,
@@ -347,24 +347,24 @@ async fn dies(world: &World, fate: Fate, request: &BookingRequest, steps: i64) -
 
 #[tokio::test]
 async fn wherever_a_process_dies_the_same_key_finishes_its_booking() {
-    for fate in [
-        Fate::Plain,
-        Fate::Lost,
-        Fate::Shared,
-        Fate::SharedAndFull,
-        Fate::Dearer,
-        Fate::Website,
+    for mishap in [
+        Mishap::Plain,
+        Mishap::Lost,
+        Mishap::Shared,
+        Mishap::SharedAndFull,
+        Mishap::Dearer,
+        Mishap::Website,
     ] {
         let mut steps = 0;
         loop {
             let world = World::new();
-            let request = prepare(&world, fate).await;
-            let died = dies(&world, fate, &request, steps).await;
-            if fate == Fate::Website && died {
+            let request = prepare(&world, mishap).await;
+            let died = dies(&world, mishap, &request, steps).await;
+            if mishap == Mishap::Website && died {
                 website_writes(&world).await;
             }
             world.mock.calm();
-            let what = format!("{fate:?} after {steps} steps");
+            let what = format!("{mishap:?} after {steps} steps");
             let again = live(other(&world), &request).await;
             let left = assert_sound(&world, &what).await;
             match &again {
@@ -383,7 +383,7 @@ async fn wherever_a_process_dies_the_same_key_finishes_its_booking() {
                     assert_eq!(left, 0, "{what}");
                 }
             }
-            if matches!(fate, Fate::Plain | Fate::Lost | Fate::Shared) {
+            if matches!(mishap, Mishap::Plain | Mishap::Lost | Mishap::Shared) {
                 assert_eq!(left, 1, "{what}: {again:?}");
             }
             if !died {
@@ -391,32 +391,32 @@ async fn wherever_a_process_dies_the_same_key_finishes_its_booking() {
             }
             steps += 1;
         }
-        assert!(steps > 20, "{fate:?} has {steps} steps");
+        assert!(steps > 20, "{mishap:?} has {steps} steps");
     }
 }
 
 #[tokio::test]
 async fn wherever_a_process_dies_the_sweep_of_another_leaves_no_room_to_two_and_nothing_unsettled() {
-    for fate in [
-        Fate::Plain,
-        Fate::Lost,
-        Fate::Shared,
-        Fate::SharedAndFull,
-        Fate::Dearer,
-        Fate::Website,
+    for mishap in [
+        Mishap::Plain,
+        Mishap::Lost,
+        Mishap::Shared,
+        Mishap::SharedAndFull,
+        Mishap::Dearer,
+        Mishap::Website,
     ] {
         let mut steps = 0;
         loop {
             let world = World::new();
-            let request = prepare(&world, fate).await;
-            let died = dies(&world, fate, &request, steps).await;
-            if fate == Fate::Website && died {
+            let request = prepare(&world, mishap).await;
+            let died = dies(&world, mishap, &request, steps).await;
+            if mishap == Mishap::Website && died {
                 website_writes(&world).await;
             }
             world.mock.calm();
             world.clock.advance(Duration::from_mins(20));
             other(&world).sweep().await;
-            assert_sound(&world, &format!("{fate:?} after {steps} steps")).await;
+            assert_sound(&world, &format!("{mishap:?} after {steps} steps")).await;
             if !died {
                 break;
             }
@@ -430,8 +430,8 @@ async fn a_question_about_a_booking_that_nobody_was_told_about_finishes_it() {
     let mut steps = 0;
     loop {
         let world = World::new();
-        let request = prepare(&world, Fate::Plain).await;
-        let died = dies(&world, Fate::Plain, &request, steps).await;
+        let request = prepare(&world, Mishap::Plain).await;
+        let died = dies(&world, Mishap::Plain, &request, steps).await;
         let found = world.process().find_booking(&mine()).await;
         match found {
             Ok(Some(booking)) => assert_eq!(booking.status, BookingStatus::Confirmed),
