@@ -435,7 +435,7 @@ pub trait RoomLedger: Send + Sync {
     }
 }
 
-/// Why rooms of a type are not sold for a stay although nobody has them.
+/// Why rooms of a type are not sold for a stay although no booking has them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Closures {
     /// The rooms that are closed in some night of the stay.

@@ -7,8 +7,8 @@
 //! 3. Ask for free rooms and the price now, never from a cache.
 //! 4. Note that the key is unsettled and that its booking is sent, and make it once. A write is never repeated, but
 //!    where the system keeps *once*. A definite refusal takes the notes back.
-//! 5. When the answer was lost, leave the turn, look for the key until the booking shows, and take a turn again: nobody
-//!    waits for a lost answer inside of a turn.
+//! 5. When the answer was lost, leave the turn, look for the key until the booking shows, and take a turn again: no
+//!    other guest waits for a lost answer.
 //! 6. Unless the system keeps *stock*, look again whether every room is the guest's alone, or the type is not oversold;
 //!    move to a free room, or cancel and answer `pms.sold_out`. Unless it keeps *price*, cancel what costs something
 //!    else than was agreed.
@@ -17,12 +17,12 @@
 //!
 //! What happens if the process dies here, after each step, and who finishes it; `deaths` plays every line:
 //!
-//! | it dies after | what is left | the same key again | nobody asks again |
+//! | it dies after | what is left | the same key again | no caller asks again |
 //! |---|---|---|---|
 //! | the look for the key, the turn, the price | nothing; the turn ends by itself | books | nothing to do |
 //! | the note *unsettled* | a mark without a booking | books | the sweep takes the mark away |
 //! | the note *sent* | the same, and a note | waits as long as a booking may take to show, then books | the same, after that time |
-//! | the booking was sent | a booking nobody looked at | is found, checked, kept or cancelled, answered | the sweep checks it, keeps or cancels it |
+//! | the booking was sent | a booking that was not looked at | is found, checked, kept or cancelled, answered | the sweep checks it, keeps or cancels it |
 //! | the system answered | the same | the same | the same |
 //! | a row was moved | the same, noted as a newcomer in its room | the same | the same |
 //! | it was cancelled | a cancelled booking | `pms.sold_out` or `pms.wrong_state`: nothing was reported | the sweep takes the mark away |
@@ -77,8 +77,8 @@ pub(in crate::pms) struct Booked {
 }
 
 impl BookingService {
-    /// Of a booking that is younger than this nobody knows whether a caller was told when what was remembered of its key
-    /// is lost: it is checked and cancelled like a new one. An older one was reported, or is the front desk's by now.
+    /// Of a booking that is younger than this it is not known whether a caller was told, when what was remembered of its
+    /// key is lost: it is checked and cancelled like a new one. An older one was reported, or is the front desk's by now.
     const RECENT: chrono::Duration = chrono::Duration::minutes(15);
 
     /// Makes the booking or finds it again. See the [module](self) for the steps.
@@ -94,7 +94,7 @@ impl BookingService {
         self.provider.is_asked()?;
         let (key, mut pauses) = (request.key(), self.retry.pauses());
         let (turn, mut known) = loop {
-            // What an earlier try left is waited for outside of the turn, which it would keep from everybody else.
+            // What an earlier try left is waited for outside of the turn, which it would keep from other guests.
             let before = self.known(key).await?;
             if !self.provider.find(key).await?.is_empty() {
                 return self.find_again(request).await;
@@ -200,7 +200,7 @@ impl BookingService {
         }
     }
 
-    /// Answers the booking that an earlier call made. One that nobody was told about may never have been checked,
+    /// Answers the booking that an earlier call made. One that no caller was told about may never have been checked,
     /// because that call may have died half-way: it is finished now, however old it is.
     async fn find_again(&self, request: &BookingRequest) -> Result<Booked> {
         let began = self.clock.instant();
@@ -234,7 +234,7 @@ impl BookingService {
         self.keys.read(self.provider.system(), key).await
     }
 
-    /// How long to go on asking within a turn, which keeps everybody else of the hotel waiting.
+    /// How long to go on asking within a turn, which keeps the hotel's other guests waiting.
     pub(super) fn held(&self) -> RetryPolicy {
         RetryPolicy {
             total: self.retry.total.min(RetryPolicy::HELD),
@@ -430,7 +430,7 @@ impl BookingService {
     }
 
     /// The booking of a key. Of several live ones, left by an answer that was lost and a later try, the first with a
-    /// room is kept and the others, of which nobody was told, are cancelled while they are young.
+    /// room is kept and the others, of which no caller was told, are cancelled while they are young.
     ///
     /// # Errors
     /// `pms.outcome_unknown` when none is finished, or another one could not be cancelled.

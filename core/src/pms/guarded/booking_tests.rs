@@ -203,7 +203,7 @@ async fn a_guest_in_the_house_cannot_be_cancelled() {
     assert_eq!(world.free(stay()).await, 5, "a guest who has left takes no room");
 }
 
-/// What a definite refusal leaves must not make the next call wait, nor anybody else of the hotel.
+/// What a definite refusal leaves must not make the next call wait, nor other guests of the hotel.
 #[tokio::test]
 async fn a_booking_that_was_refused_is_sent_again_at_once_by_the_same_key() {
     let world = World::new();

@@ -23,7 +23,7 @@ use crate::pms::{
 };
 use crate::stay::Stay;
 
-/// Ends a process after so many steps: whatever it does then never comes back.
+/// Ends a process after a number of steps: what it does then never comes back.
 #[derive(Default)]
 struct Fuse {
     left: AtomicI64,
@@ -219,7 +219,7 @@ impl KeyStore for MortalKeys {
     }
 }
 
-/// A process that lives for so many steps.
+/// A process that lives for `steps` steps.
 fn process(world: &World, mishap: Mishap, steps: i64) -> (Arc<BookingService>, Arc<Fuse>) {
     let fuse = Arc::new(Fuse {
         left: AtomicI64::new(steps),
@@ -335,7 +335,7 @@ async fn assert_sound(world: &World, what: &str) -> usize {
     live.len()
 }
 
-/// Dies after so many steps; whether it died before its end.
+/// Dies after `steps` steps; whether it died before its end.
 async fn dies(world: &World, mishap: Mishap, request: &BookingRequest, steps: i64) -> bool {
     let (bookings, fuse) = process(world, mishap, steps);
     tokio::select! {

@@ -182,7 +182,7 @@ impl BookingService {
                 if closures.length {
                     let nights = stay.nights();
                     return Err(stay_invalid(format!(
-                        "has {nights} nights; the hotel does not sell so few, or so many, at this time"
+                        "has {nights} nights; the hotel does not sell stays of this length at this time"
                     )));
                 }
                 let is_begun = live.iter().any(|row| is_new(row));

@@ -43,7 +43,7 @@ impl BookingService {
     /// was unsettled. While what is remembered cannot be read, the system alone tells.
     ///
     /// # Errors
-    /// `pms.outcome_unknown` while nobody was told about it.
+    /// `pms.outcome_unknown` while no caller was told about it.
     pub(in crate::pms) async fn settled(self: &Arc<Self>, key: &IdempotencyKey) -> Result<bool> {
         let due = match self.keys.unsettled(self.provider.system(), key).await {
             Ok(Some(due)) => due,
@@ -95,7 +95,7 @@ impl BookingService {
         checked
     }
 
-    /// Checks a booking that nobody was told about, in a turn.
+    /// Checks a booking that no caller was told about, in a turn.
     async fn check_left(&self, hotel: HotelId, key: &IdempotencyKey) -> Result<()> {
         let mut known = self.known(key).await?;
         let records = self.held().persist(|| self.provider.find(key)).await?;

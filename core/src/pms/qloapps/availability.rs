@@ -41,7 +41,7 @@ enum Part {
     Closed,
 }
 
-/// The status of a room that is not sold for so few or so many nights; all others mean that it is closed.
+/// The status of a room that is not sold for this number of nights; all others mean that it is closed.
 const LENGTH: u64 = 4;
 
 /// One room type for the whole stay.

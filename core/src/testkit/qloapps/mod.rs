@@ -194,7 +194,7 @@ impl QloAppsSimulator {
         self.service.desk().closed.push((room, stay));
     }
 
-    /// Sells stays that begin in these nights for so many nights or more, in every room.
+    /// Sells stays that begin in these nights for at least `fewest` nights, in every room.
     pub fn set_season(&self, season: Stay, fewest: u32) {
         self.service.desk().season = Some((season, fewest));
     }
