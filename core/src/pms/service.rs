@@ -30,8 +30,9 @@ pub struct Service {
     pub automatic: bool,
     /// How many of it a room may have; `None` without a limit.
     pub max_quantity: Option<u32>,
-    /// The price with tax as the system computes it, before it is rounded: sums are made of this.
-    pub(crate) exact: Decimal,
+    /// The price with tax as the system computes it before it is rounded, of which sums are made; `None` when it is the
+    /// price.
+    pub(crate) exact: Option<Decimal>,
 }
 
 impl Service {
@@ -46,6 +47,7 @@ impl Service {
             per_night: false,
             automatic: false,
             max_quantity: None,
+            exact: None,
         }
     }
 
@@ -62,7 +64,9 @@ impl Service {
         let nights = if self.per_night { nights } else { 1 };
         [quantity, rooms, nights]
             .into_iter()
-            .fold(self.exact, |sum, count| sum.saturating_mul(Decimal::from(count)))
+            .fold(self.exact.unwrap_or(self.price.amount()), |sum, count| {
+                sum.saturating_mul(Decimal::from(count))
+            })
     }
 
     /// Whether it may be chosen so often.
@@ -346,7 +350,7 @@ mod tests {
             per_night,
             automatic,
             max_quantity,
-            exact: Decimal::new(1040, 2),
+            exact: None,
         };
         vec![
             service(5, "Cleaning", true, true, Some(1)),
@@ -390,7 +394,7 @@ mod tests {
             .into_iter()
             .map(|service| Service {
                 // Of a net price of 12.95 and a tax of 8.25 %.
-                exact: Decimal::new(14_018_375, 6),
+                exact: Some(Decimal::new(14_018_375, 6)),
                 price: usd("14.02"),
                 ..service
             })

@@ -110,7 +110,7 @@ impl MockHotel {
                 id: ServiceId::from(id),
                 name: name.into(),
                 price,
-                exact: price.amount(),
+                exact: None,
                 net_price,
                 per_night,
                 automatic: id == MAINTENANCE,

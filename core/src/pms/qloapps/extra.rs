@@ -51,7 +51,7 @@ impl Extra {
             id: self.id,
             name: self.name.clone(),
             price: net_price.scaled(taxed)?,
-            exact: self.net.saturating_mul(taxed),
+            exact: Some(self.net.saturating_mul(taxed)),
             net_price: net_price.scaled(Decimal::ONE)?,
             per_night: self.per_night,
             automatic: self.is_in_the_price,
