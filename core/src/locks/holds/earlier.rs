@@ -196,7 +196,7 @@ mod tests {
         // The same nights fit where the hotel has six rooms, and the night of the earlier departure is free.
         hold.move_to(stay("2027-03-13", "2027-03-14"), 5).await.unwrap();
         hold.move_to(stay("2027-03-12", "2027-03-14"), 6).await.unwrap();
-        // Nights that the hold has already are kept, whoever else is in them.
+        // Nights that the hold has already are kept, whatever others are in them.
         hold.move_to(stay("2027-03-12", "2027-03-13"), 5).await.unwrap();
     }
 

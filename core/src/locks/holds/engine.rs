@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 
-use super::earlier;
 use super::model::{HoldState, Resource, StayHold, audit_key};
 use super::owned::OwnedHold;
 use super::pending_releases::PendingReleases;
@@ -276,25 +275,18 @@ impl HoldEngine {
         }
     }
 
+    /// Moves a hold to the stay of `request`, which may have up to `left` units of each of its nights.
     pub(super) async fn move_to(
         &self,
         hold: &OwnedHold,
-        stay: Stay,
-        quantity: u32,
-        capacity: u32,
+        request: &StayHold,
+        left: u32,
     ) -> Result<(Record, DateTime<Utc>)> {
         self.ensure_kept(hold)?;
+        let stay = request.stay;
         let holder = hold.slot.holder.clone();
         // A hold of these nights that was given back and whose release failed would refuse the move.
         self.end_pending(&hold.key, &HoldSlot { stay, holder }).await?;
-        let request = StayHold {
-            tenant: hold.key.tenant.clone(),
-            session_id: hold.session_id().map(str::to_owned),
-            quantity,
-            capacity,
-            ..StayHold::new(hold.key.resource.clone(), stay)
-        };
-        let left = earlier::left_to_move(self, hold.slot.stay, &request).await?;
         let step = self
             .0
             .store
@@ -316,7 +308,7 @@ impl HoldEngine {
                     stay,
                     holder: hold.slot.holder.clone(),
                 };
-                Err(self.taken(&request, &hold.key, &slot, &shortage, now))
+                Err(self.taken(request, &hold.key, &slot, &shortage, now))
             }
             Moved::Occupied => {
                 let message = "the same conversation holds these nights already";
@@ -348,7 +340,7 @@ impl HoldEngine {
     }
 
     /// Refuses a hold that was given back, although the server may not have heard of it.
-    fn ensure_kept(&self, hold: &OwnedHold) -> Result<()> {
+    pub(super) fn ensure_kept(&self, hold: &OwnedHold) -> Result<()> {
         if self.0.pending_releases.has(&hold.key, &hold.slot, &hold.token) {
             return Err(hold.gone());
         }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
+use super::earlier;
 use super::engine::{HoldEngine, Made};
 use super::model::{Resource, StayHold, audit_key};
 use super::owned::OwnedHold;
@@ -169,15 +170,18 @@ impl Hold {
     /// nights; `locks.invalid_quantity` (field `capacity`); `locks.lost` when it has ended; `locks.not_owner`;
     /// `redis.*`.
     pub async fn move_to(&mut self, stay: Stay, capacity: u32) -> Result<()> {
-        StayHold::new(self.owned.key.resource.clone(), stay)
-            .quantity(self.quantity)
-            .capacity(capacity)
-            .check()?;
+        let request = StayHold {
+            tenant: self.owned.key.tenant.clone(),
+            session_id: self.owned.session_id().map(str::to_owned),
+            quantity: self.quantity,
+            capacity,
+            ..StayHold::new(self.owned.key.resource.clone(), stay)
+        };
+        request.check()?;
+        self.holds.ensure_kept(&self.owned)?;
+        let left = earlier::left_to_move(&self.holds, self.owned.slot.stay, &request).await?;
         let asked = self.holds.instant();
-        let (record, now) = self
-            .holds
-            .move_to(&self.owned, stay, self.quantity, capacity)
-            .await?;
+        let (record, now) = self.holds.move_to(&self.owned, &request, left).await?;
         *self.term() = Term::of(&record, asked, now);
         self.owned.slot = record.slot;
         Ok(())

@@ -1,4 +1,4 @@
-//! Bookings whose answers are lost, which die half-way, or which somebody else makes too.
+//! Bookings whose answers are lost, which die half-way, or which another program makes too.
 
 use futures_util::future::join;
 
