@@ -1,0 +1,1 @@
+//! posada in axum.
