@@ -206,6 +206,8 @@ impl Hotel {
             () = breaking => unreachable!(),
             () = killing => unreachable!(),
         };
+        // All may have heard that time was up before the request came that the break waits for.
+        network.heal();
         self.judge(number, &keys, answers, &network, &server, cut || killed)
             .await;
         for process in processes {

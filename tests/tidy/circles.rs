@@ -169,7 +169,7 @@ fn the_modules_of_the_crate_use_each_other_in_one_direction() {
     assert!(modules.len() > 10, "no modules");
     let way =
         circle(&modules).map(|way| format!("core/src/: move what both need into a module below them: {way}"));
-    files::expect_none(way.into_iter());
+    files::expect_none(way);
 }
 
 #[test]

@@ -219,10 +219,13 @@ impl Authenticator {
             let key = format!("{}|{id}", tenant.map_or("", TenantId::as_str));
             self.0.live.once(&key, self.look_elsewhere(id, tenant)).await?
         };
-        let Some(known) = found else {
-            return Err(ended());
-        };
-        let now = self.0.clock.coarse_millis();
+        let mut known = found.ok_or_else(ended)?;
+        let mut now = self.0.clock.coarse_millis();
+        // What another process shared may have grown too old while it was waited for.
+        if known.source == ClaimsSource::Redis && !known.state.is_revoked && known.until <= now {
+            known = self.ask_store(id, tenant).await?.ok_or_else(ended)?;
+            now = self.0.clock.coarse_millis();
+        }
         let age = Duration::from_millis(now.saturating_sub(known.read_at));
         let source = known.source;
         let holds = self.0.live.put(id, &known, now);

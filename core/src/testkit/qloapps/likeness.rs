@@ -189,7 +189,11 @@ async fn prepare(service: &Service, question: &Question, recorded: &Recorded) {
         };
     }
     let full = recorded.body.contains("Requested room(s) not available");
-    let free = &answer["hotel_ari"]["room_types"][0]["rooms"]["available"];
+    let rooms_by_state = &answer["hotel_ari"]["room_types"][0]["rooms"];
+    let stay_asked = || {
+        let text = |name| super::list::element(&question.body, name).unwrap();
+        Stay::parse(&text("date_from"), &text("date_to")).unwrap()
+    };
     match (question.method.as_str(), resource) {
         ("GET", _) => {
             let objects = answer.as_object().and_then(|fields| fields.values().next());
@@ -210,9 +214,8 @@ async fn prepare(service: &Service, question: &Question, recorded: &Recorded) {
             wish(service, rooms).await;
         }
         ("PUT", _) | ("POST", "order_histories") => book(service, 20).await,
-        ("POST", "hotel_ari") if free == &Value::Array(Vec::new()) => {
-            let text = |name| super::list::element(&question.body, name).unwrap();
-            let stay = Stay::parse(&text("date_from"), &text("date_to")).unwrap();
+        ("POST", "hotel_ari") if rooms_by_state["available"] == Value::Array(Vec::new()) => {
+            let stay = stay_asked();
             for _ in 0..5 {
                 let room_type = answer["hotel_ari"]["room_types"][0]["id_room_type"]
                     .as_u64()
@@ -224,6 +227,10 @@ async fn prepare(service: &Service, question: &Question, recorded: &Recorded) {
             }
         }
         _ => {}
+    }
+    if let Some(not_sold) = rooms_by_state["unavailable"].as_object() {
+        let rooms = not_sold.keys().map(|room| (room.parse().unwrap(), stay_asked()));
+        service.desk().closed.extend(rooms);
     }
 }
 

@@ -373,7 +373,7 @@ impl Desk {
             }
         }
         let rooms = occupancies.len().max(1);
-        let unavailable = element(body, "get_unavailable_rooms").is_some();
+        let unavailable = element(body, "get_unavailable_rooms").as_deref() == Some("1");
         let room_type = element(body, "id_room_type").and_then(|text| text.parse::<u64>().ok());
         let known = |id: &u64| hotel == "1" && room_type.is_none_or(|wanted| wanted == *id);
         let types: Vec<u64> = Server::types().filter(known).collect();
@@ -417,7 +417,7 @@ impl Desk {
             let mut free = self.server.free_rooms(*id, stay);
             free.retain(|room| unsold(room).is_none());
             let listed: Map<String, Value> = Server::rooms_of(*id)
-                .filter_map(|room| Some((room, unsold(&room).filter(|_| unavailable)?)))
+                .filter_map(|room| Some((room, unsold(&room)?)))
                 .map(|(room, status)| {
                     let value = json!({"id_product": id, "id_room": room, "id_hotel": 1,
                         "room_num": Server::room_name(room), "detail": [{"id_status": status, "room_comment": "",
@@ -425,7 +425,6 @@ impl Desk {
                     (room.to_string(), value)
                 })
                 .collect();
-            let listed = if listed.is_empty() { json!([]) } else { Value::Object(listed) };
             let available: Map<String, Value> = free
                 .iter()
                 .map(|room| {
@@ -437,14 +436,19 @@ impl Desk {
                     (room.to_string(), value)
                 })
                 .collect();
-            let available = if available.is_empty() { json!([]) } else { Value::Object(available) };
+            // PHP writes an empty map as a list.
+            let by_room = |rooms: Map<_, _>| if rooms.is_empty() { json!([]) } else { Value::Object(rooms) };
+            let mut rooms_by_state = json!({"available": by_room(available)});
+            if unavailable {
+                rooms_by_state["unavailable"] = by_room(listed);
+            }
             let night = self.server.night(*id).1;
             // Each night is rounded with its tax, and then multiplied.
             let nights = Decimal::from(stay.nights()) * Decimal::from(rooms);
             let taxed = cents(self.server.with_tax(night));
             json!({"id_room_type": id, "base_price": number(night), "base_price_with_tax": number(taxed),
                 "total_price": number(night * nights), "total_price_with_tax": number(taxed * nights),
-                "name": Server::type_name(*id), "rooms": {"available": available, "unavailable": listed}})
+                "name": Server::type_name(*id), "rooms": rooms_by_state})
         });
         answer["room_types"] = types.collect();
         answer
