@@ -140,7 +140,7 @@ async fn a_replicated_lock_outlives_the_failover() {
     let posada = on(&group.url());
     let guard = posada.locks().acquire("kept", &safe()).await.unwrap();
     group.primary().kill();
-    group.wait_until_failed_over();
+    group.fail_over();
     let survivor = on(group.replica().url());
     let state = survivor.locks().inspect(None, "kept").await.unwrap().unwrap();
     assert_eq!(state.fence, guard.fence());

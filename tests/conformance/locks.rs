@@ -279,10 +279,11 @@ async fn fences_grow_although_an_empty_replica_took_over() {
         .wait(Duration::from_secs(30));
     let lock = posada.locks().acquire("fenced", &options).await.unwrap();
     group.primary().kill();
-    group.wait_until_failed_over();
+    group.fail_over();
     group.replica().command::<()>(&["FLUSHALL"]);
     let next = posada.locks().acquire("fenced", &options).await.unwrap();
     assert!(next.fence() > lock.fence());
+    lock.lost().await;
     assert!(lock.ensure_held().is_err());
 }
 

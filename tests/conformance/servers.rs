@@ -57,6 +57,6 @@ fn a_sentinel_promotes_the_replica_of_a_dead_primary() {
     group.primary().command::<()>(&["SET", "kept", "1"]);
     assert_eq!(group.primary().command::<i64>(&["WAIT", "1", "5000"]), 1);
     group.primary().kill();
-    group.wait_until_failed_over();
+    group.fail_over();
     assert_eq!(group.replica().command::<i64>(&["GET", "kept"]), 1);
 }

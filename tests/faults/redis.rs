@@ -332,7 +332,7 @@ async fn after_a_failover_the_sentinels_lead_to_the_new_primary(place: Place) {
     assert_eq!(listener.next().await, None);
     assert_eq!(probe.increment("n").await.unwrap(), 1);
     group.primary().kill();
-    group.wait_until_failed_over();
+    group.fail_over();
     until_it_works("the first write after the failover", async || {
         probe.increment("n").await
     })
