@@ -197,7 +197,8 @@ const ON_AXUM: [(&str, &str); 2] = [
 
 /// Otherwise `cargo test -p posada` compiles redis, sqlx and what depends on them again after `make test`, which takes
 /// minutes. A dependency of a test that turns on more belongs into a package of its own, as `tests/benches/rslock`.
-/// axum turns on more of serde and hyper; what stands on it is compiled for itself.
+/// axum turns on more of serde and hyper, so that there are two sets: that of the whole workspace, and that of every
+/// package which does not stand on axum, the wheel's among them.
 #[test]
 fn a_package_alone_is_compiled_with_the_same_features_of_its_dependencies_as_the_workspace() {
     let manifest = read("Cargo.toml");
