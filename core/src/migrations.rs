@@ -16,6 +16,8 @@
 //! # }
 //! ```
 
+use chrono::{DateTime, Utc};
+
 /// The version to which this posada brings a database.
 pub(crate) const LATEST: i32 = 8;
 
@@ -37,4 +39,50 @@ impl Applied {
             version: LATEST,
         }
     }
+}
+
+/// How the schema of a database stands.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct MigrationStatus {
+    /// What was applied, in order; empty for a database that posada never migrated.
+    pub applied: Vec<AppliedMigration>,
+    /// What this posada would apply, in order; empty when the database is up to date.
+    pub pending: Vec<PendingMigration>,
+    /// The run that is under way now, of whichever process.
+    pub running: Option<MigrationRun>,
+}
+
+/// A migration that a database has.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct AppliedMigration {
+    /// Its number.
+    pub version: i32,
+    /// Its name, such as `0001_six_tables`.
+    pub name: String,
+    /// When it was applied, by the clock of the server.
+    pub applied_at: DateTime<Utc>,
+}
+
+/// A migration that a database lacks.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct PendingMigration {
+    /// Its number.
+    pub version: i32,
+    /// Its name, such as `0001_six_tables`.
+    pub name: String,
+    /// Its statements.
+    pub sql: String,
+}
+
+/// A run of the migrations that is under way.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct MigrationRun {
+    /// The process of the server that serves it.
+    pub pid: i32,
+    /// Since when; `None` where the role may not see that.
+    pub since: Option<DateTime<Utc>>,
 }

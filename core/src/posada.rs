@@ -23,7 +23,7 @@ use crate::locks::{
     AuditStore, FenceStore, HoldRules, HoldStore, LockManager, LockStore, MemoryAudit, MemoryFences,
     MemoryHolds, MemoryLocks, RedisHolds, RedisLocks,
 };
-use crate::migrations::Applied;
+use crate::migrations::{Applied, MigrationStatus};
 #[cfg(feature = "pms-qloapps")]
 use crate::pms::QloApps;
 use crate::pms::port::{BookingSystem, Catalogue, Connected, Connection};
@@ -251,17 +251,39 @@ impl Posada {
 
     /// Brings the database to the state that this version needs, and that the Python app can go on using: missing
     /// tables, columns, defaults and indexes are added, nothing is dropped or narrowed. Safe to run from every
-    /// replica at every start; answers what was applied now. In memory there is nothing to do. Detached.
+    /// replica at every start, also through a pooler in transaction mode, where it never makes others wait; returns what was
+    /// applied now. In memory there is nothing to do. Detached once its turn came.
     ///
     /// # Errors
     /// `postgres.migration` when the database was migrated by a newer version or an applied migration was changed
-    /// since; `postgres.*` when the database is down or refuses. Nothing is applied then.
+    /// since; `postgres.contended` when the run of another process did not end within ten minutes; `postgres.*` when the
+    /// database is down or refuses. Nothing is applied then.
     pub async fn migrate(&self) -> Result<Applied> {
         self.0.scope.ensure_all()?;
         match &self.0.base.postgres {
             Some(postgres) => on_postgres::migrate(postgres).await,
             None => Ok(Applied::nothing_to_do()),
         }
+    }
+
+    /// Which migrations the database has, which [`migrate`](Self::migrate) would apply, and whether a run is under way.
+    /// In memory there are none. Cancel-safe read.
+    ///
+    /// # Errors
+    /// As [`migrate`](Self::migrate).
+    pub async fn migration_status(&self) -> Result<MigrationStatus> {
+        self.0.scope.ensure_all()?;
+        match &self.0.base.postgres {
+            Some(postgres) => on_postgres::migration_status(postgres).await,
+            None => Ok(MigrationStatus::default()),
+        }
+    }
+
+    /// All migrations as one text of SQL, for Supabase's SQL editor or `psql`. It may be run again at any time, and does
+    /// what [`migrate`](Self::migrate) does.
+    #[cfg(feature = "postgres")]
+    pub fn schema_sql() -> String {
+        on_postgres::schema_sql()
     }
 
     /// The settings that this handle was built from.

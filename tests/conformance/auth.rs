@@ -8,7 +8,6 @@ use posada::clock::ManualClock;
 use posada::error::codes;
 use posada::settings::{Pooling, SettingsBuilder};
 use posada::testkit::auth::{Run, suite};
-use posada::testkit::postgres::schema_sql;
 use posada::{Posada, Settings, TenantId};
 use posada_tests::{RedisServer, servers, unique};
 
@@ -77,7 +76,7 @@ fn new_user(name: &str, tenant: &str) -> NewUser {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_migrated_database_with_redis_keeps_the_promises() {
     keeps_the_promises(
-        direct(&database(&schema_sql())).redis_url(servers::redis().url()),
+        direct(&database(&Posada::schema_sql())).redis_url(servers::redis().url()),
         true,
     )
     .await;
@@ -86,7 +85,7 @@ async fn a_migrated_database_with_redis_keeps_the_promises() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pooler_and_a_cluster_keep_the_promises() {
     let settings = Settings::builder()
-        .postgres_url(servers::pgbouncer().url(&database(&schema_sql())))
+        .postgres_url(servers::pgbouncer().url(&database(&Posada::schema_sql())))
         .postgres_pooler(Pooling::Transaction)
         .redis_url(servers::cluster().url())
         .secret_key(KEY);
@@ -151,7 +150,7 @@ async fn a_user_of_the_app_signs_in_with_bcrypt_and_gets_a_better_hash() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn case_64_users_and_hotels_that_are_not_active_are_out() {
-    let database = database(&schema_sql());
+    let database = database(&Posada::schema_sql());
     let clock = clock();
     let posada = on(direct(&database), &clock);
     let auth = posada.auth();
@@ -201,7 +200,7 @@ async fn case_64_users_and_hotels_that_are_not_active_are_out() {
 #[tokio::test(flavor = "multi_thread")]
 async fn processes_learn_of_a_revocation_through_redis_and_survive_its_amnesia() {
     let redis = RedisServer::start();
-    let database = database(&schema_sql());
+    let database = database(&Posada::schema_sql());
     let settings = || direct(&database).redis_url(redis.url());
     let clock = clock();
     let (one, other, third) = (
@@ -239,7 +238,7 @@ async fn processes_learn_of_a_revocation_through_redis_and_survive_its_amnesia()
 #[tokio::test(flavor = "multi_thread")]
 async fn case_107_a_hundred_guesses_at_once_through_redis_get_no_more_than_five() {
     let posada = on(
-        direct(&database(&schema_sql())).redis_url(servers::redis().url()),
+        direct(&database(&Posada::schema_sql())).redis_url(servers::redis().url()),
         &clock(),
     );
     let name = unique("guessed");
@@ -267,7 +266,7 @@ async fn case_107_a_hundred_guesses_at_once_through_redis_get_no_more_than_five(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_refreshes_from_two_processes_give_one_lineage() {
-    let database = database(&schema_sql());
+    let database = database(&Posada::schema_sql());
     let clock = clock();
     let (one, other) = (on(direct(&database), &clock), on(direct(&database), &clock));
     one.auth()

@@ -6,7 +6,6 @@ use posada::auth::{NewUser, SignIn, TokenKind};
 use posada::clock::ManualClock;
 use posada::error::codes;
 use posada::tenants::{NewTenant, TenantStatus, TenantUpdate};
-use posada::testkit::postgres::schema_sql;
 use posada::{Posada, Settings, TenantId};
 use posada_tests::{servers, unique};
 
@@ -107,7 +106,7 @@ impl Hotel {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_acts_for_a_hotel_that_is_gone_suspended_or_without_a_status() {
-    for layout in [&schema_sql(), L2, L3] {
+    for layout in [&Posada::schema_sql(), L2, L3] {
         let hotel = Hotel::open(layout).await;
         hotel.sql("ALTER TABLE tenants ALTER COLUMN status DROP NOT NULL");
         let auth = hotel.posada.auth();
@@ -145,7 +144,7 @@ async fn nobody_acts_for_a_hotel_that_is_gone_suspended_or_without_a_status() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hotel_that_is_gone_suspended_or_without_a_status_lets_nobody_in_and_uses_nothing_up() {
-    for layout in [&schema_sql(), L2, L3] {
+    for layout in [&Posada::schema_sql(), L2, L3] {
         let hotel = Hotel::open(layout).await;
         let (pair, reset) = (hotel.login(PASSWORD).await.unwrap(), hotel.reset_token().await);
         hotel.sql("ALTER TABLE tenants ALTER COLUMN status DROP NOT NULL");
@@ -175,7 +174,7 @@ async fn a_hotel_that_is_gone_suspended_or_without_a_status_lets_nobody_in_and_u
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_hotel_of_the_same_id_does_not_inherit_the_users_of_the_old_one() {
-    let hotel = Hotel::open(&schema_sql()).await;
+    let hotel = Hotel::open(&Posada::schema_sql()).await;
     let (pair, reset) = (hotel.login(PASSWORD).await.unwrap(), hotel.reset_token().await);
     hotel.sql("DELETE FROM tenants");
     hotel.create().await;
@@ -211,7 +210,7 @@ async fn users_from_before_the_migration_belong_to_the_hotels_that_it_found() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_of_an_impossible_hotel_is_nobodys() {
-    let hotel = Hotel::open(&schema_sql()).await;
+    let hotel = Hotel::open(&Posada::schema_sql()).await;
     for tenant in ["''", "'Hotel!'", "' '"] {
         hotel.sql(&format!("UPDATE users SET tenant_id = {tenant}"));
         let error = hotel.login(PASSWORD).await.unwrap_err();
@@ -222,7 +221,7 @@ async fn a_user_of_an_impossible_hotel_is_nobodys() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_ten_users_with_one_address_in_ten_cases_one_is_made() {
-    let hotel = Hotel::open(&schema_sql()).await;
+    let hotel = Hotel::open(&Posada::schema_sql()).await;
     let (auth, id) = (hotel.posada.auth(), &hotel.id);
     let attempts = (0..10).map(|number| {
         let address: String = "bea.luz@example.com"

@@ -6,7 +6,6 @@ use chrono::{DateTime, SubsecRound as _, Utc};
 use posada::auth::{AuthOptions, ClaimsSource, NewUser, SignIn, TokenKind, TokenPair};
 use posada::clock::ManualClock;
 use posada::error::codes;
-use posada::testkit::postgres::schema_sql;
 use posada::{Claims, Posada, Settings};
 use posada_tests::{RedisServer, servers, unique};
 
@@ -27,7 +26,7 @@ impl Installation {
     fn new() -> Self {
         let database = unique("keys");
         servers::postgres().create_database(&database);
-        servers::postgres().execute_in(&database, &schema_sql());
+        servers::postgres().execute_in(&database, &Posada::schema_sql());
         let start = DateTime::<Utc>::from(std::time::SystemTime::now()).trunc_subsecs(3);
         Self {
             database,

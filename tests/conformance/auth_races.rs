@@ -9,7 +9,6 @@ use posada::error::codes;
 use posada::settings::{Pooling, SettingsBuilder};
 use posada::testkit::Dice;
 use posada::testkit::auth_history::race;
-use posada::testkit::postgres::schema_sql;
 use posada::{Kind, Posada, Settings};
 use posada_tests::{servers, unique, wait_until};
 
@@ -20,7 +19,7 @@ const SECOND: &str = "una llama silba en do menor";
 fn database() -> String {
     let name = unique("races");
     servers::postgres().create_database(&name);
-    servers::postgres().execute_in(&name, &schema_sql());
+    servers::postgres().execute_in(&name, &Posada::schema_sql());
     name
 }
 

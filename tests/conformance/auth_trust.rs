@@ -7,7 +7,6 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use posada::auth::{AuthOptions, ClaimsSource, NewUser, SignIn, TokenPair};
 use posada::clock::{ManualClock, SystemClock};
 use posada::error::codes;
-use posada::testkit::postgres::schema_sql;
 use posada::{Claims, Error, Posada, PosadaBuilder, Retry, Settings};
 use posada_tests::{RedisServer, servers, unique, wait_until};
 use ring::hmac;
@@ -29,7 +28,7 @@ impl Fixture {
     fn on(redis: RedisServer) -> Self {
         let database = unique("trust");
         servers::postgres().create_database(&database);
-        servers::postgres().execute_in(&database, &schema_sql());
+        servers::postgres().execute_in(&database, &Posada::schema_sql());
         Self { database, redis }
     }
 

@@ -1,9 +1,13 @@
 //! Migrations on real databases: from nothing and from each layout in the wild, to the same state, keeping data.
 
+use futures_util::future::join_all;
 use posada::error::codes;
 use posada::settings::{Pooling, PostgresSettings};
-use posada::testkit::postgres::{Probe, schema_sql};
-use posada_tests::{servers, unique};
+use posada::testkit::postgres::Probe;
+use posada::{Posada, Settings};
+use posada_tests::{servers, unique, wait_until};
+use sqlx::postgres::PgConnection;
+use sqlx::{Connection as _, raw_sql};
 
 const EMPTY: &str = "SELECT 1";
 const L1: &str = include_str!("../vectors/schema/l1.sql");
@@ -215,6 +219,57 @@ async fn five_processes_may_migrate_at_once() {
 }
 
 #[tokio::test]
+async fn runs_that_wait_for_another_occupy_no_lock_of_the_server() {
+    let (name, _) = database(EMPTY);
+    let url = servers::postgres().url_of(&name);
+    let mut other = PgConnection::connect(&url).await.unwrap();
+    let mut turn = other.begin().await.unwrap();
+    raw_sql("SELECT pg_advisory_xact_lock(123623979443297)")
+        .execute(&mut *turn)
+        .await
+        .unwrap();
+    let settings = Settings::builder().postgres_url(url.as_str()).build().unwrap();
+    let posada = Posada::builder().settings(settings.clone()).build().unwrap();
+    let status = posada.migration_status().await.unwrap();
+    assert!(status.running.unwrap().since.is_some(), "the other run is seen");
+    assert_eq!((status.applied.len(), status.pending.len()), (0, 8));
+
+    let run_all = join_all((0..5).map(|_| {
+        let posada = posada.clone();
+        tokio::spawn(async move { posada.migrate().await.unwrap().migrations.len() })
+    }));
+    tokio::task::spawn_blocking(move || {
+        wait_until("runs have asked for their turn", || {
+            let waiting = run(
+                &name,
+                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted",
+            );
+            assert_eq!(waiting, "0", "none waits in the server");
+            let asked = run(
+                &name,
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle' \
+                 AND query IN ('COMMIT', 'ROLLBACK')",
+            );
+            (asked != "0").then_some(()).ok_or(asked)
+        });
+    })
+    .await
+    .unwrap();
+    turn.rollback().await.unwrap();
+    let mut applied: Vec<_> = run_all.await.into_iter().map(Result::unwrap).collect();
+    applied.sort_unstable();
+    assert_eq!(applied, [0, 0, 0, 0, 8]);
+
+    let status = posada.migration_status().await.unwrap();
+    assert_eq!((status.applied.len(), status.pending.len()), (8, 0));
+    assert_eq!(
+        (status.applied[0].name.as_str(), status.running),
+        ("0001_six_tables", None)
+    );
+    posada.close().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_migration_that_was_changed_after_it_ran_stops_the_run() {
     let (name, probe) = database(EMPTY);
     probe.migrate().await.unwrap();
@@ -258,8 +313,8 @@ async fn the_pasted_schema_gives_what_the_program_gives_and_may_be_pasted_again(
         let (migrated, probe) = database(content);
         probe.migrate().await.unwrap();
         let (pasted, probe) = database(content);
-        run(&pasted, &schema_sql());
-        run(&pasted, &schema_sql());
+        run(&pasted, &Posada::schema_sql());
+        run(&pasted, &Posada::schema_sql());
         assert_eq!(description(&pasted), description(&migrated), "{layout}");
         assert!(probe.migrate().await.unwrap().migrations.is_empty(), "{layout}");
     }
@@ -293,7 +348,7 @@ fn on_an_empty_database_the_server_has_nothing_to_remark() {
             "--set=ON_ERROR_STOP=1",
             "--output=/dev/null",
         ])
-        .arg(format!("--command={}", schema_sql()))
+        .arg(format!("--command={}", Posada::schema_sql()))
         .arg(&url)
         .output()
         .unwrap();

@@ -5,7 +5,6 @@ use posada::doctor::{Diagnosis, Severity};
 use posada::error::codes;
 use posada::health::Check;
 use posada::settings::{Pooling, SettingsBuilder};
-use posada::testkit::postgres::schema_sql;
 use posada::{Error, Posada, Settings, TenantId};
 use posada_tests::{PgBouncer, PostgresServer};
 
@@ -87,7 +86,7 @@ async fn a_data_api_reaches_no_table_of_ours_on_any_layout_and_other_roles_keep_
             if way == "migrated" {
                 migrate(&url).await;
             } else {
-                server.execute_in(&database, &schema_sql());
+                server.execute_in(&database, &Posada::schema_sql());
             }
             let reached = server.execute_in(&database, REACHED);
             // Other layouts bring tables of others with sequences of their own.

@@ -48,6 +48,7 @@ async fn the_handle(posada: &Posada, scope: &Posada, own: &Hotel, other: &Hotel,
     tried.refused("Posada.for_claims", scope.for_claims(&theirs));
     assert_eq!(posada.for_claims(&theirs).unwrap().tenant(), Some(&other.id));
     tried.refused("Posada.migrate", scope.migrate().await);
+    tried.refused("Posada.migration_status", scope.migration_status().await);
     scope.close().await.unwrap();
     drop(scope.clone());
     tried.kept_apart("Posada.close", scope.sessions().count(None).await.is_ok());

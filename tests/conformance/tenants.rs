@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use posada::error::codes;
 use posada::settings::PostgresSettings;
 use posada::tenants::{BusinessHours, NewTenant, Resolution};
-use posada::testkit::postgres::{Probe, schema_sql};
+use posada::testkit::postgres::Probe;
 use posada::testkit::tenants::{owner, suite};
 use posada::{Posada, Settings, TenantId};
 use posada_tests::{servers, unique};
@@ -41,12 +41,12 @@ fn id(text: &str) -> TenantId {
 
 #[tokio::test]
 async fn a_migrated_database_keeps_the_promises() {
-    suite(direct(&database(&schema_sql())).tenants()).await;
+    suite(direct(&database(&Posada::schema_sql())).tenants()).await;
 }
 
 #[tokio::test]
 async fn a_pooler_in_transaction_mode_keeps_the_promises() {
-    let url = servers::pgbouncer().url(&database(&schema_sql()));
+    let url = servers::pgbouncer().url(&database(&Posada::schema_sql()));
     suite(
         on(Settings::builder()
             .postgres_url(url)
@@ -58,7 +58,7 @@ async fn a_pooler_in_transaction_mode_keeps_the_promises() {
 
 #[tokio::test]
 async fn the_server_plans_a_look_up_once_and_keeps_the_plan() {
-    let database = database(&schema_sql());
+    let database = database(&Posada::schema_sql());
     let rows = "INSERT INTO tenants (tenant_id, name, status, created_at, updated_at) \
                 VALUES ('planned', 'Hotel', 'active', now(), now()); \
                 INSERT INTO tenant_user_identifiers (tenant_id, identifier, created_at) \
@@ -86,7 +86,7 @@ async fn layouts_in_the_wild_keep_the_promises_as_they_are() {
 #[tokio::test]
 async fn layout_three_keeps_the_promises_once_it_is_migrated() {
     let database = database(L3);
-    servers::postgres().execute_in(&database, &schema_sql());
+    servers::postgres().execute_in(&database, &Posada::schema_sql());
     suite(direct(&database).tenants()).await;
 }
 
@@ -204,7 +204,7 @@ async fn a_thousand_simultaneous_misses_ask_postgres_once() {
 
 #[tokio::test]
 async fn a_large_table_is_looked_up_by_its_index() {
-    let database = database(&schema_sql());
+    let database = database(&Posada::schema_sql());
     let rows = "INSERT INTO tenants (tenant_id, name, status, created_at, updated_at)
                     VALUES ('large', 'Large', 'active', now(), now());
                 INSERT INTO tenant_user_identifiers (tenant_id, identifier, created_at)

@@ -5,7 +5,6 @@ use std::time::Duration;
 use posada::auth::{NewUser, SignIn, TokenPair};
 use posada::clock::ManualClock;
 use posada::error::codes;
-use posada::testkit::postgres::schema_sql;
 use posada::{Error, Kind, Posada, Settings};
 use posada_tests::{PostgresServer, RedisServer};
 
@@ -23,7 +22,7 @@ struct Fixture {
 impl Fixture {
     async fn start() -> (Self, TokenPair) {
         let (postgres, redis) = (PostgresServer::start(), RedisServer::start());
-        postgres.execute(&schema_sql());
+        postgres.execute(&Posada::schema_sql());
         let clock = ManualClock::at(std::time::SystemTime::now().into());
         let settings = Settings::builder()
             .postgres_url(postgres.url())

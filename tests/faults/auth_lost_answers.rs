@@ -5,7 +5,6 @@ use std::time::Duration;
 use posada::auth::{NewUser, SignIn, TokenPair};
 use posada::error::codes;
 use posada::testkit::Proxy;
-use posada::testkit::postgres::schema_sql;
 use posada::{Error, Kind, Posada, Settings};
 use posada_tests::{servers, unique, wait_until};
 use sqlx::ConnectOptions as _;
@@ -27,7 +26,7 @@ impl Line {
     async fn open() -> Self {
         let database = unique("lost");
         servers::postgres().create_database(&database);
-        servers::postgres().execute_in(&database, &schema_sql());
+        servers::postgres().execute_in(&database, &Posada::schema_sql());
         let proxy = Proxy::in_front_of(&servers::postgres().url_of(&database)).await;
         let settings = Settings::builder()
             .postgres_url(proxy.url())

@@ -14,7 +14,6 @@ use posada::auth::{
 };
 use posada::limits::RateLimit;
 use posada::testkit::Proxy;
-use posada::testkit::postgres::schema_sql;
 use posada::{Error, Kind, Posada, Settings};
 use posada_tests::{PostgresServer, RedisServer, unique};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
@@ -127,7 +126,7 @@ impl Fixture {
         let redis = RedisServer::start_with(&["--enable-debug-command", "yes"]);
         let database = unique("matrix");
         postgres.create_database(&database);
-        postgres.execute_in(&database, &schema_sql());
+        postgres.execute_in(&database, &Posada::schema_sql());
         let postgres_proxy = Proxy::in_front_of(&postgres.url_of(&database)).await;
         let redis_proxy = Proxy::in_front_of(redis.url()).await;
         let fixture = Self {

@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use posada::clock::ManualClock;
 use posada::tenants::{NewTenant, Resolution, ResolutionSource};
-use posada::testkit::postgres::schema_sql;
 use posada::testkit::tenants::owner;
 use posada::{Error, Posada, Settings, TenantId, TenantResolver};
 use posada_tests::{PostgresServer, RedisServer};
@@ -15,7 +14,7 @@ const HOUR: Duration = Duration::from_hours(1);
 /// A Postgres of our own with one hotel.
 fn hotel() -> PostgresServer {
     let server = PostgresServer::start();
-    server.execute(&schema_sql());
+    server.execute(&Posada::schema_sql());
     server.execute(
         "INSERT INTO tenants (tenant_id, name, status, created_at, updated_at)
              VALUES ('hotel', 'Hotel', 'active', now(), now());

@@ -11,7 +11,6 @@
 use futures_util::future::join_all;
 use posada::auth::{NewUser, SignIn};
 use posada::error::codes;
-use posada::testkit::postgres::schema_sql;
 use posada::{Kind, Posada, Retry, Settings};
 use posada_tests::{servers, unique};
 
@@ -33,7 +32,7 @@ fn most_resident() -> u64 {
 async fn case_106_a_thousand_sign_ins_at_once_take_no_more_memory_than_there_are_permits() {
     let database = unique("crowd");
     servers::postgres().create_database(&database);
-    servers::postgres().execute_in(&database, &schema_sql());
+    servers::postgres().execute_in(&database, &Posada::schema_sql());
     let settings = Settings::builder()
         .postgres_url(servers::postgres().url_of(&database))
         .redis_url(servers::redis().url())

@@ -8,7 +8,7 @@ use crate::backends::postgres::{Postgres, migrations};
 use crate::clock::SharedClock;
 use crate::error::Result;
 use crate::locks::{AuditStore, FenceStore, PostgresAudit, PostgresFences};
-use crate::migrations::Applied;
+use crate::migrations::{Applied, MigrationStatus};
 use crate::settings::PostgresSettings;
 use crate::task::Tasks;
 use crate::tenants::{PostgresTenants, TenantStore};
@@ -20,6 +20,14 @@ pub(super) fn open(settings: &PostgresSettings, tasks: Tasks, clock: SharedClock
 
 pub(super) async fn migrate(postgres: &Postgres) -> Result<Applied> {
     Ok(migrations::apply(postgres).await?)
+}
+
+pub(super) async fn migration_status(postgres: &Postgres) -> Result<MigrationStatus> {
+    Ok(migrations::status(postgres).await?)
+}
+
+pub(super) fn schema_sql() -> String {
+    migrations::schema_sql()
 }
 
 pub(super) fn tenants(postgres: &Postgres) -> Arc<dyn TenantStore> {

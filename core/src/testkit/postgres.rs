@@ -247,11 +247,6 @@ impl Probe {
     }
 }
 
-/// What to paste into the SQL editor.
-pub fn schema_sql() -> String {
-    migrations::schema_sql()
-}
-
 fn insert(id: &str) -> Statement {
     Statement::write("probe.insert", "INSERT INTO probe (id) VALUES ($1)").bind(id)
 }

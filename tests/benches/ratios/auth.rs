@@ -7,7 +7,6 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use posada::auth::{NewUser, SignIn};
 use posada::error::codes;
-use posada::testkit::postgres::schema_sql;
 use posada::{Posada, Settings};
 use posada_tests::{servers, unique};
 use ring::hmac;
@@ -129,7 +128,7 @@ async fn signatures() {
 async fn refusals() {
     let database = unique("refusals");
     servers::postgres().create_database(&database);
-    servers::postgres().execute_in(&database, &schema_sql());
+    servers::postgres().execute_in(&database, &Posada::schema_sql());
     let settings = Settings::builder()
         .postgres_url(servers::postgres().url_of(&database))
         .secret_key(KEY);

@@ -1,15 +1,17 @@
 //! Bringing a database to the state that posada needs. The SQL and its rules stand in `migrations/`.
 
-#[cfg(any(test, feature = "testkit"))]
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use sha1::{Digest as _, Sha1};
 use sqlx::Row as _;
+use tokio::time::sleep;
 
+use super::deadline::Deadline;
 use super::{Failure, Postgres, Refusal, Statement, Tx};
 use crate::hex::hex;
-use crate::migrations::{Applied, LATEST};
+use crate::migrations::{Applied, AppliedMigration, LATEST, MigrationRun, MigrationStatus, PendingMigration};
+use crate::rng::jitter;
 
 /// Longest time for a whole run, the wait for other runs included.
 const LIMIT: Duration = Duration::from_mins(10);
@@ -45,12 +47,29 @@ const MIGRATIONS: &[Migration] = migrations![
 /// Ends every run, whatever was missing: what it revokes may have been granted since, on later tables too.
 const LAST_WORD: &str = include_str!("../../../migrations/0007_no_data_api.sql");
 
-/// One run at a time ("posada" as a number). Other runs wait as long as they may; tables are waited for only
-/// shortly, because everybody else queues up behind a waiting `ALTER TABLE`. That something exists already is no news.
-const TAKE_TURN: &str = "SET LOCAL client_min_messages = warning;\n\
+/// One run at a time ("posada" as a number). A run that waited here would keep a connection of a pooler in transaction
+/// mode meanwhile: twenty replicas that wait stop an app whose pooler has ten. So a turn is asked for again and again,
+/// each time in a transaction of its own, whose first statement this is.
+const TAKE_TURN: &str = "SELECT pg_try_advisory_xact_lock(123623979443297)";
+/// The pauses between two questions for the turn grow from the first to the last.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+/// Tables are waited for only shortly, because all others queue up behind a waiting `ALTER TABLE`. That something exists
+/// already is no news.
+const LIMITS: &str = "SET LOCAL client_min_messages = warning;\nSET LOCAL lock_timeout = 2000;\n";
+/// The turn in a text that is pasted: it is waited for.
+const WAIT_FOR_TURN: &str = "SET LOCAL client_min_messages = warning;\n\
      SET LOCAL lock_timeout = 0;\n\
      SELECT pg_advisory_xact_lock(123623979443297);\n\
      SET LOCAL lock_timeout = 2000;\n";
+
+/// Whose turn it is. The key of an advisory lock is shown in two halves.
+const RUNNING: &str = "SELECT pg_locks.pid, xact_start FROM pg_locks LEFT JOIN pg_stat_activity USING (pid) \
+     WHERE locktype = 'advisory' AND granted AND objsubid = 1 \
+     AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+     AND (classid::bigint << 32) | objid::bigint = 123623979443297 LIMIT 1";
+
+const HAS_LEDGER: &str = "SELECT to_regclass('posada.migrations') IS NOT NULL";
+const HISTORY: &str = "SELECT version, name, checksum, applied_at FROM posada.migrations ORDER BY version";
 
 /// Works in the schema where the tables are, or else where new tables of this role go; never in `posada`, which
 /// is first on the search path of a role of that name.
@@ -69,20 +88,86 @@ const LEDGER: &str = "CREATE SCHEMA IF NOT EXISTS posada;\n\
 pub(super) const APPLIED: &str = "SELECT version, name, checksum FROM posada.migrations ORDER BY version";
 const RECORD: &str = "INSERT INTO posada.migrations (version, name, checksum) VALUES ($1, $2, $3)";
 
-/// Applies what is missing, in one transaction. Detached; any number of processes may run it at once.
+/// Applies what is missing, in one transaction. Detached from the moment when its turn came; any number of processes may
+/// run it at once.
 ///
 /// # Errors
 /// `Failure::Migration` when the database was made by a newer posada, or a migration was changed after it was
-/// applied; then nothing is touched.
+/// applied; then nothing is touched. `Failure::LockTimeout` when another run did not end in time.
 pub(crate) async fn apply(postgres: &Postgres) -> Result<Applied, Failure> {
-    let applied = postgres
-        .transaction_within(LIMIT, "postgres.migrate", |tx: &mut Tx| {
-            Box::pin(bring_up_to_date(tx))
+    let deadline = Deadline::after(postgres.0.clock.clone(), LIMIT);
+    let mut pause = PAUSES.0;
+    loop {
+        let applied = postgres
+            .transaction_within(deadline.remaining(), "postgres.migrate", |tx: &mut Tx| {
+                Box::pin(bring_up_to_date(tx))
+            })
+            .await
+            .map_err(name_the_rights)?;
+        if let Some(applied) = applied {
+            postgres.forget_schema();
+            return Ok(applied);
+        }
+        if deadline.remaining() <= pause {
+            return Err(Failure::LockTimeout);
+        }
+        sleep(pause / 2 + jitter(pause / 2)).await;
+        pause = (pause * 2).min(PAUSES.1);
+    }
+}
+
+/// What the ledger says, what it lacks, and which run is under way. Reads only.
+///
+/// # Errors
+/// As [`apply`].
+pub(crate) async fn status(postgres: &Postgres) -> Result<MigrationStatus, Failure> {
+    postgres
+        .transaction("postgres.migration_status", |tx: &mut Tx| {
+            Box::pin(read_status(tx))
         })
         .await
-        .map_err(name_the_rights)?;
-    postgres.forget_schema();
-    Ok(applied)
+}
+
+async fn read_status(tx: &mut Tx) -> Result<MigrationStatus, Failure> {
+    let rows = tx.fetch(Statement::read("migrations.running", RUNNING)).await?;
+    let running = match rows.first() {
+        None => None,
+        Some(row) => Some(MigrationRun {
+            pid: row.try_get(0)?,
+            since: row.try_get(1)?,
+        }),
+    };
+    let rows = tx
+        .fetch(Statement::read("migrations.has_ledger", HAS_LEDGER))
+        .await?;
+    let has_ledger = rows
+        .first()
+        .map(|row| row.try_get(0))
+        .transpose()?
+        .unwrap_or(false);
+    let (mut known, mut applied) = (Vec::new(), Vec::new());
+    if has_ledger {
+        for row in tx.fetch(Statement::read("migrations.history", HISTORY)).await? {
+            let (version, name): (i32, String) = (row.try_get(0)?, row.try_get(1)?);
+            known.push((version, name.clone(), row.try_get(2)?));
+            let applied_at = row.try_get(3)?;
+            applied.push(AppliedMigration {
+                version,
+                name,
+                applied_at,
+            });
+        }
+    }
+    let pending = compare(&known)?.into_iter().map(|missing| PendingMigration {
+        version: missing.version,
+        name: missing.name.to_owned(),
+        sql: missing.sql.to_owned(),
+    });
+    Ok(MigrationStatus {
+        applied,
+        pending: pending.collect(),
+        running,
+    })
 }
 
 /// The names of the migrations that a ledger lacks.
@@ -94,13 +179,12 @@ pub(super) fn pending(ledger: &[(i32, String, String)]) -> Result<Vec<&'static s
 }
 
 /// All migrations and their rows in the ledger, as one text that may be pasted and run again.
-#[cfg(any(test, feature = "testkit"))]
 pub(crate) fn schema_sql() -> String {
     let mut text = String::from(
         "-- Generated from the files beside it; see README.md. Paste it into the Supabase SQL editor, or run\n\
          -- `psql -f schema.sql`. It may be run again at any time.\n\nBEGIN;\n",
     );
-    for part in [TAKE_TURN, CHOOSE_SCHEMA, LEDGER] {
+    for part in [WAIT_FOR_TURN, CHOOSE_SCHEMA, LEDGER] {
         text.push_str(part);
     }
     for migration in MIGRATIONS {
@@ -137,8 +221,18 @@ fn name_the_rights(failure: Failure) -> Failure {
     }
 }
 
-async fn bring_up_to_date(tx: &mut Tx) -> Result<Applied, Failure> {
-    tx.script([TAKE_TURN, CHOOSE_SCHEMA, LEDGER].concat()).await?;
+/// `None` while it is the turn of another run.
+async fn bring_up_to_date(tx: &mut Tx) -> Result<Option<Applied>, Failure> {
+    let rows = tx.fetch(Statement::read("migrations.turn", TAKE_TURN)).await?;
+    let is_ours: bool = rows
+        .first()
+        .map(|row| row.try_get(0))
+        .transpose()?
+        .unwrap_or(false);
+    if !is_ours {
+        return Ok(None);
+    }
+    tx.script([LIMITS, CHOOSE_SCHEMA, LEDGER].concat()).await?;
     let mut known = Vec::new();
     for row in tx.fetch(Statement::read("migrations.applied", APPLIED)).await? {
         known.push((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
@@ -157,13 +251,13 @@ async fn bring_up_to_date(tx: &mut Tx) -> Result<Applied, Failure> {
     if missing.last().is_none_or(|last| last.sql != LAST_WORD) {
         tx.script(LAST_WORD.to_owned()).await?;
     }
-    Ok(Applied {
+    Ok(Some(Applied {
         migrations: missing
             .iter()
             .map(|migration| migration.name.to_owned())
             .collect(),
         version: LATEST,
-    })
+    }))
 }
 
 /// What is missing from a ledger of (version, name, checksum), unless the ledger is not one of ours.
