@@ -15,9 +15,13 @@
 //! ```
 
 use std::future::Future;
+use std::ops::Range;
 use std::sync::Arc;
 
+use tracing::Instrument as _;
+
 use crate::error::{Error, Result, codes};
+use crate::rng;
 
 tokio::task_local! {
     static CURRENT: Correlation;
@@ -52,6 +56,24 @@ impl Correlation {
             "request_id",
             "must have 1 to 128 visible ASCII characters",
         ))
+    }
+
+    /// A new id, for a request that brings none: a random UUID (RFC 9562, version 4).
+    pub fn random() -> Self {
+        let digits = rng::token();
+        let part = |range: Range<usize>| digits.get(range).unwrap_or_default();
+        let request = format!(
+            "{}-{}-4{}-a{}-{}",
+            part(0..8),
+            part(8..12),
+            part(13..16),
+            part(17..20),
+            part(20..32)
+        );
+        Self {
+            request: request.into(),
+            traceparent: None,
+        }
     }
 
     /// Adds the place in a trace, as W3C Trace Context writes it: `00-<trace>-<span>-<flags>`.
@@ -96,9 +118,10 @@ impl Correlation {
         CURRENT.try_with(Self::clone).ok()
     }
 
-    /// Work for another task, which belongs where its maker belongs.
+    /// Work for another task, which belongs where its maker belongs: to its request, and to its span in the log.
     pub(crate) fn carried<F: Future>(work: F) -> impl Future<Output = F::Output> {
         let current = Self::current();
+        let work = work.in_current_span();
         async move {
             match current {
                 Some(current) => CURRENT.scope(current, work).await,
@@ -142,6 +165,16 @@ mod tests {
                 Some("traceparent")
             );
         }
+    }
+
+    #[test]
+    fn a_request_without_an_id_gets_one_of_its_own() {
+        let (one, other) = (Correlation::random(), Correlation::random());
+        assert_ne!(one, other);
+        let lengths: Vec<usize> = one.request_id().split('-').map(str::len).collect();
+        assert_eq!(lengths, [8, 4, 4, 4, 12]);
+        assert_eq!(one.request_id().as_bytes()[14], b'4');
+        assert!(Correlation::new(one.request_id()).is_ok());
     }
 
     #[tokio::test]

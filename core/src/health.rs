@@ -81,19 +81,7 @@ impl Health {
 
     /// `{"status":"healthy","postgres":"ok","redis":"ok","timestamp":"…"}`; a failed server shows `"error"`.
     pub fn to_json(&self) -> String {
-        #[derive(Serialize)]
-        struct Shape {
-            status: &'static str,
-            postgres: &'static str,
-            redis: &'static str,
-            timestamp: String,
-        }
-        text(&Shape {
-            status: self.status(),
-            postgres: self.postgres.as_str(),
-            redis: self.redis.as_str(),
-            timestamp: self.time(),
-        })
+        text(self)
     }
 
     /// `{"ready":true,"checks":{"database":true,"redis":true,"pms":true},"serves":{"guests":true,"sign_in":true},

@@ -57,6 +57,33 @@
 //! Some crates are in the count of several features: all of them together are 259. A setting that asks for what was left
 //! out is `settings.invalid`.
 //!
+//! # Values as JSON
+//!
+//! What a program stores or answers is `serde::Serialize`, and what it receives or reads again is `Deserialize`, checked as
+//! by the value's own `parse` or `new`. The members have the names of the fields, which are those of the other languages;
+//! dates are texts in the forms of ISO 8601, lengths of time are seconds, and an amount is a text with as many decimals
+//! as people write in its currency:
+//!
+//! ```
+//! use posada::{Money, Stay};
+//! let stay: Stay = serde_json::from_str(r#"{"check_in": "2027-03-10", "check_out": "2027-03-12"}"#)?;
+//! assert_eq!(stay.nights(), 2);
+//! let night = Money::parse("1300", "USD").unwrap();
+//! assert_eq!(serde_json::to_string(&night)?, r#"{"amount":"1300.00","currency":"USD"}"#);
+//! # Ok::<(), serde_json::Error>(())
+//! ```
+//!
+//! There is no feature for this, because posada itself needs `serde`. On purpose some values have only one half, or none:
+//!
+//! | value | why |
+//! |---|---|
+//! | [`settings::Secret`] is only read; [`auth::TokenPair`] is neither | what is secret is answered by name, or not at all |
+//! | [`pms::Guest`] is only read, [`pms::GuestProfile`] and a booking's guest and key are not written | they say who a guest is, or hold a phone number; so does [`sessions::ActiveSession`] |
+//! | the name and the e-mail address of an [`auth::User`] are not written | a user may be a guest |
+//! | [`Claims`] are only written | they come from a token, or nobody vouches for them |
+//! | [`locks::Hold`], its ticket and its proof, a [`locks::LockGuard`] | whoever has them holds the nights; `ticket()` is the text to keep |
+//! | a [`pms::BookingRequest`] and a [`pms::BookingChange`] | the program puts them together from a quote, a guest and a key |
+//!
 //! Every async method says whether dropping its future has no effect (*cancel-safe read*), loses only the answer
 //! (*detached*) or releases what it acquired (*owned*). Use posada inside a tokio runtime.
 
@@ -121,6 +148,7 @@ pub mod tenants;
 )]
 pub mod testkit;
 mod text;
+mod wire;
 
 /// Dates and times in the public interface are of this crate.
 pub use chrono;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use posada::auth::{NewUser, Permission, Role, SignIn, TokenKind};
 use posada::error::codes;
 use posada::flags::{Context, FlagChange, FlagSource, Reason};
@@ -247,6 +248,19 @@ async fn flags(posada: &Posada, scope: &Posada, own: &Hotel, other: &Hotel, trie
     });
     let tenant = told.await.unwrap();
     tried.kept_apart("FlagWatch.next", tenant.as_ref() == Some(&own.id));
+    let mut stream = watch.into_stream();
+    flags.set(None, &name, false).await.unwrap();
+    let told = tokio::time::timeout(Duration::from_secs(10), async {
+        loop {
+            match stream.next().await {
+                Some(FlagChange::Changed { flag, tenant }) if *flag == *name => break tenant,
+                Some(_) => {}
+                None => panic!("the stream has ended"),
+            }
+        }
+    });
+    let tenant = told.await.unwrap();
+    tried.kept_apart("FlagWatch.into_stream", tenant.as_ref() == Some(&own.id));
     let listed = flags.list(None).await.unwrap();
     assert!(
         listed

@@ -31,6 +31,7 @@ impl Authenticator {
     /// As [`verify`](Self::verify); `auth.bad_credentials` for a wrong current password; `auth.weak_password`,
     /// `auth.password_reused`, `auth.invalid_password`; `auth.password_conflict` when another change was faster;
     /// `auth.hashing_busy` and `postgres.*` (503): nothing has changed then. Attempts count like sign-ins.
+    #[tracing::instrument(level = "debug", name = "posada.auth.change_password", skip_all)]
     pub async fn change_password(&self, access: &str, current: &str, new: &str) -> Result<TokenPair> {
         let claims = self.verify_within(access, Duration::ZERO, true).await?;
         let stored = self.0.store.user(&owner_of(&claims)).await?.ok_or_else(ended)?;
@@ -67,6 +68,7 @@ impl Authenticator {
     /// # Errors
     /// `auth.user_not_found`, also for a user of another hotel; otherwise as
     /// [`change_password`](Self::change_password).
+    #[tracing::instrument(level = "debug", name = "posada.auth.set_password", skip_all)]
     pub async fn set_password<'t>(
         &self,
         tenant: impl Into<Option<&'t TenantId>>,
@@ -84,6 +86,7 @@ impl Authenticator {
     ///
     /// # Errors
     /// `auth.user_not_found`; `auth.invalid_token` for the other kinds, which only a sign-in gives; `postgres.*`.
+    #[tracing::instrument(level = "debug", name = "posada.auth.issue", skip_all)]
     pub async fn issue<'t>(
         &self,
         tenant: impl Into<Option<&'t TenantId>>,
@@ -128,6 +131,7 @@ impl Authenticator {
     /// # Errors
     /// `auth.invalid_token`, `auth.token_expired`, `auth.session_ended` for a token that was used;
     /// otherwise as [`change_password`](Self::change_password).
+    #[tracing::instrument(level = "debug", name = "posada.auth.reset_password", skip_all)]
     pub async fn reset_password(&self, reset: &str, new: &str) -> Result<()> {
         let read = token::read(
             self.keys()?,

@@ -32,6 +32,7 @@ impl Authenticator {
     /// `auth.invalid_token`, `auth.token_expired`, `auth.session_ended`, and `auth.token_reused` (all 401) for a token
     /// that was used before: its session is revoked then. `postgres.*` (503) when Postgres is down: the token is not
     /// used up. Redis is not needed.
+    #[tracing::instrument(level = "debug", name = "posada.auth.refresh", skip_all)]
     pub async fn refresh(&self, refresh: &str) -> Result<TokenPair> {
         self.observed("refresh_token", self.exchange(refresh)).await
     }
@@ -73,6 +74,7 @@ impl Authenticator {
     /// # Errors
     /// As [`verify`](Self::verify) for a token that is no good; `postgres.*` (503) when Postgres is down: then the
     /// session has not ended. When Redis is down other processes learn of it within the staleness.
+    #[tracing::instrument(level = "debug", name = "posada.auth.logout", skip_all)]
     pub async fn logout(&self, token: &str) -> Result<()> {
         let (keys, now) = (self.keys()?, self.now());
         let read = token::read(keys, &self.0.rules, TokenKind::Access, token, now)
@@ -98,6 +100,7 @@ impl Authenticator {
     ///
     /// # Errors
     /// `postgres.*` when Postgres is down: then the session has not ended.
+    #[tracing::instrument(level = "debug", name = "posada.auth.logout_session", skip_all)]
     pub async fn logout_session(&self, claims: &Claims, session: &str) -> Result<bool> {
         self.1.admit(claims.tenant.as_ref())?;
         // No session has an id that the store cannot hold.
@@ -114,6 +117,7 @@ impl Authenticator {
     ///
     /// # Errors
     /// `postgres.*` when Postgres is down: then no session has ended.
+    #[tracing::instrument(level = "debug", name = "posada.auth.logout_everywhere", skip_all)]
     pub async fn logout_everywhere(&self, claims: &Claims, keep_current: bool) -> Result<usize> {
         self.1.admit(claims.tenant.as_ref())?;
         let which = match &claims.session {

@@ -33,6 +33,7 @@ impl Authenticator {
     /// # Errors
     /// `auth.weak_password` or `auth.invalid_password` as the policy says, `auth.user_exists`, `auth.invalid_user` for
     /// a hotel that does not exist, `auth.hashing_busy` (503), `postgres.*` when Postgres is down.
+    #[tracing::instrument(level = "debug", name = "posada.auth.create_user", skip_all)]
     pub async fn create_user(&self, new: NewUser) -> Result<User> {
         let tenant = self.1.choose(new.tenant.as_ref())?.cloned();
         let new = NewUser { tenant, ..new };
@@ -87,6 +88,7 @@ impl Authenticator {
     /// the 503 kinds counts as an attempt. After a hundred attempts in a row without a success an account is tried
     /// once a day, until it gets a new password; a known device
     /// ([`device_cookie`](Self::device_cookie)) has a quota of its own.
+    #[tracing::instrument(level = "debug", name = "posada.auth.login", skip_all)]
     pub async fn login(&self, attempt: &SignIn) -> Result<TokenPair> {
         let tenant = self.1.choose(attempt.tenant.as_ref())?;
         let attempt = &SignIn {

@@ -40,6 +40,7 @@ impl Authenticator {
     ///
     /// # Errors
     /// As [`verify`](Self::verify); `postgres.*` whenever Postgres is down.
+    #[tracing::instrument(level = "debug", name = "posada.auth.verify_privileged", skip_all)]
     pub async fn verify_privileged(&self, access: &str) -> Result<Claims> {
         self.verify_within(access, Duration::ZERO, false).await
     }
@@ -57,6 +58,7 @@ impl Authenticator {
     /// `auth.forbidden` (403) for users who are not superusers, whether there is such a hotel or not;
     /// `tenants.not_found` for a hotel that does not exist; `tenants.inactive` (403) for one that is not active;
     /// `postgres.*` when Postgres is down.
+    #[tracing::instrument(level = "debug", name = "posada.auth.act_across_tenants", skip_all)]
     pub async fn act_across_tenants(
         &self,
         tenant: &TenantId,

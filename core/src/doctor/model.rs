@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use chrono::{DateTime, SecondsFormat, Utc};
-use serde::Serialize;
+use chrono::{DateTime, Utc};
 
 use super::codes;
 
@@ -139,32 +138,8 @@ impl Diagnosis {
     /// `{"severity":"error","timestamp":"…","findings":[{"code":"…","severity":"…","seen":"…","remedy":"…"}]}`; the
     /// remedy is `null` where nothing is to be done.
     pub fn to_json(&self) -> String {
-        #[derive(Serialize)]
-        struct Shape<'a> {
-            severity: &'static str,
-            timestamp: String,
-            findings: Vec<FindingShape<'a>>,
-        }
-        #[derive(Serialize)]
-        struct FindingShape<'a> {
-            code: &'static str,
-            severity: &'static str,
-            seen: &'a str,
-            remedy: Option<&'a str>,
-        }
-        let findings = self.findings.iter().map(|finding| FindingShape {
-            code: finding.code,
-            severity: finding.severity.as_str(),
-            seen: &finding.seen,
-            remedy: finding.remedy.as_deref(),
-        });
-        let shape = Shape {
-            severity: self.severity().as_str(),
-            timestamp: self.timestamp.to_rfc3339_opts(SecondsFormat::Micros, false),
-            findings: findings.collect(),
-        };
         // Texts always have a JSON form.
-        serde_json::to_string(&shape).unwrap_or_default()
+        serde_json::to_string(self).unwrap_or_default()
     }
 
     fn count(&self, severity: Severity) -> usize {

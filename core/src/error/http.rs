@@ -156,6 +156,11 @@ impl Error {
         self.http_answer().retry_after
     }
 
+    /// The header `WWW-Authenticate` of the answer: `Bearer` for 401, and for a token that is not accepted.
+    pub fn http_challenge(&self) -> Option<&'static str> {
+        self.http_answer().www_authenticate
+    }
+
     /// The body of the answer: `{"detail", "code", "message", "facts"}`. The facts are of a fixed list: the caller's own
     /// request, and numbers, but no guest, key, lock or other hotel. Of what concerns the servers the caller learns the
     /// code only, and of a token that it was not accepted: log the error itself.

@@ -1,5 +1,7 @@
 //! A watch: the changes of flags as they happen.
 
+use futures_util::Stream;
+use futures_util::stream::unfold;
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio_util::sync::CancellationToken;
 
@@ -49,5 +51,13 @@ impl FlagWatch {
                 Err(RecvError::Closed) => return None,
             }
         }
+    }
+
+    /// The same changes as a stream, which ends after `close()`: for programs that combine it with others.
+    pub fn into_stream(self) -> impl Stream<Item = FlagChange> + Send + Unpin + 'static {
+        Box::pin(unfold(self, |mut watch| async {
+            let change = watch.next().await?;
+            Some((change, watch))
+        }))
     }
 }

@@ -310,6 +310,7 @@ impl LockManager {
     /// `own_stay` instead: [move](Hold::move_to) that hold, or release it first; `locks.too_many_holds`;
     /// `locks.invalid_quantity`, `locks.invalid_duration`, `locks.invalid_owner` with the field; `redis.*`;
     /// `posada.closed`.
+    #[tracing::instrument(level = "debug", name = "posada.locks.hold_stay", skip_all)]
     pub async fn hold_stay(&self, request: &StayHold) -> Result<Hold> {
         holds::hold(&self.holds, &*self.wanted(request)?).await
     }
@@ -328,6 +329,7 @@ impl LockManager {
     /// # Errors
     /// As [`hold_stay`](Self::hold_stay), with the facts `resource` and `nights` of the one that was refused;
     /// `locks.invalid_quantity` (field `requests`) for more than 100.
+    #[tracing::instrument(level = "debug", name = "posada.locks.hold_stays", skip_all, fields(holds = requests.len()))]
     pub async fn hold_stays(&self, requests: &[StayHold]) -> Result<Vec<Hold>> {
         let wanted = requests.iter().map(|request| self.wanted(request));
         let wanted: Vec<_> = wanted

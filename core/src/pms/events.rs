@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use futures_util::Stream;
+use futures_util::stream::unfold;
 use tokio::sync::broadcast;
 
 use super::id::{BookingId, IdempotencyKey};
@@ -86,6 +88,14 @@ impl PmsEvents {
                 Err(broadcast::error::RecvError::Closed) => return None,
             }
         }
+    }
+
+    /// The same events as a stream, which ends when the client is gone.
+    pub fn into_stream(self) -> impl Stream<Item = PmsEvent> + Send + Unpin + 'static {
+        Box::pin(unfold(self, |mut events| async {
+            let event = events.next().await?;
+            Some((event, events))
+        }))
     }
 }
 

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
+use futures_util::Stream;
+use futures_util::stream::unfold;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -154,6 +156,18 @@ impl Changes {
             self.advance();
         }
         Ok(next)
+    }
+
+    /// The changes that there are now, as a stream: it ends when there is nothing new at this moment, and after an error.
+    /// Dropped halfway it loses nothing: [`cursor`](Self::cursor) says how far it came, and the next stream goes on there.
+    pub fn stream(&mut self) -> impl Stream<Item = Result<Change>> + Send + Unpin + '_ {
+        Box::pin(unfold(Some(self), |changes| async {
+            let changes = changes?;
+            match changes.next().await {
+                Ok(change) => Some((Ok(change?), Some(changes))),
+                Err(error) => Some((Err(error), None)),
+            }
+        }))
     }
 
     /// The place to go on from after a restart. It passes a change only after the following one was asked for, so that

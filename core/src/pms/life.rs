@@ -22,6 +22,7 @@ impl PmsClient {
     ///
     /// # Errors
     /// `pms.outcome_unknown` while it is still being made: what is not settled is never a [`Booking`].
+    #[tracing::instrument(level = "debug", name = "posada.pms.booking", skip_all, fields(booking = %id))]
     pub async fn booking(&self, id: BookingId) -> Result<Option<Booking>> {
         self.pms()?.booking(id).await
     }
@@ -32,6 +33,7 @@ impl PmsClient {
     ///
     /// # Errors
     /// `pms.outcome_unknown` while it is still being made: what is not settled is never a [`Booking`].
+    #[tracing::instrument(level = "debug", name = "posada.pms.find_booking", skip_all, fields(key = ?key))]
     pub async fn find_booking(&self, key: &IdempotencyKey) -> Result<Option<Booking>> {
         self.pms()?.find(key).await
     }
@@ -42,6 +44,7 @@ impl PmsClient {
     /// `pms.unknown_booking`; `pms.wrong_state` when the guest is, or was, in the house; `pms.outcome_unknown`
     /// when the answer was lost every time, and then the call may be repeated; `redis.unavailable` when no turn at
     /// the hotel can be had.
+    #[tracing::instrument(level = "debug", name = "posada.pms.cancel", skip_all, fields(booking = %id))]
     pub async fn cancel(&self, id: BookingId) -> Result<Booking> {
         self.writing(id, move |pms| async move { pms.cancel(id, false).await })
             .await
@@ -52,6 +55,7 @@ impl PmsClient {
     ///
     /// # Errors
     /// Those of [`cancel`](Self::cancel); `pms.wrong_state` when the guest has checked out.
+    #[tracing::instrument(level = "debug", name = "posada.pms.force_cancel", skip_all, fields(booking = %id))]
     pub async fn force_cancel(&self, id: BookingId) -> Result<Booking> {
         self.writing(id, move |pms| async move { pms.cancel(id, true).await })
             .await
@@ -84,6 +88,7 @@ impl PmsClient {
     /// * `pms.invalid_request`: field `party` when the number of rooms would change, `room` for a room that the
     ///   booking does not have, `stay` as for [`availability`](Self::availability); `pms.occupancy`.
     /// * `pms.outcome_unknown`: answers were lost; the booking may be half changed. Ask again.
+    #[tracing::instrument(level = "debug", name = "posada.pms.modify", skip_all, fields(booking = %id))]
     pub async fn modify(&self, id: BookingId, change: &BookingChange) -> Result<Booking> {
         self.require_change(change)?;
         let change = change.clone();
@@ -97,6 +102,7 @@ impl PmsClient {
     /// # Errors
     /// Those of [`modify`](Self::modify), as far as they can be known before; `redis.unavailable` when it cannot be known
     /// whether an earlier change is to be finished.
+    #[tracing::instrument(level = "debug", name = "posada.pms.quote_change", skip_all, fields(booking = %id))]
     pub async fn quote_change(&self, id: BookingId, change: &BookingChange) -> Result<Quote> {
         self.require(Feature::QuoteChange)?;
         self.require_change(change)?;
@@ -108,6 +114,7 @@ impl PmsClient {
     ///
     /// # Errors
     /// `pms.unknown_booking`, `pms.wrong_state`, `pms.outcome_unknown` as [`cancel`](Self::cancel).
+    #[tracing::instrument(level = "debug", name = "posada.pms.check_in", skip_all, fields(booking = %id))]
     pub async fn check_in(&self, id: BookingId) -> Result<Booking> {
         self.require(Feature::CheckIn)?;
         self.writing(id, move |pms| async move {
@@ -121,6 +128,7 @@ impl PmsClient {
     ///
     /// # Errors
     /// `pms.unknown_booking`; `pms.wrong_state` for guests who never arrived; `pms.outcome_unknown`.
+    #[tracing::instrument(level = "debug", name = "posada.pms.check_out", skip_all, fields(booking = %id))]
     pub async fn check_out(&self, id: BookingId) -> Result<Booking> {
         self.require(Feature::CheckOut)?;
         self.writing(id, move |pms| async move {
@@ -133,6 +141,7 @@ impl PmsClient {
     ///
     /// # Errors
     /// `pms.unknown_hotel`, and as the [type](Self) says.
+    #[tracing::instrument(level = "debug", name = "posada.pms.arrivals", skip_all, fields(hotel = %hotel, day = %day))]
     pub async fn arrivals(&self, hotel: HotelId, day: NaiveDate) -> Result<Vec<Booking>> {
         self.movements(hotel, Movement::Arrival, day).await
     }
@@ -141,6 +150,7 @@ impl PmsClient {
     ///
     /// # Errors
     /// `pms.unknown_hotel`, and as the [type](Self) says.
+    #[tracing::instrument(level = "debug", name = "posada.pms.departures", skip_all, fields(hotel = %hotel, day = %day))]
     pub async fn departures(&self, hotel: HotelId, day: NaiveDate) -> Result<Vec<Booking>> {
         self.movements(hotel, Movement::Departure, day).await
     }
@@ -150,6 +160,7 @@ impl PmsClient {
     ///
     /// # Errors
     /// `pms.invalid_request` (field `email`), and as the [type](Self) says.
+    #[tracing::instrument(level = "debug", name = "posada.pms.guest", skip_all)]
     pub async fn guest(&self, email: &str) -> Result<Option<GuestProfile>> {
         self.require(Feature::Guests)?;
         let email = Guest::check_email(email)?;
@@ -162,6 +173,7 @@ impl PmsClient {
     /// # Errors
     /// `pms.invalid_request` (field `email`) for a guest without an address, and as for [`book`](Self::book);
     /// `pms.rejected`; `pms.outcome_unknown` when the answer was lost, and then the call may be repeated.
+    #[tracing::instrument(level = "debug", name = "posada.pms.create_guest", skip_all)]
     pub async fn create_guest(&self, guest: &Guest) -> Result<GuestProfile> {
         self.require(Feature::Guests)?;
         self.catalogue()?.admit_guest(guest)?;
@@ -191,6 +203,7 @@ impl PmsClient {
     ///
     /// # Errors
     /// `pms.unknown_booking`, and as the [type](Self) says.
+    #[tracing::instrument(level = "debug", name = "posada.pms.invoices", skip_all, fields(booking = %id))]
     pub async fn invoices(&self, id: BookingId) -> Result<Folio> {
         self.require(Feature::Folio)?;
         self.pms()?.folio(id).await

@@ -227,6 +227,7 @@ impl PmsClient {
     ///
     /// # Errors
     /// As the [type](Self) says.
+    #[tracing::instrument(level = "debug", name = "posada.pms.hotels", skip_all)]
     pub async fn hotels(&self) -> Result<Vec<Hotel>> {
         self.catalogue()?.hotels().await
     }
@@ -236,6 +237,7 @@ impl PmsClient {
     ///
     /// # Errors
     /// `pms.refused`, `pms.switched_off`, `pms.wrong_system`, and as the [type](Self) says.
+    #[tracing::instrument(level = "debug", name = "posada.pms.self_test", skip_all)]
     pub async fn self_test(&self) -> Result<Vec<MissingPermission>> {
         self.catalogue()?.check().await
     }
@@ -245,6 +247,7 @@ impl PmsClient {
     ///
     /// # Errors
     /// `pms.unknown_hotel`.
+    #[tracing::instrument(level = "debug", name = "posada.pms.room_types", skip_all, fields(hotel = %hotel))]
     pub async fn room_types(&self, hotel: HotelId) -> Result<Vec<RoomType>> {
         Ok(HotelSnapshot::read(self.catalogue()?, hotel)
             .await?
@@ -257,6 +260,7 @@ impl PmsClient {
     /// # Errors
     /// `pms.unknown_hotel`, `pms.unknown_room_type`; `pms.not_permitted` when the key may not see the taxes on
     /// services.
+    #[tracing::instrument(level = "debug", name = "posada.pms.services", skip_all, fields(hotel = %hotel, room_type = %room_type))]
     pub async fn services(&self, hotel: HotelId, room_type: RoomTypeId) -> Result<Vec<Service>> {
         self.require(Feature::Services)?;
         HotelSnapshot::read(self.catalogue()?, hotel)
@@ -278,6 +282,7 @@ impl PmsClient {
     /// # Errors
     /// `pms.unknown_hotel`, `pms.unknown_room_type`; `pms.invalid_request` (field `stay`) for dates before today in
     /// the hotel's calendar or beyond what it sells; `pms.occupancy` when no room type asked about takes the party.
+    #[tracing::instrument(level = "debug", name = "posada.pms.availability", skip_all, fields(hotel = %hotel, stay = %stay))]
     pub async fn availability(
         &self,
         hotel: HotelId,
@@ -336,6 +341,7 @@ impl PmsClient {
     /// # Errors
     /// `pms.invalid_request` (field `services`) for a service that the room type does not have, that is in its price
     /// anyway, that is named twice, or in a quantity beyond what a room can have; and those of [`quote`](Self::quote).
+    #[tracing::instrument(level = "debug", name = "posada.pms.quote_with_services", skip_all, fields(hotel = %hotel, room_type = %room_type, stay = %stay))]
     pub async fn quote_with_services(
         &self,
         hotel: HotelId,
@@ -382,6 +388,7 @@ impl PmsClient {
     /// * `pms.invalid_request` for a guest whom the system cannot write down; the field names what it lacks or refuses.
     ///   QloApps needs an e-mail address and a phone number, and names of at most 32 characters without digits.
     /// * Those of [`availability`](Self::availability). Nothing was booked then.
+    #[tracing::instrument(level = "debug", name = "posada.pms.book", skip_all, fields(hotel = %request.hotel(), key = ?request.key()))]
     pub async fn book(&self, request: &BookingRequest, hold: Option<&HoldProof>) -> Result<Booking> {
         if !request.choice().as_slice().is_empty() {
             self.require(Feature::Services)?;

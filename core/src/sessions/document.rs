@@ -202,6 +202,22 @@ impl TryFrom<Json> for Document {
     }
 }
 
+/// Exact, as for [`Json`]; refuses everything but an object.
+impl TryFrom<serde_json::Value> for Document {
+    type Error = Error;
+
+    fn try_from(value: serde_json::Value) -> Result<Self> {
+        Self::try_from(Json::from(value))
+    }
+}
+
+/// Lossy where `serde_json` has no room, as for [`Json`].
+impl From<&Document> for serde_json::Value {
+    fn from(document: &Document) -> Self {
+        document.as_json().into()
+    }
+}
+
 impl fmt::Debug for Document {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.0, f)

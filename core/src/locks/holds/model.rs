@@ -140,6 +140,13 @@ fn unescaped(text: &str) -> String {
     text.replace("%2F", "/").replace("%25", "%")
 }
 
+impl From<(HotelId, RoomTypeId)> for Resource {
+    /// The rooms of a type, as [`Resource::room_type`].
+    fn from((hotel, room_type): (HotelId, RoomTypeId)) -> Self {
+        Self::room_type(&hotel, &room_type)
+    }
+}
+
 impl fmt::Display for Resource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.kind(), self.id())
