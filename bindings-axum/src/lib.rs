@@ -73,3 +73,8 @@ pub use permitted::{HotelOf, Permit, Permitted};
 pub use rate_limit::{Limited, RateLimitLayer};
 pub use tenant::{CurrentTenant, Scope};
 pub use user::{Authenticated, Privileged, Superuser};
+
+/// The README's code, compiled with the documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

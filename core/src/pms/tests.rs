@@ -1,5 +1,7 @@
 //! The mock behind the client: what every system must do, and what only the client does.
 
+use futures_util::StreamExt as _;
+
 use super::fixture::{World, hotel, request, room, room_type, stay};
 use super::*;
 use crate::testkit::pms::Suite;
@@ -53,6 +55,23 @@ async fn a_city_tax_comes_on_top_is_due_at_the_hotel_and_is_part_of_what_the_gue
         .unwrap();
     assert_eq!(changed.total.to_string(), "3945.00 USD");
     assert_eq!(charges(&changed.price)[0].1, "45.00 USD");
+}
+
+#[tokio::test]
+async fn changes_come_as_a_stream_and_events_end_with_their_client() {
+    let world = World::new();
+    let process = world.process();
+    let booking = process
+        .book(&request("streamed", stay(), room(1)), None)
+        .await
+        .unwrap();
+    let mut changes = process.changes_since(ChangeCursor::since(DateTime::UNIX_EPOCH));
+    let told: Vec<_> = changes.stream().map(|change| change.unwrap().id).collect().await;
+    assert_eq!(told, [booking.id]);
+    assert_eq!(changes.stream().count().await, 0, "once");
+    let events = process.events().into_stream();
+    drop((changes, process));
+    assert_eq!(events.count().await, 0);
 }
 
 #[tokio::test]

@@ -51,13 +51,13 @@ struct Tokens {
     token_type: &'static str,
 }
 
-impl From<TokenPair> for Json<Tokens> {
+impl From<TokenPair> for Tokens {
     fn from(pair: TokenPair) -> Self {
-        Self(Tokens {
+        Self {
             access_token: pair.access,
             refresh_token: pair.refresh,
             token_type: "bearer",
-        })
+        }
     }
 }
 
@@ -71,7 +71,7 @@ async fn sign_in(
     if let Some(address) = peer {
         attempt = attempt.address(address);
     }
-    Ok(posada.auth().login(&attempt).await?.into())
+    Ok(Json(posada.auth().login(&attempt).await?.into()))
 }
 
 #[derive(Deserialize)]
@@ -80,7 +80,8 @@ struct Refresh {
 }
 
 async fn refresh(State(posada): State<Posada>, Json(given): Json<Refresh>) -> Result<Json<Tokens>> {
-    Ok(posada.auth().refresh(given.refresh_token.expose()).await?.into())
+    let pair = posada.auth().refresh(given.refresh_token.expose()).await?;
+    Ok(Json(pair.into()))
 }
 
 async fn sign_out(State(posada): State<Posada>, Json(given): Json<Refresh>) -> Result<StatusCode> {
@@ -117,7 +118,9 @@ async fn add_identifier(
     Json(new): Json<NewIdentifier>,
 ) -> Result<(StatusCode, Json<Identifier>)> {
     let tenants = posada.tenants();
-    let added = tenants.add_identifier(&tenant, &new.identifier, new.channel).await?;
+    let added = tenants
+        .add_identifier(&tenant, &new.identifier, new.channel)
+        .await?;
     Ok((StatusCode::CREATED, Json(added)))
 }
 
@@ -128,7 +131,11 @@ async fn set_flag(
     Path((tenant, flag)): Path<(TenantId, String)>,
     Json(value): Json<FlagValue>,
 ) -> Result<StatusCode> {
-    posada.for_tenant(&tenant)?.flags().set(None, &flag, value).await?;
+    posada
+        .for_tenant(&tenant)?
+        .flags()
+        .set(None, &flag, value)
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -127,7 +127,11 @@ pub async fn seed_administrator(posada: &Posada, password: Option<&str>) -> Resu
         return Ok(());
     };
     let admin = NewUser::new("admin", "admin@example.com", password)?;
-    match posada.auth().create_user(admin.role(Role::Admin).superuser()).await {
+    match posada
+        .auth()
+        .create_user(admin.role(Role::Admin).superuser())
+        .await
+    {
         Err(error) if error.is(codes::AUTH_USER_EXISTS) => tracing::info!("the user admin exists already"),
         made => drop(made?),
     }

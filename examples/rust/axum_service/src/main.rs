@@ -1,8 +1,8 @@
 //! The service as a program: in memory, or on the servers that the environment names.
 
 use std::env;
-use std::io::Error;
 use std::future::IntoFuture as _;
+use std::io::Error;
 use std::net::SocketAddr;
 
 use axum_service::app::{self, Options, Service};

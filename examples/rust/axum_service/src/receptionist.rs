@@ -54,7 +54,10 @@ struct Wish<'a> {
 /// Those of the services. While it is not known whether it is booked, `pms.outcome_unknown` goes to WhatsApp, which sends
 /// the message again: the guest is told when it is.
 pub async fn reply_to(posada: &Posada, message: &Message) -> Result<String> {
-    let found = posada.tenants().resolve(&message.number, Channel::WhatsApp).await?;
+    let found = posada
+        .tenants()
+        .resolve(&message.number, Channel::WhatsApp)
+        .await?;
     let Resolution::Found { tenant, .. } = found else {
         return Ok(NO_HOTEL.to_owned());
     };
@@ -74,7 +77,9 @@ pub async fn reply_to(posada: &Posada, message: &Message) -> Result<String> {
     }
     // A second delivery waits for what the first one makes of it.
     let key = key(message)?;
-    let alone = AcquireOptions::new().wait(Duration::from_mins(1)).auto_extend(true);
+    let alone = AcquireOptions::new()
+        .wait(Duration::from_mins(1))
+        .auto_extend(true);
     let lock = hotel.locks().acquire(&format!("message:{key}"), &alone).await?;
     let reply = decide(&hotel, message, &key, &wish).await?;
     let said = say(&hotel, message, reply).await?;
@@ -125,9 +130,7 @@ async fn decide(hotel: &Posada, message: &Message, key: &IdempotencyKey, wish: &
         let earlier = earlier.filter(|earlier| earlier.status != BookingStatus::Cancelled);
         return Ok(earlier.as_ref().map_or_else(|| JUST_TAKEN.to_owned(), told));
     }
-    if refusal.is(codes::STAY_INVALID)
-        || refusal.is(codes::PMS_OCCUPANCY)
-        || refusal.field() == Some("stay")
+    if refusal.is(codes::STAY_INVALID) || refusal.is(codes::PMS_OCCUPANCY) || refusal.field() == Some("stay")
     {
         return Ok(NO_SUCH_NIGHTS.to_owned());
     }
@@ -152,7 +155,11 @@ async fn book(
     let (house, stay) = (HotelId::from(1), Stay::parse(wish.check_in, wish.check_out)?);
     let party = Occupancy::new(wish.adults, &[])?;
     let free = hotel.pms().availability(house, stay, party.clone(), None).await?;
-    let Some(cheapest) = free.offers.iter().min_by_key(|offer: &&Offer| offer.total.amount()) else {
+    let Some(cheapest) = free
+        .offers
+        .iter()
+        .min_by_key(|offer: &&Offer| offer.total.amount())
+    else {
         return Ok(SOLD_OUT.to_owned());
     };
     let quote = hotel.pms().quote(house, cheapest.room_type, stay, party).await?;
@@ -195,8 +202,16 @@ mod tests {
     #[test]
     fn a_wish_has_two_dates_and_a_number() {
         let read = wish("  Book 2027-03-10 2027-03-12 for 2 ").unwrap();
-        assert_eq!((read.check_in, read.check_out, read.adults), ("2027-03-10", "2027-03-12", 2));
-        for other in ["book", "book 2027-03-10 2027-03-12 for 0", "book a b for two", "book a b for 2 please"] {
+        assert_eq!(
+            (read.check_in, read.check_out, read.adults),
+            ("2027-03-10", "2027-03-12", 2)
+        );
+        for other in [
+            "book",
+            "book 2027-03-10 2027-03-12 for 0",
+            "book a b for two",
+            "book a b for 2 please",
+        ] {
             assert!(wish(other).is_none(), "{other}");
         }
     }

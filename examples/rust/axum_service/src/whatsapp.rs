@@ -49,7 +49,9 @@ async fn receive(State(service): State<Service>, headers: HeaderMap, body: Bytes
 /// Whether the body comes from WhatsApp: `sha256=` and the HMAC of the body, in hexadecimal digits. The comparison takes
 /// the same time for every wrong signature.
 fn is_signed(key: &hmac::Key, headers: &HeaderMap, body: &[u8]) -> bool {
-    let given = headers.get("x-hub-signature-256").and_then(|value| value.to_str().ok());
+    let given = headers
+        .get("x-hub-signature-256")
+        .and_then(|value| value.to_str().ok());
     let digits = given.and_then(|text| text.strip_prefix("sha256="));
     let tag = digits.and_then(bytes_of_hex);
     tag.is_some_and(|tag| hmac::verify(key, body, &tag).is_ok())
@@ -60,7 +62,10 @@ fn bytes_of_hex(digits: &str) -> Option<Vec<u8>> {
     let (pairs, []) = digits.as_deref()?.as_chunks::<2>() else {
         return None;
     };
-    pairs.iter().map(|[high, low]| u8::try_from(high * 16 + low).ok()).collect()
+    pairs
+        .iter()
+        .map(|[high, low]| u8::try_from(high * 16 + low).ok())
+        .collect()
 }
 
 /// The texts of a notification. Other notifications, such as receipts, have none. What guests write is read as it is: half
@@ -88,7 +93,10 @@ fn messages(body: &[u8]) -> posada::Result<Vec<Message>> {
 }
 
 fn list<'a>(value: &'a Anything, path: &[&str]) -> &'a [Anything] {
-    value.at(path.iter().copied()).and_then(Anything::as_list).unwrap_or_default()
+    value
+        .at(path.iter().copied())
+        .and_then(Anything::as_list)
+        .unwrap_or_default()
 }
 
 fn text<'a>(value: &'a Anything, path: &[&str]) -> Option<&'a str> {
@@ -123,20 +131,24 @@ mod tests {
     #[test]
     fn a_signature_is_that_of_the_bytes() {
         let key = hmac::Key::new(hmac::HMAC_SHA256, b"the secret of the account");
-        let digits = |tag: hmac::Tag| -> String {
-            tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
-        };
+        let digits =
+            |tag: hmac::Tag| -> String { tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect() };
         let good = format!("sha256={}", digits(hmac::sign(&key, b"{}")));
         let signed = |signature: &str, body: &[u8]| {
-            let headers = HeaderMap::from_iter([(
-                "x-hub-signature-256".parse().unwrap(),
-                signature.parse().unwrap(),
-            )]);
+            let headers =
+                HeaderMap::from_iter([("x-hub-signature-256".parse().unwrap(), signature.parse().unwrap())]);
             is_signed(&key, &headers, body)
         };
         assert!(signed(&good, b"{}"));
         assert!(!signed(&good, b"{ }"));
-        for wrong in ["", "sha256=", "sha256=zz", &good[..good.len() - 1], &good[7..], "sha256=é"] {
+        for wrong in [
+            "",
+            "sha256=",
+            "sha256=zz",
+            &good[..good.len() - 1],
+            &good[7..],
+            "sha256=é",
+        ] {
             assert!(!signed(wrong, b"{}"), "{wrong}");
         }
     }
