@@ -21,12 +21,12 @@ where
     Posada: FromRef<S>,
 {
     Router::new()
-        .route("/health", get(async || told("status", json!("healthy"))))
-        .route("/health/live", get(async || told("alive", json!(true))))
+        .route("/health", get(async || told("status", &json!("healthy"))))
+        .route("/health/live", get(async || told("alive", &json!(true))))
         .route("/health/ready", get(ready))
 }
 
-fn told(name: &str, value: Value) -> Json<Value> {
+fn told(name: &str, value: &Value) -> Json<Value> {
     let now = SystemClock
         .now()
         .to_rfc3339_opts(posada::chrono::SecondsFormat::Micros, false);

@@ -27,10 +27,10 @@ type Key = Arc<dyn Fn(&Parts) -> Option<String> + Send + Sync>;
 /// the limiter of the handle counts, together with those of the other languages. While Redis is down, each process counts
 /// for itself.
 #[derive(Clone)]
-pub struct RateLimitLayer(Limit);
+pub struct RateLimitLayer(Quota);
 
 #[derive(Clone)]
-struct Limit {
+struct Quota {
     posada: Posada,
     limit: RateLimit,
     key: Key,
@@ -42,7 +42,7 @@ impl RateLimitLayer {
     /// # Errors
     /// `limits.invalid` for a text that is none.
     pub fn new(posada: &Posada, limit: &str) -> posada::Result<Self> {
-        Ok(Self(Limit {
+        Ok(Self(Quota {
             posada: posada.clone(),
             limit: limit.parse()?,
             key: Arc::new(|parts| peer::of(&parts.extensions).map(|address| address.to_string())),
@@ -69,7 +69,7 @@ impl<S> Layer<S> for RateLimitLayer {
     fn layer(&self, inner: S) -> Self::Service {
         Limited {
             inner,
-            limit: self.0.clone(),
+            quota: self.0.clone(),
         }
     }
 }
@@ -78,16 +78,16 @@ impl<S> Layer<S> for RateLimitLayer {
 #[derive(Clone)]
 pub struct Limited<S> {
     inner: S,
-    limit: Limit,
+    quota: Quota,
 }
 
 impl<S> fmt::Debug for Limited<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Limited({})", self.limit.limit)
+        write!(f, "Limited({})", self.quota.limit)
     }
 }
 
-impl Limit {
+impl Quota {
     async fn admit(&self, whose: Option<String>, route: &str) -> Result<(), Error> {
         let counted = whose.map_or_else(|| "local".to_owned(), |key| peer::together(&key));
         let decision = self
@@ -117,11 +117,11 @@ where
         // What was polled for readiness is what is called.
         let next = self.inner.clone();
         let mut ready = std::mem::replace(&mut self.inner, next);
-        let limit = self.limit.clone();
+        let quota = self.quota.clone();
         Box::pin(async move {
             let (parts, body) = request.into_parts();
             let route = route::of_route(&parts.extensions).to_owned();
-            match limit.admit((limit.key)(&parts), &route).await {
+            match quota.admit((quota.key)(&parts), &route).await {
                 Ok(()) => ready.call(Request::from_parts(parts, body)).await,
                 Err(refusal) => Ok(refusal.into_response()),
             }

@@ -1,5 +1,7 @@
 //! Requests that panic or are left, on the page for Prometheus: in a program of its own, because it has the recorder.
 
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test, which fails loudly")]
+
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::Request;

@@ -1,5 +1,11 @@
 //! What the kits of all languages answer to the same requests, as the shared vectors have it.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test, which fails loudly"
+)]
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 

@@ -1,5 +1,7 @@
 //! What callers are told while servers are down, and what becomes of requests that go wrong.
 
+#![allow(clippy::unwrap_used, reason = "a test, which fails loudly")]
+
 use std::net::SocketAddr;
 
 use axum::Router;

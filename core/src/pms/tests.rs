@@ -1,5 +1,6 @@
 //! The mock behind the client: what every system must do, and what only the client does.
 
+use chrono::DateTime;
 use futures_util::StreamExt as _;
 
 use super::fixture::{World, hotel, request, room, room_type, stay};

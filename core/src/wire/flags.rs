@@ -23,10 +23,12 @@ members! {
     FlagVariant { name, payload }
 }
 
+#[allow(clippy::ref_option, reason = "a form is given the field")]
 fn text(text: &Option<Arc<str>>) -> Option<&str> {
     text.as_deref()
 }
 
+#[allow(clippy::ref_option, reason = "a form is given the field")]
 fn variant(variant: &Option<Arc<FlagVariant>>) -> Option<&FlagVariant> {
     variant.as_deref()
 }

@@ -92,6 +92,7 @@ fn seconds(time: &Duration) -> f64 {
     time.as_secs_f64()
 }
 
+#[allow(clippy::ref_option, reason = "a form is given the field")]
 fn seconds_if_known(time: &Option<Duration>) -> Option<f64> {
     time.as_ref().map(seconds)
 }

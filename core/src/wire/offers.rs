@@ -21,7 +21,7 @@ members! {
 
 // What a version without the last ones has stored is read, too.
 #[derive(Deserialize)]
-struct Quoted {
+struct Kept {
     hotel: HotelId,
     room_type: RoomTypeId,
     stay: Stay,
@@ -37,7 +37,7 @@ struct Quoted {
 }
 
 made_of! {
-    Quote: Quoted => |given| {
+    Quote: Kept => |given| {
         let total = given.price.payable;
         let mut quote =
             Quote::new(given.hotel, given.room_type, given.stay, given.party, total, given.quoted_at);

@@ -3,7 +3,9 @@
 
 #![allow(
     clippy::disallowed_methods,
-    reason = "guests are tasks of their own, and the hotel's calendar is the real one"
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test whose guests are tasks of their own and whose hotel has the real calendar; it fails loudly"
 )]
 
 mod support;
@@ -98,7 +100,7 @@ async fn guests_lose_nothing_while_the_service_is_killed_and_started_again() {
     };
     let mut program = start();
     let (tell, address) = watch::channel(program.address.clone());
-    let (replied, mut replies) = watch::channel(0);
+    let (replied, mut count) = watch::channel(0);
     let phone = Arc::new(Phone {
         hotel: hotel.clone(),
         to,
@@ -111,8 +113,8 @@ async fn guests_lose_nothing_while_the_service_is_killed_and_started_again() {
         let (phone, weekends) = (phone.clone(), weekends.clone());
         guests.spawn(async move { (place, phone.guest(place, weekends).await) });
     }
-    for count in KILLED_AFTER {
-        replies.wait_for(|replied| *replied >= count).await.unwrap();
+    for enough in KILLED_AFTER {
+        count.wait_for(|replied| *replied >= enough).await.unwrap();
         drop(program);
         program = start();
         tell.send_replace(program.address.clone());

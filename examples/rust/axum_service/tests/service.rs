@@ -1,5 +1,11 @@
 //! The service request by request: in memory and on real servers; and as a program.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test, which fails loudly"
+)]
+
 mod support;
 
 use axum::Router;
@@ -98,32 +104,9 @@ fn on_servers() -> Posada {
         .unwrap()
 }
 
-async fn from_the_first_sign_in_to_a_booking(posada: Posada) {
-    let asked = Asked::on(posada).await;
-    let (refused, told) = asked.sign_in("admin", "a guess").await;
-    assert_eq!(
-        (refused.as_u16(), &told["code"]),
-        (401, &json!("auth.bad_credentials"))
-    );
-    let (_, tokens) = asked.sign_in("admin", PASSWORD).await;
-    let (_, tokens) = asked
-        .ask(
-            "POST",
-            "/admin/refresh",
-            "",
-            json!({"refresh_token": tokens["refresh_token"]}),
-        )
-        .await;
-    let admin = tokens["access_token"].as_str().unwrap();
-    let (_, me) = asked.ask("GET", "/admin/me", admin, Value::Null).await;
-    assert_eq!(
-        (&me["role"], &me["is_superuser"]),
-        (&json!("admin"), &json!(true))
-    );
-
-    let (hotel, to, guest) = (unique("hotel"), number(1), number(2));
-    let tenant = json!({"tenant_id": hotel, "name": "Hotel Test", "status": "active"});
+async fn a_hotel_is_added(asked: &Asked, admin: &str, hotel: &str, to: &str) {
     let tenants = "/api/admin/tenants";
+    let tenant = json!({"tenant_id": hotel, "name": "Hotel Test", "status": "active"});
     assert_eq!(
         asked
             .ask("POST", tenants, "garbage", tenant.clone())
@@ -162,15 +145,18 @@ async fn from_the_first_sign_in_to_a_booking(posada: Posada) {
         (added.as_u16(), &identifier["canonical"]),
         (201, &json!(format!("+{to}")))
     );
+}
 
+async fn a_guest_books(asked: &Asked, admin: &str, hotel: &str, to: &str) {
+    let guest = number(2);
     let id = |place: &str| wamid(&format!("{hotel}{place}"));
     assert_eq!(asked.write(&id("a"), &guest, &number(3), "hello").await, NO_HOTEL);
-    assert_eq!(asked.write(&id("b"), &guest, &to, "hello").await, HOW_TO_ASK);
-    let half = notification(&id("c"), &guest, &to, "half of an emoji HERE").to_string();
+    assert_eq!(asked.write(&id("b"), &guest, to, "hello").await, HOW_TO_ASK);
+    let half = notification(&id("c"), &guest, to, "half of an emoji HERE").to_string();
     assert_eq!(asked.post(&half.replace("HERE", r"\ud83d")).await, HOW_TO_ASK);
     let wish = "book 2027-03-10 2027-03-12 for 2";
-    assert_eq!(asked.write(&id("d"), &guest, &to, wish).await, A_COLLEAGUE);
-    let switch = format!("{tenants}/{hotel}/flags/{BOOKING_FLAG}");
+    assert_eq!(asked.write(&id("d"), &guest, to, wish).await, A_COLLEAGUE);
+    let switch = format!("/api/admin/tenants/{hotel}/flags/{BOOKING_FLAG}");
     assert_eq!(
         asked.ask("PUT", &switch, admin, json!(true)).await.0.as_u16(),
         204
@@ -183,19 +169,19 @@ async fn from_the_first_sign_in_to_a_booking(posada: Posada) {
             .as_u16(),
         422
     );
-    let booked = asked.write(&id("e"), &guest, &to, wish).await;
+    let booked = asked.write(&id("e"), &guest, to, wish).await;
     assert!(booked.starts_with("Booked: "), "{booked}");
-    assert_eq!(asked.write(&id("e"), &guest, &to, wish).await, booked);
+    assert_eq!(asked.write(&id("e"), &guest, to, wish).await, booked);
     let reversed = "book 2027-03-12 2027-03-10 for 2";
-    assert_eq!(asked.write(&id("f"), &guest, &to, reversed).await, NO_SUCH_NIGHTS);
+    assert_eq!(asked.write(&id("f"), &guest, to, reversed).await, NO_SUCH_NIGHTS);
 
     let key = IdempotencyKey::of("whatsapp", &id("e")).unwrap();
     let booking = asked.posada.pms().find_booking(&key).await.unwrap().unwrap();
     asked.posada.pms().cancel(booking.id).await.unwrap();
-    assert_eq!(asked.write(&id("e"), &guest, &to, wish).await, CANCELLED);
+    assert_eq!(asked.write(&id("e"), &guest, to, wish).await, CANCELLED);
 
     let forged = Request::post("/webhooks/whatsapp").header("x-hub-signature-256", signature("{}"));
-    let body = notification(&id("g"), &guest, &to, wish).to_string();
+    let body = notification(&id("g"), &guest, to, wish).to_string();
     assert_eq!(
         asked
             .send(forged.body(Body::from(body)).unwrap())
@@ -212,6 +198,34 @@ async fn from_the_first_sign_in_to_a_booking(posada: Posada) {
             .as_u16(),
         200
     );
+}
+
+async fn from_the_first_sign_in_to_a_booking(posada: Posada) {
+    let asked = Asked::on(posada).await;
+    let (refused, told) = asked.sign_in("admin", "a guess").await;
+    assert_eq!(
+        (refused.as_u16(), &told["code"]),
+        (401, &json!("auth.bad_credentials"))
+    );
+    let (_, tokens) = asked.sign_in("admin", PASSWORD).await;
+    let (_, tokens) = asked
+        .ask(
+            "POST",
+            "/admin/refresh",
+            "",
+            json!({"refresh_token": tokens["refresh_token"]}),
+        )
+        .await;
+    let admin = tokens["access_token"].as_str().unwrap();
+    let (_, me) = asked.ask("GET", "/admin/me", admin, Value::Null).await;
+    assert_eq!(
+        (&me["role"], &me["is_superuser"]),
+        (&json!("admin"), &json!(true))
+    );
+
+    let (hotel, to) = (unique("hotel"), number(1));
+    a_hotel_is_added(&asked, admin, &hotel, &to).await;
+    a_guest_books(&asked, admin, &hotel, &to).await;
     let signed_out = json!({"refresh_token": tokens["refresh_token"]});
     assert_eq!(
         asked
@@ -221,7 +235,7 @@ async fn from_the_first_sign_in_to_a_booking(posada: Posada) {
             .as_u16(),
         204
     );
-    let (ended, told) = asked.ask("GET", tenants, admin, Value::Null).await;
+    let (ended, told) = asked.ask("GET", "/api/admin/tenants", admin, Value::Null).await;
     assert_eq!(
         (ended.as_u16(), &told["code"]),
         (403, &json!("auth.session_ended"))

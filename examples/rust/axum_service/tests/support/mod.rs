@@ -3,9 +3,12 @@
 #![allow(
     dead_code,
     clippy::disallowed_methods,
-    reason = "each test program uses a part of it; they are about real processes"
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "each test program uses a part of it, of which failing loudly is the job"
 )]
 
+use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 
@@ -52,8 +55,11 @@ pub(crate) fn notification(id: &str, from: &str, to: &str, text: &str) -> Value 
 pub(crate) fn signature(body: &str) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
     let tag = hmac::sign(&key, body.as_bytes());
-    let digits: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256={digits}")
+    let mut signature = "sha256=".to_owned();
+    for byte in tag.as_ref() {
+        write!(signature, "{byte:02x}").unwrap();
+    }
+    signature
 }
 
 /// What was answered over TCP.
@@ -75,12 +81,14 @@ pub(crate) async fn ask(
     let mut connection = TcpStream::connect(address).await?;
     let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
     for (name, value) in headers {
-        request += &format!("{name}: {value}\r\n");
+        write!(request, "{name}: {value}\r\n").unwrap();
     }
-    request += &format!(
+    write!(
+        request,
         "Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
-    );
+    )
+    .unwrap();
     connection.write_all(request.as_bytes()).await?;
     let mut answer = String::new();
     connection.read_to_string(&mut answer).await?;
