@@ -1,4 +1,4 @@
-//! Whether a flag is on, for whoever asks.
+//! Whether a flag is on, for the caller.
 
 use std::fmt;
 use std::marker::PhantomData;

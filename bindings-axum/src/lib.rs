@@ -15,7 +15,7 @@
 //!     const NAME: &'static str = "chat.enabled";
 //! }
 //!
-//! /// Only the hotel of whoever asks can be touched here.
+//! /// Only the hotel of the caller can be touched here.
 //! async fn conversations(Scope(hotel): Scope, user: Authenticated, chat: Flag<Chat>) -> Result<String> {
 //!     let count = hotel.sessions().count(None).await?;
 //!     Ok(format!("{} sees {count}, chat {}", user.user_id, chat.is_on()))

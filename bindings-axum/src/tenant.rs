@@ -1,4 +1,4 @@
-//! The hotel of whoever asks, and the handle that is bound to it.
+//! The hotel of the caller, and the handle that is bound to it.
 
 use std::sync::Arc;
 

@@ -80,8 +80,8 @@
 //! | [`settings::Secret`] is only read; [`auth::TokenPair`] is neither | what is secret is answered by name, or not at all |
 //! | [`pms::Guest`] is only read, [`pms::GuestProfile`] and a booking's guest and key are not written | they say who a guest is, or hold a phone number; so does [`sessions::ActiveSession`] |
 //! | the name and the e-mail address of an [`auth::User`] are not written | a user may be a guest |
-//! | [`Claims`] are only written | they come from a token, or nobody vouches for them |
-//! | [`locks::Hold`], its ticket and its proof, a [`locks::LockGuard`] | whoever has them holds the nights; `ticket()` is the text to keep |
+//! | [`Claims`] are only written | only a token vouches for them |
+//! | [`locks::Hold`], its ticket and its proof, a [`locks::LockGuard`] | a program that has one holds the nights; `ticket()` is the text to keep |
 //! | a [`pms::BookingRequest`] and a [`pms::BookingChange`] | the program puts them together from a quote, a guest and a key |
 //!
 //! Every async method says whether dropping its future has no effect (*cancel-safe read*), loses only the answer

@@ -159,6 +159,7 @@ fn names_that_were_replaced_do_not_come_back() {
 fn is_plain_text(file: &TextFile) -> bool {
     let folders = [
         "core/src/",
+        "bindings-axum/src/",
         "bindings-shared/",
         "bindings-python/src/",
         "bindings-python/python/",

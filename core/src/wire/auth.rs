@@ -1,6 +1,6 @@
 //! Users, and what their tokens say. Tokens and passwords stay out: a [`TokenPair`](crate::auth::TokenPair) is answered
-//! member by member, so that none gets where nobody meant it to be. So do the address and the name of a
-//! [`User`], who may be a guest. [`Claims`] are not read: they come from a token, or nobody vouches for them.
+//! member by member, so that none gets into an answer by accident. So do the address and the name of a
+//! [`User`], who may be a guest. [`Claims`] are not read: only a token vouches for them.
 
 use crate::auth::{Claims, ClaimsSource, Permission, Role, SignInSession, TokenKind, User};
 

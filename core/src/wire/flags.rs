@@ -1,4 +1,4 @@
-//! Flags: what they are set to, and what they are for somebody. A value is read from `true`, from a text that
+//! Flags: what they are set to, and what an evaluation answers. A value is read from `true`, from a text that
 //! [`FlagValue::parse`] takes, or from the object of a definition.
 
 use std::sync::Arc;

@@ -43,7 +43,7 @@ struct Credentials {
     password: Secret,
 }
 
-/// The tokens, member by member, so that none gets where nobody meant it to be.
+/// The tokens, member by member, so that none gets into an answer by accident.
 #[derive(Serialize)]
 struct Tokens {
     access_token: String,

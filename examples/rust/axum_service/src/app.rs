@@ -123,7 +123,7 @@ pub fn router(service: &Service, options: &Options) -> Result<Router> {
 /// Those of [`create_user`](posada::Authenticator::create_user).
 pub async fn seed_administrator(posada: &Posada, password: Option<&str>) -> Result<()> {
     let Some(password) = password else {
-        tracing::warn!("nobody can sign in for the first time: set ADMIN_PASSWORD");
+        tracing::warn!("no user can sign in for the first time: set ADMIN_PASSWORD");
         return Ok(());
     };
     let admin = NewUser::new("admin", "admin@example.com", password)?;

@@ -22,7 +22,7 @@ pub const A_COLLEAGUE: &str = "A colleague will answer you soon.";
 pub const NO_SUCH_NIGHTS: &str = "I cannot sell these nights.";
 /// The hotel is full.
 pub const SOLD_OUT: &str = "There is no room for these nights.";
-/// The last room went to somebody else meanwhile.
+/// The last room went to another guest meanwhile.
 pub const JUST_TAKEN: &str = "Another guest was faster; please ask again.";
 /// The booking of this message was cancelled since.
 pub const CANCELLED: &str = "This booking was cancelled; please ask again.";

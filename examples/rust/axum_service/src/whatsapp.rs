@@ -131,9 +131,11 @@ mod tests {
     #[test]
     fn a_signature_is_that_of_the_bytes() {
         let key = hmac::Key::new(hmac::HMAC_SHA256, b"the secret of the account");
-        let digits =
-            |tag: hmac::Tag| -> String { tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect() };
-        let good = format!("sha256={}", digits(hmac::sign(&key, b"{}")));
+        let good = hmac::sign(&key, b"{}");
+        let good = good
+            .as_ref()
+            .iter()
+            .fold("sha256=".to_owned(), |text, byte| format!("{text}{byte:02x}"));
         let signed = |signature: &str, body: &[u8]| {
             let headers =
                 HeaderMap::from_iter([("x-hub-signature-256".parse().unwrap(), signature.parse().unwrap())]);
