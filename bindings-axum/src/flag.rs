@@ -15,7 +15,7 @@ use crate::user;
 pub trait FlagName {
     /// The name.
     const NAME: &'static str;
-    /// What it is where nobody has set it, and the program names no other default.
+    /// What it is where it was never set.
     const DEFAULT: bool = false;
 }
 
