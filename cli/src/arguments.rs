@@ -47,6 +47,23 @@ pub(crate) enum Command {
     Schema,
     /// Check the tables, rights and migrations of the database
     Validate,
+    /// Delete what the database keeps for too long, in batches that no guest notices
+    ///
+    /// One process works and the others skip; it may be interrupted at any moment, and goes on with the next run.
+    Maintain {
+        /// Stay, and do it again after this time, such as 24h
+        #[arg(long, value_parser = duration)]
+        every: Option<Duration>,
+        /// For how many days an ended sign-in session is kept
+        #[arg(long, default_value_t = 7)]
+        sessions: u32,
+        /// How many old passwords of each user are kept
+        #[arg(long, default_value_t = 10)]
+        passwords: u32,
+        /// For how many days a row of the lock audit is kept
+        #[arg(long, default_value_t = 30)]
+        audit: u32,
+    },
     /// Look for everything that usually is wrong with an installation
     Doctor,
     /// Whether the servers answer now
@@ -437,6 +454,20 @@ pub(crate) struct AtHotel {
     pub(crate) hotel: Option<HotelId>,
 }
 
+/// Such as `90s`, `30m`, `24h` or `7d`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || "expected a time such as 30m, 24h or 7d".to_owned();
+    let units = [('s', 1), ('m', 60), ('h', 3600), ('d', 86400)];
+    let with_unit = units
+        .iter()
+        .find_map(|(unit, seconds)| Some((text.strip_suffix(*unit)?, seconds)));
+    let (number, seconds) = with_unit.ok_or_else(wrong)?;
+    match number.parse::<u64>() {
+        Ok(number) if (1..=1_000_000).contains(&number) => Ok(Duration::from_secs(number * seconds)),
+        _ => Err(wrong()),
+    }
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: u64 = text.parse().map_err(|_| "expected whole seconds".to_owned())?;
     Ok(Duration::from_secs(seconds))
@@ -450,6 +481,7 @@ impl Command {
             Self::Migrate(Migrate::Apply { .. }) => "migrate apply",
             Self::Migrate(Migrate::Status { .. }) => "migrate status",
             Self::Schema => "schema",
+            Self::Maintain { .. } => "maintain",
             Self::Validate => "validate",
             Self::Doctor => "doctor",
             Self::Health => "health",
@@ -501,6 +533,15 @@ mod tests {
     #[test]
     fn the_arguments_are_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_time_has_a_unit() {
+        assert_eq!(duration("24h"), Ok(Duration::from_hours(24)));
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        for wrong in ["", "h", "24", "-1h", "24 h", "9999999d", "1µ"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

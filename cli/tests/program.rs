@@ -371,6 +371,40 @@ fn flags_and_users_of_a_hotel_are_kept() {
 }
 
 #[test]
+fn the_database_is_kept_tidy() {
+    let installation = Installation::migrated();
+    let done = installation.json(&["maintain"], 0);
+    let names: Vec<_> = done["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["what"].clone())
+        .collect();
+    assert_eq!(names, ["sessions", "passwords", "audit"]);
+    let (status, text) = Installation::empty().run(&["maintain"]);
+    assert_eq!(status, 1, "{text}");
+    assert!(text.contains("run the migrations"), "{text}");
+    assert_eq!(installation.run(&["maintain", "--every", "soon"]).0, 2);
+
+    // With `--every` it stays until it is ended.
+    let mut staying = installation.command(&["maintain", "--every", "1h", "--json"]);
+    let mut staying = staying.stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    let mut told = std::io::BufReader::new(staying.stdout.take().unwrap());
+    std::io::BufRead::read_line(&mut told, &mut line).unwrap();
+    assert!(
+        serde_json::from_str::<Value>(&line).unwrap()["ok"] == true,
+        "{line}"
+    );
+    let ended = Command::new("kill")
+        .arg(staying.id().to_string())
+        .status()
+        .unwrap();
+    assert!(ended.success());
+    assert_eq!(staying.wait().unwrap().code(), Some(143));
+}
+
+#[test]
 fn locks_limits_conversations_and_the_audit_are_looked_at() {
     let installation = Installation::migrated();
     assert_eq!(

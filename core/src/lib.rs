@@ -126,6 +126,7 @@ pub mod limits;
 pub mod locks;
 #[cfg(unix)]
 mod loop_connections;
+pub mod maintenance;
 pub mod metrics;
 pub mod migrations;
 pub mod pms;

@@ -23,6 +23,7 @@ use crate::locks::{
     AuditStore, FenceStore, HoldRules, HoldStore, LockManager, LockStore, MemoryAudit, MemoryFences,
     MemoryHolds, MemoryLocks, RedisHolds, RedisLocks,
 };
+use crate::maintenance::{Cleaned, Retention};
 use crate::migrations::{Applied, MigrationStatus};
 #[cfg(feature = "pms-qloapps")]
 use crate::pms::QloApps;
@@ -276,6 +277,21 @@ impl Posada {
         match &self.0.base.postgres {
             Some(postgres) => on_postgres::migration_status(postgres).await,
             None => Ok(MigrationStatus::default()),
+        }
+    }
+
+    /// Deletes what the database keeps for too long: ended sign-in sessions, old passwords, old rows of the lock audit.
+    /// In batches that take milliseconds, with pauses between them; one process works, the others skip. Another run goes
+    /// on where a run was cancelled. In memory there is nothing to do. Cancel-safe.
+    ///
+    /// # Errors
+    /// `postgres.migration` when a table or an index is missing that a clean-up needs; `postgres.*` when the database is
+    /// down or refuses. What was deleted until then stays deleted.
+    pub async fn maintain(&self, kept: &Retention) -> Result<Vec<Cleaned>> {
+        self.0.scope.ensure_all()?;
+        match &self.0.base.postgres {
+            Some(postgres) => on_postgres::maintain(postgres, kept).await,
+            None => Ok(Vec::new()),
         }
     }
 

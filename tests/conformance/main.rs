@@ -31,6 +31,7 @@ mod lock_replicas;
 mod lock_sets;
 mod locks;
 mod main_job;
+mod maintenance;
 mod migrations;
 mod pms;
 mod pms_live;

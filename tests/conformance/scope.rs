@@ -9,6 +9,7 @@ use posada::error::codes;
 use posada::flags::{Context, FlagChange, FlagSource, Reason};
 use posada::limits::RateLimit;
 use posada::locks::{AcquireOptions, Resource, StayHold};
+use posada::maintenance::Retention;
 use posada::pms::{BookingRequest, Guest, HoldProof, HotelId, Occupancy, RoomTypeId};
 use posada::sessions::{Json, Turn};
 use posada::tenants::{NewTenant, Resolution, TenantUpdate};
@@ -49,6 +50,7 @@ async fn the_handle(posada: &Posada, scope: &Posada, own: &Hotel, other: &Hotel,
     tried.refused("Posada.for_claims", scope.for_claims(&theirs));
     assert_eq!(posada.for_claims(&theirs).unwrap().tenant(), Some(&other.id));
     tried.refused("Posada.migrate", scope.migrate().await);
+    tried.refused("Posada.maintain", scope.maintain(&Retention::new()).await);
     tried.refused("Posada.migration_status", scope.migration_status().await);
     scope.close().await.unwrap();
     drop(scope.clone());
@@ -57,6 +59,7 @@ async fn the_handle(posada: &Posada, scope: &Posada, own: &Hotel, other: &Hotel,
     tried.without_tenants([
         "Posada.builder",
         "Posada.embedded",
+        "Posada.schema_sql",
         "Posada.from_env",
         "Posada.connect",
         "Posada.settings",

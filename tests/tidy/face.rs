@@ -42,6 +42,7 @@ const MODULES: &[&str] = &[
     "health",
     "limits",
     "locks",
+    "maintenance",
     "metrics",
     "migrations",
     "pms",

@@ -3,6 +3,7 @@
 mod doctor;
 mod flags;
 mod locks;
+mod maintain;
 mod migrate;
 mod pms;
 mod sessions;
@@ -12,6 +13,7 @@ mod users;
 
 use clap::CommandFactory as _;
 use posada::Posada;
+use posada::maintenance::Retention;
 use serde_json::Value;
 
 use crate::arguments::{Arguments, Command};
@@ -23,6 +25,18 @@ pub(crate) async fn run(command: Command, printer: &Printer) -> Outcome<Report> 
     match command {
         Command::Migrate(what) => migrate::run(what).await,
         Command::Schema => Ok(text(Posada::schema_sql())),
+        Command::Maintain {
+            every,
+            sessions,
+            passwords,
+            audit,
+        } => {
+            let kept = Retention::new()
+                .sessions(sessions)
+                .passwords(passwords)
+                .audit(audit);
+            maintain::run(&kept, every, printer).await
+        }
         Command::Validate => doctor::validate(printer).await,
         Command::Doctor => doctor::run(printer).await,
         Command::Health => doctor::health(printer).await,

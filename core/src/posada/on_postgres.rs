@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 #[cfg(feature = "auth")]
 use crate::auth::{AuthStore, PostgresAuth};
-use crate::backends::postgres::{Postgres, migrations};
+use crate::backends::postgres::{Postgres, maintenance, migrations};
 use crate::clock::SharedClock;
 use crate::error::Result;
 use crate::locks::{AuditStore, FenceStore, PostgresAudit, PostgresFences};
+use crate::maintenance::{Cleaned, Retention};
 use crate::migrations::{Applied, MigrationStatus};
 use crate::settings::PostgresSettings;
 use crate::task::Tasks;
@@ -20,6 +21,10 @@ pub(super) fn open(settings: &PostgresSettings, tasks: Tasks, clock: SharedClock
 
 pub(super) async fn migrate(postgres: &Postgres) -> Result<Applied> {
     Ok(migrations::apply(postgres).await?)
+}
+
+pub(super) async fn maintain(postgres: &Postgres, kept: &Retention) -> Result<Vec<Cleaned>> {
+    Ok(maintenance::run(postgres, kept).await?)
 }
 
 pub(super) async fn migration_status(postgres: &Postgres) -> Result<MigrationStatus> {

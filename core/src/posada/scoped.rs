@@ -28,7 +28,7 @@ impl Posada {
     /// | [`limits`](Self::limits) | `check`, `check_cost`, `check_many`, `peek`, `reset`: the quotas of a tenant are its own, on keys that begin with `tenant:{id}/`. Outside of a scope keys are those of the Python package `limits`. | |
     /// | [`auth`](Self::auth) | `create_user` (no superuser), `login`, `device_cookie`, `verify`, `verify_privileged`, `has_permission` (false for others), `refresh`, `logout`, `logout_session`, `logout_everywhere`, `sessions`, `change_password`, `set_password`, `issue`, `reset_password`. Users without a tenant are refused, too. | `measure`, `act_across_tenants` to or from another tenant |
     /// | [`pms`](Self::pms) | `book` takes holds of this tenant only. Everything else is that of the one system of the handle. | |
-    /// | the handle | `for_tenant` of this tenant, `for_claims` of its users; `close` closes nothing. `settings`, `health` and `doctor` are those of the process. | `migrate`, `migration_status` |
+    /// | the handle | `for_tenant` of this tenant, `for_claims` of its users; `close` closes nothing. `settings`, `health` and `doctor` are those of the process. | `migrate`, `migration_status`, `maintain` |
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> posada::Result<()> {

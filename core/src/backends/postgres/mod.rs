@@ -12,6 +12,7 @@ mod connect;
 mod deadline;
 mod failure;
 mod handshake;
+pub(crate) mod maintenance;
 pub(crate) mod migrations;
 mod phrases;
 mod pool;
