@@ -28,7 +28,7 @@ def plain(value: Any, name: str = "") -> Any:
     """A value as an answer of a program has it."""
     if name in MOMENTS and value is not None:
         return "…"
-    if name in {"age", "reset_after"} and value is not None:
+    if name in {"age", "reset_after"}:
         return 0
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         untold = UNTOLD.get(type(value).__name__, set())

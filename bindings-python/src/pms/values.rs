@@ -50,7 +50,7 @@ records! { in "posada.pms";
     Change as "Change" { id, changed_at, booking }
     MissingPermission as "MissingPermission" { resource, methods, needed_for }
     Stay as "Stay" of stay { check_in = stay.check_in(), check_out = stay.check_out() }
-    Money as "Money" of money { amount = money.amount(), currency = money.currency().to_string() }
+    Money as "Money" of money { amount = money.written_amount(), currency = money.currency().to_string() }
     Occupancy as "Occupancy" of room {
         adults = room.adults(),
         // Numbers, not bytes.
@@ -104,7 +104,7 @@ type Guests = (u32, Vec<u32>);
 type ChargeParts = (String, String, Amount, bool, String);
 
 fn amount(money: Money) -> Amount {
-    (money.amount(), money.currency().to_string())
+    (money.written_amount(), money.currency().to_string())
 }
 
 fn guests(occupancy: &Occupancy) -> Guests {

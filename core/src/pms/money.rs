@@ -145,6 +145,13 @@ impl Money {
         self.amount
     }
 
+    /// The number with the decimals with which it is written: those of the currency, and more only when it has them.
+    pub fn written_amount(self) -> Decimal {
+        let mut amount = self.amount;
+        amount.rescale(self.currency.decimals().max(amount.scale()));
+        amount
+    }
+
     /// The currency.
     pub fn currency(self) -> Currency {
         self.currency
@@ -231,8 +238,7 @@ impl PartialOrd for Money {
 impl fmt::Display for Money {
     /// `2080.00 USD`: at least the decimals of the currency, and more only when the amount has them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let decimals = self.currency.decimals().max(self.amount.scale()) as usize;
-        write!(f, "{:.decimals$} {}", self.amount, self.currency)
+        write!(f, "{} {}", self.written_amount(), self.currency)
     }
 }
 

@@ -12,10 +12,8 @@ use crate::pms::{
 
 impl Serialize for Money {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let written = self.to_string();
-        let amount = written.split_once(' ').map_or(&*written, |(amount, _)| amount);
         let mut object = serializer.serialize_struct("Money", 2)?;
-        object.serialize_field("amount", amount)?;
+        object.serialize_field("amount", &self.written_amount().to_string())?;
         object.serialize_field("currency", &self.currency())?;
         object.end()
     }
