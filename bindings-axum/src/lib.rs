@@ -1,4 +1,4 @@
-//! posada in an [axum](axum) service: extractors, layers, answers to errors, and the pages for operators.
+//! posada in an [axum] service: extractors, layers, answers to errors, and the pages for operators.
 //!
 //! ```
 //! use axum::Router;
