@@ -1,7 +1,7 @@
 # `make` lists what there is to do.
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart quickstart-live test lint fmt doc bench servers wheel develop test-python example-python
+.PHONY: help quickstart quickstart-live test lint fmt doc bench servers wheel develop test-python example-python example-axum
 SERVERS := cargo run -q -p posada-tests --bin servers --
 
 help: ## this list
@@ -45,6 +45,9 @@ test-python: develop ## the tests of the Python package, on servers started for 
 
 example-python: develop ## the example app in Python, in memory, on port 8002
 	cd examples/python && $(shell scripts/python-env)/bin/python -m fastapi_app --port 8002
+
+example-axum: ## the example service in Rust with axum, in memory, on port 8002
+	cargo run -q -p axum-service
 
 servers: ## a shell with all servers running and their URLs in its environment
 	@scripts/install-packages

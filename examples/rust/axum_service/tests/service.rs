@@ -8,101 +8,18 @@
 
 mod support;
 
-use axum::Router;
-use axum::body::{Body, to_bytes};
-use axum::http::{Request, StatusCode};
-use axum_service::app::{self, Options, Service};
+use axum::body::Body;
+use axum::http::Request;
 use axum_service::receptionist::{
     A_COLLEAGUE, BOOKING_FLAG, CANCELLED, HOW_TO_ASK, NO_HOTEL, NO_SUCH_NIGHTS,
 };
 use axum_service::watching;
 use posada::auth::{NewUser, Role, SignIn};
-use posada::settings::Secret;
-use posada::{IdempotencyKey, Posada, Settings, TenantId};
+use posada::{IdempotencyKey, PosadaBuilder, TenantId};
 use posada_tests::{servers, unique};
 use serde_json::{Value, json};
-use support::{KEY, PASSWORD, Program, SECRET, notification, number, signature, wamid};
-use tower::ServiceExt as _;
-
-/// The service on a handle, and how to ask it.
-struct Asked {
-    posada: Posada,
-    service: Service,
-    router: Router,
-}
-
-impl Asked {
-    async fn on(posada: Posada) -> Self {
-        posada.migrate().await.unwrap();
-        app::seed_administrator(&posada, Some(PASSWORD)).await.unwrap();
-        // A second process that starts finds the user.
-        app::seed_administrator(&posada, Some(PASSWORD)).await.unwrap();
-        let options = Options {
-            webhook_limit: "1000/minute".to_owned(),
-            whatsapp_secret: Some(Secret::new(SECRET)),
-            ..Options::default()
-        };
-        let service = Service::new(posada.clone(), &options);
-        let router = app::router(&service, &options).unwrap();
-        Self {
-            posada,
-            service,
-            router,
-        }
-    }
-
-    async fn ask(&self, method: &str, path: &str, token: &str, body: Value) -> (StatusCode, Value) {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("authorization", format!("Bearer {token}"))
-            .header("content-type", "application/json")
-            .body(Body::from(body.to_string()));
-        self.send(request.unwrap()).await
-    }
-
-    async fn send(&self, request: Request<Body>) -> (StatusCode, Value) {
-        let answer = self.router.clone().oneshot(request).await.unwrap();
-        let status = answer.status();
-        let body = to_bytes(answer.into_body(), 1 << 20).await.unwrap();
-        (status, serde_json::from_slice(&body).unwrap_or_default())
-    }
-
-    async fn sign_in(&self, username: &str, password: &str) -> (StatusCode, Value) {
-        let given = json!({"username": username, "password": password}).to_string();
-        let request = Request::post("/admin/token").header("content-type", "application/json");
-        self.send(request.body(Body::from(given)).unwrap()).await
-    }
-
-    /// Posts a signed message, and answers the reply.
-    async fn write(&self, id: &str, from: &str, to: &str, text: &str) -> String {
-        self.post(&notification(id, from, to, text).to_string()).await
-    }
-
-    async fn post(&self, body: &str) -> String {
-        let request = Request::post("/webhooks/whatsapp").header("x-hub-signature-256", signature(body));
-        let (status, answer) = self
-            .send(request.body(Body::from(body.to_owned())).unwrap())
-            .await;
-        assert_eq!(status, StatusCode::OK, "{answer}");
-        answer["replies"][0].as_str().unwrap().to_owned()
-    }
-}
-
-fn in_memory() -> Posada {
-    Posada::embedded()
-}
-
-fn on_servers() -> Posada {
-    let settings = Settings::builder()
-        .postgres_url(servers::postgres().create_database(&unique("axum")))
-        .redis_url(servers::redis().url())
-        .secret_key(Secret::new(KEY));
-    Posada::builder()
-        .settings(settings.build().unwrap())
-        .build()
-        .unwrap()
-}
+use support::asked::{Asked, in_memory, on_servers};
+use support::{PASSWORD, Program, SECRET, notification, number, signature, wamid};
 
 async fn a_hotel_is_added(asked: &Asked, admin: &str, hotel: &str, to: &str) {
     let tenants = "/api/admin/tenants";
@@ -200,7 +117,7 @@ async fn a_guest_books(asked: &Asked, admin: &str, hotel: &str, to: &str) {
     );
 }
 
-async fn from_the_first_sign_in_to_a_booking(posada: Posada) {
+async fn from_the_first_sign_in_to_a_booking(posada: PosadaBuilder) {
     let asked = Asked::on(posada).await;
     let (refused, told) = asked.sign_in("admin", "a guess").await;
     assert_eq!(
@@ -250,10 +167,10 @@ async fn from_the_first_sign_in_to_a_booking_in_memory() {
 
 #[tokio::test]
 async fn from_the_first_sign_in_to_a_booking_on_servers() {
-    from_the_first_sign_in_to_a_booking(on_servers()).await;
+    from_the_first_sign_in_to_a_booking(on_servers(servers::redis().url())).await;
 }
 
-async fn support_reads_any_hotel_and_hotels_only_their_own(posada: Posada) {
+async fn support_reads_any_hotel_and_hotels_only_their_own(posada: PosadaBuilder) {
     let asked = Asked::on(posada).await;
     let (hotel, other, to, guest) = (unique("hotel"), unique("hotel"), number(4), number(5));
     let tenants = asked.posada.tenants();
@@ -321,7 +238,7 @@ async fn support_reads_any_hotel_and_hotels_only_their_own_in_memory() {
 
 #[tokio::test]
 async fn support_reads_any_hotel_and_hotels_only_their_own_on_servers() {
-    support_reads_any_hotel_and_hotels_only_their_own(on_servers()).await;
+    support_reads_any_hotel_and_hotels_only_their_own(on_servers(servers::redis().url())).await;
 }
 
 #[tokio::test]

@@ -4,9 +4,12 @@
     dead_code,
     clippy::disallowed_methods,
     clippy::expect_used,
+    clippy::indexing_slicing,
     clippy::unwrap_used,
     reason = "each test program uses a part of it, of which failing loudly is the job"
 )]
+
+pub(crate) mod asked;
 
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader};
