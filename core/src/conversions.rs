@@ -98,7 +98,7 @@ try_from_text! {
 try_from_text! { Permission, Role, TokenKind }
 
 as_text! {
-    BookingId, Currency, GuestId, HotelId, IdempotencyKey, LockName, RatePlanId, RoomId, RoomTypeId, ServiceId, StayId,
+    BookingId, Channel, Currency, GuestId, HotelId, IdempotencyKey, LockName, RatePlanId, RoomId, RoomTypeId, ServiceId, StayId,
     TenantId,
 }
 

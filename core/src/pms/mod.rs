@@ -389,7 +389,12 @@ impl PmsClient {
     ///   QloApps needs an e-mail address and a phone number, and names of at most 32 characters without digits.
     /// * Those of [`availability`](Self::availability). Nothing was booked then.
     #[tracing::instrument(level = "debug", name = "posada.pms.book", skip_all, fields(hotel = %request.hotel(), key = ?request.key()))]
-    pub async fn book(&self, request: &BookingRequest, hold: Option<&HoldProof>) -> Result<Booking> {
+    pub async fn book<'h>(
+        &self,
+        request: &BookingRequest,
+        hold: impl Into<Option<&'h HoldProof>>,
+    ) -> Result<Booking> {
+        let hold = hold.into();
         if !request.choice().as_slice().is_empty() {
             self.require(Feature::Services)?;
         }

@@ -117,7 +117,7 @@ impl SessionManager {
     /// The conversation of a user, begun now if there is none. Any number of callers who begin it at once get the
     /// same one. Reading does not renew its life.
     ///
-    /// `channel` (1 to 255 bytes, such as `whatsapp`) matters only when the conversation begins.
+    /// `channel` (a `Channel`, or a text of 1 to 255 bytes such as `whatsapp`) matters only when the conversation begins.
     ///
     /// Cancel-safe: at worst an empty conversation has begun. A failure never replaces a conversation.
     ///
@@ -127,9 +127,9 @@ impl SessionManager {
         &self,
         tenant: impl Into<Option<&'t TenantId>>,
         user: &str,
-        channel: &str,
+        channel: impl AsRef<str>,
     ) -> Result<Session> {
-        let at = self.address(tenant.into(), user)?;
+        let (at, channel) = (self.address(tenant.into(), user)?, channel.as_ref());
         check_channel(channel)?;
         let body = Document::begin(user, channel, at.tenant.as_ref(), self.clock.now()).to_text();
         let (stored, is_new) = self.store.create(&at, &body, self.writer.options().ttl).await?;

@@ -64,7 +64,9 @@ pub async fn reply_to(posada: &Posada, message: &Message) -> Result<String> {
     // From here on nothing of another hotel can be touched, and no call has to name this one.
     let hotel = posada.for_tenant(&tenant.id)?;
     let sessions = hotel.sessions();
-    let session = sessions.get_or_create(None, &message.guest, "whatsapp").await?;
+    let session = sessions
+        .get_or_create(None, &message.guest, Channel::WhatsApp)
+        .await?;
     let turn = Turn::new("user", message.text.clone()).id(&message.id);
     sessions.append_turn(None, &message.guest, turn).await?;
     let words = message.text.to_lossy();
@@ -116,7 +118,9 @@ async fn decide(hotel: &Posada, message: &Message, key: &IdempotencyKey, wish: &
         return Ok(told(&earlier));
     }
     let sessions = hotel.sessions();
-    let session = sessions.get_or_create(None, &message.guest, "whatsapp").await?;
+    let session = sessions
+        .get_or_create(None, &message.guest, Channel::WhatsApp)
+        .await?;
     if let Some(said) = said_before(&session.document, &reply_id(message)) {
         return Ok(said);
     }
@@ -175,7 +179,7 @@ async fn book(
     let guest = Guest::new("WhatsApp", "Guest", email.as_str(), phone.as_str())?;
     let request = BookingRequest::from_quote(quote, guest, key.clone());
     // Where this ends early, the hold is given back as it is dropped.
-    let booking = hotel.pms().book(&request, Some(&HoldProof::from(&hold))).await?;
+    let booking = hotel.pms().book(&request, &HoldProof::from(&hold)).await?;
     hold.release().await?;
     Ok(told(&booking))
 }
