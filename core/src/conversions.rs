@@ -150,7 +150,7 @@ mod tests {
         is_read::<ServiceId>("MUC-BRKF");
         is_read::<StayId>("XPGMSXGF-1-2");
         for channel in Channel::ALL {
-            assert_eq!(is_read::<Channel>(&channel.to_string()), channel);
+            assert_eq!(is_read::<Channel>(channel.as_ref()), channel);
         }
         for role in Role::ALL {
             assert_eq!(is_read::<Role>(&role.to_string()), role);
