@@ -9,13 +9,14 @@ use axum::body::{Body, to_bytes};
 use axum::extract::connect_info::MockConnectInfo;
 use axum::http::{Request, StatusCode};
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{get, post};
 use posada::auth::{NewUser, SignIn};
 use posada::correlation::Correlation;
+use posada::tenants::NewTenant;
 use posada::{Posada, Settings};
 use posada_axum::{
-    Authenticated, CorrelationLayer, CurrentTenant, Error, Flag, FlagName, RateLimitLayer, Scope, Superuser,
-    health_routes,
+    Authenticated, CorrelationLayer, CurrentTenant, Error, Flag, FlagName, Json, RateLimitLayer, Scope,
+    Superuser, health_routes,
 };
 use serde_json::Value;
 use tower::ServiceExt as _;
@@ -183,6 +184,60 @@ async fn a_handler_and_the_hotels_system_see_the_id_of_the_request() {
         let answer = ask(&app, request.body(Body::empty()).unwrap()).await;
         assert_eq!(answer.headers()["x-correlation-id"], "req-7f3a");
         assert_eq!(text(answer).await, format!("req-7f3a {wanted}"));
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_refused_names_its_field() {
+    let app: Router = Router::new().route("/", post(async |Json(new): Json<NewTenant>| format!("{new:?}")));
+    let send = async |kind: &str, body: &str| {
+        let request = Request::post("/")
+            .header("content-type", kind)
+            .body(Body::from(body.to_owned()));
+        let answer = ask(&app, request.unwrap()).await;
+        assert_eq!(
+            answer.headers()["content-type"],
+            if answer.status() == 200 {
+                "text/plain; charset=utf-8"
+            } else {
+                "application/json"
+            }
+        );
+        (answer.status().as_u16(), text(answer).await)
+    };
+    let json = "application/json";
+    assert_eq!(
+        send(json, r#"{"tenant_id": "hotel-test", "name": "Hotel Test"}"#)
+            .await
+            .0,
+        200
+    );
+    for (status, kind, body, said) in [
+        (
+            422,
+            json,
+            r#"{"tenant_id": "hotel-test", "name": "H"}"#,
+            "name: must have 2 to 200 characters",
+        ),
+        (
+            422,
+            json,
+            r#"{"tenant_id": "hotel-test", "nam": "Hotel"}"#,
+            "unknown field `nam`",
+        ),
+        (
+            422,
+            json,
+            r#"{"tenant_id": "hotel-test"}"#,
+            "missing field `name`",
+        ),
+        (400, json, "{", "JSON"),
+        (415, "text/plain", "{}", "application/json"),
+    ] {
+        let (found, told) = send(kind, body).await;
+        assert_eq!(found, status, "{told}");
+        let told: Value = serde_json::from_str(&told).unwrap();
+        assert!(told["detail"].as_str().unwrap().contains(said), "{told}");
     }
 }
 

@@ -1,16 +1,16 @@
 //! What operators do: sign in, add hotels and their numbers, throw switches, look into conversations, read the news.
 
+use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post, put};
-use axum::{Json, Router};
 use posada::auth::{Permission, SignIn, TokenPair};
 use posada::flags::FlagValue;
 use posada::sessions::Document;
 use posada::settings::Secret;
 use posada::tenants::{Channel, Identifier, NewTenant, Tenant};
 use posada::{Claims, Posada, TenantId};
-use posada_axum::{Authenticated, Error, Peer, Privileged, RateLimitLayer, Result, Superuser};
+use posada_axum::{Authenticated, Error, Json, Peer, Privileged, RateLimitLayer, Result, Superuser};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
