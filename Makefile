@@ -1,7 +1,7 @@
 # `make` lists what there is to do.
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart quickstart-live test lint fmt doc bench servers wheel develop test-python example-python example-axum
+.PHONY: help quickstart quickstart-live test lint fmt doc bench servers wheel develop develop-node test-node test-python example-python example-axum
 SERVERS := cargo run -q -p posada-tests --bin servers --
 
 help: ## this list
@@ -38,6 +38,13 @@ wheel: ## the Python package as users get it, in target/wheels/wheel
 
 develop: ## the Python package, quickly built, in a virtual environment under target/
 	@scripts/python-wheel
+
+develop-node: ## the Node package, quickly built, in bindings-node/dist
+	@scripts/node-build
+
+test-node: develop develop-node ## the tests of the Node package, on servers started for them
+	cargo build -q -p posada-tests --bins
+	$(SERVERS) scripts/node-tests
 
 test-python: develop ## the tests of the Python package, on servers started for them
 	cargo build -q -p posada-tests --bins
