@@ -1,7 +1,7 @@
 # `make` lists what there is to do.
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart quickstart-live test lint fmt doc bench servers wheel develop develop-node test-node test-python example-python example-axum
+.PHONY: help quickstart quickstart-live test lint fmt doc bench servers wheel develop develop-node test-node example-node test-python example-python example-axum
 SERVERS := cargo run -q -p posada-tests --bin servers --
 
 help: ## this list
@@ -45,6 +45,10 @@ develop-node: ## the Node package, quickly built, in bindings-node/dist
 test-node: develop develop-node ## the tests of the Node package, on servers started for them
 	cargo build -q -p posada-tests --bins
 	$(SERVERS) scripts/node-tests
+
+example-node: develop-node ## the example service in Node, in memory, on port 8003
+	cd examples/node && mkdir -p node_modules && ln -sfn ../../../bindings-node node_modules/posada \
+		&& ../../bindings-node/node_modules/.bin/tsc -p tsconfig.json && PORT=8003 node build/src/main.js
 
 test-python: develop ## the tests of the Python package, on servers started for them
 	cargo build -q -p posada-tests --bins

@@ -1,6 +1,7 @@
 //! Answers and errors as JSON.
 
 use posada::Kind;
+use posada::bridge::http_answer;
 use posada_bindings::Refusal;
 use serde::Serialize;
 
@@ -23,12 +24,27 @@ struct Shape {
     retry_after_ms: Option<u64>,
     context: serde_json::Map<String, serde_json::Value>,
     cause: Option<String>,
+    http: Http,
+}
+
+/// What to answer over HTTP.
+#[derive(Serialize)]
+struct Http {
+    status: u16,
+    retry_after: Option<u64>,
+    www_authenticate: Option<&'static str>,
+    body: String,
 }
 
 /// An error, from which JavaScript makes an exception.
 pub(crate) fn error(refusal: Refusal) -> String {
     let facts = refusal.facts();
     let retry_after_ms = facts.retry_after_ms();
+    let known = facts
+        .context
+        .iter()
+        .map(|(name, fact)| (name.as_str(), fact.as_str()));
+    let answer = http_answer(facts.code, facts.kind, &facts.message, facts.retry_after, known);
     let context = facts.context.into_iter().map(|(name, fact)| (name, fact.into()));
     let shape = Shape {
         code: facts.code,
@@ -38,6 +54,12 @@ pub(crate) fn error(refusal: Refusal) -> String {
         retry_after_ms,
         context: context.collect(),
         cause: facts.cause,
+        http: Http {
+            status: answer.status,
+            retry_after: answer.retry_after,
+            www_authenticate: answer.www_authenticate,
+            body: answer.body,
+        },
     };
     serde_json::to_string(&shape).unwrap_or_default()
 }

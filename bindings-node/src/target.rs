@@ -10,7 +10,7 @@ use posada::flags::Context;
 use posada::locks::{Hold, LockGuard};
 use posada::sessions::Session;
 use posada::tenants::Channel;
-use posada::{Posada, PosadaBuilder, Settings, TenantId};
+use posada::{IdempotencyKey, Posada, PosadaBuilder, Settings, TenantId};
 use posada_bindings::Refusal;
 use posada_bindings::arguments as shared;
 use posada_bindings::bridge::{OpenHandle, RuntimeHandle};
@@ -54,6 +54,13 @@ pub struct Target(Services);
 
 #[napi]
 impl Target {
+    /// The key of the booking that a message asks for: the same in every language.
+    #[napi]
+    pub fn idempotency_key(namespace: String, message_id: String) -> napi::Result<String> {
+        let key = IdempotencyKey::of(&namespace, &message_id).map_err(thrown)?;
+        Ok(key.as_str().to_owned())
+    }
+
     /// Everything in memory.
     #[napi(factory)]
     pub fn embedded(flags: String) -> napi::Result<Self> {

@@ -139,6 +139,16 @@ test("after close every call that asks something says so", async () => {
   await assert.rejects(posada.locks.acquire("x"), refused);
 });
 
+test("errors have the answers over HTTP that the other kits give", async () => {
+  await using posada = Posada.embedded();
+  const refused = await posada.tenants.suspend("nowhere").catch((error: unknown) => error);
+  assert.ok(refused instanceof PosadaError);
+  assert.deepEqual([refused.http.status, JSON.parse(refused.http.body).code], [404, "tenants.not_found"]);
+  const unknown = await posada.auth.verify("x").catch((error: unknown) => error);
+  assert.ok(unknown instanceof PosadaError);
+  assert.equal(unknown.http.headers["content-type"], "application/json");
+});
+
 test("a server that is not there is a typed error", async () => {
   const settings = { DATABASE_URL: "postgresql://app@127.0.0.1:1/app", REDIS_URL: "redis://127.0.0.1:1/0" };
   await assert.rejects(Posada.connect(settings), { kind: "unavailable", retryable: true });

@@ -22,6 +22,15 @@ export interface ErrorShape {
   retry_after_ms: number | null;
   context: Record<string, string>;
   cause: string | null;
+  http?: { status: number; retry_after: number | null; www_authenticate: string | null; body: string };
+}
+
+/** What to answer over HTTP, as the kits for FastAPI and axum do. Nothing about servers or other hotels is in it. */
+export interface HttpAnswer {
+  status: number;
+  headers: Record<string, string>;
+  /** JSON. */
+  body: string;
 }
 
 /**
@@ -39,6 +48,9 @@ export class PosadaError extends Error {
   /** Facts by their names. No secret is among them. */
   readonly context: Readonly<Record<string, string>>;
 
+  /** What to answer over HTTP. */
+  readonly http: HttpAnswer;
+
   constructor(shape: ErrorShape) {
     super(shape.message, shape.cause === null ? undefined : { cause: shape.cause });
     this.name = new.target.name;
@@ -47,12 +59,23 @@ export class PosadaError extends Error {
     this.retryable = shape.retryable;
     this.retryAfterMs = shape.retry_after_ms ?? undefined;
     this.context = shape.context;
+    const { status, body, retry_after, www_authenticate } = shape.http ?? refused(shape);
+    const headers: Record<string, string> = { "content-type": "application/json" };
+    if (retry_after !== null) headers["retry-after"] = String(retry_after);
+    if (www_authenticate !== null) headers["www-authenticate"] = www_authenticate;
+    this.http = { status, headers, body };
   }
 
   /** The argument or setting that was refused. */
   get field(): string | undefined {
     return this.context["field"];
   }
+}
+
+/** The answer for an argument that was refused here. */
+function refused(shape: ErrorShape): NonNullable<ErrorShape["http"]> {
+  const body = { detail: shape.message, code: shape.code, message: shape.message, facts: shape.context };
+  return { status: 422, retry_after: null, www_authenticate: null, body: JSON.stringify(body) };
 }
 
 /** An argument or a setting cannot be; nothing was done. */

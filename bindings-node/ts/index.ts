@@ -21,10 +21,11 @@ export {
   UnauthenticatedError,
   UnavailableError,
   UnsupportedError,
+  type HttpAnswer,
   type Kind,
 } from "./errors.js";
 export { Hold, Lock, Locks, type AcquireOptions, type HoldOptions } from "./locks.js";
-export { Pms, type BookingRequest, type Id, type Party } from "./pms.js";
+export { idempotencyKey, Pms, type BookingRequest, type Id, type Party } from "./pms.js";
 export { Posada, type OpenOptions, type Settings } from "./posada.js";
 export { Session, Sessions } from "./sessions.js";
 export { Flags, Tenants, type BusinessHours, type ChannelOptions, type FlagContext, type TenantOptions } from "./tenants.js";

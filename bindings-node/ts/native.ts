@@ -24,6 +24,7 @@ export interface NativeTarget {
 interface Native {
   Bridge: new (wake: () => void) => NativeBridge;
   Target: {
+    idempotencyKey(namespace: string, messageId: string): string;
     embedded(flags: string): NativeTarget;
     build(variables: string, flags: string): NativeTarget;
     opened(number: number): NativeTarget;

@@ -1,7 +1,8 @@
 import type { CallOptions } from "./calls.js";
+import { thrown } from "./errors.js";
 import type { Hold } from "./locks.js";
 import { id, only, text, toNative } from "./names.js";
-import type { NativeTarget } from "./native.js";
+import { native, type NativeTarget } from "./native.js";
 import { Service } from "./service.js";
 import type { Availability, Booking, Guest, Hotel, Occupancy, Quote, RoomType, Stay } from "./values.js";
 
@@ -22,6 +23,14 @@ export interface BookingRequest {
   remark?: string | undefined;
   /** The hold of the nights, which the booking takes over. */
   hold?: Hold | undefined;
+}
+
+/**
+ * The key of the booking that a message asks for, such as `idempotencyKey("whatsapp", message.id)`: the same in every
+ * language, so that a message which reaches two workers books once.
+ */
+export function idempotencyKey(namespace: string, messageId: string): string {
+  return thrown(() => native.Target.idempotencyKey(text("namespace", namespace), text("messageId", messageId)));
 }
 
 /** The hotel's own system. */
