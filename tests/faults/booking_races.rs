@@ -259,23 +259,19 @@ impl Hotel {
         if !unclear.is_empty() {
             let posada = process(network.url(), self.redis.url());
             for key in unclear {
-                loop {
-                    match posada.pms().book(&request(key, self.check_in), None).await {
-                        Ok(booking) => {
-                            lock(&self.seen).reconciled += 1;
-                            booked.insert(key.clone(), booking.id);
-                        }
-                        // On a busy machine the server may be silent once more.
-                        Err(error)
-                            if error.is(codes::PMS_TIMEOUT) || error.is(codes::PMS_OUTCOME_UNKNOWN) =>
-                        {
-                            continue;
-                        }
-                        Err(error) => {
-                            assert!(error.is(codes::PMS_SOLD_OUT), "round {number}: {key}: {error}")
-                        }
+                let mut answer = posada.pms().book(&request(key, self.check_in), None).await;
+                // On a busy machine the server may be silent once more.
+                while let Err(error) = &answer
+                    && (error.is(codes::PMS_TIMEOUT) || error.is(codes::PMS_OUTCOME_UNKNOWN))
+                {
+                    answer = posada.pms().book(&request(key, self.check_in), None).await;
+                }
+                match answer {
+                    Ok(booking) => {
+                        lock(&self.seen).reconciled += 1;
+                        booked.insert(key.clone(), booking.id);
                     }
-                    break;
+                    Err(error) => assert!(error.is(codes::PMS_SOLD_OUT), "round {number}: {key}: {error}"),
                 }
             }
             posada.close().await.unwrap();
